@@ -1,0 +1,244 @@
+"""Settings: frozen classes, one dotted key each, from defaults, a YAML file and ``key=value``."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from pdray.errors import SettingsError, refuse
+
+
+class Settings(BaseModel):
+    """The parent of every settings class: frozen, no unknown key, no silent conversion."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def load(root: type[SettingsT], argv: Sequence[str]) -> SettingsT:
+    """Build the settings of a job from its command line.
+
+    Args:
+        root: The job's root class.
+        argv: ``--config FILE`` and ``key=value`` in any order; a later one wins.
+
+    Returns:
+        The checked settings.
+
+    Raises:
+        SettingsError: With every fault at once: unknown keys (and the nearest valid one), values
+            of the wrong type or out of range, an unreadable file.
+    """
+    return build(root, read_tree(root, argv))
+
+
+def read_tree(
+    root: type[Settings], argv: Sequence[str], *, start: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Merge the YAML files and ``key=value`` words of a command line over ``start``."""
+    tree: dict[str, Any] = merge({}, start or {})
+    words = iter(argv)
+    for word in words:
+        if word == "--config":
+            name = next(words, "")
+            if not name:
+                raise SettingsError("--config needs a YAML file after it")
+            merge(tree, _read_yaml(Path(name)))
+            continue
+        key, separator, text = word.partition("=")
+        if not separator or key.startswith("-"):
+            raise SettingsError(f"got '{word}': expected key=value, --config FILE or --help")
+        merge(tree, nest({key: _parse_word(root, key, text)}))
+    return tree
+
+
+def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
+    """Check a nested dict against a settings class.
+
+    Args:
+        root: The class to build.
+        tree: Nested plain values, as YAML or :func:`dump` gives them.
+
+    Returns:
+        The settings.
+
+    Raises:
+        SettingsError: With every fault at once.
+    """
+    refuse(faults(root, tree), SettingsError, "settings")
+    return root.model_validate_json(_as_json(tree))
+
+
+def faults(root: type[Settings], tree: Mapping[str, Any]) -> list[str]:
+    """List everything that keeps :func:`build` from accepting ``tree``."""
+    try:
+        root.model_validate_json(_as_json(tree))
+    except ValidationError as error:
+        return [_explain(root, tree, fault) for fault in error.errors()]
+    return []
+
+
+def dump(settings: Settings) -> dict[str, Any]:
+    """Return settings as plain nested values that :func:`build` reads back."""
+    plain: dict[str, Any] = settings.model_dump(mode="json")
+    return plain
+
+
+def describe(root: type[Settings]) -> str:
+    """List every dotted key with its default and what it means, for ``--help``."""
+    rows = [
+        (key, "required" if field.is_required() else str(plain_default(field)), field.description)
+        for key, field in leaves(root)
+    ]
+    wide_key = max(len(key) for key, _, _ in rows)
+    wide_default = min(26, max(len(default) for _, default, _ in rows))
+    return "\n".join(
+        f"  {key:<{wide_key}}  {default:<{wide_default}}  {text or ''}".rstrip()
+        for key, default, text in rows
+    )
+
+
+def leaves(root: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield (dotted key, field) of every setting below ``root``, in order."""
+    for name, field in root.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            yield from leaves(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def accepts(field: FieldInfo, value: object) -> str | None:
+    """Return None when ``value`` fits the declared type and range, else what would be right."""
+    annotated: Any = field.annotation
+    for extra in field.metadata:
+        annotated = _annotate(annotated, extra)
+    try:
+        TypeAdapter(annotated).validate_json(_as_json(value), strict=True)
+    except ValidationError as error:
+        return _lowered(error.errors()[0]["msg"])
+    return None
+
+
+def plain_default(field: FieldInfo) -> object:
+    """Return the default of a field, calling its factory where it has one."""
+    return field.get_default(call_default_factory=True, validated_data={})
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``{"a.b": 1}`` into ``{"a": {"b": 1}}``."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        here = tree
+        for part in path:
+            here = here.setdefault(part, {})
+        here[last] = value
+    return tree
+
+
+def merge(tree: dict[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Write ``newer`` over ``tree`` key by key, in place, and return it."""
+    for key, value in newer.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            merge(tree[key], value)
+        else:
+            tree[key] = merge({}, value) if isinstance(value, Mapping) else value
+    return tree
+
+
+def nearest(key: str, known: Sequence[str]) -> str:
+    """Return ``"did you mean 'x'? "`` for a misspelt key, or an empty text."""
+    near = get_close_matches(key, known, n=1)
+    return f"did you mean '{near[0]}'? " if near else ""
+
+
+def _as_json(value: object) -> str:
+    # JSON mode: text becomes a path and a list a tuple, but '3' never becomes 3.
+    return json.dumps(value, default=str)
+
+
+def _annotate(annotated: Any, extra: object) -> Any:
+    from typing import Annotated
+
+    return Annotated[annotated, extra]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config {path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--config {path}: not YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"--config {path}: expected 'key: value' lines, got {content!r}")
+    return content
+
+
+def _parse_word(root: type[Settings], key: str, text: str) -> object:
+    """Read the text after ``key=`` as its declared type; what fits no type is left as YAML."""
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError:
+        plain = text
+    field = dict(leaves(root)).get(key)
+    if field is None:
+        return plain
+    candidates: list[object] = [None] if text in ("null", "none", "None") else []
+    candidates += [text, plain, *([float(text)] if _is_number(text) else [])]
+    return next((value for value in candidates if accepts(field, value) is None), plain)
+
+
+def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
+    """Turn one pydantic fault into key, value and what would be right."""
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(root, location[:-1])
+        return f"unknown key '{key}': {nearest(key, known)}valid keys: {', '.join(known)}"
+    if fault["type"] == "missing":
+        return f"'{key}' is missing and has no default"
+    message = _lowered(fault["msg"].removeprefix("Value error, "))
+    if fault["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    value = fault["input"]
+    hint = ""
+    if isinstance(value, str) and "number" in message and _is_number(value):
+        hint = f"; YAML reads {value} as text, write {float(value)!r}"
+    return f"{key}: got {value!r}; {message}{hint}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _keys_at(root: type[BaseModel], location: Sequence[str]) -> list[str]:
+    here: type[BaseModel] = root
+    for part in location:
+        field = here.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        here = inner
+    prefix = ".".join([*location, ""]) if location else ""
+    return [f"{prefix}{name}" for name in here.model_fields]
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
