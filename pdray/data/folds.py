@@ -1,0 +1,247 @@
+"""Folds: which subjects train, validate and test. Subjects are assigned, never recordings.
+
+A :class:`Folds` that has a subject on both sides cannot be built, however it was made or loaded.
+Stratification is scikit-learn's ``StratifiedGroupKFold``: the outer split sets the test subjects
+aside, the inner one cross-validates inside the development subjects.
+"""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from sklearn.model_selection import StratifiedGroupKFold
+
+from pdray.config import Settings
+from pdray.errors import FoldsError, refuse
+
+_SHOWN = 5  # subjects named in one message
+
+
+class FoldsConfig(Settings):
+    """How subjects are split."""
+
+    num_folds: int = Field(3, ge=2, description="inner folds, for the search [folds]")
+    num_outer: int = Field(5, ge=2, description="outer folds; one is the test group [folds]")
+    outer_fold: int = Field(0, ge=0, description="which outer fold is the test group, from 0")
+    seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
+
+    @model_validator(mode="after")
+    def _outer_fold_exists(self) -> Self:
+        if self.outer_fold >= self.num_outer:
+            raise ValueError(
+                f"outer_fold {self.outer_fold} must be less than num_outer {self.num_outer}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Subjects by side; every subject is in the test group or in exactly one fold.
+
+    Attributes:
+        test: Held-out subjects, never seen by a search.
+        folds: Validation subjects of each inner fold, at least two folds.
+    """
+
+    test: frozenset[str]
+    folds: tuple[frozenset[str], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a subject on two sides, and an empty side."""
+        sides = {"the test group": self.test}
+        sides.update({f"fold {number}": side for number, side in enumerate(self.folds)})
+        faults = [f"{name} has no subject" for name, side in sides.items() if not side]
+        if len(self.folds) < 2:
+            faults.append(f"{len(self.folds)} inner folds: at least 2 are needed")
+        home: dict[str, str] = {}
+        for name, side in sides.items():
+            for subject in sorted(side):
+                if subject in home:
+                    faults.append(f"subject {subject} is in {home[subject]} and in {name}")
+                home[subject] = name
+        refuse(faults, FoldsError, "folds must keep every subject on one side")
+
+    @property
+    def development(self) -> frozenset[str]:
+        """All subjects that are not in the test group."""
+        return frozenset().union(*self.folds)
+
+    def train(self, fold: int) -> frozenset[str]:
+        """Return the training subjects of an inner fold."""
+        return self.development - self.validation(fold)
+
+    def validation(self, fold: int) -> frozenset[str]:
+        """Return the validation subjects of an inner fold, counted from 0."""
+        if not 0 <= fold < len(self.folds):
+            raise IndexError(f"fold {fold} is outside 0..{len(self.folds) - 1}")
+        return self.folds[fold]
+
+
+def make_folds(
+    subjects: Sequence[str], classes: Sequence[int], config: FoldsConfig, *, num_classes: int
+) -> Folds:
+    """Split subjects, stratified by the classes of their recordings.
+
+    The result depends on the set of (subject, class) pairs and the settings, not on the order of
+    the rows. A class absent from a validation side or the test group is allowed; list those with
+    :func:`absent_classes` beside every score.
+
+    Args:
+        subjects: Subject of each recording.
+        classes: Class of each recording, 0..num_classes-1; same length.
+        config: Counts and seed.
+        num_classes: How many classes the model has.
+
+    Returns:
+        The folds.
+
+    Raises:
+        FoldsError: If there are fewer subjects than folds, or a class has no recording in a
+            training side; with the counts, every fault at once.
+        ValueError: If the lengths differ or a class is out of range.
+    """
+    labels = _check_rows(subjects, classes, num_classes)
+    refuse(_count_faults(labels, config, num_classes), FoldsError, "subjects cannot be split")
+    outer = _split(labels, config.num_outer, seed=config.seed, what="outer folds")
+    test = outer[config.outer_fold]
+    development = [row for row in labels if row[0] not in test]
+    inner = _split(development, config.num_folds, seed=config.seed, what="inner folds")
+    folds = Folds(test, tuple(inner))
+    refuse(_training_faults(folds, labels, num_classes), FoldsError, "a class cannot be learnt")
+    return folds
+
+
+def absent_classes(
+    folds: Folds, subjects: Sequence[str], classes: Sequence[int], *, num_classes: int
+) -> list[str]:
+    """List the classes that a validation side or the test group lacks.
+
+    Returns:
+        One sentence for each, to be printed beside the scores it touches; empty when none.
+    """
+    labels = _check_rows(subjects, classes, num_classes)
+    sides = {f"validation side of fold {n}": side for n, side in enumerate(folds.folds)}
+    sides["test group"] = folds.test
+    found = []
+    for name, side in sides.items():
+        counts = _class_counts(labels, side)
+        found += [
+            f"{name}: class {label} has 0 of {counts.total()} recordings"
+            for label in range(num_classes)
+            if counts[label] == 0
+        ]
+    return found
+
+
+def folds_to_json(folds: Folds) -> str:
+    """Return the folds as JSON text with sorted subjects; :func:`folds_from_json` reads it."""
+    plain = {"test": sorted(folds.test), "folds": [sorted(side) for side in folds.folds]}
+    return json.dumps(plain, indent=1)
+
+
+def folds_from_json(text: str) -> Folds:
+    """Read what :func:`folds_to_json` wrote, checking the sides again.
+
+    Raises:
+        FoldsError: If the text is not such JSON, or a subject is on two sides.
+    """
+    try:
+        plain = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FoldsError(f"folds: not JSON: {error}") from error
+    if not isinstance(plain, Mapping) or set(plain) != {"test", "folds"}:
+        raise FoldsError('folds: expected an object with "test" and "folds"')
+    folds = plain["folds"] if isinstance(plain["folds"], list) else [plain["folds"]]
+    test, *inner = [_side_of(side) for side in (plain["test"], *folds)]
+    return Folds(test, tuple(inner))
+
+
+def _side_of(side: object) -> frozenset[str]:
+    if not isinstance(side, list) or not all(isinstance(name, str) for name in side):
+        raise FoldsError(f"folds: expected lists of subject ids, got {side!r}")
+    twice = sorted(name for name, times in Counter(side).items() if times > 1)
+    refuse([f"subject {name} stands twice in one side" for name in twice], FoldsError, "folds")
+    return frozenset(side)
+
+
+Labels = list[tuple[str, int]]  # (subject, class) of each recording
+
+
+def _check_rows(subjects: Sequence[str], classes: Sequence[int], num_classes: int) -> Labels:
+    if len(subjects) != len(classes):
+        raise ValueError(f"{len(subjects)} subjects but {len(classes)} classes")
+    outside = sorted({label for label in classes if not 0 <= label < num_classes})
+    if outside:
+        raise ValueError(f"classes {outside} are outside 0..{num_classes - 1}")
+    # Sorted, so that the order of a manifest's rows decides nothing.
+    return sorted(zip(subjects, map(int, classes), strict=True))
+
+
+def _count_faults(labels: Labels, config: FoldsConfig, num_classes: int) -> list[str]:
+    num_subjects = len({subject for subject, _ in labels})
+    # One outer fold is set aside before the rest is split again.
+    needed = max(config.num_outer, config.num_folds + 1)
+    faults = []
+    if num_subjects < needed:
+        faults.append(
+            f"{num_subjects} subjects are fewer than the {needed} that {config.num_outer} outer "
+            f"and {config.num_folds} inner folds need; lower num_outer or num_folds"
+        )
+    counts = Counter(label for _, label in labels)
+    return faults + [
+        f"class {label} has 0 of {len(labels)} recordings; change the grade cuts or the items"
+        for label in range(num_classes)
+        if counts[label] == 0
+    ]
+
+
+def _split(labels: Labels, num_sides: int, *, seed: int, what: str) -> list[frozenset[str]]:
+    """Return the subjects of each side."""
+    subjects = np.array([subject for subject, _ in labels])
+    classes = np.array([label for _, label in labels])
+    num_subjects, largest = len(set(subjects)), max(Counter(classes.tolist()).values())
+    if num_subjects < num_sides or largest < num_sides:
+        raise FoldsError(
+            f"{num_sides} {what} need at least {num_sides} subjects and as many recordings of the "
+            f"most frequent class; there are {num_subjects} subjects and {largest} recordings"
+        )
+    splitter = StratifiedGroupKFold(num_sides, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A class rarer than the number of folds is reported by absent_classes, by name.
+        warnings.filterwarnings("ignore", message="The least populated class in y")
+        halves = list(splitter.split(subjects, classes, subjects))
+    return [frozenset(subjects[held].tolist()) for _, held in halves]
+
+
+def _training_faults(folds: Folds, labels: Labels, num_classes: int) -> list[str]:
+    sides = {f"training side of fold {n}": folds.train(n) for n in range(len(folds.folds))}
+    faults = []
+    for name, side in sides.items():
+        counts = _class_counts(labels, side)
+        for label in range(num_classes):
+            if counts[label] == 0:
+                owners = {subject for subject, of in labels if of == label}
+                faults.append(
+                    f"{name}: class {label} has 0 of {counts.total()} recordings "
+                    f"({_total(labels, label)} recordings of {len(owners)} subjects in all: "
+                    f"{_named(owners)}); use other grade cuts, another outer_fold or seed"
+                )
+    return faults
+
+
+def _class_counts(labels: Labels, side: Set[str]) -> Counter[int]:
+    return Counter(label for subject, label in labels if subject in side)
+
+
+def _total(labels: Labels, wanted: int) -> int:
+    return sum(label == wanted for _, label in labels)
+
+
+def _named(subjects: Set[str]) -> str:
+    shown = sorted(subjects)[:_SHOWN]
+    return ", ".join(shown) + (", ..." if len(subjects) > _SHOWN else "")

@@ -1,0 +1,342 @@
+"""Manifest: the table of recordings a user hands over, checked whole before anything runs.
+
+One row a recording, as CSV (UTF-8, commas) or Parquet. An empty cell means absent - never zero,
+never guessed; ``NA`` or ``nan`` in a numeric cell is an error. Cells are taken literally: a space
+around one is reported, not stripped, because 'S01 ' and 'S01' would silently be two subjects.
+Every fault of a file is reported at once, with its row: the line in a CSV file (the header is
+line 1), the number of the record, from 1, in a Parquet file.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from pdray.config import Settings, nearest
+from pdray.data.decode import check_readable
+from pdray.data.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, Row, read_rows
+from pdray.errors import ManifestError, refuse
+
+# Item -> highest grade. MDS-UPDRS part III items are rated 0-4, the interviews of YouTubePD 0-5.
+ITEMS: dict[str, int] = {
+    "finger_tapping": 4,
+    "hand_opening": 4,
+    "pronation": 4,
+    "toe_tapping": 4,
+    "leg_agility": 4,
+    "postural_tremor": 4,
+    "kinetic_tremor": 4,
+    "gait": 4,
+    "face_interview": 5,
+}
+
+# "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
+_WHOLE = re.compile(r"([+-]?[0-9]+)(\.0+)?")
+_READERS = 8  # threads that open files; they wait for the disk, not for a core
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One row. None (or an empty tuple of raters) is an empty cell or a column that is not there.
+
+    Attributes:
+        recording_id: Unique in the manifest.
+        subject_id: Pseudonym; what folds are made of.
+        item: A key of :data:`ITEMS`.
+        video: Absolute path.
+        grade: 0 to the item's highest.
+        visit_id: Names one visit of the subject.
+        side: "left" or "right".
+        start_seconds: Where the recording starts inside the video, at least 0.
+        end_seconds: Where it ends, greater than the start.
+        audio: Absolute path.
+        landmarks: Absolute path.
+        regions: Absolute path.
+        split: A split fixed by the cohort's owner; one value a subject.
+        diagnosis: Free text.
+        visit_score: The visit's total score, finite.
+        raters: Grade by each rater, ``rater_1`` first; None where one did not rate.
+        medication_state: Free text.
+        sex: Free text.
+        age: Years, finite.
+        site: Free text.
+    """
+
+    recording_id: str
+    subject_id: str
+    item: str
+    video: Path | None = None
+    grade: int | None = None
+    visit_id: str | None = None
+    side: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    audio: Path | None = None
+    landmarks: Path | None = None
+    regions: Path | None = None
+    split: str | None = None
+    diagnosis: str | None = None
+    visit_score: float | None = None
+    raters: tuple[int | None, ...] = ()
+    medication_state: str | None = None
+    sex: str | None = None
+    age: float | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest.
+
+    Attributes:
+        path: Absolute path of the file.
+        digest: SHA-256 of the file's content, hexadecimal.
+        recordings: In the order of the file, at least one.
+    """
+
+    path: Path
+    digest: str
+    recordings: tuple[Recording, ...]
+
+
+class DataConfig(Settings):
+    """Which recordings a job uses and what it predicts."""
+
+    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
+    items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
+    grade_cuts: tuple[int, ...] = Field(
+        (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
+    )
+    max_decode_failures: int = Field(
+        0, ge=0, description="unreadable recordings a job goes on without [recordings]"
+    )
+
+    @field_validator("items")
+    @classmethod
+    def _items_are_known(cls, items: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        faults = [_unknown_item(item) for item in items or () if item not in ITEMS]
+        if items == ():
+            faults.append("no item named; write null to use every item")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return items
+
+    @field_validator("grade_cuts")
+    @classmethod
+    def _cuts_rise(cls, cuts: tuple[int, ...]) -> tuple[int, ...]:
+        highest = max(ITEMS.values())
+        rising = list(cuts) == sorted(set(cuts))
+        if not cuts or not rising or cuts[0] < 1 or cuts[-1] > highest:
+            raise ValueError(f"got {list(cuts)}: expected rising grades between 1 and {highest}")
+        return cuts
+
+
+def grade_class(grade: int, cuts: Sequence[int]) -> int:
+    """Return the class of a grade: the number of cuts that are not above it."""
+    return sum(cut <= grade for cut in cuts)
+
+
+def load_manifest(path: Path, *, check_files: bool = True) -> Manifest:
+    """Read and check a manifest.
+
+    Args:
+        path: ``.csv`` or ``.parquet``. Relative paths inside it are relative to its folder.
+        check_files: Also check that every file exists and every video's header can be read.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ManifestError: With every fault of the file at once.
+    """
+    path = path.absolute()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from error
+    rows = read_rows(path, content)
+    if not rows:
+        raise ManifestError(f"{path}: is empty: expected one row a recording below the header")
+    checks = [_check_row(row, path.parent) for row in rows]
+    faults = [
+        *(
+            (row.number, text)
+            for row, (_, texts) in zip(rows, checks, strict=True)
+            for text in texts
+        ),
+        *_cross_faults(rows),
+    ]
+    if check_files:
+        faults += _file_faults(rows, path.parent)
+    # Stable: the faults of one row stay in the order they were found.
+    listed = [f"row {number}: {text}" for number, text in sorted(faults, key=lambda f: f[0])]
+    refuse(listed, ManifestError, path.name)
+    recordings = tuple(recording for recording, _ in checks if recording is not None)
+    return Manifest(path, hashlib.sha256(content).hexdigest(), recordings)
+
+
+def select(
+    manifest: Manifest, *, items: Sequence[str] | None, needs: Sequence[str]
+) -> tuple[tuple[Recording, ...], dict[str, list[str]]]:
+    """Return the recordings a job can use, and those it cannot.
+
+    Args:
+        manifest: The checked manifest.
+        items: Items to use; None uses every one.
+        needs: Fields of :class:`Recording` that must be present.
+
+    Returns:
+        The usable recordings, and for each needed field the ids of recordings (of the asked
+        items) that lack it - to be listed by the job.
+
+    Raises:
+        ManifestError: If an item is unknown, or no recording is left; with the counts.
+    """
+    name = manifest.path.name
+    faults = [_unknown_item(item) for item in items or () if item not in ITEMS]
+    refuse(faults, ManifestError, f"{name} cannot be selected from")
+    asked = [one for one in manifest.recordings if items is None or one.item in items]
+    lacking = {
+        need: [one.recording_id for one in asked if getattr(one, need) in (None, ())]
+        for need in needs
+    }
+    left_out = {key for keys in lacking.values() for key in keys}
+    usable = tuple(one for one in asked if one.recording_id not in left_out)
+    if not usable:
+        counts = ", ".join(f"{need} absent in {len(keys)}" for need, keys in lacking.items())
+        raise ManifestError(
+            f"{name}: no usable recording: {len(asked)} of {len(manifest.recordings)} are of the "
+            f"items {', '.join(items) if items else '(every item)'}; {counts or 'nothing needed'}"
+        )
+    return usable, lacking
+
+
+Fault = tuple[int, str]  # row, text
+
+
+def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
+    """Return the row's recording, or None and what is wrong with it."""
+    cells = row.cells
+    if not any(cells.values()):
+        return None, ["every cell is empty; delete the row"]
+    faults = [
+        f"{name} {cell!r} has spaces around it; write {cell.strip()!r}"
+        for name, cell in cells.items()
+        if cell != cell.strip()
+    ]
+    faults += [f"{name} is missing" for name in REQUIRED if not cells[name]]
+    item, side = cells["item"], cells.get("side", "")
+    if item and item not in ITEMS:
+        faults.append(_unknown_item(item))
+    if side not in ("", "left", "right"):
+        faults.append(f"side {side!r} is not left or right")
+    numbers = {name: _number(name, cells.get(name, ""), faults) for name in NUMBERS}
+    faults += _span_faults(numbers["start_seconds"], numbers["end_seconds"])
+    raters = sorted((name for name in cells if RATER.fullmatch(name)), key=lambda n: int(n[6:]))
+    grade, *rated = [_grade(name, cells, faults) for name in ("grade", *raters)]
+    if faults:
+        return None, faults
+    values: dict[str, Any] = {name: cells[name] for name in REQUIRED}
+    values |= {name: cells.get(name) or None for name in TEXTS}
+    values |= {name: folder / cells[name] if cells.get(name) else None for name in FILES}
+    values |= numbers
+    return Recording(**values, grade=grade, raters=tuple(rated)), []
+
+
+def _unknown_item(item: str) -> str:
+    hint = nearest(item, list(ITEMS))
+    return f"item {item!r} is unknown: {hint}valid items: {', '.join(ITEMS)}"
+
+
+def _number(name: str, cell: str, faults: list[str]) -> float | None:
+    if not cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        faults.append(f"{name} {cell!r} is not a finite number; leave the cell empty if absent")
+        return None
+    return value
+
+
+def _span_faults(start: float | None, end: float | None) -> list[str]:
+    faults = []
+    if start is not None and start < 0:
+        faults.append(f"start_seconds {start:g} is negative")
+    if end is not None and end <= (start or 0.0):
+        faults.append(f"end_seconds {end:g} must be greater than start_seconds {start or 0.0:g}")
+    return faults
+
+
+def _grade(name: str, cells: Mapping[str, str], faults: list[str]) -> int | None:
+    cell, item = cells.get(name, ""), cells["item"]
+    if not cell:
+        return None
+    match = _WHOLE.fullmatch(cell)
+    if match is None:
+        faults.append(f"{name} {cell!r} is not an integer; leave the cell empty if not rated")
+        return None
+    highest = ITEMS.get(item)
+    if highest is not None and not 0 <= int(match[1]) <= highest:
+        faults.append(f"{name} {match[1]} is outside 0..{highest} for item {item}")
+    return int(match[1])
+
+
+def _cross_faults(rows: Sequence[Row]) -> list[Fault]:
+    """Check rows against each other: ids that repeat, and a subject that is two."""
+    faults: list[Fault] = []
+    recordings: dict[str, int] = {}
+    spellings: dict[str, Row] = {}
+    splits: dict[str, Row] = {}
+    for row in rows:
+        recording, subject = row.cells["recording_id"], row.cells["subject_id"]
+        first = recordings.setdefault(recording, row.number)
+        if recording and first != row.number:
+            faults.append((row.number, f"recording_id {recording} stands in row {first} already"))
+        near = spellings.setdefault(subject.casefold(), row)
+        if subject != near.cells["subject_id"]:
+            other = f"{near.cells['subject_id']!r} of row {near.number}"
+            faults.append((row.number, f"subject_id {subject!r} differs from {other} only in case"))
+        split = row.cells.get("split")
+        home = splits.setdefault(subject, row) if split and subject else row
+        if home.cells.get("split") != split:
+            other = f"{home.cells.get('split')!r} in row {home.number}"
+            faults.append((row.number, f"split {split!r}, but subject {subject} is {other}"))
+    return faults
+
+
+def _file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
+    """Check that files exist and videos open; each file once, however many rows name it."""
+    named = [(row.number, name, row.cells.get(name, "")) for row in rows for name in FILES]
+    named = [one for one in named if one[2]]
+    wanted = sorted({(name == "video", cell) for _, name, cell in named})
+    with ThreadPoolExecutor(_READERS) as pool:
+        reasons = pool.map(lambda want: _file_fault(folder / want[1], is_video=want[0]), wanted)
+        found = dict(zip(wanted, reasons, strict=True))
+    return [
+        (number, f"{name} {cell}: {reason}")
+        for number, name, cell in named
+        if (reason := found[name == "video", cell])
+    ]
+
+
+def _file_fault(path: Path, *, is_video: bool) -> str | None:
+    try:
+        if not path.exists():
+            return f"no such file: {path}"
+        if not path.is_file():
+            return "is not a file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return check_readable(path) if is_video else None
+
+
+assert {field.name for field in fields(Recording)} == {*COLUMNS, "raters"}

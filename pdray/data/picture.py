@@ -1,0 +1,114 @@
+"""One decoded frame brought to the set size: turned, scaled, centred on black.
+
+The display matrix (phones write one) is honoured in all its eight quarter turns and mirrorings.
+The display aspect ratio is kept: the picture is scaled by swscale's AREA filter to fit and the
+rest of the canvas stays black, evenly on both sides.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+from av.buffer import Buffer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+
+from pdray.errors import DecodeError
+
+Pixels = npt.NDArray[np.uint8]
+
+# Same pixels on every CPU: without these flags swscale's result depends on its SIMD code, and
+# with it the content of a store that several kinds of machine fill.
+_SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+
+class Turn(NamedTuple):
+    """How stored pixels become the shown picture: transpose first, then mirror.
+
+    Attributes:
+        transposed: Rows become columns.
+        mirrored: Left and right change places.
+        upended: Top and bottom change places.
+    """
+
+    transposed: bool
+    mirrored: bool
+    upended: bool
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Return a view of (H, W, 3) pixels as they are shown."""
+        if self.transposed:
+            pixels = pixels.transpose(1, 0, 2)
+        return pixels[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1]
+
+
+class Canvas:
+    """Draws frames at one size; holds swscale's context, which is costly to make anew.
+
+    Args:
+        height: Of the result [px].
+        width: Of the result [px].
+        pixel_aspect: Width of a stored pixel over its height.
+    """
+
+    def __init__(self, *, height: int, width: int, pixel_aspect: Fraction) -> None:
+        self.height = height
+        self.width = width
+        self.pixel_aspect = pixel_aspect
+        self._scaler = VideoReformatter()
+
+    def draw(self, picture: VideoFrame) -> Pixels:
+        """Return (height, width, 3) uint8 RGB."""
+        turn = display_turn(picture)
+        stored = (picture.height, float(picture.width * self.pixel_aspect))
+        room = (self.width, self.height) if turn.transposed else (self.height, self.width)
+        scale = min(room[0] / stored[0], room[1] / stored[1])
+        # Scaled as stored, turned afterwards: the small picture is the cheap one to turn.
+        scaled = self._scaler.reformat(
+            picture,
+            height=_fitted(stored[0] * scale, room[0]),
+            width=_fitted(stored[1] * scale, room[1]),
+            format="rgb24",
+            interpolation=_SCALER,
+            dst_color_range=ColorRange.JPEG,
+            threads=1,
+        )
+        shown = turn.apply(_pixels(scaled))
+        height, width, _ = shown.shape
+        top, left = (self.height - height) // 2, (self.width - width) // 2
+        canvas = np.zeros((self.height, self.width, 3), np.uint8)
+        canvas[top : top + height, left : left + width] = shown
+        return canvas
+
+
+def display_turn(picture: VideoFrame) -> Turn:
+    """Read a frame's display matrix.
+
+    Raises:
+        DecodeError: If it turns by anything but quarters of a circle.
+    """
+    # The stub of PyAV 18.1 lists motion vectors as the only side data.
+    side_data: Mapping[str, Buffer] = cast(Any, picture.side_data)
+    if "DISPLAYMATRIX" not in side_data:
+        return Turn(transposed=False, mirrored=False, upended=False)
+    # Row vectors, 16.16 fixed point: a stored pixel (p, q) is shown at (a p + c q, b p + d q).
+    raw = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+    (a, b), (c, d) = raw[:2, :2].tolist()
+    straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if max(straight, crossed) < 100 * min(straight, crossed) or straight == crossed:
+        raise DecodeError(
+            f"is shown turned by {picture.rotation} degrees; only quarter turns are read"
+        )
+    if crossed > straight:
+        return Turn(transposed=True, mirrored=c < 0, upended=b < 0)
+    return Turn(transposed=False, mirrored=a < 0, upended=d < 0)
+
+
+def _fitted(length: float, room: int) -> int:
+    return max(1, min(room, round(length)))
+
+
+def _pixels(picture: VideoFrame) -> Pixels:
+    return np.asarray(picture.to_ndarray(), np.uint8)

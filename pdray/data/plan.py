@@ -1,0 +1,171 @@
+"""The batches of a whole fit, known before it starts: a pure function of folds and seed."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pdray.errors import FoldsError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class RatedRecording:
+    """A recording with a grade, ready to be read.
+
+    Attributes:
+        recording_id: The manifest's id.
+        subject_id: The pseudonymous person.
+        item: What was rated.
+        grade: The rater's integer.
+        target: Class of the grade, 0..K-1.
+        video: The encoded file.
+        span: Start and end of the recording inside ``video`` [s]; None is the file's own.
+        stored: Its frames in the frame store; None when it is decoded at every read.
+    """
+
+    recording_id: str
+    subject_id: str
+    item: str
+    grade: int
+    target: int
+    video: Path
+    span: tuple[float | None, float | None] = (None, None)
+    stored: Path | None = None
+
+
+@dataclass(frozen=True)
+class FoldSides:
+    """Positions of the recordings a fold trains on and is evaluated on."""
+
+    training: tuple[int, ...]
+    evaluation: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """One batch of one worker.
+
+    Attributes:
+        fold: Fold it belongs to, from 0.
+        epoch: Epoch it belongs to, from 0.
+        training: Whether the model learns from it; else it is evaluated.
+        recordings: Positions of its recordings.
+        global_size: Recordings of the same batch over all workers.
+    """
+
+    fold: int
+    epoch: int
+    training: bool
+    recordings: tuple[int, ...]
+    global_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often and with what a fit goes over its folds.
+
+    Attributes:
+        seed: Seed of the order of the recordings.
+        batch_size: Recordings of a global batch, at most.
+        epochs: Epochs of each fold.
+        evaluate: After every epoch, or after the last one only.
+        first_step: Finished (fold, epoch) pairs to leave out, fold by fold.
+    """
+
+    seed: int
+    batch_size: int
+    epochs: int
+    evaluate: Literal["every_epoch", "last_epoch"] = "every_epoch"
+    first_step: int = 0
+
+
+def check_sides(recordings: Sequence[RatedRecording], sides: Sequence[FoldSides]) -> None:
+    """Refuse folds that have a subject on both sides, or a side without recordings.
+
+    Raises:
+        FoldsError: Naming the fold and the subjects.
+    """
+    for fold, side in enumerate(sides):
+        if not side.training or not side.evaluation:
+            raise FoldsError(
+                f"fold {fold}: {len(side.training)} recordings to train on and "
+                f"{len(side.evaluation)} to evaluate; each side needs at least one"
+            )
+        both = {recordings[i].subject_id for i in side.training} & {
+            recordings[i].subject_id for i in side.evaluation
+        }
+        if both:
+            raise FoldsError(f"fold {fold}: subjects on both sides: {', '.join(sorted(both))}")
+
+
+def plan_batches(
+    sides: Sequence[FoldSides], schedule: Schedule, *, rank: int = 0, num_workers: int = 1
+) -> list[PlannedBatch]:
+    """List one worker's batches in the order they are met: fold, epoch, training, evaluation.
+
+    An epoch's recordings are cut into global batches of nearly equal size (they differ by one at
+    most), so that no recording is left out and no batch is a tiny rest. A global batch is dealt
+    to the workers card by card; every worker gets a part of each training batch.
+
+    Args:
+        sides: Both sides of each fold.
+        schedule: Epochs, batch size and seed.
+        rank: This worker, from 0.
+        num_workers: Workers that share each global batch.
+
+    Returns:
+        The batches.
+
+    Raises:
+        SettingsError: If a training batch has fewer recordings than there are workers.
+    """
+    plan: list[PlannedBatch] = []
+    for step in range(schedule.first_step, len(sides) * schedule.epochs):
+        fold, epoch = divmod(step, schedule.epochs)
+        plan += _training_batches(sides[fold], (fold, epoch), schedule, (rank, num_workers))
+        if schedule.evaluate == "every_epoch" or epoch == schedule.epochs - 1:
+            plan += _evaluation_batches(
+                sides[fold], (fold, epoch), schedule.batch_size, (rank, num_workers)
+            )
+    return plan
+
+
+def derive_seed(*parts: object) -> int:
+    """Return a 63-bit seed that depends on every part and on nothing else."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def _training_batches(
+    side: FoldSides, step: tuple[int, int], schedule: Schedule, worker: tuple[int, int]
+) -> list[PlannedBatch]:
+    fold, epoch = step
+    rank, num_workers = worker
+    draw = np.random.default_rng(derive_seed(schedule.seed, "order", fold, epoch))
+    order = draw.permutation(np.asarray(side.training))
+    num_batches = -(-len(order) // schedule.batch_size)
+    batches = np.array_split(order, num_batches)
+    if len(batches[-1]) < num_workers:
+        raise SettingsError(
+            f"fold {fold}: batches of {len(batches[-1])} recordings (optim.batch_size = "
+            f"{schedule.batch_size}, {len(order)} recordings) cannot be shared by {num_workers} "
+            "workers; set a larger optim.batch_size or a smaller resources.num_workers"
+        )
+    return [
+        PlannedBatch(fold, epoch, True, tuple(int(i) for i in batch[rank::num_workers]), len(batch))
+        for batch in batches
+    ]
+
+
+def _evaluation_batches(
+    side: FoldSides, step: tuple[int, int], batch_size: int, worker: tuple[int, int]
+) -> list[PlannedBatch]:
+    rank, num_workers = worker
+    mine = side.evaluation[rank::num_workers]
+    return [
+        PlannedBatch(*step, False, tuple(mine[i : i + batch_size]), len(mine[i : i + batch_size]))
+        for i in range(0, len(mine), batch_size)
+    ]

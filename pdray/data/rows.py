@@ -1,0 +1,124 @@
+"""The manifest's table as text: its columns, its header, its cells - nothing converted or guessed.
+
+CSV is read with the standard library rather than pandas: pandas fills short rows, passes over
+lines and turns words like ``NA`` into absent values without a trace.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pdray.config import nearest
+from pdray.errors import ManifestError, refuse
+
+REQUIRED = ("recording_id", "subject_id", "item")
+TEXTS = ("visit_id", "side", "split", "diagnosis", "medication_state", "sex", "site")
+NUMBERS = ("start_seconds", "end_seconds", "visit_score", "age")
+FILES = ("video", "audio", "landmarks", "regions")
+COLUMNS = (*REQUIRED, *FILES, "grade", *TEXTS, *NUMBERS)  # and rater_1, rater_2, ...
+RATER = re.compile(r"rater_([1-9][0-9]*)")
+
+
+class Row(NamedTuple):
+    """One record.
+
+    Attributes:
+        number: The line it starts on in a CSV file (the header is line 1), or its place, from 1,
+            in a Parquet file.
+        cells: Text by column; empty where absent.
+    """
+
+    number: int
+    cells: Mapping[str, str]
+
+
+def read_rows(path: Path, content: bytes) -> list[Row]:
+    """Read a table and check its header.
+
+    Args:
+        path: Names the file; ``.parquet`` is read as Parquet, anything else as CSV.
+        content: The file's bytes.
+
+    Returns:
+        The rows below the header, possibly none.
+
+    Raises:
+        ManifestError: If it is not such a file, or the header or the number of cells is wrong.
+    """
+    return _read_parquet(path, content) if path.suffix == ".parquet" else _read_csv(path, content)
+
+
+def _read_csv(path: Path, content: bytes) -> list[Row]:
+    try:
+        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = list(_numbered(reader))
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path}: not a CSV in UTF-8: byte {error.start} is 0x{content[error.start]:02x}; "
+            "expected a UTF-8 CSV or a .parquet file"
+        ) from error
+    except csv.Error as error:
+        raise ManifestError(f"{path}: not a CSV: {error}") from error
+    if not lines:
+        raise ManifestError(f"{path}: is empty: expected a header with {', '.join(REQUIRED)}")
+    header = lines[0][1]
+    _check_header(path, header)
+    wrong = [
+        f"row {number}: {len(cells)} cells where the header has {len(header)}"
+        for number, cells in lines[1:]
+        if len(cells) != len(header)
+    ]
+    refuse(wrong, ManifestError, path.name)
+    return [Row(number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]]
+
+
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line a record starts on, cells); blank lines are passed over."""
+    start = 1
+    for cells in reader:
+        if cells:
+            yield start, cells
+        start = reader.line_num + 1
+
+
+def _read_parquet(path: Path, content: bytes) -> list[Row]:
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestError(f"{path}: not a Parquet file: {error}") from error
+    _check_header(path, table.column_names)
+    return [
+        Row(number, {key: "" if cell is None else str(cell) for key, cell in row.items()})
+        for number, row in enumerate(table.to_pylist(), start=1)
+    ]
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise ManifestError(
+            f"{path.name}: row 1: the header {header[0]!r} is one column; put commas between"
+        )
+    faults = [
+        f"row 1: required column {name} is missing" for name in REQUIRED if name not in header
+    ]
+    for place, name in enumerate(header, start=1):
+        if name in header[: place - 1]:
+            faults.append(f"row 1: column {name!r} stands twice")
+        elif not name:
+            faults.append(f"row 1: column {place} has no name")
+        elif name not in COLUMNS and not RATER.fullmatch(name):
+            known = f"valid columns: {', '.join(COLUMNS)}, rater_1, rater_2, ..."
+            faults.append(f"row 1: unknown column {name!r}: {nearest(name, COLUMNS)}{known}")
+    given = {int(match[1]) for name in header if (match := RATER.fullmatch(name))}
+    absent = sorted(set(range(1, max(given, default=0) + 1)) - given)
+    faults += [
+        f"row 1: column rater_{number} is missing, a later rater is there" for number in absent
+    ]
+    refuse(faults, ManifestError, path.name)

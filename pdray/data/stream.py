@@ -1,0 +1,110 @@
+"""A fit's batches as one stream: planned, read, decoded if need be, in order, never mixed.
+
+Two readers stand behind one interface. ``local`` reads in the worker's own process with one
+batch in advance: the fast path of a single worker on a readable frame store. ``ray`` is one Ray
+Data execution over all folds and epochs of a fit: pixels travel through it, so recordings can be
+read or decoded on other nodes than the one that trains.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pdray.data.plan import PlannedBatch
+from pdray.data.reader import Batch, Frames, SnippetReader, read_locally
+
+_BLOCK_BYTES = 32 << 20
+_STREAM_BYTES = 256 << 20
+
+
+def open_stream(
+    plan: Sequence[PlannedBatch],
+    reader: SnippetReader,
+    *,
+    kind: Literal["local", "ray"],
+    cpus_per_task: float,
+) -> AbstractContextManager[Generator[Batch]]:
+    """Start reading a plan.
+
+    Args:
+        plan: The batches, in the order they are wanted.
+        reader: Reads one recording's snippets.
+        kind: ``local`` or ``ray``.
+        cpus_per_task: CPUs that a task of the ``ray`` kind reserves.
+
+    Returns:
+        A context manager of the iterator; leaving it stops everything that reads in advance.
+    """
+    return closing(
+        read_locally(plan, reader)
+        if kind == "local"
+        else _read_through_ray(plan, reader, cpus_per_task)
+    )
+
+
+def _read_through_ray(
+    plan: Sequence[PlannedBatch], reader: SnippetReader, cpus_per_task: float
+) -> Generator[Batch]:
+    """Read with one Ray Data execution; a row is one recording of one batch."""
+    rows = [
+        (number, at) for number, planned in enumerate(plan) for at in range(len(planned.recordings))
+    ]
+    blocks = _ray_blocks(plan, rows, reader, cpus_per_task)
+    number = 0
+    waiting: list[Frames] = []
+    try:
+        for block in blocks:
+            for row_number, frames in zip(block["number"], block["frames"], strict=True):
+                if row_number != number:
+                    raise RuntimeError(f"Ray Data gave batch {row_number} while {number} is due")
+                waiting.append(frames)
+                if len(waiting) == len(plan[number].recordings):
+                    yield reader.batch(plan[number], np.stack(waiting))
+                    waiting = []
+                    number += 1
+    finally:
+        # Closing the block generator shuts its executor down; without it tasks run on.
+        blocks.close()
+    if number != len(plan):
+        raise RuntimeError(f"Ray Data ended after {number} of {len(plan)} batches")
+
+
+def _ray_blocks(
+    plan: Sequence[PlannedBatch],
+    rows: Sequence[tuple[int, int]],
+    reader: SnippetReader,
+    cpus_per_task: float,
+) -> Any:
+    import ray.data
+    from ray.data import ExecutionResources
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Without it blocks arrive as they finish and epochs mix.
+    context.execution_options.preserve_order = True
+    # Bounds what waits in the object store, however slow the consumer is.
+    context.execution_options.resource_limits = ExecutionResources.for_limits(
+        object_store_memory=_STREAM_BYTES
+    )
+    rows_per_block = max(1, min(_BLOCK_BYTES // reader.snippet_bytes(), len(rows)))
+    shared = ray.put((tuple(plan), tuple(rows), reader))
+
+    def read(block: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
+        plan, rows, reader = ray.get(shared)
+        wanted = [rows[i] for i in block["id"]]
+        return {
+            "number": np.asarray([number for number, _ in wanted]),
+            "frames": np.stack([reader.read(plan[number], at) for number, at in wanted]),
+        }
+
+    stream = ray.data.range(len(rows), override_num_blocks=-(-len(rows) // rows_per_block))
+    stream = stream.map_batches(read, batch_size=None, num_cpus=cpus_per_task)
+    return iter_blocks(stream)
+
+
+def iter_blocks(stream: Any) -> Iterator[dict[str, Any]]:
+    """Yield the blocks of a Ray dataset as they come; closing it stops the execution."""
+    yield from stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)

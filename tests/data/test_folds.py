@@ -1,0 +1,187 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdray.data.folds import (
+    Folds,
+    FoldsConfig,
+    absent_classes,
+    folds_from_json,
+    folds_to_json,
+    make_folds,
+)
+from pdray.errors import FoldsError
+
+A, B, C = (frozenset(name) for name in ("a", "b", "c"))
+
+
+def cohort(num_subjects, recordings_each=4, seed=0):
+    """Recordings of subjects whose class leans on the subject, as in a clinic."""
+    draw = np.random.default_rng(seed)
+    subjects = np.repeat([f"S{i:03d}" for i in range(num_subjects)], recordings_each)
+    lean = np.repeat(draw.random(num_subjects), recordings_each)
+    return subjects.tolist(), (draw.random(len(subjects)) < lean).astype(int).tolist()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(12, 60), st.integers(2, 4), st.integers(2, 6), st.integers(0, 9))
+def test_every_subject_is_on_exactly_one_side(num_subjects, num_folds, num_outer, seed):
+    subjects, classes = cohort(num_subjects, seed=seed)
+    config = FoldsConfig(num_folds=num_folds, num_outer=num_outer, seed=seed)
+    folds = make_folds(subjects, classes, config, num_classes=2)
+    sides = [folds.test, *folds.folds]
+    assert sum(map(len, sides)) == len(set(subjects))
+    assert frozenset().union(*sides) == set(subjects)
+    for fold in range(num_folds):
+        assert not folds.train(fold) & folds.validation(fold)
+        assert folds.train(fold) | folds.validation(fold) == folds.development
+    assert not folds.test & folds.development
+
+
+def test_row_order_decides_nothing():
+    subjects, classes = cohort(20)
+    config = FoldsConfig(seed=3)
+    order = np.random.default_rng(0).permutation(len(subjects))
+    shuffled = [subjects[i] for i in order], [classes[i] for i in order]
+    assert make_folds(*shuffled, config, num_classes=2) == make_folds(
+        subjects, classes, config, num_classes=2
+    )
+
+
+def test_the_seed_decides():
+    subjects, classes = cohort(30)
+    made = {make_folds(subjects, classes, FoldsConfig(seed=s), num_classes=2) for s in range(4)}
+    assert len(made) > 1
+    again = make_folds(subjects, classes, FoldsConfig(seed=2), num_classes=2)
+    assert again in made
+
+
+def test_outer_folds_cover_every_subject_once():
+    subjects, classes = cohort(30)
+    tests = [
+        make_folds(subjects, classes, FoldsConfig(outer_fold=k), num_classes=2).test
+        for k in range(5)
+    ]
+    assert sum(map(len, tests)) == 30
+    assert frozenset().union(*tests) == set(subjects)
+
+
+def test_sides_have_similar_shares_of_the_rare_class():
+    subjects, classes = cohort(60)
+    folds = make_folds(subjects, classes, FoldsConfig(), num_classes=2)
+    rated = list(zip(subjects, classes, strict=True))
+    overall = np.mean(classes)
+    for side in (folds.test, *folds.folds):
+        assert abs(np.mean([label for subject, label in rated if subject in side]) - overall) < 0.1
+
+
+def test_a_subject_on_both_sides_cannot_be_built():
+    with pytest.raises(FoldsError, match="subject b is in the test group and in fold 1"):
+        Folds(B, (A, B, C))
+    with pytest.raises(FoldsError, match="subject a is in fold 0 and in fold 2"):
+        Folds(B, (A, C, A))
+
+
+def test_an_empty_side_cannot_be_built():
+    with pytest.raises(FoldsError, match=r"(?s)the test group has no subject.*fold 1 has no subj"):
+        Folds(frozenset(), (A, frozenset()))
+    with pytest.raises(FoldsError, match="1 inner folds: at least 2"):
+        Folds(A, (B,))
+
+
+def test_fold_numbers_are_checked():
+    folds = Folds(A, (B, C))
+    with pytest.raises(IndexError, match=r"fold -1 is outside 0\.\.1"):
+        folds.validation(-1)
+    with pytest.raises(IndexError, match=r"fold 2 is outside 0\.\.1"):
+        folds.train(2)
+
+
+def test_fewer_subjects_than_folds_are_refused_with_the_counts():
+    with pytest.raises(FoldsError, match="3 subjects are fewer than the 5 that 5 outer and 3"):
+        make_folds(list("aabbcc"), [0, 1] * 3, FoldsConfig(), num_classes=2)
+    with pytest.raises(FoldsError, match="3 subjects are fewer than the 4 that 2 outer and 3"):
+        make_folds(list("aabbcc"), [0, 1] * 3, FoldsConfig(num_outer=2), num_classes=2)
+
+
+def test_too_few_development_subjects_are_refused_with_the_counts():
+    # Two outer folds take half of six subjects; four inner folds cannot be made of three.
+    with pytest.raises(FoldsError, match=r"4 inner folds need at least 4 subjects.*3 subjects"):
+        make_folds(list("aabbccddeeff"), [0, 1] * 6, FoldsConfig(num_outer=2, num_folds=4),
+                   num_classes=2)  # fmt: skip
+
+
+def test_a_class_nobody_has_is_refused():
+    subjects, _ = cohort(10)
+    with pytest.raises(FoldsError, match="class 1 has 0 of 40 recordings"):
+        make_folds(subjects, [0] * 40, FoldsConfig(), num_classes=2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_class_of_one_subject_is_refused_or_lies_in_the_test_group_never_ignored(seed):
+    subjects, _ = cohort(12)
+    classes = [int(subject == "S004") for subject in subjects]
+    # Wherever the split puts S004, some training side lacks class 1.
+    with pytest.raises(FoldsError, match=r"class 1 has 0 of \d+ recordings \(4 recordings of 1 "
+                       r"subjects in all: S004\)"):  # fmt: skip
+        make_folds(subjects, classes, FoldsConfig(seed=seed), num_classes=2)
+
+
+def test_a_class_absent_from_a_validation_side_is_reported_not_refused():
+    subjects, _ = cohort(15)
+    classes = [2 if s in ("S001", "S005") else i % 2 for i, s in enumerate(subjects)]
+    reports = []
+    for seed in range(5):
+        try:
+            # scikit-learn deals out the rarest subjects first: fold 4 meets none of them.
+            config = FoldsConfig(seed=seed, outer_fold=4)
+            folds = make_folds(subjects, classes, config, num_classes=3)
+        except FoldsError:
+            continue
+        found = absent_classes(folds, subjects, classes, num_classes=3)
+        lacking = [s for s in (*folds.folds, folds.test) if not s & {"S001", "S005"}]
+        assert len(found) == len(lacking)
+        reports += found
+    assert any(text.startswith("validation side of fold") for text in reports)
+    assert "test group: class 2 has 0 of 12 recordings" in reports
+
+
+def test_nothing_absent_reports_nothing():
+    folds = Folds(A, (B, C))
+    assert absent_classes(folds, list("aabbcc"), [0, 1] * 3, num_classes=2) == []
+
+
+def test_caller_mistakes_are_named():
+    with pytest.raises(ValueError, match="2 subjects but 1 classes"):
+        make_folds(["a", "b"], [0], FoldsConfig(), num_classes=2)
+    with pytest.raises(ValueError, match=r"classes \[5\] are outside 0\.\.1"):
+        make_folds(["a"], [5], FoldsConfig(), num_classes=2)
+
+
+def test_outer_fold_must_exist():
+    with pytest.raises(ValueError, match="outer_fold 5 must be less than num_outer 5"):
+        FoldsConfig(outer_fold=5)
+
+
+def test_json_round_trip():
+    folds = make_folds(*cohort(20), FoldsConfig(), num_classes=2)
+    assert folds_from_json(folds_to_json(folds)) == folds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", 'expected an object with "test" and "folds"'),
+        (json.dumps({"test": ["a"], "folds": [["b"], ["a"]]}), "subject a is in the test group"),
+        (json.dumps({"test": ["a"], "folds": [["b", "b"], ["c"]]}), "subject b stands twice"),
+        (json.dumps({"test": ["a"], "folds": "bc"}), "got 'bc'"),
+        (json.dumps({"test": [1], "folds": [["b"], ["c"]]}), r"got \[1\]"),
+    ],
+)
+def test_a_damaged_file_is_refused(text, message):
+    with pytest.raises(FoldsError, match=message):
+        folds_from_json(text)

@@ -1,0 +1,360 @@
+import hashlib
+import time
+
+import pandas as pd
+import pytest
+
+from pdray.config import build
+from pdray.data.manifest import (
+    ITEMS,
+    DataConfig,
+    Manifest,
+    Recording,
+    grade_class,
+    load_manifest,
+    select,
+)
+from pdray.errors import ManifestError, SettingsError
+
+ROW = {"recording_id": "r1", "subject_id": "S1", "item": "gait", "grade": "2"}
+
+
+def rows(**columns):
+    """One valid row for each value; every other column as in ROW."""
+    (length,) = {len(values) for values in columns.values()}
+    return [
+        {**ROW, "recording_id": f"r{i}", **{key: values[i] for key, values in columns.items()}}
+        for i in range(length)
+    ]
+
+
+def test_items_of_the_scales():
+    assert ITEMS["finger_tapping"] == 4
+    assert ITEMS["face_interview"] == 5
+
+
+def test_every_column_arrives(write_manifest, tmp_path):
+    row = {
+        **ROW,
+        "video": "videos/a.mp4",
+        "audio": "/elsewhere/a.wav",
+        "landmarks": "a.npz",
+        "regions": "b.npz",
+        "visit_id": "v1",
+        "side": "left",
+        "start_seconds": "1.5",
+        "end_seconds": "4",
+        "split": "train",
+        "diagnosis": "PD",
+        "visit_score": "31.5",
+        "rater_2": "",
+        "rater_1": "3",
+        "rater_3": "1",
+        "medication_state": "on",
+        "sex": "f",
+        "age": "63",
+        "site": "A",
+    }
+    path = write_manifest([row])
+    manifest = load_manifest(path, check_files=False)
+    assert manifest.path == path
+    assert manifest.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert manifest.recordings == (
+        Recording(
+            recording_id="r1",
+            subject_id="S1",
+            item="gait",
+            grade=2,
+            video=tmp_path / "videos" / "a.mp4",
+            audio=tmp_path.__class__("/elsewhere/a.wav"),
+            landmarks=tmp_path / "a.npz",
+            regions=tmp_path / "b.npz",
+            visit_id="v1",
+            side="left",
+            start_seconds=1.5,
+            end_seconds=4.0,
+            split="train",
+            diagnosis="PD",
+            visit_score=31.5,
+            raters=(3, None, 1),
+            medication_state="on",
+            sex="f",
+            age=63.0,
+            site="A",
+        ),
+    )
+
+
+def test_an_empty_cell_is_absent_never_zero(write_manifest):
+    path = write_manifest([{**ROW, "grade": "", "side": "", "visit_score": "", "video": ""}])
+    (recording,) = load_manifest(path).recordings
+    assert recording == Recording(recording_id="r1", subject_id="S1", item="gait")
+    assert recording.grade is None
+
+
+@pytest.mark.parametrize("cell", ["NA", "nan", "NaN", "None", "-", "null"])
+def test_words_for_absent_are_not_guessed(write_manifest, cell):
+    path = write_manifest(rows(grade=[cell], age=[cell]))
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    assert f"row 2: grade '{cell}' is not an integer" in str(caught.value)
+    assert f"row 2: age '{cell}' is not a finite number" in str(caught.value)
+
+
+def test_every_bad_row_is_listed_at_once(write_manifest):
+    bad = [
+        ROW,
+        {**ROW, "grade": "1"},
+        {**ROW, "recording_id": "r3", "subject_id": ""},
+        {**ROW, "recording_id": "r4", "grade": "5"},
+        {**ROW, "recording_id": "r5", "grade": "2.5"},
+        {**ROW, "recording_id": "r6", "item": "finger_taping"},
+        {**ROW, "recording_id": "r7", "side": "Left"},
+        {**ROW, "recording_id": "r8", "start_seconds": "4", "end_seconds": "4"},
+        {**ROW, "recording_id": "r9", "start_seconds": "-1", "end_seconds": "soon"},
+        {**ROW, "recording_id": " r10"},
+        {**ROW, "recording_id": "r11", "rater_1": "9"},
+        {**ROW, "recording_id": "r12", "video": "nowhere.mp4"},
+    ]
+    path = write_manifest(bad)
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    headline, *listed = str(caught.value).splitlines()
+    assert headline == "manifest.csv, 12 faults:"
+    expected = [
+        "row 3: recording_id r1 stands in row 2 already",
+        "row 4: subject_id is missing",
+        "row 5: grade 5 is outside 0..4 for item gait",
+        "row 6: grade '2.5' is not an integer; leave the cell empty if not rated",
+        "row 7: item 'finger_taping' is unknown: did you mean 'finger_tapping'? valid items: ",
+        "row 8: side 'Left' is not left or right",
+        "row 9: end_seconds 4 must be greater than start_seconds 4",
+        "row 10: end_seconds 'soon' is not a finite number",
+        "row 10: start_seconds -1 is negative",
+        "row 11: recording_id ' r10' has spaces around it; write 'r10'",
+        "row 12: rater_1 9 is outside 0..4 for item gait",
+        f"row 13: video nowhere.mp4: no such file: {path.parent / 'nowhere.mp4'}",
+    ]
+    for text, fault in zip(listed, expected, strict=True):
+        assert text.startswith(f"  - {fault}")
+
+
+def test_scales_are_the_items_own(write_manifest):
+    path = write_manifest(rows(item=["face_interview", "gait"], grade=["5", "5"]))
+    with pytest.raises(ManifestError, match=r"manifest.csv: row 3: grade 5 is outside 0\.\.4"):
+        load_manifest(path)
+
+
+def test_whole_numbers_written_by_pandas_are_integers(write_manifest):
+    recordings = load_manifest(write_manifest(rows(grade=["3.0", "0"]))).recordings
+    assert [recording.grade for recording in recordings] == [3, 0]
+    with pytest.raises(ManifestError, match=r"grade -1 is outside 0\.\.4"):
+        load_manifest(write_manifest(rows(grade=["-1"])))
+
+
+def test_row_is_the_line_in_the_file(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text(
+        'recording_id,subject_id,item,diagnosis\nr1,S1,gait,"two\nlines"\n\nr2,S1,walk,\n'
+    )
+    with pytest.raises(ManifestError, match=r"^m\.csv: row 5: item 'walk'"):
+        load_manifest(path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_bytes("\ufeffrecording_id,subject_id,item\r\nr1,S1,gait\r\n".encode())
+    assert load_manifest(path).recordings[0].recording_id == "r1"
+
+
+def test_an_empty_row_is_one_fault(write_manifest):
+    path = write_manifest([ROW, {}])
+    with pytest.raises(ManifestError, match=r"manifest.csv: row 3: every cell is empty"):
+        load_manifest(path)
+
+
+def test_a_row_of_another_length_is_named(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,subject_id,item\nr1,S1,gait\nr2,S1\nr3,S1,gait,left\n")
+    with pytest.raises(ManifestError, match=r"(?s)row 3: 2 cells where .* 3.*row 4: 4 cells"):
+        load_manifest(path)
+
+
+def test_header_faults_come_together(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,subjct_id,item,item,,grade ,rater_2\nr1,S1,gait,gait,,1,1\n")
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    text = str(caught.value)
+    assert "row 1: required column subject_id is missing" in text
+    assert "row 1: unknown column 'subjct_id': did you mean 'subject_id'? valid columns: " in text
+    assert "row 1: column 'item' stands twice" in text
+    assert "row 1: column 5 has no name" in text
+    assert "row 1: unknown column 'grade ': did you mean 'grade'?" in text
+    assert "row 1: column rater_1 is missing" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: expected a header with recording_id, subject_id, item"),
+        (b"recording_id,subject_id,item\n", "is empty: expected one row a recording"),
+        (b"recording_id;subject_id;item\nr1;S1;gait\n", "is one column; put commas between"),
+        (b"\x89PNG\xff\xfe", "not a CSV in UTF-8: byte 0 is 0x89"),
+        (b'recording_id,subject_id,item\n"r1"x,S1,gait\n', "not a CSV: "),
+        (b'recording_id,subject_id,item\n"r1,S1,gait\n', "not a CSV: unexpected end of data"),
+    ],
+)
+def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
+    path = tmp_path / "m.csv"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=message):
+        load_manifest(path)
+
+
+def test_a_missing_manifest_is_named(tmp_path):
+    with pytest.raises(ManifestError, match=r"none\.csv: cannot be read: No such file"):
+        load_manifest(tmp_path / "none.csv")
+
+
+def test_parquet_says_the_same_as_csv(tmp_path, write_manifest):
+    wanted = rows(grade=["3", ""], age=["63.5", ""], side=["left", ""])
+    frame = pd.DataFrame(
+        {
+            "recording_id": ["r0", "r1"],
+            "subject_id": ["S1", "S1"],
+            "item": ["gait", "gait"],
+            "grade": [3, None],
+            "age": [63.5, None],
+            "side": ["left", None],
+        }
+    )
+    frame.to_parquet(tmp_path / "m.parquet")
+    from_csv = load_manifest(write_manifest(wanted)).recordings
+    assert load_manifest(tmp_path / "m.parquet").recordings == from_csv
+
+
+def test_parquet_faults_count_records(tmp_path):
+    pd.DataFrame(rows(grade=[1, 7])).to_parquet(tmp_path / "m.parquet")
+    with pytest.raises(ManifestError, match=r"^m\.parquet: row 2: grade 7 is outside"):
+        load_manifest(tmp_path / "m.parquet")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ManifestError, match=r"bad\.parquet: not a Parquet file"):
+        load_manifest(tmp_path / "bad.parquet")
+
+
+def test_a_subject_spelt_in_two_ways_is_refused(write_manifest):
+    path = write_manifest(rows(subject_id=["S01", "s01"]))
+    with pytest.raises(ManifestError, match="row 3: subject_id 's01' differs from 'S01' of row 2"):
+        load_manifest(path)
+
+
+def test_a_subject_in_two_splits_is_refused(write_manifest):
+    path = write_manifest(rows(split=["train", "", "test"]))
+    with pytest.raises(ManifestError, match="row 4: split 'test', but subject S1 is 'train' in"):
+        load_manifest(path)
+
+
+def test_unreadable_files_are_reported_with_their_rows(write_manifest, numbered_video, tmp_path):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("not a video\n" * 50)
+    videos = ["numbered.mp4", "empty.mp4", "text.mp4", "gone.mp4", "empty.mp4"]
+    path = write_manifest(rows(video=videos, audio=["", "", "", "", "gone.wav"]))
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(path)
+    text = str(caught.value)
+    assert "row 2" not in text
+    assert "row 3: video empty.mp4: is empty (0 bytes)" in text
+    assert "row 4: video text.mp4: is not a video that can be read: Invalid data" in text
+    assert "row 5: video gone.mp4: no such file" in text
+    assert "row 6: video empty.mp4: is empty" in text
+    assert "row 6: audio gone.wav: no such file" in text
+    assert len(load_manifest(path, check_files=False).recordings) == 5
+
+
+def test_several_items_of_one_continuous_recording(write_manifest, numbered_video):
+    path = write_manifest(
+        rows(
+            video=["numbered.mp4"] * 2,
+            item=["gait", "hand_opening"],
+            start_seconds=["", "0.8"],
+            end_seconds=["0.8", ""],
+        )
+    )
+    first, second = load_manifest(path).recordings
+    assert first.video == second.video == numbered_video
+    assert (first.end_seconds, second.start_seconds) == (0.8, 0.8)
+
+
+def test_the_tiny_manifest_is_valid(tiny_manifest):
+    manifest = load_manifest(tiny_manifest(num_subjects=2))
+    assert [r.grade for r in manifest.recordings] == [4, 0, 3, 1]
+
+
+def test_ten_thousand_rows_take_less_than_two_seconds(write_manifest):
+    path = write_manifest(
+        [
+            {**ROW, "recording_id": f"r{i}", "subject_id": f"S{i % 97}", "video": f"v/{i}.mp4"}
+            for i in range(10_000)
+        ]
+    )
+    started = time.perf_counter()
+    manifest = load_manifest(path, check_files=False)
+    assert time.perf_counter() - started < 2.0
+    assert len(manifest.recordings) == 10_000
+
+
+def recording(recording_id, **values):
+    return Recording(**{"recording_id": recording_id, "subject_id": "S1", "item": "gait", **values})
+
+
+def manifest_of(tmp_path, *recordings):
+    return Manifest(tmp_path / "m.csv", "0" * 64, recordings)
+
+
+def test_select_lists_what_each_row_lacks(tmp_path):
+    manifest = manifest_of(
+        tmp_path,
+        recording("a", grade=0, raters=(1,)),
+        recording("b"),
+        recording("c", grade=1),
+        recording("d", grade=1, raters=(1,), item="pronation"),
+    )
+    usable, lacking = select(manifest, items=None, needs=["grade", "raters"])
+    assert [one.recording_id for one in usable] == ["a", "d"]
+    assert lacking == {"grade": ["b"], "raters": ["b", "c"]}
+    usable, lacking = select(manifest, items=["gait"], needs=["grade"])
+    assert [one.recording_id for one in usable] == ["a", "c"]
+    assert lacking == {"grade": ["b"]}
+
+
+def test_select_refuses_an_unknown_item_and_an_empty_choice(tmp_path):
+    manifest = manifest_of(tmp_path, recording("a"), recording("b", grade=1))
+    with pytest.raises(ManifestError, match="item 'gate' is unknown: did you mean 'gait'"):
+        select(manifest, items=["gate"], needs=[])
+    with pytest.raises(ManifestError, match="no usable recording: 0 of 2 are of the items pronat"):
+        select(manifest, items=["pronation"], needs=["grade"])
+    with pytest.raises(ManifestError, match="2 of 2 .*grade absent in 1, video absent in 2"):
+        select(manifest, items=None, needs=["grade", "video"])
+
+
+def test_grade_classes():
+    assert [grade_class(grade, (2,)) for grade in range(5)] == [0, 0, 1, 1, 1]
+    assert [grade_class(grade, (1, 3)) for grade in range(5)] == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"items": ["gate"]}, "items: item 'gate' is unknown: did you mean 'gait'"),
+        ({"items": []}, "items: no item named; write null"),
+        ({"grade_cuts": [3, 1]}, r"grade_cuts: got \[3, 1\]: expected rising grades between 1"),
+        ({"grade_cuts": [0]}, r"got \[0\]"),
+        ({"grade_cuts": [6]}, r"got \[6\]"),
+        ({"grade_cuts": []}, r"got \[\]"),
+        ({"max_decode_failures": -1}, "max_decode_failures: got -1"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        build(DataConfig, {"manifest": "m.csv", **settings})

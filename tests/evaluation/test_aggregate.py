@@ -1,0 +1,36 @@
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from pdray.errors import StudyError
+from pdray.evaluation.aggregate import by_recording
+
+TableMaker = Callable[..., pd.DataFrame]
+
+
+def test_a_recording_has_the_mean_probability_of_its_snippets(make_table: TableMaker) -> None:
+    table = make_table(num_snippets=3)
+    whole = by_recording(table)
+    assert len(whole) == table["recording_id"].nunique()
+    assert (whole["num_snippets"] == 3).all()
+    for _, row in whole.iterrows():
+        parts = table[table["recording_id"] == row["recording_id"]]
+        assert row["probability_1"] == pytest.approx(sum(parts["probability_1"]) / 3)
+        assert row["subject_id"] == parts["subject_id"].iloc[0]
+        assert row["target"] == parts["target"].iloc[0]
+
+
+def test_epochs_and_seeds_stay_apart_and_repeats_are_averaged(make_table: TableMaker) -> None:
+    table = make_table(num_snippets=2)
+    table.loc[table["snippet"] == 1, "repeat"] = 1
+    assert (by_recording(table)["num_snippets"] == 2).all()
+    table.loc[table["snippet"] == 1, "seed"] = 8
+    assert (by_recording(table)["num_snippets"] == 1).all()
+
+
+def test_snippets_that_disagree_on_the_grade_are_refused(make_table: TableMaker) -> None:
+    table = make_table(num_snippets=2)
+    table.loc[0, "grade"] = 4
+    with pytest.raises(StudyError, match=r"'recording_id': 's0_r0'.* disagree on grade"):
+        by_recording(table)

@@ -1,0 +1,92 @@
+from typing import Any
+
+import pytest
+
+from pdray.errors import SettingsError
+from pdray.evaluation.report import absent_note, held_out_sentence, leaderboard
+from pdray.evaluation.uncertainty import Interval
+
+
+def row(number: int, state: str, value: float | None, **params: object) -> dict[str, Any]:
+    chosen = None if value is None else 4
+    return {
+        "number": number,
+        "state": state,
+        "value": value,
+        "chosen_epoch": chosen,
+        "params": params or {"loss.gamma": 2.0},
+    }
+
+
+def order(text: str) -> list[int]:
+    return [int(line.split()[0]) for line in text.splitlines()[2:]]
+
+
+ROWS = [
+    row(0, "complete", 0.1),
+    row(1, "pruned", 0.9),
+    row(2, "complete", 0.5),
+    row(3, "failed", None),
+    row(4, "complete", float("nan")),
+    row(5, "running", None),
+]
+
+
+def test_the_best_complete_trial_is_first_and_pruned_ones_come_after_complete_ones() -> None:
+    assert order(leaderboard(ROWS)) == [2, 0, 4, 1, 5, 3]
+
+
+def test_columns_are_aligned_and_settings_are_shown_by_their_last_word() -> None:
+    rows = [
+        row(0, "complete", 0.125, **{"optim.weight_decay": 0.01, "loss.gamma": 2.0}),
+        row(11, "pruned", -0.5, **{"optim.weight_decay": 0.000123, "loss.gamma": 0.5}),
+    ]
+    assert leaderboard(rows).splitlines() == [
+        "2 trials by val/mcc, more is better",
+        "trial  state     val/mcc  epoch  weight_decay  gamma",
+        "    0  complete    0.125      4          0.01      2",
+        "   11  pruned     -0.500      4      0.000123    0.5",
+    ]
+
+
+def test_two_settings_with_one_last_word_keep_their_whole_keys() -> None:
+    text = leaderboard([row(0, "complete", 0.1, **{"a.depth": 1, "b.depth": 2})])
+    assert "a.depth  b.depth" in text.splitlines()[1]
+
+
+def test_an_undefined_value_is_not_shown_as_a_number_and_notes_stand_beside_the_score() -> None:
+    noted = row(0, "complete", float("nan")) | {"note": absent_note([1], "fold 2")}
+    last = leaderboard([noted, row(1, "complete", 0.3)]).splitlines()[-1]
+    assert "undefined" in last
+    assert last.endswith("no class 1 in fold 2")
+
+
+def test_synthetic_data_is_marked() -> None:
+    assert "SYNTHETIC" in leaderboard(ROWS, synthetic=True).splitlines()[0]
+    assert "SYNTHETIC" not in leaderboard(ROWS)
+
+
+def test_no_trials_and_unknown_metrics() -> None:
+    assert leaderboard([]).startswith("0 trials")
+    with pytest.raises(SettingsError, match="val/mc"):
+        leaderboard(ROWS, metric="val/mc")
+
+
+def test_the_held_out_sentence_says_everything_that_limits_the_score() -> None:
+    interval = Interval(0.71, 0.4, 0.92, 8, 12, 2000, 0.95)
+    assert held_out_sentence(
+        "test/mcc", interval, num_recordings=64, absent=(3, 4), synthetic=True
+    ) == (
+        "test/mcc 0.710, 95% interval 0.400 to 0.920 (2000 resamples of 8 held-out subjects, 64"
+        " recordings); undefined in 12 resamples, which are left out; no classes 3, 4; SYNTHETIC"
+        " data: a rendered cohort, not patients"
+    )
+    plain = held_out_sentence("test/mcc", Interval(1, 1, 1, 8, 0, 10, 0.9), num_recordings=9)
+    assert "90% interval" in plain
+    assert ";" not in plain
+
+
+def test_an_undefined_held_out_score_says_so() -> None:
+    nan = float("nan")
+    text = held_out_sentence("test/mcc", Interval(nan, nan, nan, 2, 5, 5, 0.95), num_recordings=2)
+    assert text.startswith("test/mcc undefined")

@@ -1,0 +1,137 @@
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from pdray.errors import SettingsError, StudyError
+from pdray.evaluation.metrics import METRICS, score
+from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.uncertainty import (
+    altman_bland_p,
+    mean_se,
+    normal_interval,
+    subject_bootstrap,
+    weighted_scores,
+)
+
+TableMaker = Callable[..., pd.DataFrame]
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 5])
+@pytest.mark.parametrize("name", METRICS)
+def test_weights_equal_repeated_rows_scored_one_resample_at_a_time(
+    name: str, num_classes: int
+) -> None:
+    draws = np.random.default_rng(0)
+    y_true = draws.integers(0, num_classes, size=25)
+    probability = draws.dirichlet(np.ones(num_classes), size=25).round(1) + 1e-3  # with ties
+    weights = draws.integers(0, 3, size=(60, 25)) * draws.integers(0, 2, size=(60, 25))
+    weights[0] = 0
+    weights[1] = y_true == 0  # one class only
+    fast = weighted_scores(name, y_true, probability, weights.astype(float))
+    for row, value in zip(weights, fast, strict=True):
+        taken = np.repeat(np.arange(25), row)
+        slow = score(name, y_true[taken], probability[taken])
+        assert value == pytest.approx(slow, abs=1e-12, nan_ok=True)
+
+
+def test_the_interval_is_that_of_a_slow_resampling_of_whole_subjects(
+    make_table: TableMaker,
+) -> None:
+    table = make_table(num_subjects=5, num_recordings=3, seed=4)
+    interval = subject_bootstrap(table, "val/mcc", num_resamples=50, level=0.9, seed=3)
+    draws = np.random.default_rng(3)
+    slow = []
+    for times in draws.multinomial(5, np.full(5, 1 / 5), size=50):
+        taken = [
+            row
+            for subject, count in zip(sorted(table["subject_id"].unique()), times, strict=True)
+            for _ in range(count)
+            for row in table.index[table["subject_id"] == subject]
+        ]
+        part = table.loc[taken]
+        slow.append(score("mcc", targets(part), probabilities(part)))
+    defined = np.array([value for value in slow if not math.isnan(value)])
+    assert interval.num_undefined == 50 - len(defined)
+    assert interval.low == pytest.approx(np.percentile(defined, 5))
+    assert interval.high == pytest.approx(np.percentile(defined, 95))
+    assert interval.value == score("mcc", targets(table), probabilities(table))
+    assert interval.num_subjects == 5
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says(make_table: TableMaker) -> None:
+    truth = norm.cdf(1 / math.sqrt(2))  # the right logit leads by 1, both have SD 1
+    hits = 0
+    for seed in range(200):
+        table = make_table(num_subjects=40, num_recordings=2, seed=seed)
+        interval = subject_bootstrap(table, "accuracy", num_resamples=200, seed=seed)
+        hits += interval.low <= truth <= interval.high
+    # Binomial(200, 0.95) is inside 181..199 with probability 0.999; the percentile interval of a
+    # proportion of 80 rows is a little short.
+    assert 178 <= hits <= 199
+
+
+def test_correlated_rows_of_a_subject_widen_the_interval(make_table: TableMaker) -> None:
+    few = make_table(num_subjects=10, num_recordings=1, seed=1)
+    copied = few.loc[few.index.repeat(20)].reset_index(drop=True)
+    copied["snippet"] = np.tile(np.arange(20), len(few))
+    one = subject_bootstrap(few, "accuracy")
+    many = subject_bootstrap(copied, "accuracy")
+    assert (many.low, many.high) == pytest.approx((one.low, one.high))
+
+
+def test_the_same_seed_gives_the_same_interval(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=9, lean=0.2)
+    assert subject_bootstrap(table, "auroc", seed=1) == subject_bootstrap(table, "auroc", seed=1)
+    assert subject_bootstrap(table, "auroc", seed=1) != subject_bootstrap(table, "auroc", seed=2)
+
+
+def test_two_thousand_resamples_of_fifty_rows_take_less_than_two_seconds(
+    make_table: TableMaker,
+) -> None:
+    table = make_table(num_subjects=10, num_recordings=5)
+    start = time.perf_counter()
+    for name in ("mcc", "auroc"):
+        subject_bootstrap(table, name, num_resamples=2000)
+    assert time.perf_counter() - start < 2
+
+
+def test_a_score_that_is_never_defined_has_no_interval(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=3)
+    interval = subject_bootstrap(table[table["target"] == 1], "mcc", num_resamples=10)
+    assert interval.num_undefined == 10
+    assert math.isnan(interval.value)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+
+
+def test_one_subject_and_unknown_metrics_are_refused(make_table: TableMaker) -> None:
+    with pytest.raises(StudyError, match="interval of mcc: 1 subject in 4 rows"):
+        subject_bootstrap(make_table(num_subjects=1), "test/mcc")
+    with pytest.raises(SettingsError, match="unknown metric 'test/mc'"):
+        subject_bootstrap(make_table(), "test/mc")
+
+
+def test_standard_error_over_folds_by_hand() -> None:
+    mean, se = mean_se([0.2, 0.4, 0.6])
+    assert mean == pytest.approx(0.4)
+    assert se == pytest.approx(0.2 / math.sqrt(3))
+    assert normal_interval(mean, se) == pytest.approx((0.4 - 1.96 * se, 0.4 + 1.96 * se))
+    assert math.isnan(mean_se([0.5])[1])
+
+
+@pytest.mark.parametrize("z", [0.5, 1.0, 1.96, 3.0, 3.7])
+def test_altman_bland_p_is_close_to_the_normal_one(z: float) -> None:
+    exact = 2 * norm.sf(z)
+    # Its authors give it for p of 0.0001 and more.
+    assert altman_bland_p(0.1 * z, 0.1) == pytest.approx(exact, rel=0.12)
+    assert altman_bland_p(-0.1 * z, 0.1) == altman_bland_p(0.1 * z, 0.1)
+
+
+def test_p_is_undefined_without_a_standard_error() -> None:
+    assert math.isnan(altman_bland_p(0.5, 0.0))
+    assert math.isnan(altman_bland_p(0.5, math.nan))

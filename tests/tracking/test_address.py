@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from pdray.errors import TrackingError
+from pdray.tracking.address import bare, check_tracking, default_uri
+
+
+def test_the_default_is_an_absolute_sqlite_file_in_the_output_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_uri(Path("out")) == f"sqlite:///{tmp_path / 'out' / 'mlflow.db'}"
+    check_tracking(default_uri(Path("out")), num_nodes=1)
+
+
+@pytest.mark.parametrize("uri", ["http://host:5000", "https://host", "postgresql+psycopg://h/db"])
+def test_servers_and_databases_are_fine_on_any_number_of_nodes(uri: str) -> None:
+    check_tracking(uri, num_nodes=5)
+
+
+def test_sqlite_on_several_nodes_is_refused_with_the_way_out() -> None:
+    with pytest.raises(TrackingError, match=r"the cluster has 3 nodes; start a server.*mlflow ser"):
+        check_tracking("sqlite:////data/mlflow.db", num_nodes=3)
+
+
+def test_a_relative_sqlite_file_is_refused() -> None:
+    with pytest.raises(TrackingError, match=r"'sqlite:///mlflow\.db' is relative"):
+        check_tracking("sqlite:///mlflow.db", num_nodes=1)
+
+
+@pytest.mark.parametrize("uri", ["file:///data/mlruns", "mlruns", "/data/mlruns", ""])
+def test_a_folder_of_files_is_refused(uri: str) -> None:
+    with pytest.raises(TrackingError, match="keeps no plain folder of files any more"):
+        check_tracking(uri, num_nodes=1)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert bare("at http://jane:secret@host:5000/x") == "at http://host:5000/x"
+    with pytest.raises(TrackingError) as caught:
+        check_tracking("ftp://jane:secret@host", num_nodes=1)
+    assert "secret" not in str(caught.value)

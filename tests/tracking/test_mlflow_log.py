@@ -1,0 +1,376 @@
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pdray.errors import StudyError, TrackingError
+from pdray.tracking.address import default_uri
+from pdray.tracking.mlflow_log import MirrorReport, mirror_study, prepare_tracking
+from pdray.tracking.run_log import StudyLog, TrialLog
+
+# After mlflow_log, which quiets the warning that SQLAlchemy 2.1 gives on this import.
+from mlflow import MlflowClient  # isort: skip
+from mlflow.entities import Run  # isort: skip
+
+RunTrial = Callable[..., TrialLog]
+
+
+@pytest.fixture
+def uri(study: StudyLog) -> str:
+    return default_uri(study.folder.parent)
+
+
+def runs_of(uri: str, report: MirrorReport) -> dict[str, Run]:
+    found = MlflowClient(uri).search_runs([report.experiment_id])
+    runs = {run.data.tags["pdray.run"]: run for run in found}
+    assert len(runs) == len(found)  # nothing is there twice
+    return runs
+
+
+def history(uri: str, run: Run, name: str) -> list[tuple[int, float]]:
+    points = MlflowClient(uri).get_metric_history(run.info.run_id, name)
+    return sorted((point.step, point.value) for point in points)
+
+
+def files_of(uri: str, run: Run) -> set[str]:
+    return {file.path for file in MlflowClient(uri).list_artifacts(run.info.run_id)}
+
+
+def end_trial(trial: TrialLog, state: str, value: float) -> None:
+    def draw(table: object, folder: Path) -> None:
+        (folder / "confusion.png").write_bytes(b"p")
+        (folder / "roc.png").write_bytes(b"p")
+
+    chosen = 1 if state == "complete" else None
+    trial.finish(state=state, value=value, chosen_epoch=chosen, draw=draw, reason="said")
+
+
+def end_study(study: StudyLog, run_trial: RunTrial) -> None:
+    """Leave a complete, a pruned and a failed trial, and a winner."""
+    end_trial(run_trial(study, 0), "complete", 0.3)
+    end_trial(run_trial(study, 1, num_steps=3), "pruned", 0.2)
+    end_trial(run_trial(study, 2, num_steps=1), "failed", 0.0)
+    winner = study.winner
+    winner.start(number=0, num_epochs=1, params={"loss.gamma": 2.0}, settings={}, role="winner")
+    winner.write_epoch(fold=0, epoch=0, metrics={"train/loss": 0.1})
+    winner.model_path.write_bytes(b"weights")
+    scores = {"test/mcc": {"value": 0.6, "low": 0.2, "high": 0.8}}
+    winner.finish(state="complete", value=0.3, chosen_epoch=0, scores=scores)
+    (study.folder / "report.txt").write_text("leaderboard")
+    study.finish(state="complete", best=0)
+
+
+def test_a_finished_study_is_one_parent_with_a_child_a_trial(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    end_study(study, run_trial)
+    report = mirror_study(study.folder, uri, "demo experiment")
+    assert report.num_runs == 5
+    runs = runs_of(uri, report)
+    assert set(runs) == {"study", "0000", "0001", "0002", "winner"}
+    parents = {key: run.data.tags.get("mlflow.parentRunId") for key, run in runs.items()}
+    assert parents.pop("study") is None
+    assert set(parents.values()) == {report.parent_run_id}
+    states = {key: run.info.status for key, run in runs.items()}
+    assert states == {
+        "study": "FINISHED",
+        "0000": "FINISHED",
+        "0001": "KILLED",
+        "0002": "FAILED",
+        "winner": "FINISHED",
+    }
+
+
+def test_params_metrics_and_steps_are_what_the_compare_page_needs(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    end_study(study, run_trial)
+    runs = runs_of(uri, mirror_study(study.folder, uri, "e"))
+    first = runs["0000"]
+    assert first.data.params == {"optim.weight_decay": "0.01", "loss.gamma": "2.0"}
+    assert first.data.metrics["value"] == 0.3
+    assert history(uri, first, "value") == [(1, 0.3)]
+    assert history(uri, first, "val/mcc") == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.1 * 3)]
+    assert history(uri, first, "fold1/val/mcc") == [(0, 0.2), (1, 0.1 * 3)]
+    assert history(uri, first, "val/auroc") == [(0, 0.5), (2, 0.5), (3, 0.5)]
+    assert first.data.tags["pdray.undefined"] == "val/auroc at step 1"
+    trial = study.trial(0).read()
+    assert first.info.start_time == int(trial["started"] * 1000)
+    assert first.info.end_time == int(trial["ended"] * 1000)
+
+
+def test_the_winner_has_test_scores_with_their_interval_and_plain_files(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    end_study(study, run_trial)
+    runs = runs_of(uri, mirror_study(study.folder, uri, "e"))
+    for key in ("winner", "study"):
+        metrics = runs[key].data.metrics
+        names = ("test/mcc", "test/mcc_low", "test/mcc_high", "value")
+        assert [metrics[name] for name in names] == [0.6, 0.2, 0.8, 0.3]
+    assert files_of(uri, runs["winner"]) == {"settings.json", "epochs.jsonl", "model.pt"}
+    whole = {"settings.json", "epochs.jsonl", "predictions.parquet", "confusion.png", "roc.png"}
+    assert files_of(uri, runs["0000"]) == whole
+    assert files_of(uri, runs["0001"]) == {"settings.json", "epochs.jsonl"}
+    assert files_of(uri, runs["study"]) == {"settings.json", "report.txt"}
+
+
+def test_tags_say_what_made_the_study_and_nothing_says_who_is_in_it(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    end_study(study, run_trial)
+    runs = runs_of(uri, mirror_study(study.folder, uri, "e"))
+    tags = runs["0000"].data.tags
+    assert tags["pdray.source"] == "a" * 40 + "-dirty"
+    assert tags["mlflow.source.git.commit"] == "a" * 40
+    assert tags["pdray.synthetic"] == "true"
+    assert "SYNTHETIC" in tags["mlflow.note.content"]
+    assert runs["0001"].data.tags["pdray.reason"] == "said"
+    assert runs["0002"].data.tags["pdray.reason"] == "in trial.json of the study folder"
+    path = MlflowClient(uri).download_artifacts(runs["study"].info.run_id, "settings.json")
+    settings = json.loads(Path(path).read_text())
+    assert settings["data"]["manifest"] == "manifest.csv"
+    sent = [path for path in (study.folder.parent / "mlflow_files").rglob("*") if path.is_file()]
+    assert sent
+    assert not any(b"Roe" in path.read_bytes() or b"secret" in path.read_bytes() for path in sent)
+
+
+def test_mirroring_again_sends_nothing_and_a_running_study_only_what_is_new(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    run_trial(study, 0, num_steps=2)
+    first = mirror_study(study.folder, uri, "e")
+    assert (first.num_runs, first.num_metrics) == (2, 2 * 5 + 1)  # nan once of twice three names
+    again = mirror_study(study.folder, uri, "e")
+    assert (again.num_metrics, again.num_artifacts) == (0, 0)
+    assert runs_of(uri, again)["0000"].info.status == "RUNNING"
+    run_trial(study, 0, num_steps=3)
+    assert mirror_study(study.folder, uri, "e").num_metrics == 6
+    end_study(study, run_trial)
+    last = mirror_study(study.folder, uri, "e")
+    after = mirror_study(study.folder, uri, "e")
+    assert (after.num_runs, after.num_metrics, after.num_artifacts) == (5, 0, 0)
+    assert len(history(uri, runs_of(uri, last)["0000"], "val/mcc")) == 4
+
+
+@pytest.mark.parametrize("content", [None, "", "{broken"])
+def test_a_lost_memory_is_found_again_by_the_tags(
+    study: StudyLog, run_trial: RunTrial, uri: str, content: str | None
+) -> None:
+    end_study(study, run_trial)
+    report = mirror_study(study.folder, uri, "e")
+    before = runs_of(uri, report)
+    (study.folder / "mirror.json").unlink()
+    if content is not None:
+        (study.folder / "mirror.json").write_text(content)
+    again = mirror_study(study.folder, uri, "e")
+    after = runs_of(uri, again)
+    assert {key: run.info.run_id for key, run in after.items()} == {
+        key: run.info.run_id for key, run in before.items()
+    }
+    for name in ("value", "val/mcc", "fold0/val/mcc"):
+        assert history(uri, after["0000"], name) == history(uri, before["0000"], name)
+
+
+def test_a_run_whose_creation_was_never_answered_is_not_made_twice(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    run_trial(study, 0)
+    report = mirror_study(study.folder, uri, "e")
+    memory = json.loads((study.folder / "mirror.json").read_text())
+    memory[f"{uri} e"]["0000"]["run_id"] = None
+    (study.folder / "mirror.json").write_text(json.dumps(memory))
+    assert mirror_study(study.folder, uri, "e").num_runs == 2
+    assert len(runs_of(uri, report)) == 2
+
+
+def test_a_wiped_server_gets_everything_again(
+    study: StudyLog, run_trial: RunTrial, uri: str, tmp_path: Path
+) -> None:
+    end_study(study, run_trial)
+    report = mirror_study(study.folder, uri, "e")
+    memory = (study.folder / "mirror.json").read_text()
+    other = default_uri(tmp_path / "other")
+    # The same address, as far as the memory knows, with another store behind it.
+    (study.folder / "mirror.json").write_text(memory.replace(uri, other))
+    assert mirror_study(study.folder, other, "e").num_metrics == report.num_metrics
+    assert len(runs_of(other, mirror_study(study.folder, other, "e"))) == 5
+
+
+def test_two_addresses_are_remembered_apart(
+    study: StudyLog, run_trial: RunTrial, uri: str, tmp_path: Path
+) -> None:
+    run_trial(study, 0)
+    first = mirror_study(study.folder, uri, "e")
+    other = mirror_study(study.folder, default_uri(tmp_path / "other"), "e")
+    assert other.num_metrics == first.num_metrics
+    assert mirror_study(study.folder, uri, "e").num_metrics == 0
+
+
+def test_a_failed_trial_that_is_resumed_runs_again_and_then_finishes(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    trial = run_trial(study, 0, num_steps=2)
+    end_trial(trial, "failed", 0.0)
+    report = mirror_study(study.folder, uri, "e")
+    assert runs_of(uri, report)["0000"].info.status == "FAILED"
+    trial.start(number=0, num_epochs=2, params={"loss.gamma": 2.0}, settings={})
+    mirror_study(study.folder, uri, "e")
+    assert runs_of(uri, report)["0000"].info.status == "RUNNING"
+    end_trial(run_trial(study, 0), "complete", 0.4)
+    mirror_study(study.folder, uri, "e")
+    run = runs_of(uri, report)["0000"]
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["value"] == 0.4
+    assert [step for step, _ in history(uri, run, "val/mcc")] == [0, 1, 2, 3]
+
+
+def test_more_metrics_than_one_batch_holds_are_all_sent(study: StudyLog, uri: str) -> None:
+    trial = study.trial(0)
+    trial.start(number=0, num_epochs=120, params={}, settings={})
+    for epoch in range(120):
+        trial.write_epoch(fold=0, epoch=epoch, metrics={f"val/m{k}": 1.0 for k in range(5)})
+    report = mirror_study(study.folder, uri, "e")
+    assert report.num_metrics == 1200
+    assert len(history(uri, runs_of(uri, report)["0000"], "val/m4")) == 120
+
+
+def test_preparing_makes_the_store_once_and_is_quiet(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = default_uri(tmp_path / "new" / "folder")
+    with caplog.at_level(logging.INFO):
+        prepare_tracking(uri, "e")
+        prepare_tracking(uri, "e")
+    assert capfd.readouterr() == ("", "")
+    experiment = MlflowClient(uri).get_experiment_by_name("e")
+    assert experiment is not None
+    assert experiment.artifact_location == (tmp_path / "new/folder/mlflow_files").as_uri()
+
+
+def test_a_deleted_experiment_is_named(study: StudyLog, uri: str) -> None:
+    report = mirror_study(study.folder, uri, "e")
+    MlflowClient(uri).delete_experiment(report.experiment_id)
+    with pytest.raises(TrackingError, match="experiment 'e' was deleted"):
+        mirror_study(study.folder, uri, "e")
+
+
+def test_two_mirrors_of_one_study_at_once_are_refused(study: StudyLog, uri: str) -> None:
+    program = (
+        "import fcntl, sys, time\n"
+        "file = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print('locked', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(study.folder / "mirror.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(TrackingError, match="another process is mirroring this study"):
+            mirror_study(study.folder, uri, "e")
+        other.kill()
+    mirror_study(study.folder, uri, "e")
+
+
+def test_no_study_and_no_server_are_different_errors(study: StudyLog, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"study\.json"):
+        mirror_study(tmp_path, default_uri(tmp_path), "e")
+    environment = dict(os.environ)
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match=r"http://127\.0\.0\.1:9.*nothing is lost") as caught:
+        mirror_study(study.folder, "http://jane:secret@127.0.0.1:9", "e")
+    assert time.monotonic() - start < 20
+    assert "secret" not in str(caught.value)
+    assert dict(os.environ) == environment
+
+
+def test_a_server_that_never_answers_is_given_up_within_seconds(study: StudyLog) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        start = time.monotonic()
+        with pytest.raises(TrackingError, match="timeout"):
+            mirror_study(study.folder, f"http://127.0.0.1:{silent.getsockname()[1]}", "e")
+        assert time.monotonic() - start < 20
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[], tuple[str, subprocess.Popen[bytes]]]]:
+    """Start a real server; a second call starts it again on the same port and store."""
+    started: list[subprocess.Popen[bytes]] = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path / "server"
+    folder.mkdir()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+    command += ["--artifacts-destination", str(folder / "files")]
+
+    def start() -> tuple[str, subprocess.Popen[bytes]]:
+        with (folder / "log.txt").open("ab") as log:
+            server = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=folder, start_new_session=True
+            )
+        started.append(server)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and server.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                    return f"http://127.0.0.1:{port}", server
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError((folder / "log.txt").read_text())
+
+    yield start
+    for server in started:
+        kill(server)
+
+
+def kill(server: subprocess.Popen[bytes]) -> None:
+    """Kill the server and the workers it started."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(timeout=30)
+
+
+@pytest.mark.integration
+def test_a_server_that_dies_and_comes_back_misses_and_doubles_nothing(
+    study: StudyLog,
+    run_trial: RunTrial,
+    serve: Callable[[], tuple[str, subprocess.Popen[bytes]]],
+) -> None:
+    address, server = serve()
+    end_trial(run_trial(study, 0), "complete", 0.3)
+    run_trial(study, 1, num_steps=1)
+    first = mirror_study(study.folder, address, "e")
+    again = mirror_study(study.folder, address, "e")
+    assert (again.num_metrics, again.num_artifacts) == (0, 0)
+    assert len(runs_of(address, first)) == 3
+
+    kill(server)
+    end_study(study, run_trial)
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match="nothing is lost, the log is on disk"):
+        mirror_study(study.folder, address, "e")
+    assert time.monotonic() - start < 20
+
+    serve()
+    mirror_study(study.folder, address, "e")
+    runs = runs_of(address, first)
+    assert set(runs) == {"study", "0000", "0001", "0002", "winner"}
+    assert [step for step, _ in history(address, runs["0001"], "val/mcc")] == [0, 1, 2]
+    assert runs["0001"].info.status == "KILLED"
+    assert runs["winner"].data.metrics["test/mcc_low"] == 0.2
+    assert "model.pt" in files_of(address, runs["winner"])
+    assert "predictions.parquet" in files_of(address, runs["0000"])

@@ -1,0 +1,67 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pdray.tracking.provenance import source_digest, source_identity, study_tags, versions
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for part in ("pdray", "jobs"):
+        (tmp_path / "source" / part).mkdir(parents=True)
+        (tmp_path / "source" / part / "a.py").write_text("x = 1\n")
+    return tmp_path / "source"
+
+
+def git(folder: Path, *words: str) -> str:
+    name = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+    command = ["git", "-C", str(folder), *name, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_clean_checkout_is_its_commit_and_a_changed_one_is_dirty(source: Path) -> None:
+    git(source, "init", "-q")
+    git(source, "add", ".")
+    git(source, "commit", "-q", "-m", "one")
+    commit = git(source, "rev-parse", "HEAD")
+    assert source_identity(source) == commit
+    assert source_identity(source, submitted="other") == commit
+    (source / "notes.txt").write_text("not source")
+    assert source_identity(source) == commit
+    (source / "jobs" / "new.py").write_text("")
+    assert source_identity(source) == f"{commit}-dirty"
+
+
+def test_without_git_the_jobs_metadata_count_and_then_the_digest(source: Path) -> None:
+    assert source_identity(source, submitted="abc") == "abc"
+    assert source_identity(source) == source_digest(source)
+    assert source_digest(source).startswith("source-digest:")
+
+
+def test_a_copy_inside_another_repository_is_not_that_commit(source: Path) -> None:
+    git(source.parent, "init", "-q")
+    git(source.parent, "commit", "-q", "--allow-empty", "-m", "other")
+    assert source_identity(source) == source_digest(source)
+
+
+def test_the_digest_sees_contents_names_and_new_files_but_not_caches(source: Path) -> None:
+    first = source_digest(source)
+    (source / "pdray" / "__pycache__").mkdir()
+    (source / "pdray" / "__pycache__" / "a.pyc").write_bytes(b"1")
+    assert source_digest(source) == first
+    (source / "pdray" / "b.py").write_text("")
+    second = source_digest(source)
+    assert second != first
+    (source / "pdray" / "b.py").rename(source / "pdray" / "c.py")
+    assert source_digest(source) not in (first, second)
+
+
+def test_the_tags_hold_code_data_seed_and_versions() -> None:
+    tags = study_tags(source="abc", manifest_digest="d1", seed=3, synthetic=True)
+    assert tags["source"] == "abc"
+    assert tags["manifest_digest"] == "d1"
+    assert tags["seed"] == "3"
+    assert tags["synthetic"] == "true"
+    assert tags["version.torch"] == versions()["torch"]
+    assert "not installed" not in versions().values()
