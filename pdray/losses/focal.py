@@ -1,0 +1,101 @@
+"""Class-balanced focal loss.
+
+Source: Yin et al. (the TSA paper), Eq. 1 and 2, after Cui et al. 2019 (arXiv:1901.05555).
+Letters: B batch, K class.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from pdray.config import Settings
+
+
+class FocalConfig(Settings):
+    """How hard examples and rare classes are weighted."""
+
+    gamma: float = Field(
+        2.0, ge=0, description="focusing exponent; 0 is cross-entropy (the source gives none)"
+    )
+    normalize: bool = Field(
+        True,
+        description="scale class weights to sum to the number of classes, as Cui 2019; "
+        "false: the literal weights of Eq. 1, which shrink the gradient by the class counts",
+    )
+
+
+def class_balanced_weights(counts_K: Sequence[int], *, normalize: bool) -> Tensor:
+    """Weight every class by its effective number of training snippets.
+
+    Eq. 1: ``(1 - beta) / (1 - beta^{n_y})`` with ``beta = (N - 1) / N``, N the size of the training
+    set. Between 1/N for a class with all of it and 1 for a class with one member.
+
+    Args:
+        counts_K: Training members n_y of each class; N is their sum.
+        normalize: Whether to scale the weights to sum to K, so that their size does not hang on N.
+
+    Returns:
+        (K,) float32.
+
+    Raises:
+        ValueError: If a class has no member; names each such class.
+    """
+    absent = [index for index, count in enumerate(counts_K) if count < 1]
+    if absent:
+        raise ValueError(
+            f"class {', '.join(map(str, absent))} has no member in the training set (counts "
+            f"{list(counts_K)}); every class needs at least 1"
+        )
+    n_K = torch.tensor(counts_K, dtype=torch.float64)
+    total = n_K.sum()
+    if total == 1:  # beta is 0: one class with one member
+        weights_K = torch.ones_like(n_K)
+    else:
+        # expm1 keeps the digits that 1 - beta^n loses when N is large.
+        weights_K = (1 / total) / n_K
+    if normalize:
+        weights_K = weights_K * (len(counts_K) / weights_K.sum())
+    return weights_K.float()
+
+
+def class_balanced_focal_loss(
+    logits_BK: Tensor, target_B: Tensor, *, weights_K: Tensor, gamma: float
+) -> Tensor:
+    """Focal loss of each snippet, a yes or no for every class.
+
+    Eq. 1: ``-w_y sum_c (1 - p_c^t)^gamma log p_c^t`` where ``p_c^t`` is ``sigmoid(z_c)`` for the
+    true class and ``1 - sigmoid(z_c)`` for the others (Eq. 2). Computed from log-sigmoids in
+    float32 or wider, so that logits of any size give a finite loss and gradient.
+
+    Args:
+        logits_BK: (B, K) float, any real number.
+        target_B: (B,) int64 class, 0 to K-1.
+        weights_K: (K,) float, :func:`class_balanced_weights`.
+        gamma: Focusing exponent, at least 0.
+
+    Returns:
+        (B,) loss in nats, not reduced; 0 is perfect.
+
+    Raises:
+        ValueError: If a target is outside 0..K-1; names the first one and its position.
+    """
+    num_classes = logits_BK.shape[1]
+    outside_B = (target_B < 0) | (target_B >= num_classes)
+    if outside_B.any():
+        position = int(outside_B.nonzero()[0])
+        raise ValueError(
+            f"target {int(target_B[position])} at position {position} is outside "
+            f"0..{num_classes - 1}"
+        )
+    if logits_BK.dtype in (torch.float16, torch.bfloat16):
+        logits_BK = logits_BK.float()
+    is_true_BK = target_B[:, None] == torch.arange(num_classes, device=target_B.device)
+    signed_BK = torch.where(is_true_BK, logits_BK, -logits_BK)
+    # p^t = sigmoid(signed), 1 - p^t = sigmoid(-signed): the power is taken in logs, where its
+    # gradient has no 0^(gamma - 1).
+    hardness_BK = torch.exp(gamma * functional.logsigmoid(-signed_BK))
+    loss_BK = -hardness_BK * functional.logsigmoid(signed_BK)
+    return weights_K.to(loss_BK)[target_B] * loss_BK.sum(dim=1)

@@ -1,0 +1,391 @@
+"""3D residual network with a severity head.
+
+Source: Hara et al. 2018 (arXiv:1711.09577), table 1, and their public code, whose parameter names
+(conv1, bn1, layer1.0.conv1, ..., fc) are kept so that the published checkpoints map onto it.
+Differs: the shortcut of type A passes its gradient on (the public code detaches it); the time
+stride of every stage is a setting; group norm as an alternative to batch norm; dropout before the
+head; the mean over whatever space and time are left, so that any snippet size is accepted.
+Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pdray.config import Settings
+
+Stride = tuple[int, int, int]
+Norm = Literal["batch", "group"]
+Shortcut = Literal["A", "B"]
+Mixer = Callable[[int, int, Stride], nn.Module]
+"""Makes what stands for a 3x3x3 convolution, from (channels in, channels out, stride)."""
+
+NUM_BLOCKS = {
+    10: (1, 1, 1, 1),
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+PLACES = ("stem", "pool", "layer1", "layer2", "layer3", "layer4")
+SPACE_STRIDES = (2, 2, 1, 2, 2, 2)
+GROUP_CHANNELS = 16
+
+
+def _six_digits(value: object) -> object:
+    """Refuse what is not a text of six digits; YAML reads an unquoted 121222 as a number."""
+    if not isinstance(value, str):
+        message = "expected a text of six digits: put it in quotes, '121222'"
+        raise PydanticCustomError("temporal_stride", message)
+    if len(value) != len(PLACES) or set(value) - {"1", "2"}:
+        message = "expected six digits, each 1 or 2: time stride of " + ", ".join(PLACES)
+        raise PydanticCustomError("temporal_stride", message)
+    return value
+
+
+class ResNet3DConfig(Settings):
+    """Shape of the network; defaults are the ResNet-34 with public Kinetics-400 weights."""
+
+    depth: Literal[10, 18, 34, 50, 101, 152] = Field(
+        34, description="layers; from 50 on the blocks are bottlenecks"
+    )
+    width_factor: float = Field(
+        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
+    )
+    shortcut: Shortcut = Field(
+        "A", description="where shapes change: A subsampling and zero channels, B convolution"
+    )
+    temporal_stride: Annotated[str, BeforeValidator(_six_digits)] = Field(
+        "121222", description="six digits, 1 or 2: time stride of stem, pool, layer1..layer4"
+    )
+    stem_time_kernel: Literal[1, 3, 5, 7] = Field(
+        7, description="length of the first convolution in time [frames]"
+    )
+    norm: Norm = Field(
+        "batch", description="batch (published) or group: no statistics across the batch"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Sizes of a network, resolved from its settings.
+
+    Attributes:
+        is_bottleneck: Whether a block is 1x1x1, 3x3x3, 1x1x1 instead of two 3x3x3.
+        num_blocks: Blocks of layer1..layer4.
+        widths: Channels of the 3x3x3 convolutions of layer1..layer4; the stem has ``widths[0]``.
+        strides: (time, height, width) strides of the six ``PLACES``.
+        stem_time_kernel: Odd length of the stem's kernel in time [frames].
+    """
+
+    is_bottleneck: bool
+    num_blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    strides: tuple[Stride, ...]
+    stem_time_kernel: int
+
+
+def make_layout(config: ResNet3DConfig) -> Layout:
+    """Resolve the sizes that a configuration asks for; cheap arithmetic, no tensor is made."""
+    digits = (int(digit) for digit in config.temporal_stride)
+    return Layout(
+        is_bottleneck=config.depth >= 50,
+        num_blocks=NUM_BLOCKS[config.depth],
+        widths=tuple(int(width * config.width_factor) for width in (64, 128, 256, 512)),
+        strides=tuple((time, s, s) for time, s in zip(digits, SPACE_STRIDES, strict=True)),
+        stem_time_kernel=config.stem_time_kernel,
+    )
+
+
+def sizes_after(size: int, strides: Sequence[int], *, stem_kernel: int) -> tuple[int, ...]:
+    """Follow one axis through the six ``PLACES``.
+
+    Args:
+        size: Frames or pixels that enter, at least 1.
+        strides: Stride of each place along this axis.
+        stem_kernel: Odd kernel length of the stem; every other kernel is 3, or 1 at its centre.
+
+    Returns:
+        The size that leaves each place.
+    """
+    sizes = []
+    for kernel, stride in zip((stem_kernel, 3, 3, 3, 3, 3), strides, strict=True):
+        size = (size + 2 * (kernel // 2) - kernel) // stride + 1
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def time_steps(num_frames: int, config: ResNet3DConfig) -> tuple[int, ...]:
+    """Return the time steps that leave the stem, the pool and layer1..layer4."""
+    strides = [int(digit) for digit in config.temporal_stride]
+    return sizes_after(num_frames, strides, stem_kernel=config.stem_time_kernel)
+
+
+def resnet3d_faults(
+    config: ResNet3DConfig, *, num_frames: int, height: int, width: int
+) -> list[str]:
+    """List every value that the network cannot take, each with its key and what would be right.
+
+    Args:
+        config: Settings, shown under the key ``model``.
+        num_frames: Frames of a snippet.
+        height: Rows of a frame [px].
+        width: Columns of a frame [px].
+
+    Returns:
+        One sentence a fault; empty when the network can be built and used.
+    """
+    faults = []
+    if int(64 * config.width_factor) < 1:
+        faults.append(
+            f"model.width_factor: {config.width_factor} leaves the first stage without a channel; "
+            "use at least 0.015625"
+        )
+    if num_frames < 1:
+        faults.append(f"num_frames: {num_frames} is no snippet; use at least 1")
+    for name, size in (("height", height), ("width", width)):
+        if size < 1 or sizes_after(size, SPACE_STRIDES, stem_kernel=7)[-2] < 2:
+            faults.append(
+                f"{name}: {size} px collapse to one before the last stage has halved them; "
+                "use at least 17 px"
+            )
+    return faults
+
+
+def check_snippets(x_BCTHW: Tensor, *, num_channels: int) -> None:
+    """Refuse a tensor that cannot be a batch of snippets.
+
+    Args:
+        x_BCTHW: What was given to a network.
+        num_channels: Channels that it was built for.
+
+    Raises:
+        ValueError: If the axes, the channels or the dtype are wrong, or an axis is empty; names
+            the shape and the dtype.
+    """
+    got = f"got {tuple(x_BCTHW.shape)} {x_BCTHW.dtype}"
+    if x_BCTHW.ndim != 5:
+        raise ValueError(f"snippets need five axes (B, C, T, H, W), {got}")
+    if x_BCTHW.shape[1] != num_channels:
+        raise ValueError(
+            f"axis 1 of snippets (B, C, T, H, W) is the channels: expected {num_channels}, {got}"
+        )
+    if 0 in x_BCTHW.shape:
+        raise ValueError(f"snippets (B, C, T, H, W) need at least one of each axis, {got}")
+    if not x_BCTHW.is_floating_point():
+        raise ValueError(f"snippets are normalised floating point numbers, {got}")
+
+
+def conv3x3x3(in_channels: int, out_channels: int, stride: Stride) -> nn.Module:
+    """Return the convolution of the published network: kernel 3, padding 1, no bias."""
+    return nn.Conv3d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+
+
+def make_norm(kind: Norm, channels: int) -> nn.Module:
+    """Return the normalisation of a layer.
+
+    Group norm takes groups of at least 16 channels (Wu and He 2018, arXiv:1803.08494, table 3), and
+    a single group where there are fewer: with one channel a group the mean over space and time,
+    which the head reads, would be the same for every snippet.
+    """
+    if kind == "batch":
+        return nn.BatchNorm3d(channels)
+    most = max(1, channels // GROUP_CHANNELS)
+    num_groups = max(count for count in range(1, most + 1) if channels % count == 0)
+    return nn.GroupNorm(num_groups, channels)
+
+
+class SubsampleAndPad(nn.Module):
+    """Shortcut A: every n-th position (average pooling with kernel 1) and zero channels."""
+
+    def __init__(self, *, in_channels: int, out_channels: int, stride: Stride) -> None:
+        super().__init__()
+        self.num_zeros = out_channels - in_channels
+        self.stride = stride
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, C + zero channels, T', H', W')."""
+        time, high, wide = self.stride
+        return functional.pad(
+            x_BCTHW[:, :, ::time, ::high, ::wide], (0, 0, 0, 0, 0, 0, 0, self.num_zeros)
+        )
+
+
+def make_shortcut(
+    kind: Shortcut, *, in_channels: int, out_channels: int, stride: Stride, norm: Norm
+) -> nn.Module | None:
+    """Return the module between a block's input and its sum, None for the input itself."""
+    if in_channels == out_channels and stride == (1, 1, 1):
+        return None
+    if kind == "A":
+        return SubsampleAndPad(in_channels=in_channels, out_channels=out_channels, stride=stride)
+    return nn.Sequential(
+        nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False),
+        make_norm(norm, out_channels),
+    )
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3x3 convolutions, or what a mixer puts in their place, around a shortcut."""
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        *,
+        stride: Stride,
+        mixer: Mixer,
+        norm: Norm,
+        shortcut: Shortcut,
+    ) -> None:
+        super().__init__()
+        self.conv1 = mixer(in_channels, width, stride)
+        self.bn1 = make_norm(norm, width)
+        self.conv2 = mixer(width, width, (1, 1, 1))
+        self.bn2 = make_norm(norm, width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(
+            shortcut, in_channels=in_channels, out_channels=width, stride=stride, norm=norm
+        )
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, width, T', H', W')."""
+        y_BDTHW = self.relu(self.bn1(self.conv1(x_BCTHW)))
+        y_BDTHW = self.bn2(self.conv2(y_BDTHW))
+        y_BDTHW += x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
+        out_BDTHW: Tensor = self.relu(y_BDTHW)
+        return out_BDTHW
+
+
+class Bottleneck(nn.Module):
+    """1x1x1, 3x3x3 (or what a mixer puts in its place) and 1x1x1 around a shortcut."""
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        *,
+        stride: Stride,
+        mixer: Mixer,
+        norm: Norm,
+        shortcut: Shortcut,
+    ) -> None:
+        super().__init__()
+        out_channels = width * self.expansion
+        self.conv1 = nn.Conv3d(in_channels, width, 1, bias=False)
+        self.bn1 = make_norm(norm, width)
+        self.conv2 = mixer(width, width, stride)
+        self.bn2 = make_norm(norm, width)
+        self.conv3 = nn.Conv3d(width, out_channels, 1, bias=False)
+        self.bn3 = make_norm(norm, out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(
+            shortcut, in_channels=in_channels, out_channels=out_channels, stride=stride, norm=norm
+        )
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, 4 width, T', H', W')."""
+        y_BDTHW = self.relu(self.bn1(self.conv1(x_BCTHW)))
+        y_BDTHW = self.relu(self.bn2(self.conv2(y_BDTHW)))
+        y_BDTHW = self.bn3(self.conv3(y_BDTHW))
+        y_BDTHW += x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
+        out_BDTHW: Tensor = self.relu(y_BDTHW)
+        return out_BDTHW
+
+
+class ResNet3D(nn.Module):
+    """Stem, four stages of residual blocks, mean over space and time, linear head."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        num_classes: int,
+        shortcut: Shortcut,
+        norm: Norm,
+        dropout: float,
+        mixers: Sequence[Mixer] = (conv3x3x3,) * 4,
+    ) -> None:
+        super().__init__()
+        kernel = (layout.stem_time_kernel, 7, 7)
+        padding = (layout.stem_time_kernel // 2, 3, 3)
+        self.conv1 = nn.Conv3d(
+            3, layout.widths[0], kernel, stride=layout.strides[0], padding=padding, bias=False
+        )
+        self.bn1 = make_norm(norm, layout.widths[0])
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool3d(3, stride=layout.strides[1], padding=1)
+        block = Bottleneck if layout.is_bottleneck else BasicBlock
+        channels = layout.widths[0]
+        stages = []
+        for index, width in enumerate(layout.widths):
+            blocks = []
+            for number in range(layout.num_blocks[index]):
+                stride = layout.strides[index + 2] if number == 0 else (1, 1, 1)
+                blocks.append(
+                    block(
+                        channels,
+                        width,
+                        stride=stride,
+                        mixer=mixers[index],
+                        norm=norm,
+                        shortcut=shortcut,
+                    )
+                )
+                channels = width * block.expansion
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(channels, num_classes)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the convolutions as Hara's code does: normal, He et al. 2015, fan out.
+
+        Norms start as the identity and the head at torch's default, as there. The numbers come
+        from the ambient torch generator.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return logits (B, K) of normalised snippets (B, 3, T, H, W) of any size.
+
+        Raises:
+            ValueError: If the axes are not those of snippets.
+        """
+        check_snippets(x_BCTHW, num_channels=3)
+        x_BDTHW = self.maxpool(self.relu(self.bn1(self.conv1(x_BCTHW))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x_BDTHW = stage(x_BDTHW)
+        f_BD = x_BDTHW.mean(dim=(2, 3, 4))
+        logits_BK: Tensor = self.fc(self.dropout(f_BD))
+        return logits_BK
+
+
+def build_resnet3d(config: ResNet3DConfig, num_classes: int) -> ResNet3D:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`resnet3d_faults`.
+        num_classes: Classes K, at least 2.
+    """
+    return ResNet3D(
+        make_layout(config),
+        num_classes=num_classes,
+        shortcut=config.shortcut,
+        norm=config.norm,
+        dropout=config.dropout,
+    )

@@ -1,0 +1,237 @@
+"""3D residual network whose last stages attend over time instead of convolving.
+
+Source: temporal self-attention (TSA), section III-B of Yin et al., "Assessment of Parkinson's
+disease severity from videos using deep architectures"; relative embeddings as in Bello et al. 2019
+(arXiv:1904.09925). Readings where the paper is silent: eight heads; key size C / heads; a stride is
+an average pooling before the attention (kernel 3, as Bello's) in space and in time; one table of
+relative embeddings a block, shared by its heads.
+Letters: B batch, C channel in, D channel out, T time step, H height, W width, N place (B H W),
+A head, S sequence of a snippet (H W A), E key feature of a head, V value feature of a head, F
+feature of all heads, R relative offset (2 T - 1).
+"""
+
+from functools import partial
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pdray.models.resnet3d import (
+    Mixer,
+    ResNet3D,
+    ResNet3DConfig,
+    Stride,
+    conv3x3x3,
+    make_layout,
+    resnet3d_faults,
+    time_steps,
+)
+
+
+class TsaConfig(ResNet3DConfig):
+    """Settings of the residual network and of the attention in its last stages."""
+
+    attention_depth: int = Field(
+        2, ge=0, le=4, description="stages from the end that attend over time [stages]"
+    )
+    num_heads: int = Field(8, ge=1, description="heads of an attention; must divide its channels")
+    key_dim: int | None = Field(
+        None, ge=1, description="size of a head's keys; none: channels in / heads"
+    )
+    max_frames: int = Field(
+        64, ge=1, description="longest snippet the relative embeddings are made for [frames]"
+    )
+
+
+def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
+    """Average what lies within one step of every n-th position, along each strided axis.
+
+    The positions are those of a 3x3x3 convolution with padding 1, and so are the sizes.
+    """
+    if stride == (1, 1, 1):
+        return x_BCTHW
+    # torch refuses a kernel longer than the axis; the mean of one or two is then the whole axis.
+    sizes = x_BCTHW.shape[2:]
+    kernel = [min(3, size) if step > 1 else 1 for size, step in zip(sizes, stride, strict=True)]
+    padding = [1 if length == 3 else 0 for length in kernel]
+    return functional.avg_pool3d(x_BCTHW, kernel, stride, padding, count_include_pad=False)
+
+
+class TemporalSelfAttention(nn.Module):
+    """Multi-head attention over time at each place, where a 3x3x3 convolution stood.
+
+    Eq. 6: ``softmax((Q K^T + S_rel) / sqrt(d_k)) V`` for each head, then ``W^O``. The relative
+    logit ``S_rel[i, j]`` is ``q_i . r_{j-i}``; the embeddings r are learned, shared by the heads.
+    No map has a bias. A snippet with fewer time steps than the table uses the offsets that it has;
+    one with more gets a table stretched linearly to its length, so that its largest offset reads
+    the table's largest.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: Stride,
+        *,
+        num_heads: int,
+        key_dim: int | None,
+        max_time_steps: int,
+    ) -> None:
+        super().__init__()
+        if out_channels % num_heads or (key_dim is None and in_channels % num_heads):
+            raise ValueError(
+                f"num_heads {num_heads} must divide the channels: {in_channels} in, "
+                f"{out_channels} out"
+            )
+        key_dim = in_channels // num_heads if key_dim is None else key_dim
+        self.stride = stride
+        self.num_heads = num_heads
+        self.query = nn.Linear(in_channels, num_heads * key_dim, bias=False)
+        self.key = nn.Linear(in_channels, num_heads * key_dim, bias=False)
+        self.value = nn.Linear(in_channels, out_channels, bias=False)
+        self.out = nn.Linear(out_channels, out_channels, bias=False)
+        self.relative_RE = nn.Parameter(torch.empty(2 * max_time_steps - 1, key_dim))
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the maps uniformly (Glorot and Bengio 2010), the table as Bello's appendix does."""
+        for module in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(module.weight)
+        nn.init.normal_(self.relative_RE, std=self.relative_RE.shape[1] ** -0.5)
+
+    def offsets(self, num_steps: int) -> Tensor:
+        """Return (T, T, E): the embedding of offset j - i at [i, j]."""
+        table_RE: Tensor = self.relative_RE
+        longest = table_RE.shape[0] // 2
+        if num_steps - 1 > longest:
+            stretched = functional.interpolate(
+                table_RE.T[None], size=2 * num_steps - 1, mode="linear", align_corners=True
+            )
+            table_RE, longest = stretched[0].T, num_steps - 1
+        step_T = torch.arange(num_steps, device=table_RE.device)
+        return table_RE[step_T[None, :] - step_T[:, None] + longest]
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, D, T', H', W') of features (B, C, T, H, W)."""
+        memory_format = _memory_format(x_BCTHW)
+        x_BCTHW = pool(x_BCTHW, self.stride)
+        batch, channels, steps, high, wide = x_BCTHW.shape
+        x_NTC = x_BCTHW.permute(0, 3, 4, 2, 1).reshape(-1, steps, channels)
+        # Scaling the queries once scales Q K^T and S_rel alike.
+        q_BSTE = self.split_heads(self.query(x_NTC), batch) * self.relative_RE.shape[1] ** -0.5
+        k_BSTE = self.split_heads(self.key(x_NTC), batch)
+        v_BSTV = self.split_heads(self.value(x_NTC), batch)
+        s_BSTT = torch.einsum("bsie,ije->bsij", q_BSTE, self.offsets(steps))
+        o_BSTV = functional.scaled_dot_product_attention(
+            q_BSTE, k_BSTE, v_BSTV, attn_mask=s_BSTT, scale=1.0
+        )
+        o_NATV = o_BSTV.reshape(len(x_NTC), self.num_heads, steps, -1)
+        y_NTD = self.out(o_NATV.transpose(1, 2).flatten(2))
+        y_BDTHW: Tensor = y_NTD.view(batch, high, wide, steps, -1).permute(0, 4, 3, 1, 2)
+        return y_BDTHW.contiguous(memory_format=memory_format)
+
+    def split_heads(self, y_NTF: Tensor, batch: int) -> Tensor:
+        """Return (B, S, T, F / A) of (N, T, F): one sequence a place and head of a snippet.
+
+        Places and heads share an axis, because CUDA kernels take at most 65535 entries along each
+        of the first two (https://github.com/pytorch/pytorch/issues/142228) and N may be more.
+        """
+        places, steps, _ = y_NTF.shape
+        y_NATE = y_NTF.view(places, steps, self.num_heads, -1).transpose(1, 2)
+        return y_NATE.reshape(batch, -1, steps, y_NATE.shape[3])
+
+
+def _memory_format(x_BCTHW: Tensor) -> torch.memory_format:
+    """Return the order that the neighbouring convolutions work in; mixed orders cost copies."""
+    last = torch.channels_last_3d
+    if x_BCTHW.is_contiguous(memory_format=last) and not x_BCTHW.is_contiguous():
+        return last
+    return torch.contiguous_format
+
+
+def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:
+    """List every value that the network cannot take, each with its key and what would be right.
+
+    Args:
+        config: Settings, shown under the key ``model``.
+        num_frames: Frames of a snippet.
+        height: Rows of a frame [px].
+        width: Columns of a frame [px].
+
+    Returns:
+        One sentence a fault; empty when the network can be built and trained.
+    """
+    faults = resnet3d_faults(config, num_frames=num_frames, height=height, width=width)
+    if config.attention_depth > 0:
+        faults += _head_faults(config)
+    if config.attention_depth > 0 and num_frames >= 1:
+        faults += _time_faults(config, num_frames)
+    return faults
+
+
+def _head_faults(config: TsaConfig) -> list[str]:
+    """Name the widths of attention stages that the heads do not divide."""
+    layout = make_layout(config)
+    first = 4 - config.attention_depth
+    widths = set(layout.widths[first:])
+    if config.key_dim is None and not layout.is_bottleneck:
+        widths.add(layout.widths[max(first - 1, 0)])
+    odd = sorted(width for width in widths if width % config.num_heads)
+    if not odd or 0 in widths:
+        return []
+    valid = [n for n in range(1, min(widths) + 1) if not any(width % n for width in widths)]
+    return [
+        f"model.num_heads: {config.num_heads} does not divide {', '.join(map(str, odd))} channels "
+        f"of an attention stage (model.width_factor {config.width_factor}); "
+        f"valid: {', '.join(map(str, valid))}"
+    ]
+
+
+def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
+    """Name the attention stages with one time step, and a table shorter than the snippets."""
+    faults = []
+    steps = time_steps(num_frames, config)
+    single = [stage for stage in range(5 - config.attention_depth, 5) if steps[stage + 1] < 2]
+    if single:
+        enough = num_frames
+        while time_steps(enough, config)[-1] < 2:
+            enough += 1
+        faults.append(
+            f"model.temporal_stride: '{config.temporal_stride}' leaves 1 time step of {num_frames} "
+            f"frames in {', '.join(f'layer{stage}' for stage in single)}, where "
+            f"model.attention_depth {config.attention_depth} attends; attention needs 2: use at "
+            f"least {enough} frames or a stride with fewer 2s"
+        )
+    if num_frames > config.max_frames:
+        faults.append(
+            f"model.max_frames: {config.max_frames} is shorter than a snippet of {num_frames} "
+            f"frames; use at least {num_frames}"
+        )
+    return faults
+
+
+def build_tsa(config: TsaConfig, num_classes: int) -> ResNet3D:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`tsa_faults`.
+        num_classes: Classes K, at least 2.
+    """
+    steps = time_steps(config.max_frames, config)
+    mixers: list[Mixer] = [conv3x3x3] * 4
+    for index in range(4 - config.attention_depth, 4):
+        mixers[index] = partial(
+            TemporalSelfAttention,
+            num_heads=config.num_heads,
+            key_dim=config.key_dim,
+            max_time_steps=steps[index + 2],
+        )
+    return ResNet3D(
+        make_layout(config),
+        num_classes=num_classes,
+        shortcut=config.shortcut,
+        norm=config.norm,
+        dropout=config.dropout,
+        mixers=mixers,
+    )
