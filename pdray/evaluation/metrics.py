@@ -1,0 +1,195 @@
+"""What a score is: seven metrics of class probabilities, and when each of them is undefined.
+
+The predicted class is the one of highest probability (the lower class on a tie).
+
+- K = 2 classes: precision and recall are those of the positive class, the higher one (1).
+- K > 2: both are macro averages. Precision averages over the classes that are true or predicted
+  somewhere, and a class that is never predicted counts 0 (scikit-learn's value, so that ignoring
+  a class never pays); recall averages over the classes that are present among the true ones.
+- F1 is weighted by the true classes (``f1_weighted``) or macro over the classes that are true or
+  predicted somewhere (``f1_macro``), for any K.
+- AUROC is that of the positive class for K = 2, else the macro average of one class versus the
+  rest over the classes that are present; an absent class is left out, and reports say so.
+- MCC of a constant prediction is 0.0 (scikit-learn's convention), as long as two true classes are
+  present.
+
+A score that its definition does not give is nan and :func:`undefined_reason` says why; it is never
+0. Scores are logged as ``val/mcc``, ``test/mcc`` and so on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import metrics as reference
+
+from pdray.config import nearest
+from pdray.errors import SettingsError
+
+Labels = NDArray[np.int64]
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score.
+
+    Attributes:
+        function: From (N,) int64 true classes and (N, K) probabilities to a number.
+        undefined: From the same to the reason why there is no number, or None.
+        greater_is_better: Whether a search maximises it.
+        meaning: One line for reports and ``--help``.
+    """
+
+    function: Callable[[Labels, Shares], float]
+    undefined: Callable[[Labels, Shares], str | None]
+    greater_is_better: bool
+    meaning: str
+
+
+def compute_metrics(y_true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
+    """Compute every metric.
+
+    Args:
+        y_true: (N,) integer true classes, 0..K-1.
+        probability: (N, K) probabilities, rows sum to 1.
+
+    Returns:
+        Name to value; nan where :func:`undefined_reason` gives one.
+
+    Raises:
+        ValueError: If the shapes do not fit or a class is outside 0..K-1.
+    """
+    return {name: score(name, y_true, probability) for name in METRICS}
+
+
+def score(name: str, y_true: ArrayLike, probability: ArrayLike) -> float:
+    """Compute one metric of :data:`METRICS`; nan where it is undefined."""
+    labels, shares = _checked(y_true, probability)
+    if undefined_reason(name, labels, shares) is not None:
+        return float("nan")
+    return float(METRICS[name].function(labels, shares))
+
+
+def undefined_reason(name: str, y_true: ArrayLike, probability: ArrayLike) -> str | None:
+    """Say why a metric has no value here, or return None when it has one."""
+    labels, shares = _checked(y_true, probability)
+    if not len(labels):
+        return "there are no rows"
+    return METRICS[name].undefined(labels, shares)
+
+
+def absent_classes(y_true: ArrayLike, num_classes: int) -> tuple[int, ...]:
+    """Return the classes of 0..num_classes-1 that no row has; reported beside every score."""
+    present = set(np.unique(np.asarray(y_true)).tolist())
+    return tuple(k for k in range(num_classes) if k not in present)
+
+
+def metric_named(logged: str) -> Metric:
+    """Find the metric behind a logged name.
+
+    Args:
+        logged: ``mcc`` or, as logged, ``val/mcc``.
+
+    Returns:
+        The metric.
+
+    Raises:
+        SettingsError: If there is no such metric; names the nearest one and all of them.
+    """
+    name = logged.rpartition("/")[2]
+    if name not in METRICS:
+        hint = nearest(name, list(METRICS))
+        raise SettingsError(f"unknown metric '{logged}': {hint}metrics: {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def predicted(probability: Shares) -> Labels:
+    """Return the (N,) classes of highest probability; the lower class on a tie."""
+    y_pred: Labels = probability.argmax(axis=1).astype(np.int64)
+    return y_pred
+
+
+def _checked(y_true: ArrayLike, probability: ArrayLike) -> tuple[Labels, Shares]:
+    labels = np.asarray(y_true, dtype=np.int64)
+    shares = np.asarray(probability, dtype=np.float64)
+    if shares.ndim != 2 or shares.shape[1] < 2 or labels.shape != shares.shape[:1]:
+        raise ValueError(f"expected (N,) and (N, K>=2), got {labels.shape} and {shares.shape}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < shares.shape[1]:
+        raise ValueError(f"a class is outside 0..{shares.shape[1] - 1}: {np.unique(labels)}")
+    return labels, shares
+
+
+def _accuracy(y_true: Labels, probability: Shares) -> float:
+    return float(reference.accuracy_score(y_true, predicted(probability)))
+
+
+def _precision(y_true: Labels, probability: Shares) -> float:
+    y_pred = predicted(probability)
+    if probability.shape[1] == 2:
+        return float(reference.precision_score(y_true, y_pred, zero_division=np.nan))
+    return float(reference.precision_score(y_true, y_pred, average="macro", zero_division=0.0))
+
+
+def _recall(y_true: Labels, probability: Shares) -> float:
+    y_pred = predicted(probability)
+    if probability.shape[1] == 2:
+        return float(reference.recall_score(y_true, y_pred, zero_division=np.nan))
+    present = np.unique(y_true)
+    return float(reference.recall_score(y_true, y_pred, labels=present, average="macro"))
+
+
+def _f1_weighted(y_true: Labels, probability: Shares) -> float:
+    y_pred = predicted(probability)
+    return float(reference.f1_score(y_true, y_pred, average="weighted", zero_division=0.0))
+
+
+def _f1_macro(y_true: Labels, probability: Shares) -> float:
+    y_pred = predicted(probability)
+    return float(reference.f1_score(y_true, y_pred, average="macro", zero_division=0.0))
+
+
+def _mcc(y_true: Labels, probability: Shares) -> float:
+    return float(reference.matthews_corrcoef(y_true, predicted(probability)))
+
+
+def _auroc(y_true: Labels, probability: Shares) -> float:
+    present = [1] if probability.shape[1] == 2 else np.unique(y_true).tolist()
+    areas = [reference.roc_auc_score(y_true == k, probability[:, k]) for k in present]
+    return float(np.mean(areas))
+
+
+def _never(y_true: Labels, probability: Shares) -> str | None:
+    return None
+
+
+def _nothing_positive_predicted(y_true: Labels, probability: Shares) -> str | None:
+    if probability.shape[1] == 2 and not (predicted(probability) == 1).any():
+        return "nothing is predicted to be of the positive class 1"
+    return None
+
+
+def _nothing_positive(y_true: Labels, probability: Shares) -> str | None:
+    if probability.shape[1] == 2 and not (y_true == 1).any():
+        return "the positive class 1 is absent"
+    return None
+
+
+def _one_class(y_true: Labels, probability: Shares) -> str | None:
+    present: list[Any] = np.unique(y_true).tolist()
+    return f"class {present[0]} is the only one present" if len(present) == 1 else None
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(_accuracy, _never, True, "share of rows whose class is right, 0..1"),
+    "precision": Metric(
+        _precision, _nothing_positive_predicted, True, "positive class, or macro for K>2, 0..1"
+    ),
+    "recall": Metric(_recall, _nothing_positive, True, "positive class, or macro for K>2, 0..1"),
+    "f1_weighted": Metric(_f1_weighted, _never, True, "F1 weighted by the true classes, 0..1"),
+    "f1_macro": Metric(_f1_macro, _never, True, "mean F1 of the classes, 0..1"),
+    "mcc": Metric(_mcc, _one_class, True, "Matthews correlation, -1..1"),
+    "auroc": Metric(_auroc, _one_class, True, "area under ROC, one versus rest, 0..1"),
+}

@@ -1,0 +1,195 @@
+"""The predictions table: one row a scored snippet, from which every number of a report is computed.
+
+A table is a pandas DataFrame with the columns of :data:`COLUMNS`, then ``logit_0..K-1`` and
+``probability_0..K-1`` (float64). It is written by training and read by evaluation, as Parquet.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pdray.atomic import replacing
+from pdray.errors import StudyError, refuse
+
+KEY = (
+    "study",
+    "trial",
+    "outer_fold",
+    "fold",
+    "repeat",
+    "seed",
+    "epoch",
+    "recording_id",
+    "snippet",
+)
+TEXTS = ("study", "split", "recording_id", "subject_id", "item")
+COUNTS = ("trial", "outer_fold", "fold", "repeat", "seed", "epoch", "snippet", "grade", "target")
+ROW_COLUMNS = ("recording_id", "snippet", "subject_id", "item", "grade", "target")
+COLUMNS = (*KEY[:7], "split", *ROW_COLUMNS)
+
+# Softmax in float64 sums to 1 within 1e-15; tables written elsewhere may come from float32.
+_SUM_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where the rows of one table come from; the part of the key that all of them share.
+
+    Attributes:
+        study: Name of the study.
+        trial: Number of the trial.
+        outer_fold: Which held-out test group, from 0.
+        fold: Inner fold, from 0; -1 for a refit on all development subjects.
+        repeat: Repetition of the same evaluation, from 0.
+        seed: Seed of the training.
+        epoch: Epoch of the weights, from 0.
+        split: "val" for validation subjects, "test" for held-out ones.
+    """
+
+    study: str
+    trial: int
+    fold: int
+    epoch: int
+    seed: int = 0
+    outer_fold: int = 0
+    repeat: int = 0
+    split: Literal["val", "test"] = "val"
+
+
+def predictions_table(
+    origin: Origin,
+    rows: Mapping[str, Sequence[Any]],
+    logits: NDArray[np.floating[Any]],
+    probability: NDArray[np.floating[Any]] | None = None,
+) -> pd.DataFrame:
+    """Build and check a table.
+
+    Args:
+        origin: What all rows share.
+        rows: N entries each of ``recording_id``, ``snippet``, ``subject_id``, ``item``, ``grade``
+            (the rater's) and ``target`` (class 0..K-1).
+        logits: (N, K) float, any finite number.
+        probability: (N, K) float in 0..1, each row sums to 1; None takes the softmax of the logits.
+
+    Returns:
+        N rows with :data:`COLUMNS`, logits and probabilities.
+
+    Raises:
+        StudyError: With everything :func:`check_predictions` finds wrong.
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    if probability is None:
+        probability = softmax(values)
+    columns: dict[str, Any] = {**asdict(origin), **{name: rows[name] for name in ROW_COLUMNS}}
+    table = pd.DataFrame({name: columns[name] for name in COLUMNS}, index=range(len(values)))
+    table = table.astype({**dict.fromkeys(TEXTS, "str"), **dict.fromkeys(COUNTS, "int64")})
+    numbers = {f"logit_{k}": values[:, k] for k in range(values.shape[1])}
+    for k in range(values.shape[1]):
+        numbers[f"probability_{k}"] = np.asarray(probability, dtype=np.float64)[:, k]
+    table = pd.concat([table, pd.DataFrame(numbers)], axis=1)
+    check_predictions(table)
+    return table
+
+
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return (N, K) class probabilities of (N, K) logits, in float64."""
+    shifted = np.asarray(logits, dtype=np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True, initial=-np.inf))
+    shares: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return shares
+
+
+def num_classes(table: pd.DataFrame) -> int:
+    """Return K, the number of ``probability_`` columns."""
+    return sum(str(name).startswith("probability_") for name in table.columns)
+
+
+def targets(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the (N,) int64 true classes."""
+    return table["target"].to_numpy(dtype=np.int64)
+
+
+def probabilities(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the (N, K) float64 class probabilities."""
+    names = [f"probability_{k}" for k in range(num_classes(table))]
+    return table[names].to_numpy(dtype=np.float64)
+
+
+def check_predictions(table: pd.DataFrame) -> None:
+    """Refuse a table that is not one row a snippet with finite, whole numbers.
+
+    Args:
+        table: What :func:`predictions_table` builds or a Parquet file held.
+
+    Raises:
+        StudyError: Listing every fault: absent columns, empty cells, keys met twice, numbers that
+            are not finite, probabilities that do not sum to 1, targets outside 0..K-1.
+    """
+    headline = "predictions table"
+    classes = num_classes(table)
+    wanted = (
+        *COLUMNS,
+        *(f"{kind}_{k}" for kind in ("logit", "probability") for k in range(classes)),
+    )
+    absent = [f"column '{name}' is absent" for name in wanted if name not in table.columns]
+    if classes < 2:
+        absent.append(f"{classes} probability columns: two classes or more are needed")
+    refuse(absent, StudyError, headline)
+    refuse(_row_faults(table, classes), StudyError, headline)
+
+
+def _row_faults(table: pd.DataFrame, classes: int) -> list[str]:
+    faults = [
+        f"column '{name}' has {int(table[name].isna().sum())} empty cells"
+        for name in COLUMNS
+        if table[name].isna().any()
+    ]
+    twice = table.duplicated(list(KEY))
+    if twice.any():
+        first = table.loc[twice, ["fold", "epoch", "recording_id", "snippet"]].iloc[0].to_dict()
+        faults.append(f"{int(twice.sum())} keys are met twice, the first is {first}")
+    numbers = table[[f"{kind}_{k}" for kind in ("logit", "probability") for k in range(classes)]]
+    wild = ~np.isfinite(numbers.to_numpy(dtype=np.float64)).all(axis=1)
+    if wild.any():
+        named = table.loc[wild, "recording_id"].iloc[0]
+        faults.append(f"{int(wild.sum())} rows are not finite, the first is recording {named}")
+    shares = probabilities(table)
+    off = ~wild & ((np.abs(shares.sum(axis=1) - 1) > _SUM_TOLERANCE) | (shares < 0).any(axis=1))
+    if off.any():
+        named, row = table.loc[off, "recording_id"].iloc[0], shares[off][0].tolist()
+        faults.append(f"{int(off.sum())} rows do not sum to 1, the first is {named}: {row}")
+    outside = ~table["target"].isin(range(classes))
+    if outside.any():
+        named, target = table.loc[outside, ["recording_id", "target"]].iloc[0]
+        faults.append(f"recording {named}: target {target} is outside 0..{classes - 1}")
+    return faults
+
+
+def write_predictions(table: pd.DataFrame, path: Path) -> None:
+    """Check a table and write it as Parquet, whole or not at all."""
+    check_predictions(table)
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read and check a table.
+
+    Raises:
+        StudyError: If the file is absent, is not Parquet or is not a predictions table.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise StudyError(f"predictions {path}: cannot be read: {error}") from error
+    try:
+        check_predictions(table)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from error
+    return table

@@ -1,0 +1,134 @@
+"""What a study found, as text: the leaderboard of its trials and the winner's held-out score."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pdray.evaluation.metrics import metric_named
+from pdray.evaluation.uncertainty import Interval
+
+SYNTHETIC_MARK = "SYNTHETIC data: a rendered cohort, not patients"
+_STATES = ("complete", "pruned", "running", "failed")
+
+
+def leaderboard(
+    rows: Sequence[Mapping[str, Any]], *, metric: str = "val/mcc", synthetic: bool = False
+) -> str:
+    """Lay out the trials of a study, best first.
+
+    Args:
+        rows: One mapping a trial with ``number``, ``state``, ``value`` (float or None),
+            ``chosen_epoch`` (int or None), ``params`` (dotted key to value) and, where there is
+            one, ``note``: what a reader must know of the score, such as absent classes. The
+            content of a ``trial.json`` is such a mapping.
+        metric: What ``value`` is; says which way is better.
+        synthetic: Whether the cohort is rendered; says so in the headline.
+
+    Returns:
+        Lines of text; complete trials first, then pruned, running and failed ones.
+
+    Raises:
+        SettingsError: If there is no such metric.
+    """
+    sign = -1 if metric_named(metric).greater_is_better else 1
+    keys = list(dict.fromkeys(key for row in rows for key in row["params"]))
+    labels = _short(keys)
+    header = ["trial", "state", metric, "epoch", *labels]
+    has_notes = any(row.get("note") for row in rows)
+    body = [
+        [
+            str(row["number"]),
+            row["state"],
+            _number(row["value"]),
+            "-" if row["chosen_epoch"] is None else str(row["chosen_epoch"]),
+            *(_setting(row["params"].get(key)) for key in keys),
+            *([str(row.get("note") or "")] if has_notes else []),
+        ]
+        for row in sorted(rows, key=lambda row: _rank(row, sign))
+    ]
+    better = "more" if sign < 0 else "less"
+    headline = f"{len(rows)} trials by {metric}, {better} is better"
+    if synthetic:
+        headline += f" ({SYNTHETIC_MARK})"
+    return "\n".join([headline, *_aligned([header + ["note"] * has_notes, *body])])
+
+
+def held_out_sentence(
+    metric: str,
+    interval: Interval,
+    *,
+    num_recordings: int,
+    absent: Sequence[int] = (),
+    synthetic: bool = False,
+) -> str:
+    """Say what the winner scores on subjects that the search never saw.
+
+    Args:
+        metric: "test/mcc".
+        interval: The score by resampling the test subjects.
+        num_recordings: Recordings that were scored.
+        absent: Classes that no test recording has.
+        synthetic: Whether the cohort is rendered.
+
+    Returns:
+        One line.
+    """
+    percent = f"{100 * interval.level:g}%"
+    parts = [
+        f"{metric} {_number(interval.value)}, {percent} interval {_number(interval.low)} to"
+        f" {_number(interval.high)} ({interval.num_resamples} resamples of"
+        f" {interval.num_subjects} held-out subjects, {num_recordings} recordings)"
+    ]
+    if interval.num_undefined:
+        parts.append(f"undefined in {interval.num_undefined} resamples, which are left out")
+    if absent:
+        parts.append(absent_note(absent))
+    if synthetic:
+        parts.append(SYNTHETIC_MARK)
+    return "; ".join(parts)
+
+
+def absent_note(absent: Sequence[int], where: str = "") -> str:
+    """Name the classes that no row has, or return an empty text when all are there."""
+    if not absent:
+        return ""
+    noun = "class" if len(absent) == 1 else "classes"
+    return f"no {noun} {', '.join(map(str, absent))}{f' in {where}' if where else ''}"
+
+
+def _rank(row: Mapping[str, Any], sign: int) -> tuple[int, bool, float, int]:
+    state, value = row["state"], row["value"]
+    missing = value is None or value != value
+    place = _STATES.index(state) if state in _STATES else len(_STATES)
+    return place, missing, 0.0 if missing else sign * value, row["number"]
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """Keep the last word of each dotted key, the whole key where two would read the same."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "undefined" if value != value else f"{value:.3f}"
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Pad columns: numbers to the right, words to the left."""
+    columns = list(zip(*lines, strict=True))
+    words = [any(cell[:1].isalpha() and cell != "undefined" for cell in c[1:]) for c in columns]
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        "  ".join(
+            cell.ljust(width) if is_word else cell.rjust(width)
+            for cell, width, is_word in zip(line, widths, words, strict=True)
+        ).rstrip()
+        for line in lines
+    ]

@@ -1,0 +1,260 @@
+"""How sure a score is: intervals by resampling subjects, and the standard errors of Table V.
+
+Rows of one subject are not independent, so a resample draws subjects with replacement, each with
+all of its rows, and the interval is the percentile one (Efron and Tibshirani 1993, chapter 13).
+A resample in which the score is undefined (see ``metrics.py``) is left out and counted.
+
+Axes: R resample, N row, S subject, K class.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pdray.errors import StudyError
+from pdray.evaluation.metrics import METRICS, metric_named, predicted, score
+from pdray.evaluation.predictions import probabilities, targets
+
+Numbers = NDArray[np.float64]
+_CHUNK = 256  # resamples at once: 256 x 10,000 rows x 8 bytes = 20 MB
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with its interval.
+
+    Attributes:
+        value: The score of all rows; nan when undefined.
+        low: Lower end; nan when the score is undefined in every resample.
+        high: Upper end, likewise.
+        num_subjects: Subjects that were resampled.
+        num_undefined: Resamples in which the score is undefined.
+        num_resamples: Resamples drawn.
+        level: Share of the resampled scores inside, 0..1.
+    """
+
+    value: float
+    low: float
+    high: float
+    num_subjects: int
+    num_undefined: int
+    num_resamples: int
+    level: float
+
+
+def subject_bootstrap(
+    table: pd.DataFrame,
+    metric: str,
+    *,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Compute a score and its interval by resampling subjects.
+
+    Args:
+        table: Rows with ``subject_id``, ``target`` and ``probability_0..K-1``: a predictions table
+            or, to weigh recordings equally, what :func:`~pdray.evaluation.aggregate.by_recording`
+            makes of it.
+        metric: "mcc" or "test/mcc".
+        num_resamples: How many resamples.
+        level: Share of the resampled scores inside the interval, 0..1.
+        seed: Of the draws; the same seed draws the same subjects.
+
+    Returns:
+        The interval.
+
+    Raises:
+        StudyError: If there are fewer than two subjects.
+        SettingsError: If there is no such metric.
+    """
+    metric_named(metric)
+    name = metric.rpartition("/")[2]
+    y_true, probability = targets(table), probabilities(table)
+    subjects, subject_of_row = np.unique(
+        table["subject_id"].to_numpy(dtype=str), return_inverse=True
+    )
+    num_subjects = len(subjects)
+    if num_subjects < 2:
+        raise StudyError(
+            f"interval of {name}: {num_subjects} subject in {len(table)} rows; resampling subjects"
+            " needs two or more"
+        )
+    draws = np.random.default_rng(seed)
+    shares = np.full(num_subjects, 1 / num_subjects)
+    scores = []
+    for start in range(0, num_resamples, _CHUNK):
+        size = min(_CHUNK, num_resamples - start)
+        times = draws.multinomial(num_subjects, shares, size=size)
+        weights = times[:, subject_of_row].astype(np.float64)
+        scores.append(weighted_scores(name, y_true, probability, weights))
+    all_scores = np.concatenate(scores)
+    defined = all_scores[~np.isnan(all_scores)]
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
+    return Interval(
+        value=score(name, y_true, probability),
+        low=float(low),
+        high=float(high),
+        num_subjects=num_subjects,
+        num_undefined=num_resamples - len(defined),
+        num_resamples=num_resamples,
+        level=level,
+    )
+
+
+def weighted_scores(
+    name: str, y_true: NDArray[np.int64], probability: Numbers, weights: Numbers
+) -> Numbers:
+    """Compute one score for many resamples at once.
+
+    Args:
+        name: A metric of :data:`~pdray.evaluation.metrics.METRICS`.
+        y_true: (N,) int64 true classes.
+        probability: (N, K) class probabilities.
+        weights: (R, N) float, how often a resample holds a row: 0, 1, 2, ...
+
+    Returns:
+        (R,) what ``score`` gives for the repeated rows; nan where it is undefined.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if name == "auroc":
+            return _auroc(y_true, probability, weights)
+        return _FROM_COUNTS[name](_confusions(y_true, probability, weights))
+
+
+def mean_se(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard error (sample SD / sqrt(n)) over folds, as Table V of 002.
+
+    Args:
+        values: One score a fold, none of them nan.
+
+    Returns:
+        Mean and standard error; the latter is nan for fewer than two folds.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, math.nan
+    return mean, float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def normal_interval(mean: float, se: float) -> tuple[float, float]:
+    """Return mean -+ 1.96 SE, the 95% interval of Table V of 002."""
+    return mean - 1.96 * se, mean + 1.96 * se
+
+
+def altman_bland_p(mean: float, se: float) -> float:
+    """Return p of "the score is 0": exp(-0.717 z - 0.416 z^2), z = |mean| / se.
+
+    Source: Altman and Bland 2011 (BMJ 343:d2304). It approximates the two-sided normal p.
+
+    Args:
+        mean: The score, such as MCC.
+        se: Its standard error.
+
+    Returns:
+        p, 0..1; nan when ``se`` is 0 or nan.
+    """
+    if not se > 0:
+        return math.nan
+    z = abs(mean) / se
+    return math.exp(-0.717 * z - 0.416 * z * z)
+
+
+def _confusions(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
+    """Return (R, K, K) counts, true class by predicted class."""
+    num_classes = probability.shape[1]
+    cells = y_true * num_classes + predicted(probability)
+    flat = weights @ np.eye(num_classes * num_classes)[cells]
+    reshaped: Numbers = flat.reshape(-1, num_classes, num_classes)
+    return reshaped
+
+
+def _accuracy(counts: Numbers) -> Numbers:
+    share: Numbers = np.trace(counts, axis1=1, axis2=2) / counts.sum(axis=(1, 2))
+    return share
+
+
+def _precision(counts: Numbers) -> Numbers:
+    hits, trues, preds = _margins(counts)
+    if counts.shape[1] == 2:
+        return hits[:, 1] / preds[:, 1]
+    each = np.where(preds > 0, hits / preds, 0.0)
+    return _mean_where(each, (trues > 0) | (preds > 0))
+
+
+def _recall(counts: Numbers) -> Numbers:
+    hits, trues, _ = _margins(counts)
+    if counts.shape[1] == 2:
+        return hits[:, 1] / trues[:, 1]
+    return _mean_where(hits / trues, trues > 0)
+
+
+def _f1_weighted(counts: Numbers) -> Numbers:
+    hits, trues, preds = _margins(counts)
+    each = np.where(trues > 0, 2 * hits / (trues + preds), 0.0)
+    mean: Numbers = (each * trues).sum(axis=1) / trues.sum(axis=1)
+    return mean
+
+
+def _f1_macro(counts: Numbers) -> Numbers:
+    hits, trues, preds = _margins(counts)
+    return _mean_where(2 * hits / (trues + preds), trues + preds > 0)
+
+
+def _mcc(counts: Numbers) -> Numbers:
+    """Gorodkin 2004, eq. 8: the correlation of K classes; 0 for a constant prediction."""
+    hits, trues, preds = _margins(counts)
+    total = trues.sum(axis=1)
+    covariance = hits.sum(axis=1) * total - (trues * preds).sum(axis=1)
+    spread_true = total**2 - (trues**2).sum(axis=1)
+    spread_pred = total**2 - (preds**2).sum(axis=1)
+    mcc = np.where(spread_pred > 0, covariance / np.sqrt(spread_true * spread_pred), 0.0)
+    return np.where(spread_true > 0, mcc, np.nan)
+
+
+def _auroc(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
+    classes = [1] if probability.shape[1] == 2 else range(probability.shape[1])
+    areas = [_one_auroc(y_true == k, probability[:, k], weights) for k in classes]
+    each = np.stack(areas, axis=1)
+    return _mean_where(each, ~np.isnan(each))
+
+
+def _one_auroc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
+    """Share of (class, rest) pairs in the right order, a tie counting one half."""
+    _, places = np.unique(ranked_by, return_inverse=True)
+    order = np.argsort(places, kind="stable")
+    starts = np.flatnonzero(np.diff(places[order], prepend=-1))
+    of_class = np.add.reduceat((weights * is_class)[:, order], starts, axis=1)
+    of_rest = np.add.reduceat((weights * ~is_class)[:, order], starts, axis=1)
+    below = np.cumsum(of_rest, axis=1) - of_rest
+    won = (of_class * (below + of_rest / 2)).sum(axis=1)
+    area: Numbers = won / (of_class.sum(axis=1) * of_rest.sum(axis=1))
+    return area
+
+
+def _margins(counts: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Return (R, K) right, true and predicted counts a class."""
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    return hits, counts.sum(axis=2), counts.sum(axis=1)
+
+
+def _mean_where(values: Numbers, counted: NDArray[np.bool_]) -> Numbers:
+    """Return the (R,) mean over the classes that count; nan where none does."""
+    means: Numbers = np.where(counted, values, 0.0).sum(axis=1) / counted.sum(axis=1)
+    return means
+
+
+_FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
+    "accuracy": _accuracy,
+    "precision": _precision,
+    "recall": _recall,
+    "f1_weighted": _f1_weighted,
+    "f1_macro": _f1_macro,
+    "mcc": _mcc,
+}
+assert {*_FROM_COUNTS, "auroc"} == set(METRICS)

@@ -1,0 +1,64 @@
+"""Where MLflow keeps its runs: the tracking URI, its default and what cannot work."""
+
+import re
+from pathlib import Path
+
+from pydantic import Field
+
+from pdray.config import Settings
+from pdray.errors import TrackingError
+
+_SERVER = "mlflow server --host 0.0.0.0 --port 5000 --backend-store-uri sqlite:////data/mlflow.db"
+
+
+class TrackingConfig(Settings):
+    """Where runs are shown."""
+
+    uri: str | None = Field(
+        None,
+        description="MLflow's tracking URI, such as http://host:5000; none: mlflow.db (SQLite) in"
+        " the output folder",
+    )
+    experiment: str = Field("pdray", description="MLflow experiment", min_length=1)
+
+
+def default_uri(output: Path) -> str:
+    """Return the tracking URI of a SQLite file ``mlflow.db`` in an output folder."""
+    return f"sqlite:///{output.resolve() / 'mlflow.db'}"
+
+
+def check_tracking(uri: str, num_nodes: int) -> None:
+    """Refuse a tracking URI that cannot work here, before anything starts.
+
+    Args:
+        uri: ``http(s)://``, ``databricks``, a database URI, or ``sqlite:////absolute/file.db``.
+        num_nodes: Nodes of the cluster.
+
+    Raises:
+        TrackingError: For a folder of files, a relative SQLite file, or a SQLite file on more than
+            one node; says what would be right.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme in ("http", "https", "databricks", "postgresql", "mysql", "mssql"):
+        return
+    if scheme != "sqlite":
+        raise TrackingError(
+            f"tracking.uri '{bare(uri)}': MLflow keeps no plain folder of files any more; use"
+            " sqlite:////absolute/path/mlflow.db or the http:// address of a server"
+        )
+    if not uri.startswith("sqlite:////"):
+        raise TrackingError(
+            f"tracking.uri '{uri}' is relative, and a submitted job runs in a temporary folder;"
+            " write sqlite:////absolute/path/mlflow.db with four slashes"
+        )
+    if num_nodes > 1:
+        raise TrackingError(
+            f"tracking.uri '{uri}' is a file of one machine and the cluster has {num_nodes} nodes;"
+            f" start a server that all of them reach, '{_SERVER}', and set"
+            " tracking.uri=http://<its address>:5000"
+        )
+
+
+def bare(uri: str) -> str:
+    """Return a URI, or a text with URIs in it, without user names and passwords."""
+    return re.sub(r"//[^/@\s]*@", "//", uri)

@@ -1,0 +1,398 @@
+"""MLflow as a mirror of the log on disk: the only file that imports mlflow.
+
+:func:`mirror_study` sends what a study folder holds and the server does not, at any time and as
+often as one likes. One parent run a study, one child run a trial and one for the winner. A server
+that is down costs a :class:`~pdray.errors.TrackingError` within seconds and loses nothing: the
+next call catches up. What was sent is remembered in ``<study>/mirror.json`` and, should that file
+be lost, found again by the runs' tags.
+
+Metrics of a child: ``val/mcc`` at step fold * epochs + epoch, ``fold0/val/mcc`` at step epoch, and
+at the end ``value`` (what the search compares) at the chosen epoch; the winner also has
+``test/mcc``, ``test/mcc_low`` and ``test/mcc_high``. Undefined scores are named in a tag instead.
+"""
+
+import fcntl
+import json
+import logging
+import math
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pdray.atomic import write_text
+from pdray.errors import TrackingError
+from pdray.tracking.address import bare
+from pdray.tracking.privacy import shared_settings
+from pdray.tracking.run_log import (
+    MODEL,
+    PICTURES,
+    PREDICTIONS,
+    REPORT,
+    StudyLog,
+    TrialLog,
+    flat_scores,
+    undefined_steps,
+)
+
+# Read when mlflow is imported: a tool for patients' data sends nothing to third parties.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+with warnings.catch_warnings():
+    # SQLAlchemy 2.1 warns of a loader that MLflow 3.17 still uses when its store is imported.
+    warnings.simplefilter("ignore")
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+# Creating tables is announced at INFO.
+logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
+
+_STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+_FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES, MODEL)
+_METRICS_A_BATCH = 1000  # MLflow refuses more
+_MAX_PARAM = 6000
+_MAX_TAG = 8000
+_HTTP = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",  # [s] to connect, and between two answers
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+# A creation that is sent twice makes two runs.
+_HTTP_ONCE = {**_HTTP, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+
+@dataclass(frozen=True)
+class MirrorReport:
+    """What one call of :func:`mirror_study` sent.
+
+    Attributes:
+        experiment_id: MLflow's.
+        parent_run_id: MLflow's run of the study.
+        num_runs: Runs of the study that are on the server now, the parent included.
+        num_metrics: Metric values sent by this call.
+        num_artifacts: Files sent by this call.
+    """
+
+    experiment_id: str
+    parent_run_id: str
+    num_runs: int
+    num_metrics: int
+    num_artifacts: int
+
+
+def prepare_tracking(uri: str, experiment: str) -> None:
+    """Create or migrate the store, and the experiment, once before anything else touches it.
+
+    Args:
+        uri: The tracking URI, one that ``check_tracking`` accepts.
+        experiment: Name of the MLflow experiment.
+
+    Raises:
+        TrackingError: If the server cannot be reached or refuses.
+    """
+    with _explained(uri), _environment(_HTTP):
+        _experiment_id(_connect(uri), uri, experiment)
+
+
+def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
+    """Send everything of a study that the server does not have yet.
+
+    Args:
+        folder: The study folder.
+        uri: The tracking URI, one that ``check_tracking`` accepts.
+        experiment: Name of the MLflow experiment; made when absent.
+
+    Returns:
+        What was sent.
+
+    Raises:
+        TrackingError: If the server cannot be reached or refuses, or if another process mirrors
+            this study at this moment. The log on disk is untouched.
+        StudyError: If the folder holds no study.
+    """
+    study = StudyLog(folder)
+    study.read()
+    with _locked(folder), _explained(uri), _environment(_HTTP):
+        return _Mirror(study, uri, experiment).send()
+
+
+class _Mirror:
+    """One call of :func:`mirror_study`: the client and what is known to be on the server."""
+
+    def __init__(self, study: StudyLog, uri: str, experiment: str) -> None:
+        self.study = study
+        self.facts = study.read()
+        self.client = _connect(uri)
+        self.experiment_id = _experiment_id(self.client, uri, experiment)
+        self.memory_path = study.folder / "mirror.json"
+        self.place = f"{bare(uri)} {experiment}"
+        self.runs = self._recall()
+        self.num_metrics = 0
+        self.num_artifacts = 0
+
+    def send(self) -> MirrorReport:
+        parent = self._entry("study", self.facts["name"], self.facts, params={})
+        for trial in self.study.trials():
+            self._send_trial(trial.folder.name, trial)
+        if self.study.winner.exists():
+            self._send_trial("winner", self.study.winner)
+        self._end_study(parent)
+        return MirrorReport(
+            experiment_id=self.experiment_id,
+            parent_run_id=parent["run_id"],
+            num_runs=len(self.runs),
+            num_metrics=self.num_metrics,
+            num_artifacts=self.num_artifacts,
+        )
+
+    def _recall(self) -> dict[str, dict[str, Any]]:
+        """Return what is on the server: run key to run id, steps sent and end."""
+        known: dict[str, dict[str, Any]] = self._memory().get(self.place, {})
+        certain = "study" in known and all(entry["run_id"] for entry in known.values())
+        if certain and self._is_there(known["study"]["run_id"]):
+            return known
+        # First call, a lost file, a run whose creation was never answered, or a wiped server.
+        return {run.data.tags["pdray.run"]: _entry_of(run) for run in self._tagged_runs()}
+
+    def _is_there(self, run_id: str) -> bool:
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+    def _tagged_runs(self) -> Iterator[Run]:
+        wanted = f"tags.`pdray.study_id` = '{self.facts['study_id']}'"
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], wanted, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _remember(self) -> None:
+        memory = self._memory() | {self.place: self.runs}
+        write_text(self.memory_path, json.dumps(memory, indent=2) + "\n")
+
+    def _memory(self) -> dict[str, Any]:
+        """Return the content of ``mirror.json``; what cannot be read counts as lost."""
+        try:
+            memory: dict[str, Any] = json.loads(self.memory_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return memory
+
+    def _entry(
+        self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what is known of a run; create the run, its params and settings when absent."""
+        if key not in self.runs:
+            self.runs[key] = {"run_id": None, "num_steps": 0, "ended": None, "described": False}
+            self._remember()
+            with _environment(_HTTP_ONCE):
+                run = self.client.create_run(
+                    self.experiment_id,
+                    start_time=_milliseconds(facts["started"]),
+                    tags=self._tags(key),
+                    run_name=name,
+                )
+            self.runs[key]["run_id"] = run.info.run_id
+            self._remember()
+        entry = self.runs[key]
+        if not entry["described"]:
+            self._batch(entry, params=params)
+            shown = shared_settings(facts["settings"])
+            self.client.log_dict(entry["run_id"], shown, "settings.json")
+            self.num_artifacts += 1
+            entry["described"] = True
+            self._remember()
+        if facts["ended"] is None and entry["ended"] is not None:  # resumed
+            self.client.update_run(entry["run_id"], status="RUNNING")
+            entry["ended"] = None
+            self._remember()
+        return entry
+
+    def _tags(self, key: str) -> dict[str, str]:
+        tags = {f"pdray.{name}": text for name, text in self.facts["tags"].items()}
+        tags |= {"pdray.study_id": self.facts["study_id"], "pdray.run": key}
+        commit = self.facts["tags"].get("source", "").removesuffix("-dirty")
+        if re.fullmatch(r"[0-9a-f]{40,64}", commit):
+            tags["mlflow.source.git.commit"] = commit
+        if key != "study":
+            tags["mlflow.parentRunId"] = self.runs["study"]["run_id"]
+        if self.facts["tags"].get("synthetic") == "true":
+            tags["mlflow.note.content"] = "SYNTHETIC data: a rendered cohort, not patients"
+        return {name: text[:_MAX_TAG] for name, text in tags.items()}
+
+    def _send_trial(self, key: str, log: TrialLog) -> None:
+        # The end is written last, so a trial read as ended has all its epochs and files.
+        trial = log.read()
+        name = "winner" if key == "winner" else f"trial {trial['number']}"
+        entry = self._entry(key, name, trial, params=trial["params"])
+        if trial["ended"] is not None and trial["ended"] == entry["ended"]:
+            return
+        records = log.epochs()
+        metrics = []
+        for record in records:
+            if record.step >= entry["num_steps"]:
+                at = _milliseconds(record.time)
+                metrics += _metrics(record.metrics, at, record.step)
+                inside = {f"fold{record.fold}/{name}": v for name, v in record.metrics.items()}
+                metrics += _metrics(inside, at, record.epoch)
+        num_steps = max(entry["num_steps"], records[-1].step + 1 if records else 0)
+        tags = {"pdray.num_steps": str(num_steps), "pdray.state": trial["state"]}
+        undefined = undefined_steps(records)
+        tags |= {"pdray.undefined": undefined} if undefined else {}
+        if metrics or trial["ended"] is not None:
+            self._batch(entry, metrics=metrics, tags=tags)
+        entry["num_steps"] = num_steps
+        if trial["ended"] is not None:
+            self._end_trial(entry, trial, log.folder)
+        self._remember()
+
+    def _end_trial(self, entry: dict[str, Any], trial: Mapping[str, Any], folder: Path) -> None:
+        at, step = _milliseconds(trial["ended"]), trial["chosen_epoch"] or 0
+        final = {} if trial["value"] is None else {"value": trial["value"]}
+        tags = {"pdray.chosen_epoch": str(trial["chosen_epoch"])}
+        if trial["state"] == "failed":
+            # The message of an error may hold paths of videos, and those names of people.
+            tags["pdray.reason"] = "in trial.json of the study folder"
+        elif trial["reason"]:
+            tags["pdray.reason"] = trial["reason"]
+        self._batch(entry, metrics=_metrics(final | flat_scores(trial), at, step), tags=tags)
+        self._files(entry, [folder / name for name in _FILES])
+        self._end(entry, trial)
+
+    def _end_study(self, parent: dict[str, Any]) -> None:
+        if self.facts["ended"] is None or self.facts["ended"] == parent["ended"]:
+            return
+        at, best = _milliseconds(self.facts["ended"]), self.facts["best"]
+        scores: dict[str, float] = {}
+        if best is not None and self.study.trial(best).exists():
+            value = self.study.trial(best).read()["value"]
+            scores |= {} if value is None else {"value": value}
+        if self.study.winner.exists():
+            scores |= flat_scores(self.study.winner.read())
+        tags = {"pdray.state": self.facts["state"], "pdray.best_trial": str(best)}
+        self._batch(parent, metrics=_metrics(scores, at, 0), tags=tags)
+        self._files(parent, [self.study.folder / REPORT])
+        self._end(parent, self.facts)
+        self._remember()
+
+    def _batch(
+        self,
+        entry: Mapping[str, Any],
+        *,
+        metrics: list[Metric] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send metrics in few calls; the tags, which say how many steps are there, come last.
+
+        The store keeps one copy of a metric with the same step, time and value, so what is sent
+        again after an interruption is not doubled.
+        """
+        metrics = metrics or []
+        for start in range(0, len(metrics), _METRICS_A_BATCH):
+            part = metrics[start : start + _METRICS_A_BATCH]
+            self.client.log_batch(entry["run_id"], metrics=part)
+            self.num_metrics += len(part)
+        self.client.log_batch(
+            entry["run_id"],
+            params=[Param(key, str(v)[:_MAX_PARAM]) for key, v in (params or {}).items()],
+            tags=[RunTag(key, text[:_MAX_TAG]) for key, text in (tags or {}).items()],
+        )
+
+    def _files(self, entry: Mapping[str, Any], paths: Iterable[Path]) -> None:
+        for path in paths:
+            if path.is_file():
+                self.client.log_artifact(entry["run_id"], str(path))
+                self.num_artifacts += 1
+
+    def _end(self, entry: dict[str, Any], facts: Mapping[str, Any]) -> None:
+        end = _milliseconds(facts["ended"])
+        self.client.set_terminated(entry["run_id"], _STATUS[facts["state"]], end_time=end)
+        entry["ended"] = facts["ended"]
+
+
+def _connect(uri: str) -> MlflowClient:
+    if uri.startswith("sqlite:"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # Without a server, MLflow's default for files is a folder of the working directory.
+        place = None
+        if uri.startswith("sqlite:"):
+            place = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow_files").as_uri()
+        return str(client.create_experiment(name, artifact_location=place))
+    if found.lifecycle_stage != "active":
+        raise TrackingError(f"MLflow experiment '{name}' was deleted: restore it or name another")
+    return str(found.experiment_id)
+
+
+def _entry_of(run: Run) -> dict[str, Any]:
+    """Rebuild what is known of a run from its tags; its end is sent once more."""
+    num_steps = int(run.data.tags.get("pdray.num_steps", 0))
+    return {"run_id": run.info.run_id, "num_steps": num_steps, "ended": None, "described": False}
+
+
+def _metrics(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
+    return [Metric(name, v, at, step) for name, v in values.items() if math.isfinite(v)]
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    # MLflow reads these at every request and takes them from nowhere else.
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "mirror.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrackingError(f"{folder}: another process is mirroring this study") from error
+        yield
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        hint = ""
+        if "Invalid Host header" in str(error):
+            hint = f"; start the server with --allowed-hosts '{urlsplit(uri).hostname}'"
+        text = bare(str(error)).splitlines()[0]
+        raise TrackingError(
+            f"tracking server {bare(uri)}: {text}{hint}; nothing is lost, the log is on disk"
+        ) from error

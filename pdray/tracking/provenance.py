@@ -1,0 +1,87 @@
+"""Which code, on which versions, made a study: text for the tags of its log."""
+
+import hashlib
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+SOURCE_FOLDER = Path(__file__).resolve().parents[2]
+_PACKAGES = ("pdray", "ray", "torch", "optuna", "mlflow", "av", "scikit-learn", "numpy")
+
+
+def study_tags(*, source: str, manifest_digest: str, seed: int, synthetic: bool) -> dict[str, str]:
+    """Return the tags of a study, as ``study.json`` keeps and MLflow shows them.
+
+    Args:
+        source: What :func:`source_identity` returns.
+        manifest_digest: SHA-256 of the manifest.
+        seed: Seed of the study.
+        synthetic: Whether the cohort is rendered.
+
+    Returns:
+        Tag to text, with one ``version.<package>`` a package.
+    """
+    return {
+        "source": source,
+        "manifest_digest": manifest_digest,
+        "seed": str(seed),
+        "synthetic": "true" if synthetic else "false",
+        **{f"version.{package}": text for package, text in versions().items()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the installed version of each package that numbers depend on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def source_identity(folder: Path = SOURCE_FOLDER, *, submitted: str | None = None) -> str:
+    """Return what identifies the source code.
+
+    Args:
+        folder: The one that holds ``pdray/`` and ``jobs/``.
+        submitted: The commit as a job's metadata carry it; a submitted job has no ``.git``.
+
+    Returns:
+        The git commit, ``-dirty`` behind it when files differ from it; else ``submitted``; else
+        ``source-digest:`` and the SHA-256 of the ``*.py`` files.
+    """
+    return _git_commit(folder) or submitted or source_digest(folder)
+
+
+def source_digest(folder: Path = SOURCE_FOLDER) -> str:
+    """Return ``source-digest:`` and the SHA-256 over names and contents of the source files."""
+    digest = hashlib.sha256()
+    for path in sorted(
+        path for part in ("pdray", "jobs") for path in (folder / part).rglob("*.py")
+    ):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return f"source-digest:{digest.hexdigest()}"
+
+
+def _git_commit(folder: Path) -> str | None:
+    # An installed copy may lie inside some other repository, whose commit says nothing about it.
+    if not _git(folder, "ls-files", "pdray"):
+        return None
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None
+    return f"{commit}-dirty" if _git(folder, "status", "--porcelain", "pdray", "jobs") else commit
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git prints, or None when there is no git, no repository or an error."""
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,341 @@
+"""The log of a study: files in one folder, complete without any tracking server.
+
+    <study>/study.json                       name, study_id, settings, tags, state, best
+    <study>/report.txt                       what the job printed at its end
+    <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch
+    <study>/trials/0007/epochs.jsonl         one line a (fold, epoch), appended and flushed
+    <study>/trials/0007/predictions/*.parquet    every epoch's rows, while the trial runs
+    <study>/trials/0007/predictions.parquet      the chosen epoch's rows of all folds, afterwards
+    <study>/winner/                          the same shape, with test scores, and model.pt
+
+A kill at any moment leaves whole files, and at most one half-written last line of ``epochs.jsonl``,
+which is dropped on reading and before the next line is written. One process writes to a trial.
+"""
+
+import json
+import math
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from pdray.atomic import replacing, write_text
+from pdray.errors import StudyError
+
+State = Literal["running", "complete", "pruned", "failed"]
+PREDICTIONS = "predictions.parquet"
+PICTURES = ("confusion.png", "roc.png")
+MODEL = "model.pt"
+REPORT = "report.txt"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of ``epochs.jsonl``.
+
+    Attributes:
+        fold: From 0.
+        epoch: From 0, within the fold.
+        step: fold * num_epochs + epoch.
+        time: When the epoch ended [unix s].
+        metrics: Logged name to value; nan where a score is undefined.
+    """
+
+    fold: int
+    epoch: int
+    step: int
+    time: float
+    metrics: dict[str, float]
+
+
+class StudyLog:
+    """The folder of one study."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folds_path = folder / "folds.json"
+        self.optuna_path = folder / "optuna.db"
+        self.winner = TrialLog(folder / "winner")
+
+    def exists(self) -> bool:
+        """Whether the folder holds a study."""
+        return (self.folder / "study.json").is_file()
+
+    def start(
+        self, *, name: str, settings: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Write ``study.json``, or continue: keep the study's id, settings and tags.
+
+        Args:
+            name: Name of the study.
+            settings: All settings, nested plain values.
+            tags: What identifies code, data and machine: see ``provenance.py``. The tag
+                ``synthetic`` ("true") marks a rendered cohort.
+
+        Returns:
+            The content of ``study.json``.
+        """
+        now = time.time()
+        new = {"name": name, "study_id": uuid.uuid4().hex, "started": now, "settings": settings}
+        study = self.read() if self.exists() else {**new, "tags": dict(tags)}
+        study |= {"state": "running", "ended": None, "best": None}
+        _write_json(self.folder / "study.json", study)
+        return study
+
+    def finish(self, *, state: State, best: int | None = None) -> None:
+        """Say how the study ended and, when there is one, which trial won."""
+        ended = {"state": state, "ended": time.time(), "best": best}
+        _write_json(self.folder / "study.json", self.read() | ended)
+
+    def read(self) -> dict[str, Any]:
+        """Return the content of ``study.json``.
+
+        Raises:
+            StudyError: If it is absent or is not JSON.
+        """
+        return _read_json(self.folder / "study.json")
+
+    def trial(self, number: int) -> "TrialLog":
+        """Return the log of a trial, started or not."""
+        return TrialLog(self.folder / "trials" / f"{number:04d}")
+
+    def trials(self) -> list["TrialLog"]:
+        """Return the logs of all trials that were started, by number."""
+        found = [path.parent for path in (self.folder / "trials").glob("*/trial.json")]
+        return [TrialLog(folder) for folder in sorted(found, key=lambda path: int(path.name))]
+
+
+class TrialLog:
+    """The folder of one trial, or of the winner."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.predictions_path = folder / PREDICTIONS
+        self.model_path = folder / MODEL
+        self._lines = folder / "epochs.jsonl"
+        self._last_step: int | None = None
+
+    def exists(self) -> bool:
+        """Whether the trial was started."""
+        return (self.folder / "trial.json").is_file()
+
+    def start(
+        self,
+        *,
+        number: int,
+        num_epochs: int,
+        params: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        role: Literal["trial", "winner"] = "trial",
+    ) -> None:
+        """Write ``trial.json``; a trial that is resumed keeps when it started.
+
+        Args:
+            number: The trial's number; for a winner, that of the trial it refits.
+            num_epochs: Epochs a fold.
+            params: Searched settings, dotted key to value.
+            settings: All settings, nested plain values.
+            role: "winner" for the refit.
+        """
+        started = self.read()["started"] if self.exists() else time.time()
+        trial = {
+            "number": number,
+            "role": role,
+            "num_epochs": num_epochs,
+            "params": dict(params),
+            "settings": settings,
+            "started": started,
+            "ended": None,
+            "state": "running",
+            "value": None,
+            "chosen_epoch": None,
+            "reason": None,
+        }
+        _write_json(self.folder / "trial.json", trial)
+
+    def read(self) -> dict[str, Any]:
+        """Return the content of ``trial.json``; ``value`` and scores are floats or None.
+
+        Raises:
+            StudyError: If it is absent or is not JSON.
+        """
+        trial = _read_json(self.folder / "trial.json")
+        scores = {name: _decoded(numbers) for name, numbers in trial.get("scores", {}).items()}
+        value = trial["value"]
+        return trial | {"value": None if value is None else float(value), "scores": scores}
+
+    def write_epoch(
+        self,
+        *,
+        fold: int,
+        epoch: int,
+        metrics: Mapping[str, float],
+        predictions: pd.DataFrame | None = None,
+    ) -> None:
+        """Append one (fold, epoch); writing it again replaces it and everything after it.
+
+        Args:
+            fold: From 0.
+            epoch: From 0, within the fold.
+            metrics: Logged name ("val/mcc") to value.
+            predictions: The rows of this epoch; they are on disk before the line is.
+        """
+        step = fold * int(self.read()["num_epochs"]) + epoch
+        if self._last_step is None or step <= self._last_step:
+            self.truncate(step)
+        if predictions is not None:
+            with replacing(self._epoch_predictions(fold, epoch)) as temporary:
+                predictions.to_parquet(temporary, index=False)
+        record = {"fold": fold, "epoch": epoch, "step": step, "time": time.time()}
+        line = json.dumps(record | {"metrics": _encoded(metrics)}, allow_nan=False)
+        with self._lines.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._last_step = step
+
+    def epochs(self) -> list[EpochRecord]:
+        """Return all whole lines in order; a half-written last one is left out.
+
+        Raises:
+            StudyError: If a line before the last cannot be read; names file and line.
+        """
+        return list(self._records())
+
+    def truncate(self, num_steps: int) -> None:
+        """Keep the steps 0..num_steps-1 only, as after a restart from a checkpoint."""
+        kept = [record for record in self._records() if record.step < num_steps]
+        lines = (
+            json.dumps(vars(record) | {"metrics": _encoded(record.metrics)}, allow_nan=False)
+            for record in kept
+        )
+        write_text(self._lines, "".join(f"{line}\n" for line in lines))
+        names = {self._epoch_predictions(record.fold, record.epoch).name for record in kept}
+        for path in (self.folder / "predictions").glob("*.parquet"):
+            if path.name not in names:
+                path.unlink()
+        self._last_step = kept[-1].step if kept else -1
+
+    def read_epoch(self, epoch: int) -> pd.DataFrame | None:
+        """Return the rows of one epoch of all folds, or None when there are none."""
+        paths = sorted(
+            (self.folder / "predictions").glob(f"fold*_epoch{epoch:03d}.parquet"),
+            key=lambda path: int(path.name.removeprefix("fold").partition("_")[0]),
+        )
+        tables = [pd.read_parquet(path) for path in paths]
+        return pd.concat(tables, ignore_index=True) if tables else None
+
+    def finish(
+        self,
+        *,
+        state: State,
+        value: float | None = None,
+        chosen_epoch: int | None = None,
+        reason: str | None = None,
+        scores: Mapping[str, Mapping[str, float]] | None = None,
+        draw: Callable[[pd.DataFrame, Path], None] | None = None,
+    ) -> None:
+        """End the trial: keep the chosen epoch's predictions, then write the state.
+
+        The state is written last, so a reader that sees a finished trial finds all its files.
+
+        Args:
+            state: How it ended.
+            value: What the search compares; None when there is none.
+            chosen_epoch: Whose predictions stay; None keeps none.
+            reason: Why it was pruned or failed, or what a reader should know.
+            scores: Test scores by logged name ("test/mcc"), each with "value", "low", "high" and
+                any other number.
+            draw: Called with the kept table and this folder, to leave the pictures of
+                :data:`PICTURES`.
+        """
+        table = None if chosen_epoch is None else self.read_epoch(chosen_epoch)
+        if table is not None:
+            with replacing(self.predictions_path) as temporary:
+                table.to_parquet(temporary, index=False)
+            if draw is not None:
+                draw(table, self.folder)
+        ended = {
+            "state": state,
+            "value": None if value is None else _encode(value),
+            "chosen_epoch": chosen_epoch,
+            "reason": reason,
+            "ended": time.time(),
+            "scores": {name: _encoded(numbers) for name, numbers in (scores or {}).items()},
+        }
+        _write_json(self.folder / "trial.json", _read_json(self.folder / "trial.json") | ended)
+        shutil.rmtree(self.folder / "predictions", ignore_errors=True)
+
+    def _epoch_predictions(self, fold: int, epoch: int) -> Path:
+        return self.folder / "predictions" / f"fold{fold}_epoch{epoch:03d}.parquet"
+
+    def _records(self) -> Iterator[EpochRecord]:
+        if not self._lines.is_file():
+            return
+        *lines, rest = self._lines.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = json.loads(line)
+                metrics = _decoded(entry.pop("metrics"))
+                yield EpochRecord(metrics=metrics, **entry)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                # A power cut may leave a last line of zeros that does end in a newline.
+                if number == len(lines) and not rest:
+                    return
+                raise StudyError(f"{self._lines} line {number}: cannot be read: {error}") from error
+
+
+def flat_scores(trial: Mapping[str, Any]) -> dict[str, float]:
+    """Turn a trial's scores {"test/mcc": {"value": 1, "low": 0}} into single numbers.
+
+    Returns:
+        Such as {"test/mcc": 1, "test/mcc_low": 0}.
+    """
+    return {
+        name if key == "value" else f"{name}_{key}": value
+        for name, numbers in trial["scores"].items()
+        for key, value in numbers.items()
+    }
+
+
+def undefined_steps(records: Iterable[EpochRecord]) -> str:
+    """Say which metrics are not finite at which steps: "val/auroc at step 0 3; ..."."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name, value in record.metrics.items():
+            if not math.isfinite(value):
+                found.setdefault(name, []).append(str(record.step))
+    return "; ".join(f"{name} at step {' '.join(at)}" for name, at in sorted(found.items()))
+
+
+def _encode(value: float) -> float | str:
+    # JSON has no nan; "nan", "inf" and "-inf" are texts that float() reads back.
+    return float(value) if math.isfinite(value) else repr(float(value))
+
+
+def _encoded(numbers: Mapping[str, float]) -> dict[str, float | str]:
+    return {name: _encode(value) for name, value in numbers.items()}
+
+
+def _decoded(numbers: Mapping[str, float | str]) -> dict[str, float]:
+    return {name: float(value) for name, value in numbers.items()}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}: expected an object, got {type(content).__name__}")
+    return content
