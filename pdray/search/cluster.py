@@ -1,0 +1,181 @@
+"""The cluster a study runs on: joined or started, measured, and refused when it cannot serve."""
+
+import json
+import logging
+import math
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pdray.atomic import write_text
+from pdray.errors import ClusterError
+from pdray.search.settings import ResourcesConfig, StudyConfig
+from pdray.training.launch import Workers
+
+_LOCAL_STORE_BYTES = 400 << 20
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+_NONCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a cluster has, or may grow to.
+
+    Attributes:
+        cpus: CPUs [count].
+        gpus: GPUs [count].
+        num_nodes: Nodes now [count].
+    """
+
+    cpus: float
+    gpus: float
+    num_nodes: int
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What each trial reserves and how many run at once."""
+
+    workers: Workers
+    concurrent_trials: int
+    cpus_per_trial: float
+
+
+def join_cluster(config: ResourcesConfig) -> None:
+    """Connect to the cluster of a submitted job or of ``address``, else start Ray locally."""
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    address = config.address or ("auto" if is_submitted() else None)
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address is not None:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=_LOCAL_STORE_BYTES,
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterError(f"Ray cluster at {address or 'this machine'}: {error}") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
+def is_submitted() -> bool:
+    """Whether this process is the driver of a submitted job."""
+    return _JOB_VARIABLE in os.environ
+
+
+def submitted_commit() -> str | None:
+    """Return the ``git_commit`` of a submitted job's metadata; there is no ``.git`` there."""
+    metadata = json.loads(os.environ.get(_JOB_VARIABLE, "{}")).get("metadata", {})
+    commit = metadata.get("git_commit")
+    return str(commit) if commit else None
+
+
+def measure(config: ResourcesConfig) -> Capacity:
+    """Return what the cluster has now, or what the settings say it may grow to."""
+    total = ray.cluster_resources()
+    return Capacity(
+        cpus=config.cluster_cpus or total.get("CPU", 0.0),
+        gpus=total.get("GPU", 0.0) if config.cluster_gpus is None else config.cluster_gpus,
+        num_nodes=sum(node["Alive"] for node in ray.nodes()),
+    )
+
+
+def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool) -> Reservation:
+    """Work out how many trials fit, and refuse what would wait for ever.
+
+    A trial holds its workers (and, when distributed, the zero-CPU process that starts them); a
+    trial that reads through Ray Data also needs room for one reading task, or no batch would
+    ever come.
+
+    Raises:
+        ClusterError: If one trial does not fit, or more trials at once are asked for than fit;
+            says what is needed, what there is and which setting to change.
+    """
+    asked = config.resources
+    gpus = asked.gpus_per_worker
+    if gpus is None:
+        gpus = 1.0 if capacity.gpus >= asked.num_workers else 0.0
+    workers = Workers(asked.num_workers, asked.cpus_per_worker, gpus)
+    reading = config.stream.cpus_per_task * asked.num_workers if reads_through_ray else 0.0
+    cpus = asked.num_workers * asked.cpus_per_worker + reading
+    fitting = math.floor(capacity.cpus / cpus + 1e-9)
+    if gpus:
+        fitting = min(fitting, math.floor(capacity.gpus / (gpus * asked.num_workers) + 1e-9))
+    needs = f"{asked.num_workers} x {asked.cpus_per_worker:g} CPUs"
+    needs += f" and {reading:g} CPUs for reading" if reading else ""
+    needs += f" and {asked.num_workers} x {gpus:g} GPUs" if gpus else ""
+    has = f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs"
+    if not fitting:
+        raise ClusterError(
+            f"one trial needs {needs}, the cluster has {has}, so no trial could ever start; lower "
+            "resources.num_workers, resources.cpus_per_worker, resources.gpus_per_worker or "
+            "stream.cpus_per_task, or say with resources.cluster_cpus and resources.cluster_gpus "
+            "what the cluster may grow to"
+        )
+    wanted = config.search.max_concurrent_trials
+    if wanted is not None and wanted > fitting:
+        raise ClusterError(
+            f"search.max_concurrent_trials = {wanted}, but only {fitting} fit: a trial needs "
+            f"{needs}, the cluster has {has}; lower it or what a trial reserves"
+        )
+    concurrent = min(wanted or fitting, config.search.trials)
+    return Reservation(workers, concurrent, cpus)
+
+
+def check_shared(folders: list[Path]) -> None:
+    """Have every node read back a nonce from every folder.
+
+    Raises:
+        ClusterError: Naming each node and folder where it failed.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) < 2:
+        return
+    nonce = uuid.uuid4().hex
+    paths = [folder / f".nonce-{nonce}" for folder in folders]
+    for path in paths:
+        write_text(path, nonce)
+    try:
+        faults = [
+            f"node {node['NodeManagerAddress']} cannot read {path.parent}: {reason}"
+            for node in nodes
+            for path, reason in _read_on(node["NodeID"], paths, nonce).items()
+        ]
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+    if faults:
+        raise ClusterError(
+            "the output folder must be shared by all nodes (NFS, say): " + "; ".join(faults)
+        )
+
+
+def _read_on(node_id: str, paths: list[Path], nonce: str) -> dict[Path, str]:
+    strategy = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    asked = _read_nonces.options(scheduling_strategy=strategy).remote(paths, nonce)
+    try:
+        found: dict[Path, str] = ray.get(asked, timeout=_NONCE_SECONDS)
+    except ray.exceptions.GetTimeoutError:
+        return dict.fromkeys(paths, f"no answer within {_NONCE_SECONDS} s")
+    return found
+
+
+@ray.remote(num_cpus=0)
+def _read_nonces(paths: list[Path], nonce: str) -> dict[Path, str]:
+    found = {}
+    for path in paths:
+        try:
+            if path.read_text(encoding="utf-8") != nonce:
+                found[path] = "another content"
+        except OSError as error:
+            found[path] = error.strerror or str(error)
+    return found

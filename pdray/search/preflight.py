@@ -1,0 +1,51 @@
+"""What a study will do, said before it starts."""
+
+from collections import Counter
+
+from pdray.search.cluster import Capacity, Reservation
+from pdray.search.cohort import Cohort
+from pdray.search.settings import StudyPlan
+
+_SHOWN = 5
+
+
+def describe_plan(
+    plan: StudyPlan, cohort: Cohort, capacity: Capacity, reservation: Reservation
+) -> str:
+    """Lay out trials, folds, data, disk and resources of a study as lines of text."""
+    config = plan.config
+    recordings = cohort.recordings
+    subjects = {recording.subject_id for recording in recordings}
+    grades = Counter(recording.grade for recording in recordings)
+    epochs, folds, trials = config.optim.epochs, len(cohort.folds.folds), config.search.trials
+    workers = reservation.workers
+    lines = [
+        f"cohort     {len(recordings)} recordings of {len(subjects)} subjects; grades "
+        + ", ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades, key=str)),
+        f"folds      {folds} inner folds of {len(cohort.folds.development)} development subjects; "
+        f"{len(cohort.folds.test)} test subjects, seen once at the end",
+        f"search     {trials} trials x {folds} folds x {epochs} epochs, {len(plan.space)} searched "
+        f"settings, val/{config.search.metric} decides",
+        f"resources  a trial reserves {workers.num_workers} x {workers.cpus_per_worker:g} CPUs, "
+        f"{workers.num_workers} x {workers.gpus_per_worker:g} GPUs; "
+        f"{reservation.concurrent_trials} trials at once on {capacity.num_nodes} nodes with "
+        f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs",
+        f"frames     {_frames(plan, len(recordings))}",
+        f"output     {config.output}",
+    ]
+    lines += [
+        f"left out   {len(ids)} recordings without {fact}: {', '.join(ids[:_SHOWN])}"
+        + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+        for fact, ids in cohort.lacking.items()
+        if ids
+    ]
+    lines += [f"note       {note}" for note in cohort.notes]
+    if cohort.is_synthetic:
+        lines.append("note       SYNTHETIC data: a rendered cohort, not patients")
+    return "\n".join(lines)
+
+
+def _frames(plan: StudyPlan, num_recordings: int) -> str:
+    config = plan.config
+    size = f"{config.decode.width}x{config.decode.height}"
+    return f"{num_recordings} recordings at {size}, {config.frames}"

@@ -1,0 +1,138 @@
+"""What a study says while it runs, and the mirroring of its log: a callback of Ray Tune."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from pdray.errors import TrackingError
+from pdray.tracking.mlflow_log import mirror_study
+
+Say = Callable[[str], None]
+
+_MIRROR_SECONDS = 10.0
+_DEAD_SECONDS = 60.0
+_LINE_SECONDS = 2.0
+
+
+class Mirror:
+    """Mirrors a study's log to MLflow now and then; a dead server delays it, nothing more."""
+
+    def __init__(self, folder: Path, *, uri: str, experiment: str, say: Say) -> None:
+        self._where = (folder, uri, experiment)
+        self._say = say
+        self._next = 0.0
+        self.error: TrackingError | None = None
+
+    def update(self, *, now: bool = False) -> None:
+        """Send what is new, if the last time is long enough ago or ``now`` is set."""
+        if time.monotonic() < self._next and not now:
+            return
+        try:
+            mirror_study(*self._where)
+        except TrackingError as error:
+            if self.error is None:
+                self._say(f"tracking: {error}\ntracking: the log on disk goes on without it")
+            self.error = error
+        else:
+            if self.error is not None:
+                self._say("tracking: the server is back and up to date")
+            self.error = None
+        pause = _DEAD_SECONDS if self.error else _MIRROR_SECONDS
+        self._next = time.monotonic() + pause
+
+
+class Progress(tune.Callback):
+    """Prints one line now and then and at each trial's end; keeps the mirror up to date.
+
+    Args:
+        mirror: What to keep up to date.
+        say: Prints a line.
+        num_trials: Trials of the whole study.
+        num_ended: Trials that had ended before.
+        num_folds: Folds of a trial.
+        num_epochs: Epochs of a fold.
+        best: Best value so far and its trial's number.
+        greater_is_better: Direction of the values.
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        say: Say,
+        *,
+        num_trials: int,
+        num_ended: int,
+        shape: tuple[int, int],
+        direction: tuple[str, bool],
+    ) -> None:
+        self._mirror, self._say = mirror, say
+        self._num_trials, self._ended_before = num_trials, num_ended
+        self._num_folds, self._num_epochs = shape
+        self._metric, self._greater = direction
+        self._started = time.monotonic()
+        self._last_line = 0.0
+        self._steps_done = 0
+        self._ended: dict[str, int] = {}
+        self._running: dict[int, int] = {}
+        self.best: tuple[float, int] | None = None
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Count an epoch and say so, if the last line is long enough ago."""
+        number, state = result["number"], result["state"]
+        self._steps_done += 1
+        self._running[number] = result["step"]
+        if state == "complete" and self._is_better(result["value"]):
+            self.best = (result["value"], number)
+        if state != "running":
+            self._end(number, state)
+            self._line(f"trial {number} {state}: {self._metric} {result['value']:.3f}")
+        elif time.monotonic() - self._last_line > _LINE_SECONDS:
+            self._line(
+                f"trial {number} fold {result['fold'] + 1}/{self._num_folds} "
+                f"epoch {result['epoch'] + 1}/{self._num_epochs}: "
+                f"{self._metric} {result['value']:.3f}"
+            )
+        self._mirror.update(now=state != "running")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Say that a trial was lost."""
+        number = trial.config["number"]
+        self._end(number, "failed")
+        self._line(f"trial {number} failed: see {trial.error_file or 'its log'}")
+
+    def _end(self, number: int, state: str) -> None:
+        self._running.pop(number, None)
+        self._ended[state] = self._ended.get(state, 0) + 1
+
+    def _is_better(self, value: float) -> bool:
+        if value != value or self.best is None:
+            return value == value
+        return value > self.best[0] if self._greater else value < self.best[0]
+
+    def _line(self, what: str) -> None:
+        self._last_line = time.monotonic()
+        ended = self._ended_before + sum(self._ended.values())
+        best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
+        spent = time.monotonic() - self._started
+        self._say(
+            f"[{ended}/{self._num_trials} trials, {_clock(spent)}, left {self._time_left(spent)}, "
+            f"best {best}] {what}"
+        )
+
+    def _time_left(self, spent: float) -> str:
+        """Estimate from the pace so far; a pruned trial counts with all its steps."""
+        steps = self._num_folds * self._num_epochs
+        here = sum(self._ended.values()) * steps + sum(step + 1 for step in self._running.values())
+        left = (self._num_trials - self._ended_before) * steps - here
+        return f"about {_clock(spent * left / here)}" if here and left > 0 else "-"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

@@ -1,0 +1,135 @@
+"""Optuna's side of a study: storage on disk, proposals, and the end of every trial told to it."""
+
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from pdray.data.plan import derive_seed
+from pdray.search.settings import StudyPlan
+from pdray.search.space import Choices, Range
+
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class StudySearch(OptunaSearch):
+    """OptunaSearch that continues interrupted trials and tells Optuna how each one ended.
+
+    It differs from its parent in four ways. Trials that a kill left RUNNING come first, under
+    their own number, so none stays RUNNING for ever. The sampler is seeded anew for each trial
+    number, so a resumed study proposes what an uninterrupted one would have. A pruned trial is
+    told as PRUNED with its intermediate values, where the parent says COMPLETE. Tune does not
+    pass a trial's last result to ``on_trial_result``; it is reported here.
+    """
+
+    def __init__(self, plan: StudyPlan, *, storage: str, name: str, mode: str) -> None:
+        self._study_seed = plan.config.search.seed
+        self._startup_trials = plan.config.search.startup_trials
+        super().__init__(
+            space={key: distribution(entry) for key, entry in plan.space.items()} or _no_space,
+            metric="value",
+            mode=mode,
+            study_name=name,
+            storage=optuna.storages.RDBStorage(storage),
+            sampler=self._sampler_of(0),
+        )
+        self._interrupted = self._trials_in(TrialState.RUNNING)
+
+    def num_ended(self) -> int:
+        """Return how many trials ended in earlier sessions, however they ended."""
+        return len(self._ot_study.get_trials(deepcopy=False)) - len(self._interrupted)
+
+    def completed(self) -> list[FrozenTrial]:
+        """Return the trials that ran all their folds."""
+        return self._trials_in(TrialState.COMPLETE)
+
+    def best(self) -> FrozenTrial:
+        """Return the best of the completed trials; there must be one."""
+        best: FrozenTrial = self._ot_study.best_trial
+        return best
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Return number and searched values of the next trial."""
+        if trial_id not in self._ot_trials:
+            self._ot_trials[trial_id] = self._next_trial()
+        trial = self._ot_trials[trial_id]
+        return {"number": trial.number, "params": dict(trial.params)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Report an intermediate value under its (fold, epoch)."""
+        if result["state"] in ("running", "pruned"):
+            self._ot_trials[trial_id].report(result["value"], result["step"])
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell Optuna the trial's state; a lost one is a failed one."""
+        if trial_id in self._completed_trials:
+            return
+        trial = self._ot_trials[trial_id]
+        state = _STATES.get(result["state"]) if result and not error else TrialState.FAIL
+        if state is None:  # stopped between two epochs, as by Ctrl-C: it stays RUNNING
+            return
+        if result is not None:
+            self.on_trial_result(trial_id, result)
+        value = result["value"] if result and state == TrialState.COMPLETE else None
+        self._ot_study.tell(trial, value, state=state)
+        self._completed_trials.add(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing for Tune: Optuna's storage is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing from Tune; see :meth:`save`."""
+
+    def _next_trial(self) -> Trial:
+        if self._interrupted:
+            frozen = self._interrupted.pop(0)
+            return Trial(self._ot_study, frozen._trial_id)
+        number = len(self._ot_study.get_trials(deepcopy=False))
+        self._ot_study.sampler = self._sampler_of(number)
+        fixed = None if callable(self._space) else self._space
+        trial: Trial = self._ot_study.ask(fixed_distributions=fixed)
+        return trial
+
+    def _trials_in(self, state: TrialState) -> list[FrozenTrial]:
+        trials: list[FrozenTrial] = self._ot_study.get_trials(states=(state,))
+        return trials
+
+    def _sampler_of(self, number: int) -> TPESampler:
+        return TPESampler(
+            n_startup_trials=self._startup_trials,
+            n_ei_candidates=24,
+            seed=derive_seed(self._study_seed, "proposal", number) % 2**32,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+        )
+
+
+def distribution(entry: Choices | Range) -> BaseDistribution:
+    """Return Optuna's form of a searched setting."""
+    if isinstance(entry, Choices):
+        return CategoricalDistribution(entry.values)
+    if entry.whole:
+        return IntDistribution(
+            int(entry.low), int(entry.high), log=entry.log, step=int(entry.step or 1)
+        )
+    return FloatDistribution(entry.low, entry.high, log=entry.log, step=entry.step)
+
+
+def _no_space(trial: Trial) -> dict[str, Any]:
+    """Search nothing: every trial has the study's own settings."""
+    return {}

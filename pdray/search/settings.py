@@ -1,0 +1,194 @@
+"""Everything a study is told: one root, its sections, and the search space beside them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
+from pdray.data.folds import FoldsConfig
+from pdray.data.manifest import DataConfig
+from pdray.errors import SettingsError, StudyError, refuse
+from pdray.evaluation.metrics import METRICS
+from pdray.search.space import Space, combination_faults, fit_faults, read_space
+from pdray.tracking.address import TrackingConfig
+from pdray.tracking.run_log import StudyLog
+from pdray.training.task import FitConfig
+
+
+class SearchConfig(Settings):
+    """How trials are proposed, compared and ended."""
+
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the study and of its folder; null: tsa-<date>-<time>",
+    )
+    trials: int = Field(50, ge=1, description="trials of the study, finished ones included [count]")
+    metric: str = Field("mcc", description="score that decides, of the validation subjects")
+    seed: int = Field(0, ge=0, description="seed of the sampler and of every fit")
+    startup_trials: int = Field(10, ge=1, description="random trials before TPE proposes [count]")
+    prune_quantile: float = Field(
+        0.25, ge=0, le=1, description="share of trials at a (fold, epoch) that ends; 0: none"
+    )
+    prune_after_trials: int = Field(
+        4, ge=1, description="other trials that must have reached a (fold, epoch) [count]"
+    )
+    prune_after_epochs: int = Field(
+        5, ge=0, description="epochs of the first fold in which no trial ends [epochs]"
+    )
+    max_concurrent_trials: int | None = Field(
+        None, ge=1, description="trials at once [count]; null: as many as fit the cluster"
+    )
+
+    @field_validator("metric")
+    @classmethod
+    def _is_a_metric(cls, metric: str) -> str:
+        if metric not in METRICS:
+            raise ValueError(f"got {metric!r}; expected one of {', '.join(METRICS)}")
+        return metric
+
+
+class ResourcesConfig(Settings):
+    """What one trial reserves and what the cluster may grow to."""
+
+    num_workers: int = Field(
+        1, ge=1, description="workers of a trial; 2 and more train with DDP [count]"
+    )
+    cpus_per_worker: float = Field(1.0, gt=0, description="CPUs of a worker [count]")
+    gpus_per_worker: float | None = Field(
+        None, ge=0, description="GPUs of a worker [count]; null: 1 where there are any, else 0"
+    )
+    cluster_cpus: float | None = Field(
+        None, gt=0, description="CPUs an autoscaling cluster may grow to [count]; null: has now"
+    )
+    cluster_gpus: float | None = Field(
+        None, ge=0, description="GPUs an autoscaling cluster may grow to [count]; null: has now"
+    )
+    address: str | None = Field(
+        None, description="Ray cluster; null: that of a submitted job, else a private local one"
+    )
+
+
+class StudyConfig(FitConfig):
+    """The root of ``jobs/tune_tsa.py``: a fit's settings and those of the search around it."""
+
+    data: DataConfig
+    folds: FoldsConfig = FoldsConfig()
+    search: SearchConfig = SearchConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    frames: Literal["store", "video"] = Field(
+        "store",
+        description="store: decode once into the output folder; video: decode at every read",
+    )
+    output: Path = Field(
+        Path("~/pdray_output"), description="folder of everything a study leaves behind"
+    )
+
+    @field_validator("output")
+    @classmethod
+    def _is_absolute(cls, output: Path) -> Path:
+        # A submitted job runs in a temporary copy, so a relative folder would be lost with it.
+        absolute = output.expanduser()
+        if not absolute.is_absolute():
+            raise ValueError(
+                f"got '{output}'; a submitted job runs in a temporary folder, so the output needs "
+                f"an absolute path, such as {Path.cwd() / output}"
+            )
+        return absolute
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Checked settings of a study and its search space."""
+
+    config: StudyConfig
+    space: Space
+    entries: dict[str, Any]
+
+    @property
+    def fit(self) -> dict[str, Any]:
+        """The settings of a fit, nested, before a trial's values are laid over them."""
+        return dump(fit_config(self.config))
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """Everything, nested, as it is logged and as :func:`plan_study` reads it back."""
+        return {**dump(self.config), "space": self.entries}
+
+
+def load_study(argv: Sequence[str], *, saved: dict[str, Any] | None = None) -> StudyPlan:
+    """Read a study from a command line.
+
+    Args:
+        argv: ``--config FILE`` and ``key=value``.
+        saved: Settings to start from, as an interrupted study logged them.
+
+    Returns:
+        Settings and space, checked together.
+
+    Raises:
+        SettingsError: With every fault of both at once.
+    """
+    return plan_study(read_tree(StudyConfig, argv, start=saved))
+
+
+def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of the study to resume, as it logged them.
+
+    Args:
+        argv: The command line; ``search.name`` and ``output`` in it say which study. Without a
+            name it is the newest unfinished one in the output folder.
+
+    Returns:
+        Nested settings, the study's name among them.
+
+    Raises:
+        StudyError: If there is no such study.
+    """
+    tree = read_tree(StudyConfig, argv)
+    output = Path(str(tree.get("output") or plain_default(StudyConfig.model_fields["output"])))
+    folder = output.expanduser() / "studies"
+    name = tree.get("search", {}).get("name")
+    found = [StudyLog(folder / name)] if name else [StudyLog(path) for path in folder.glob("*")]
+    studies = [study.read() for study in found if study.exists()]
+    if not name:
+        studies = [study for study in studies if study["state"] != "complete"]
+    if not studies:
+        known = ", ".join(sorted(path.parent.name for path in folder.glob("*/study.json")))
+        raise StudyError(
+            f"no study to resume{f' named {name}' if name else ''} in {folder}; there are: "
+            f"{known or 'none'}; name one with search.name=..., or its folder's with output=..."
+        )
+    study = max(studies, key=lambda study: study["started"])
+    settings: dict[str, Any] = study["settings"]
+    return merge(settings, {"search": {"name": study["name"]}})
+
+
+def plan_study(tree: dict[str, Any]) -> StudyPlan:
+    """Check nested settings with a ``space`` section among them; see :func:`load_study`."""
+    settings = {key: value for key, value in tree.items() if key != "space"}
+    entries = tree.get("space") or {}
+    space, wrong = read_space(entries)
+    wrong = [*faults(StudyConfig, settings), *wrong]
+    if not wrong:
+        config = build(StudyConfig, settings)
+        base = dump(fit_config(config))
+        wrong = combination_faults(base, space) if space else fit_faults(base, {})
+    refuse(wrong, SettingsError, "settings")
+    return StudyPlan(config, space, dict(entries))
+
+
+def fit_config(config: StudyConfig) -> FitConfig:
+    """Return the part of the settings that a fit depends on."""
+    tree = dump(config)
+    return build(FitConfig, {name: tree[name] for name in FitConfig.model_fields})
+
+
+def default_name() -> str:
+    """Return a study name made of the local date and time."""
+    return time.strftime("tsa-%Y%m%d-%H%M%S")

@@ -1,0 +1,212 @@
+"""A search space: dotted settings and the values they may take, checked before anything runs."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from pdray.config import accepts, build, faults, leaves, merge, nearest, nest
+from pdray.models.tsa import tsa_faults
+from pdray.training.task import FitConfig
+
+Value = bool | int | float | str | None
+
+# Frames are prepared once for all trials, and how they travel changes no result.
+_FIXED = ("decode.", "stream.")
+_MAX_COMBINATIONS = 20_000
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A setting that takes one of some values, without order."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between two bounds, both included; whole when ``whole``."""
+
+    low: float
+    high: float
+    log: bool
+    step: float | None
+    whole: bool
+
+
+Space = dict[str, Choices | Range]
+
+
+def searchable() -> dict[str, FieldInfo]:
+    """Return every dotted key that a space may name."""
+    return {key: field for key, field in leaves(FitConfig) if not key.startswith(_FIXED)}
+
+
+def read_space(entries: object) -> tuple[Space, list[str]]:
+    """Check the ``space`` section of a study's YAML file.
+
+    Args:
+        entries: Dotted key to ``{choices: [...]}`` or ``{low:, high:, log:, step:}``.
+
+    Returns:
+        The space of the entries that are right, and every fault: key, value, what would be right.
+    """
+    if not isinstance(entries, Mapping):
+        return {}, [f"space: got {entries!r}; expected dotted keys with choices or low and high"]
+    known = searchable()
+    space: Space = {}
+    wrong: list[str] = []
+    for key, entry in entries.items():
+        name = f"space.{key}"
+        if key not in known:
+            hint = nearest(str(key), list(known))
+            wrong.append(f"unknown key '{name}': {hint}searchable keys: {', '.join(known)}")
+        elif not isinstance(entry, Mapping):
+            wrong.append(
+                f"{name}: got {entry!r}; expected {{choices: [...]}} or {{low: .., high: ..}}"
+            )
+        elif "choices" in entry:
+            wrong += _choice_faults(name, known[key], entry)
+            space[key] = Choices(tuple(entry["choices"]) if _is_list(entry["choices"]) else ())
+        else:
+            found = _range_faults(name, known[key], entry)
+            wrong += found
+            if not found:
+                space[key] = _range(known[key], entry)
+    return space, wrong
+
+
+def combination_faults(base: Mapping[str, Any], space: Space) -> list[str]:
+    """List what no model can be built from, over every combination of the space.
+
+    Ranges stand for their ends; only settings that a model's shape depends on are combined.
+
+    Args:
+        base: The settings of a fit outside the space, nested.
+        space: As :func:`read_space` gives it, without faults.
+
+    Returns:
+        Each distinct fault once, with the first combination that has it.
+    """
+    shaping = {key: _corners(entry) for key, entry in space.items() if _shapes_model(key)}
+    if math.prod(len(values) for values in shaping.values()) > _MAX_COMBINATIONS:
+        return [f"space: more than {_MAX_COMBINATIONS} combinations of {', '.join(shaping)}"]
+    found: dict[str, str] = {}
+    for values in itertools.product(*shaping.values()):
+        params = dict(zip(shaping, values, strict=True))
+        for fault in fit_faults(base, params):
+            told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
+            found.setdefault(fault, f"{fault} (with {told})" if told else fault)
+    return list(found.values())
+
+
+def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str]:
+    """List what is wrong with one trial's settings, the model's own limits included."""
+    tree = _overlaid(base, params)
+    wrong = faults(FitConfig, tree)
+    if wrong:
+        return wrong
+    config = build(FitConfig, tree)
+    return tsa_faults(
+        config.model,
+        num_frames=config.snippet.num_frames,
+        height=config.decode.height,
+        width=config.decode.width,
+    )
+
+
+def trial_config(base: Mapping[str, Any], params: Mapping[str, Value]) -> FitConfig:
+    """Build the settings of one trial: the study's with the searched values over them."""
+    return build(FitConfig, _overlaid(base, params))
+
+
+def _overlaid(base: Mapping[str, Any], params: Mapping[str, Value]) -> dict[str, Any]:
+    return merge(merge({}, base), nest(params))
+
+
+def _shapes_model(key: str) -> bool:
+    return key.startswith(("model.", "snippet."))
+
+
+def _corners(entry: Choices | Range) -> tuple[Value, ...]:
+    if isinstance(entry, Choices):
+        return entry.values
+    if entry.whole:
+        step = int(entry.step or 1)
+        whole = range(int(entry.low), int(entry.high) + 1, step)
+        return tuple(whole) if len(whole) <= 64 and not entry.log else (whole[0], whole[-1])
+    return entry.low, entry.high
+
+
+def _choice_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> Iterator[str]:
+    for other in sorted(entry.keys() - {"choices"}):
+        yield f"{name}.{other}: does not go with choices"
+    values = entry["choices"]
+    if not _is_list(values) or not values:
+        yield f"{name}.choices: got {values!r}; expected a list of one value or more"
+        return
+    for value in values:
+        expected = accepts(field, value)
+        if expected is not None:
+            yield f"{name}.choices: got {value!r}; {expected}"
+    if len({repr(value) for value in values}) < len(values):
+        yield f"{name}.choices: got {list(values)!r}; a value stands there twice"
+
+
+def _range_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> list[str]:
+    wrong = [
+        f"unknown key '{name}.{key}': expected low, high and, if wanted, log or step; or choices"
+        for key in sorted(entry.keys() - {"low", "high", "log", "step"})
+    ]
+    wrong += [f"'{name}.{end}' is missing" for end in ("low", "high") if end not in entry]
+    if not isinstance(entry.get("log", False), bool):
+        wrong.append(f"{name}.log: got {entry['log']!r}; expected true or false")
+    if wrong:
+        return wrong
+    for end in ("low", "high"):
+        if not _is_number(entry[end]):
+            wrong.append(f"{name}.{end}: got {entry[end]!r}; expected a number{_hint(entry[end])}")
+        elif (expected := accepts(field, entry[end])) is not None:
+            wrong.append(f"{name}.{end}: got {entry[end]!r}; {expected}")
+    return wrong or _order_faults(name, entry)
+
+
+def _order_faults(name: str, entry: Mapping[str, Any]) -> list[str]:
+    low, high, step = entry["low"], entry["high"], entry.get("step")
+    wrong = []
+    if low >= high:
+        wrong.append(f"{name}: low {low} is not below high {high}; swap them")
+    if entry.get("log", False) and low <= 0:
+        wrong.append(f"{name}.low: got {low}; a logarithmic range starts above 0")
+    if step is not None and (not _is_number(step) or not 0 < step <= high - low):
+        wrong.append(f"{name}.step: got {step!r}; expected a number above 0, at most high - low")
+    if step is not None and entry.get("log", False):
+        wrong.append(f"{name}.step: does not go with log")
+    return wrong
+
+
+def _range(field: FieldInfo, entry: Mapping[str, Any]) -> Range:
+    whole = accepts(field, 1.5) is not None and isinstance(entry["low"], int)
+    return Range(entry["low"], entry["high"], entry.get("log", False), entry.get("step"), whole)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _hint(value: object) -> str:
+    try:
+        return (
+            f"; YAML reads {value} as text, write {float(value)!r}"
+            if isinstance(value, str)
+            else ""
+        )
+    except ValueError:
+        return ""

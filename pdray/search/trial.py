@@ -1,0 +1,285 @@
+"""One trial: its folds in one worker group, its log on disk, its checkpoint, its end.
+
+A one-worker trial is a Tune class whose actor is reused by the next trial, a distributed one a
+Tune function around a Ray Train worker group. Both give their results to the same
+:class:`Recorder`, which asks the pruning actor, so a trial always ends itself.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import ray
+import torch
+from ray import tune
+
+from pdray.atomic import replacing
+from pdray.config import dump
+from pdray.data.plan import FoldSides, RatedRecording
+from pdray.evaluation.aggregate import by_recording
+from pdray.evaluation.metrics import METRICS, undefined_reason
+from pdray.evaluation.plots import confusion_picture, roc_picture
+from pdray.evaluation.predictions import Origin, probabilities, targets
+from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
+from pdray.search.space import trial_config
+from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
+from pdray.training.launch import Workers, run_distributed, run_in_process
+from pdray.training.task import FitTask
+from pdray.training.worker import EpochResult
+
+Pruner = ray.remote(num_cpus=0)(QuantileRule)
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What all trials of a study share; travels once to every trial actor.
+
+    Attributes:
+        folder: The study's folder, readable and writable from every node.
+        fit: Settings of a fit, nested, before a trial's values are laid over them.
+        recordings: What positions in ``sides`` refer to.
+        sides: One entry a fold.
+        num_classes: K.
+        origin: Key columns of the predictions, but for the trial's number.
+        metric: Score that decides.
+        workers: What a trial reserves.
+        role: A search trial scores validation subjects after every epoch; the winner scores the
+            test subjects once, after its last.
+        epochs: Epochs to run of each fold; None runs all that the settings name.
+        synthetic: Whether the cohort was rendered; pictures say so.
+        pruner: Handle of the pruning actor; None ends no trial early.
+    """
+
+    folder: Path
+    fit: dict[str, Any]
+    recordings: tuple[RatedRecording, ...]
+    sides: tuple[FoldSides, ...]
+    num_classes: int
+    origin: Origin
+    metric: str
+    workers: Workers
+    role: Literal["trial", "winner"] = "trial"
+    epochs: int | None = None
+    synthetic: bool = False
+    pruner: Any = None
+
+    def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
+        """Return the fit of one trial."""
+        config = trial_config(self.fit, params)
+        return FitTask(
+            origin=replace(self.origin, trial=number),
+            config=config,
+            recordings=self.recordings,
+            sides=self.sides,
+            num_classes=self.num_classes,
+            epochs=self.epochs or config.optim.epochs,
+            evaluate="every_epoch" if self.role == "trial" else "last_epoch",
+        )
+
+    def log(self, number: int) -> TrialLog:
+        """Return where a trial is logged."""
+        study = StudyLog(self.folder)
+        return study.trial(number) if self.role == "trial" else study.winner
+
+
+class Recorder:
+    """Keeps a trial's results on disk and decides when it ends; a ``Listener`` of its fit."""
+
+    def __init__(self, plan: TrialPlan, number: int, params: Mapping[str, Any]) -> None:
+        self.plan, self.number, self.params = plan, number, dict(params)
+        self.task = plan.task(number, params)
+        self.log = plan.log(number)
+        self._checkpoint = self.log.folder / "checkpoint.pt"
+        self._scores: list[list[float]] = []
+
+    def ended(self) -> dict[str, Any] | None:
+        """Return the last report of a trial that had ended before a kill, else None."""
+        if not self.log.exists() or self.log.read()["state"] == "running":
+            return None
+        trial = self.log.read()
+        return self._report(self.task.num_steps - 1, trial["state"], trial["value"])
+
+    def resume(self) -> Mapping[str, Any] | None:
+        """Start or continue the log; return the checkpoint's state when there is one."""
+        self.log.start(
+            number=self.number,
+            num_epochs=self.task.epochs,
+            params=self.params,
+            settings=dump(self.task.config),
+            role=self.plan.role,
+        )
+        state = None
+        if self._checkpoint.exists():
+            state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
+        self.log.truncate(int(state["step"]) if state else 0)
+        self._scores = []
+        for record in self.log.epochs():
+            self._keep(record.fold, record.metrics)
+        return state
+
+    def record(self, result: EpochResult) -> dict[str, Any]:
+        """Log an epoch, save the checkpoint, and end the trial if it is done or pruned."""
+        self.log.write_epoch(
+            fold=result.fold,
+            epoch=result.epoch,
+            metrics=result.metrics,
+            predictions=result.predictions,
+        )
+        self._keep(result.fold, result.metrics)
+        step = int(result.state["step"]) - 1
+        is_last = step == self.task.num_steps - 1
+        if self.plan.role == "winner":
+            return self._finish_winner(result) if is_last else self._going_on(step, result, None)
+        value = mean_over_folds(self._scores, result.fold, result.epoch)
+        reason = self._prune_reason(step, value)
+        if is_last:
+            return self._finish_trial(step)
+        if reason is not None:
+            self.log.finish(state="pruned", value=value, reason=reason)
+            self._checkpoint.unlink(missing_ok=True)
+            return self._report(step, "pruned", value)
+        return self._going_on(step, result, value)
+
+    def fail(self, reason: str) -> dict[str, Any]:
+        """End the trial as failed."""
+        step = sum(len(row) for row in self._scores)
+        self.log.finish(state="failed", reason=reason)
+        return self._report(step, "failed", None)
+
+    def _keep(self, fold: int, metrics: Mapping[str, float]) -> None:
+        while len(self._scores) <= fold:
+            self._scores.append([])
+        self._scores[fold].append(metrics.get(f"val/{self.plan.metric}", float("nan")))
+
+    def _prune_reason(self, step: int, value: float) -> str | None:
+        if self.plan.pruner is None:
+            return None
+        reason: str | None = ray.get(self.plan.pruner.decide.remote(self.number, step, value))
+        return reason
+
+    def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:
+        with replacing(self._checkpoint) as temporary:
+            torch.save(result.state, temporary)
+        return self._report(step, "running", value)
+
+    def _finish_trial(self, step: int) -> dict[str, Any]:
+        better = METRICS[self.plan.metric].greater_is_better
+        epoch, value = choose_epoch(self._scores, greater_is_better=better)
+        self.log.finish(state="complete", value=value, chosen_epoch=epoch, draw=self._draw)
+        self._checkpoint.unlink(missing_ok=True)
+        return self._report(step, "complete", value)
+
+    def _finish_winner(self, result: EpochResult) -> dict[str, Any]:
+        if result.predictions is None:
+            raise RuntimeError("the winner's last epoch was not evaluated")
+        table = by_recording(result.predictions)
+        scores = {f"test/{name}": test_score(table, name) for name in METRICS}
+        with replacing(self.log.model_path) as temporary:
+            torch.save(result.state["model"], temporary)
+        value = scores[f"test/{self.plan.metric}"]["value"]
+        self.log.finish(
+            state="complete",
+            value=value,
+            chosen_epoch=result.epoch,
+            scores=scores,
+            draw=self._draw,
+        )
+        self._checkpoint.unlink(missing_ok=True)
+        return self._report(int(result.state["step"]) - 1, "complete", value)
+
+    def _draw(self, table: pd.DataFrame, folder: Path) -> None:
+        confusion, roc = PICTURES
+        pooled = by_recording(table)
+        confusion_picture(pooled, folder / confusion, synthetic=self.plan.synthetic)
+        roc_picture(pooled, folder / roc, synthetic=self.plan.synthetic)
+
+    def _report(self, step: int, state: str, value: float | None) -> dict[str, Any]:
+        # ``value`` is a number in every report, because Tune insists on the metric being there.
+        return {
+            "number": self.number,
+            "step": step,
+            "fold": step // self.task.epochs,
+            "epoch": step % self.task.epochs,
+            "state": state,
+            "value": float("nan") if value is None else float(value),
+            "last": state != "running",
+        }
+
+
+def test_score(table: pd.DataFrame, metric: str) -> dict[str, float]:
+    """Score a metric with its 95% interval over subjects; undefined ones are nan.
+
+    Args:
+        table: One row a recording, of the test subjects.
+        metric: Name in ``METRICS``.
+
+    Returns:
+        ``value``, ``low`` and ``high``.
+    """
+    if undefined_reason(metric, targets(table), probabilities(table)) is not None:
+        return dict.fromkeys(("value", "low", "high"), float("nan"))
+    interval = subject_bootstrap(table, metric)
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+class FoldTrial(tune.Trainable):
+    """A one-worker trial; Tune hands its actor from one trial to the next."""
+
+    def setup(self, config: dict[str, Any], plan: TrialPlan) -> None:
+        """Begin the trial that ``config`` names."""
+        torch.set_num_threads(max(1, int(plan.workers.cpus_per_worker)))
+        self._plan = plan
+        self._reports = self._begin(config)
+
+    def _begin(self, config: dict[str, Any]) -> Generator[dict[str, Any]]:
+        recorder = Recorder(self._plan, config["number"], config["params"])
+        ended = recorder.ended()
+        if ended is not None:
+            yield ended
+            return
+        yield from run_in_process(recorder.task, recorder)
+
+    def step(self) -> dict[str, Any]:
+        """Run one epoch of one fold and report it."""
+        report = next(self._reports)
+        if report["last"]:
+            self.cleanup()
+        return {**report, "done": report["last"]}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the next trial in the same process."""
+        self.cleanup()
+        self._reports = self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Stop what reads in advance."""
+        self._reports.close()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Give Tune nothing: the trial's folder holds all that a restart needs."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Take nothing from Tune; see :meth:`save_checkpoint`."""
+
+
+def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
+    """Run a trial of two workers or more."""
+    number, params = config["number"], config["params"]
+    recorder = Recorder(plan, number, params)
+    ended = recorder.ended()
+    if ended is not None:
+        tune.report(ended)
+        return
+    make_listener: Callable[[], Recorder] = partial(Recorder, plan, number, params)
+    run_distributed(
+        recorder.task,
+        make_listener,
+        plan.workers,
+        folder=plan.folder / "ray" / recorder.log.folder.name,
+    )

@@ -1,0 +1,90 @@
+"""What one fit trains, on what, for how long: plain data that travels to any worker."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from pdray.config import Settings
+from pdray.data.augment import AugmentConfig
+from pdray.data.decode import DecodeConfig
+from pdray.data.plan import FoldSides, RatedRecording, Schedule, check_sides
+from pdray.data.reader import StreamConfig
+from pdray.data.snippet import SnippetConfig
+from pdray.evaluation.predictions import Origin
+from pdray.losses.focal import FocalConfig
+from pdray.models.tsa import TsaConfig
+
+
+class OptimConfig(Settings):
+    """Optimiser and its schedule; the defaults are those of 002, section IV-A."""
+
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd has momentum 0.9")
+    learning_rate: float = Field(1e-3, gt=0, description="highest learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="lambda of 002 eq. 1")
+    batch_size: int = Field(15, ge=1, description="recordings of a step, all workers [count]")
+    epochs: int = Field(60, ge=1, description="epochs of each fold [count]")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="after the warm-up; cosine ends at zero"
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up from zero [epochs]")
+    gradient_clip: float | None = Field(
+        None, gt=0, description="largest norm of the gradient; null: no clipping"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="number format of the network; auto: bfloat16 on a GPU"
+    )
+
+
+class FitConfig(Settings):
+    """Everything that decides the outcome of a fit besides its data and its seed."""
+
+    decode: DecodeConfig = DecodeConfig()
+    snippet: SnippetConfig = SnippetConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: TsaConfig = TsaConfig()
+    loss: FocalConfig = FocalConfig()
+    optim: OptimConfig = OptimConfig()
+    stream: StreamConfig = StreamConfig()
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """One trial, or one refit: folds trained one after the other.
+
+    Attributes:
+        origin: Key columns of the predictions; a single fold keeps its ``fold``.
+        config: Settings.
+        recordings: All recordings that positions in ``sides`` refer to.
+        sides: One entry a fold.
+        num_classes: K.
+        epochs: Epochs to run; fewer than ``config.optim.epochs`` cuts the schedule short, it
+            does not compress it.
+        evaluate: After every epoch, or once after the last.
+    """
+
+    origin: Origin
+    config: FitConfig
+    recordings: tuple[RatedRecording, ...]
+    sides: tuple[FoldSides, ...]
+    num_classes: int
+    epochs: int
+    evaluate: Literal["every_epoch", "last_epoch"] = "every_epoch"
+
+    def __post_init__(self) -> None:
+        check_sides(self.recordings, self.sides)
+
+    @property
+    def num_steps(self) -> int:
+        """Number of (fold, epoch) pairs."""
+        return len(self.sides) * self.epochs
+
+    def schedule(self, first_step: int = 0) -> Schedule:
+        """Return the schedule of the fit's batches from a (fold, epoch) pair on."""
+        return Schedule(
+            seed=self.origin.seed,
+            batch_size=self.config.optim.batch_size,
+            epochs=self.epochs,
+            evaluate=self.evaluate,
+            first_step=first_step,
+        )

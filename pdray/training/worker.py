@@ -1,0 +1,315 @@
+"""The training loop, in the open: folds, epochs, steps, evaluation.
+
+:func:`fit` is a generator of epoch results. It knows neither who listens nor who else trains
+(beyond its rank), so the same loop runs in a unit test, in a trial's own process and under DDP.
+All its randomness is a function of seed, fold and epoch, so a fit that resumes from an epoch's
+state ends with the numbers of one that was never interrupted.
+"""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from pdray.data.plan import derive_seed, plan_batches
+from pdray.data.reader import Batch, SnippetReader
+from pdray.data.stream import open_stream
+from pdray.errors import DivergedError, StudyError
+from pdray.evaluation.aggregate import by_recording
+from pdray.evaluation.metrics import compute_metrics
+from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
+from pdray.models.tsa import build_tsa
+from pdray.training.step import Objective, Precision, evaluate_step, train_step
+from pdray.training.task import FitTask, OptimConfig
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which worker this is, of how many, on which device."""
+
+    rank: int = 0
+    num_workers: int = 1
+    device: torch.device = _CPU
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one (fold, epoch) gave.
+
+    Attributes:
+        fold: From 0.
+        epoch: From 0.
+        metrics: ``train/...``, ``val/...`` (or ``test/...``) and ``time/...``; rank 0 has those of
+            all workers, other ranks have none.
+        predictions: The evaluated snippets of all workers; None where nothing was evaluated and
+            on other ranks.
+        state: From which the fit resumes after this epoch: plain numbers and tensors.
+    """
+
+    fold: int
+    epoch: int
+    metrics: dict[str, float]
+    predictions: pd.DataFrame | None
+    state: dict[str, Any]
+
+
+def fit(
+    task: FitTask, *, place: Place | None = None, resume: Mapping[str, Any] | None = None
+) -> Generator[EpochResult]:
+    """Train and evaluate every fold of a task, one after the other.
+
+    Args:
+        task: What to train.
+        place: Rank and device; the only worker, on the CPU, by default.
+        resume: ``state`` of the last result that counts; the next one is the epoch after it.
+
+    Yields:
+        One result an epoch, on every worker equally often.
+
+    Raises:
+        DivergedError: If a loss is not finite; names fold and epoch.
+        DecodeError: If a recording cannot be read; names it.
+        StudyError: If ``resume`` does not belong to a task of this shape.
+    """
+    place = place or Place()
+    first_step = _first_step(task, resume)
+    worker = {"rank": place.rank, "num_workers": place.num_workers}
+    plan = plan_batches(task.sides, task.schedule(first_step), **worker)
+    config = task.config
+    reader = SnippetReader(task.recordings, config.snippet, config.decode, task.origin.seed)
+    stored = all(recording.stored is not None for recording in task.recordings)
+    kind = config.stream.chosen(num_workers=place.num_workers, stored=stored)
+    learner: _Learner | None = None
+    with open_stream(plan, reader, kind=kind, cpus_per_task=config.stream.cpus_per_task) as stream:
+        for (fold, epoch), planned in groupby(plan, key=lambda batch: (batch.fold, batch.epoch)):
+            phases = [batch.training for batch in planned]
+            if learner is None or epoch == 0:
+                learner = _Learner(task, fold, place)
+                if resume is not None and epoch > 0:
+                    learner.load(resume)
+            yield _run_epoch(learner, stream, (epoch, sum(phases), len(phases)))
+
+
+def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
+    if resume is None:
+        return 0
+    if resume["num_steps"] != task.num_steps:
+        raise StudyError(
+            f"the checkpoint is of a fit of {resume['num_steps']} (fold, epoch) pairs, this one "
+            f"has {task.num_steps}"
+        )
+    return int(resume["step"])
+
+
+def _run_epoch(
+    learner: "_Learner", stream: Iterator[Batch], counts: tuple[int, int, int]
+) -> EpochResult:
+    """Train on the next batches of the stream, then evaluate the rest of the epoch's."""
+    epoch, num_training, num_batches = counts
+    started, waited = time.perf_counter(), 0.0
+    learner.begin_epoch(epoch)
+    losses: list[Tensor] = []
+    scored: list[tuple[Batch, Tensor, Tensor]] = []
+    for number in range(num_batches):
+        asked = time.perf_counter()
+        batch = next(stream)
+        waited += time.perf_counter() - asked
+        if number < num_training:
+            losses.append(learner.learn(batch, number, num_training))
+        else:
+            scored.append(learner.evaluate(batch))
+    metrics, predictions = learner.summarise(epoch, losses, scored)
+    if learner.place.rank == 0:
+        seconds = time.perf_counter() - started
+        metrics["time/epoch_seconds"] = seconds
+        metrics["time/stall_fraction"] = waited / seconds
+    return EpochResult(learner.fold, epoch, metrics, predictions, learner.state(epoch))
+
+
+class _Learner:
+    """Model, optimiser and loss of one fold on one worker."""
+
+    def __init__(self, task: FitTask, fold: int, place: Place) -> None:
+        self.task, self.fold, self.place = task, fold, place
+        self.seed = task.origin.seed
+        self.precision = Precision(place.device, _dtype(task.config.optim, place.device))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, "weights", fold))
+            model = build_tsa(task.config.model, task.num_classes)
+        model.to(place.device)
+        self.model: nn.Module = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.trained: nn.Module = (
+            DistributedDataParallel(self.model) if place.num_workers > 1 else self.model
+        )
+        self.optimizer = _optimizer(task.config.optim, self.model)
+        self.objective = _objective(task, fold, place.device)
+
+    def begin_epoch(self, epoch: int) -> None:
+        # Dropout takes no generator, so the worker's own global one is set, once an epoch.
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.fold, epoch, self.place.rank))
+        self.model.train()
+
+    def learn(self, batch: Batch, number: int, num_batches: int) -> Tensor:
+        """Take one optimiser step; return the sum of this worker's losses."""
+        planned, config = batch.planned, self.task.config
+        draws = torch.Generator().manual_seed(
+            derive_seed(self.seed, "augment", self.fold, planned.epoch, number, self.place.rank)
+        )
+        factor = learning_rate_factor(config.optim, planned.epoch + (number + 0.5) / num_batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.optim.learning_rate * factor
+        # DDP averages gradients over workers, the loss is a mean over the global batch.
+        num_snippets = planned.global_size * batch.frames.shape[1]
+        try:
+            loss = train_step(
+                self.trained,
+                batch,
+                objective=_same_fate(self.objective, self.place),
+                precision=self.precision,
+                scale=self.place.num_workers / num_snippets,
+                augment=(config.augment, draws),
+            )
+        except DivergedError as error:
+            raise DivergedError(f"fold {self.fold}, epoch {planned.epoch}: {error}") from error
+        if config.optim.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
+        if self.model.training:
+            self.model.eval()
+            for buffer in self.model.buffers() if self.place.num_workers > 1 else ():
+                dist.broadcast(buffer, src=0)
+        logits, loss = evaluate_step(
+            self.model, batch, objective=self.objective, precision=self.precision
+        )
+        return replace(batch, frames=torch.empty(0)), logits, loss
+
+    def summarise(
+        self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]
+    ) -> tuple[dict[str, float], pd.DataFrame | None]:
+        """Join all workers' results on rank 0; the others get nothing."""
+        total = torch.stack(losses).sum()
+        rows = [
+            (index, logits.numpy(), loss.numpy())
+            for batch, batch_logits, batch_loss in scored
+            for index, logits, loss in zip(
+                batch.planned.recordings, batch_logits, batch_loss, strict=True
+            )
+        ]
+        shares = _gather((total.item(), rows), self.place)
+        if self.place.rank != 0:
+            return {}, None
+        num_training = len(self.task.sides[self.fold].training)
+        metrics = {"train/loss": sum(share[0] for share in shares) / num_training}
+        metrics["train/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
+        every = sorted((row for share in shares for row in share[1]), key=lambda row: row[0])
+        if not every:
+            return metrics, None
+        table = self._table(epoch, every)
+        split = self.task.origin.split
+        metrics[f"{split}/loss"] = float(np.mean([loss for _, _, loss in every]))
+        pooled = by_recording(table)
+        scores = compute_metrics(targets(pooled), probabilities(pooled))
+        metrics.update({f"{split}/{name}": value for name, value in scores.items()})
+        return metrics, table
+
+    def _table(self, epoch: int, rows: list[tuple[int, Any, Any]]) -> pd.DataFrame:
+        recordings = [self.task.recordings[index] for index, _, _ in rows]
+        num_snippets = len(rows[0][1])
+        facts: dict[str, Any] = {
+            name: np.repeat([getattr(recording, name) for recording in recordings], num_snippets)
+            for name in ("recording_id", "subject_id", "item", "grade", "target")
+        }
+        facts["snippet"] = np.tile(np.arange(num_snippets), len(rows))
+        fold = self.fold if len(self.task.sides) > 1 else self.task.origin.fold
+        origin = replace(self.task.origin, fold=fold, epoch=epoch)
+        return predictions_table(origin, facts, np.concatenate([logits for _, logits, _ in rows]))
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        return {
+            "step": self.fold * self.task.epochs + epoch + 1,
+            "num_steps": self.task.num_steps,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def learning_rate_factor(config: OptimConfig, epochs_done: float) -> float:
+    """Return the share of the highest learning rate after so many (fractional) epochs."""
+    if epochs_done < config.warmup_epochs:
+        return epochs_done / config.warmup_epochs
+    if config.schedule == "constant":
+        return 1.0
+    left = (config.epochs - epochs_done) / max(config.epochs - config.warmup_epochs, 1e-9)
+    return 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
+
+
+def _objective(task: FitTask, fold: int, device: torch.device) -> Objective:
+    classes = [task.recordings[index].target for index in task.sides[fold].training]
+    counts = torch.bincount(torch.tensor(classes), minlength=task.num_classes)
+    config = task.config.loss
+    weights = class_balanced_weights(counts.tolist(), normalize=config.normalize).to(device)
+
+    def objective(logits: Tensor, target: Tensor) -> Tensor:
+        return class_balanced_focal_loss(logits, target, weights_K=weights, gamma=config.gamma)
+
+    return objective
+
+
+def _same_fate(objective: Objective, place: Place) -> Objective:
+    """Make a loss that is not finite on one worker so on all, before the gradients are joined.
+
+    Otherwise that worker would leave the step and the others would wait for it.
+    """
+    if place.num_workers == 1:
+        return objective
+
+    def joined(logits: Tensor, target: Tensor) -> Tensor:
+        loss = objective(logits, target)
+        broken = (~torch.isfinite(loss)).any().to(loss.dtype)
+        dist.all_reduce(broken, op=dist.ReduceOp.MAX)
+        return torch.where(broken > 0, torch.nan, loss)
+
+    return joined
+
+
+def _optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
+    kind: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
+    if config.optimizer == "sgd":
+        kind = partial(torch.optim.SGD, momentum=0.9)
+    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _dtype(config: OptimConfig, device: torch.device) -> torch.dtype:
+    if config.precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def _gather(share: Any, place: Place) -> list[Any]:
+    """Collect every worker's share on rank 0, by rank; the other ranks get an empty list."""
+    if place.num_workers == 1:
+        return [share]
+    shares: list[Any] | None = [None] * place.num_workers if place.rank == 0 else None
+    dist.gather_object(share, shares, dst=0)
+    return shares or []
