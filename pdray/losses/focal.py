@@ -55,7 +55,7 @@ def class_balanced_weights(counts_K: Sequence[int], *, normalize: bool) -> Tenso
         weights_K = torch.ones_like(n_K)
     else:
         # expm1 keeps the digits that 1 - beta^n loses when N is large.
-        weights_K = (1 / total) / n_K
+        weights_K = (1 / total) / -torch.expm1(n_K * torch.log1p(-1 / total))
     if normalize:
         weights_K = weights_K * (len(counts_K) / weights_K.sum())
     return weights_K.float()
