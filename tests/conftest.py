@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import hypothesis
 import numpy as np
 import pytest
+
+# The same examples on every run, however slow the machine, and no folder of past ones.
+hypothesis.settings.register_profile("pdray", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("pdray")
 
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 

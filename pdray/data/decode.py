@@ -8,7 +8,7 @@ What makes a recording unreadable here:
     (``err_detect=explode``: FFmpeg's default would hide damage under neighbouring pixels);
   - a packet or a frame is flagged corrupt, as where an MP4 ends inside a frame;
   - an MP4 or MOV holds fewer packets than its index lists;
-  - the frames end more than one and a half frames before the length that the header declares.
+  - the frames end three quarters of a frame or more before the header says the stream ends.
 What cannot be seen: damage that a codec without checks decodes to wrong pixels (VP9), and the
 loss of the end of a file that declares no length and breaks between packets (MPEG-TS, streamed
 WebM).
@@ -42,7 +42,8 @@ _OPTIONS = {"protocol_whitelist": "file"}
 # Matroska's own length of one track, e.g. 00:00:04.000000000.
 _TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _END_SLACK_SECONDS = 0.1  # raters round a span's end
-_ROUNDING = 0.002  # a header's milliseconds
+_END_FRAMES = 0.75  # a header's end and the last frame's agree within this many frames
+_ROUNDING = 0.002  # ... and these seconds, where times are in milliseconds
 
 
 class DecodeConfig(Settings):
@@ -153,7 +154,7 @@ def _video_stream(file: InputContainer) -> VideoStream:
 
 def _frames(file: InputContainer, stream: VideoStream) -> Iterator[_Timed]:
     """Yield frames in display order; at the file's end check that none is lacking."""
-    first = before = interval = ends = Fraction(0)
+    first = before = ends = Fraction(0)
     number = 0
     for packet in _packets(file, stream):
         for frame in packet.decode():
@@ -168,8 +169,8 @@ def _frames(file: InputContainer, stream: VideoStream) -> Iterator[_Timed]:
     if number == 0:
         raise DecodeError("has a video stream without a single frame")
     declared = _declared_seconds(file, stream, first)
-    # The last interval, not the mean: where the rate varies it says how long a frame is here.
-    if declared is not None and declared - ends > 1.5 * interval + _ROUNDING:
+    slack = _END_FRAMES * max(ends - before, (ends - first) / number) + _ROUNDING
+    if declared is not None and declared - ends > slack:
         raise DecodeError(
             f"is cut: its frames end at {float(ends):.3f} s, its header says {declared:.3f} s"
         )
@@ -206,7 +207,9 @@ def _seconds(frame: VideoFrame, number: int) -> Fraction:
 def _declared_seconds(file: InputContainer, stream: VideoStream, first: Fraction) -> float | None:
     """Return when the header says that the video stream ends, or None where it does not say."""
     if stream.duration and stream.time_base:
-        return float(first + stream.duration * stream.time_base)
+        # Where an edit cuts before a frame, the stream starts before its first frame.
+        start = stream.start_time * stream.time_base if stream.start_time is not None else first
+        return float(start + stream.duration * stream.time_base)
     if tag := _TAG.fullmatch(stream.metadata.get("DURATION", "")):
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
     if file.duration and len(file.streams) == 1:  # the longest stream's: the audio may outlast us

@@ -100,7 +100,7 @@ def draw_appearance(
         centre=visit_rng.uniform(-0.12, 0.12, 2).astype(np.float32),
         build=build,
         curl=visit_rng.uniform(0.1, 0.9),
-        noise=visit_rng.uniform(1.5, 4.0),
+        noise=visit_rng.uniform(1.0, 3.0),
         sway_px=visit_rng.uniform(0.2, 0.8) * size / 96,
     )
 

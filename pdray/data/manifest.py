@@ -10,7 +10,7 @@ line 1), the number of the record, from 1, in a Parquet file.
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -291,26 +291,33 @@ def _grade(name: str, cells: Mapping[str, str], faults: list[str]) -> int | None
 
 
 def _cross_faults(rows: Sequence[Row]) -> list[Fault]:
-    """Check rows against each other: ids that repeat, and a subject that is two."""
-    faults: list[Fault] = []
-    recordings: dict[str, int] = {}
-    spellings: dict[str, Row] = {}
-    splits: dict[str, Row] = {}
-    for row in rows:
-        recording, subject = row.cells["recording_id"], row.cells["subject_id"]
-        first = recordings.setdefault(recording, row.number)
-        if recording and first != row.number:
-            faults.append((row.number, f"recording_id {recording} stands in row {first} already"))
-        near = spellings.setdefault(subject.casefold(), row)
-        if subject != near.cells["subject_id"]:
-            other = f"{near.cells['subject_id']!r} of row {near.number}"
-            faults.append((row.number, f"subject_id {subject!r} differs from {other} only in case"))
-        split = row.cells.get("split")
-        home = splits.setdefault(subject, row) if split and subject else row
-        if home.cells.get("split") != split:
-            other = f"{home.cells.get('split')!r} in row {home.number}"
-            faults.append((row.number, f"split {split!r}, but subject {subject} is {other}"))
-    return faults
+    """Check rows against the rows before them."""
+    seen: dict[tuple[str, ...], Row] = {}
+    return [(row.number, text) for row in rows for text in _clashes(row, seen)]
+
+
+def _clashes(row: Row, seen: dict[tuple[str, ...], Row]) -> Iterator[str]:
+    """Say where a row repeats an id, or makes one subject two or two subjects one."""
+    cells, name, subject = row.cells, row.cells["recording_id"], row.cells["subject_id"]
+    first = seen.setdefault(("recording", name), row)
+    if name and first is not row:
+        yield f"recording_id {name} stands in row {first.number} already"
+    near = seen.setdefault(("subject", subject.casefold()), row)
+    if subject != near.cells["subject_id"]:
+        other = f"{near.cells['subject_id']!r} of row {near.number}"
+        yield f"subject_id {subject!r} differs from {other} only in case"
+    split, video = cells.get("split", ""), cells.get("video", "")
+    if split and subject:
+        home = seen.setdefault(("split", subject), row)
+        if split != home.cells["split"]:
+            other = f"{home.cells['split']!r} in row {home.number}"
+            yield f"split {split!r}, but subject {subject} is {other}"
+    if video:
+        span = (cells.get("start_seconds", ""), cells.get("end_seconds", ""))
+        owner = seen.setdefault(("video", video, *span), row)
+        if subject != owner.cells["subject_id"]:
+            other = f"{owner.cells['subject_id']} in row {owner.number}"
+            yield f"video {video} is of subject {subject}, the same span is of {other}"
 
 
 def _file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 # One column a grade, 0 to 4; a recording's own severity lies between the columns.
-FREQUENCY_HZ = (2.7, 2.35, 1.55, 1.15, 0.85)
+FREQUENCY_HZ = (2.75, 2.4, 1.5, 1.12, 0.85)
 AMPLITUDE = (1.0, 0.99, 0.95, 0.91, 0.85)
 DECREMENT = (0.04, 0.12, 0.26, 0.37, 0.42)  # share of the amplitude lost by the end
 DECREMENT_ONSET = (0.8, 0.6, 0.35, 0.1, 0.0)  # share of the recording passed when it begins
-RHYTHM_JITTER = (0.04, 0.06, 0.12, 0.17, 0.2)  # standard deviation of a cycle's log length
+RHYTHM_JITTER = (0.04, 0.06, 0.11, 0.15, 0.18)  # standard deviation of a cycle's log length
 NUM_HESITATIONS = (0.05, 0.4, 1.2, 1.9, 2.0)  # expected, in a recording
 ARREST_CHANCE = (0.0, 0.02, 0.15, 0.5, 0.6)
 TREMOR = (0.0, 0.004, 0.012, 0.022, 0.03)  # of a full opening, 4 to 6 Hz
 
-SEVERITY_NOISE = 0.23  # grades: raters do not agree to the decimal
+SEVERITY_NOISE = 0.18  # grades: raters do not agree to the decimal
 STEPS_PER_FRAME = 8  # integration of the phase
 
 
@@ -103,7 +103,7 @@ def _cycles(
     seconds, step = float(t[-1]), float(t[1])
     # Outside grades 0 to 4 the frequency goes on, so that grade 0 and 4 are not narrower.
     log_hz = np.interp(severity, np.arange(-1, 6), np.log([2.9, *FREQUENCY_HZ, 0.7]))
-    frequency_hz = float(np.exp(log_hz + 0.06 * rng.standard_normal()))
+    frequency_hz = float(np.exp(log_hz + 0.05 * rng.standard_normal()))
     jitter = at_severity(RHYTHM_JITTER, severity)
     per_cycle = np.exp(jitter * rng.standard_normal(64))
     knots = np.arange(64) / frequency_hz

@@ -19,9 +19,15 @@ from pdray.errors import DecodeError
 
 Pixels = npt.NDArray[np.uint8]
 
-# Same pixels on every CPU: without these flags swscale's result depends on its SIMD code, and
-# with it the content of a store that several kinds of machine fill.
-_SCALER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+# ACCURATE_RND and BITEXACT: the same pixels on every CPU, since swscale's SIMD code rounds
+# otherwise and a store may be filled by several kinds of machine. FULL_CHR_H_INT: without it the
+# other two turn white into 253.
+_SCALER = (
+    Interpolation.AREA
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INT
+)
 
 
 class Turn(NamedTuple):

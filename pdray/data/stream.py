@@ -100,7 +100,9 @@ def _ray_blocks(
             "frames": np.stack([reader.read(plan[number], at) for number, at in wanted]),
         }
 
-    stream = ray.data.range(len(rows), override_num_blocks=-(-len(rows) // rows_per_block))
+    # Items are blocks at once; ray.data.range would make them in tasks of one whole CPU each.
+    ids = [{"id": row} for row in range(len(rows))]
+    stream = ray.data.from_items(ids, override_num_blocks=-(-len(rows) // rows_per_block))
     stream = stream.map_batches(read, batch_size=None, num_cpus=cpus_per_task)
     return iter_blocks(stream)
 

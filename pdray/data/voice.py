@@ -35,13 +35,16 @@ def draw_voice(
     severity = float(np.clip(grade + 0.2 * rng.standard_normal(), 0, 4))
     knots = np.arange(0, seconds + 2 * SYLLABLE_SECONDS, SYLLABLE_SECONDS)
     semitones = at_severity(PITCH_RANGE_SEMITONES, severity) * _contour(len(knots), rng)
-    f0 = pitch_hz * 2 ** (np.interp(t, knots, semitones) / 12)
-    phase = 2 * np.pi * np.cumsum(f0) / SAMPLE_RATE
+    pitch = pitch_hz * 2 ** (np.interp(t, knots, semitones) / 12)
+    # Whole cycles are dropped in float64, so that float32 is exact enough for every harmonic.
+    phase = (2 * np.pi * (np.cumsum(pitch) / SAMPLE_RATE % 1.0)).astype(np.float32)
+    f0 = pitch.astype(np.float32)
     vowels = np.array(VOWELS_HZ, float)[rng.integers(0, len(VOWELS_HZ), len(knots))]
-    formants = np.stack([np.interp(t, knots, vowels[:, k]) for k in range(3)])
-    sound = np.zeros_like(t)
+    formants = np.stack([np.interp(t, knots, vowels[:, k]) for k in range(3)]).astype(np.float32)
+    width = 80 + 0.06 * formants
+    sound = np.zeros_like(f0)
     for harmonic in range(1, NUM_HARMONICS + 1):
-        distance = (harmonic * f0 - formants) / (80 + 0.06 * formants)
+        distance = (harmonic * f0 - formants) / width
         gain = (1 / (1 + distance**2)).sum(axis=0) + 0.02
         sound += gain / harmonic**0.5 * np.sin(harmonic * phase) * (harmonic * f0 < 7000)
     sound *= _loudness(t, knots, at_severity(PAUSE_SHARE, severity), rng)

@@ -17,6 +17,9 @@ from pdray.errors import ClusterError
 from pdray.search.settings import ResourcesConfig, StudyConfig
 from pdray.training.launch import Workers
 
+# A distributed trial's own process only waits for its workers, but Tune insists on a share.
+DISTRIBUTED_TRIAL_CPUS = 0.01
+
 _LOCAL_STORE_BYTES = 400 << 20
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _NONCE_SECONDS = 60
@@ -92,8 +95,8 @@ def measure(config: ResourcesConfig) -> Capacity:
 def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool) -> Reservation:
     """Work out how many trials fit, and refuse what would wait for ever.
 
-    A trial holds its workers (and, when distributed, the zero-CPU process that starts them); a
-    trial that reads through Ray Data also needs room for one reading task, or no batch would
+    A trial holds its workers and, when distributed, the process that starts them; a trial that
+    reads through Ray Data also needs room for one reading task, or no batch would
     ever come.
 
     Raises:
@@ -106,7 +109,8 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
         gpus = 1.0 if capacity.gpus >= asked.num_workers else 0.0
     workers = Workers(asked.num_workers, asked.cpus_per_worker, gpus)
     reading = config.stream.cpus_per_task * asked.num_workers if reads_through_ray else 0.0
-    cpus = asked.num_workers * asked.cpus_per_worker + reading
+    starting = DISTRIBUTED_TRIAL_CPUS if asked.num_workers > 1 else 0.0
+    cpus = asked.num_workers * asked.cpus_per_worker + starting + reading
     fitting = math.floor(capacity.cpus / cpus + 1e-9)
     if gpus:
         fitting = min(fitting, math.floor(capacity.gpus / (gpus * asked.num_workers) + 1e-9))

@@ -1,5 +1,6 @@
 """Optuna's side of a study: storage on disk, proposals, and the end of every trial told to it."""
 
+import warnings
 from typing import Any
 
 import optuna
@@ -9,6 +10,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
@@ -16,6 +18,9 @@ from ray.tune.search.optuna import OptunaSearch
 from pdray.data.plan import derive_seed
 from pdray.search.settings import StudyPlan
 from pdray.search.space import Choices, Range
+
+# Every trial is announced in pdray's own lines.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -109,14 +114,17 @@ class StudySearch(OptunaSearch):
         return trials
 
     def _sampler_of(self, number: int) -> TPESampler:
-        return TPESampler(
-            n_startup_trials=self._startup_trials,
-            n_ei_candidates=24,
-            seed=derive_seed(self._study_seed, "proposal", number) % 2**32,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-        )
+        with warnings.catch_warnings():
+            # group, which conditional spaces need, is marked experimental.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return TPESampler(
+                n_startup_trials=self._startup_trials,
+                n_ei_candidates=24,
+                seed=derive_seed(self._study_seed, "proposal", number) % 2**32,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+            )
 
 
 def distribution(entry: Choices | Range) -> BaseDistribution:

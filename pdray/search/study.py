@@ -23,6 +23,7 @@ from pdray.evaluation.predictions import Origin, read_predictions, targets
 from pdray.evaluation.report import held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
 from pdray.search.cluster import (
+    DISTRIBUTED_TRIAL_CPUS,
     Reservation,
     check_shared,
     join_cluster,
@@ -335,7 +336,7 @@ def _run_trials(
         failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
     )
     trainable: Any = distributed_trial
-    resources: dict[str, float] = {"CPU": 0}
+    resources = {"CPU": DISTRIBUTED_TRIAL_CPUS}
     if workers.num_workers == 1:
         trainable = FoldTrial
         resources = {"CPU": workers.cpus_per_worker, "GPU": workers.gpus_per_worker}

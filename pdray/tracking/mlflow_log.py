@@ -11,7 +11,6 @@ at the end ``value`` (what the search compares) at the chosen epoch; the winner 
 ``test/mcc``, ``test/mcc_low`` and ``test/mcc_high``. Undefined scores are named in a tag instead.
 """
 
-import fcntl
 import json
 import logging
 import math
@@ -51,8 +50,9 @@ with warnings.catch_warnings():
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-# Creating tables is announced at INFO.
+# Creating tables is announced at INFO, every retry at WARNING.
 logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 _STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES, MODEL)
@@ -120,7 +120,7 @@ def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
     """
     study = StudyLog(folder)
     study.read()
-    with _locked(folder), _explained(uri), _environment(_HTTP):
+    with study.mirroring(), _explained(uri), _environment(_HTTP):
         return _Mirror(study, uri, experiment).send()
 
 
@@ -333,13 +333,16 @@ def _connect(uri: str) -> MlflowClient:
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    found = client.get_experiment_by_name(name)
+    with _environment(_HTTP_ONCE):  # the first question: do not wait twice for a dead server
+        found = client.get_experiment_by_name(name)
     if found is None:
         # Without a server, MLflow's default for files is a folder of the working directory.
         place = None
         if uri.startswith("sqlite:"):
             place = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow_files").as_uri()
-        return str(client.create_experiment(name, artifact_location=place))
+        # Opens the table of runs in the UI instead of asking what the experiment is for.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=place, tags=kind))
     if found.lifecycle_stage != "active":
         raise TrackingError(f"MLflow experiment '{name}' was deleted: restore it or name another")
     return str(found.experiment_id)
@@ -372,16 +375,6 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / "mirror.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrackingError(f"{folder}: another process is mirroring this study") from error
-        yield
 
 
 @contextmanager

@@ -6,28 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 SOURCE_FOLDER = Path(__file__).resolve().parents[2]
-_PACKAGES = ("pdray", "ray", "torch", "optuna", "mlflow", "av", "scikit-learn", "numpy")
-
-
-def study_tags(*, source: str, manifest_digest: str, seed: int, synthetic: bool) -> dict[str, str]:
-    """Return the tags of a study, as ``study.json`` keeps and MLflow shows them.
-
-    Args:
-        source: What :func:`source_identity` returns.
-        manifest_digest: SHA-256 of the manifest.
-        seed: Seed of the study.
-        synthetic: Whether the cohort is rendered.
-
-    Returns:
-        Tag to text, with one ``version.<package>`` a package.
-    """
-    return {
-        "source": source,
-        "manifest_digest": manifest_digest,
-        "seed": str(seed),
-        "synthetic": "true" if synthetic else "false",
-        **{f"version.{package}": text for package, text in versions().items()},
-    }
+_PACKAGES = ("pdray", "ray", "torch", "optuna", "mlflow", "av", "scikit-learn", "numpy", "pandas")
 
 
 def versions() -> dict[str, str]:

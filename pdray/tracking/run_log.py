@@ -12,6 +12,7 @@ A kill at any moment leaves whole files, and at most one half-written last line 
 which is dropped on reading and before the next line is written. One process writes to a trial.
 """
 
+import fcntl
 import json
 import math
 import os
@@ -19,6 +20,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +28,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from pdray.atomic import replacing, write_text
-from pdray.errors import StudyError
+from pdray.errors import StudyError, TrackingError
 
 State = Literal["running", "complete", "pruned", "failed"]
 PREDICTIONS = "predictions.parquet"
@@ -100,6 +102,21 @@ class StudyLog:
             StudyError: If it is absent or is not JSON.
         """
         return _read_json(self.folder / "study.json")
+
+    @contextmanager
+    def mirroring(self) -> Iterator[None]:
+        """Hold the study for one upload to a tracking server.
+
+        Raises:
+            TrackingError: If another process holds it.
+        """
+        with (self.folder / "mirror.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                message = f"{self.folder}: another process is mirroring this study"
+                raise TrackingError(message) from error
+            yield
 
     def trial(self, number: int) -> "TrialLog":
         """Return the log of a trial, started or not."""

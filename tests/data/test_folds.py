@@ -26,7 +26,7 @@ def cohort(num_subjects, recordings_each=4, seed=0):
     return subjects.tolist(), (draw.random(len(subjects)) < lean).astype(int).tolist()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(12, 60), st.integers(2, 4), st.integers(2, 6), st.integers(0, 9))
 def test_every_subject_is_on_exactly_one_side(num_subjects, num_folds, num_outer, seed):
     subjects, classes = cohort(num_subjects, seed=seed)

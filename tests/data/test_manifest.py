@@ -1,5 +1,6 @@
 import hashlib
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -66,7 +67,7 @@ def test_every_column_arrives(write_manifest, tmp_path):
             item="gait",
             grade=2,
             video=tmp_path / "videos" / "a.mp4",
-            audio=tmp_path.__class__("/elsewhere/a.wav"),
+            audio=Path("/elsewhere/a.wav"),
             landmarks=tmp_path / "a.npz",
             regions=tmp_path / "b.npz",
             visit_id="v1",
@@ -161,54 +162,16 @@ def test_row_is_the_line_in_the_file(tmp_path):
         load_manifest(path)
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
-    path = tmp_path / "m.csv"
-    path.write_bytes("\ufeffrecording_id,subject_id,item\r\nr1,S1,gait\r\n".encode())
-    assert load_manifest(path).recordings[0].recording_id == "r1"
-
-
 def test_an_empty_row_is_one_fault(write_manifest):
     path = write_manifest([ROW, {}])
     with pytest.raises(ManifestError, match=r"manifest.csv: row 3: every cell is empty"):
         load_manifest(path)
 
 
-def test_a_row_of_another_length_is_named(tmp_path):
+def test_a_header_alone_is_an_empty_manifest(tmp_path):
     path = tmp_path / "m.csv"
-    path.write_text("recording_id,subject_id,item\nr1,S1,gait\nr2,S1\nr3,S1,gait,left\n")
-    with pytest.raises(ManifestError, match=r"(?s)row 3: 2 cells where .* 3.*row 4: 4 cells"):
-        load_manifest(path)
-
-
-def test_header_faults_come_together(tmp_path):
-    path = tmp_path / "m.csv"
-    path.write_text("recording_id,subjct_id,item,item,,grade ,rater_2\nr1,S1,gait,gait,,1,1\n")
-    with pytest.raises(ManifestError) as caught:
-        load_manifest(path)
-    text = str(caught.value)
-    assert "row 1: required column subject_id is missing" in text
-    assert "row 1: unknown column 'subjct_id': did you mean 'subject_id'? valid columns: " in text
-    assert "row 1: column 'item' stands twice" in text
-    assert "row 1: column 5 has no name" in text
-    assert "row 1: unknown column 'grade ': did you mean 'grade'?" in text
-    assert "row 1: column rater_1 is missing" in text
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty: expected a header with recording_id, subject_id, item"),
-        (b"recording_id,subject_id,item\n", "is empty: expected one row a recording"),
-        (b"recording_id;subject_id;item\nr1;S1;gait\n", "is one column; put commas between"),
-        (b"\x89PNG\xff\xfe", "not a CSV in UTF-8: byte 0 is 0x89"),
-        (b'recording_id,subject_id,item\n"r1"x,S1,gait\n', "not a CSV: "),
-        (b'recording_id,subject_id,item\n"r1,S1,gait\n', "not a CSV: unexpected end of data"),
-    ],
-)
-def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
-    path = tmp_path / "m.csv"
-    path.write_bytes(content)
-    with pytest.raises(ManifestError, match=message):
+    path.write_text("recording_id,subject_id,item\n")
+    with pytest.raises(ManifestError, match=r"m\.csv: is empty: expected one row a recording"):
         load_manifest(path)
 
 
@@ -253,6 +216,14 @@ def test_a_subject_in_two_splits_is_refused(write_manifest):
     path = write_manifest(rows(split=["train", "", "test"]))
     with pytest.raises(ManifestError, match="row 4: split 'test', but subject S1 is 'train' in"):
         load_manifest(path)
+
+
+def test_one_span_of_two_subjects_is_refused(write_manifest):
+    spans = {"video": ["a.mp4"] * 3, "end_seconds": ["", "4", "4"]}
+    path = write_manifest(rows(subject_id=["S1", "S2", "S3"], **spans))
+    with pytest.raises(ManifestError, match=r"csv: row 4: video a\.mp4 is of subject S3, the same "
+                       r"span is of S2 in row 3"):  # fmt: skip
+        load_manifest(path, check_files=False)
 
 
 def test_unreadable_files_are_reported_with_their_rows(write_manifest, numbered_video, tmp_path):
@@ -334,7 +305,7 @@ def test_select_refuses_an_unknown_item_and_an_empty_choice(tmp_path):
         select(manifest, items=["gate"], needs=[])
     with pytest.raises(ManifestError, match="no usable recording: 0 of 2 are of the items pronat"):
         select(manifest, items=["pronation"], needs=["grade"])
-    with pytest.raises(ManifestError, match="2 of 2 .*grade absent in 1, video absent in 2"):
+    with pytest.raises(ManifestError, match=r"2 of 2 .*grade absent in 1, video absent in 2"):
         select(manifest, items=None, needs=["grade", "video"])
 
 

@@ -1,0 +1,67 @@
+import pytest
+
+from pdray.data.rows import COLUMNS, read_rows
+from pdray.errors import ManifestError
+
+
+def read(path):
+    return read_rows(path, path.read_bytes())
+
+
+def test_cells_are_text_as_they_stand(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,subject_id,item,grade\n007, S1,gait,NA\n")
+    ((number, cells),) = read(path)
+    assert number == 2
+    assert cells == {"recording_id": "007", "subject_id": " S1", "item": "gait", "grade": "NA"}
+
+
+def test_every_documented_column_is_accepted(tmp_path):
+    header = [*COLUMNS, "rater_1", "rater_2"]
+    path = tmp_path / "m.csv"
+    path.write_text(",".join(header) + "\n" + ",".join("x" for _ in header) + "\n")
+    assert set(read(path)[0].cells) == set(header)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_bytes("\ufeffrecording_id,subject_id,item\r\nr1,S1,gait\r\n".encode())
+    assert read(path)[0].cells["recording_id"] == "r1"
+
+
+def test_a_row_of_another_length_is_named(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,subject_id,item\nr1,S1,gait\nr2,S1\nr3,S1,gait,left\n")
+    with pytest.raises(ManifestError, match=r"(?s)row 3: 2 cells where .* 3.*row 4: 4 cells"):
+        read(path)
+
+
+def test_header_faults_come_together(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,subjct_id,item,item,,grade ,rater_2\nr1,S1,gait,gait,,1,1\n")
+    with pytest.raises(ManifestError) as caught:
+        read(path)
+    text = str(caught.value)
+    assert "row 1: required column subject_id is missing" in text
+    assert "row 1: unknown column 'subjct_id': did you mean 'subject_id'? valid columns: " in text
+    assert "row 1: column 'item' stands twice" in text
+    assert "row 1: column 5 has no name" in text
+    assert "row 1: unknown column 'grade ': did you mean 'grade'?" in text
+    assert "row 1: column rater_1 is missing" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: expected a header with recording_id, subject_id, item"),
+        (b"recording_id;subject_id;item\nr1;S1;gait\n", "is one column; put commas between"),
+        (b"\x89PNG\xff\xfe", "not a CSV in UTF-8: byte 0 is 0x89"),
+        (b'recording_id,subject_id,item\n"r1"x,S1,gait\n', "not a CSV: "),
+        (b'recording_id,subject_id,item\n"r1,S1,gait\n', "not a CSV: unexpected end of data"),
+    ],
+)
+def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
+    path = tmp_path / "m.csv"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=message):
+        read(path)

@@ -1,0 +1,224 @@
+from pathlib import Path
+from typing import Literal, Self
+
+import pytest
+from pydantic import Field, ValidationError, model_validator
+
+from pdray.config import (
+    Settings,
+    accepts,
+    build,
+    describe,
+    dump,
+    leaves,
+    load,
+    merge,
+    nearest,
+    nest,
+)
+from pdray.errors import SettingsError
+
+
+class OptimConfig(Settings):
+    learning_rate: float = Field(0.1, gt=0, description="step [1]")
+    betas: tuple[float, ...] = (0.9, 0.999)
+    warmup: int = Field(3, ge=0)
+    schedule: Literal["cosine", "none"] = "cosine"
+    nesterov: bool = False
+
+
+class DataConfig(Settings):
+    manifest: Path = Field(description="table")
+    items: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.items == ():
+            raise ValueError("items is empty")
+        return self
+
+
+class JobConfig(Settings):
+    data: DataConfig
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    name: str = "job"
+
+
+BASE = ["data.manifest=m.csv"]
+
+
+def faults_of(*words):
+    with pytest.raises(SettingsError) as caught:
+        load(JobConfig, [*BASE, *words])
+    return str(caught.value)
+
+
+def test_defaults_are_used():
+    config = load(JobConfig, BASE)
+    assert config.data.manifest == Path("m.csv")
+    assert config.optim == OptimConfig()
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("optim.learning_rate=1e-3", 1e-3),
+        ("optim.learning_rate=2", 2.0),
+        ("optim.betas=[0.5, 1]", (0.5, 1.0)),
+        ("optim.warmup=7", 7),
+        ("optim.schedule=none", "none"),
+        ("optim.nesterov=true", True),
+        ("data.items=[gait, pronation]", ("gait", "pronation")),
+        ("data.items=null", None),
+        ("data.items=none", None),
+        ("name=12", "12"),
+        ("name=none", "none"),
+        ("name=a=b", "a=b"),
+        ("name=", ""),
+    ],
+)
+def test_words_are_read_as_their_declared_type(word, value):
+    part = load(JobConfig, [*BASE, word])
+    for key in word.partition("=")[0].split("."):
+        part = getattr(part, key)
+    assert part == value
+    assert type(part) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("optim.learning_rat=1", "unknown key 'optim.learning_rat': did you mean "
+         "'optim.learning_rate'? valid keys: optim.learning_rate, optim.betas"),
+        ("zz=1", "unknown key 'zz': valid keys: data, optim, name"),
+        ("zz=a: b: c", "unknown key 'zz'"),
+        ("optim.learning_rate=0", "optim.learning_rate: got 0; input should be greater than 0"),
+        ("optim.learning_rate=fast", "optim.learning_rate: got 'fast'; input should be a valid nu"),
+        ("optim.learning_rate=.nan", "optim.learning_rate: got nan"),
+        ("optim.learning_rate=.inf", "optim.learning_rate: got inf"),
+        ("optim.warmup=-1", "optim.warmup: got -1; input should be greater than or equal to 0"),
+        ("optim.warmup=1.5", "optim.warmup: got 1.5; input should be a valid integer"),
+        ("optim.warmup=true", "optim.warmup: got True; input should be a valid integer"),
+        ("optim.schedule=step", "optim.schedule: got 'step'; input should be 'cosine' or 'none'"),
+        ("optim.nesterov=1", "optim.nesterov: got 1; input should be a valid boolean"),
+        ("data.items=gait", "data.items: got 'gait'; input should be a valid array"),
+        ("data.items=[]", "data: items is empty"),
+        ("optim=3", "optim: got 3; input should be an object"),
+        ("optim.warmup=[1", "optim.warmup: got '[1'"),
+    ],
+)  # fmt: skip
+def test_a_fault_says_key_value_and_what_would_be_right(word, message):
+    assert message in faults_of(word)
+
+
+def test_all_faults_come_at_once():
+    text = faults_of("optim.warmup=x", "optim.learning_rate=-1", "nam=a")
+    assert text.startswith("settings, 3 faults:")
+    for key in ("optim.warmup", "optim.learning_rate", "unknown key 'nam': did you mean 'name'"):
+        assert key in text
+
+
+def test_a_required_key_is_named():
+    with pytest.raises(SettingsError, match=r"'data\.manifest' is missing and has no default"):
+        load(JobConfig, ["data.items=[gait]"])
+
+
+@pytest.mark.parametrize("word", ["manifest", "--manifest=a", "-x=1"])
+def test_a_word_that_is_no_setting_is_refused(word):
+    assert f"got '{word}': expected key=value, --config FILE or --help" in faults_of(word)
+
+
+def test_the_later_of_file_and_word_wins(tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("name: first\noptim:\n  warmup: 5\n  schedule: none\n")
+    second.write_text("name: second\n")
+    words = [*BASE, "--config", str(first), "optim.warmup=6", "--config", str(second)]
+    config = load(JobConfig, words)
+    assert (config.name, config.optim.warmup, config.optim.schedule) == ("second", 6, "none")
+
+
+def test_yaml_text_that_looks_like_a_number_gets_a_hint(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("optim:\n  learning_rate: 1e-3\n")
+    assert "YAML reads 1e-3 as text, write 0.001" in faults_of("--config", str(path))
+
+
+def test_yaml_no_is_refused_where_text_is_wanted(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("name: no\n")
+    assert "name: got False; input should be a valid string" in faults_of("--config", str(path))
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    (tmp_path / "a.yaml").write_text("# nothing\n")
+    words = [*BASE, "--config", str(tmp_path / "a.yaml")]
+    assert load(JobConfig, words) == load(JobConfig, BASE)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"a: [1", "not YAML"),
+        (b"- 1\n", r"expected 'key: value' lines, got \[1\]"),
+        (b"\xff\xfe\xff", "cannot be read"),
+        (b"a: !!python/object:os.system {}\n", "not YAML"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, content, message):
+    path = tmp_path / "a.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=rf"--config .*a\.yaml: {message}"):
+        load(JobConfig, ["--config", str(path)])
+
+
+def test_config_without_a_file_is_refused():
+    with pytest.raises(SettingsError, match="--config needs a YAML file after it"):
+        load(JobConfig, ["--config"])
+
+
+def test_settings_are_frozen_and_know_their_keys():
+    with pytest.raises(ValidationError, match="frozen"):
+        OptimConfig().warmup = 4  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        OptimConfig(warm=4)  # type: ignore[call-arg]
+
+
+def test_dump_and_build_are_inverse():
+    config = load(JobConfig, [*BASE, "data.items=[gait]", "optim.betas=[0.1]"])
+    plain = dump(config)
+    assert plain["data"] == {"manifest": "m.csv", "items": ["gait"]}
+    assert build(JobConfig, plain) == config
+
+
+def test_describe_lists_every_key_with_default_and_meaning():
+    lines = describe(JobConfig).splitlines()
+    assert len(lines) == len(list(leaves(JobConfig))) == 8
+    assert lines[0].split() == ["data.manifest", "required", "table"]
+    assert any(line.split() == ["optim.learning_rate", "0.1", "step", "[1]"] for line in lines)
+
+
+def test_accepts_says_what_would_be_right():
+    fields = dict(leaves(JobConfig))
+    assert accepts(fields["optim.warmup"], 3) is None
+    assert accepts(fields["optim.warmup"], -3) == "input should be greater than or equal to 0"
+    assert accepts(fields["optim.learning_rate"], 1) is None
+    assert accepts(fields["optim.schedule"], "step") == "input should be 'cosine' or 'none'"
+    assert accepts(fields["optim.betas"], [0.1]) is None
+
+
+def test_nest_and_merge():
+    assert nest({"a.b": 1, "a.c": 2, "d": 3}) == {"a": {"b": 1, "c": 2}, "d": 3}
+    first = {"a": {"b": {"c": 1}}}
+    tree = merge({}, first)
+    assert merge(tree, {"a": {"b": {"c": 2}, "d": 4}, "e": 5}) == {
+        "a": {"b": {"c": 2}, "d": 4},
+        "e": 5,
+    }
+    assert first == {"a": {"b": {"c": 1}}}
+
+
+def test_nearest():
+    assert nearest("gaite", ["gait", "pronation"]) == "did you mean 'gait'? "
+    assert nearest("xyz", ["gait", "pronation"]) == ""

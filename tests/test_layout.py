@@ -1,0 +1,129 @@
+"""The rules of the house that no linter keeps."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE, TESTS, JOBS = ROOT / "pdray", ROOT / "tests", ROOT / "jobs"
+
+MAX_LINES = 400
+MAX_FUNCTION_LINES = {"pdray/training/worker.py": 80}  # the one loop worth reading whole
+MAX_JOB_LINES = 60
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc", "base", "manager", "core"}
+# Tests of the house itself and of families of modules mirror no single module.
+NO_MIRROR = {"tests/test_layout.py"}
+FREE_FOLDERS = {"contracts", "integration"}
+# Written so that this file does not match itself.
+MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|tmp)/\w")
+
+
+def sources(*folders):
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def modules():
+    return [path for path in sources("pdray") if path.name != "__init__.py"]
+
+
+def mirror_of(path):
+    """Return where the test of a module stands."""
+    folder = path.relative_to(PACKAGE if PACKAGE in path.parents else ROOT).parent
+    return TESTS / folder / f"test_{path.name}"
+
+
+def versioned_files():
+    """Return every file that is or would be under version control."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_there_is_something_to_check():
+    assert len(modules()) > 10
+    assert len(sources("tests")) > 10
+
+
+def test_every_module_has_its_test():
+    lacking = [name_of(path) for path in modules() if not mirror_of(path).exists()]
+    assert not lacking, "\n".join(lacking)
+
+
+def test_every_job_has_its_test():
+    lacking = [name_of(path) for path in sources("jobs") if not mirror_of(path).exists()]
+    assert not lacking, "\n".join(lacking)
+
+
+def test_every_test_mirrors_a_module():
+    known = {mirror_of(path) for path in [*modules(), *sources("jobs", "benchmarks")]}
+    known |= {mirror_of(path.parent) for path in sources("pdray") if path.name == "__init__.py"}
+    strays = [
+        name_of(path)
+        for path in sorted(TESTS.rglob("test_*.py"))
+        if path not in known
+        and name_of(path) not in NO_MIRROR
+        and path.relative_to(TESTS).parts[0] not in FREE_FOLDERS
+    ]
+    assert not strays, "\n".join(strays)
+
+
+def test_files_have_at_most_400_lines():
+    files = sources("pdray", "jobs", "benchmarks", "tests")
+    long = {name_of(path): len(path.read_text().splitlines()) for path in files}
+    assert {name: lines for name, lines in long.items() if lines > MAX_LINES} == {}
+
+
+def test_jobs_have_at_most_60_lines():
+    long = {name_of(path): len(path.read_text().splitlines()) for path in sources("jobs")}
+    assert {name: lines for name, lines in long.items() if lines > MAX_JOB_LINES} == {}
+
+
+def test_functions_fit_a_screen():
+    long = []
+    for path in sources("pdray", "jobs"):
+        limit = MAX_FUNCTION_LINES.get(name_of(path), 60)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > limit:
+                    long.append(f"{name_of(path)}: {node.name} has {lines} lines")
+    assert not long, "\n".join(long)
+
+
+def test_names_say_what_is_inside():
+    named = [path for path in (ROOT / "pdray").rglob("*") if path.suffix == ".py" or path.is_dir()]
+    assert [name_of(path) for path in named if path.stem in FORBIDDEN_NAMES] == []
+
+
+def test_only_models_init_holds_code():
+    filled = [
+        name_of(path)
+        for path in sources("pdray", "jobs")
+        if path.name == "__init__.py" and path.read_text().strip()
+    ]
+    assert set(filled) <= {"pdray/models/__init__.py"}
+
+
+def test_sources_are_ascii():
+    files = sources("pdray", "jobs", "benchmarks", "tests")
+    assert [name_of(path) for path in files if not path.read_bytes().isascii()] == []
+
+
+def test_no_machine_path_in_a_versioned_file():
+    files = versioned_files()
+    assert len(files) > 20
+    found = []
+    for path in files:
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            if match := MACHINE_PATH.search(line):
+                found.append(f"{name_of(path)}:{number}: {match[0]}")
+    assert not found, "\n".join(found)
