@@ -133,6 +133,23 @@ def check_readable(video: Path) -> str | None:
     return None
 
 
+def declared_length(video: Path) -> tuple[float, int]:
+    """Return what a file's header says of its best video stream, for estimates only.
+
+    Returns:
+        Seconds and frames; 0 where the header does not say or cannot be read.
+    """
+    try:
+        with av.open(str(video.absolute()), options=_OPTIONS, metadata_errors="replace") as file:
+            stream = _video_stream(file)
+            seconds = float((stream.duration or 0) * (stream.time_base or 0))
+            seconds = seconds or (file.duration or 0) / av.time_base
+            rate = float(stream.average_rate or stream.base_rate or 0)
+            return seconds, stream.frames or round(seconds * rate)
+    except (DecodeError, av.FFmpegError, OSError):
+        return 0.0, 0
+
+
 class _Timed(NamedTuple):
     seconds: float  # when it is shown, since the stream's first frame
     ends: float  # when the next one is due

@@ -1,7 +1,11 @@
 """What a study will do, said before it starts."""
 
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from pdray.data.decode import declared_length
+from pdray.data.manifest import Recording
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import Cohort
 from pdray.search.settings import StudyPlan
@@ -30,7 +34,7 @@ def describe_plan(
         f"{workers.num_workers} x {workers.gpus_per_worker:g} GPUs; "
         f"{reservation.concurrent_trials} trials at once on {capacity.num_nodes} nodes with "
         f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs",
-        f"frames     {_frames(plan, len(recordings))}",
+        f"frames     {_frames(plan, recordings)}",
         f"output     {config.output}",
     ]
     lines += [
@@ -45,7 +49,23 @@ def describe_plan(
     return "\n".join(lines)
 
 
-def _frames(plan: StudyPlan, num_recordings: int) -> str:
-    config = plan.config
-    size = f"{config.decode.width}x{config.decode.height}"
-    return f"{num_recordings} recordings at {size}, {config.frames}"
+def _frames(plan: StudyPlan, recordings: Sequence[Recording]) -> str:
+    """Estimate from the files' headers how much there is to decode and to store."""
+    height, width = plan.config.decode.height, plan.config.decode.width
+    with ThreadPoolExecutor(8) as pool:
+        lengths = list(pool.map(_declared, recordings))
+    hours = sum(seconds for seconds, _ in lengths) / 3600
+    size = sum(frames for _, frames in lengths) * height * width * 3
+    text = f"about {hours:.2f} hours of video at {width}x{height}, "
+    if plan.config.frames == "video":
+        return text + "decoded again at every read"
+    return text + f"decoded once into about {size / 1e9:.2f} GB"
+
+
+def _declared(recording: Recording) -> tuple[float, int]:
+    if recording.video is None:
+        return 0.0, 0
+    seconds, frames = declared_length(recording.video)
+    start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
+    part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0
+    return seconds * part, round(frames * part)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 
 from pdray.errors import TrackingError
 from pdray.tracking.mlflow_log import mirror_study
+from pdray.tracking.run_log import StudyLog
 
 Say = Callable[[str], None]
 
@@ -20,8 +21,8 @@ _LINE_SECONDS = 2.0
 class Mirror:
     """Mirrors a study's log to MLflow now and then; a dead server delays it, nothing more."""
 
-    def __init__(self, folder: Path, *, uri: str, experiment: str, say: Say) -> None:
-        self._where = (folder, uri, experiment)
+    def __init__(self, study: StudyLog, *, uri: str, experiment: str, say: Say) -> None:
+        self._where = (study.folder, uri, experiment)
         self._say = say
         self._next = 0.0
         self.error: TrackingError | None = None
@@ -44,33 +45,45 @@ class Mirror:
         self._next = time.monotonic() + pause
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How much a study has to do.
+
+    Attributes:
+        num_trials: Trials of the whole study.
+        num_ended: Trials that had ended before this session.
+        num_folds: Folds of a trial.
+        num_epochs: Epochs of a fold.
+    """
+
+    num_trials: int
+    num_ended: int
+    num_folds: int
+    num_epochs: int
+
+
 class Progress(tune.Callback):
     """Prints one line now and then and at each trial's end; keeps the mirror up to date.
 
     Args:
+        study: The study's log.
         mirror: What to keep up to date.
         say: Prints a line.
-        num_trials: Trials of the whole study.
-        num_ended: Trials that had ended before.
-        num_folds: Folds of a trial.
-        num_epochs: Epochs of a fold.
-        best: Best value so far and its trial's number.
-        greater_is_better: Direction of the values.
+        extent: How much there is to do.
+        direction: What the values are called, and whether more is better.
     """
 
     def __init__(
         self,
+        study: StudyLog,
         mirror: Mirror,
         say: Say,
         *,
-        num_trials: int,
-        num_ended: int,
-        shape: tuple[int, int],
+        extent: Extent,
         direction: tuple[str, bool],
     ) -> None:
-        self._mirror, self._say = mirror, say
-        self._num_trials, self._ended_before = num_trials, num_ended
-        self._num_folds, self._num_epochs = shape
+        self._study, self._mirror, self._say = study, mirror, say
+        self._extent = extent
         self._metric, self._greater = direction
         self._started = time.monotonic()
         self._last_line = 0.0
@@ -93,17 +106,19 @@ class Progress(tune.Callback):
             self._line(f"trial {number} {state}: {self._metric} {result['value']:.3f}")
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._line(
-                f"trial {number} fold {result['fold'] + 1}/{self._num_folds} "
-                f"epoch {result['epoch'] + 1}/{self._num_epochs}: "
+                f"trial {number} fold {result['fold'] + 1}/{self._extent.num_folds} "
+                f"epoch {result['epoch'] + 1}/{self._extent.num_epochs}: "
                 f"{self._metric} {result['value']:.3f}"
             )
         self._mirror.update(now=state != "running")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Say that a trial was lost."""
+        """Log and say that a trial was lost, with its node or by a defect."""
         number = trial.config["number"]
         self._end(number, "failed")
-        self._line(f"trial {number} failed: see {trial.error_file or 'its log'}")
+        reason = f"its process was lost: {trial.error_file}"
+        self._study.trial(number).finish(state="failed", reason=reason)
+        self._line(f"trial {number} failed: {reason}")
 
     def _end(self, number: int, state: str) -> None:
         self._running.pop(number, None)
@@ -116,19 +131,20 @@ class Progress(tune.Callback):
 
     def _line(self, what: str) -> None:
         self._last_line = time.monotonic()
-        ended = self._ended_before + sum(self._ended.values())
+        ended = self._extent.num_ended + sum(self._ended.values())
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
         spent = time.monotonic() - self._started
         self._say(
-            f"[{ended}/{self._num_trials} trials, {_clock(spent)}, left {self._time_left(spent)}, "
+            f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)}, left {self._time_left(spent)}, "
             f"best {best}] {what}"
         )
 
     def _time_left(self, spent: float) -> str:
         """Estimate from the pace so far; a pruned trial counts with all its steps."""
-        steps = self._num_folds * self._num_epochs
-        here = sum(self._ended.values()) * steps + sum(step + 1 for step in self._running.values())
-        left = (self._num_trials - self._ended_before) * steps - here
+        steps = self._extent.num_folds * self._extent.num_epochs
+        running = sum(step + 1 for step in self._running.values())
+        here = sum(self._ended.values()) * steps + running
+        left = (self._extent.num_trials - self._extent.num_ended) * steps - here
         return f"about {_clock(spent * left / here)}" if here and left > 0 else "-"
 
 

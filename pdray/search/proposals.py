@@ -53,8 +53,9 @@ class StudySearch(OptunaSearch):
         self._interrupted = self._trials_in(TrialState.RUNNING)
 
     def num_ended(self) -> int:
-        """Return how many trials ended in earlier sessions, however they ended."""
-        return len(self._ot_study.get_trials(deepcopy=False)) - len(self._interrupted)
+        """Return how many trials have ended, in this session or before, however they ended."""
+        trials = self._ot_study.get_trials(deepcopy=False)
+        return sum(trial.state.is_finished() for trial in trials)
 
     def completed(self) -> list[FrozenTrial]:
         """Return the trials that ran all their folds."""

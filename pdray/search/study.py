@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import write_text
 from pdray.data.folds import folds_to_json
@@ -33,14 +33,14 @@ from pdray.search.cluster import (
 )
 from pdray.search.cohort import Cohort, inner_sides, make_cohort, outer_sides, rated
 from pdray.search.preflight import describe_plan
-from pdray.search.progress import Mirror, Progress, Say
+from pdray.search.progress import Extent, Mirror, Progress, Say
 from pdray.search.proposals import StudySearch
 from pdray.search.settings import StudyConfig, StudyPlan, default_name
 from pdray.search.trial import FoldTrial, Pruner, TrialPlan, distributed_trial
 from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.run_log import REPORT, StudyLog
 from pdray.training.launch import MAX_LOST_WORKERS
 
 
@@ -104,22 +104,24 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
     say(describe_plan(plan, cohort, capacity, reservation))
     check_shared([config.output, study.folder])
     recordings = rated(cohort, config.data, _prepare_frames(plan, cohort, study, say))
-    mirror = Mirror(study.folder, uri=uri, experiment=config.tracking.experiment, say=say)
+    mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
     _prepare_mirror(mirror, config, uri)
     trials = _trial_plan(plan, cohort, study, recordings, reservation)
     search = _search(plan, trials, study, reservation, (mirror, say))
     if not search.completed():
         study.finish(state="failed")
         mirror.update(now=True)
+        reasons = [log.read()["reason"] for log in study.trials()]
         raise StudyError(
-            f"none of the {search.num_ended()} trials completed; see trial.json in "
-            f"{study.folder / 'trials'} for the reason of each"
+            f"none of the {search.num_ended()} trials completed, so there is no winner; the last "
+            f"one: {reasons[-1]} (all are in {study.folder / 'trials'})"
         )
     best = search.best()
     _refit(trials, study, (best.number, best.params), cohort, say)
+    board, held_out = _report(plan, cohort, study)
     study.finish(state="complete", best=best.number)
     mirror.update(now=True)
-    return _outcome(plan, cohort, study, mirror)
+    return StudyOutcome(study.folder, uri, mirror.error is None, board, held_out)
 
 
 def _start_log(plan: StudyPlan, cohort: Cohort) -> StudyLog:
@@ -260,11 +262,10 @@ def _search(
     )
     _remember(pruner, study, trials, config.metric)
     progress = Progress(
+        study,
         mirror,
         say,
-        num_trials=config.trials,
-        num_ended=ended,
-        shape=(len(trials.sides), plan.config.optim.epochs),
+        extent=Extent(config.trials, ended, len(trials.sides), plan.config.optim.epochs),
         direction=(f"val/{config.metric}", better),
     )
     _run_trials(
@@ -277,6 +278,8 @@ def _search(
         ),
         callbacks=[progress],
     )
+    if search.num_ended() < config.trials:
+        raise KeyboardInterrupt  # Tune caught it, and ended its trials in order
     return search
 
 
@@ -315,9 +318,13 @@ def _refit(
     )
     say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
     config = {"number": number, "params": params}
-    _run_trials(plan, TuneConfig(), callbacks=[], param_space=config)
-    if not study.winner.exists() or study.winner.read()["state"] != "complete":
-        raise StudyError(f"the refit of trial {number} did not end; continue with --resume")
+    results = _run_trials(plan, TuneConfig(), callbacks=[], param_space=config)
+    winner = study.winner.read()
+    if winner["state"] == "failed" or results.errors:
+        reason = winner["reason"] or results.errors[0]
+        raise StudyError(f"the refit of trial {number} failed: {reason}")
+    if winner["state"] != "complete":
+        raise KeyboardInterrupt
 
 
 def _run_trials(
@@ -326,7 +333,7 @@ def _run_trials(
     *,
     callbacks: list[tune.Callback],
     param_space: dict[str, Any] | None = None,
-) -> None:
+) -> ResultGrid:
     workers = plan.workers
     run = RunConfig(
         name="tune",
@@ -343,23 +350,22 @@ def _run_trials(
     trainable = tune.with_resources(tune.with_parameters(trainable, plan=plan), resources)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run).fit()
+        tuner = Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run)
+        return tuner.fit()
 
 
-def _outcome(plan: StudyPlan, cohort: Cohort, study: StudyLog, mirror: Mirror) -> StudyOutcome:
+def _report(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
+    """Return leaderboard and held-out sentence, and leave both in the study's folder."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
     rows = [{**log.read(), "note": "; ".join(cohort.notes)} for log in study.trials()]
-    return StudyOutcome(
-        folder=study.folder,
-        tracking_uri=_uri(plan.config),
-        is_mirrored=mirror.error is None,
-        leaderboard=leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic),
-        held_out=held_out_sentence(
-            f"test/{metric}",
-            subject_bootstrap(table, metric),
-            num_recordings=len(table),
-            absent=absent_classes(targets(table), cohort.num_classes),
-            synthetic=cohort.is_synthetic,
-        ),
+    board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
+    held_out = held_out_sentence(
+        f"test/{metric}",
+        subject_bootstrap(table, metric),
+        num_recordings=len(table),
+        absent=absent_classes(targets(table), cohort.num_classes),
+        synthetic=cohort.is_synthetic,
     )
+    write_text(study.folder / REPORT, f"{board}\n\n{held_out}\n")
+    return board, held_out

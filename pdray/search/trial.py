@@ -183,7 +183,6 @@ class Recorder:
         value = scores[f"test/{self.plan.metric}"]["value"]
         self.log.finish(
             state="complete",
-            value=value,
             chosen_epoch=result.epoch,
             scores=scores,
             draw=self._draw,

@@ -13,7 +13,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed as dist
 
-from pdray.errors import DivergedError
+from pdray.errors import DivergedError, PdrayError
 from pdray.training.task import FitTask
 from pdray.training.worker import EpochResult, Place, fit
 
@@ -57,7 +57,7 @@ def run_in_process(task: FitTask, listener: Listener) -> Generator[dict[str, Any
                 yield report
                 if report["last"]:
                     return
-        except DivergedError as error:
+        except PdrayError as error:  # would be met again, however often the trial restarts
             yield listener.fail(str(error))
 
 
