@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -16,9 +16,7 @@ from pdray.errors import SettingsError, refuse
 class Settings(BaseModel):
     """The parent of every settings class: frozen, no unknown key, no silent conversion."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -123,7 +121,8 @@ def accepts(field: FieldInfo, value: object) -> str | None:
     for extra in field.metadata:
         annotated = _annotate(annotated, extra)
     try:
-        TypeAdapter(annotated).validate_json(_as_json(value), strict=True)
+        adapter = TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
+        adapter.validate_json(_as_json(value), strict=True)
     except ValidationError as error:
         return _lowered(error.errors()[0]["msg"])
     return None
@@ -168,8 +167,6 @@ def _as_json(value: object) -> str:
 
 
 def _annotate(annotated: Any, extra: object) -> Any:
-    from typing import Annotated
-
     return Annotated[annotated, extra]
 
 

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import pytest
 from pydantic import Field, ValidationError, model_validator
@@ -222,3 +222,15 @@ def test_nest_and_merge():
 def test_nearest():
     assert nearest("gaite", ["gait", "pronation"]) == "did you mean 'gait'? "
     assert nearest("xyz", ["gait", "pronation"]) == ""
+
+
+class Listed(Settings):
+    cuts: tuple[int, ...] = (2,)
+    folder: Path = Path("~/here")
+
+
+@pytest.mark.parametrize("tree", [{}, {"cuts": [1, 3], "folder": "/data"}])
+def test_settings_come_back_from_their_plain_values(tree: dict[str, Any]) -> None:
+    settings = build(Listed, tree)
+    assert build(Listed, dump(settings)) == settings
+    assert settings.cuts == tuple(tree.get("cuts", (2,)))

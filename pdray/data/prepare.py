@@ -12,6 +12,7 @@ from pdray.atomic import write_text
 from pdray.data.decode import DecodeConfig
 from pdray.data.manifest import Recording
 from pdray.data.store import FrameStore, StoredRecording
+from pdray.data.stream import task_errors
 from pdray.errors import DecodeError
 
 _RECORDINGS_PER_TASK = 8
@@ -56,13 +57,14 @@ def prepare_store(
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
     entries: dict[str, StoredRecording] = {}
     failures: dict[str, str] = {}
-    for number, row in enumerate(done.iter_rows(), start=1):
-        name = recordings[row["position"]].recording_id
-        if row["reason"]:
-            failures[name] = row["reason"]
-        else:
-            entries[name] = StoredRecording(name, Path(row["path"]), row["num_frames"])
-        progress(number, len(rows))
+    with task_errors():
+        for number, row in enumerate(done.iter_rows(), start=1):
+            name = recordings[row["position"]].recording_id
+            if row["reason"]:
+                failures[name] = row["reason"]
+            else:
+                entries[name] = StoredRecording(name, Path(row["path"]), row["num_frames"])
+            progress(number, len(rows))
     return entries, failures
 
 

@@ -7,7 +7,7 @@ read or decoded on other nodes than the one that trains.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pdray.data.plan import PlannedBatch
 from pdray.data.reader import Batch, Frames, SnippetReader, read_locally
+from pdray.errors import PdrayError
 
 _BLOCK_BYTES = 32 << 20
 _STREAM_BYTES = 256 << 20
@@ -109,4 +110,21 @@ def _ray_blocks(
 
 def iter_blocks(stream: Any) -> Iterator[dict[str, Any]]:
     """Yield the blocks of a Ray dataset as they come; closing it stops the execution."""
-    yield from stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
+    with task_errors():
+        yield from stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
+
+
+@contextmanager
+def task_errors() -> Iterator[None]:
+    """Raise the :class:`PdrayError` that a Ray Data task met as itself, not as Ray's account."""
+    import ray.data
+    from ray.exceptions import RayTaskError
+
+    # Else the error that is raised knows only that some function failed.
+    ray.data.DataContext.get_current().raise_original_map_exception = True
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, PdrayError):
+            raise error.cause from None
+        raise

@@ -135,8 +135,8 @@ class Progress(tune.Callback):
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
         spent = time.monotonic() - self._started
         self._say(
-            f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)}, left {self._time_left(spent)}, "
-            f"best {best}] {what}"
+            f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)}, "
+            f"left {self._time_left(spent)}, best {best}] {what}"
         )
 
     def _time_left(self, spent: float) -> str:

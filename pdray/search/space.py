@@ -14,8 +14,9 @@ from pdray.training.task import FitConfig
 
 Value = bool | int | float | str | None
 
-# Frames are prepared once for all trials, and how they travel changes no result.
-_FIXED = ("decode.", "stream.")
+# Frames are prepared once for all trials, how they travel changes no result, and trials of
+# different length have no (fold, epoch) in common at which they could be compared.
+_FIXED = ("decode.", "stream.", "optim.epochs")
 _MAX_COMBINATIONS = 20_000
 
 
@@ -171,10 +172,10 @@ def _range_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> list
             wrong.append(f"{name}.{end}: got {entry[end]!r}; expected a number{_hint(entry[end])}")
         elif (expected := accepts(field, entry[end])) is not None:
             wrong.append(f"{name}.{end}: got {entry[end]!r}; {expected}")
-    return wrong or _order_faults(name, entry)
+    return wrong or _order_faults(name, field, entry)
 
 
-def _order_faults(name: str, entry: Mapping[str, Any]) -> list[str]:
+def _order_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> list[str]:
     low, high, step = entry["low"], entry["high"], entry.get("step")
     wrong = []
     if low >= high:
@@ -183,14 +184,24 @@ def _order_faults(name: str, entry: Mapping[str, Any]) -> list[str]:
         wrong.append(f"{name}.low: got {low}; a logarithmic range starts above 0")
     if step is not None and (not _is_number(step) or not 0 < step <= high - low):
         wrong.append(f"{name}.step: got {step!r}; expected a number above 0, at most high - low")
+    elif step is not None and _is_whole(field, entry) and not isinstance(step, int):
+        wrong.append(f"{name}.step: got {step!r}; expected a whole number, as the setting is one")
+    elif step is not None and abs((high - low) / step - round((high - low) / step)) > 1e-9:
+        last = low + (high - low) // step * step
+        wrong.append(f"{name}.high: got {high}; steps of {step} from {low} end at {last:g}")
     if step is not None and entry.get("log", False):
         wrong.append(f"{name}.step: does not go with log")
     return wrong
 
 
 def _range(field: FieldInfo, entry: Mapping[str, Any]) -> Range:
-    whole = accepts(field, 1.5) is not None and isinstance(entry["low"], int)
-    return Range(entry["low"], entry["high"], entry.get("log", False), entry.get("step"), whole)
+    log, step = entry.get("log", False), entry.get("step")
+    return Range(entry["low"], entry["high"], log, step, _is_whole(field, entry))
+
+
+def _is_whole(field: FieldInfo, entry: Mapping[str, Any]) -> bool:
+    # Between two accepted ends, only its type can keep a field from taking a value.
+    return accepts(field, (entry["low"] + entry["high"]) / 2) is not None
 
 
 def _is_list(value: object) -> bool:

@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pdray.data.plan import derive_seed, plan_batches
 from pdray.data.reader import Batch, SnippetReader
+from pdray.data.snippet import snippet_shape
 from pdray.data.stream import open_stream
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.aggregate import by_recording
@@ -56,7 +57,8 @@ class EpochResult:
             all workers, other ranks have none.
         predictions: The evaluated snippets of all workers; None where nothing was evaluated and
             on other ranks.
-        state: From which the fit resumes after this epoch: plain numbers and tensors.
+        state: From which the fit resumes after this epoch: plain numbers and tensors. The tensors
+            are the model's own, so save or copy them before the next result is asked for.
     """
 
     fold: int
@@ -80,7 +82,8 @@ def fit(
         One result an epoch, on every worker equally often.
 
     Raises:
-        DivergedError: If a loss is not finite; names fold and epoch.
+        DivergedError: If a loss or a logit is not finite, on every worker at once; names fold and
+            epoch.
         DecodeError: If a recording cannot be read; names it.
         StudyError: If ``resume`` does not belong to a task of this shape.
     """
@@ -129,7 +132,9 @@ def _run_epoch(
         waited += time.perf_counter() - asked
         if number < num_training:
             losses.append(learner.learn(batch, number, num_training))
-        else:
+        if number == num_training - 1:
+            learner.end_training()
+        if number >= num_training:
             scored.append(learner.evaluate(batch))
     metrics, predictions = learner.summarise(epoch, losses, scored)
     if learner.place.rank == 0:
@@ -190,11 +195,13 @@ class _Learner:
         self.optimizer.zero_grad(set_to_none=True)
         return loss
 
+    def end_training(self) -> None:
+        self.model.eval()
+        # Here and not in evaluate: a worker without a share of the evaluation takes part too.
+        for buffer in self.model.buffers() if self.place.num_workers > 1 else ():
+            dist.broadcast(buffer, src=0)
+
     def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
-        if self.model.training:
-            self.model.eval()
-            for buffer in self.model.buffers() if self.place.num_workers > 1 else ():
-                dist.broadcast(buffer, src=0)
         logits, loss = evaluate_step(
             self.model, batch, objective=self.objective, precision=self.precision
         )
@@ -212,11 +219,14 @@ class _Learner:
                 batch.planned.recordings, batch_logits, batch_loss, strict=True
             )
         ]
+        if _anywhere(not all(np.isfinite(logits).all() for _, logits, _ in rows), self.place):
+            raise DivergedError(f"fold {self.fold}, epoch {epoch}: the logits are not finite")
         shares = _gather((total.item(), rows), self.place)
         if self.place.rank != 0:
             return {}, None
-        num_training = len(self.task.sides[self.fold].training)
-        metrics = {"train/loss": sum(share[0] for share in shares) / num_training}
+        num_snippets = snippet_shape(self.task.config.snippet)[0]
+        num_trained = len(self.task.sides[self.fold].training) * num_snippets
+        metrics = {"train/loss": sum(share[0] for share in shares) / num_trained}
         metrics["train/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
         every = sorted((row for share in shares for row in share[1]), key=lambda row: row[0])
         if not every:
@@ -304,6 +314,14 @@ def _dtype(config: OptimConfig, device: torch.device) -> torch.dtype:
     if config.precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def _anywhere(broken: bool, place: Place) -> bool:
+    """Return on every worker whether it is so on any of them."""
+    flag = torch.tensor(float(broken), device=place.device)
+    if place.num_workers > 1:
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+    return bool(flag)
 
 
 def _gather(share: Any, place: Place) -> list[Any]:

@@ -1,0 +1,88 @@
+# Every target sets up what it needs: a virtual environment in .venv with the pinned packages of
+# constraints.txt. A .venv that is there is used; it is installed into again only when
+# pyproject.toml or constraints.txt change.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.pdray-ready
+OUTPUT := $(CURDIR)/pdray_output
+FREE_GB := 8
+
+# The demo's study is named after what decides its result: a second run of the same code continues
+# it, or prints it again when it is finished; after a change of the code it is a new study.
+STUDY = demo-$(shell cat search_spaces/demo.yaml $$(find pdray -name '*.py' | sort) | cksum | cut -d' ' -f1)
+
+# pip and the jobs must not see another environment's packages.
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help demo test lint integration chaos bench ci clean
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+demo: $(READY) ## render the SYNTHETIC cohort and search a network on it
+	@$(PYTHON) jobs/make_demo.py folder="$(OUTPUT)/demo/cohort"
+	@$(PYTHON) jobs/tune_tsa.py --config search_spaces/demo.yaml search.name=$(STUDY) \
+	  data.manifest="$(OUTPUT)/demo/cohort/manifest.csv" output="$(OUTPUT)/demo"
+
+test: $(READY) ## run the unit tests
+	@$(PYTHON) -m pytest -q
+
+lint: $(READY) ## check style, types and import contracts
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports --no-cache
+
+integration: $(READY) ## run the tests that start Ray and MLflow, the submitted main job among them
+	@$(PYTHON) -m pytest -q -m integration
+
+chaos: $(READY) ## run the tests that kill processes and cut networks; takes many minutes
+	@$(PYTHON) -m pytest -q -m chaos
+
+bench: $(READY) ## measure what the model learns, against its controls
+	@$(PYTHON) benchmarks/learning.py
+
+ci: ## run everything that continuous integration runs
+	@.ci/run
+
+clean: ## remove caches; outputs and .venv stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@rm -f $(READY)
+
+# The checks name what is missing and how to get it; the rest comes from the package index.
+$(READY): pyproject.toml constraints.txt
+	@if [[ ! -x $(PYTHON) ]]; then \
+	  python=; \
+	  for name in python3 python3.11 python3.12 python3.13 python3.14; do \
+	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	        2>/dev/null; then python=$$name; break; fi; \
+	  done; \
+	  if [[ -z $$python ]]; then \
+	    echo "missing: Python 3.11 to 3.14 (python3 is $$(python3 --version 2>&1 || true))"; \
+	    echo "  Debian, Ubuntu: sudo apt-get install python3 python3-venv"; \
+	    echo "  Fedora: sudo dnf install python3    macOS: brew install python@3.12"; \
+	    exit 1; \
+	  fi >&2; \
+	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "missing: the venv module of $$python"; \
+	    echo "  Debian, Ubuntu: sudo apt-get install $$python-venv"; \
+	    exit 1; \
+	  fi >&2; \
+	  free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
+	  if (( free < $(FREE_GB) )); then \
+	    echo "missing: disk space in $(CURDIR): $$free GB free, the packages need $(FREE_GB)" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "making $(VENV) with $$("$$python" --version)"; \
+	  rm -rf $(VENV); \
+	  "$$python" -m venv $(VENV); \
+	fi
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip
+	@echo "installing the pinned packages of constraints.txt into $(VENV)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,122 @@
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pdray.data.plan import RatedRecording
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "learning.py"
+NUM_SUBJECTS, NUM_VISITS = 12, 6
+
+
+@pytest.fixture(scope="module")
+def learning() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("learning", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def scored(seeds: tuple[int, ...], share_right: float) -> pd.DataFrame:
+    """One row a (seed, recording), a share of them right whatever the class and the seed."""
+    rows = []
+    for seed in seeds:
+        for number in range(NUM_SUBJECTS * NUM_VISITS):
+            target = number % 2
+            is_right = (number // 2) % 10 < round(10 * share_right)
+            probability = 0.9 if bool(target) == is_right else 0.1
+            rows.append(
+                {
+                    "seed": seed,
+                    "recording_id": f"r{number:03d}",
+                    "subject_id": f"S{number // NUM_VISITS:02d}",
+                    "target": target,
+                    "probability_0": 1 - probability,
+                    "probability_1": probability,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_a_learner_beside_blind_controls_meets_every_target(learning: ModuleType) -> None:
+    tables = {
+        "tsa": scored((0, 1, 2), 1.0),
+        "shuffled": scored((0,), 0.5),
+        "one_frame": scored((0,), 0.5),
+        "linear": scored((0,), 0.9),
+    }
+    text, missed = learning.report(tables)
+    assert missed == []
+    assert "1.000  1.000 to 1.000    1.000  1.000  1.000" in text
+
+
+def test_each_target_can_be_missed(learning: ModuleType) -> None:
+    tables = {
+        "tsa": scored((0,), 0.6),
+        "shuffled": scored((0,), 0.6),
+        "one_frame": scored((0,), 0.9),
+        "linear": scored((0,), 1.0),
+    }
+    assert len(learning.report(tables)[1]) == 4
+
+
+def test_the_median_seed_is_reported_not_the_best(learning: ModuleType) -> None:
+    table = pd.concat([scored((3,), 1.0), scored((4,), 0.5), scored((5,), 0.8)])
+    rows, scores = learning.median_training(table)
+    assert list(scores) == [3, 4, 5]
+    assert set(rows["seed"]) == {5}
+
+
+def test_every_recording_is_scored_once_and_no_subject_is_on_both_sides(
+    learning: ModuleType,
+) -> None:
+    recordings = [
+        RatedRecording(f"r{number}", f"S{number // 4}", "gait", 0, number % 2, Path("a.mp4"))
+        for number in range(48)
+    ]
+    sides = learning.outer_folds(recordings)
+    assert sorted(i for side in sides for i in side.evaluation) == list(range(48))
+    for side in sides:
+        trained = {recordings[i].subject_id for i in side.training}
+        assert not trained & {recordings[i].subject_id for i in side.evaluation}
+
+
+def test_the_spectrum_peaks_at_twice_the_rate_of_the_movement(learning: ModuleType) -> None:
+    t = np.arange(100) / 25
+    level = 100 + 50 * np.sin(2 * np.pi * 1.6 * t)
+    frames = np.broadcast_to(level[:, None, None, None], (100, 4, 4, 3)).astype(np.uint8)
+    spectrum = learning.log_spectrum(frames, fps=25)
+    assert len(spectrum) == 24
+    assert int(spectrum.argmax()) * 0.5 == 3.0
+
+
+def test_the_settings_are_the_demos_under_the_command_line(learning: ModuleType) -> None:
+    config = learning.read_settings(["optim.batch_size=5"])
+    assert config.optim.epochs == 20
+    assert config.optim.batch_size == 5
+    assert (config.decode.height, config.model.depth) == (32, 10)
+    assert learning.read_settings(["quick=true"]).optim.epochs == 1
+
+
+def test_a_wrong_key_ends_with_status_two_and_the_nearest_key(
+    learning: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert learning.main(["seedss=[1]"]) == 2
+    assert "did you mean 'seeds'?" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_the_quick_run_prints_all_four_and_says_synthetic(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARK), "quick=true", f"folder={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.startswith("SYNTHETIC demo cohort, seed 0: 72 recordings of 12 subjects")
+    for name in ("temporal self-attention", "on shuffled", "on one frame", "linear on the"):
+        assert name in done.stdout
+    assert (tmp_path / "predictions.parquet").exists()

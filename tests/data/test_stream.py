@@ -1,0 +1,201 @@
+"""The Ray stream gives the local one's batches; its tasks write down where and when they read."""
+
+import os
+import time
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from pdray.data.decode import DecodeConfig
+from pdray.data.plan import FoldSides, Schedule, plan_batches
+from pdray.data.reader import SnippetReader
+from pdray.data.snippet import SnippetConfig
+from pdray.data.stream import open_stream
+from pdray.errors import DecodeError
+
+SIDES = (
+    FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),
+    FoldSides(training=tuple(range(3, 10)), evaluation=(0, 1, 2)),
+)
+# Ray warns about itself on import.
+integration = lambda test: pytest.mark.integration(pytest.mark.filterwarnings("ignore")(test))  # noqa: E731
+PLAN = plan_batches(SIDES, Schedule(seed=1, batch_size=3, epochs=3))
+
+
+class NotingReader(SnippetReader):
+    """Leaves a file a read, named after the node, and may be slow or broken."""
+
+    def __init__(self, reader, folder, *, seconds=0.0, broken=None):
+        super().__init__(reader.recordings, reader.snippet, reader.decode, reader.seed)
+        folder.mkdir()
+        object.__setattr__(self, "settings", (folder, seconds, broken))
+
+    def read(self, batch, position):
+        import ray
+
+        folder, seconds, broken = self.settings
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
+        name = f"{time.time_ns()}-{os.getpid()}-{node}"
+        (folder / name).touch()
+        time.sleep(seconds)
+        if batch.recordings[position] == broken:
+            raise DecodeError(f"recording {broken}: is broken")
+        return super().read(batch, position)
+
+    def notes(self):
+        """Return the nodes of the reads so far."""
+        return [path.name.split("-")[2] for path in self.settings[0].iterdir()]
+
+
+def read_all(plan, reader, kind, *, cpus_per_task=0.5):
+    with open_stream(plan, reader, kind=kind, cpus_per_task=cpus_per_task) as stream:
+        return list(stream)
+
+
+def same(first, second):
+    """Whether two lists of batches are equal bit for bit, in the same order."""
+    assert [batch.planned for batch in first] == [batch.planned for batch in second]
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.frames.numpy(), other.frames.numpy())
+        assert one.target.tolist() == other.target.tolist()
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    """Two CPUs of Ray in this process's own cluster."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def test_leaving_the_local_stream_closes_it(make_reader):
+    with open_stream(PLAN, make_reader(), kind="local", cpus_per_task=1.0) as stream:
+        assert next(stream).planned == PLAN[0]
+    assert list(stream) == []
+
+
+@integration
+def test_ray_gives_the_local_batches_bit_for_bit_and_in_order(local_ray, make_reader):
+    sizes = {len(batch.recordings) for batch in PLAN}
+    assert len(sizes) > 1, "the plan should have ragged batches"
+    reader = make_reader(mode="segments", num_segments=2, num_frames=3)
+    local = read_all(PLAN, reader, "local")
+    assert len(local) == len(PLAN)
+    same(read_all(PLAN, reader, "ray"), local)
+
+
+@integration
+def test_blocks_that_do_not_end_with_a_batch_change_nothing(local_ray, make_reader, monkeypatch):
+    reader = make_reader()
+    # Two recordings a block where batches have two or three, and many blocks at once.
+    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 2 * reader.snippet_bytes())
+    same(read_all(PLAN, reader, "ray", cpus_per_task=0.25), read_all(PLAN, reader, "local"))
+
+
+@integration
+def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
+    from pdray.data.manifest import load_manifest
+    from pdray.data.plan import RatedRecording
+    from pdray.data.store import FrameStore
+
+    config = DecodeConfig(height=24, width=24)
+    manifest = load_manifest(tiny_manifest(num_subjects=5))
+    store = FrameStore(manifest.path.parent / "store", config)
+    stored = tuple(
+        RatedRecording(
+            recording_id=row.recording_id,
+            subject_id=row.subject_id,
+            item=row.item,
+            grade=row.grade,
+            target=int(row.grade >= 2),
+            video=row.video,
+            stored=store.add(row).path,
+        )
+        for row in manifest.recordings
+    )
+    from_store = SnippetReader(stored, SnippetConfig(num_frames=4), config, seed=0)
+    videos = tuple(replace(recording, stored=None) for recording in stored)
+    from_video = replace(from_store, recordings=videos)
+    same(read_all(PLAN, from_video, "ray"), read_all(PLAN, from_store, "local"))
+
+
+@integration
+def test_leaving_the_ray_stream_stops_its_tasks_within_a_second(
+    local_ray, make_reader, tmp_path, monkeypatch
+):
+    # One recording a block, 0.05 s each: 60 reads would go on for 0.75 s with 4 at once, and a
+    # block that is not stopped would go on with a read every 0.05 s.
+    plan = plan_batches(SIDES, Schedule(seed=1, batch_size=3, epochs=40))
+    reader = NotingReader(make_reader(), tmp_path / "notes", seconds=0.05)
+    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
+    with open_stream(plan, reader, kind="ray", cpus_per_task=0.5) as stream:
+        assert [batch.planned for batch in islice(stream, 3)] == plan[:3]
+        left = time.time()
+    time.sleep(max(0.0, left + 1.0 - time.time()))
+    after_a_second = len(reader.notes())
+    time.sleep(1.0)
+    assert len(reader.notes()) == after_a_second < sum(len(batch.recordings) for batch in plan) / 2
+    assert list(stream) == []
+
+
+@integration
+def test_a_slow_consumer_bounds_what_is_read_in_advance(
+    local_ray, make_reader, tmp_path, monkeypatch
+):
+    plan = plan_batches(SIDES, Schedule(seed=1, batch_size=3, epochs=20))
+    reader = NotingReader(make_reader(num_frames=256), tmp_path / "notes")
+    total = sum(len(batch.recordings) for batch in plan)
+    assert total == 400
+    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
+    monkeypatch.setattr("pdray.data.stream._STREAM_BYTES", 60 * reader.snippet_bytes())
+    with open_stream(plan, reader, kind="ray", cpus_per_task=0.5) as stream:
+        next(stream)
+        time.sleep(5.0)
+        ahead = len(reader.notes())
+        rest = list(stream)
+    print("AHEAD", ahead, total)
+    assert ahead < total / 2
+    assert len(rest) == len(plan) - 1
+    assert len(reader.notes()) == total
+
+
+@integration
+def test_an_unreadable_recording_is_named_through_ray(local_ray, make_reader, tmp_path):
+    reader = NotingReader(make_reader(), tmp_path / "notes", broken=4)
+    with pytest.raises(DecodeError, match="^recording 4: is broken$"):
+        read_all(PLAN, reader, "ray")
+
+
+@integration
+def test_pixels_read_on_another_node_arrive(make_reader, tmp_path):
+    # The consumer's node has no CPU for tasks, so every read is on the other one.
+    import ray
+    from ray.cluster_utils import Cluster
+
+    reader = NotingReader(make_reader(), tmp_path / "notes")
+    local = read_all(PLAN, make_reader(), "local")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    try:
+        cluster.add_node(num_cpus=2)
+        trainer = cluster.add_node(num_cpus=0, resources={"trainer": 1})
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False)
+
+        @ray.remote(num_cpus=0, resources={"trainer": 1})
+        def train():
+            here = ray.get_runtime_context().get_node_id()
+            return here, read_all(PLAN, reader, "ray")
+
+        here, batches = ray.get(train.remote())
+        readers = set(reader.notes())
+        assert here == trainer.node_id
+        assert len(readers) == 1
+        assert readers.isdisjoint({here, cluster.head_node.node_id})
+        same(batches, local)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()

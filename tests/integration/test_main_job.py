@@ -1,0 +1,149 @@
+import json
+import shutil
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.integration.conftest import Job, kill_all
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
+    done = job.run(*job.words())
+    assert done.returncode == 0, done.stderr
+    assert "2 trials by val/mcc" in done.stdout
+    assert "SYNTHETIC" in done.stdout
+    assert "95% interval" in done.stdout
+    assert "Traceback" not in done.stderr
+
+    folds = json.loads((job.study() / "folds.json").read_text(encoding="utf-8"))
+    test_subjects = set(folds["test"])
+    for trial in job.trials():
+        assert trial["state"] == "complete"
+        table = pd.read_parquet(job.study() / f"trials/{trial['number']:04d}/predictions.parquet")
+        assert not set(table["subject_id"]) & test_subjects
+        assert set(table["split"]) == {"val"}
+        for fold, rows in table.groupby("fold"):
+            assert set(rows["subject_id"]) == set(folds["folds"][fold])
+    winner = pd.read_parquet(job.study() / "winner/predictions.parquet")
+    assert set(winner["subject_id"]) == test_subjects
+    assert set(winner["split"]) == {"test"}
+    assert (job.study() / "winner/model.pt").stat().st_size > 10_000
+
+    with sqlite3.connect(job.study() / "optuna.db") as optuna:
+        assert optuna.execute("select state from trials").fetchall() == [("COMPLETE",)] * 2
+    with sqlite3.connect(job.output / "mlflow.db") as mlflow:
+        statuses = [row[0] for row in mlflow.execute("select status from runs")]
+    assert statuses == ["FINISHED"] * 4  # parent, two trials, winner
+
+
+def test_a_dead_tracking_server_loses_nothing(job: Job) -> None:
+    with socket.socket() as taken:  # bound but not listening: refuses every connection
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        done = job.run(*job.words("search.trials=1", f"tracking.uri={uri}"))
+    assert done.returncode == 0, done.stderr
+    assert "the log on disk goes on without it" in done.stdout
+    assert f"python jobs/sync_tracking.py study={job.study()}" in done.stdout
+    assert (job.study() / "winner/predictions.parquet").is_file()
+
+
+def test_an_unreadable_recording_stops_the_study_unless_it_is_allowed(
+    job: Job, small_cohort: Path
+) -> None:
+    broken = job.folder / "cohort"
+    shutil.copytree(small_cohort.parent, broken)
+    victim = sorted((broken / "videos").glob("*.mp4"))[0]
+    # The index stands at the end of these files: keep it, break the pictures before it.
+    content = bytearray(victim.read_bytes())
+    content[200 : len(content) // 2] = bytes(len(content) // 2 - 200)
+    victim.write_bytes(content)
+    other = Job(broken / "manifest.csv", job.folder)
+    done = other.run(*other.words("search.trials=1"))
+    assert done.returncode == 2
+    assert victim.stem in done.stderr
+    assert "data.max_decode_failures=1" in done.stderr
+    failures = (other.study() / "decode_failures.csv").read_text(encoding="utf-8")
+    assert failures.startswith("recording_id,reason\n" + victim.stem)
+
+    allowed = other.run(*other.words("search.trials=1", "data.max_decode_failures=1"))
+    assert allowed.returncode == 0, allowed.stderr
+    assert "1 recordings cannot be read and take no part" in allowed.stdout
+    tables = [*other.study().glob("trials/*/predictions.parquet")]
+    tables.append(other.study() / "winner/predictions.parquet")
+    scored = {name for table in tables for name in pd.read_parquet(table)["recording_id"]}
+    assert scored
+    assert victim.stem not in scored
+
+
+def test_ctrl_c_leaves_a_study_that_resumes(job: Job) -> None:
+    process = job.start(*job.words("optim.epochs=8"))
+    job.wait_for_epochs(process, 3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "continue with --resume" in err
+    done = job.run("--resume", f"output={job.output}")
+    assert done.returncode == 0, done.stderr
+    assert [trial["state"] for trial in job.trials()] == ["complete"] * 2
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 6])
+def test_a_killed_and_resumed_study_ends_like_one_never_killed(
+    make_job: Callable[[str], Job], epochs: int
+) -> None:
+    settings = ["search.max_concurrent_trials=1", "search.trials=2", "search.prune_quantile=0"]
+    whole, killed = make_job("whole"), make_job("killed")
+    done = whole.run(*whole.words(*settings))
+    assert done.returncode == 0, done.stderr
+
+    process = killed.start(*killed.words(*settings))
+    killed.wait_for_epochs(process, epochs)
+    kill_all(process)
+    assert not (killed.study() / "winner/trial.json").exists()
+    done = killed.run("--resume", f"output={killed.output}")
+    assert done.returncode == 0, done.stderr
+
+    assert _outcome(killed) == _outcome(whole)
+    with sqlite3.connect(killed.study() / "optuna.db") as optuna:
+        assert optuna.execute("select state from trials").fetchall() == [("COMPLETE",)] * 2
+
+
+def test_two_workers_train_a_trial_together(job: Job) -> None:
+    done = job.run(
+        *job.words(
+            "search.trials=1",
+            "resources.num_workers=2",
+            "resources.cpus_per_worker=0.5",
+            "stream.reader=ray",
+        )
+    )
+    assert done.returncode == 0, done.stderr
+    trial = job.trials()[0]
+    assert trial["state"] == "complete"
+    lines = (job.study() / "trials/0000/epochs.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1, 2, 3]
+    folds = json.loads((job.study() / "folds.json").read_text(encoding="utf-8"))
+    table = pd.read_parquet(job.study() / "trials/0000/predictions.parquet")
+    assert set(table["subject_id"]) == {name for fold in folds["folds"] for name in fold}
+    assert not table["recording_id"].duplicated().any()
+
+
+def _outcome(job: Job) -> list[object]:
+    """Return everything of a study that must not depend on a kill."""
+    trials = [
+        (trial["number"], trial["params"], trial["state"], trial["value"], trial["chosen_epoch"])
+        for trial in job.trials()
+    ]
+    tables = [
+        pd.read_parquet(path).drop(columns="study").to_dict("list")
+        for path in sorted(job.study().glob("*/*/predictions.parquet"))
+    ]
+    winner = pd.read_parquet(job.study() / "winner/predictions.parquet").to_dict("list")
+    return [trials, tables, winner]

@@ -1,0 +1,62 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.tune_tsa import main
+from pdray.config import leaves
+from pdray.search.settings import StudyConfig
+
+
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    keys = [key for key, _ in leaves(StudyConfig)]
+    assert len(keys) > 40
+    assert [key for key in keys if f"  {key} " not in told] == []
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [key for key, field in leaves(StudyConfig) if not field.description] == []
+
+
+def test_a_wrong_key_is_answered_with_the_nearest_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data.manifest=/x.csv", "optim.learning_rat=0.1", f"output={tmp_path}"]) == 2
+    told = capsys.readouterr().err
+    assert "unknown key 'optim.learning_rat': did you mean 'optim.learning_rate'?" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_manifest_is_refused(
+    tmp_path: Path, write_manifest: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_manifest([])
+    assert main([f"data.manifest={manifest}", f"output={tmp_path / 'out'}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert str(manifest) in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_manifest_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"data.manifest={tmp_path / 'no.csv'}", f"output={tmp_path / 'out'}"]) == 2
+    assert "no.csv" in capsys.readouterr().err
+
+
+def test_the_shipped_search_spaces_are_valid() -> None:
+    from pdray.search.settings import load_study
+
+    files = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+    assert len(files) >= 2
+    for file in files:
+        plan = load_study(["--config", str(file), "data.manifest=/x.csv"])
+        assert plan.space, file
+
+
+def test_resume_without_a_study_says_where_it_looked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--resume", f"output={tmp_path}"]) == 2
+    assert f"no study to resume in {tmp_path / 'studies'}" in capsys.readouterr().err

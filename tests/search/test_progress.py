@@ -1,0 +1,100 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pdray.errors import TrackingError
+from pdray.search import progress
+from pdray.search.progress import Extent, Mirror, Progress
+from pdray.tracking.run_log import StudyLog
+
+
+class StillMirror:
+    def __init__(self) -> None:
+        self.updates: list[bool] = []
+
+    def update(self, *, now: bool = False) -> None:
+        self.updates.append(now)
+
+
+def make(folder: Path, lines: list[str]) -> tuple[Progress, StillMirror]:
+    mirror = StillMirror()
+    extent = Extent(num_trials=4, num_ended=1, num_folds=2, num_epochs=3)
+    told = Progress(
+        StudyLog(folder),
+        mirror,  # type: ignore[arg-type]
+        lines.append,
+        extent=extent,
+        direction=("val/mcc", True),
+    )
+    return told, mirror
+
+
+def result(number: int, step: int, state: str, value: float) -> dict[str, Any]:
+    return {
+        "number": number,
+        "step": step,
+        "fold": step // 3,
+        "epoch": step % 3,
+        "state": state,
+        "value": value,
+    }
+
+
+def test_an_epoch_line_tells_trials_fold_epoch_best_and_time_left(tmp_path: Path) -> None:
+    lines: list[str] = []
+    told, mirror = make(tmp_path, lines)
+    told.on_trial_result(0, [], None, result(1, 4, "running", 0.25))
+    assert lines[0].startswith("[1/4 trials, 0m00s, left about ")
+    assert lines[0].endswith("best -] trial 1 fold 2/2 epoch 2/3: val/mcc 0.250")
+    told.on_trial_result(0, [], None, result(1, 5, "complete", 0.5))
+    assert "[2/4 trials" in lines[1]
+    assert "best 0.500 (trial 1)] trial 1 complete: val/mcc 0.500" in lines[1]
+    assert mirror.updates == [False, True]
+
+
+def test_the_best_never_gets_worse_and_a_pruned_trial_is_not_best(tmp_path: Path) -> None:
+    told, _ = make(tmp_path, [])
+    for number, (state, value) in enumerate(
+        [("complete", 0.3), ("pruned", 0.9), ("complete", 0.2), ("complete", float("nan"))]
+    ):
+        told.on_trial_result(0, [], None, result(number, 5, state, value))
+    assert told.best == (0.3, 0)
+
+
+def test_a_lost_trial_is_logged_as_failed(tmp_path: Path) -> None:
+    lines: list[str] = []
+    told, _ = make(tmp_path, lines)
+    log = StudyLog(tmp_path).trial(2)
+    log.start(number=2, num_epochs=3, params={}, settings={})
+    told.on_trial_error(0, [], SimpleNamespace(config={"number": 2}, error_file="error.txt"))
+    assert log.read()["state"] == "failed"
+    assert "error.txt" in log.read()["reason"]
+    assert "trial 2 failed" in lines[0]
+
+
+def test_a_dead_server_is_told_once_and_tried_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+    alive = False
+
+    def mirror_study(folder: Path, uri: str, experiment: str) -> None:
+        calls.append(folder)
+        if not alive:
+            raise TrackingError("no server")
+
+    monkeypatch.setattr(progress, "mirror_study", mirror_study)
+    lines: list[str] = []
+    mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=lines.append)
+    mirror.update()
+    mirror.update()  # too soon
+    mirror.update(now=True)
+    assert len(calls) == 2
+    assert lines == ["tracking: no server\ntracking: the log on disk goes on without it"]
+    assert mirror.error is not None
+    alive = True
+    mirror.update(now=True)
+    assert lines[1:] == ["tracking: the server is back and up to date"]
+    assert mirror.error is None

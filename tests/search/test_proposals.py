@@ -1,0 +1,118 @@
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from pdray.search.proposals import StudySearch, distribution
+from pdray.search.settings import StudyPlan, plan_study
+from pdray.search.space import Choices, Range
+
+SPACE = {
+    "optim.weight_decay": {"low": 1e-5, "high": 0.1, "log": True},
+    "loss.gamma": {"low": 0.0, "high": 4.0, "step": 0.5},
+    "model.attention_depth": {"choices": [0, 1]},
+}
+
+
+def make_plan(space: dict[str, Any] | None = None) -> StudyPlan:
+    small = {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111", "num_heads": 2}
+    return plan_study(
+        {
+            "data": {"manifest": "/x.csv"},
+            "model": small,
+            "search": {"startup_trials": 2},
+            "space": SPACE if space is None else space,
+        }
+    )
+
+
+def open_search(folder: Path, plan: StudyPlan | None = None) -> StudySearch:
+    storage = f"sqlite:///{folder / 'optuna.db'}"
+    return StudySearch(plan or make_plan(), storage=storage, name="study", mode="max")
+
+
+def report(state: str, value: float, step: int) -> dict[str, Any]:
+    return {"state": state, "value": value, "step": step, "training_iteration": 99}
+
+
+def stored(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder / 'optuna.db'}")
+    return study.get_trials()
+
+
+def test_a_pruned_trial_is_told_as_pruned_with_its_values_by_step(tmp_path: Path) -> None:
+    search = open_search(tmp_path)
+    search.suggest("a")
+    search.on_trial_result("a", report("running", 0.1, 0))
+    search.on_trial_result("a", report("running", 0.2, 1))
+    search.on_trial_complete("a", report("pruned", 0.05, 2))
+    (trial,) = stored(tmp_path)
+    assert trial.state == TrialState.PRUNED
+    assert trial.intermediate_values == {0: 0.1, 1: 0.2, 2: 0.05}
+
+
+def test_a_complete_trial_has_its_final_value_and_a_failed_one_none(tmp_path: Path) -> None:
+    search = open_search(tmp_path)
+    for name in "ab":
+        search.suggest(name)
+    search.on_trial_complete("a", report("complete", 0.7, 5))
+    search.on_trial_complete("b", None, error=True)
+    first, second = stored(tmp_path)
+    assert (first.state, first.value) == (TrialState.COMPLETE, 0.7)
+    assert (second.state, second.value) == (TrialState.FAIL, None)
+    assert search.num_ended() == 2
+    assert search.best().number == 0
+
+
+def test_a_trial_stopped_between_epochs_stays_running_and_comes_first_next_time(
+    tmp_path: Path,
+) -> None:
+    search = open_search(tmp_path)
+    kept = [search.suggest(name) for name in "abc"]
+    search.on_trial_complete("a", report("complete", 0.5, 5))
+    search.on_trial_complete("b", report("running", 0.5, 2))
+    again = open_search(tmp_path)
+    assert again.num_ended() == 1
+    assert [again.suggest(name) for name in "xy"] == kept[1:]
+    again.on_trial_complete("x", report("complete", 0.6, 5))
+    again.on_trial_complete("y", report("complete", 0.4, 5))
+    states = [trial.state for trial in stored(tmp_path)]
+    assert states == [TrialState.COMPLETE] * 3
+
+
+def test_a_reopened_study_proposes_what_an_unbroken_one_would(tmp_path: Path) -> None:
+    def run(folder: Path, *, reopen: bool) -> list[dict[str, Any]]:
+        folder.mkdir()
+        search, proposed = open_search(folder), []
+        for number in range(5):
+            if reopen:
+                search = open_search(folder)
+            proposed.append(search.suggest(f"t{number}"))
+            search.on_trial_complete(f"t{number}", report("complete", number / 10, 5))
+        return proposed
+
+    unbroken = run(tmp_path / "unbroken", reopen=False)
+    assert run(tmp_path / "reopened", reopen=True) == unbroken
+    assert len({str(proposal["params"]) for proposal in unbroken}) == 5
+
+
+def test_a_study_without_a_space_proposes_its_own_settings(tmp_path: Path) -> None:
+    search = open_search(tmp_path, make_plan(space={}))
+    assert search.suggest("a") == {"number": 0, "params": {}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (Choices((0, 1)), optuna.distributions.CategoricalDistribution((0, 1))),
+        (Range(1, 7, False, 2, True), optuna.distributions.IntDistribution(1, 7, step=2)),
+        (
+            Range(1e-5, 0.1, True, None, False),
+            optuna.distributions.FloatDistribution(1e-5, 0.1, log=True),
+        ),
+    ],
+)
+def test_a_distribution_has_the_entry_s_bounds(entry: Any, expected: Any) -> None:
+    assert distribution(entry) == expected
