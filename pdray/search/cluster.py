@@ -23,6 +23,10 @@ DISTRIBUTED_TRIAL_CPUS = 0.01
 _LOCAL_STORE_BYTES = 400 << 20
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _NONCE_SECONDS = 60
+_NO_ANSWER = (
+    "; is it running, and is its token here, in ~/.ray/auth_token or at RAY_AUTH_TOKEN_PATH, with "
+    "RAY_AUTH_MODE=token?"
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,13 @@ def join_cluster(config: ResourcesConfig) -> None:
                 object_store_memory=_LOCAL_STORE_BYTES,
                 **quiet,
             )
+    except ray.exceptions.AuthenticationError as error:
+        # Its text goes on about where tokens come from; the first sentence says what is wrong.
+        reason = str(error).partition(" Ensure that")[0]
+        raise ClusterError(f"Ray cluster at {address or 'this machine'}: {reason}") from error
     except (ConnectionError, RuntimeError) as error:
-        raise ClusterError(f"Ray cluster at {address or 'this machine'}: {error}") from error
+        hint = "" if address is None else _NO_ANSWER
+        raise ClusterError(f"Ray cluster at {address or 'this machine'}: {error}{hint}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 

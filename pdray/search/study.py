@@ -137,13 +137,13 @@ def _start_log(plan: StudyPlan, cohort: Cohort) -> StudyLog:
         **({"synthetic": "true"} if cohort.is_synthetic else {}),
     }
     if study.exists():
-        _check_same(plan, study, cohort.manifest.digest)
+        check_same(plan, study, cohort.manifest.digest)
     study.start(name=name, settings=plan.tree, tags=tags)
     write_text(study.folds_path, folds_to_json(cohort.folds))
     return study
 
 
-def _check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
+def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
     """Refuse to continue a study under settings or data that change its scores."""
     saved = study.read()
     if saved["tags"]["manifest_digest"] != digest:

@@ -177,7 +177,7 @@ class Recorder:
         if result.predictions is None:
             raise RuntimeError("the winner's last epoch was not evaluated")
         table = by_recording(result.predictions)
-        scores = {f"test/{name}": test_score(table, name) for name in METRICS}
+        scores = {f"test/{name}": held_out_score(table, name) for name in METRICS}
         with replacing(self.log.model_path) as temporary:
             torch.save(result.state["model"], temporary)
         value = scores[f"test/{self.plan.metric}"]["value"]
@@ -209,7 +209,7 @@ class Recorder:
         }
 
 
-def test_score(table: pd.DataFrame, metric: str) -> dict[str, float]:
+def held_out_score(table: pd.DataFrame, metric: str) -> dict[str, float]:
     """Score a metric with its 95% interval over subjects; undefined ones are nan.
 
     Args:

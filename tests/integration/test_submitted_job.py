@@ -1,6 +1,5 @@
 """The main job as it is submitted to a real cluster: a head with a token and an MLflow server."""
 
-import secrets
 import subprocess
 import sys
 import urllib.error
@@ -66,14 +65,14 @@ def test_the_head_refuses_who_has_no_token(cluster: Cluster) -> None:
     refusal.value.close()
 
 
-def test_a_wrong_token_is_told_in_one_line(cluster: Cluster) -> None:
-    (cluster.folder / "other_token").write_text(secrets.token_hex(32))
-    env = cluster.env | {"RAY_AUTH_TOKEN_PATH": str(cluster.folder / "other_token")}
+def test_a_missing_token_is_told_in_one_line(cluster: Cluster) -> None:
+    absent = cluster.folder / "no_token"
     job = cluster.job("refused", f"resources.address={cluster.address}")
+    env = cluster.env | {"RAY_AUTH_TOKEN_PATH": str(absent)}
     done = run([sys.executable, *job], env, cluster.source)
     assert done.returncode == 2, output_of(done)
     assert f"error: Ray cluster at {cluster.address}: " in done.stderr
-    assert "token" in done.stderr
+    assert str(absent) in done.stderr
     assert "Traceback" not in done.stderr
 
 

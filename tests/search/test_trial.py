@@ -1,0 +1,172 @@
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pdray.data.plan import FoldSides, RatedRecording
+from pdray.evaluation.predictions import Origin, predictions_table
+from pdray.search.trial import Recorder, TrialPlan, held_out_score
+from pdray.training.launch import Workers
+from pdray.training.worker import EpochResult
+
+FIT = {"model": {"depth": 10, "num_heads": 2}, "optim": {"epochs": 2}}
+RECORDINGS = tuple(
+    RatedRecording(f"R{n}", f"S{n}", "finger_tapping", 3 * (n % 2), n % 2, Path("x.mp4"))
+    for n in range(8)
+)
+
+
+def make_plan(folder: Path, **changes: Any) -> TrialPlan:
+    return replace(
+        TrialPlan(
+            folder=folder,
+            fit=FIT,
+            recordings=RECORDINGS,
+            sides=(FoldSides((0, 1, 2, 3), (4, 5)), FoldSides((2, 3, 4, 5), (0, 1))),
+            num_classes=2,
+            origin=Origin(study="study", trial=0, fold=0, epoch=0),
+            metric="mcc",
+            workers=Workers(1, 1.0, 0.0),
+        ),
+        **changes,
+    )
+
+
+def make_table(plan: TrialPlan, fold: int, epoch: int, number: int) -> pd.DataFrame:
+    indices = plan.sides[fold].evaluation
+    chosen = [plan.recordings[index] for index in indices]
+    names = ("recording_id", "subject_id", "item", "grade", "target")
+    rows = {name: [getattr(recording, name) for recording in chosen] for name in names}
+    logits = np.asarray([[0.0, 2.0 * recording.target - 1] for recording in chosen])
+    origin = replace(plan.origin, trial=number, fold=fold, epoch=epoch)
+    return predictions_table(origin, {**rows, "snippet": [0] * len(chosen)}, logits)
+
+
+def result(plan: TrialPlan, step: int, score: float, number: int = 0) -> EpochResult:
+    fold, epoch = divmod(step, plan.epochs or 2)
+    state = {"step": step + 1, "num_steps": 4, "model": {"w": torch.ones(2)}, "optimizer": {}}
+    table = make_table(plan, fold, epoch, number)
+    return EpochResult(fold, epoch, {"val/mcc": score, "train/loss": 0.1}, table, state)
+
+
+def test_a_trial_ends_with_the_best_epoch_of_the_mean_curve(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 0, {"loss.gamma": 1.0})
+    assert recorder.resume() is None
+    reports = [recorder.record(result(plan, n, s)) for n, s in enumerate([0.1, 0.5, 0.7, 0.2])]
+    assert [report["last"] for report in reports] == [False, False, False, True]
+    assert [report["value"] for report in reports[:3]] == pytest.approx([0.1, 0.5, 0.4])
+    # Means over folds: epoch 0 (0.1 + 0.7) / 2, epoch 1 (0.5 + 0.2) / 2.
+    assert reports[3]["value"] == pytest.approx(0.4)
+    trial = plan.log(0).read()
+    assert (trial["state"], trial["chosen_epoch"]) == ("complete", 0)
+    kept = pd.read_parquet(plan.log(0).predictions_path)
+    assert sorted(kept["recording_id"]) == ["R0", "R1", "R4", "R5"]
+    assert set(kept["epoch"]) == {0}
+    assert len(plan.log(0).epochs()) == 4
+    assert not (plan.log(0).folder / "checkpoint.pt").exists()
+    assert (plan.log(0).folder / "confusion.png").stat().st_size > 1000
+
+
+def test_a_restart_goes_on_after_the_checkpoint(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 0, {})
+    recorder.resume()
+    recorder.record(result(plan, 0, 0.1))
+    recorder.record(result(plan, 1, 0.5))
+    # Killed after the log line of step 2, before its checkpoint.
+    late = result(plan, 2, 0.9)
+    plan.log(0).write_epoch(fold=1, epoch=0, metrics=late.metrics, predictions=late.predictions)
+    again = Recorder(plan, 0, {})
+    state = again.resume()
+    assert state is not None
+    assert state["step"] == 2
+    assert [record.step for record in plan.log(0).epochs()] == [0, 1]
+    again.record(result(plan, 2, 0.7))
+    assert again.record(result(plan, 3, 0.2))["value"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty"])
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, damage: str) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 0, {})
+    recorder.resume()
+    recorder.record(result(plan, 0, 0.1))
+    # What a kill while writing leaves is a hidden temporary file beside the whole one.
+    whole = plan.log(0).folder / "checkpoint.pt"
+    content = whole.read_bytes() if damage == "cut" else b""
+    (whole.parent / ".checkpoint.pt.0123.tmp").write_bytes(content[: len(content) // 2])
+    state = Recorder(plan, 0, {}).resume()
+    assert state is not None
+    assert state["step"] == 1
+
+
+def test_a_trial_that_ended_before_a_kill_only_repeats_its_last_report(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 3, {})
+    assert recorder.ended() is None
+    recorder.resume()
+    assert recorder.ended() is None
+    for step, score in enumerate([0.1, 0.5, 0.7, 0.2]):
+        last = recorder.record(result(plan, step, score, number=3))
+    assert Recorder(plan, 3, {}).ended() == last
+
+
+def test_a_failed_trial_says_why(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 0, {})
+    recorder.resume()
+    report = recorder.fail("fold 0, epoch 0: the training loss became nan")
+    assert report["last"]
+    assert report["state"] == "failed"
+    assert plan.log(0).read()["reason"] == "fold 0, epoch 0: the training loss became nan"
+
+
+def test_the_winner_is_scored_on_the_test_subjects_with_intervals(tmp_path: Path) -> None:
+    plan = make_plan(
+        tmp_path,
+        sides=(FoldSides((0, 1, 2, 3), (4, 5, 6, 7)),),
+        role="winner",
+        epochs=2,
+        origin=Origin(study="study", trial=0, fold=-1, epoch=0, split="test"),
+    )
+    recorder = Recorder(plan, 5, {})
+    recorder.resume()
+    first = replace(result(plan, 0, 0.0), predictions=None)
+    assert not recorder.record(first)["last"]
+    assert recorder.record(result(plan, 1, 0.0, number=5))["last"]
+    winner = plan.log(5).read()
+    assert winner["role"] == "winner"
+    assert winner["value"] is None
+    scores: Mapping[str, Mapping[str, float]] = winner["scores"]
+    assert scores["test/mcc"]["value"] == 1.0
+    assert scores["test/mcc"]["low"] <= 1.0
+    assert set(torch.load(plan.log(5).model_path, weights_only=True)) == {"w"}
+
+
+def test_a_score_without_both_classes_is_undefined_not_zero(tmp_path: Path) -> None:
+    table = make_table(make_plan(tmp_path), 0, 0, 0).iloc[[0]]
+    assert np.isnan(held_out_score(table, "mcc")["value"])
+
+
+def test_a_pruned_trial_stops_with_the_reason_of_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 0, {})
+    recorder.resume()
+    reason: Callable[[int, float], str | None] = lambda step, value: (  # noqa: E731
+        f"value {value} at step {step}" if step == 1 else None
+    )
+    monkeypatch.setattr(recorder, "_prune_reason", reason)
+    assert not recorder.record(result(plan, 0, 0.1))["last"]
+    report = recorder.record(result(plan, 1, 0.2))
+    assert (report["state"], report["last"]) == ("pruned", True)
+    trial = plan.log(0).read()
+    assert (trial["state"], trial["reason"]) == ("pruned", "value 0.2 at step 1")
+    assert not (plan.log(0).folder / "checkpoint.pt").exists()
