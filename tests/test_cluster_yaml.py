@@ -1,6 +1,7 @@
 import copy
 import re
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,8 @@ def _flags(command: str, program: str) -> list[str]:
 
 
 def _mlflow_options() -> set[str]:
-    # Through the module that quiets what MLflow warns of when it is imported.
-    from mlflow.cli import server
-
-    import pdray.tracking.mlflow_log  # noqa: F401
-
+    with warnings.catch_warnings():
+        # MLflow 3.17 imports what SQLAlchemy 2.1 calls deprecated.
+        warnings.simplefilter("ignore")
+        from mlflow.cli import server
     return {name for option in server.params for name in option.opts}

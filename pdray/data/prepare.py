@@ -12,8 +12,7 @@ from pdray.atomic import write_text
 from pdray.data.decode import DecodeConfig
 from pdray.data.manifest import Recording
 from pdray.data.store import FrameStore, StoredRecording
-from pdray.data.stream import task_errors
-from pdray.errors import DecodeError
+from pdray.errors import DecodeError, StoreError
 
 _RECORDINGS_PER_TASK = 8
 
@@ -47,9 +46,11 @@ def prepare_store(
         recording = recordings[row["position"]]
         try:
             entry = store.add(recording)
-        except DecodeError as error:
-            return {**row, "path": "", "num_frames": 0, "reason": str(error)}
-        return {**row, "path": str(entry.path), "num_frames": entry.num_frames, "reason": ""}
+        except (DecodeError, StoreError) as error:
+            stops = isinstance(error, StoreError)
+            return {**row, "path": "", "num_frames": 0, "reason": str(error), "stops": stops}
+        found = {"path": str(entry.path), "num_frames": entry.num_frames}
+        return {**row, **found, "reason": "", "stops": False}
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -57,14 +58,16 @@ def prepare_store(
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
     entries: dict[str, StoredRecording] = {}
     failures: dict[str, str] = {}
-    with task_errors():
-        for number, row in enumerate(done.iter_rows(), start=1):
-            name = recordings[row["position"]].recording_id
-            if row["reason"]:
-                failures[name] = row["reason"]
-            else:
-                entries[name] = StoredRecording(name, Path(row["path"]), row["num_frames"])
-            progress(number, len(rows))
+    for number, row in enumerate(done.iter_rows(), start=1):
+        name = recordings[row["position"]].recording_id
+        if row["stops"]:
+            # Raised in the task, Ray would put its own words and type in place of the error's.
+            raise StoreError(row["reason"])
+        if row["reason"]:
+            failures[name] = row["reason"]
+        else:
+            entries[name] = StoredRecording(name, Path(row["path"]), row["num_frames"])
+        progress(number, len(rows))
     return entries, failures
 
 

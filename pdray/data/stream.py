@@ -6,8 +6,9 @@ Data execution over all folds and epochs of a fit: pixels travel through it, so 
 read or decoded on other nodes than the one that trains.
 """
 
+import pickle
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from pdray.data.plan import PlannedBatch
 from pdray.data.reader import Batch, Frames, SnippetReader, read_locally
+from pdray.data.snippet import snippet_shape
 from pdray.errors import PdrayError
 
 _BLOCK_BYTES = 32 << 20
@@ -58,6 +60,8 @@ def _read_through_ray(
     waiting: list[Frames] = []
     try:
         for block in blocks:
+            if fault := block["fault"][0]:
+                raise pickle.loads(fault)
             for row_number, frames in zip(block["number"], block["frames"], strict=True):
                 if row_number != number:
                     raise RuntimeError(f"Ray Data gave batch {row_number} while {number} is due")
@@ -96,9 +100,18 @@ def _ray_blocks(
     def read(block: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
         plan, rows, reader = ray.get(shared)
         wanted = [rows[i] for i in block["id"]]
+        fault = b""
+        try:
+            frames = np.stack([reader.read(plan[number], at) for number, at in wanted])
+        except PdrayError as error:
+            # Raised here, Ray would put its own words and type in place of the error's.
+            fault = pickle.dumps(error)
+            size = (reader.decode.height, reader.decode.width, 3)
+            frames = np.zeros((len(wanted), *snippet_shape(reader.snippet), *size), np.uint8)
         return {
             "number": np.asarray([number for number, _ in wanted]),
-            "frames": np.stack([reader.read(plan[number], at) for number, at in wanted]),
+            "frames": frames,
+            "fault": np.full(len(wanted), fault, object),
         }
 
     # Items are blocks at once; ray.data.range would make them in tasks of one whole CPU each.
@@ -110,21 +123,4 @@ def _ray_blocks(
 
 def iter_blocks(stream: Any) -> Iterator[dict[str, Any]]:
     """Yield the blocks of a Ray dataset as they come; closing it stops the execution."""
-    with task_errors():
-        yield from stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
-
-
-@contextmanager
-def task_errors() -> Iterator[None]:
-    """Raise the :class:`PdrayError` that a Ray Data task met as itself, not as Ray's account."""
-    import ray.data
-    from ray.exceptions import RayTaskError
-
-    # Else the error that is raised knows only that some function failed.
-    ray.data.DataContext.get_current().raise_original_map_exception = True
-    try:
-        yield
-    except RayTaskError as error:
-        if isinstance(error.cause, PdrayError):
-            raise error.cause from None
-        raise
+    yield from stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)

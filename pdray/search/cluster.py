@@ -55,6 +55,7 @@ class Reservation:
 
 def join_cluster(config: ResourcesConfig) -> None:
     """Connect to the cluster of a submitted job or of ``address``, else start Ray locally."""
+    # Ray Tune's plain output, which RunConfig(verbose=0) silences; its newer one it does not.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     address = config.address or ("auto" if is_submitted() else None)
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}

@@ -15,7 +15,7 @@ Say = Callable[[str], None]
 
 _MIRROR_SECONDS = 10.0
 _DEAD_SECONDS = 60.0
-_LINE_SECONDS = 2.0
+_LINE_SECONDS = 5.0
 
 
 class Mirror:

@@ -18,16 +18,24 @@ class QuantileRule:
     Args:
         quantile: Share of the trials that is bad enough to end, 0..1; 0 ends none.
         num_trials: A step decides nothing before so many *other* trials reached it.
-        first_step: No trial ends before this step; a step is fold * epochs + epoch.
+        num_epochs: Epochs of a fold; a step is fold * num_epochs + epoch.
+        first_epoch: Of each fold: no trial ends before it, since early scores rank trials badly.
         greater_is_better: Direction of the values.
     """
 
     def __init__(
-        self, *, quantile: float, num_trials: int, first_step: int, greater_is_better: bool
+        self,
+        *,
+        quantile: float,
+        num_trials: int,
+        num_epochs: int,
+        first_epoch: int,
+        greater_is_better: bool,
     ) -> None:
         self._quantile = quantile
         self._num_trials = num_trials
-        self._first_step = first_step
+        self._num_epochs = num_epochs
+        self._first_epoch = first_epoch
         self._sign = 1.0 if greater_is_better else -1.0
         self._values: dict[int, dict[int, float]] = {}
 
@@ -40,7 +48,7 @@ class QuantileRule:
 
         Args:
             trial: Number of the trial.
-            step: fold * epochs + epoch.
+            step: fold * num_epochs + epoch.
             value: The trial's value at this step; nan never ends a trial.
 
         Returns:
@@ -52,7 +60,8 @@ class QuantileRule:
             for number, other in self._values[step].items()
             if number != trial and not math.isnan(other)
         ]
-        if step < self._first_step or math.isnan(value) or len(others) < self._num_trials:
+        is_early = step % self._num_epochs < self._first_epoch
+        if is_early or math.isnan(value) or len(others) < self._num_trials:
             return None
         if self._quantile == 0:
             return None

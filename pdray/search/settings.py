@@ -38,7 +38,7 @@ class SearchConfig(Settings):
         4, ge=1, description="other trials that must have reached a (fold, epoch) [count]"
     )
     prune_after_epochs: int = Field(
-        5, ge=0, description="epochs of the first fold in which no trial ends [epochs]"
+        5, ge=0, description="epochs of each fold before any trial ends [epochs]"
     )
     max_concurrent_trials: int | None = Field(
         None, ge=1, description="trials at once [count]; null: as many as fit the cluster"
@@ -86,7 +86,8 @@ class StudyConfig(FitConfig):
         description="store: decode once into the output folder; video: decode at every read",
     )
     output: Path = Field(
-        Path("~/pdray_output"), description="folder of everything a study leaves behind"
+        default_factory=lambda: Path("~/pdray_output").expanduser(),
+        description="folder of everything a study leaves behind",
     )
 
     @field_validator("output")

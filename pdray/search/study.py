@@ -257,7 +257,8 @@ def _search(
     pruner = Pruner.remote(
         quantile=config.prune_quantile,
         num_trials=config.prune_after_trials,
-        first_step=config.prune_after_epochs,
+        num_epochs=plan.config.optim.epochs,
+        first_epoch=config.prune_after_epochs,
         greater_is_better=better,
     )
     _remember(pruner, study, trials, config.metric)

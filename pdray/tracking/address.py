@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pdray.config import Settings
 from pdray.errors import TrackingError
@@ -20,6 +20,17 @@ class TrackingConfig(Settings):
         " the output folder",
     )
     experiment: str = Field("pdray", description="MLflow experiment", min_length=1)
+
+    @field_validator("uri")
+    @classmethod
+    def _has_no_password(cls, uri: str | None) -> str | None:
+        # Settings are kept on disk and shown beside every run.
+        if uri is not None and uri != bare(uri):
+            raise ValueError(
+                f"got '{bare(uri)}' with a user name; give user and password of the server in"
+                " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+            )
+        return uri
 
 
 def default_uri(output: Path) -> str:

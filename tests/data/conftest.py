@@ -45,7 +45,9 @@ def make_reader(store_recordings) -> Callable[..., SnippetReader]:
 
     def make(count: int = 10, **snippet: object) -> SnippetReader:
         settings = SnippetConfig(**{"num_frames": 6, **snippet})
-        return SnippetReader(store_recordings(count), settings, DecodeConfig(height=17, width=17), 3)
+        return SnippetReader(
+            store_recordings(count), settings, DecodeConfig(height=17, width=17), 3
+        )
 
     return make
 

@@ -25,9 +25,7 @@ SCHEDULE = Schedule(seed=5, batch_size=4, epochs=3)
 
 def epochs(plan):
     """Split a plan into its (fold, epoch) pairs, in the order they are met."""
-    return [
-        (key, list(batches)) for key, batches in groupby(plan, key=lambda b: (b.fold, b.epoch))
-    ]
+    return [(key, list(batches)) for key, batches in groupby(plan, key=lambda b: (b.fold, b.epoch))]
 
 
 def order(plan, fold, epoch):

@@ -84,7 +84,7 @@ def test_a_recording_that_cannot_be_decoded_is_named(make_reader, unstored, tmp_
     broken.write_bytes(b"no video")
     recording = unstored(make_reader(1).recordings[0], broken)
     reader = SnippetReader((recording,), SnippetConfig(), DecodeConfig(), seed=0)
-    with pytest.raises(DecodeError, match="^recording S000: "):
+    with pytest.raises(DecodeError, match=r"^recording S000: "):
         reader.read(PlannedBatch(0, 0, True, (0,), 1), 0)
 
 

@@ -10,7 +10,13 @@ NAN = math.nan
 
 
 def rule(**changes):
-    settings = {"quantile": 0.25, "num_trials": 3, "first_step": 0, "greater_is_better": True}
+    settings = {
+        "quantile": 0.25,
+        "num_trials": 3,
+        "num_epochs": 5,
+        "first_epoch": 0,
+        "greater_is_better": True,
+    }
     return QuantileRule(**{**settings, **changes})
 
 
@@ -24,9 +30,9 @@ def test_a_trial_below_the_quantile_ends_and_the_reason_has_the_numbers():
     made = with_values(rule(), 4, [0.1, 0.2, 0.3, 0.4, 0.5])
     assert made.decide(9, 4, 0.25) is None
     reason = made.decide(10, 4, 0.15)
-    # Of 0.1 0.2 0.25 0.3 0.4 0.5 the first quartile is 0.2125.
+    # Of 0.1 0.2 0.25 0.3 0.4 0.5 the first quartile is 0.2125, shown rounded.
     assert reason == (
-        "value 0.150 at step 4 is worse than 0.212, the worst 25% of 6 other trials there"
+        "value 0.150 at step 4 is worse than 0.213, the worst 25% of 6 other trials there"
     )
 
 
@@ -75,11 +81,13 @@ def test_where_less_is_better_the_high_end():
     assert "value 0.390 at step 2 is worse than 0.3" in made.decide(9, 2, 0.39)
 
 
-def test_no_trial_ends_before_the_first_step():
-    made = rule(first_step=3)
-    for step in range(4):
-        with_values(made, step, [0.9, 0.9, 0.9])
-        assert (made.decide(9, step, 0.1) is not None) == (step == 3)
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_no_trial_ends_in_the_early_epochs_of_any_fold(fold):
+    made = rule(first_epoch=3)
+    for step in range(15):
+        with_values(made, step, [0.9] * 8)
+    ended = [made.decide(9, 5 * fold + epoch, 0.1) is not None for epoch in range(5)]
+    assert ended == [False, False, False, True, True]
 
 
 def test_a_quantile_of_zero_ends_none():

@@ -81,7 +81,11 @@ def test_what_all_trials_share_cannot_be_searched(key):
         ("loss.gamma", {"low": 4.0, "high": 1.0}, ["low 4.0", "high 1.0", "swap them"]),
         ("loss.gamma", {"low": 1.0, "high": 1.0}, ["low 1.0 is not below high 1.0"]),
         ("loss.gamma", {"low": 0.0, "high": 1.0, "log": True}, [".low: got 0.0", "above 0"]),
-        ("loss.gamma", {"low": -1.0, "high": 1.0}, [".low: got -1.0", "greater than or equal to 0"]),
+        (
+            "loss.gamma",
+            {"low": -1.0, "high": 1.0},
+            [".low: got -1.0", "greater than or equal to 0"],
+        ),
         ("model.dropout", {"low": 0.0, "high": 1.0}, [".high: got 1.0", "less than 1"]),
         ("optim.learning_rate", {"low": "1e-4", "high": 0.1}, ["got '1e-4'", "write 0.0001"]),
         ("loss.gamma", {"low": "low", "high": 0.1}, [".low: got 'low'; expected a number"]),
@@ -90,8 +94,16 @@ def test_what_all_trials_share_cannot_be_searched(key):
         ("loss.gamma", {"low": math.nan, "high": 1.0}, [".low: got nan", "finite"]),
         ("loss.gamma", {"low": 0.0}, ["'space.loss.gamma.high' is missing"]),
         ("loss.gamma", {}, ["loss.gamma.low' is missing", "loss.gamma.high' is missing"]),
-        ("loss.gamma", {"low": 0.0, "high": 1.0, "steps": 2}, ["unknown key 'space.loss.gamma.steps"]),
-        ("loss.gamma", {"low": 0.0, "high": 1.0, "log": "yes"}, [".log: got 'yes'", "true or false"]),
+        (
+            "loss.gamma",
+            {"low": 0.0, "high": 1.0, "steps": 2},
+            ["unknown key 'space.loss.gamma.steps"],
+        ),
+        (
+            "loss.gamma",
+            {"low": 0.0, "high": 1.0, "log": "yes"},
+            [".log: got 'yes'", "true or false"],
+        ),
         ("loss.gamma", {"low": 0.0, "high": 1.0, "step": 2.0}, [".step: got 2.0", "at most high"]),
         ("loss.gamma", {"low": 0.0, "high": 1.0, "step": 0}, [".step: got 0;", "above 0"]),
         ("loss.gamma", {"low": 0.1, "high": 1.0, "step": 0.1, "log": True}, ["not go with log"]),
@@ -99,7 +111,11 @@ def test_what_all_trials_share_cannot_be_searched(key):
         ("model.attention_depth", {"low": 0.5, "high": 2}, [".low: got 0.5", "integer"]),
         ("snippet.order", {"low": 1, "high": 2}, [".low: got 1", "'time', 'shuffled'"]),
         ("model.attention_depth", {"choices": ["one"]}, [".choices: got 'one'", "integer"]),
-        ("model.attention_depth", {"choices": [0, 9]}, [".choices: got 9", "less than or equal to 4"]),
+        (
+            "model.attention_depth",
+            {"choices": [0, 9]},
+            [".choices: got 9", "less than or equal to 4"],
+        ),
         ("model.temporal_stride", {"choices": [121222]}, ["got 121222", "quotes"]),
         ("loss.normalize", {"choices": ["no"]}, ["got 'no'", "boolean"]),
         ("loss.gamma", {"choices": [1.0, 2.0, 1.0]}, ["[1.0, 2.0, 1.0]", "twice"]),
@@ -180,5 +196,5 @@ def test_searched_values_lie_over_the_studys_own():
 def test_a_trials_value_out_of_range_is_refused():
     assert fit_faults({}, {"loss.gamma": 1.0}) == []
     assert "loss.gamma: got -1.0" in fit_faults({}, {"loss.gamma": -1.0})[0]
-    with pytest.raises(SettingsError, match="loss.gamma: got -1.0"):
+    with pytest.raises(SettingsError, match=r"loss\.gamma: got -1\.0"):
         trial_config({}, {"loss.gamma": -1.0})

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pdray.errors import TrackingError
-from pdray.tracking.address import bare, check_tracking, default_uri
+from pdray.config import build
+from pdray.errors import SettingsError, TrackingError
+from pdray.tracking.address import TrackingConfig, bare, check_tracking, default_uri
 
 
 def test_the_default_is_an_absolute_sqlite_file_in_the_output_folder(
@@ -40,3 +41,11 @@ def test_a_password_is_never_shown() -> None:
     with pytest.raises(TrackingError) as caught:
         check_tracking("ftp://jane:secret@host", num_nodes=1)
     assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_the_settings_is_refused_before_it_is_kept() -> None:
+    with pytest.raises(SettingsError) as caught:
+        build(TrackingConfig, {"uri": "http://jane:secret@host:5000"})
+    assert "MLFLOW_TRACKING_PASSWORD" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert build(TrackingConfig, {"uri": "http://host:5000"}).uri == "http://host:5000"

@@ -104,7 +104,9 @@ def test_a_fold_starts_anew(make_task):
     first, _, again, _ = run(alone)
     # The same sides, other weights and order: what fold 0 learnt is not carried on.
     assert first.metrics["train/loss"] != again.metrics["train/loss"]
-    assert again.state["optimizer"]["state"][0].keys() == first.state["optimizer"]["state"][0].keys()
+    assert (
+        again.state["optimizer"]["state"][0].keys() == first.state["optimizer"]["state"][0].keys()
+    )
 
 
 def test_the_table_has_each_evaluated_snippet_once_with_its_recordings_facts(make_task):

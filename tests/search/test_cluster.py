@@ -1,0 +1,189 @@
+import json
+
+import pytest
+
+from pdray.config import build
+from pdray.errors import ClusterError
+from pdray.search import cluster
+from pdray.search.cluster import Capacity, check_shared, is_submitted, measure, reserve
+from pdray.search.cluster import submitted_commit
+from pdray.search.settings import StudyConfig
+
+TWO_CPUS = Capacity(cpus=2, gpus=0, num_nodes=1)
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+
+def study(*, resources=None, search=None, stream=None):
+    tree = {
+        "data": {"manifest": "m.csv"},
+        "resources": resources or {},
+        "search": search or {},
+        "stream": stream or {},
+    }
+    return build(StudyConfig, tree)
+
+
+def fitting(config, capacity, *, ray=False):
+    return reserve(config, capacity, reads_through_ray=ray).concurrent_trials
+
+
+def refused(config, capacity, *, ray=False):
+    with pytest.raises(ClusterError) as error:
+        reserve(config, capacity, reads_through_ray=ray)
+    return str(error.value)
+
+
+def test_as_many_trials_run_as_fit_the_cpus():
+    assert fitting(study(), TWO_CPUS) == 2
+    assert fitting(study(resources={"cpus_per_worker": 1.5}), TWO_CPUS) == 1
+    # 0.1 + 0.2 and the like: twenty tenths are two.
+    assert fitting(study(resources={"cpus_per_worker": 0.1}), TWO_CPUS) == 20
+
+
+def test_reading_through_ray_takes_its_cpus_too():
+    made = reserve(study(), TWO_CPUS, reads_through_ray=True)
+    assert (made.concurrent_trials, made.cpus_per_trial) == (1, 1.25)
+    half = study(resources={"cpus_per_worker": 0.75})
+    assert fitting(half, TWO_CPUS, ray=True) == 2
+
+
+def test_a_distributed_trial_holds_all_its_workers_and_its_own_process():
+    config = study(resources={"num_workers": 2})
+    made = reserve(config, Capacity(8, 0, 1), reads_through_ray=False)
+    assert made.cpus_per_trial == pytest.approx(2.01)
+    assert made.concurrent_trials == 3
+    assert (made.workers.num_workers, made.workers.cpus_per_worker) == (2, 1.0)
+
+
+def test_gpus_are_taken_where_there_are_enough_for_the_workers():
+    both = Capacity(cpus=64, gpus=2, num_nodes=2)
+    one = reserve(study(), both, reads_through_ray=False)
+    assert (one.workers.gpus_per_worker, one.concurrent_trials) == (1.0, 2)
+    two = reserve(study(resources={"num_workers": 2}), both, reads_through_ray=False)
+    assert (two.workers.gpus_per_worker, two.concurrent_trials) == (1.0, 1)
+    four = reserve(study(resources={"num_workers": 4}), both, reads_through_ray=False)
+    assert four.workers.gpus_per_worker == 0
+    half = study(resources={"gpus_per_worker": 0.5})
+    assert fitting(half, both) == 4
+    none = study(resources={"gpus_per_worker": 0.0})
+    assert fitting(none, both) == 50
+
+
+def test_no_more_trials_run_at_once_than_are_asked_for_or_wanted():
+    assert fitting(study(search={"trials": 1}), TWO_CPUS) == 1
+    many = Capacity(cpus=100, gpus=0, num_nodes=9)
+    assert fitting(study(search={"max_concurrent_trials": 3}), many) == 3
+
+
+def test_a_trial_that_can_never_start_is_refused_with_needs_and_settings():
+    told = refused(study(resources={"num_workers": 2, "cpus_per_worker": 1.5}), TWO_CPUS)
+    for part in ("2 x 1.5 CPUs", "the cluster has 2 CPUs and 0 GPUs", "resources.cluster_cpus"):
+        assert part in told
+    told = refused(study(resources={"cpus_per_worker": 2.0}), TWO_CPUS, ray=True)
+    assert "1 x 2 CPUs and 0.25 CPUs for reading" in told
+    assert "stream.cpus_per_task" in told
+    told = refused(study(resources={"gpus_per_worker": 1.0}), TWO_CPUS)
+    assert "1 x 1 GPUs" in told
+
+
+def test_more_trials_at_once_than_fit_are_refused_with_both_counts():
+    told = refused(study(search={"max_concurrent_trials": 3}), TWO_CPUS)
+    assert "search.max_concurrent_trials = 3, but only 2 fit" in told
+    assert "1 x 1 CPUs, the cluster has 2 CPUs" in told
+
+
+def test_capacity_is_what_ray_has_or_what_it_may_grow_to(monkeypatch):
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 4.0, "memory": 1.0})
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True}, {"Alive": False}, {"Alive": True}])
+    assert measure(study().resources) == Capacity(cpus=4.0, gpus=0.0, num_nodes=2)
+    growing = study(resources={"cluster_cpus": 64.0, "cluster_gpus": 8.0}).resources
+    assert measure(growing) == Capacity(cpus=64.0, gpus=8.0, num_nodes=2)
+    # An autoscaling cluster starts from no node that works.
+    monkeypatch.setattr("ray.cluster_resources", dict)
+    assert measure(study().resources).cpus == 0
+    assert fitting(study(resources={"cluster_cpus": 4.0}), measure(growing)) == 8
+
+
+def test_no_gpus_may_be_said_although_there_are_some(monkeypatch):
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 4.0, "GPU": 2.0})
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True}])
+    assert measure(study(resources={"cluster_gpus": 0.0}).resources).gpus == 0
+
+
+def test_a_submitted_job_is_known_and_its_commit_read(monkeypatch):
+    monkeypatch.delenv(JOB, raising=False)
+    assert (is_submitted(), submitted_commit()) == (False, None)
+    monkeypatch.setenv(JOB, json.dumps({"metadata": {"git_commit": "abc123"}}))
+    assert (is_submitted(), submitted_commit()) == (True, "abc123")
+    monkeypatch.setenv(JOB, json.dumps({"metadata": {}}))
+    assert (is_submitted(), submitted_commit()) == (True, None)
+
+
+def test_a_nonce_is_read_back_or_the_reason_told(tmp_path):
+    read = cluster._read_nonces._function
+    good, other, absent = (tmp_path / name for name in ("good", "other", "absent"))
+    good.write_text("n0nce")
+    other.write_text("something")
+    found = read([good, other, absent], "n0nce")
+    assert found == {other: "another content", absent: "No such file or directory"}
+
+
+def fake_nodes(monkeypatch, *names):
+    nodes = [{"Alive": True, "NodeID": name, "NodeManagerAddress": name} for name in names]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+
+
+def test_every_node_that_cannot_read_a_folder_is_named_and_no_nonce_stays(tmp_path, monkeypatch):
+    asked = []
+
+    def read_on(node, paths, nonce):
+        asked.append(node)
+        assert all(path.read_text() == nonce for path in paths)
+        return {paths[1]: "No such file or directory"} if node != "head" else {}
+
+    fake_nodes(monkeypatch, "head", "far", "farther")
+    monkeypatch.setattr(cluster, "_read_on", read_on)
+    folders = [tmp_path / "store", tmp_path / "output"]
+    with pytest.raises(ClusterError) as error:
+        check_shared(folders)
+    for node in ("far", "farther"):
+        assert f"node {node} cannot read {folders[1]}: No such file" in str(error.value)
+    assert "node head" not in str(error.value)
+    assert "must be shared by all nodes" in str(error.value)
+    assert asked == ["head", "far", "farther"]
+    assert [path for folder in folders for path in folder.iterdir()] == []
+
+
+def test_nodes_that_all_read_it_pass(tmp_path, monkeypatch):
+    fake_nodes(monkeypatch, "head", "far")
+    monkeypatch.setattr(cluster, "_read_on", lambda node, paths, nonce: {})
+    check_shared([tmp_path])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_node_needs_no_look(tmp_path, monkeypatch):
+    fake_nodes(monkeypatch, "head")
+    check_shared([tmp_path / "absent"])
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")  # Ray warns about itself
+def test_two_nodes_of_one_machine_read_what_one_wrote(tmp_path):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        nodes.add_node(num_cpus=0)
+        nodes.wait_for_nodes()
+        ray.init(address=nodes.address, log_to_driver=False)
+        assert measure(study().resources).num_nodes == 2
+        check_shared([tmp_path / "output"])
+        assert list((tmp_path / "output").iterdir()) == []
+        nonce = tmp_path / "nonce"
+        node = ray.nodes()[1]["NodeID"]
+        assert cluster._read_on(node, [nonce], "n0nce") == {nonce: "No such file or directory"}
+    finally:
+        ray.shutdown()
+        nodes.shutdown()

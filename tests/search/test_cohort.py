@@ -1,0 +1,131 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pdray.config import build
+from pdray.data.manifest import load_manifest
+from pdray.data.store import StoredRecording
+from pdray.errors import FoldsError, ManifestError
+from pdray.search.cohort import inner_sides, make_cohort, outer_sides, rated
+from pdray.search.settings import StudyConfig
+
+
+@pytest.fixture
+def load(write_manifest):
+    """Return a function that loads a manifest of 20 subjects, two recordings each, then settings."""
+
+    def build_cohort(changes=None, **settings):
+        rows = [
+            {
+                "recording_id": f"S{subject:02d}{side}",
+                "subject_id": f"S{subject:02d}",
+                "item": "finger_tapping",
+                "grade": (subject + (side == "left")) % 5,
+                "video": f"{subject}{side}.mp4",
+                "site": "",
+                **(changes(subject, side) if changes else {}),
+            }
+            for subject in range(20)
+            for side in ("left", "right")
+        ]
+        manifest = load_manifest(write_manifest(rows), check_files=False)
+        tree = {"data": {"manifest": "m.csv"}, **settings}
+        return manifest, build(StudyConfig, tree)
+
+    return build_cohort
+
+
+def subjects(recordings, positions):
+    return {recordings[position].subject_id for position in positions}
+
+
+def test_every_recording_takes_part_and_every_subject_has_one_side(load):
+    cohort = make_cohort(*load())
+    assert len(cohort.recordings) == 40
+    everyone = {recording.subject_id for recording in cohort.recordings}
+    assert cohort.folds.test | cohort.folds.development == everyone
+    assert (cohort.num_classes, cohort.is_synthetic) == (2, False)
+
+
+def test_what_lacks_a_video_or_a_grade_is_listed_and_left_out(load):
+    def changes(subject, side):
+        return {"grade": ""} if (subject, side) == (3, "left") else {}
+
+    cohort = make_cohort(*load(changes))
+    assert len(cohort.recordings) == 39
+    assert list(cohort.lacking["grade"]) == ["S03left"]
+    assert "S03left" not in {recording.recording_id for recording in cohort.recordings}
+
+
+def test_a_cohort_without_the_item_is_refused_with_its_name(load):
+    manifest, config = load(data={"manifest": "m.csv", "items": ["gait"]})
+    with pytest.raises(ManifestError, match="0 of 40 are of the items gait"):
+        make_cohort(manifest, config)
+
+
+def test_too_few_subjects_for_the_folds_are_refused(load):
+    with pytest.raises(FoldsError, match="20 subjects"):
+        make_cohort(*load(folds={"num_outer": 21}))
+
+
+def test_cuts_make_the_classes(load):
+    manifest, config = load(data={"manifest": "m.csv", "grade_cuts": [1, 3]})
+    cohort = make_cohort(manifest, config)
+    assert cohort.num_classes == 3
+    targets = {r.grade: r.target for r in rated(cohort, config.data, None)}
+    assert targets == {0: 0, 1: 1, 2: 1, 3: 2, 4: 2}
+
+
+def test_a_class_that_an_evaluation_side_lacks_is_noted(load):
+    # The highest class lives in three subjects, so three folds and the test group cannot all have
+    # it.
+    def changes(subject, side):
+        return {"grade": 4 if subject in (3, 11, 15) else subject % 2}
+
+    cohort = make_cohort(*load(changes, data={"manifest": "m.csv", "grade_cuts": [1, 4]}))
+    assert cohort.notes
+    assert all("class 2 has 0 of" in note for note in cohort.notes)
+
+
+def test_a_rendered_recording_makes_the_cohort_synthetic(load):
+    cohort = make_cohort(*load(lambda subject, side: {"site": "synthetic"}))
+    assert cohort.is_synthetic
+
+
+def test_rated_recordings_carry_what_is_read(load, tmp_path):
+    manifest, config = load(lambda subject, side: {"start_seconds": 1.5, "end_seconds": 4.0})
+    cohort = make_cohort(manifest, config)
+    first = cohort.recordings[0]
+    decoded = rated(cohort, config.data, None)
+    assert len(decoded) == 40
+    assert (decoded[0].recording_id, decoded[0].subject_id) == ("S00left", "S00")
+    assert (decoded[0].video, decoded[0].span, decoded[0].stored) == (first.video, (1.5, 4.0), None)
+    entries = {"S00left": StoredRecording("S00left", tmp_path / "a.npy", 9)}
+    (stored,) = rated(cohort, config.data, entries)
+    assert stored == replace(decoded[0], stored=Path(tmp_path / "a.npy"))
+
+
+def test_inner_sides_partition_the_development_recordings_without_a_test_subject(load):
+    manifest, config = load(folds={"num_folds": 3})
+    cohort = make_cohort(manifest, config)
+    recordings = rated(cohort, config.data, None)
+    sides = inner_sides(cohort.folds, recordings)
+    assert len(sides) == 3
+    evaluated = [position for side in sides for position in side.evaluation]
+    assert len(evaluated) == len(set(evaluated))
+    assert subjects(recordings, evaluated) == cohort.folds.development
+    for side in sides:
+        assert subjects(recordings, side.training).isdisjoint(subjects(recordings, side.evaluation))
+        both = subjects(recordings, side.training) | subjects(recordings, side.evaluation)
+        assert both == cohort.folds.development
+        assert len(side.training) + len(side.evaluation) == len(evaluated)
+
+
+def test_the_outer_sides_train_on_development_and_score_the_test_group(load):
+    cohort = make_cohort(*load())
+    recordings = rated(cohort, load()[1].data, None)
+    (side,) = outer_sides(cohort.folds, recordings)
+    assert subjects(recordings, side.training) == cohort.folds.development
+    assert subjects(recordings, side.evaluation) == cohort.folds.test
+    assert len(side.training) + len(side.evaluation) == 40

@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import pytest
+
+from pdray.data.manifest import load_manifest
+from pdray.search.cluster import Capacity, Reservation
+from pdray.search.cohort import make_cohort
+from pdray.search.preflight import describe_plan
+from pdray.search.settings import plan_study
+from pdray.training.launch import Workers
+
+CAPACITY = Capacity(cpus=16, gpus=2, num_nodes=3)
+RESERVATION = Reservation(Workers(2, 1.5, 1.0), concurrent_trials=4, cpus_per_trial=3.5)
+
+
+@pytest.fixture
+def study(tiny_manifest, tmp_path):
+    """Return a function that plans a study over ten subjects of two videos of 12 frames."""
+    path = tiny_manifest(10)
+
+    def plan(**settings):
+        tree = {
+            "data": {"manifest": str(path)},
+            "folds": {"num_folds": 2},
+            "decode": {"height": 48, "width": 64},
+            "search": {"trials": 7},
+            "optim": {"epochs": 5},
+            "output": str(tmp_path / "output"),
+            "space": {"loss.gamma": {"low": 0.0, "high": 1.0}},
+            **settings,
+        }
+        made = plan_study(tree)
+        return made, make_cohort(load_manifest(path), made.config)
+
+    return plan
+
+
+def describe(plan, cohort):
+    """Return the lines of a description by their first words."""
+    text = describe_plan(plan, cohort, CAPACITY, RESERVATION)
+    return dict(line.split(None, 1) for line in text.splitlines())
+
+
+def test_the_plan_says_what_will_run_where(study, tmp_path):
+    lines = describe(*study())
+    assert lines["cohort"] == "20 recordings of 10 subjects; grades 0: 4, 1: 4, 2: 4, 3: 4, 4: 4"
+    assert lines["folds"].startswith("2 inner folds of 8 development subjects; 2 test subjects")
+    assert lines["search"] == (
+        "7 trials x 2 folds x 5 epochs, 1 searched settings, val/mcc decides"
+    )
+    assert lines["resources"] == (
+        "a trial reserves 2 x 1.5 CPUs, 2 x 1 GPUs; 4 trials at once on 3 nodes with 16 CPUs and "
+        "2 GPUs"
+    )
+    assert lines["output"] == str(tmp_path / "output")
+
+
+def test_the_plan_estimates_hours_and_disk_from_the_headers(study, monkeypatch):
+    # A third of an hour and 30000 frames a recording: 6.67 h and 20 x 30000 x 48 x 64 x 3 bytes.
+    monkeypatch.setattr("pdray.search.preflight.declared_length", lambda video: (1200.0, 30000))
+    frames = describe(*study())["frames"]
+    assert "about 6.67 hours of video at 64x48" in frames
+    assert "decoded once into about 5.53 GB" in frames
+
+
+def test_a_span_counts_for_its_part(study, monkeypatch):
+    monkeypatch.setattr("pdray.search.preflight.declared_length", lambda video: (1200.0, 30000))
+    plan, cohort = study()
+    spans = tuple(
+        replace(recording, start_seconds=300.0, end_seconds=600.0)
+        for recording in cohort.recordings
+    )
+    frames = describe(plan, replace(cohort, recordings=spans))["frames"]
+    assert "about 1.67 hours" in frames
+    assert "about 1.38 GB" in frames
+
+
+def test_videos_read_every_time_take_no_disk(study):
+    frames = describe(*study(frames="video"))["frames"]
+    assert frames.endswith("at 64x48, decoded again at every read")
+
+
+def test_what_is_left_out_is_counted_and_the_first_named(study):
+    plan, cohort = study()
+    ids = [f"R{number}" for number in range(8)]
+    left = describe_plan(plan, replace(cohort, lacking={"grade": ids}), CAPACITY, RESERVATION)
+    assert "left out   8 recordings without grade: R0, R1, R2, R3, R4 and 3 more" in left
+    none = describe_plan(plan, replace(cohort, lacking={"grade": []}), CAPACITY, RESERVATION)
+    assert "left out" not in none
+
+
+def test_notes_and_synthetic_data_are_said(study):
+    plan, cohort = study()
+    assert "SYNTHETIC" not in describe_plan(plan, cohort, CAPACITY, RESERVATION)
+    rendered = tuple(replace(recording, site="synthetic") for recording in cohort.recordings)
+    noted = replace(cohort, recordings=rendered, notes=("test group: class 1 has 0 of 4",))
+    text = describe_plan(plan, noted, CAPACITY, RESERVATION)
+    assert "note       test group: class 1 has 0 of 4\n" in text
+    assert text.endswith("SYNTHETIC data: a rendered cohort, not patients")

@@ -1,0 +1,197 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pdray.config import build, dump
+from pdray.errors import SettingsError, StudyError
+from pdray.search.settings import (
+    SearchConfig,
+    StudyConfig,
+    default_name,
+    fit_config,
+    load_study,
+    plan_study,
+    saved_settings,
+)
+from pdray.tracking.run_log import StudyLog
+from pdray.training.task import FitConfig
+
+DATA = {"data": {"manifest": "cohort.csv"}}
+
+
+@pytest.fixture
+def write_yaml(tmp_path):
+    """Return a function that writes a tree as a YAML file and gives its path as text."""
+
+    def write(tree):
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def start_study(tmp_path):
+    """Return a function that leaves a study in the output folder, begun at a given second."""
+
+    def start(name, *, started, state="running", **settings):
+        study = StudyLog(tmp_path / "studies" / name)
+        tree = {**DATA, **settings, "output": str(tmp_path), "space": {}}
+        study.start(name=name, settings=tree, tags={})
+        if state != "running":
+            study.finish(state=state)
+        path = study.folder / "study.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "started": started}))
+
+    return start
+
+
+def refused(tree):
+    with pytest.raises(SettingsError) as error:
+        plan_study(tree)
+    return str(error.value)
+
+
+def test_a_manifest_alone_is_a_whole_study():
+    plan = load_study(["data.manifest=cohort.csv"])
+    assert plan.config.data.manifest == Path("cohort.csv")
+    assert plan.space == {}
+    assert plan.config.output == Path("~/pdray_output").expanduser()
+
+
+def test_a_study_without_a_manifest_is_refused():
+    assert "data" in refused({})
+
+
+def test_file_and_words_meet_and_the_later_wins(write_yaml):
+    path = write_yaml({**DATA, "search": {"trials": 7, "seed": 3}})
+    plan = load_study(["--config", path, "search.trials=9"])
+    assert (plan.config.search.trials, plan.config.search.seed) == (9, 3)
+
+
+def test_a_space_in_a_file_is_checked_with_the_settings_all_faults_at_once(write_yaml):
+    tree = {
+        **DATA,
+        "optim": {"learning_rat": 0.1, "batch_size": 0},
+        "search": {"metric": "mmc", "name": "a study"},
+        "output": "results",
+        "space": {
+            "loss.gama": {"low": 0.0, "high": 1.0},
+            "optim.learning_rate": {"low": 1.0, "high": 0.1},
+        },
+    }
+    with pytest.raises(SettingsError) as error:
+        load_study(["--config", write_yaml(tree)])
+    told = str(error.value)
+    for part in (
+        "7 faults",
+        "unknown key 'optim.learning_rat': did you mean 'optim.learning_rate'?",
+        "optim.batch_size: got 0",
+        "search.metric: got 'mmc'; expected one of accuracy",
+        "search.name: got 'a study'",
+        "output: got 'results'",
+        "unknown key 'space.loss.gama': did you mean 'loss.gamma'?",
+        "space.optim.learning_rate: low 1.0 is not below high 0.1",
+    ):
+        assert part in told, part
+
+
+def test_a_relative_output_is_refused_with_an_absolute_one_to_take():
+    told = refused({**DATA, "output": "results"})
+    assert "got 'results'; a submitted job runs in a temporary folder" in told
+    assert str(Path.cwd() / "results") in told
+
+
+def test_home_is_absolute():
+    config = plan_study({**DATA, "output": "~/results"}).config
+    assert config.output == Path("~/results").expanduser()
+
+
+def test_what_no_model_can_take_is_refused_without_a_space():
+    tree = {**DATA, "snippet": {"num_frames": 16}, "model": {"attention_depth": 1}}
+    told = refused(tree)
+    assert "'121222' leaves 1 time step of 16 frames in layer4" in told
+    assert "(with" not in told
+
+
+def test_what_no_model_can_take_is_refused_with_the_searched_values():
+    tree = {
+        **DATA,
+        "model": {"attention_depth": 1},
+        "space": {"snippet.num_frames": {"choices": [16, 32]}},
+    }
+    assert "(with snippet.num_frames = 16)" in refused(tree)
+    tree["space"]["snippet.num_frames"]["choices"] = [32, 64]
+    assert plan_study(tree).space["snippet.num_frames"].values == (32, 64)
+
+
+def test_the_settings_of_a_fit_are_the_studys():
+    config = build(StudyConfig, {**DATA, "loss": {"gamma": 1.5}, "decode": {"height": 48}})
+    fit = fit_config(config)
+    assert isinstance(fit, FitConfig)
+    assert (fit.loss.gamma, fit.decode.height) == (1.5, 48)
+    assert set(dump(fit)) == set(FitConfig.model_fields)
+
+
+def test_a_plan_survives_its_own_log():
+    tree = {**DATA, "space": {"loss.gamma": {"low": 0.0, "high": 2.0, "step": 0.5}}}
+    plan = plan_study(tree)
+    again = plan_study(json.loads(json.dumps(plan.tree)))
+    assert again == plan
+    assert plan.fit == dump(fit_config(plan.config))
+
+
+def test_the_default_metric_and_pruning_are_those_of_the_design():
+    config = SearchConfig()
+    assert (config.metric, config.prune_quantile) == ("mcc", 0.25)
+
+
+def test_a_default_name_can_be_a_name():
+    assert build(SearchConfig, {"name": default_name()}).name == default_name()
+
+
+@pytest.mark.parametrize("name", ["../other", ".hidden", "a/b", ""])
+def test_a_name_that_would_leave_its_folder_is_refused(name):
+    with pytest.raises(SettingsError, match="name: got"):
+        build(SearchConfig, {"name": name})
+
+
+def test_the_newest_unfinished_study_is_resumed(start_study, tmp_path):
+    start_study("old", started=100, search={"trials": 3})
+    start_study("newer", started=300, search={"trials": 5})
+    start_study("newest", started=400, state="complete")
+    saved = saved_settings([f"output={tmp_path}"])
+    assert saved["search"] == {"trials": 5, "name": "newer"}
+    assert plan_study(saved).config.search.name == "newer"
+
+
+def test_a_failed_study_can_be_resumed(start_study, tmp_path):
+    start_study("failed", started=100, state="failed")
+    assert saved_settings([f"output={tmp_path}"])["search"]["name"] == "failed"
+
+
+def test_a_named_study_is_resumed_even_when_complete(start_study, tmp_path):
+    start_study("old", started=100, state="complete")
+    start_study("newer", started=300)
+    saved = saved_settings([f"output={tmp_path}", "search.name=old"])
+    assert saved["search"]["name"] == "old"
+
+
+def test_the_command_line_wins_over_the_saved_settings(start_study, tmp_path):
+    start_study("old", started=100, search={"trials": 3, "seed": 4})
+    words = [f"output={tmp_path}", "search.trials=9"]
+    config = load_study(words, saved=saved_settings(words)).config
+    assert (config.search.trials, config.search.seed, config.search.name) == (9, 4, "old")
+
+
+def test_no_study_to_resume_is_told_with_those_there_are(start_study, tmp_path):
+    with pytest.raises(StudyError, match="there are: none"):
+        saved_settings([f"output={tmp_path}"])
+    start_study("done", started=100, state="complete")
+    with pytest.raises(StudyError, match=r"no study to resume in .*; there are: done"):
+        saved_settings([f"output={tmp_path}"])
+    with pytest.raises(StudyError, match=r"no study to resume named dome in .*: done"):
+        saved_settings([f"output={tmp_path}", "search.name=dome"])
