@@ -63,7 +63,7 @@ $(READY): pyproject.toml constraints.txt
 	        2>/dev/null; then python=$$name; break; fi; \
 	  done; \
 	  if [[ -z $$python ]]; then \
-	    echo "missing: Python 3.11 to 3.14 (python3 is $$(python3 --version 2>&1 || true))"; \
+	    echo "missing: Python 3.11 to 3.14 (here: $$(python3 --version 2>/dev/null || echo none))"; \
 	    echo "  Debian, Ubuntu: sudo apt-get install python3 python3-venv"; \
 	    echo "  Fedora: sudo dnf install python3    macOS: brew install python@3.12"; \
 	    exit 1; \

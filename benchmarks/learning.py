@@ -374,7 +374,9 @@ def measure(config: LearningConfig) -> int:
         tables.setdefault(trained.name, []).append(trained.table)
         cpu_seconds += trained.cpu_seconds
         minutes = (time.perf_counter() - started) / 60
-        print(f"  {number} of {len(jobs)} trainings, {minutes:.1f} min", flush=True)
+        seed, fold = trained.table.loc[0, ["seed", "outer_fold"]]
+        told = f"{trained.name}, seed {seed}, fold {fold}: {mcc(trained.table):.2f}"
+        print(f"  {number} of {len(jobs)}, {minutes:.1f} min: {told}", flush=True)
     pooled = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     text, missed = report(pooled)
     every = pd.concat([table.assign(classifier=name) for name, table in pooled.items()])

@@ -56,15 +56,16 @@ def _read_through_ray(
         (number, at) for number, planned in enumerate(plan) for at in range(len(planned.recordings))
     ]
     blocks = _ray_blocks(plan, rows, reader, cpus_per_task)
-    number = 0
+    number, due = 0, 0
     waiting: list[Frames] = []
     try:
         for block in blocks:
             if fault := block["fault"][0]:
                 raise pickle.loads(fault)
-            for row_number, frames in zip(block["number"], block["frames"], strict=True):
-                if row_number != number:
-                    raise RuntimeError(f"Ray Data gave batch {row_number} while {number} is due")
+            for row, frames in zip(block["row"], block["frames"], strict=True):
+                if row != due:  # else a recording would get another one's class
+                    raise RuntimeError(f"Ray Data gave row {row} while {due} is due")
+                due += 1
                 waiting.append(frames)
                 if len(waiting) == len(plan[number].recordings):
                     yield reader.batch(plan[number], np.stack(waiting))
@@ -109,7 +110,7 @@ def _ray_blocks(
             size = (reader.decode.height, reader.decode.width, 3)
             frames = np.zeros((len(wanted), *snippet_shape(reader.snippet), *size), np.uint8)
         return {
-            "number": np.asarray([number for number, _ in wanted]),
+            "row": block["id"],
             "frames": frames,
             "fault": np.full(len(wanted), fault, object),
         }

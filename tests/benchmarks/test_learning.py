@@ -99,9 +99,9 @@ def test_the_spectrum_peaks_at_twice_the_rate_of_the_movement(learning: ModuleTy
 
 def test_the_settings_are_the_demos_under_the_command_line(learning: ModuleType) -> None:
     config = learning.read_settings(["optim.batch_size=5"])
-    assert config.optim.epochs == 20
+    assert config.optim.epochs == 15
     assert config.optim.batch_size == 5
-    assert (config.decode.height, config.model.depth) == (32, 10)
+    assert (config.decode.height, config.model.depth) == (48, 10)
     assert learning.read_settings(["quick=true"]).optim.epochs == 1
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from pdray.data import stream as stream_module
 from pdray.data.decode import DecodeConfig
 from pdray.data.plan import FoldSides, Schedule, plan_batches
 from pdray.data.reader import SnippetReader
@@ -39,7 +40,7 @@ class NotingReader(SnippetReader):
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
         name = f"{time.time_ns()}-{os.getpid()}-{node}"
         (folder / name).touch()
-        time.sleep(seconds)
+        time.sleep(seconds if batch.recordings[position] < 5 else 0.0)
         if batch.recordings[position] == broken:
             raise DecodeError(f"recording {broken}: is broken")
         return super().read(batch, position)
@@ -128,6 +129,14 @@ def test_blocks_that_do_not_end_with_a_batch_change_nothing(local_ray, make_read
 
 
 @integration
+def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path, monkeypatch):
+    reader = NotingReader(make_reader(), tmp_path / "notes", seconds=0.2)
+    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", reader.snippet_bytes())
+    plan = PLAN[:8]
+    same(read_all(plan, reader, "ray", cpus_per_task=0.5), read_all(plan, make_reader(), "local"))
+
+
+@integration
 def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
     from pdray.data.manifest import load_manifest
     from pdray.data.plan import RatedRecording
@@ -158,11 +167,16 @@ def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, ti
 def test_leaving_the_ray_stream_stops_its_tasks_within_a_second(
     local_ray, make_reader, tmp_path, monkeypatch
 ):
-    # One recording a block, 0.05 s each: 60 reads would go on for 0.75 s with 4 at once, and a
-    # block that is not stopped would go on with a read every 0.05 s.
+    # Four recordings a block, up to 0.05 s each: a task that is not stopped notes the next read
+    # within 0.05 s, and 800 reads by two tasks would take 10 s.
     plan = plan_batches(SIDES, Schedule(seed=1, batch_size=3, epochs=40))
     reader = NotingReader(make_reader(), tmp_path / "notes", seconds=0.05)
     monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
+    # Somebody else holds the blocks too, so that it is not the end of the last reference.
+    kept = []
+    iter_blocks = stream_module.iter_blocks
+    keep = lambda dataset: kept.append(iter_blocks(dataset)) or kept[0]  # noqa: E731
+    monkeypatch.setattr(stream_module, "iter_blocks", keep)
     with open_stream(plan, reader, kind="ray", cpus_per_task=0.5) as stream:
         assert [batch.planned for batch in islice(stream, 3)] == plan[:3]
         left = time.time()

@@ -5,8 +5,14 @@ import pytest
 from pdray.config import build
 from pdray.errors import ClusterError
 from pdray.search import cluster
-from pdray.search.cluster import Capacity, check_shared, is_submitted, measure, reserve
-from pdray.search.cluster import submitted_commit
+from pdray.search.cluster import (
+    Capacity,
+    check_shared,
+    is_submitted,
+    measure,
+    reserve,
+    submitted_commit,
+)
 from pdray.search.settings import StudyConfig
 
 TWO_CPUS = Capacity(cpus=2, gpus=0, num_nodes=1)

@@ -13,7 +13,7 @@ from pdray.search.settings import StudyConfig
 
 @pytest.fixture
 def load(write_manifest):
-    """Return a function that loads a manifest of 20 subjects, two recordings each, then settings."""
+    """Return a function that gives a manifest of 20 subjects, two recordings each, and settings."""
 
     def build_cohort(changes=None, **settings):
         rows = [

@@ -1,0 +1,104 @@
+import csv
+
+import numpy as np
+import pytest
+
+from pdray.data.decode import DecodeConfig, decode
+from pdray.data.manifest import load_manifest
+from pdray.data.prepare import check_failures, prepare_store
+from pdray.errors import DecodeError, StoreError
+
+CONFIG = DecodeConfig(height=24, width=24)
+
+
+@pytest.fixture
+def table(tmp_path):
+    return tmp_path / "study" / "decode_failures.csv"
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def failures(count):
+    return {f"R{number:02d}": f"recording R{number:02d}: is cut short" for number in range(count)}
+
+
+def test_failures_within_the_allowance_are_listed_and_pass(table):
+    check_failures({"R2": "b, c", "R1": "a"}, table, allowed=2)
+    with table.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["recording_id", "reason"], ["R1", "a"], ["R2", "b, c"]]
+
+
+def test_more_failures_than_allowed_stop_with_reasons_table_and_setting(table):
+    with pytest.raises(DecodeError) as error:
+        check_failures(failures(3), table, allowed=2)
+    told = str(error.value)
+    for part in ("3 recordings cannot be read, 2 are allowed", str(table), *failures(3).values()):
+        assert part in told
+    assert "data.max_decode_failures=3" in told
+    assert len(table.read_text().splitlines()) == 4
+
+
+def test_of_many_failures_ten_are_told_and_all_listed(table):
+    with pytest.raises(DecodeError, match="and 13 more") as error:
+        check_failures(failures(23), table, allowed=0)
+    assert "R09" in str(error.value)
+    assert "R10" not in str(error.value)
+    assert len(table.read_text().splitlines()) == 24
+
+
+def test_a_table_of_an_earlier_run_goes_when_nothing_fails(table):
+    check_failures(failures(1), table, allowed=1)
+    check_failures({}, table, allowed=0)
+    assert not table.exists()
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")  # Ray warns about itself
+def test_the_store_holds_what_can_be_read_and_the_reasons_name_the_rest(
+    local_ray, tiny_manifest, tmp_path
+):
+    path = tiny_manifest(5)
+    (tmp_path / "videos" / "S02_left.mp4").write_bytes(b"no video")
+    recordings = load_manifest(path, check_files=False).recordings
+    steps = []
+    entries, reasons = prepare_store(
+        recordings,
+        tmp_path / "store",
+        CONFIG,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert steps == [(done, 10) for done in range(1, 11)]
+    assert set(reasons) == {"S02_left"}
+    assert reasons["S02_left"].startswith("recording S02_left: ")
+    assert set(entries) | set(reasons) == {recording.recording_id for recording in recordings}
+    for recording in recordings:
+        if recording.recording_id in entries:
+            entry = entries[recording.recording_id]
+            expected = decode(recording.video, CONFIG).frames
+            np.testing.assert_array_equal(np.load(entry.path), expected)
+            assert entry.num_frames == len(expected)
+
+    # A second look decodes nothing.
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.npy")}
+    again, _ = prepare_store(recordings, tmp_path / "store", CONFIG, progress=lambda *_: None)
+    assert again == entries
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")  # Ray warns about itself
+def test_a_store_that_cannot_be_written_stops_with_its_own_error(
+    local_ray, tiny_manifest, tmp_path
+):
+    recordings = load_manifest(tiny_manifest(2)).recordings
+    (tmp_path / "store").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"store.* cannot be written: "):
+        prepare_store(recordings, tmp_path / "store", CONFIG, progress=lambda *_: None)
