@@ -21,6 +21,7 @@ from pdray.errors import PdrayError
 
 _BLOCK_BYTES = 32 << 20
 _STREAM_BYTES = 256 << 20
+_DECODED_PER_BLOCK = 8
 
 
 def open_stream(
@@ -96,6 +97,9 @@ def _ray_blocks(
         object_store_memory=_STREAM_BYTES
     )
     rows_per_block = max(1, min(_BLOCK_BYTES // reader.snippet_bytes(), len(rows)))
+    if any(recording.stored is None for recording in reader.recordings):
+        # Decoding takes far longer than reading: a block must not make the first batch wait.
+        rows_per_block = min(rows_per_block, _DECODED_PER_BLOCK)
     shared = ray.put((tuple(plan), tuple(rows), reader))
 
     def read(block: dict[str, NDArray[np.int64]]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ import json
 import logging
 import math
 import os
+import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +39,14 @@ class Capacity:
         cpus: CPUs [count].
         gpus: GPUs [count].
         num_nodes: Nodes now [count].
+        nodes: CPUs and GPUs of each node, since a worker must fit one of them; empty where the
+            cluster may grow, as nobody says here what it grows by.
     """
 
     cpus: float
     gpus: float
     num_nodes: int
+    nodes: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,14 @@ def submitted_commit() -> str | None:
 
 def measure(config: ResourcesConfig) -> Capacity:
     """Return what the cluster has now, or what the settings say it may grow to."""
-    total = ray.cluster_resources()
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
+    grows = config.cluster_cpus is not None or config.cluster_gpus is not None
     return Capacity(
-        cpus=config.cluster_cpus or total.get("CPU", 0.0),
-        gpus=total.get("GPU", 0.0) if config.cluster_gpus is None else config.cluster_gpus,
-        num_nodes=sum(node["Alive"] for node in ray.nodes()),
+        cpus=config.cluster_cpus or sum(cpus for cpus, _ in nodes),
+        gpus=sum(gpus for _, gpus in nodes) if config.cluster_gpus is None else config.cluster_gpus,
+        num_nodes=len(nodes),
+        nodes=() if grows else nodes,
     )
 
 
@@ -121,13 +129,15 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
     reading = config.stream.cpus_per_task * asked.num_workers if reads_through_ray else 0.0
     starting = DISTRIBUTED_TRIAL_CPUS if asked.num_workers > 1 else 0.0
     cpus = asked.num_workers * asked.cpus_per_worker + starting + reading
-    fitting = math.floor(capacity.cpus / cpus + 1e-9)
-    if gpus:
-        fitting = min(fitting, math.floor(capacity.gpus / (gpus * asked.num_workers) + 1e-9))
+    fitting = min(
+        _times(capacity.cpus, cpus),
+        _times(capacity.gpus, gpus * asked.num_workers),
+        _workers_on(capacity.nodes, workers) // asked.num_workers,
+    )
     needs = f"{asked.num_workers} x {asked.cpus_per_worker:g} CPUs"
     needs += f" and {reading:g} CPUs for reading" if reading else ""
     needs += f" and {asked.num_workers} x {gpus:g} GPUs" if gpus else ""
-    has = f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs"
+    has = f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs on {capacity.num_nodes} nodes"
     if not fitting:
         raise ClusterError(
             f"one trial needs {needs}, the cluster has {has}, so no trial could ever start; lower "
@@ -143,6 +153,21 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
         )
     concurrent = min(wanted or fitting, config.search.trials)
     return Reservation(workers, concurrent, cpus)
+
+
+def _times(has: float, needs: float) -> int:
+    """Return how often something fits, any number of times when nothing is needed."""
+    return math.floor(has / needs + 1e-9) if needs else sys.maxsize
+
+
+def _workers_on(nodes: Sequence[tuple[float, float]], workers: Workers) -> int:
+    """Return how many workers the nodes hold; a worker is never spread over two."""
+    if not nodes:
+        return sys.maxsize
+    return sum(
+        min(_times(cpus, workers.cpus_per_worker), _times(gpus, workers.gpus_per_worker))
+        for cpus, gpus in nodes
+    )
 
 
 def check_shared(folders: list[Path]) -> None:

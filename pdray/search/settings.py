@@ -13,7 +13,14 @@ from pdray.data.folds import FoldsConfig
 from pdray.data.manifest import DataConfig
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
-from pdray.search.space import Space, combination_faults, fit_faults, read_space
+from pdray.search.space import (
+    Choices,
+    Space,
+    combination_faults,
+    corners,
+    fit_faults,
+    read_space,
+)
 from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
 from pdray.training.task import FitConfig
@@ -154,7 +161,8 @@ def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
     tree = read_tree(StudyConfig, argv)
     output = Path(str(tree.get("output") or plain_default(StudyConfig.model_fields["output"])))
     folder = output.expanduser() / "studies"
-    name = tree.get("search", {}).get("name")
+    search = tree.get("search")
+    name = search.get("name") if isinstance(search, dict) else None
     found = [StudyLog(folder / name)] if name else [StudyLog(path) for path in folder.glob("*")]
     studies = [study.read() for study in found if study.exists()]
     if not name:
@@ -180,8 +188,22 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
         config = build(StudyConfig, settings)
         base = dump(fit_config(config))
         wrong = combination_faults(base, space) if space else fit_faults(base, {})
+        wrong += _sharing_faults(config, space)
     refuse(wrong, SettingsError, "settings")
     return StudyPlan(config, space, dict(entries))
+
+
+def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
+    """Refuse batches that cannot be shared: an epoch is cut into halves of one at the worst."""
+    searched = space.get("optim.batch_size", Choices((config.optim.batch_size,)))
+    smallest = min(corners(searched), key=lambda value: int(value or 0))
+    workers = config.resources.num_workers
+    if workers > 1 and int(smallest or 0) < 2 * workers:
+        return [
+            f"optim.batch_size: got {smallest}; {workers} workers (resources.num_workers) share a "
+            f"batch, so it needs at least {2 * workers} recordings"
+        ]
+    return []
 
 
 def fit_config(config: StudyConfig) -> FitConfig:

@@ -92,7 +92,7 @@ def combination_faults(base: Mapping[str, Any], space: Space) -> list[str]:
     Returns:
         Each distinct fault once, with the first combination that has it.
     """
-    shaping = {key: _corners(entry) for key, entry in space.items() if _shapes_model(key)}
+    shaping = {key: corners(entry) for key, entry in space.items() if _shapes_model(key)}
     if math.prod(len(values) for values in shaping.values()) > _MAX_COMBINATIONS:
         return [f"space: more than {_MAX_COMBINATIONS} combinations of {', '.join(shaping)}"]
     found: dict[str, str] = {}
@@ -132,7 +132,8 @@ def _shapes_model(key: str) -> bool:
     return key.startswith(("model.", "snippet."))
 
 
-def _corners(entry: Choices | Range) -> tuple[Value, ...]:
+def corners(entry: Choices | Range) -> tuple[Value, ...]:
+    """Return the values that stand for all in a check: every choice, the ends of a range."""
     if isinstance(entry, Choices):
         return entry.values
     if entry.whole:

@@ -92,6 +92,15 @@ def test_a_trial_that_can_never_start_is_refused_with_needs_and_settings():
     assert "1 x 1 GPUs" in told
 
 
+def test_a_worker_must_fit_one_node():
+    four = Capacity(cpus=16, gpus=0, num_nodes=4, nodes=((4.0, 0.0),) * 4)
+    assert fitting(study(resources={"cpus_per_worker": 3.0}), four) == 4
+    told = refused(study(resources={"cpus_per_worker": 8.0}), four)
+    assert "1 x 8 CPUs, the cluster has 16 CPUs and 0 GPUs on 4 nodes" in told
+    mixed = Capacity(cpus=8, gpus=2, num_nodes=2, nodes=((6.0, 0.0), (2.0, 2.0)))
+    assert fitting(study(resources={"gpus_per_worker": 1.0}), mixed) == 2
+
+
 def test_more_trials_at_once_than_fit_are_refused_with_both_counts():
     told = refused(study(search={"max_concurrent_trials": 3}), TWO_CPUS)
     assert "search.max_concurrent_trials = 3, but only 2 fit" in told
@@ -99,20 +108,22 @@ def test_more_trials_at_once_than_fit_are_refused_with_both_counts():
 
 
 def test_capacity_is_what_ray_has_or_what_it_may_grow_to(monkeypatch):
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 4.0, "memory": 1.0})
-    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True}, {"Alive": False}, {"Alive": True}])
-    assert measure(study().resources) == Capacity(cpus=4.0, gpus=0.0, num_nodes=2)
+    has = {"CPU": 2.0, "memory": 1.0}
+    nodes = [{"Alive": alive, "Resources": has} for alive in (True, False, True)]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    two = ((2.0, 0.0), (2.0, 0.0))
+    assert measure(study().resources) == Capacity(cpus=4.0, gpus=0.0, num_nodes=2, nodes=two)
     growing = study(resources={"cluster_cpus": 64.0, "cluster_gpus": 8.0}).resources
     assert measure(growing) == Capacity(cpus=64.0, gpus=8.0, num_nodes=2)
     # An autoscaling cluster starts from no node that works.
-    monkeypatch.setattr("ray.cluster_resources", dict)
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"memory": 1.0}}])
     assert measure(study().resources).cpus == 0
     assert fitting(study(resources={"cluster_cpus": 4.0}), measure(growing)) == 8
 
 
 def test_no_gpus_may_be_said_although_there_are_some(monkeypatch):
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 4.0, "GPU": 2.0})
-    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True}])
+    node = {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0}}
+    monkeypatch.setattr("ray.nodes", lambda: [node])
     assert measure(study(resources={"cluster_gpus": 0.0}).resources).gpus == 0
 
 

@@ -195,3 +195,16 @@ def test_no_study_to_resume_is_told_with_those_there_are(start_study, tmp_path):
         saved_settings([f"output={tmp_path}"])
     with pytest.raises(StudyError, match=r"no study to resume named dome in .*: done"):
         saved_settings([f"output={tmp_path}", "search.name=dome"])
+
+
+def test_batches_that_the_workers_cannot_share_are_refused(tmp_path: Path) -> None:
+    tree = {
+        "data": {"manifest": "m.csv"},
+        "output": str(tmp_path),
+        "resources": {"num_workers": 4},
+        "space": {"optim.batch_size": {"choices": [6, 16]}},
+    }
+    with pytest.raises(SettingsError, match=r"optim\.batch_size: got 6; 4 workers.*at least 8"):
+        plan_study(tree)
+    tree["space"] = {"optim.batch_size": {"choices": [8, 16]}}
+    assert plan_study(tree).space
