@@ -28,7 +28,8 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         config = load(SyncConfig, argv)
-        uri = config.tracking.uri or default_uri(config.study.resolve().parent)
+        # <output>/studies/<name>: the default is the one the study itself has.
+        uri = config.tracking.uri or default_uri(config.study.resolve().parents[1])
         check_tracking(uri, num_nodes=1)
         report = mirror_study(config.study, uri, config.tracking.experiment)
     except PdrayError as error:

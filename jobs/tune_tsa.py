@@ -5,6 +5,7 @@ ray job submit --working-dir . -- python jobs/tune_tsa.py ...
 """
 
 import sys
+from pathlib import Path
 
 from pdray.config import describe
 from pdray.errors import PdrayError
@@ -38,12 +39,14 @@ def main(argv: list[str]) -> int:
         return 130
     print(f"\n{outcome.leaderboard}\n\n{outcome.held_out}\n")
     print(f"log        {outcome.folder}")
+    here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
-        print(f"tracking   not reached; later: python jobs/sync_tracking.py study={outcome.folder}")
-    elif outcome.tracking_uri.startswith("http"):
-        print(f"compare    {outcome.tracking_uri}")
+        sync = f"{here} jobs/sync_tracking.py study={outcome.folder} tracking.uri={uri}"
+        print(f"tracking   not reached; once it is back: {sync}")
+    elif uri.startswith("http"):
+        print(f"compare    {uri}")
     else:
-        print(f"compare    mlflow ui --backend-store-uri {outcome.tracking_uri}")
+        print(f"compare    {here.with_name('mlflow')} ui --backend-store-uri {uri}")
     return 0
 
 

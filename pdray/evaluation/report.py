@@ -78,6 +78,8 @@ def held_out_sentence(
         f" {_number(interval.high)} ({interval.num_resamples} resamples of"
         f" {interval.num_subjects} held-out subjects, {num_recordings} recordings)"
     ]
+    if interval.low == interval.high:
+        parts.append("all resamples agree: too few subjects or errors to show the uncertainty")
     if interval.num_undefined:
         parts.append(f"undefined in {interval.num_undefined} resamples, which are left out")
     if absent:

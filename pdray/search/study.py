@@ -183,7 +183,7 @@ def _prepare_frames(
     config = plan.config
     if config.frames == "video":
         return None
-    said = -1
+    said = 0
 
     def progress(done: int, total: int) -> None:
         nonlocal said

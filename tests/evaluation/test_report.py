@@ -81,9 +81,14 @@ def test_the_held_out_sentence_says_everything_that_limits_the_score() -> None:
         " recordings); undefined in 12 resamples, which are left out; no classes 3, 4; SYNTHETIC"
         " data: a rendered cohort, not patients"
     )
-    plain = held_out_sentence("test/mcc", Interval(1, 1, 1, 8, 0, 10, 0.9), num_recordings=9)
+    plain = held_out_sentence("test/mcc", Interval(0.8, 0.5, 1, 8, 0, 10, 0.9), num_recordings=9)
     assert "90% interval" in plain
     assert ";" not in plain
+
+
+def test_an_interval_without_width_is_explained() -> None:
+    text = held_out_sentence("test/mcc", Interval(1, 1, 1, 8, 0, 10, 0.95), num_recordings=9)
+    assert text.endswith("; all resamples agree: too few subjects or errors to show the uncertainty")
 
 
 def test_an_undefined_held_out_score_says_so() -> None:

@@ -22,7 +22,7 @@ def main() -> Callable[[list[str]], int]:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    log = StudyLog(tmp_path / "output" / "demo")
+    log = StudyLog(tmp_path / "output" / "studies" / "demo")
     log.start(name="demo", settings={"seed": 0}, tags={"synthetic": "true"})
     trial = log.trial(0)
     trial.start(number=0, num_epochs=1, params={"loss.gamma": 2.0}, settings={})
@@ -37,8 +37,8 @@ def test_a_study_is_sent_once_and_a_second_time_there_is_nothing_to_send(
 ) -> None:
     assert main([f"study={study}"]) == 0
     assert capsys.readouterr().out.startswith("2 runs are there; sent 4 metric values and 3 files;")
-    assert (study.parent / "mlflow.db").is_file()
-    assert main([f"study={study}", f"tracking.uri=sqlite:///{study.parent}/mlflow.db"]) == 0
+    assert (study.parents[1] / "mlflow.db").is_file()
+    assert main([f"study={study}", f"tracking.uri=sqlite:///{study.parents[1]}/mlflow.db"]) == 0
     assert "sent 0 metric values and 0 files" in capsys.readouterr().out
 
 

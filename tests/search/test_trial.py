@@ -1,3 +1,6 @@
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -91,19 +94,41 @@ def test_a_restart_goes_on_after_the_checkpoint(tmp_path: Path) -> None:
     assert again.record(result(plan, 3, 0.2))["value"] == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty"])
-def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, damage: str) -> None:
-    plan = make_plan(tmp_path)
+def die_while_saving(folder: Path) -> None:
+    """Record two epochs; the process kills itself half-way through the second checkpoint."""
+    plan = make_plan(folder)
     recorder = Recorder(plan, 0, {})
     recorder.resume()
     recorder.record(result(plan, 0, 0.1))
-    # What a kill while writing leaves is a hidden temporary file beside the whole one.
-    whole = plan.log(0).folder / "checkpoint.pt"
-    content = whole.read_bytes() if damage == "cut" else b""
-    (whole.parent / ".checkpoint.pt.0123.tmp").write_bytes(content[: len(content) // 2])
-    state = Recorder(plan, 0, {}).resume()
+    save = torch.save
+
+    def save_half(state: object, path: Path) -> None:
+        save(state, path)
+        os.truncate(path, path.stat().st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = save_half
+    recorder.record(result(plan, 1, 0.5))
+
+
+@pytest.mark.integration
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(
+        target=die_while_saving, args=(tmp_path,)
+    )
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+    plan = make_plan(tmp_path)
+    assert list(plan.log(0).folder.glob(".checkpoint*"))  # it did die while writing
+    recorder = Recorder(plan, 0, {})
+    state = recorder.resume()
     assert state is not None
     assert state["step"] == 1
+    assert [record.step for record in plan.log(0).epochs()] == [0]
+    recorder.record(result(plan, 1, 0.5))
+    recorder.record(result(plan, 2, 0.7))
+    assert recorder.record(result(plan, 3, 0.2))["value"] == pytest.approx(0.4)
 
 
 def test_a_trial_that_ended_before_a_kill_only_repeats_its_last_report(tmp_path: Path) -> None:
