@@ -88,7 +88,7 @@ def test_the_held_out_sentence_says_everything_that_limits_the_score() -> None:
 
 def test_an_interval_without_width_is_explained() -> None:
     text = held_out_sentence("test/mcc", Interval(1, 1, 1, 8, 0, 10, 0.95), num_recordings=9)
-    assert text.endswith("; all resamples agree: too few subjects or errors to show the uncertainty")
+    assert "; all resamples agree: too few subjects or errors" in text
 
 
 def test_an_undefined_held_out_score_says_so() -> None:
