@@ -38,7 +38,7 @@ lint: $(READY) ## check style, types and import contracts
 	@$(VENV)/bin/lint-imports --no-cache
 
 integration: $(READY) ## run the tests that start Ray and MLflow, the submitted main job among them
-	@$(PYTHON) -m pytest -q -m integration
+	@$(PYTHON) -m pytest -q -m 'integration and not chaos'
 
 chaos: $(READY) ## run the tests that kill processes and cut networks; takes many minutes
 	@$(PYTHON) -m pytest -q -m chaos

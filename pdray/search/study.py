@@ -136,8 +136,10 @@ def _start_log(plan: StudyPlan, cohort: Cohort) -> StudyLog:
         **{f"version.{package}": found for package, found in versions().items()},
         **({"synthetic": "true"} if cohort.is_synthetic else {}),
     }
-    if study.exists():
+    if study.exists() and study.trials():
         check_same(plan, study, cohort.manifest.digest)
+    else:  # stopped before its first trial, by an unreadable recording, say: nothing depends on it
+        (study.folder / "study.json").unlink(missing_ok=True)
     study.start(name=name, settings=plan.tree, tags=tags)
     write_text(study.folds_path, folds_to_json(cohort.folds))
     return study

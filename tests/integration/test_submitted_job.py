@@ -1,11 +1,15 @@
 """The main job as it is submitted to a real cluster: a head with a token and an MLflow server."""
 
+import json
+import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import pytest
@@ -18,6 +22,7 @@ from tests.integration.head import COMMIT, Cluster, output_of, run, running_clus
 
 pytestmark = pytest.mark.integration
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TRIALS, FOLDS, EPOCHS = 2, 2, 2
 SEARCHED = ("loss.gamma", "model.attention_depth", "optim.weight_decay", "snippet.num_frames")
 SPACE = """
@@ -154,6 +159,34 @@ def test_mlflow_has_every_epoch_under_its_step(cluster: Cluster, runs: dict[str,
         assert inside == list(range(EPOCHS))
     winner = runs["winner"].data.metrics
     assert {"test/mcc", "test/mcc_low", "test/mcc_high"} <= set(winner)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium (Debian: chromium)")
+def test_the_compare_page_shows_what_was_searched_against_the_score(
+    cluster: Cluster, runs: dict[str, Any], tmp_path: Path
+) -> None:
+    trials = [runs[f"trial {number}"] for number in range(TRIALS)]
+    chosen = quote(json.dumps([run.info.run_id for run in trials]))
+    experiment = quote(json.dumps([trials[0].info.experiment_id]))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    seen = subprocess.run(
+        [
+            str(CHROMIUM),
+            *flags,
+            "--no-first-run",
+            "--virtual-time-budget=30000",
+            f"--user-data-dir={tmp_path}",
+            "--dump-dom",
+            f"{cluster.tracking}/#/compare-runs?runs={chosen}&experiments={experiment}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    ).stdout
+    assert f"Comparing {TRIALS} Runs" in seen
+    assert [name for name in (*SEARCHED, "val/mcc", "value") if name not in seen] == []
+    assert [run.info.run_name for run in trials if run.info.run_name not in seen] == []
 
 
 def test_mlflow_has_the_files(cluster: Cluster, runs: dict[str, Any]) -> None:
