@@ -11,10 +11,6 @@ class SettingsError(PdrayError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
-class SpaceError(SettingsError):
-    """A search space names something that cannot be searched."""
-
-
 class ManifestError(PdrayError):
     """A manifest or one of its rows cannot be used."""
 

@@ -109,6 +109,11 @@ def make_folds(
     refuse(_count_faults(labels, config, num_classes), FoldsError, "subjects cannot be split")
     outer = _split(labels, config.num_outer, seed=config.seed, what="outer folds")
     test = outer[config.outer_fold]
+    if len(test) < 2:
+        raise FoldsError(
+            f"the test group has {len(test)} subject, so its scores could have no interval; lower "
+            f"folds.num_outer = {config.num_outer} for {len({s for s, _ in labels})} subjects"
+        )
     development = [row for row in labels if row[0] not in test]
     inner = _split(development, config.num_folds, seed=config.seed, what="inner folds")
     folds = Folds(test, tuple(inner))

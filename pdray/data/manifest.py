@@ -9,6 +9,7 @@ line 1), the number of the record, from 1, in a Parquet file.
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -313,11 +314,10 @@ def _clashes(row: Row, seen: dict[tuple[str, ...], Row]) -> Iterator[str]:
             other = f"{home.cells['split']!r} in row {home.number}"
             yield f"split {split!r}, but subject {subject} is {other}"
     if video:
-        span = (cells.get("start_seconds", ""), cells.get("end_seconds", ""))
-        owner = seen.setdefault(("video", video, *span), row)
+        owner = seen.setdefault(("video", os.path.normpath(video)), row)
         if subject != owner.cells["subject_id"]:
             other = f"{owner.cells['subject_id']} in row {owner.number}"
-            yield f"video {video} is of subject {subject}, the same span is of {other}"
+            yield f"video {video} is of subject {subject}, and of {other}; one file, one subject"
 
 
 def _file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:

@@ -124,7 +124,7 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
     asked = config.resources
     gpus = asked.gpus_per_worker
     if gpus is None:
-        gpus = 1.0 if capacity.gpus >= asked.num_workers else 0.0
+        gpus = 1.0 if capacity.gpus else 0.0
     workers = Workers(asked.num_workers, asked.cpus_per_worker, gpus)
     reading = config.stream.cpus_per_task * asked.num_workers if reads_through_ray else 0.0
     starting = DISTRIBUTED_TRIAL_CPUS if asked.num_workers > 1 else 0.0

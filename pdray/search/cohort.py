@@ -1,13 +1,14 @@
 """From a manifest to rated recordings and the sides of every fold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pdray.data.folds import Folds, absent_classes, make_folds
 from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, select
 from pdray.data.plan import FoldSides, RatedRecording
 from pdray.data.store import StoredRecording
-from pdray.errors import ManifestError
+from pdray.errors import FoldsError, ManifestError
 from pdray.search.settings import StudyConfig
 
 
@@ -53,6 +54,40 @@ def make_cohort(manifest: Manifest, config: StudyConfig) -> Cohort:
     return Cohort(manifest, recordings, lacking, folds, notes, num_classes)
 
 
+def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRecording]) -> Cohort:
+    """Leave out the recordings that could not be read; the subjects keep their sides.
+
+    Raises:
+        ManifestError: If a file of one subject is, byte for byte, that of another.
+        FoldsError: If a training side has lost a class, or a side all its recordings.
+    """
+    kept = tuple(one for one in cohort.recordings if one.recording_id in stored)
+    owners: dict[Path, Recording] = {}
+    for one in kept:
+        owner = owners.setdefault(stored[one.recording_id].path, one)
+        if owner.subject_id != one.subject_id:
+            raise ManifestError(
+                f"recordings {owner.recording_id} of subject {owner.subject_id} and "
+                f"{one.recording_id} of subject {one.subject_id} have the same content; a person "
+                "must not be on both sides under two names"
+            )
+    subjects = [one.subject_id for one in kept]
+    classes = [_class(one, config.data) for one in kept]
+    for number in range(len(cohort.folds.folds) + 1):
+        inner = number < len(cohort.folds.folds)
+        side = cohort.folds.train(number) if inner else cohort.folds.development
+        seen = {label for who, label in zip(subjects, classes, strict=True) if who in side}
+        missing = set(range(cohort.num_classes)) - seen
+        if missing:
+            raise FoldsError(
+                f"without the {len(cohort.recordings) - len(kept)} recordings that cannot be read, "
+                f"class {min(missing)} has no recording to train on in "
+                f"{f'fold {number}' if inner else 'the development subjects'}"
+            )
+    notes = absent_classes(cohort.folds, subjects, classes, num_classes=cohort.num_classes)
+    return replace(cohort, recordings=kept, notes=tuple(notes))
+
+
 def rated(
     cohort: Cohort, config: DataConfig, stored: Mapping[str, StoredRecording] | None
 ) -> tuple[RatedRecording, ...]:
@@ -61,8 +96,7 @@ def rated(
     Args:
         cohort: The study's recordings.
         config: Grade cuts.
-        stored: Store entries by recording id: a recording without one is left out, as it could
-            not be read; None decodes every recording at every read.
+        stored: Store entries by recording id; None decodes every recording at every read.
     """
     return tuple(
         RatedRecording(
@@ -76,9 +110,7 @@ def rated(
             stored=None if stored is None else stored[recording.recording_id].path,
         )
         for recording in cohort.recordings
-        if (stored is None or recording.recording_id in stored)
-        and recording.grade is not None
-        and recording.video is not None
+        if recording.grade is not None and recording.video is not None
     )
 
 

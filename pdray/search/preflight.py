@@ -44,6 +44,8 @@ def describe_plan(
         if ids
     ]
     lines += [f"note       {note}" for note in cohort.notes]
+    if any(recording.split for recording in recordings):
+        lines.append("note       the manifest's column 'split' is not used: folds.* decides")
     if cohort.is_synthetic:
         lines.append("note       SYNTHETIC data: a rendered cohort, not patients")
     return "\n".join(lines)

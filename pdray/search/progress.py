@@ -27,9 +27,19 @@ class Mirror:
         self._next = 0.0
         self.error: TrackingError | None = None
 
+    def finish(self) -> None:
+        """Send what is new, however short ago the last time was."""
+        self._next = 0.0
+        self.update(now=True)
+
     def update(self, *, now: bool = False) -> None:
-        """Send what is new, if the last time is long enough ago or ``now`` is set."""
-        if time.monotonic() < self._next and not now:
+        """Send what is new, if the last time is long enough ago.
+
+        Args:
+            now: Also if it is not, unless the server was dead then: a search must not wait for it
+                at the end of every trial.
+        """
+        if time.monotonic() < self._next and (self.error is not None or not now):
             return
         try:
             mirror_study(*self._where)
@@ -117,7 +127,9 @@ class Progress(tune.Callback):
         number = trial.config["number"]
         self._end(number, "failed")
         reason = f"its process was lost: {trial.error_file}"
-        self._study.trial(number).finish(state="failed", reason=reason)
+        log = self._study.trial(number)
+        if log.exists():
+            log.finish(state="failed", reason=reason)
         self._line(f"trial {number} failed: {reason}")
 
     def _end(self, number: int, state: str) -> None:
@@ -146,6 +158,23 @@ class Progress(tune.Callback):
         here = sum(self._ended.values()) * steps + running
         left = (self._extent.num_trials - self._extent.num_ended) * steps - here
         return f"about {_clock(spent * left / here)}" if here and left > 0 else "-"
+
+
+class RefitProgress(tune.Callback):
+    """Says how far the refit of the winner is."""
+
+    def __init__(self, mirror: Mirror, say: Say, *, num_epochs: int) -> None:
+        self._mirror, self._say, self._num_epochs = mirror, say, num_epochs
+        self._last_line = time.monotonic()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Say which epoch it is, if the last line is long enough ago."""
+        if time.monotonic() - self._last_line > _LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._say(f"refit: epoch {result['epoch'] + 1}/{self._num_epochs}")
+        self._mirror.update()
 
 
 def _clock(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Optuna's side of a study: storage on disk, proposals, and the end of every trial told to it."""
 
 import warnings
+from collections.abc import Set
 from typing import Any
 
 import optuna
@@ -50,7 +51,7 @@ class StudySearch(OptunaSearch):
             storage=optuna.storages.RDBStorage(storage),
             sampler=self._sampler_of(0),
         )
-        self._interrupted = self._trials_in(TrialState.RUNNING)
+        self._interrupted = self._adopt(plan.space.keys())
 
     def num_ended(self) -> int:
         """Return how many trials have ended, in this session or before, however they ended."""
@@ -109,6 +110,16 @@ class StudySearch(OptunaSearch):
         fixed = None if callable(self._space) else self._space
         trial: Trial = self._ot_study.ask(fixed_distributions=fixed)
         return trial
+
+    def _adopt(self, keys: Set[str]) -> list[FrozenTrial]:
+        """Return the trials that a kill left running; one killed while proposed has failed."""
+        whole = []
+        for trial in self._trials_in(TrialState.RUNNING):
+            if trial.params.keys() == keys:
+                whole.append(trial)
+            else:
+                self._ot_study.tell(trial.number, state=TrialState.FAIL)
+        return whole
 
     def _trials_in(self, state: TrialState) -> list[FrozenTrial]:
         trials: list[FrozenTrial] = self._ot_study.get_trials(states=(state,))

@@ -94,6 +94,9 @@ def choose_epoch(
 ) -> tuple[int, float]:
     """Choose one epoch for all folds: the best of the mean curve, the earliest of equals.
 
+    Epochs whose score is undefined in more folds than need be are left out: a mean over fewer
+    folds is not comparable, and a model that predicts nothing must not win by it.
+
     Args:
         scores: One row a fold, one score an epoch.
         greater_is_better: Direction of the scores.
@@ -107,7 +110,9 @@ def choose_epoch(
     last = len(scores) - 1
     curve = [mean_over_folds(scores, last, epoch) for epoch in range(len(scores[0]))]
     sign = 1.0 if greater_is_better else -1.0
-    ranked = [(sign * value, -epoch) for epoch, value in enumerate(curve) if not math.isnan(value)]
+    defined = [sum(not math.isnan(row[epoch]) for row in scores) for epoch in range(len(curve))]
+    most = max(defined)
+    ranked = [(sign * curve[e], -e) for e in range(len(curve)) if most and defined[e] == most]
     if not ranked:
         raise StudyError("the score is undefined in every fold and epoch: a class is absent")
     best, epoch = max(ranked)

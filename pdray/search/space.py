@@ -18,6 +18,7 @@ Value = bool | int | float | str | None
 # different length have no (fold, epoch) in common at which they could be compared.
 _FIXED = ("decode.", "stream.", "optim.epochs")
 _MAX_COMBINATIONS = 20_000
+_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_space(entries: object) -> tuple[Space, list[str]]:
 def combination_faults(base: Mapping[str, Any], space: Space) -> list[str]:
     """List what no model can be built from, over every combination of the space.
 
-    Ranges stand for their ends; only settings that a model's shape depends on are combined.
+    Ranges stand for some of their values; only settings that shape the model are combined.
 
     Args:
         base: The settings of a fit outside the space, nested.
@@ -133,14 +134,15 @@ def _shapes_model(key: str) -> bool:
 
 
 def corners(entry: Choices | Range) -> tuple[Value, ...]:
-    """Return the values that stand for all in a check: every choice, the ends of a range."""
+    """Return the values that stand for all in a check: every choice, parts of a range."""
     if isinstance(entry, Choices):
         return entry.values
     if entry.whole:
         step = int(entry.step or 1)
         whole = range(int(entry.low), int(entry.high) + 1, step)
         return tuple(whole) if len(whole) <= 64 and not entry.log else (whole[0], whole[-1])
-    return entry.low, entry.high
+    part = (entry.high - entry.low) / _SAMPLES
+    return tuple(entry.low + part * number for number in range(_SAMPLES + 1))
 
 
 def _choice_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ Tune function around a Ray Train worker group. Both give their results to the sa
 :class:`Recorder`, which asks the pruning actor, so a trial always ends itself.
 """
 
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,19 +16,22 @@ import pandas as pd
 import ray
 import torch
 from ray import tune
+from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.plan import FoldSides, RatedRecording
+from pdray.errors import ClusterError, PdrayError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import METRICS, undefined_reason
 from pdray.evaluation.plots import confusion_picture, roc_picture
 from pdray.evaluation.predictions import Origin, probabilities, targets
 from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
 from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
-from pdray.training.launch import Workers, run_distributed, run_in_process
+from pdray.training.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
 from pdray.training.task import FitTask
 from pdray.training.worker import EpochResult
 
@@ -97,14 +101,30 @@ class Recorder:
         self._scores: list[list[float]] = []
 
     def ended(self) -> dict[str, Any] | None:
-        """Return the last report of a trial that had ended before a kill, else None."""
-        if not self.log.exists() or self.log.read()["state"] == "running":
+        """Return the last report of a trial that had ended before a kill, else None.
+
+        A winner whose refit failed has not ended: its cause may be mended, and it is tried again.
+        """
+        if not self.log.exists():
             return None
         trial = self.log.read()
-        return self._report(self.task.num_steps - 1, trial["state"], trial["value"])
+        is_failed_refit = self.plan.role == "winner" and trial["state"] == "failed"
+        if trial["state"] == "running" or is_failed_refit:
+            return None
+        records = self.log.epochs()
+        return self._report(records[-1].step if records else 0, trial["state"], trial["value"])
 
     def resume(self) -> Mapping[str, Any] | None:
-        """Start or continue the log; return the checkpoint's state when there is one."""
+        """Start or continue the log; return the checkpoint's state when there is one.
+
+        Raises:
+            ClusterError: If this node does not see the study's folder.
+        """
+        if not StudyLog(self.plan.folder).exists():
+            raise ClusterError(
+                f"node {ray.util.get_node_ip_address()} does not see {self.plan.folder}; the "
+                "output folder must be shared by all nodes"
+            )
         self.log.start(
             number=self.number,
             num_epochs=self.task.epochs,
@@ -146,7 +166,8 @@ class Recorder:
 
     def fail(self, reason: str) -> dict[str, Any]:
         """End the trial as failed."""
-        step = sum(len(row) for row in self._scores)
+        records = self.log.epochs()
+        step = records[-1].step if records else 0
         self.log.finish(state="failed", reason=reason)
         return self._report(step, "failed", None)
 
@@ -240,7 +261,7 @@ class FoldTrial(tune.Trainable):
         if ended is not None:
             yield ended
             return
-        yield from run_in_process(recorder.task, recorder)
+        yield from run_in_process(recorder.task, recorder, self._plan.workers)
 
     def step(self) -> dict[str, Any]:
         """Run one epoch of one fold and report it."""
@@ -276,9 +297,46 @@ def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
         tune.report(ended)
         return
     make_listener: Callable[[], Recorder] = partial(Recorder, plan, number, params)
-    run_distributed(
-        recorder.task,
-        make_listener,
-        plan.workers,
-        folder=plan.folder / "ray" / recorder.log.folder.name,
+    folder = plan.folder / "ray" / recorder.log.folder.name
+    try:
+        run_distributed(recorder.task, make_listener, plan.workers, folder=folder)
+    except PdrayError as error:
+        tune.report(recorder.fail(str(error)))
+
+
+def run_trials(
+    plan: TrialPlan,
+    how: TuneConfig,
+    *,
+    callbacks: list[tune.Callback],
+    param_space: dict[str, Any] | None = None,
+) -> ResultGrid:
+    """Run trials with Ray Tune until all have ended.
+
+    Args:
+        plan: What the trials share, and what each reserves.
+        how: Search algorithm, number of trials and how many at once.
+        callbacks: Listeners on the driver.
+        param_space: Number and searched values of the only trial, where nothing proposes them.
+
+    Returns:
+        Tune's results; pdray's own are in the log.
+    """
+    workers = plan.workers
+    run = RunConfig(
+        name="tune",
+        storage_path=str(plan.folder / "ray"),
+        verbose=0,
+        callbacks=callbacks,
+        failure_config=FailureConfig(max_failures=MAX_RESTARTS),
     )
+    trainable: Any = distributed_trial
+    resources = {"CPU": DISTRIBUTED_TRIAL_CPUS}
+    if workers.num_workers == 1:
+        trainable = FoldTrial
+        resources = {"CPU": workers.cpus_per_worker, "GPU": workers.gpus_per_worker}
+    trainable = tune.with_resources(tune.with_parameters(trainable, plan=plan), resources)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tuner = Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run)
+        return tuner.fit()

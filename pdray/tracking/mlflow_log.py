@@ -385,7 +385,7 @@ def _explained(uri: str) -> Iterator[None]:
         hint = ""
         if "Invalid Host header" in str(error):
             hint = f"; start the server with --allowed-hosts '{urlsplit(uri).hostname}'"
-        text = bare(str(error)).splitlines()[0]
+        text = bare(str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(
             f"tracking server {bare(uri)}: {text}{hint}; nothing is lost, the log is on disk"
         ) from error

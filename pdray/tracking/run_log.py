@@ -72,7 +72,7 @@ class StudyLog:
     def start(
         self, *, name: str, settings: Mapping[str, Any], tags: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Write ``study.json``, or continue: keep the study's id, settings and tags.
+        """Write ``study.json``, or continue: keep the study's id and tags, take the settings.
 
         Args:
             name: Name of the study.
@@ -86,7 +86,7 @@ class StudyLog:
         now = time.time()
         new = {"name": name, "study_id": uuid.uuid4().hex, "started": now, "settings": settings}
         study = self.read() if self.exists() else {**new, "tags": dict(tags)}
-        study |= {"state": "running", "ended": None, "best": None}
+        study |= {"settings": settings, "state": "running", "ended": None, "best": None}
         _write_json(self.folder / "study.json", study)
         return study
 

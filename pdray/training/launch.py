@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import ray.train
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed as dist
@@ -17,8 +17,8 @@ from pdray.errors import DivergedError, PdrayError
 from pdray.training.task import FitTask
 from pdray.training.worker import EpochResult, Place, fit
 
-# Workers lost with their node (a spot machine, say) before a fit gives up.
-MAX_LOST_WORKERS = 8
+# How often a trial starts again where it was after its process was lost, with a spot machine, say.
+MAX_RESTARTS = 3
 
 
 class Listener(Protocol):
@@ -43,13 +43,15 @@ class Workers:
     gpus_per_worker: float
 
 
-def run_in_process(task: FitTask, listener: Listener) -> Generator[dict[str, Any]]:
+def run_in_process(
+    task: FitTask, listener: Listener, workers: Workers
+) -> Generator[dict[str, Any]]:
     """Fit in this process and yield what the listener reports, one report an epoch.
 
     Closing the iterator stops the fit and everything that reads in advance for it.
     """
-    cuda = torch.cuda.is_available()
-    place = Place(device=torch.device("cuda" if cuda else "cpu"))
+    # Ray shows a process without a GPU of its own those of the machine.
+    place = Place(device=torch.device("cuda" if workers.gpus_per_worker else "cpu"))
     with closing(fit(task, place=place, resume=listener.resume())) as results:
         try:
             for result in results:
@@ -67,13 +69,17 @@ def run_distributed(
     """Fit with DDP in a Ray Train worker group, from inside a Tune function.
 
     Each report of rank 0 reaches Tune through a callback; the fit ends itself, because a worker
-    group stopped from outside can keep its CPUs.
+    group stopped from outside can keep its CPUs. A lost worker ends the trial's attempt: Tune
+    starts it again from its checkpoint.
 
     Args:
         task: What to train.
         make_listener: Called on rank 0 only.
         workers: What to reserve.
         folder: Where Ray Train keeps its own files; unique to this fit.
+
+    Raises:
+        PdrayError: What a worker met that would be met again, however often the trial restarts.
     """
     trainer = TorchTrainer(
         _train_loop,
@@ -90,10 +96,16 @@ def run_distributed(
             name=folder.name,
             storage_path=str(folder.parent),
             callbacks=[TuneReportCallback()],
-            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
+            failure_config=FailureConfig(max_failures=0),
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except WorkerGroupError as error:
+        for fault in error.worker_failures.values():
+            if isinstance(cause := getattr(fault, "cause", fault), PdrayError):
+                raise cause from None
+        raise
 
 
 def _train_loop(config: dict[str, Any]) -> None:

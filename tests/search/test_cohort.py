@@ -7,7 +7,7 @@ from pdray.config import build
 from pdray.data.manifest import load_manifest
 from pdray.data.store import StoredRecording
 from pdray.errors import FoldsError, ManifestError
-from pdray.search.cohort import inner_sides, make_cohort, outer_sides, rated
+from pdray.search.cohort import inner_sides, make_cohort, outer_sides, rated, readable
 from pdray.search.settings import StudyConfig
 
 
@@ -102,8 +102,49 @@ def test_rated_recordings_carry_what_is_read(load, tmp_path):
     assert (decoded[0].recording_id, decoded[0].subject_id) == ("S00left", "S00")
     assert (decoded[0].video, decoded[0].span, decoded[0].stored) == (first.video, (1.5, 4.0), None)
     entries = {"S00left": StoredRecording("S00left", tmp_path / "a.npy", 9)}
-    (stored,) = rated(cohort, config.data, entries)
+    one = replace(cohort, recordings=cohort.recordings[:1])
+    (stored,) = rated(one, config.data, entries)
     assert stored == replace(decoded[0], stored=Path(tmp_path / "a.npy"))
+
+
+def entries_of(recordings, folder):
+    return {
+        one.recording_id: StoredRecording(one.recording_id, folder / f"{number}.npy", 9)
+        for number, one in enumerate(recordings)
+    }
+
+
+def test_unreadable_recordings_leave_and_the_subjects_keep_their_sides(load, tmp_path):
+    manifest, config = load()
+    cohort = make_cohort(manifest, config)
+    entries = entries_of(cohort.recordings, tmp_path)
+    gone = cohort.recordings[3].recording_id
+    del entries[gone]
+    left = readable(cohort, config, entries)
+    assert left.folds == cohort.folds
+    assert len(left.recordings) == len(cohort.recordings) - 1
+    assert gone not in {one.recording_id for one in left.recordings}
+
+
+def test_a_class_lost_with_the_unreadable_recordings_is_refused(load, tmp_path):
+    manifest, config = load()
+    cohort = make_cohort(manifest, config)
+    severe = [one for one in cohort.recordings if one.grade is not None and one.grade < 2]
+    with pytest.raises(FoldsError, match="class 1 has no recording to train on in fold 0"):
+        readable(cohort, config, entries_of(severe, tmp_path))
+
+
+def test_one_content_under_two_subjects_is_refused(load, tmp_path):
+    manifest, config = load()
+    cohort = make_cohort(manifest, config)
+    entries = entries_of(cohort.recordings, tmp_path)
+    first, last = cohort.recordings[0], cohort.recordings[-1]
+    entries[last.recording_id] = replace(
+        entries[last.recording_id], path=entries[first.recording_id].path
+    )
+    told = f"{first.recording_id} of subject {first.subject_id}"
+    with pytest.raises(ManifestError, match=f"{told} and .* have the same content"):
+        readable(cohort, config, entries)
 
 
 def test_inner_sides_partition_the_development_recordings_without_a_test_subject(load):

@@ -1,52 +1,39 @@
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pdray.errors import StudyError
+from pdray.errors import FoldsError, StudyError
+from pdray.search.resume import only_driver
 from pdray.search.settings import plan_study
-from pdray.search.study import check_same
+from pdray.search.study import run_study
 from pdray.tracking.run_log import StudyLog
 
 
-def make_tree(output: Path, **search: Any) -> dict[str, Any]:
-    return {
-        "data": {"manifest": "/x.csv"},
-        "model": {"depth": 10, "num_heads": 2},
-        "search": {"name": "study", **search},
-        "output": str(output),
-        "space": {"loss.gamma": {"low": 0.0, "high": 2.0}},
-    }
-
-
-@pytest.fixture
-def started(tmp_path: Path) -> StudyLog:
-    study = StudyLog(tmp_path / "studies" / "study")
-    tags = {"manifest_digest": "abc"}
-    study.start(name="study", settings=plan_study(make_tree(tmp_path)).tree, tags=tags)
-    return study
-
-
-def test_a_study_continues_with_more_trials_other_workers_and_another_server(
-    started: StudyLog, tmp_path: Path
+def test_a_study_is_refused_before_anything_starts_or_is_written(
+    tmp_path: Path, tiny_manifest: Callable[..., Path]
 ) -> None:
-    tree = make_tree(tmp_path, trials=99, max_concurrent_trials=1)
-    tree["resources"] = {"num_workers": 2}
-    tree["tracking"] = {"uri": "http://127.0.0.1:5000"}
-    check_same(plan_study(tree), started, "abc")
+    tree = {
+        "data": {"manifest": str(tiny_manifest(num_subjects=4))},
+        "model": {"depth": 10},
+        "output": str(tmp_path / "out"),
+    }
+    with pytest.raises(FoldsError, match="4 subjects"):
+        run_study(plan_study(tree), say=pytest.fail)
+    assert not (tmp_path / "out").exists()
 
 
-def test_other_settings_are_refused_with_both_values(started: StudyLog, tmp_path: Path) -> None:
-    tree = make_tree(tmp_path, seed=7)
-    tree["space"]["loss.gamma"]["high"] = 3.0
-    with pytest.raises(StudyError) as caught:
-        check_same(plan_study(tree), started, "abc")
-    told = str(caught.value)
-    assert "search.seed was 0, is 7" in told
-    assert "space.loss.gamma.high was 2.0, is 3.0" in told
-    assert "another search.name" in told
-
-
-def test_another_manifest_is_refused(started: StudyLog, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="the manifest has changed"):
-        check_same(plan_study(make_tree(tmp_path)), started, "def")
+def test_a_study_that_another_job_runs_is_refused(
+    tmp_path: Path, tiny_manifest: Callable[..., Path]
+) -> None:
+    tree = {
+        "data": {"manifest": str(tiny_manifest(num_subjects=12))},
+        "folds": {"num_outer": 3, "num_folds": 2},
+        "model": {"depth": 10},
+        "search": {"name": "taken"},
+        "output": str(tmp_path),
+    }
+    study = StudyLog(tmp_path / "studies" / "taken")
+    with only_driver(study), pytest.raises(StudyError, match="taken is run by another job"):
+        run_study(plan_study(tree), say=pytest.fail)
+    assert not study.exists()

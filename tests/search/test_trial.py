@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from pdray.data.plan import FoldSides, RatedRecording
+from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search.trial import Recorder, TrialPlan, held_out_score
+from pdray.tracking.run_log import StudyLog
 from pdray.training.launch import Workers
 from pdray.training.worker import EpochResult
 
@@ -25,6 +27,8 @@ RECORDINGS = tuple(
 
 
 def make_plan(folder: Path, **changes: Any) -> TrialPlan:
+    if not StudyLog(folder).exists():
+        StudyLog(folder).start(name="study", settings={}, tags={})
     return replace(
         TrialPlan(
             folder=folder,
@@ -195,3 +199,20 @@ def test_a_pruned_trial_stops_with_the_reason_of_the_rule(
     trial = plan.log(0).read()
     assert (trial["state"], trial["reason"]) == ("pruned", "value 0.2 at step 1")
     assert not (plan.log(0).folder / "checkpoint.pt").exists()
+
+
+def test_a_node_that_does_not_see_the_study_is_told(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    (tmp_path / "study.json").unlink()
+    with pytest.raises(ClusterError, match=f"does not see {tmp_path}"):
+        Recorder(plan, 0, {}).resume()
+
+
+def test_a_failed_refit_is_tried_again_and_a_failed_trial_is_not(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    for role in ("trial", "winner"):
+        recorder = Recorder(replace(plan, role=role), 0, {})
+        recorder.resume()
+        recorder.fail("the disk was full")
+    assert Recorder(plan, 0, {}).ended() is not None
+    assert Recorder(replace(plan, role="winner"), 0, {}).ended() is None

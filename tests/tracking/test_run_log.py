@@ -23,12 +23,15 @@ Rows = Callable[[int, int], pd.DataFrame]
 RunTrial = Callable[..., TrialLog]
 
 
-def test_a_study_that_is_started_again_keeps_its_id_settings_and_start(study: StudyLog) -> None:
+def test_a_study_that_is_started_again_keeps_its_id_and_start_and_takes_the_settings(
+    study: StudyLog,
+) -> None:
     first = study.read()
     study.finish(state="complete", best=3)
     assert study.read()["best"] == 3
-    again = study.start(name="other", settings={}, tags={})
-    kept = ("name", "study_id", "settings", "tags", "started")
+    again = study.start(name="other", settings={"seed": 9}, tags={})
+    assert again["settings"] == {"seed": 9}
+    kept = ("name", "study_id", "tags", "started")
     assert [again[key] for key in kept] == [first[key] for key in kept]
     assert again["state"] == "running"
     assert again["ended"] is None

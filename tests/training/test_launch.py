@@ -20,6 +20,8 @@ from pdray.training import worker
 from pdray.training.launch import Workers, run_distributed, run_in_process
 from pdray.training.worker import Place, fit
 
+ONE = Workers(num_workers=1, cpus_per_worker=1.0, gpus_per_worker=0.0)
+
 # Nothing in it depends on how a batch is shared: no batch norm, augmentation or dropout. And no
 # clipping, under which the gradient's scale would make no difference.
 ALIKE = {
@@ -114,14 +116,17 @@ def agrees(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) ->
 
 def test_a_fit_in_this_process_reports_every_epoch(make_task):
     listener = Notes(num_epochs=4)
-    reports = list(run_in_process(make_task(), listener))
+    reports = list(run_in_process(make_task(), listener, ONE))
     assert [report["number"] for report in reports] == [1, 2, 3, 4]
     assert [heard[:2] for heard in listener.heard] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
 def test_a_listener_ends_a_fit(make_task):
     listener = Notes(num_epochs=2)
-    assert [report["last"] for report in run_in_process(make_task(), listener)] == [False, True]
+    assert [report["last"] for report in run_in_process(make_task(), listener, ONE)] == [
+        False,
+        True,
+    ]
     assert len(listener.heard) == 2
 
 
@@ -131,13 +136,13 @@ def test_a_listener_says_from_where_to_go_on(make_task):
     next(results)
     state = next(results).state
     listener = Notes(num_epochs=2, state=state)
-    list(run_in_process(task, listener))
+    list(run_in_process(task, listener, ONE))
     assert [heard[:2] for heard in listener.heard] == [(1, 0), (1, 1)]
 
 
 def test_a_diverging_fit_is_a_report_and_not_an_error(make_task):
     task = make_task({"optim": {"learning_rate": 1e30}})
-    (report,) = run_in_process(task, Notes(num_epochs=9))
+    (report,) = run_in_process(task, Notes(num_epochs=9), ONE)
     assert report["last"]
     assert report["reason"].startswith("fold 0, epoch 0: ")
 
@@ -152,7 +157,7 @@ def test_closing_the_reports_closes_the_fit(make_task, monkeypatch):
             closed.append(True)
 
     monkeypatch.setattr("pdray.training.launch.fit", endless)
-    reports = run_in_process(make_task(), Notes(num_epochs=4))
+    reports = run_in_process(make_task(), Notes(num_epochs=4), ONE)
     next(reports)
     reports.close()
     assert closed == [True]

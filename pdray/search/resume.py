@@ -1,0 +1,69 @@
+"""Going on with a study: who may, from which settings, and when it is refused."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pdray.errors import StudyError
+from pdray.search.settings import StudyPlan
+from pdray.tracking.run_log import StudyLog
+
+
+@contextmanager
+def only_driver(study: StudyLog) -> Iterator[None]:
+    """Hold a study's folder, so that a second job does not run the same trials."""
+    study.folder.mkdir(parents=True, exist_ok=True)
+    with (study.folder / "driver.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StudyError(
+                f"study {study.folder.name} is run by another job already; wait for it or give "
+                "this one another search.name"
+            ) from error
+        yield
+
+
+def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
+    """Refuse to continue a study under settings or data that change its scores.
+
+    A complete study is not extended either: its test subjects have been looked at, and a choice
+    among more trials would be made with that in view.
+    """
+    saved = study.read()
+    asked = plan.config.search.trials
+    if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
+        raise StudyError(
+            f"study {saved['name']} is complete and its winner was scored on the test subjects, so "
+            f"it cannot go on to {asked} trials; start a new study with another search.name"
+        )
+    if saved["tags"]["manifest_digest"] != digest:
+        raise StudyError(
+            f"study {saved['name']}: the manifest has changed since it started; start a new study "
+            "with another search.name"
+        )
+    old, new = _flat(saved["settings"]), _flat(plan.tree)
+    changed = sorted(
+        key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and _decides(key)
+    )
+    if changed:
+        told = "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed)
+        raise StudyError(
+            f"study {saved['name']} exists in {study.folder} with other settings: {told}; "
+            "give the new study another search.name"
+        )
+
+
+def _decides(key: str) -> bool:
+    free = ("resources.", "tracking.", "stream.", "search.trials", "search.max_concurrent_trials")
+    return not key.startswith((*free, "search.name", "output"))
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix[:-1]: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat.update(_flat(value, f"{prefix}{key}."))
+    return flat

@@ -1,0 +1,73 @@
+"""The winner of a study: refitted on all development subjects, scored once on the test group."""
+
+import shutil
+from dataclasses import replace
+from typing import Any
+
+from ray.tune import TuneConfig
+
+from pdray.atomic import write_text
+from pdray.errors import StudyError
+from pdray.evaluation.aggregate import by_recording
+from pdray.evaluation.metrics import absent_classes
+from pdray.evaluation.predictions import read_predictions, targets
+from pdray.evaluation.report import held_out_sentence, leaderboard
+from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.search.cohort import Cohort, outer_sides
+from pdray.search.progress import Mirror, RefitProgress, Say
+from pdray.search.settings import StudyPlan
+from pdray.search.trial import TrialPlan, run_trials
+from pdray.tracking.run_log import REPORT, StudyLog
+
+
+def refit(
+    trials: TrialPlan,
+    study: StudyLog,
+    best: tuple[int, dict[str, Any]],
+    cohort: Cohort,
+    listeners: tuple[Mirror, Say],
+) -> None:
+    """Train the best settings on all development subjects; score the test subjects once."""
+    (number, params), (mirror, say) = best, listeners
+    if study.winner.exists():
+        winner = study.winner.read()
+        if winner["state"] == "complete":
+            return
+        if winner["number"] != number:  # begun before more trials were asked for; scored nothing
+            shutil.rmtree(study.winner.folder)
+    chosen = int(study.trial(number).read()["chosen_epoch"])
+    plan = replace(
+        trials,
+        sides=outer_sides(cohort.folds, trials.recordings),
+        origin=replace(trials.origin, split="test", fold=-1),
+        role="winner",
+        epochs=chosen + 1,
+        pruner=None,
+    )
+    say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
+    config = {"number": number, "params": params}
+    progress = RefitProgress(mirror, say, num_epochs=chosen + 1)
+    results = run_trials(plan, TuneConfig(), callbacks=[progress], param_space=config)
+    winner = study.winner.read()
+    if winner["state"] == "failed" or results.errors:
+        reason = winner["reason"] or results.errors[0]
+        raise StudyError(f"the refit of trial {number} failed: {reason}")
+    if winner["state"] != "complete":
+        raise KeyboardInterrupt
+
+
+def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
+    """Return leaderboard and held-out sentence, and leave both in the study's folder."""
+    metric = plan.config.search.metric
+    table = by_recording(read_predictions(study.winner.predictions_path))
+    rows = [{**log.read(), "note": "; ".join(cohort.notes)} for log in study.trials()]
+    board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
+    held_out = held_out_sentence(
+        f"test/{metric}",
+        subject_bootstrap(table, metric),
+        num_recordings=len(table),
+        absent=absent_classes(targets(table), cohort.num_classes),
+        synthetic=cohort.is_synthetic,
+    )
+    write_text(study.folder / REPORT, f"{board}\n\n{held_out}\n")
+    return board, held_out
