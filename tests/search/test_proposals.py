@@ -82,6 +82,14 @@ def test_a_trial_stopped_between_epochs_stays_running_and_comes_first_next_time(
     assert states == [TrialState.COMPLETE] * 3
 
 
+def test_a_trial_killed_while_it_was_proposed_has_failed(tmp_path: Path) -> None:
+    search = open_search(tmp_path)
+    search._ot_study.ask()  # number without values, as between Optuna's two writes
+    again = open_search(tmp_path)
+    assert again.suggest("a")["number"] == 1
+    assert [trial.state for trial in stored(tmp_path)] == [TrialState.FAIL, TrialState.RUNNING]
+
+
 def test_a_reopened_study_proposes_what_an_unbroken_one_would(tmp_path: Path) -> None:
     def run(folder: Path, *, reopen: bool) -> list[dict[str, Any]]:
         folder.mkdir()
