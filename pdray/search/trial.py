@@ -16,12 +16,13 @@ import pandas as pd
 import ray
 import torch
 from ray import tune
+from ray.train import WorkerGroupError
 from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.plan import FoldSides, RatedRecording
-from pdray.errors import ClusterError, PdrayError
+from pdray.errors import ClusterError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import METRICS, undefined_reason
 from pdray.evaluation.plots import confusion_picture, roc_picture
@@ -300,8 +301,11 @@ def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
     folder = plan.folder / "ray" / recorder.log.folder.name
     try:
         run_distributed(recorder.task, make_listener, plan.workers, folder=folder)
-    except PdrayError as error:
-        tune.report(recorder.fail(str(error)))
+    except WorkerGroupError:
+        failed = recorder.ended()
+        if failed is None:  # a lost worker: Tune starts the trial again from its checkpoint
+            raise
+        tune.report(failed)
 
 
 def run_trials(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import ray.train
 import torch
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed as dist
@@ -74,12 +74,13 @@ def run_distributed(
 
     Args:
         task: What to train.
-        make_listener: Called on rank 0 only.
+        make_listener: Called on rank 0, and where a fault ends the fit.
         workers: What to reserve.
         folder: Where Ray Train keeps its own files; unique to this fit.
 
     Raises:
-        PdrayError: What a worker met that would be met again, however often the trial restarts.
+        WorkerGroupError: If a worker was lost, or met a fault; one that would be met again,
+            however often the fit restarts, has been told to a listener before.
     """
     trainer = TorchTrainer(
         _train_loop,
@@ -99,13 +100,7 @@ def run_distributed(
             failure_config=FailureConfig(max_failures=0),
         ),
     )
-    try:
-        trainer.fit()
-    except WorkerGroupError as error:
-        for fault in error.worker_failures.values():
-            if isinstance(cause := getattr(fault, "cause", fault), PdrayError):
-                raise cause from None
-        raise
+    trainer.fit()
 
 
 def _train_loop(config: dict[str, Any]) -> None:
@@ -123,6 +118,9 @@ def _train_loop(config: dict[str, Any]) -> None:
                     return
         except DivergedError as error:  # on every rank at once: see worker.py
             ray.train.report(_broadcast(listener.fail(str(error)) if listener else None))
+        except PdrayError as error:  # on this rank only: the others wait for it, so no report
+            (listener or config["make_listener"]()).fail(str(error))
+            raise
 
 
 def _broadcast(value: Any) -> Any:

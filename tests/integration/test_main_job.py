@@ -14,6 +14,14 @@ from tests.integration.conftest import Job, kill_all
 pytestmark = pytest.mark.integration
 
 
+def break_pictures(video: Path) -> None:
+    """Damage a recording behind its header: it opens, and cannot be decoded."""
+    content = bytearray(video.read_bytes())
+    # The index stands at the end of these files: keep it, break the pictures before it.
+    content[200 : len(content) // 2] = bytes(len(content) // 2 - 200)
+    video.write_bytes(content)
+
+
 def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
     done = job.run(*job.words())
     assert done.returncode == 0, done.stderr
@@ -60,10 +68,7 @@ def test_an_unreadable_recording_stops_the_study_unless_it_is_allowed(
     broken = job.folder / "cohort"
     shutil.copytree(small_cohort.parent, broken)
     victim = sorted((broken / "videos").glob("*.mp4"))[0]
-    # The index stands at the end of these files: keep it, break the pictures before it.
-    content = bytearray(victim.read_bytes())
-    content[200 : len(content) // 2] = bytes(len(content) // 2 - 200)
-    victim.write_bytes(content)
+    break_pictures(victim)
     other = Job(broken / "manifest.csv", job.folder)
     done = other.run(*other.words("search.trials=1"))
     assert done.returncode == 2
@@ -80,6 +85,23 @@ def test_an_unreadable_recording_stops_the_study_unless_it_is_allowed(
     scored = {name for table in tables for name in pd.read_parquet(table)["recording_id"]}
     assert scored
     assert victim.stem not in scored
+
+
+def test_a_fault_on_one_of_two_workers_ends_the_trial_at_once_with_its_reason(
+    job: Job, small_cohort: Path
+) -> None:
+    broken = job.folder / "cohort"
+    shutil.copytree(small_cohort.parent, broken)
+    for victim in sorted((broken / "videos").glob("*.mp4"))[::7]:
+        break_pictures(victim)
+    other = Job(broken / "manifest.csv", job.folder)
+    workers = ("resources.num_workers=2", "resources.cpus_per_worker=0.5")
+    done = other.run(*other.words("search.trials=1", "frames=video", *workers))
+    assert done.returncode == 2, done.stdout
+    assert "none of the 1 trials completed" in done.stderr
+    assert "cannot be decoded" in done.stderr
+    (trial,) = other.trials()
+    assert trial["state"] == "failed"
 
 
 def test_ctrl_c_leaves_a_study_that_resumes(job: Job) -> None:
