@@ -1,56 +1,87 @@
-"""One recording, decoded whole: every frame of the span, or an error - never some of the frames.
+"""One recording, decoded frame by frame: every frame of the span, or an error - never some.
 
-Frames come from the container's best video stream (FFmpeg's choice) and are drawn as ``picture.py``
-says. One thread: recordings are decoded in parallel, not frames.
+Frames come from the container's best video stream (FFmpeg's choice, cover pictures left out) and
+are drawn as ``picture.py`` says. One thread: recordings are decoded in parallel, not frames. One
+frame at a time: a recording of any length is never held in memory.
 
 What makes a recording unreadable here:
   - the container or a packet cannot be parsed, or the decoder reports any error
     (``err_detect=explode``: FFmpeg's default would hide damage under neighbouring pixels);
   - a packet or a frame is flagged corrupt, as where an MP4 ends inside a frame;
   - an MP4 or MOV holds fewer packets than its index lists;
-  - the frames end three quarters of a frame or more before the header says the stream ends.
+  - the frames end three quarters of a frame or more before the header says the stream ends;
+  - it passes one of ``DecodeLimits``: by its header before anything is decoded, and again while
+    decoding, since headers lie. Decoders are told the limit of pixels, and refuse before they
+    allocate a frame.
 What cannot be seen: damage that a codec without checks decodes to wrong pixels (VP9), and the
 loss of the end of a file that declares no length and breaks between packets (MPEG-TS, streamed
-WebM).
+WebM). A format without a header (MPEG-TS) is probed by decoding one frame before its size is
+known.
 
 Messages carry no path and no name: whoever knows the recording's id puts it in front.
 """
 
-import re
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import Field
 
 from pdray.config import Settings
-from pdray.data.picture import Canvas
+from pdray.data.picture import Box, Canvas, Pixels
+from pdray.data.source import (
+    check_end,
+    check_length,
+    check_pixels,
+    open_file,
+    opened,
+    packets,
+    video_stream,
+)
+from pdray.data.timeline import Span, Timed, shown
 from pdray.errors import DecodeError
-
-# FFmpeg follows references between files; a recording is one local file and nothing else.
-_OPTIONS = {"protocol_whitelist": "file"}
-# Matroska's own length of one track, e.g. 00:00:04.000000000.
-_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-_END_SLACK_SECONDS = 0.1  # raters round a span's end
-_END_FRAMES = 0.75  # a header's end and the last frame's agree within this many frames
-_ROUNDING = 0.002  # ... and these seconds, where times are in milliseconds
 
 
 class DecodeConfig(Settings):
-    """The picture every recording is brought to."""
+    """The picture every recording is brought to, and the frames a second."""
 
     height: int = Field(112, ge=8, le=2160, description="height of a frame [px]")
     width: int = Field(112, ge=8, le=3840, description="width of a frame [px]")
+    frame_rate: float | None = Field(
+        None,
+        gt=0,
+        le=240,
+        description="frames a second, the one on display at each time; null keeps those recorded "
+        "[1/s]",
+    )
+
+
+class DecodeLimits(Settings):
+    """What one recording may cost, so that no file exhausts a node."""
+
+    max_pixels: int = Field(
+        36_000_000,
+        ge=1,
+        description="width x height of a stored frame; 8K, 7680 x 4320, has 33177600 [px]",
+    )
+    max_seconds: float = Field(
+        3600.0, gt=0, description="length of a recording, or of its span where it has one [s]"
+    )
+    max_decode_seconds: float = Field(
+        3600.0, gt=0, description="wall time of decoding one recording [s]"
+    )
+
+
+DEFAULT_LIMITS = DecodeLimits()
 
 
 @dataclass(frozen=True)
@@ -70,53 +101,96 @@ class Clip:
 def decode(
     video: Path,
     config: DecodeConfig,
+    limits: DecodeLimits = DEFAULT_LIMITS,
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
 ) -> Clip:
-    """Decode a recording.
+    """Decode a recording, or a span of it, into memory.
 
-    Args:
-        video: The encoded file.
-        config: Size of the frames.
-        start_seconds: Frames shown before this time are left out; None is the beginning.
-        end_seconds: Frames shown at or after this time are left out; None is the end. May lie at
-            most 0.1 s past the end.
+    Args and errors are those of :func:`decode_frames`.
 
     Returns:
         Every frame of the span.
+    """
+    kept = list(
+        decode_frames(video, config, limits, start_seconds=start_seconds, end_seconds=end_seconds)
+    )
+    return Clip(
+        np.stack([pixels for _, pixels in kept]), np.array([seconds for seconds, _ in kept])
+    )
+
+
+def decode_frames(
+    video: Path,
+    config: DecodeConfig,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    *,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+) -> Generator[tuple[float, Pixels]]:
+    """Decode a recording one frame at a time.
+
+    Whether the recording is whole is known when the last frame has been yielded and not before:
+    after an error the frames that came before it must not be used.
+
+    Args:
+        video: The encoded file.
+        config: Size of the frames, and their rate. With a rate, frame j stands at j / rate and
+            shows what is on display then: the last frame whose time is not later (by more than
+            1 ms, what a container's rounding makes of it). The last frame stays until its end.
+        limits: What the recording may cost.
+        start_seconds: Frames before this time are left out; None is the beginning.
+        end_seconds: Frames at or after this time are left out; None is the end. May lie at most
+            0.1 s past the end.
+
+    Yields:
+        Seconds since the stream's first frame, rising, and (height, width, 3) uint8 RGB, at least
+        once. A frame shown twice is the same array: not to be written to.
 
     Raises:
         DecodeError: If the file is damaged or cut short (as far as the module's list goes), has
-            no video, or does not hold the span.
+            no video, does not hold the span, or passes a limit.
     """
-    kept: list[npt.NDArray[np.uint8]] = []
-    times: list[float] = []
-    ends = 0.0
-    try:
-        with av.open(str(video.absolute()), options=_OPTIONS, metadata_errors="replace") as file:
-            stream = _video_stream(file)
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            canvas = Canvas(height=config.height, width=config.width, pixel_aspect=aspect)
-            for frame in _frames(file, stream):
-                if end_seconds is not None and frame.seconds >= end_seconds:
-                    break
-                ends = frame.ends
-                if start_seconds is None or frame.seconds >= start_seconds:
-                    kept.append(canvas.draw(frame.picture))
-                    times.append(frame.seconds)
-    except (av.FFmpegError, OSError) as error:
-        # FFmpeg's own text holds the path or an internal function; strerror holds neither.
-        raise DecodeError(f"cannot be decoded: {error.strerror or type(error).__name__}") from error
-    if end_seconds is not None and end_seconds > ends + _END_SLACK_SECONDS:
-        raise DecodeError(f"ends at {ends:.3f} s, before end_seconds {end_seconds:g}")
-    if not kept:
-        raise DecodeError(f"ends at {ends:.3f} s, before start_seconds {start_seconds:g}")
-    return Clip(np.stack(kept), np.array(times))
+    span = Span.between(start_seconds, end_seconds)
+    with opened(video, limits.max_pixels) as (file, stream):
+        check_length(file, stream, span, limits.max_seconds)
+        canvas = canvas_for(stream, config)
+        deadline = Deadline(limits)
+        frames = _frames(file, stream, limits, deadline)
+        drawn: tuple[VideoFrame, Pixels] | None = None
+        for seconds, picture in shown(
+            frames, span, rate=config.frame_rate, max_seconds=limits.max_seconds
+        ):
+            if drawn is None or drawn[0] is not picture:
+                drawn = picture, canvas.draw(picture)
+            with deadline.paused():
+                yield seconds, drawn[1]
+
+
+def content_box(video: Path, config: DecodeConfig, limits: DecodeLimits = DEFAULT_LIMITS) -> Box:
+    """Return where on the canvas the shown picture lies, by decoding the first frame.
+
+    Args:
+        video: The encoded file.
+        config: Size of the canvas.
+        limits: What the recording may cost.
+
+    Returns:
+        Left, top, width and height [px]. A point at the part (u, v) of the picture as it is
+        shown, 0 to 1 from its left and top edge, lies at (left + u width, top + v height) from
+        the canvas's left and top edge.
+
+    Raises:
+        DecodeError: If the file has no frame that can be decoded, or passes a limit.
+    """
+    with opened(video, limits.max_pixels) as (file, stream):
+        first = next(_frames(file, stream, limits, Deadline(limits)))
+        return canvas_for(stream, config).box(first.picture)
 
 
 def check_readable(video: Path) -> str | None:
-    """Read a file's header only.
+    """Read a file's header only; no limit is looked at.
 
     Returns:
         None when there is a video stream and a decoder for it, else the reason, without the path.
@@ -124,8 +198,8 @@ def check_readable(video: Path) -> str | None:
     try:
         if video.stat().st_size == 0:
             return "is empty (0 bytes)"
-        with av.open(str(video.absolute()), options=_OPTIONS, metadata_errors="replace") as file:
-            _video_stream(file)
+        with open_file(video, DEFAULT_LIMITS.max_pixels) as file:
+            video_stream(file, DEFAULT_LIMITS.max_pixels)
     except DecodeError as error:
         return str(error)
     except (av.FFmpegError, OSError) as error:
@@ -140,8 +214,8 @@ def declared_length(video: Path) -> tuple[float, int]:
         Seconds and frames; 0 where the header does not say or cannot be read.
     """
     try:
-        with av.open(str(video.absolute()), options=_OPTIONS, metadata_errors="replace") as file:
-            stream = _video_stream(file)
+        with open_file(video, DEFAULT_LIMITS.max_pixels) as file:
+            stream = video_stream(file, DEFAULT_LIMITS.max_pixels)
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             seconds = seconds or (file.duration or 0) / av.time_base
             rate = float(stream.average_rate or stream.base_rate or 0)
@@ -150,60 +224,55 @@ def declared_length(video: Path) -> tuple[float, int]:
         return 0.0, 0
 
 
-class _Timed(NamedTuple):
-    seconds: float  # when it is shown, since the stream's first frame
-    ends: float  # when the next one is due
-    picture: VideoFrame
+class Deadline:
+    """Wall time that is left for a recording; stands still while the caller has a frame."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._seconds = limits.max_decode_seconds
+        self._at = time.monotonic() + self._seconds
+
+    def check(self) -> None:
+        """Raise a ``DecodeError`` when time is up."""
+        if time.monotonic() > self._at:
+            raise DecodeError(
+                f"takes longer than limits.max_decode_seconds {self._seconds:g} to decode; name a "
+                "shorter span by start_seconds and end_seconds, or raise the limit"
+            )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out the time spent inside."""
+        since = time.monotonic()
+        yield
+        self._at += time.monotonic() - since
 
 
-def _video_stream(file: InputContainer) -> VideoStream:
-    stream = file.streams.best("video")
-    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        kinds = ", ".join(sorted({one.type for one in file.streams}))
-        raise DecodeError(f"has no video stream, only {kinds or 'an empty container'}")
-    context = stream.codec_context
-    if not context.width or not context.height:
-        raise DecodeError("has a video stream without a picture size: the file is cut or damaged")
-    context.thread_count = 1
-    context.options = {"err_detect": "explode"}
-    return stream
-
-
-def _frames(file: InputContainer, stream: VideoStream) -> Iterator[_Timed]:
+def _frames(
+    file: InputContainer, stream: VideoStream, limits: DecodeLimits, deadline: Deadline
+) -> Iterator[Timed[VideoFrame]]:
     """Yield frames in display order; at the file's end check that none is lacking."""
     first = before = ends = Fraction(0)
     number = 0
-    for packet in _packets(file, stream):
+    in_order = _lacks_display_times(file, stream)
+    for packet in packets(file, stream):
+        deadline.check()
         for frame in packet.decode():
-            now = _seconds(frame, number)
+            check_pixels(frame.width, frame.height, limits.max_pixels)
+            now = _seconds(frame, number, due=ends if in_order else None)
             first = now if number == 0 else first
             if number and now <= before:
                 raise DecodeError(f"has time going back at frame {number}: {float(now):.3f} s")
             interval = now - before if number else Fraction(0)
             ends = now + (frame.duration * _time_base(frame) if frame.duration else interval)
             before, number = now, number + 1
-            yield _Timed(float(now - first), float(ends - first), frame)
-    if number == 0:
-        raise DecodeError("has a video stream without a single frame")
-    declared = _declared_seconds(file, stream, first)
-    slack = _END_FRAMES * max(ends - before, (ends - first) / number) + _ROUNDING
-    if declared is not None and declared - ends > slack:
-        raise DecodeError(
-            f"is cut: its frames end at {float(ends):.3f} s, its header says {declared:.3f} s"
-        )
+            yield Timed(float(now - first), float(ends - first), frame)
+    check_end(file, stream, first=first, last=before, ends=ends, number=number)
 
 
-def _packets(file: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
-    number = 0
-    for packet in file.demux(stream):
-        if packet.is_corrupt:
-            raise DecodeError(f"is cut or damaged inside packet {number}")
-        number += packet.size > 0
-        yield packet
-    listed = len(stream.index_entries)
-    # Other formats keep an index of key frames only, or none.
-    if "mp4" in file.format.name and number < listed:
-        raise DecodeError(f"is cut: holds {number} of the {listed} packets in its index")
+def canvas_for(stream: VideoStream, config: DecodeConfig) -> Canvas:
+    """Return the canvas that a stream's frames are drawn on."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    return Canvas(height=config.height, width=config.width, pixel_aspect=aspect)
 
 
 def _time_base(frame: VideoFrame) -> Fraction:
@@ -212,23 +281,18 @@ def _time_base(frame: VideoFrame) -> Fraction:
     return frame.time_base
 
 
-def _seconds(frame: VideoFrame, number: int) -> Fraction:
+def _lacks_display_times(file: InputContainer, stream: VideoStream) -> bool:
+    # AVI stores none; FFmpeg invents them, wrongly where these codecs reorder frames.
+    return file.format.name == "avi" and stream.codec.canonical_name in ("h264", "hevc")
+
+
+def _seconds(frame: VideoFrame, number: int, due: Fraction | None) -> Fraction:
+    """Return a frame's time in the file [s], by when it came out where ``due`` is given."""
     if frame.is_corrupt:
         raise DecodeError(f"is damaged at frame {number}")
+    if due is not None:
+        return due if frame.dts is None else frame.dts * _time_base(frame)
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is None:
         raise DecodeError(f"has no timestamp at frame {number}")
     return stamp * _time_base(frame)
-
-
-def _declared_seconds(file: InputContainer, stream: VideoStream, first: Fraction) -> float | None:
-    """Return when the header says that the video stream ends, or None where it does not say."""
-    if stream.duration and stream.time_base:
-        # Where an edit cuts before a frame, the stream starts before its first frame.
-        start = stream.start_time * stream.time_base if stream.start_time is not None else first
-        return float(start + stream.duration * stream.time_base)
-    if tag := _TAG.fullmatch(stream.metadata.get("DURATION", "")):
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-    if file.duration and len(file.streams) == 1:  # the longest stream's: the audio may outlast us
-        return file.duration / av.time_base
-    return None

@@ -50,6 +50,22 @@ class Turn(NamedTuple):
         return pixels[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1]
 
 
+class Box(NamedTuple):
+    """Where the shown picture lies on the canvas; outside it the canvas is black.
+
+    Attributes:
+        left: First column [px].
+        top: First row [px].
+        width: Columns, at least 1 [px].
+        height: Rows, at least 1 [px].
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 class Canvas:
     """Draws frames at one size; holds swscale's context, which is costly to make anew.
 
@@ -64,29 +80,46 @@ class Canvas:
         self.width = width
         self.pixel_aspect = pixel_aspect
         self._scaler = VideoReformatter()
+        self._boxes: dict[tuple[int, int, bool], Box] = {}
 
     def draw(self, picture: VideoFrame) -> Pixels:
         """Return (height, width, 3) uint8 RGB."""
         turn = display_turn(picture)
-        stored = (picture.height, float(picture.width * self.pixel_aspect))
-        room = (self.width, self.height) if turn.transposed else (self.height, self.width)
-        scale = min(room[0] / stored[0], room[1] / stored[1])
+        box = self._box(picture, turn)
         # Scaled as stored, turned afterwards: the small picture is the cheap one to turn.
+        stored = (box.width, box.height) if turn.transposed else (box.height, box.width)
         scaled = self._scaler.reformat(
             picture,
-            height=_fitted(stored[0] * scale, room[0]),
-            width=_fitted(stored[1] * scale, room[1]),
+            height=stored[0],
+            width=stored[1],
             format="rgb24",
             interpolation=_SCALER,
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
         shown = turn.apply(_pixels(scaled))
-        height, width, _ = shown.shape
-        top, left = (self.height - height) // 2, (self.width - width) // 2
         canvas = np.zeros((self.height, self.width, 3), np.uint8)
-        canvas[top : top + height, left : left + width] = shown
+        canvas[box.top : box.top + box.height, box.left : box.left + box.width] = shown
         return canvas
+
+    def box(self, picture: VideoFrame) -> Box:
+        """Return where :meth:`draw` puts a frame's shown picture."""
+        return self._box(picture, display_turn(picture))
+
+    def _box(self, picture: VideoFrame, turn: Turn) -> Box:
+        key = picture.width, picture.height, turn.transposed
+        if key not in self._boxes:
+            self._boxes[key] = self._place(*key)
+        return self._boxes[key]
+
+    def _place(self, width: int, height: int, transposed: bool) -> Box:
+        stored = (height, float(width * self.pixel_aspect))
+        room = (self.width, self.height) if transposed else (self.height, self.width)
+        scale = min(room[0] / stored[0], room[1] / stored[1])
+        shown = _fitted(stored[0] * scale, room[0]), _fitted(stored[1] * scale, room[1])
+        rows, columns = shown[::-1] if transposed else shown
+        left, top = (self.width - columns) // 2, (self.height - rows) // 2
+        return Box(left=left, top=top, width=columns, height=rows)
 
 
 def display_turn(picture: VideoFrame) -> Turn:

@@ -1,10 +1,19 @@
 import logging
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
-from pdray.data.decode import DecodeConfig, check_readable, decode
+from pdray.data import decode as module
+from pdray.data.decode import (
+    DecodeConfig,
+    DecodeLimits,
+    check_readable,
+    content_box,
+    decode,
+    decode_frames,
+)
 from pdray.errors import DecodeError
 
 SMALL = DecodeConfig(height=64, width=64)
@@ -217,3 +226,116 @@ def test_a_single_frame_is_a_recording(write_video):
 def test_decoding_is_repeatable_bit_for_bit(write_video):
     path = write_video("a.mp4", noise(10))
     np.testing.assert_array_equal(decode(path, SMALL).frames, decode(path, SMALL).frames)
+
+
+def test_frames_come_one_at_a_time(numbered_video, read_frame_number):
+    frames = decode_frames(numbered_video, SMALL)
+    assert read_frame_number(next(frames)[1]) == 0
+    rest = list(frames)
+    assert [read_frame_number(pixels) for _, pixels in rest] == list(range(1, 40))
+    np.testing.assert_allclose([seconds for seconds, _ in rest], np.arange(1, 40) / 25)
+
+
+def test_frames_come_before_the_damage_behind_them_is_known(write_video):
+    frames = decode_frames(cut(write_video("a.mp4", noise(), container=FASTSTART), 0.6), SMALL)
+    assert next(frames)[0] == 0.0
+    with pytest.raises(DecodeError, match="is cut or damaged"):
+        list(frames)
+
+
+@pytest.mark.parametrize(
+    ("rate", "numbers"),
+    [
+        (5.0, range(0, 40, 5)),
+        (25.0, range(40)),
+        (50.0, np.repeat(np.arange(40), 2)),
+        (10.0, [0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27, 30, 32, 35, 37]),
+    ],
+)
+def test_a_frame_rate_resamples_by_time(numbered_video, read_frame_number, rate, numbers):
+    config = DecodeConfig(height=64, width=64, frame_rate=rate)
+    clip = decode(numbered_video, config)
+    assert [read_frame_number(frame) for frame in clip.frames] == list(numbers)
+    np.testing.assert_array_equal(clip.pts_seconds, np.arange(len(numbers)) / rate)
+    part = decode(numbered_video, config, start_seconds=0.4, end_seconds=0.8)
+    inside = (clip.pts_seconds >= 0.4) & (clip.pts_seconds < 0.8)
+    np.testing.assert_array_equal(part.frames, clip.frames[inside])
+    np.testing.assert_array_equal(part.pts_seconds, clip.pts_seconds[inside])
+
+
+def test_more_pixels_than_allowed_are_refused_by_all(numbered_video):
+    limits = DecodeLimits(max_pixels=4095)
+    message = r"has frames of 64 x 64 = 4096 px, more than limits\.max_pixels 4095"
+    for read in (decode, content_box):
+        with pytest.raises(DecodeError, match=message):
+            read(numbered_video, SMALL, limits)
+    assert len(decode(numbered_video, SMALL, DecodeLimits(max_pixels=4096)).frames) == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "message"),
+    [
+        (
+            "a.ts",
+            "libx264",
+            r"has frames of 1024 x 1024 = 1048576 px, more than limits\.max_pixels 100000",
+        ),
+        ("a.mkv", "libvpx-vp9", r"changes to a frame size .* more than limits\.max_pixels 100000"),
+    ],
+)
+def test_a_picture_that_grows_is_refused_by_its_decoder(tmp_path, name, codec, message):
+    path = tmp_path / name
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height = stream.width = 64
+        stream.pix_fmt = "yuv420p"
+        wide = av.CodecContext.create(codec, "w")
+        wide.height = wide.width = 1024
+        wide.pix_fmt, wide.time_base, wide.framerate = "yuv420p", Fraction(1, 25), 25
+        stamp = 0
+        for encoder, size in ((stream, 64), (wide, 1024)):
+            frames = [*map(av.VideoFrame.from_ndarray, noise(3, size)), None]
+            for packet in (packet for frame in frames for packet in encoder.encode(frame)):
+                packet.stream, packet.time_base = stream, Fraction(1, 25)
+                packet.pts = packet.dts = stamp
+                stamp += 1
+                file.mux(packet)
+    with pytest.raises(DecodeError, match=message):
+        decode(path, SMALL, DecodeLimits(max_pixels=100_000))
+
+
+def test_a_long_recording_is_refused_and_a_short_span_of_it_is_not(numbered_video):
+    limits = DecodeLimits(max_seconds=0.5)
+    message = r"lasts 1\.600 s, more than limits\.max_seconds 0\.5; name a shorter span"
+    with pytest.raises(DecodeError, match=message):
+        decode(numbered_video, SMALL, limits)
+    clip = decode(numbered_video, SMALL, limits, start_seconds=1.0, end_seconds=1.5)
+    assert len(clip.frames) == 13  # from 1.00 to 1.48
+
+
+def test_decoding_time_is_bounded_and_the_callers_time_is_not_counted(numbered_video, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    frames = decode_frames(numbered_video, SMALL, DecodeLimits(max_decode_seconds=10.0))
+    for _ in frames:
+        now[0] += 60.0
+    decoded = module.packets
+
+    def slow(file, stream):
+        for packet in decoded(file, stream):
+            now[0] += 1.0
+            yield packet
+
+    monkeypatch.setattr(module, "packets", slow)
+    with pytest.raises(DecodeError, match=r"takes longer than limits\.max_decode_seconds 10 to"):
+        decode(numbered_video, SMALL, DecodeLimits(max_decode_seconds=10.0))
+
+
+def test_a_span_without_a_frame_is_refused(numbered_video):
+    with pytest.raises(DecodeError, match=r"has no frame from 0\.41 s to 0\.43 s"):
+        decode(numbered_video, SMALL, start_seconds=0.41, end_seconds=0.43)
+
+
+def test_reordered_frames_of_an_avi_stand_in_their_order(write_video):
+    path = write_video("a.avi", noise(20), codec="libx264", options={"bf": "3"})
+    np.testing.assert_allclose(decode(path, SMALL).pts_seconds, np.arange(20) / 25, atol=1e-9)

@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.decode import DecodeConfig, decode
-from pdray.data.picture import Canvas
+from pdray.data.decode import DecodeConfig, content_box, decode
+from pdray.data.picture import Box, Canvas
 from pdray.errors import DecodeError
 
 
@@ -91,3 +91,49 @@ def test_scaling_averages_areas():
     drawn = draw(pixels, height=16, width=16)
     # swscale weighs with 14 bit integers and passes through YUV-free RGB: within 2 of 255.
     assert np.abs(drawn - averaged).max() < 2
+
+
+def lit(drawn):
+    """The box of what is not black."""
+    rows, columns = drawn.any((1, 2)).nonzero()[0], drawn.any((0, 2)).nonzero()[0]
+    return Box(columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+
+
+@pytest.mark.parametrize("aspect", [Fraction(1), Fraction(4, 3), Fraction(2, 5)])
+@pytest.mark.parametrize("stored", [(40, 80), (80, 40), (99, 33), (50, 50), (17, 23)])
+def test_the_box_is_where_the_picture_is_drawn(stored, aspect):
+    canvas = Canvas(height=64, width=96, pixel_aspect=aspect)
+    picture = av.VideoFrame.from_ndarray(np.full((*stored, 3), 200, np.uint8))
+    assert canvas.box(picture) == lit(canvas.draw(picture))
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_the_box_of_a_turned_recording_is_where_it_is_shown(write_video, degrees):
+    path = write_video(
+        "turned.mp4",
+        [np.full((48, 96, 3), 200, np.uint8)] * 2,
+        prepare=lambda stream: stream.set_display_rotation(degrees),
+    )
+    config = DecodeConfig(height=64, width=64)
+    expected = Box(16, 0, 32, 64) if degrees in (90, 270) else Box(0, 16, 64, 32)
+    assert content_box(path, config) == expected == lit(decode(path, config).frames[0])
+
+
+def test_a_point_of_the_picture_is_found_on_the_canvas(write_video):
+    # A landmark at (3/4, 1/4) of a picture that is twice as wide as high.
+    frame = np.zeros((100, 200, 3), np.uint8)
+    frame[20:30, 140:160] = 255
+    config = DecodeConfig(height=64, width=64)
+    path = write_video("point.mp4", [frame] * 2)
+    box = content_box(path, config)
+    bright = decode(path, config).frames[0, ..., 1] > 127
+    rows, columns = bright.nonzero()
+    assert abs(columns.mean() + 0.5 - (box.left + 0.75 * box.width)) < 0.5
+    assert abs(rows.mean() + 0.5 - (box.top + 0.25 * box.height)) < 0.5
+
+
+def test_frames_of_two_sizes_are_both_placed():
+    canvas = Canvas(height=64, width=64, pixel_aspect=Fraction(1))
+    for stored, expected in [((40, 80), Box(0, 16, 64, 32)), ((80, 40), Box(16, 0, 32, 64))] * 2:
+        picture = av.VideoFrame.from_ndarray(np.full((*stored, 3), 200, np.uint8))
+        assert canvas.box(picture) == expected == lit(canvas.draw(picture))
