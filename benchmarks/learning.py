@@ -40,10 +40,12 @@ from sklearn.preprocessing import StandardScaler
 
 from pdray.atomic import replacing
 from pdray.config import build, describe, dump, merge, read_tree
+from pdray.data.entry import Entry
 from pdray.data.folds import FoldsConfig, make_folds
 from pdray.data.manifest import grade_class, load_manifest, select
+from pdray.data.modality import Recipe
 from pdray.data.plan import FoldSides, RatedRecording
-from pdray.data.store import FrameStore, open_frames
+from pdray.data.store import FrameStore
 from pdray.data.synthetic import DemoConfig, make_cohort
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.aggregate import by_recording
@@ -147,9 +149,9 @@ def prepare(config: LearningConfig) -> tuple[RatedRecording, ...]:
     """Draw the cohort and decode it, as far as that has not been done yet."""
     root = config.folder.expanduser()
     folder = root / ("quick" if config.quick else f"cohort{config.cohort.seed}")
-    manifest = make_cohort(folder, config.cohort, num_processes=config.num_processes)
-    store = FrameStore(root / "frames", config.decode)
-    chosen, _ = select(load_manifest(manifest), items=None, needs=("video", "grade"))
+    path = make_cohort(folder, config.cohort, num_processes=config.num_processes)
+    store = FrameStore(root / "frames", Recipe(decode=config.decode))
+    chosen, _ = select(load_manifest(path), items=None, needs=("video", "grade"))
     return tuple(
         RatedRecording(
             recording_id=recording.recording_id,
@@ -158,7 +160,7 @@ def prepare(config: LearningConfig) -> tuple[RatedRecording, ...]:
             grade=recording.grade,
             target=grade_class(recording.grade, GRADE_CUTS),
             video=recording.video,
-            stored=store.add(recording).path,
+            stored=store.add(recording).paths,
         )
         for recording in chosen
         if recording.grade is not None and recording.video is not None
@@ -211,9 +213,7 @@ def train(job: Job) -> Trained:
     """Run one training; the last epoch counts, whatever its score."""
     torch.set_num_threads(1)
     started = time.process_time()
-    table = None
-    for result in fit(job.task):
-        table = result.predictions
+    *_, table = (result.predictions for result in fit(job.task))
     assert table is not None, "the last epoch is evaluated"
     return Trained(job.name, by_recording(table), time.process_time() - started)
 
@@ -234,8 +234,9 @@ def linear_control(
     recordings: Sequence[RatedRecording], sides: Sequence[FoldSides], *, fps: int
 ) -> pd.DataFrame:
     """Score logistic regression on the spectrum, fold by fold; one row a recording."""
-    stored = [recording.stored for recording in recordings if recording.stored is not None]
-    spectra = np.stack([log_spectrum(open_frames(path), fps=fps) for path in stored])
+    entries = [Entry(recording.stored["rgb"]) for recording in recordings if recording.stored]
+    clips = (entry.read(np.arange(len(entry))) for entry in entries)
+    spectra = np.stack([log_spectrum(clip, fps=fps) for clip in clips])
     classes = np.array([recording.target for recording in recordings])
     tables = []
     for outer_fold, side in enumerate(sides):

@@ -27,6 +27,10 @@ class StoreError(PdrayError):
     """The frame store cannot be written, or an entry of it is damaged."""
 
 
+class StreamError(PdrayError):
+    """No data comes any more."""
+
+
 class ClusterError(PdrayError):
     """The cluster cannot run what was planned."""
 

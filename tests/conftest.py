@@ -103,6 +103,35 @@ def write_sound(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
+@pytest.fixture
+def write_entry() -> Callable[..., Path]:
+    """Return a function that writes items (N, ...) to an entry of the frame store."""
+
+    def write(path: Path, items: Any, *, rate: float = 25.0, start: float = 0.0) -> Path:
+        from pdray.data.codec import StoreConfig
+        from pdray.data.entry import EntryWriter
+
+        with EntryWriter(path, StoreConfig()) as writer:
+            for number, item in enumerate(items):
+                writer.append(start + number / rate, item)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read_entry() -> Callable[[Path], Any]:
+    """Return a function that reads all items of an entry, (N, ...)."""
+
+    def read(path: Path) -> Any:
+        from pdray.data.entry import Entry
+
+        entry = Entry(path)
+        return entry.read(np.arange(len(entry)))
+
+    return read
+
+
 def number_frame(number: int, size: int = 64) -> Frames:
     """Draw a number as eight upright bars, the highest bit on the left, white for one."""
     frame = np.zeros((size, size, 3), np.uint8)

@@ -1,26 +1,32 @@
-"""From uint8 frames to what a network takes, on the device, whole batches at a time.
+"""How training varies pictures, and everything that lies on them or belongs to a side.
 
-Frames travel as uint8 and become normalised floats only here. Augmentation happens in the same
-pass: one draw a snippet, the same for each of its frames, so that nothing in it looks like motion.
+One draw a snippet, the same for each of its frames, so that nothing in it looks like motion. What
+moves is moved here, in this order: crop, resize to the size the network sees, left-right flip,
+shift. Pictures are moved as uint8, on the device; points and sides follow the same draws. Colour is
+drawn here and changed in ``normalise.py``, where pixels become floats.
 
-Letters: B snippet, T frame, H height, W width.
+Letters: B snippet, T frame, H height, W width, C channel, P point.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from pdray.config import Settings
+from pdray.errors import SettingsError, refuse
 
-# Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
-# with which the published weights were trained.
-KINETICS_MEAN = (0.4345, 0.4051, 0.3775)
-KINETICS_STD = (0.2768, 0.2713, 0.2737)
+# Channels of a picture and what stands for nothing: black, or the code of no motion.
+CHANNELS = {"rgb": 3, "flow": 2, "boundaries": 2}
+NO_MOTION = 128
 
-# Floats converted at once on a CPU: small enough to stay in its cache between the steps.
-_CPU_CHUNK = 1 << 18
+# (down, right) parts of the room that a crop leaves: four corners and the centre.
+_PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+_WHOLE = (1.0,)
 
 
 class AugmentConfig(Settings):
@@ -36,6 +42,42 @@ class AugmentConfig(Settings):
     max_shift: float = Field(
         0.04, ge=0, le=0.5, description="largest shift, as a part of the height and width [0..0.5]"
     )
+    crop_scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        _WHOLE,
+        min_length=1,
+        description="height and width of a training crop, as parts of the largest box of the "
+        "seen shape, falling; 004's scale jitter is [1.0, 0.875, 0.75, 0.66] as in TSN (0..1]",
+    )
+    crop_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
+        None,
+        description="height and width that the network sees: training crops are resized to it, "
+        "evaluation takes the centre as it is; null: the whole picture [px]",
+    )
+    saturation: float = Field(
+        0.0, ge=0, lt=1, description="distance to the grey picture times 1 -+ this [0..1)"
+    )
+
+    @field_validator("crop_scales")
+    @classmethod
+    def _falling(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        """Neighbours in the list are what height and width may differ by."""
+        if any(later >= earlier for earlier, later in pairwise(scales)):
+            raise ValueError(f"got {list(scales)}; expected falling parts, the largest first")
+        return scales
+
+    @property
+    def crops(self) -> bool:
+        """Whether training sees parts of the picture."""
+        return self.crop_size is not None or self.crop_scales != _WHOLE
+
+
+class Crop(NamedTuple):
+    """A box inside the stored picture [px]."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -47,12 +89,40 @@ class Augmentation:
         shifts: (down, right) shift, applied after the flip [px].
         brightness: (B,) float32 factor of the pixels, greater than 0.
         contrast: (B,) float32 factor of the distance to the mean colour, greater than 0.
+        saturation: (B,) float32 factor of the distance to the grey picture, greater than 0; None
+            leaves colours as they are.
+        crops: What is cut out before anything else; None is the whole picture.
+        size: (height, width) that crops are resized to [px]; None where ``crops`` is.
     """
 
     flipped: tuple[bool, ...]
     shifts: tuple[tuple[int, int], ...]
     brightness: Tensor
     contrast: Tensor
+    saturation: Tensor | None = None
+    crops: tuple[Crop, ...] | None = None
+    size: tuple[int, int] | None = None
+
+    def seen(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (height, width) that pictures of ``size`` have afterwards [px]."""
+        return self.size or size
+
+
+def seen_size(config: AugmentConfig, *, height: int, width: int) -> tuple[int, int]:
+    """Return the (height, width) that a network sees of stored pictures of a size [px]."""
+    return config.crop_size or (height, width)
+
+
+def augment_faults(config: AugmentConfig, *, height: int, width: int) -> list[str]:
+    """List what cannot be done to stored pictures of a size [px]."""
+    seen_height, seen_width = seen_size(config, height=height, width=width)
+    if seen_height <= height and seen_width <= width:
+        return []
+    return [
+        f"augment.crop_size: height {seen_height}, width {seen_width} px does not fit into "
+        f"pictures of decode.height {height}, decode.width {width} px; lower crop_size, or store "
+        "larger pictures"
+    ]
 
 
 def draw_augmentation(
@@ -60,90 +130,230 @@ def draw_augmentation(
 ) -> Augmentation:
     """Draw what happens to each snippet of a batch.
 
+    A crop's height and width are each a drawn part of the largest box of the seen shape that fits
+    into the picture; in ``crop_scales`` the two parts are neighbours or the same, and it lies in a
+    corner or in the centre (scale jitter and corner crop of TSN, arXiv:1608.00859, section 3.2).
+
     Args:
-        frames: (B, T, H, W, 3); only its shape is used.
+        frames: (B, T, H, W, C); only its shape is used.
         config: How much.
         generator: On the CPU, so that the draws are the same whatever device trains. Five numbers
-            a snippet are taken, whatever the settings.
+            a snippet are taken whatever the settings, three more where they crop or saturate.
 
     Returns:
         The draws.
+
+    Raises:
+        SettingsError: If ``crop_size`` does not fit into the picture.
     """
     num_snippets, _, height, width, _ = frames.shape
+    refuse(augment_faults(config, height=height, width=width), SettingsError, "settings")
+    size = seen_size(config, height=height, width=width)
     drawn = torch.rand((num_snippets, 5), generator=generator)
-    reach = torch.tensor([round(config.max_shift * height), round(config.max_shift * width)])
+    reach = torch.tensor([round(config.max_shift * length) for length in size])
     shifts = (drawn[:, 1:3] * (2 * reach + 1)).long().clamp(max=2 * reach) - reach
+    crops, saturation = None, None
+    if config.crops or config.saturation > 0:
+        more = torch.rand((num_snippets, 3), generator=generator)
+        if config.crops:
+            crops = _draw_crops(more[:, :2], config.crop_scales, picture=(height, width), seen=size)
+        if config.saturation > 0:
+            saturation = 1 + config.saturation * (2 * more[:, 2] - 1)
     return Augmentation(
         flipped=tuple((drawn[:, 0] < config.flip).tolist()),
         shifts=tuple((down, right) for down, right in shifts.tolist()),
         brightness=1 + config.brightness * (2 * drawn[:, 3] - 1),
         contrast=1 + config.contrast * (2 * drawn[:, 4] - 1),
+        saturation=saturation,
+        crops=crops,
+        size=None if crops is None else size,
     )
 
 
-def normalise_frames(
-    frames: Tensor, dtype: torch.dtype = torch.float32, *, augmentation: Augmentation | None = None
-) -> Tensor:
-    """Turn uint8 frames into normalised floats, augmented or as they are.
-
-    With p a pixel in 0..1, m and s the Kinetics mean and standard deviation of its colour, b and c
-    the snippet's brightness and contrast, the result is ``c * (b * p - m) / s``; b = c = 1 without
-    augmentation. Nothing is clipped. Where a shift uncovers the edge it is black, as decoding pads.
+def central_view(frames: Tensor, config: AugmentConfig) -> Augmentation | None:
+    """Return how an evaluated snippet is seen: its centre, nothing resized, nothing drawn.
 
     Args:
-        frames: (B, T, H, W, 3) uint8, contiguous, on any device.
-        dtype: Of the result; the arithmetic is float32 throughout.
-        augmentation: From :func:`draw_augmentation`, for training.
+        frames: (B, T, H, W, C); only its shape is used.
+        config: Its ``crop_size`` is used alone.
 
     Returns:
-        (B, 3, T, H, W) of ``dtype``, a view whose memory is channels-last-3d.
+        None where the whole picture is seen.
 
     Raises:
-        ValueError: If ``frames`` is not such a tensor, or the draws are for another batch size.
+        SettingsError: If ``crop_size`` does not fit into the picture.
     """
-    if frames.dtype != torch.uint8 or frames.dim() != 5 or frames.shape[-1] != 3:
-        raise ValueError(
-            f"expected (B, T, H, W, 3) uint8, got {tuple(frames.shape)} {frames.dtype}"
-        )
-    mean = torch.tensor(KINETICS_MEAN)
-    spread = torch.tensor(KINETICS_STD)
-    contrast, brightness = torch.ones(1, 1), torch.ones(1, 1)
-    if augmentation is not None:
-        if len(augmentation.flipped) != len(frames):
-            raise ValueError(f"{len(augmentation.flipped)} draws for {len(frames)} snippets")
-        contrast, brightness = augmentation.contrast[:, None], augmentation.brightness[:, None]
-        frames = _moved(frames, augmentation)
-    gain = contrast * brightness / (255 * spread)
-    offset = -contrast * mean / spread
-    return _scaled(frames, dtype, gain=gain, offset=offset).permute(0, 4, 1, 2, 3)
+    num_snippets, _, height, width, _ = frames.shape
+    refuse(augment_faults(config, height=height, width=width), SettingsError, "settings")
+    size = seen_size(config, height=height, width=width)
+    if size == (height, width):
+        return None
+    crop = Crop((height - size[0]) // 2, (width - size[1]) // 2, *size)
+    same = torch.ones(num_snippets)
+    return Augmentation(
+        flipped=(False,) * num_snippets,
+        shifts=((0, 0),) * num_snippets,
+        brightness=same,
+        contrast=same,
+        crops=(crop,) * num_snippets,
+        size=size,
+    )
 
 
-def _moved(frames: Tensor, augmentation: Augmentation) -> Tensor:
-    """Flip, then shift; slices of uint8 copy several times faster than a gather."""
-    _, _, height, width, _ = frames.shape
-    moved = torch.zeros_like(frames)
-    draws = zip(moved, frames, augmentation.flipped, augmentation.shifts, strict=True)
-    for target, source, flipped, (down, right) in draws:
-        seen = source.flip(2) if flipped else source
+def move_frames(frames: Tensor, augmentation: Augmentation, modality: str = "rgb") -> Tensor:
+    """Crop, resize, flip and shift the pictures of a batch; colours stay.
+
+    What a shift uncovers is black as decoding pads, or no motion. Resizing is bilinear with
+    antialiasing and rounds to whole numbers: on a CPU by torch's fixed-point path, at most one
+    grey level from float arithmetic, elsewhere in float32.
+
+    The x component of mirrored ``flow`` changes its sign. ``boundaries`` are flipped as pictures,
+    as 004 does. That is not exact: of B_u = du/dx + du/dy a mirrored recording has
+    du/dx - du/dy, of B_v it has dv/dy - dv/dx, which cannot be told from the sums. Resized motion
+    keeps its values, in pixels of the stored picture, as in TSN.
+
+    Args:
+        frames: (B, T, H, W, C) uint8; motion as codes 1..255 with 128 for none, channel 0 along
+            the width.
+        augmentation: One draw a snippet.
+        modality: rgb, flow or boundaries.
+
+    Returns:
+        (B, T, height, width, C) uint8, ``frames`` itself if nothing moves.
+
+    Raises:
+        ValueError: If the draws are for another number of snippets.
+    """
+    _check_draws(augmentation, len(frames))
+    still = not any(augmentation.flipped) and not any(map(any, augmentation.shifts))
+    if still and augmentation.crops is None:
+        return frames
+    height, width = augmentation.seen((frames.shape[2], frames.shape[3]))
+    moved = frames.new_empty((*frames.shape[:2], height, width, frames.shape[4]))
+    for number, target in enumerate(moved):
+        seen = frames[number]
+        if augmentation.crops is not None:
+            seen = _cropped(seen, augmentation.crops[number], (height, width))
+        flipped, (down, right) = augmentation.flipped[number], augmentation.shifts[number]
+        if flipped:
+            seen = seen.flip(2)
+        if down or right:
+            target.fill_(0 if modality == "rgb" else NO_MOTION)
+        # Slices of uint8 copy several times faster than a gather.
         target[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = (
             seen[:, max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
         )
+        if flipped and modality == "flow":
+            target[..., 0].neg_()  # modulo 256: code c becomes 256 - c
     return moved
 
 
-def _scaled(frames: Tensor, dtype: torch.dtype, *, gain: Tensor, offset: Tensor) -> Tensor:
-    """Return ``gain * frames + offset``, with (B or 1, 3) factors, as (B, T, H, W, 3)."""
-    num_snippets, num_frames, height, width, _ = frames.shape
-    # One long row of pixels as the last axis: a last axis of three colours is not vectorised.
-    flat = frames.reshape(num_snippets, num_frames, height, width * 3)
-    gain, offset = (
-        factor.repeat(1, width).expand(num_snippets, -1).to(frames.device)
-        for factor in (gain, offset)
-    )
-    result = torch.empty(flat.shape, dtype=dtype, device=frames.device)
-    step = num_frames if frames.is_cuda else max(1, _CPU_CHUNK // (height * width * 3))
-    for snippet in range(num_snippets):
-        for first in range(0, num_frames, step):
-            chunk = flat[snippet, first : first + step].float()
-            result[snippet, first : first + step] = chunk.mul_(gain[snippet]).add_(offset[snippet])
-    return result.view(frames.shape)
+def augment_points(
+    points: Tensor, augmentation: Augmentation, size: tuple[int, int], mirror: Tensor
+) -> Tensor:
+    """Move points as :func:`move_frames` moves what they lie on.
+
+    Args:
+        points: (B, T, P, 2) or, with B = recordings * S, (recordings, S, T, P, 2) float32: x to
+            the right and y down in the stored picture from its upper left corner, so that the
+            centre of the first pixel is at (0.5, 0.5) [px]; NaN where absent. Two corners of a
+            box are two points: after a flip the left one is the right one.
+        augmentation: One draw a snippet.
+        size: (height, width) of the stored picture [px].
+        mirror: (P,) int64, the point that takes the place of each in a mirrored picture: of a left
+            eye the right one and the other way round, of a nose itself.
+
+    Returns:
+        As ``points``, in pixels of what the network sees, NaN where absent. A point that a crop or
+        a shift leaves out is not absent: it keeps its place, mostly beyond the edges.
+
+    Raises:
+        ValueError: If the draws are for another number of snippets, or ``mirror`` does not swap
+            points in pairs.
+    """
+    num_points = points.shape[-2]
+    order = mirror.to(points.device)
+    places = torch.arange(num_points, device=points.device)
+    valid = len(order) == num_points and bool(((order >= 0) & (order < num_points)).all())
+    if not valid or not torch.equal(order[order], places):
+        raise ValueError(
+            f"mirror {mirror.tolist()} does not swap {num_points} points in pairs: expected "
+            f"mirror[mirror[p]] == p for each p in 0..{num_points - 1}"
+        )
+    snippets = points.flatten(0, -4)
+    _check_draws(augmentation, len(snippets))
+    maps = [_point_map(augmentation, number, size) for number in range(len(snippets))]
+    scale, offset = torch.tensor(maps, dtype=torch.float64).to(points)[:, :, None, None].unbind(1)
+    flipped = torch.tensor(augmentation.flipped, device=points.device)[:, None, None, None]
+    named = torch.where(flipped, snippets[:, :, order], snippets)
+    return (named * scale + offset).view(points.shape)
+
+
+def mirrored_side(side: Tensor, augmentation: Augmentation) -> Tensor:
+    """Exchange left and right where the picture is flipped.
+
+    Args:
+        side: (B,) signed integer of each snippet: -1 left, +1 right, 0 none.
+        augmentation: One draw a snippet.
+
+    Returns:
+        As ``side``.
+
+    Raises:
+        ValueError: If the draws are for another number of snippets.
+    """
+    _check_draws(augmentation, len(side))
+    return torch.where(torch.tensor(augmentation.flipped, device=side.device), -side, side)
+
+
+def _check_draws(augmentation: Augmentation, num_snippets: int) -> None:
+    if len(augmentation.flipped) != num_snippets:
+        raise ValueError(f"{len(augmentation.flipped)} draws for {num_snippets} snippets")
+
+
+def _draw_crops(
+    drawn: Tensor, scales: tuple[float, ...], *, picture: tuple[int, int], seen: tuple[int, int]
+) -> tuple[Crop, ...]:
+    """Turn (B, 2) numbers in [0, 1) into crops."""
+    # At most one step between the two, as in TSN: else the shape of things would change more.
+    count = range(len(scales))
+    pairs = [(scales[i], scales[j]) for i in count for j in count if abs(i - j) <= 1]
+    zoom = min(whole / part for whole, part in zip(picture, seen, strict=True))
+    crops = []
+    for pair, place in drawn.tolist():
+        height, width = (
+            max(1, round(scale * zoom * part))
+            for scale, part in zip(pairs[int(pair * len(pairs))], seen, strict=True)
+        )
+        down, right = _PLACES[int(place * len(_PLACES))]
+        top, left = int(down * (picture[0] - height)), int(right * (picture[1] - width))
+        crops.append(Crop(top, left, height, width))
+    return tuple(crops)
+
+
+def _cropped(frames: Tensor, crop: Crop, size: tuple[int, int]) -> Tensor:
+    """Cut a box out of (T, H, W, C) frames and resize it where it has another size."""
+    cut = frames[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    if (crop.height, crop.width) == size:
+        return cut
+    pixels = cut.permute(0, 3, 1, 2)
+    if pixels.device.type == "cpu":
+        resized = interpolate(pixels, size, mode="bilinear", antialias=True)
+    else:  # no integer kernel there
+        exact = interpolate(pixels.float(), size, mode="bilinear", antialias=True)
+        resized = exact.round_().clamp_(0, 255).to(torch.uint8)
+    return resized.permute(0, 2, 3, 1)
+
+
+def _point_map(
+    augmentation: Augmentation, number: int, size: tuple[int, int]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return (x, y) factors and (x, y) offsets of one snippet's points."""
+    height, width = augmentation.seen(size)
+    crop = Crop(0, 0, *size) if augmentation.crops is None else augmentation.crops[number]
+    down, right = augmentation.shifts[number]
+    scale_x, scale_y = width / crop.width, height / crop.height
+    x, y = -crop.left * scale_x, -crop.top * scale_y
+    if augmentation.flipped[number]:
+        scale_x, x = -scale_x, width - x
+    return (scale_x, scale_y), (x + right, y + down)

@@ -1,13 +1,14 @@
 """The batches of a whole fit, known before it starts: a pure function of folds and seed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from pdray.data.modality import Modality
 from pdray.errors import FoldsError, SettingsError
 
 
@@ -23,7 +24,8 @@ class RatedRecording:
         target: Class of the grade, 0..K-1.
         video: The encoded file.
         span: Start and end of the recording inside ``video`` [s]; None is the file's own.
-        stored: Its frames in the frame store; None when it is decoded at every read.
+        side: "left", "right" or None.
+        stored: Its entries in the frame store; None when it is decoded at every read.
     """
 
     recording_id: str
@@ -33,7 +35,8 @@ class RatedRecording:
     target: int
     video: Path
     span: tuple[float | None, float | None] = (None, None)
-    stored: Path | None = None
+    side: str | None = None
+    stored: Mapping[Modality, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Schedule:
         epochs: Epochs of each fold.
         evaluate: After every epoch, or after the last one only.
         first_step: Finished (fold, epoch) pairs to leave out, fold by fold.
+        evaluated_at_once: Recordings of an evaluation batch, at most; None is ``batch_size``.
     """
 
     seed: int
@@ -80,6 +84,7 @@ class Schedule:
     epochs: int
     evaluate: Literal["every_epoch", "last_epoch"] = "every_epoch"
     first_step: int = 0
+    evaluated_at_once: int | None = None
 
 
 def check_sides(recordings: Sequence[RatedRecording], sides: Sequence[FoldSides]) -> None:
@@ -127,9 +132,8 @@ def plan_batches(
         fold, epoch = divmod(step, schedule.epochs)
         plan += _training_batches(sides[fold], (fold, epoch), schedule, (rank, num_workers))
         if schedule.evaluate == "every_epoch" or epoch == schedule.epochs - 1:
-            plan += _evaluation_batches(
-                sides[fold], (fold, epoch), schedule.batch_size, (rank, num_workers)
-            )
+            size = schedule.evaluated_at_once or schedule.batch_size
+            plan += _evaluation_batches(sides[fold], (fold, epoch), size, (rank, num_workers))
     return plan
 
 

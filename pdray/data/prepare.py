@@ -1,74 +1,151 @@
-"""Decode every recording of a study once into the frame store, over the whole cluster."""
+"""Make the frame store's entries of every recording once, over the whole cluster."""
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.data
 
 from pdray.atomic import write_text
-from pdray.data.decode import DecodeConfig
+from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
+from pdray.data.modality import Modality, sources
 from pdray.data.store import FrameStore, StoredRecording
-from pdray.errors import DecodeError, StoreError
+from pdray.errors import DecodeError, PdrayError, SettingsError, StoreError
 
-_RECORDINGS_PER_TASK = 8
+# A task takes a while to start, so it gets several small recordings; a large one is its own task,
+# so that the progress moves and no node is left with the rest.
+_TASK_BYTES = 16 << 20
+_MOST_PER_TASK = 8
+_VARYING = 1.5  # longest interval over the median one
+_DIFFERENT = 1.1  # highest rate over the lowest
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording in the store.
+
+    Attributes:
+        stored: Where.
+        num_bytes: Size of its entries [byte].
+        seconds: Length of its first modality [s].
+        rate: Items of its first modality a second [Hz]; 0 for a single item.
+        is_varying: Whether the time between items varies, as in many phone videos.
+    """
+
+    stored: StoredRecording
+    num_bytes: int
+    seconds: float
+    rate: float
+    is_varying: bool
 
 
 def prepare_store(
     recordings: Sequence[Recording],
-    root: Path,
-    config: DecodeConfig,
+    store: FrameStore,
+    modalities: Sequence[Modality],
     *,
     progress: Callable[[int, int], None],
-) -> tuple[dict[str, StoredRecording], dict[str, str]]:
+) -> tuple[dict[str, Prepared], dict[str, str]]:
     """Bring every recording into the store; those already there cost one look.
 
     Args:
-        recordings: Rows with a video.
-        root: Folder of the store, shared by all nodes.
-        config: Decode settings.
+        recordings: Rows with the files that the modalities need.
+        store: On a folder shared by all nodes.
+        modalities: What to make of each, at least one.
         progress: Called with (done, all) as recordings arrive.
 
     Returns:
-        Entries by recording id, and the reason by recording id of each that cannot be read.
+        What is there by recording id, and the reason by recording id of each that cannot be read.
 
     Raises:
         StoreError: If the store cannot be written.
+        SettingsError: If a library that a modality needs is not installed.
     """
     rows = [{"position": position} for position in range(len(recordings))]
-    shared = ray.put((tuple(recordings), FrameStore(root, config)))
+    shared = ray.put((tuple(recordings), store, tuple(modalities)))
 
     def add(row: dict[str, Any]) -> dict[str, Any]:
-        recordings, store = ray.get(shared)
-        recording = recordings[row["position"]]
+        recordings, store, modalities = ray.get(shared)
         try:
-            entry = store.add(recording)
-        except (DecodeError, StoreError) as error:
-            stops = isinstance(error, StoreError)
-            return {**row, "path": "", "num_frames": 0, "reason": str(error), "stops": stops}
-        found = {"path": str(entry.path), "num_frames": entry.num_frames}
-        return {**row, **found, "reason": "", "stops": False}
+            entry = store.add(recordings[row["position"]], modalities)
+        except (DecodeError, StoreError, SettingsError) as error:
+            # Raised here, Ray would put its own words and type in place of the error's.
+            kind = "" if isinstance(error, DecodeError) else type(error).__name__
+            return {**row, "facts": "", "reason": str(error), "stops": kind}
+        return {**row, "facts": json.dumps(_facts(entry)), "reason": "", "stops": ""}
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    num_tasks = -(-len(rows) // _RECORDINGS_PER_TASK)
+    num_tasks = -(-len(rows) // _per_task(recordings, modalities[0]))
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
-    entries: dict[str, StoredRecording] = {}
+    prepared: dict[str, Prepared] = {}
     failures: dict[str, str] = {}
     for number, row in enumerate(done.iter_rows(), start=1):
         name = recordings[row["position"]].recording_id
         if row["stops"]:
-            # Raised in the task, Ray would put its own words and type in place of the error's.
-            raise StoreError(row["reason"])
+            raise _STOPS[row["stops"]](row["reason"])
         if row["reason"]:
             failures[name] = row["reason"]
         else:
-            entries[name] = StoredRecording(name, Path(row["path"]), row["num_frames"])
+            prepared[name] = _prepared(name, json.loads(row["facts"]))
         progress(number, len(rows))
-    return entries, failures
+    return prepared, failures
+
+
+_STOPS: Mapping[str, type[PdrayError]] = {"StoreError": StoreError, "SettingsError": SettingsError}
+
+
+def _facts(entry: StoredRecording) -> dict[str, Any]:
+    times = Entry(next(iter(entry.paths.values()))).seconds
+    steps = np.diff(times)
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return {
+        "paths": {modality: str(path) for modality, path in entry.paths.items()},
+        "num_bytes": sum(path.stat().st_size for path in entry.paths.values()),
+        "seconds": float(times[-1] - times[0]) + step,
+        "rate": 1 / step if step else 0.0,
+        "is_varying": bool(len(steps) and steps.max() > _VARYING * step),
+    }
+
+
+def _prepared(name: str, facts: dict[str, Any]) -> Prepared:
+    paths = {modality: Path(path) for modality, path in facts.pop("paths").items()}
+    return Prepared(stored=StoredRecording(name, paths), **facts)
+
+
+def _per_task(recordings: Sequence[Recording], modality: Modality) -> int:
+    sizes = []
+    for recording in recordings:
+        try:
+            sizes.append(sum(file.stat().st_size for file in sources(recording, modality)))
+        except (DecodeError, OSError):
+            continue  # the task says which one and why
+    mean = sum(sizes) / len(sizes) if sizes else 1.0
+    return max(1, min(_MOST_PER_TASK, int(_TASK_BYTES / max(mean, 1.0))))
+
+
+def rate_notes(prepared: Mapping[str, Prepared]) -> list[str]:
+    """Return what is to be known about the recordings' frame rates, one sentence each."""
+    rates = sorted({round(one.rate, 1) for one in prepared.values() if one.rate})
+    varying = sorted(name for name, one in prepared.items() if one.is_varying)
+    notes = []
+    if len(rates) > 1 and rates[-1] > _DIFFERENT * rates[0]:
+        notes.append(
+            f"recordings have {rates[0]:g} to {rates[-1]:g} frames a second; a run of frames lasts "
+            "differently long, unless decode.frame_rate brings them to one"
+        )
+    if varying:
+        notes.append(
+            f"{len(varying)} recordings have a varying frame rate ({', '.join(varying[:5])}"
+            f"{', ...' if len(varying) > 5 else ''}); decode.frame_rate makes it even"
+        )
+    return notes
 
 
 def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> None:

@@ -1,23 +1,32 @@
 """Snippets of recordings, read from the frame store or decoded, and joined to batches."""
 
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from pdray.config import Settings
-from pdray.data.decode import DecodeConfig, decode
+from pdray.data.decode import DecodeConfig, DecodeLimits
+from pdray.data.entry import Entry
+from pdray.data.modality import Modality
 from pdray.data.plan import PlannedBatch, RatedRecording
-from pdray.data.snippet import Draw, SnippetConfig, frame_indices
-from pdray.data.store import open_frames
-from pdray.errors import DecodeError
+from pdray.data.seek import read_frames, scan
+from pdray.data.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
+from pdray.data.tracks import align
+from pdray.errors import DecodeError, StoreError, StreamError
 
-Frames = NDArray[np.uint8]
+Inputs = dict[Modality, NDArray[Any]]
+
+_SIDES = {"left": -1, "right": 1}
 
 
 class StreamConfig(Settings):
@@ -28,8 +37,12 @@ class StreamConfig(Settings):
         description="local: in the worker's process; ray: through Ray Data; auto: local for one "
         "worker on a frame store, else ray",
     )
+    threads: int = Field(2, ge=1, le=64, description="reading threads of the local reader [count]")
     cpus_per_task: float = Field(
         0.25, gt=0, description="CPUs that a Ray Data reading task reserves [count]"
+    )
+    stall_seconds: float = Field(
+        900.0, gt=0, description="a stream without any progress for so long stops the trial [s]"
     )
 
     def chosen(self, *, num_workers: int, stored: bool) -> Literal["local", "ray"]:
@@ -45,13 +58,23 @@ class Batch:
 
     Attributes:
         planned: Fold, epoch and recordings.
-        frames: (B, S, T, H, W, 3) uint8, S snippets of each recording.
+        inputs: (B, S, T, ...) by modality, S snippets of each recording: pictures uint8
+            (H, W, C), tracks float32 (P, 2), spectra float32 (M,).
+        modality: The one that the network sees.
         target: (B,) int64 class.
+        side: (B,) int8, -1 left, 1 right, 0 neither.
     """
 
     planned: PlannedBatch
-    frames: torch.Tensor
-    target: torch.Tensor
+    inputs: Mapping[Modality, Tensor]
+    modality: Modality
+    target: Tensor
+    side: Tensor
+
+    @property
+    def frames(self) -> Tensor:
+        """What the network sees, (B, S, T, H, W, C) uint8."""
+        return self.inputs[self.modality]
 
 
 @dataclass(frozen=True)
@@ -63,18 +86,30 @@ class SnippetReader:
         snippet: Which frames.
         decode: Picture size, for recordings that are not in a store.
         seed: Seed of the draws of a training snippet.
+        modality: What the snippet's frames are chosen from.
+        beside: Further modalities, each read at the times of the chosen frames.
+        limits: For recordings that are not in a store.
     """
 
     recordings: tuple[RatedRecording, ...]
     snippet: SnippetConfig
     decode: DecodeConfig
     seed: int
+    modality: Modality = "rgb"
+    beside: tuple[Modality, ...] = ()
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
 
-    def read(self, batch: PlannedBatch, position: int) -> Frames:
-        """Return (S, T, H, W, 3) uint8 snippets of one recording of a batch.
+    def read(self, batch: PlannedBatch, position: int, out: Inputs) -> None:
+        """Read the snippets of one recording of a batch.
+
+        Args:
+            batch: Fold, epoch and recordings.
+            position: Of the recording in the batch.
+            out: (S, T, ...) by modality, filled; as :meth:`allocate` makes them.
 
         Raises:
             DecodeError: If the recording cannot be read; names it.
+            StoreError: If an entry is damaged, or a modality has nothing at a frame's time.
         """
         recording = self.recordings[batch.recordings[position]]
         draw = (
@@ -82,15 +117,54 @@ class SnippetReader:
             if batch.training
             else None
         )
-        if recording.stored is not None:
-            stored = open_frames(recording.stored)
-            return np.array(stored[self._indices(len(stored), draw, recording)])
+        if recording.stored is None:
+            self._decode(recording, draw, out[self.modality])
+            return
+        entry = Entry(recording.stored[self.modality])
+        indices = self._indices(len(entry), draw, recording)
+        entry.read(indices.ravel(), _flat(out[self.modality]))
+        seconds = entry.seconds[indices.ravel()] if self.beside else np.empty(0)
+        for modality in self.beside:
+            name = f"{_name(recording)}: {modality}"
+            _read_at(Entry(recording.stored[modality]), seconds, _flat(out[modality]), name)
+
+    def allocate(self, batch: PlannedBatch, *, pin: bool = False) -> dict[Modality, Tensor]:
+        """Return uninitialised (B, S, T, ...) tensors by modality for the snippets of a batch.
+
+        Args:
+            batch: Its recordings.
+            pin: In page-locked memory, from which a GPU copies while it computes.
+        """
+        shape = (len(batch.recordings), *snippet_shape(self.snippet, training=batch.training))
+        return {
+            modality: torch.empty((*shape, *item), dtype=dtype, pin_memory=pin)
+            for modality, (item, dtype) in self._items.items()
+        }
+
+    @cached_property
+    def _items(self) -> dict[Modality, tuple[tuple[int, ...], torch.dtype]]:
+        """Shape and dtype of an item of each modality; the same in all recordings."""
+        stored = self.recordings[0].stored
+        if stored is None:
+            return {self.modality: ((self.decode.height, self.decode.width, 3), torch.uint8)}
+        found = {}
+        for modality in (self.modality, *self.beside):
+            entry = Entry(stored[modality])
+            found[modality] = entry.shape, torch.from_numpy(np.empty(0, entry.dtype)).dtype
+        return found
+
+    def _decode(self, recording: RatedRecording, draw: Draw | None, out: NDArray[Any]) -> None:
         start, end = recording.span
         try:
-            clip = decode(recording.video, self.decode, start_seconds=start, end_seconds=end)
+            index = scan(
+                recording.video, self.decode, self.limits, start_seconds=start, end_seconds=end
+            )
+            indices = self._indices(len(index.seconds), draw, recording)
+            wanted = indices.ravel()
+            frames = read_frames(recording.video, index, wanted, self.decode, self.limits)
         except DecodeError as error:
-            raise DecodeError(f"recording {recording.recording_id}: {error}") from error
-        return clip.frames[self._indices(len(clip.frames), draw, recording)]
+            raise DecodeError(f"{_name(recording)}: {error}") from error
+        _flat(out)[...] = frames
 
     def _indices(
         self, num_available: int, draw: Draw | None, recording: RatedRecording
@@ -98,31 +172,104 @@ class SnippetReader:
         return frame_indices(num_available, self.snippet, draw, recording_id=recording.recording_id)
 
     def snippet_bytes(self) -> int:
-        """Return the size of what :meth:`read` gives [byte]."""
-        num_frames = self.snippet.num_frames * self.snippet.num_segments
-        return num_frames * self.decode.height * self.decode.width * 3
+        """Return the size of what :meth:`read` fills for one recording at most [byte]."""
+        sides = (snippet_shape(self.snippet, training=training) for training in (True, False))
+        num_items = max(snippets * frames for snippets, frames in sides)
+        return num_items * sum(
+            math.prod(shape) * dtype.itemsize for shape, dtype in self._items.values()
+        )
 
-    def batch(self, planned: PlannedBatch, frames: Frames) -> Batch:
-        """Join frames (B, S, T, H, W, 3) with the classes of their recordings."""
-        target = [self.recordings[i].target for i in planned.recordings]
-        return Batch(planned, torch.from_numpy(frames), torch.tensor(target))
+    def batch(self, planned: PlannedBatch, inputs: Mapping[Modality, Tensor]) -> Batch:
+        """Join inputs (B, S, T, ...) with the classes and sides of their recordings."""
+        recordings = [self.recordings[i] for i in planned.recordings]
+        target = torch.tensor([recording.target for recording in recordings])
+        sides = [_SIDES.get(recording.side or "", 0) for recording in recordings]
+        side = torch.tensor(sides, dtype=torch.int8)
+        return Batch(planned, inputs, self.modality, target, side)
 
 
-def read_locally(plan: Sequence[PlannedBatch], reader: SnippetReader) -> Generator[Batch]:
-    """Read a plan in this process, one batch in advance; closing it ends the reading."""
+def read_locally(
+    plan: Sequence[PlannedBatch],
+    reader: SnippetReader,
+    *,
+    threads: int,
+    stall_seconds: float,
+    pin: bool = False,
+) -> Generator[Batch]:
+    """Read a plan in this process, one batch in advance; closing it ends the reading.
 
-    def read(planned: PlannedBatch) -> Batch:
-        frames = [reader.read(planned, position) for position in range(len(planned.recordings))]
-        return reader.batch(planned, np.stack(frames))
+    Args:
+        plan: The batches.
+        reader: Reads one recording.
+        threads: Recordings read at once.
+        stall_seconds: Longest wait for one batch.
+        pin: Put pixels into page-locked memory, from which a GPU copies while it computes.
 
-    with ThreadPoolExecutor(1, thread_name_prefix="snippets") as pool:
-        ahead: Future[Batch] | None = None
-        try:
-            for planned in plan:
-                ready, ahead = ahead, pool.submit(read, planned)
-                if ready is not None:
-                    yield ready.result()
-            if ahead is not None:
-                yield ahead.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    Raises:
+        StreamError: If a batch does not come in time; names what it waits for.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="snippets")
+
+    def start(planned: PlannedBatch) -> tuple[Batch, list[Future[None]]]:
+        inputs = reader.allocate(planned, pin=pin)
+        views = {modality: values.numpy() for modality, values in inputs.items()}
+        reads = [
+            pool.submit(reader.read, planned, at, {name: view[at] for name, view in views.items()})
+            for at in range(len(planned.recordings))
+        ]
+        return reader.batch(planned, inputs), reads
+
+    stuck = False
+    waiting: deque[tuple[Batch, list[Future[None]]]] = deque()
+    try:
+        for following in [*plan, None]:
+            if following is not None:
+                waiting.append(start(following))
+            if len(waiting) <= (following is not None):
+                continue  # one batch in advance
+            batch, reads = waiting.popleft()
+            stuck = bool(wait(reads, stall_seconds).not_done)
+            if stuck:
+                raise StreamError(_stalled(reader, batch, reads, stall_seconds))
+            for read in reads:
+                read.result()
+            yield batch
+    finally:
+        # A thread that hangs in a dead file system would hang this one too.
+        pool.shutdown(wait=not stuck, cancel_futures=True)
+
+
+def _stalled(
+    reader: SnippetReader, batch: Batch, reads: Sequence[Future[None]], seconds: float
+) -> str:
+    pairs = zip(batch.planned.recordings, reads, strict=True)
+    late = [_name(reader.recordings[index]) for index, read in pairs if not read.done()]
+    return (
+        f"no data for {seconds:g} s: waiting for {', '.join(late[:5])}"
+        f"{f' and {len(late) - 5} more' if len(late) > 5 else ''}; is the disk of the frame store "
+        "there? A slow one needs a larger stream.stall_seconds"
+    )
+
+
+def _flat(out: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of (S, T, ...) as (S * T, ...)."""
+    return out.reshape(-1, *out.shape[2:])
+
+
+def _read_at(entry: Entry, seconds: NDArray[np.float64], out: NDArray[Any], name: str) -> None:
+    """Read the items nearest to some times; a float modality is NaN where it has none."""
+    times = entry.seconds
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    positions = align(times, seconds, tolerance=step)
+    absent = positions < 0
+    if absent.any() and entry.dtype.kind != "f":
+        raise StoreError(
+            f"{name} has nothing within {step:.3f} s of the frame at {seconds[absent][0]:.3f} s"
+        )
+    entry.read(np.maximum(positions, 0), out)
+    if absent.any():
+        out[absent] = np.nan
+
+
+def _name(recording: RatedRecording) -> str:
+    return f"recording {recording.recording_id}"

@@ -1,198 +1,226 @@
-"""Frame store: each recording decoded once, so that any frame is read without touching others.
+"""Frame store: each recording decoded once, so that any item is read without touching others.
 
-One ``.npy`` file (N, H, W, 3) uint8 a recording. Its name is a digest of the source's *content*,
-the decode settings and the span, so a changed file or setting never meets an old entry, and two
-manifest rows on the same span share one. Files appear whole or not at all (``pdray.atomic``):
-writers on any number of nodes may race, the last rename wins with the same bytes, and a killed
-writer leaves at most a hidden temporary file.
+One file (``entry.py``) a recording and modality. Its name is a digest of the sources' *content*,
+the settings and the span, so a changed file or setting never meets an old entry, and two manifest
+rows on the same span share one. Files appear whole or not at all (``pdray.atomic``): writers on
+any number of nodes may race, the last rename wins with the same bytes, and a killed writer leaves
+at most a hidden temporary file.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from pdray.atomic import replacing, write_text
-from pdray.config import dump
-from pdray.data.decode import DecodeConfig, decode
+from pdray.data.entry import Entry, EntryWriter
 from pdray.data.manifest import Recording
+from pdray.data.modality import Modality, Recipe, extract, sources
 from pdray.errors import DecodeError, StoreError
 
-# Part of every key: raise it when decoding changes what it returns for the same settings.
-_FORMAT = 1
-_CHUNK_BYTES = 1 << 20
+# Part of every key: raise it when what an entry holds for the same settings changes.
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """Where the frames of a recording are.
+    """Where a recording is in the store.
 
     Attributes:
         recording_id: As in the manifest.
-        path: The store's file; read it with :func:`read_frames`.
-        num_frames: Frames in it, at least 1.
+        paths: The entry of each modality.
     """
 
     recording_id: str
-    path: Path
-    num_frames: int
+    paths: Mapping[Modality, Path]
 
 
 class FrameStore:
-    """Decoded recordings under one folder, which every node that reads them must share.
+    """Recordings decoded once, under one folder, which every node that reads them must share.
 
     Args:
         root: The folder; made when missing.
-        config: How recordings are decoded; part of every key.
+        recipe: How entries are made; part of every key.
     """
 
-    def __init__(self, root: Path, config: DecodeConfig) -> None:
+    def __init__(self, root: Path, recipe: Recipe) -> None:
         self.root = root
-        self.config = config
+        self.recipe = recipe
 
-    def add(self, recording: Recording) -> StoredRecording:
-        """Return a recording's entry, decoding it when it is not there yet.
+    def add(
+        self, recording: Recording, modalities: Sequence[Modality] = ("rgb",)
+    ) -> StoredRecording:
+        """Return a recording's entries, making those that are not there yet.
 
         Args:
-            recording: A row with a video.
+            recording: A row with the files that the modalities need.
+            modalities: What is wanted.
 
         Returns:
-            Where its frames are and how many.
+            Where they are.
 
         Raises:
-            DecodeError: If there is no video or it cannot be read whole; names the recording.
-            StoreError: If the entry is damaged, or the store cannot be written.
+            DecodeError: If a file is lacking or cannot be read whole; names the recording.
+            StoreError: If an entry is damaged, or the store cannot be written.
         """
-        path = self.entry(recording)
-        if not path.exists():
-            self._write(recording, path)
-        return StoredRecording(recording.recording_id, path, count_frames(path))
+        paths = {modality: self.entry(recording, modality) for modality in modalities}
+        missing = {modality: path for modality, path in paths.items() if not path.exists()}
+        if missing:
+            self._write(recording, missing)
+        for path in paths.values():
+            Entry(path)  # a damaged one is met here and not in the middle of a study
+        return StoredRecording(recording.recording_id, paths)
 
-    def entry(self, recording: Recording) -> Path:
-        """Return where a recording's frames are or will be; reads the source once to know."""
+    def entry(self, recording: Recording, modality: Modality) -> Path:
+        """Return where an entry is or will be; reads unknown sources once to know.
+
+        Raises:
+            DecodeError: If a source is lacking or cannot be read; names the recording.
+            StoreError: If the store cannot be written.
+        """
+        files = _sources(recording, modality)
+        return self._path(recording, modality, [self._digest(recording, file) for file in files])
+
+    def is_known(self, recording: Recording, modalities: Sequence[Modality]) -> bool:
+        """Whether all entries are there, as far as can be told without reading a source."""
+        try:
+            for modality in modalities:
+                digests = [self._remembered(file) for file in sources(recording, modality)]
+                found = [digest for digest in digests if digest is not None]
+                if len(found) < len(digests):
+                    return False
+                if not self._path(recording, modality, found).exists():
+                    return False
+        except (DecodeError, OSError):
+            return False
+        return True
+
+    def verify(self, recording: Recording, modalities: Sequence[Modality]) -> list[str]:
+        """Read a recording's sources and entries anew and compare them with their digests.
+
+        Returns:
+            What is wrong, each with the way out; empty when all is as it was prepared.
+        """
+        faults = []
+        fresh: dict[Path, str] = {}
+        for modality in modalities:
+            try:
+                for file in _sources(recording, modality):
+                    if file not in fresh:
+                        fresh[file] = _hash_file(file)
+                        faults += self._changes(recording, file, fresh[file])
+                digests = [fresh[file] for file in _sources(recording, modality)]
+                path = self._path(recording, modality, digests)
+                Entry(path).verify()
+            except OSError as error:
+                reason = error.strerror or str(error)
+                faults.append(f"recording {recording.recording_id}: cannot be read: {reason}")
+            except (DecodeError, StoreError) as error:
+                faults.append(_named(recording, error))
+        return faults
+
+    def _path(self, recording: Recording, modality: Modality, digests: Sequence[str]) -> Path:
         key = {
-            "content": self._content_digest(recording),
-            "decode": dump(self.config),
+            "content": list(digests),
+            "settings": self.recipe.settings(modality),
             "span": [recording.start_seconds, recording.end_seconds],
             "format": _FORMAT,
         }
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        return self.root / name[:2] / f"{name}.npy"
+        return self.root / name[:2] / f"{name}.arrow"
 
-    def _write(self, recording: Recording, path: Path) -> None:
+    def _write(self, recording: Recording, missing: Mapping[Modality, Path]) -> None:
         try:
-            clip = decode(
-                _video_of(recording),
-                self.config,
-                start_seconds=recording.start_seconds,
-                end_seconds=recording.end_seconds,
-            )
+            with ExitStack() as stack:
+                writers = {
+                    modality: stack.enter_context(
+                        EntryWriter(
+                            stack.enter_context(replacing(path)), self.recipe.codec(modality)
+                        )
+                    )
+                    for modality, path in missing.items()
+                }
+                for modality, seconds, item in extract(recording, missing, self.recipe):
+                    writers[modality].append(seconds, item)
         except DecodeError as error:
-            raise DecodeError(f"recording {recording.recording_id}: {error}") from error
-        try:
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                np.save(file, clip.frames, allow_pickle=False)
+            raise DecodeError(_named(recording, error)) from error
         except OSError as error:
             raise StoreError(
                 f"recording {recording.recording_id}: the frame store {self.root} cannot be "
-                f"written: {error.strerror or error} ({clip.frames.nbytes} bytes are needed)"
+                f"written: {error.strerror or error}; nothing half-written was kept. Make room or "
+                "access there, choose another output, or a smaller store.codec"
             ) from error
 
-    def _content_digest(self, recording: Recording) -> str:
-        """Return the SHA-256 of the source, from memory while path, size and time stand."""
-        video = _video_of(recording)
+    def _digest(self, recording: Recording, file: Path) -> str:
+        """Return the SHA-256 of a source, from memory while its size and time stand."""
         try:
-            status = video.stat()
-            seen = f"{video.absolute()}\0{status.st_size}\0{status.st_mtime_ns}"
-            # The name is a digest, so that no path of a patient's video is kept in the store.
-            note = self.root / "sources" / hashlib.sha256(seen.encode()).hexdigest()
-            if note.exists():
-                return note.read_text(encoding="ascii")
-            digest = _hash_file(video)
+            if (remembered := self._remembered(file)) is not None:
+                return remembered
+            status = file.stat()
+            digest = _hash_file(file)
         except OSError as error:
             raise DecodeError(
                 f"recording {recording.recording_id}: cannot be read: {error.strerror or error}"
             ) from error
+        seen = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
         try:
-            write_text(note, digest)
+            write_text(self._note_path(file), json.dumps(seen))
         except OSError as error:
             raise StoreError(
-                f"the frame store {self.root} cannot be written: {error.strerror or error}"
+                f"the frame store {self.root} cannot be written: {error.strerror or error}; choose "
+                "another output"
             ) from error
         return digest
 
+    def _remembered(self, file: Path) -> str | None:
+        status, known = file.stat(), self._note(file)
+        if (known.get("size"), known.get("mtime_ns")) != (status.st_size, status.st_mtime_ns):
+            return None
+        return str(known["sha256"])
 
-def count_frames(path: Path) -> int:
-    """Return how many frames an entry has; reads its header only."""
-    return len(open_frames(path))
+    def _changes(self, recording: Recording, file: Path, digest: str) -> list[str]:
+        known = self._note(file).get("sha256")
+        if known in (None, digest):
+            return []
+        return [
+            f"recording {recording.recording_id}: its {_cell(recording, file)} file has changed "
+            f"since it was prepared: SHA-256 was {str(known)[:12]}..., is {digest[:12]}...; put "
+            "the old file back, or prepare again and start a new study"
+        ]
+
+    def _note(self, file: Path) -> dict[str, Any]:
+        try:
+            note: dict[str, Any] = json.loads(self._note_path(file).read_bytes())
+        except (OSError, ValueError):
+            return {}  # the source is hashed again
+        return note
+
+    def _note_path(self, file: Path) -> Path:
+        # The name is a digest, so that no path of a patient's video is kept in the store.
+        name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()
+        return self.root / "sources" / f"{name}.json"
 
 
-def open_frames(path: Path) -> npt.NDArray[np.uint8]:
-    """Map an entry of the store into memory without reading it.
-
-    Args:
-        path: A store's file.
-
-    Returns:
-        (N, H, W, 3) uint8, read-only; pages are read when touched.
-
-    Raises:
-        StoreError: If the file is missing, damaged, cut short or of another shape.
-    """
-    advice = "delete the file, it is decoded again when next needed"
+def _sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
     try:
-        frames = np.lib.format.open_memmap(path, mode="r")
-        num_bytes = path.stat().st_size
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such entry in the frame store") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise StoreError(f"{path}: is damaged: {error}; {advice}") from error
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
-        raise StoreError(
-            f"{path}: holds {frames.shape} {frames.dtype}, not (N, H, W, 3) uint8; {advice}"
-        )
-    expected = frames.offset + frames.nbytes
-    if num_bytes != expected:
-        raise StoreError(
-            f"{path}: has {num_bytes} bytes where its header says {expected}; {advice}"
-        )
-    return frames
+        return sources(recording, modality)
+    except DecodeError as error:
+        raise DecodeError(_named(recording, error)) from error
 
 
-def read_frames(path: Path, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Read some frames of an entry, and only those.
-
-    Args:
-        path: A store's file.
-        indices: (T,) int64 in 0..N-1, in any order, with repeats.
-
-    Returns:
-        (T, H, W, 3) uint8, a copy that may be written to.
-
-    Raises:
-        IndexError: If an index is outside 0..N-1.
-        StoreError: As :func:`open_frames`.
-    """
-    frames = open_frames(path)
-    if indices.size and (indices.min() < 0 or indices.max() >= len(frames)):
-        raise IndexError(
-            f"indices {indices.min()}..{indices.max()} are outside 0..{len(frames) - 1}"
-        )
-    return np.array(frames[indices])
+def _named(recording: Recording, error: Exception) -> str:
+    return f"recording {recording.recording_id}: {error}"
 
 
-def _video_of(recording: Recording) -> Path:
-    if recording.video is None:
-        raise DecodeError(f"recording {recording.recording_id}: its row names no video")
-    return recording.video
+def _cell(recording: Recording, file: Path) -> str:
+    """Return the manifest's column that names a file."""
+    columns = ("video", "audio", "landmarks", "regions")
+    return next(column for column in columns if getattr(recording, column) == file)
 
 
 def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,131 +1,238 @@
 """A fit's batches as one stream: planned, read, decoded if need be, in order, never mixed.
 
 Two readers stand behind one interface. ``local`` reads in the worker's own process with one
-batch in advance: the fast path of a single worker on a readable frame store. ``ray`` is one Ray
-Data execution over all folds and epochs of a fit: pixels travel through it, so recordings can be
-read or decoded on other nodes than the one that trains.
+batch in advance: the fast path of a single worker on a readable frame store. ``ray`` is a Ray
+Data execution that goes on over folds and epochs (a fit of very many blocks has a few of them):
+pixels travel through it, so recordings can be read or decoded on other nodes than the one that
+trains.
 """
 
 import pickle
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from pdray.data.plan import PlannedBatch
-from pdray.data.reader import Batch, Frames, SnippetReader, read_locally
+from pdray.data.reader import Batch, SnippetReader, StreamConfig, read_locally
 from pdray.data.snippet import snippet_shape
-from pdray.errors import PdrayError
+from pdray.errors import PdrayError, StreamError
 
 _BLOCK_BYTES = 32 << 20
 _STREAM_BYTES = 256 << 20
 _DECODED_PER_BLOCK = 8
+# Making a block's entry takes a millisecond; the first batch waits for all of an execution's.
+_BLOCKS_PER_EXECUTION = 1024
+_CPU = torch.device("cpu")
 
 
 def open_stream(
     plan: Sequence[PlannedBatch],
     reader: SnippetReader,
+    config: StreamConfig,
     *,
     kind: Literal["local", "ray"],
-    cpus_per_task: float,
+    device: torch.device = _CPU,
 ) -> AbstractContextManager[Generator[Batch]]:
     """Start reading a plan.
 
     Args:
         plan: The batches, in the order they are wanted.
         reader: Reads one recording's snippets.
+        config: Threads, tasks and patience.
         kind: ``local`` or ``ray``.
-        cpus_per_task: CPUs that a task of the ``ray`` kind reserves.
+        device: Where the batches are wanted; a GPU gets each one while it computes on the one
+            before.
 
     Returns:
         A context manager of the iterator; leaving it stops everything that reads in advance.
     """
-    return closing(
-        read_locally(plan, reader)
-        if kind == "local"
-        else _read_through_ray(plan, reader, cpus_per_task)
-    )
+    pin = device.type == "cuda"
+    if kind == "local":
+        batches = read_locally(
+            plan, reader, threads=config.threads, stall_seconds=config.stall_seconds, pin=pin
+        )
+    else:
+        batches = _read_through_ray(plan, reader, config, pin)
+    return closing(_on_gpu(batches, device) if pin else batches)
+
+
+def _on_gpu(batches: Generator[Batch], device: torch.device) -> Generator[Batch]:
+    """Copy each batch on a stream of its own, one batch ahead of the computation."""
+    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    ahead: Batch | None = None
+    with closing(batches):
+        for batch in batches:
+            with torch.cuda.stream(copying):
+                moved = _moved(batch, device)
+            if ahead is not None:
+                yield ahead
+            # Waits for this copy, not for what is copied later.
+            torch.cuda.current_stream(device).wait_stream(copying)
+            for values in (*moved.inputs.values(), moved.target, moved.side):
+                values.record_stream(torch.cuda.current_stream(device))
+            ahead = moved
+        if ahead is not None:
+            yield ahead
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    inputs = {
+        modality: values.to(device, non_blocking=True) for modality, values in batch.inputs.items()
+    }
+    target = batch.target.to(device, non_blocking=True)
+    return replace(batch, inputs=inputs, target=target, side=batch.side.to(device))
 
 
 def _read_through_ray(
-    plan: Sequence[PlannedBatch], reader: SnippetReader, cpus_per_task: float
+    plan: Sequence[PlannedBatch], reader: SnippetReader, config: StreamConfig, pin: bool
 ) -> Generator[Batch]:
-    """Read with one Ray Data execution; a row is one recording of one batch."""
-    rows = [
-        (number, at) for number, planned in enumerate(plan) for at in range(len(planned.recordings))
-    ]
-    blocks = _ray_blocks(plan, rows, reader, cpus_per_task)
-    number, due = 0, 0
-    waiting: list[Frames] = []
-    try:
-        for block in blocks:
-            if fault := block["fault"][0]:
-                raise pickle.loads(fault)
-            for row, frames in zip(block["row"], block["frames"], strict=True):
+    """Read with Ray Data; a row is one recording of one batch."""
+    from ray.data.exceptions import ExecutionTimeoutError
+
+    rows = _each_row(_ray_blocks(plan, reader, config))
+    due = 0
+    with closing(rows):
+        for planned in plan:
+            inputs = reader.allocate(planned, pin=pin)
+            views = {modality: values.numpy() for modality, values in inputs.items()}
+            for at in range(len(planned.recordings)):
+                try:
+                    row, read = next(rows, (-1, {}))
+                except ExecutionTimeoutError as error:
+                    raise StreamError(_waits_for(planned, at, reader, config)) from error
                 if row != due:  # else a recording would get another one's class
                     raise RuntimeError(f"Ray Data gave row {row} while {due} is due")
                 due += 1
-                waiting.append(frames)
-                if len(waiting) == len(plan[number].recordings):
-                    yield reader.batch(plan[number], np.stack(waiting))
-                    waiting = []
-                    number += 1
-    finally:
-        # Closing the block generator shuts its executor down; without it tasks run on.
-        blocks.close()
-    if number != len(plan):
-        raise RuntimeError(f"Ray Data ended after {number} of {len(plan)} batches")
+                for modality, values in views.items():
+                    values[at] = read[modality]
+            yield reader.batch(planned, inputs)
+
+
+def _each_row(blocks: Generator[dict[str, Any]]) -> Generator[tuple[int, dict[str, Any]]]:
+    # Closing the blocks shuts their executor down; without it tasks run on.
+    with closing(blocks):
+        for block in blocks:
+            if fault := block["fault"][0]:
+                raise pickle.loads(fault)
+            for place, row in enumerate(block["row"].tolist()):
+                yield row, {name: values[place] for name, values in block.items()}
+
+
+def _waits_for(planned: PlannedBatch, at: int, reader: SnippetReader, config: StreamConfig) -> str:
+    import ray
+
+    free = ray.available_resources().get("CPU", 0.0)
+    names = [reader.recordings[index].recording_id for index in planned.recordings[at : at + 5]]
+    return (
+        f"no data for {config.stall_seconds:g} s: waiting for recordings {', '.join(names)}, read "
+        f"by Ray Data tasks of {config.cpus_per_task:g} CPUs each; the cluster has {free:g} CPUs "
+        "free. With none free, lower search.max_concurrent_trials or stream.cpus_per_task; where "
+        "reading is that slow, raise stream.stall_seconds"
+    )
 
 
 def _ray_blocks(
-    plan: Sequence[PlannedBatch],
-    rows: Sequence[tuple[int, int]],
-    reader: SnippetReader,
-    cpus_per_task: float,
-) -> Any:
+    plan: Sequence[PlannedBatch], reader: SnippetReader, config: StreamConfig
+) -> Generator[dict[str, Any]]:
+    """Yield blocks of rows in order, from one execution for many epochs."""
     import ray.data
     from ray.data import ExecutionResources
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    # A hung stream ends with a message; Ray's own patience is half an hour.
+    context.execution_no_progress_timeout_s = config.stall_seconds
     # Without it blocks arrive as they finish and epochs mix.
     context.execution_options.preserve_order = True
     # Bounds what waits in the object store, however slow the consumer is.
     context.execution_options.resource_limits = ExecutionResources.for_limits(
         object_store_memory=_STREAM_BYTES
     )
-    rows_per_block = max(1, min(_BLOCK_BYTES // reader.snippet_bytes(), len(rows)))
-    if any(recording.stored is None for recording in reader.recordings):
-        # Decoding takes far longer than reading: a block must not make the first batch wait.
-        rows_per_block = min(rows_per_block, _DECODED_PER_BLOCK)
-    shared = ray.put((tuple(plan), tuple(rows), reader))
-
-    def read(block: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
-        plan, rows, reader = ray.get(shared)
-        wanted = [rows[i] for i in block["id"]]
-        fault = b""
-        try:
-            frames = np.stack([reader.read(plan[number], at) for number, at in wanted])
-        except PdrayError as error:
-            # Raised here, Ray would put its own words and type in place of the error's.
-            fault = pickle.dumps(error)
-            size = (reader.decode.height, reader.decode.width, 3)
-            frames = np.zeros((len(wanted), *snippet_shape(reader.snippet), *size), np.uint8)
-        return {
-            "row": block["id"],
-            "frames": frames,
-            "fault": np.full(len(wanted), fault, object),
-        }
-
-    # Items are blocks at once; ray.data.range would make them in tasks of one whole CPU each.
-    ids = [{"id": row} for row in range(len(rows))]
-    stream = ray.data.from_items(ids, override_num_blocks=-(-len(rows) // rows_per_block))
-    stream = stream.map_batches(read, batch_size=None, num_cpus=cpus_per_task)
-    return iter_blocks(stream)
+    shared = ray.put(reader)
+    pieces = _cut(plan, reader)
+    while items := list(islice(pieces, _BLOCKS_PER_EXECUTION)):
+        # Items are blocks at once; ray.data.range would make them in tasks of one whole CPU each.
+        stream = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+            partial(_read_block, shared), batch_size=None, num_cpus=config.cpus_per_task
+        )
+        with closing(iter_blocks(stream)) as blocks:
+            yield from blocks
 
 
-def iter_blocks(stream: Any) -> Iterator[dict[str, Any]]:
+def iter_blocks(stream: Any) -> Generator[dict[str, Any]]:
     """Yield the blocks of a Ray dataset as they come; closing it stops the execution."""
     yield from stream.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
+
+
+def _read_block(shared: Any, block: dict[str, Any]) -> dict[str, Any]:
+    """Read one block's rows, in a task of Ray Data."""
+    reader = _reader(shared)
+    rows: list[tuple[PlannedBatch, int]] = [
+        (planned, at)
+        for planned, first, end in pickle.loads(block["pieces"][0])
+        for at in range(first, end)
+    ]
+    largest = replace(rows[0][0], recordings=(0,) * len(rows))
+    columns = {modality: values.numpy() for modality, values in reader.allocate(largest).items()}
+    fault = b""
+    try:
+        for place, (planned, at) in enumerate(rows):
+            views = {modality: values[place] for modality, values in columns.items()}
+            reader.read(planned, at, views)
+    except PdrayError as error:
+        # Raised here, Ray would put its own words and type in place of the error's.
+        fault = pickle.dumps(error)
+    numbers = int(block["first"][0]) + np.arange(len(rows))
+    faults = np.full(len(rows), fault, object)
+    return {"row": numbers, "fault": faults} | {
+        str(name): values for name, values in columns.items()
+    }
+
+
+@lru_cache(maxsize=1)
+def _reader(shared: Any) -> SnippetReader:
+    """Return a stream's reader, unpickled once in a process and not once a task."""
+    import ray
+
+    reader: SnippetReader = ray.get(shared)
+    return reader
+
+
+def _cut(plan: Sequence[PlannedBatch], reader: SnippetReader) -> Iterator[dict[str, Any]]:
+    """Cut a plan's rows into blocks of a bounded size, each of snippets of one shape.
+
+    Yields:
+        The number of a block's first row, and its pickled pieces: (batch, first, end) positions.
+    """
+    sides = (snippet_shape(reader.snippet, training=training) for training in (True, False))
+    one_shape = len(set(sides)) == 1
+    most = max(1, _BLOCK_BYTES // reader.snippet_bytes())
+    if any(recording.stored is None for recording in reader.recordings):
+        # Decoding takes far longer than reading: a block must not make the first batch wait.
+        most = min(most, _DECODED_PER_BLOCK)
+    first_row, held = 0, 0
+    pieces: list[tuple[PlannedBatch, int, int]] = []
+
+    def block() -> dict[str, Any]:
+        return {"first": first_row, "pieces": pickle.dumps(pieces)}
+
+    for planned in plan:
+        if pieces and not one_shape and pieces[0][0].training != planned.training:
+            yield block()
+            first_row, held, pieces = first_row + held, 0, []
+        at = 0
+        while at < len(planned.recordings):
+            end = min(len(planned.recordings), at + most - held)
+            pieces.append((planned, at, end))
+            held, at = held + end - at, end
+            if held == most:
+                yield block()
+                first_row, held, pieces = first_row + held, 0, []
+    if pieces:
+        yield block()

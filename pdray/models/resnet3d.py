@@ -83,6 +83,7 @@ class Layout:
         widths: Channels of the 3x3x3 convolutions of layer1..layer4; the stem has ``widths[0]``.
         strides: (time, height, width) strides of the six ``PLACES``.
         stem_time_kernel: Odd length of the stem's kernel in time [frames].
+        num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """
 
     is_bottleneck: bool
@@ -90,9 +91,10 @@ class Layout:
     widths: tuple[int, ...]
     strides: tuple[Stride, ...]
     stem_time_kernel: int
+    num_channels: int
 
 
-def make_layout(config: ResNet3DConfig) -> Layout:
+def make_layout(config: ResNet3DConfig, num_channels: int = 3) -> Layout:
     """Resolve the sizes that a configuration asks for; cheap arithmetic, no tensor is made."""
     digits = (int(digit) for digit in config.temporal_stride)
     return Layout(
@@ -101,6 +103,7 @@ def make_layout(config: ResNet3DConfig) -> Layout:
         widths=tuple(int(width * config.width_factor) for width in (64, 128, 256, 512)),
         strides=tuple((time, s, s) for time, s in zip(digits, SPACE_STRIDES, strict=True)),
         stem_time_kernel=config.stem_time_kernel,
+        num_channels=num_channels,
     )
 
 
@@ -320,8 +323,14 @@ class ResNet3D(nn.Module):
         super().__init__()
         kernel = (layout.stem_time_kernel, 7, 7)
         padding = (layout.stem_time_kernel // 2, 3, 3)
+        self.num_channels = layout.num_channels
         self.conv1 = nn.Conv3d(
-            3, layout.widths[0], kernel, stride=layout.strides[0], padding=padding, bias=False
+            layout.num_channels,
+            layout.widths[0],
+            kernel,
+            stride=layout.strides[0],
+            padding=padding,
+            bias=False,
         )
         self.bn1 = make_norm(norm, layout.widths[0])
         self.relu = nn.ReLU(inplace=True)
@@ -361,12 +370,12 @@ class ResNet3D(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return logits (B, K) of normalised snippets (B, 3, T, H, W) of any size.
+        """Return logits (B, K) of normalised snippets (B, C, T, H, W) of any size.
 
         Raises:
             ValueError: If the axes are not those of snippets.
         """
-        check_snippets(x_BCTHW, num_channels=3)
+        check_snippets(x_BCTHW, num_channels=self.num_channels)
         x_BDTHW = self.maxpool(self.relu(self.bn1(self.conv1(x_BCTHW))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x_BDTHW = stage(x_BDTHW)

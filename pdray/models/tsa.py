@@ -211,12 +211,13 @@ def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
     return faults
 
 
-def build_tsa(config: TsaConfig, num_classes: int) -> ResNet3D:
+def build_tsa(config: TsaConfig, num_classes: int, num_channels: int = 3) -> ResNet3D:
     """Build the network; its weights come from the ambient torch generator.
 
     Args:
         config: Settings without a fault in :func:`tsa_faults`.
         num_classes: Classes K, at least 2.
+        num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """
     steps = time_steps(config.max_frames, config)
     mixers: list[Mixer] = [conv3x3x3] * 4
@@ -228,7 +229,7 @@ def build_tsa(config: TsaConfig, num_classes: int) -> ResNet3D:
             max_time_steps=steps[index + 2],
         )
     return ResNet3D(
-        make_layout(config),
+        make_layout(config, num_channels),
         num_classes=num_classes,
         shortcut=config.shortcut,
         norm=config.norm,

@@ -64,7 +64,8 @@ def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRec
     kept = tuple(one for one in cohort.recordings if one.recording_id in stored)
     owners: dict[Path, Recording] = {}
     for one in kept:
-        owner = owners.setdefault(stored[one.recording_id].path, one)
+        (entry, *_) = stored[one.recording_id].paths.values()
+        owner = owners.setdefault(entry, one)
         if owner.subject_id != one.subject_id:
             raise ManifestError(
                 f"recordings {owner.recording_id} of subject {owner.subject_id} and "
@@ -107,7 +108,8 @@ def rated(
             target=_class(recording, config),
             video=recording.video,
             span=(recording.start_seconds, recording.end_seconds),
-            stored=None if stored is None else stored[recording.recording_id].path,
+            side=recording.side,
+            stored=None if stored is None else stored[recording.recording_id].paths,
         )
         for recording in cohort.recordings
         if recording.grade is not None and recording.video is not None

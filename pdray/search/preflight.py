@@ -1,20 +1,21 @@
 """What a study will do, said before it starts."""
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from pdray.data.decode import declared_length
-from pdray.data.manifest import Recording
+from pdray.data.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import Cohort
-from pdray.search.settings import StudyPlan
+from pdray.search.settings import StudyConfig, StudyPlan
 
 _SHOWN = 5
 
 
 def describe_plan(
-    plan: StudyPlan, cohort: Cohort, capacity: Capacity, reservation: Reservation
+    plan: StudyPlan,
+    cohort: Cohort,
+    capacity: Capacity,
+    reservation: Reservation,
+    expected: Forecast,
 ) -> str:
     """Lay out trials, folds, data, disk and resources of a study as lines of text."""
     config = plan.config
@@ -34,7 +35,7 @@ def describe_plan(
         f"{workers.num_workers} x {workers.gpus_per_worker:g} GPUs; "
         f"{reservation.concurrent_trials} trials at once on {capacity.num_nodes} nodes with "
         f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs",
-        f"frames     {_frames(plan, recordings)}",
+        f"frames     {describe_frames(plan.config, expected)}",
         f"output     {config.output}",
     ]
     lines += [
@@ -51,23 +52,19 @@ def describe_plan(
     return "\n".join(lines)
 
 
-def _frames(plan: StudyPlan, recordings: Sequence[Recording]) -> str:
-    """Estimate from the files' headers how much there is to decode and to store."""
-    height, width = plan.config.decode.height, plan.config.decode.width
-    with ThreadPoolExecutor(8) as pool:
-        lengths = list(pool.map(_declared, recordings))
-    hours = sum(seconds for seconds, _ in lengths) / 3600
-    size = sum(frames for _, frames in lengths) * height * width * 3
-    text = f"about {hours:.2f} hours of video at {width}x{height}, "
-    if plan.config.frames == "video":
-        return text + "decoded again at every read"
-    return text + f"decoded once into about {size / 1e9:.2f} GB"
-
-
-def _declared(recording: Recording) -> tuple[float, int]:
-    if recording.video is None:
-        return 0.0, 0
-    seconds, frames = declared_length(recording.video)
-    start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
-    part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0
-    return seconds * part, round(frames * part)
+def describe_frames(config: StudyConfig, expected: Forecast) -> str:
+    """Say how much there is to decode, how large it gets and how long it takes."""
+    decode = config.decode
+    text = (
+        f"about {expected.seconds / 3600:.2f} hours of video, {config.modality} at "
+        f"{decode.width}x{decode.height}"
+    )
+    if config.frames == "video":
+        return f"{text}, decoded again at every read"
+    if not expected.num_missing:
+        return f"{text}, all in the store"
+    return (
+        f"{text}: {expected.num_missing} of {expected.num_recordings} recordings to decode once, "
+        f"into about {expected.num_bytes / 1e9:.2f} GB ({config.store.codec}), in about "
+        f"{max(1.0, expected.cpu_seconds / 60):.0f} CPU minutes"
+    )

@@ -1,10 +1,13 @@
 """Going on with a study: who may, from which settings, and when it is refused."""
 
 import fcntl
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pdray.atomic import write_text
+from pdray.data.store import StoredRecording
 from pdray.errors import StudyError
 from pdray.search.settings import StudyPlan
 from pdray.tracking.run_log import StudyLog
@@ -55,9 +58,34 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
         )
 
 
+def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None:
+    """Note which entries a study reads; refuse to go on with a recording that has changed.
+
+    Raises:
+        StudyError: If a recording's content, or whether it can be read, is not what it was when
+            the study started; names it.
+    """
+    now = {name: [path.stem for path in one.paths.values()] for name, one in stored.items()}
+    table = study.folder / "entries.json"
+    if not table.exists():
+        write_text(table, json.dumps(now, indent=1, sort_keys=True))
+        return
+    before = json.loads(table.read_text(encoding="utf-8"))
+    changed = sorted(
+        name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
+    )
+    if changed:
+        raise StudyError(
+            f"study {study.folder.name}: the files of recordings {', '.join(changed[:5])}"
+            f"{f' and {len(changed) - 5} more' if len(changed) > 5 else ''} have changed since it "
+            "started; put the old ones back, or start a new study with another search.name"
+        )
+
+
 def _decides(key: str) -> bool:
-    free = ("resources.", "tracking.", "stream.", "search.trials", "search.max_concurrent_trials")
-    return not key.startswith((*free, "search.name", "output"))
+    sections = ("resources.", "tracking.", "stream.", "limits.")
+    values = ("search.trials", "search.max_concurrent_trials", "search.name", "output")
+    return not key.startswith((*sections, *values))
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

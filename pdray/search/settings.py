@@ -4,13 +4,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
+from pdray.data.codec import StoreConfig
+from pdray.data.flow import FlowConfig
 from pdray.data.folds import FoldsConfig
 from pdray.data.manifest import DataConfig
+from pdray.data.modality import Recipe
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.search.space import (
@@ -24,6 +27,25 @@ from pdray.search.space import (
 from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
 from pdray.training.task import FitConfig
+
+
+def default_output() -> Path:
+    """Return the folder of everything that jobs leave behind."""
+    return Path("~/pdray_output").expanduser()
+
+
+def _absolute(output: Path) -> Path:
+    # A submitted job runs in a temporary copy, so a relative folder would be lost with it.
+    absolute = output.expanduser()
+    if not absolute.is_absolute():
+        raise ValueError(
+            f"got '{output}'; a submitted job runs in a temporary folder, so the output needs "
+            f"an absolute path, such as {Path.cwd() / output}"
+        )
+    return absolute
+
+
+OutputFolder = Annotated[Path, AfterValidator(_absolute)]
 
 
 class SearchConfig(Settings):
@@ -88,26 +110,24 @@ class StudyConfig(FitConfig):
     search: SearchConfig = SearchConfig()
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
+    store: StoreConfig = StoreConfig()
+    flow: FlowConfig = FlowConfig()
     frames: Literal["store", "video"] = Field(
         "store",
         description="store: decode once into the output folder; video: decode at every read",
     )
-    output: Path = Field(
-        default_factory=lambda: Path("~/pdray_output").expanduser(),
-        description="folder of everything a study leaves behind",
+    output: OutputFolder = Field(
+        default_factory=default_output, description="folder of everything a study leaves behind"
     )
 
-    @field_validator("output")
-    @classmethod
-    def _is_absolute(cls, output: Path) -> Path:
-        # A submitted job runs in a temporary copy, so a relative folder would be lost with it.
-        absolute = output.expanduser()
-        if not absolute.is_absolute():
+    @model_validator(mode="after")
+    def _video_has_colours_only(self) -> Self:
+        if self.frames == "video" and self.modality != "rgb":
             raise ValueError(
-                f"got '{output}'; a submitted job runs in a temporary folder, so the output needs "
-                f"an absolute path, such as {Path.cwd() / output}"
+                f"modality {self.modality} is computed once into the frame store; it needs "
+                "frames=store"
             )
-        return absolute
+        return self
 
 
 @dataclass(frozen=True)
@@ -210,6 +230,12 @@ def fit_config(config: StudyConfig) -> FitConfig:
     """Return the part of the settings that a fit depends on."""
     tree = dump(config)
     return build(FitConfig, {name: tree[name] for name in FitConfig.model_fields})
+
+
+def recipe(config: StudyConfig) -> Recipe:
+    """Return the part of the settings that decides what the frame store holds."""
+    tree = dump(config)
+    return build(Recipe, {name: tree[name] for name in Recipe.model_fields if name in tree})
 
 
 def default_name() -> str:

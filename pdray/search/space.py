@@ -9,14 +9,28 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from pdray.config import accepts, build, faults, leaves, merge, nearest, nest
+from pdray.data.augment import augment_faults, seen_size
+from pdray.data.snippet import snippet_shape
 from pdray.models.tsa import tsa_faults
 from pdray.training.task import FitConfig
 
 Value = bool | int | float | str | None
 
-# Frames are prepared once for all trials, how they travel changes no result, and trials of
-# different length have no (fold, epoch) in common at which they could be compared.
-_FIXED = ("decode.", "stream.", "optim.epochs")
+# Frames are prepared once for all trials, how they travel changes no result, trials of different
+# length have no (fold, epoch) in common at which they could be compared, and nor have trials that
+# are evaluated on different views.
+_FIXED = (
+    "modality",
+    "decode.",
+    "limits.",
+    "stream.",
+    "optim.epochs",
+    "snippet.views",
+    "snippet.num_views",
+    "snippet.view_frames",
+    "augment.crop_size",
+    "augment.crop_scales",  # a list is no value of a search
+)
 _MAX_COMBINATIONS = 20_000
 _SAMPLES = 8
 
@@ -112,12 +126,16 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
     if wrong:
         return wrong
     config = build(FitConfig, tree)
-    return tsa_faults(
-        config.model,
-        num_frames=config.snippet.num_frames,
-        height=config.decode.height,
-        width=config.decode.width,
-    )
+    size = {"height": config.decode.height, "width": config.decode.width}
+    wrong = augment_faults(config.augment, **size)
+    if wrong:
+        return wrong
+    height, width = seen_size(config.augment, **size)
+    # Dense views may show an evaluated recording in shorter snippets than it is learnt from.
+    lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
+    for num_frames in sorted(lengths, reverse=True):
+        wrong += tsa_faults(config.model, num_frames=num_frames, height=height, width=width)
+    return list(dict.fromkeys(wrong))
 
 
 def trial_config(base: Mapping[str, Any], params: Mapping[str, Value]) -> FitConfig:

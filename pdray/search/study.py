@@ -11,10 +11,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.atomic import write_text
 from pdray.data.folds import folds_to_json
+from pdray.data.forecast import check_room, forecast
 from pdray.data.manifest import load_manifest
 from pdray.data.plan import RatedRecording
-from pdray.data.prepare import check_failures, prepare_store
-from pdray.data.store import StoredRecording
+from pdray.data.prepare import check_failures, prepare_store, rate_notes
+from pdray.data.store import FrameStore, StoredRecording
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import Origin
@@ -30,8 +31,8 @@ from pdray.search.cohort import Cohort, inner_sides, make_cohort, rated, readabl
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Extent, Mirror, Progress, Say
 from pdray.search.proposals import StudySearch
-from pdray.search.resume import check_same, only_driver
-from pdray.search.settings import StudyConfig, StudyPlan, default_name
+from pdray.search.resume import check_same, keep_entries, only_driver
+from pdray.search.settings import StudyConfig, StudyPlan, default_name, recipe
 from pdray.search.trial import Pruner, TrialPlan, run_trials
 from pdray.search.winner import refit, report_winner
 from pdray.tracking.address import check_tracking, default_uri
@@ -101,10 +102,15 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
         num_workers=config.resources.num_workers, stored=config.frames == "store"
     )
     reservation = reserve(config, capacity, reads_through_ray=kind == "ray")
-    say(describe_plan(plan, cohort, capacity, reservation))
+    store = FrameStore(config.output / "store", recipe(config))
+    wanted = (config.modality,) if config.frames == "store" else ()
+    expected = forecast(cohort.recordings, store, wanted)
+    say(describe_plan(plan, cohort, capacity, reservation, expected))
     check_shared([config.output, study.folder])
-    stored = _prepare_frames(plan, cohort, study, say)
-    if stored is not None:
+    stored = None
+    if config.frames == "store":
+        check_room(expected, store.root)
+        stored = _prepare_frames(plan, cohort, study, store, say)
         cohort = readable(cohort, config, stored)
     recordings = rated(cohort, config.data, stored)
     _start_log(plan, cohort, study, say)
@@ -145,11 +151,9 @@ def _start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> No
 
 
 def _prepare_frames(
-    plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say
-) -> dict[str, StoredRecording] | None:
+    plan: StudyPlan, cohort: Cohort, study: StudyLog, store: FrameStore, say: Say
+) -> dict[str, StoredRecording]:
     config = plan.config
-    if config.frames == "video":
-        return None
     said = 0
 
     def progress(done: int, total: int) -> None:
@@ -159,12 +163,17 @@ def _prepare_frames(
             said = tenth
             say(f"frames: {done}/{total} recordings in the store")
 
-    root = config.output / "store"
-    stored, failures = prepare_store(cohort.recordings, root, config.decode, progress=progress)
+    prepared, failures = prepare_store(
+        cohort.recordings, store, (config.modality,), progress=progress
+    )
     table = study.folder / "decode_failures.csv"
     check_failures(failures, table, allowed=config.data.max_decode_failures)
     if failures:
         say(f"frames: {len(failures)} recordings cannot be read and take no part, see {table}")
+    for note in rate_notes(prepared):
+        say(f"note: {note}")
+    stored = {name: one.stored for name, one in prepared.items()}
+    keep_entries(study, stored)
     return stored
 
 

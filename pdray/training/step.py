@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pdray.data.augment import AugmentConfig, draw_augmentation, normalise_frames
+from pdray.data.augment import AugmentConfig, central_view, draw_augmentation
+from pdray.data.normalise import normalise_frames
 from pdray.data.reader import Batch
 from pdray.errors import DivergedError
 
@@ -45,7 +46,8 @@ def train_step(
     """Add the gradient of one batch to the model's parameters.
 
     Args:
-        model: Maps (N, 3, T, H, W) to (N, K) logits; in training mode.
+        model: Maps (N, C, T, H, W) to (N, K) logits; in training mode. It gets the precision's
+            dtype, to which autocast would convert its input anyway.
         batch: S snippets of each of B recordings; a snippet has the class of its recording.
         objective: The loss of each snippet.
         precision: Device and number format.
@@ -58,11 +60,13 @@ def train_step(
 
     Raises:
         DivergedError: If the loss is not finite; no gradient has been computed then.
+        SettingsError: If ``crop_size`` does not fit into the pictures.
     """
-    snippets, classes = _flatten(batch, precision.device)
+    device = precision.device
+    snippets, classes = (part.to(device, non_blocking=True) for part in _flatten(batch))
     settings, generator = augment
     drawn = draw_augmentation(snippets, settings, generator)
-    x = normalise_frames(snippets, augmentation=drawn)
+    x = normalise_frames(snippets, precision.dtype, augmentation=drawn, modality=batch.modality)
     with precision.autocast():
         logits = model(x)
     loss = objective(logits.float(), classes).sum()
@@ -74,29 +78,51 @@ def train_step(
 
 @torch.inference_mode()
 def evaluate_step(
-    model: nn.Module, batch: Batch, *, objective: Objective, precision: Precision
+    model: nn.Module,
+    batch: Batch,
+    *,
+    objective: Objective,
+    precision: Precision,
+    augment: AugmentConfig | None = None,
+    max_snippets: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the logits and losses of one batch.
+    """Compute the logits and losses of one batch, a bounded number of snippets at once.
 
     Args:
         model: As in :func:`train_step`, in evaluation mode.
         batch: S snippets of each of B recordings.
         objective: The loss of each snippet.
         precision: Device and number format.
+        augment: Its ``crop_size`` says what part of the picture is seen; None is all of it.
+        max_snippets: Most snippets on the device at once, at least 1; None is B, so that many
+            views of a recording need no more memory than one.
 
     Returns:
         (B, S, K) float32 logits and (B, S) float32 losses in nats, on the CPU.
+
+    Raises:
+        SettingsError: If ``crop_size`` does not fit into the pictures.
+        ValueError: If ``max_snippets`` is less than 1.
     """
-    snippets, classes = _flatten(batch, precision.device)
-    with precision.autocast():
-        logits = model(normalise_frames(snippets)).float()
-    loss = objective(logits, classes)
-    shape = batch.frames.shape[:2]
-    return logits.cpu().view(*shape, -1), loss.cpu().view(shape)
+    num_recordings, num_snippets = batch.frames.shape[:2]
+    at_once = num_recordings if max_snippets is None else max_snippets
+    if at_once < 1:
+        raise ValueError(f"expected max_snippets of at least 1, got {at_once}")
+    settings = augment or AugmentConfig()
+    scores, losses = [], []
+    for part in zip(*(torch.split(values, at_once) for values in _flatten(batch)), strict=True):
+        snippets, classes = (values.to(precision.device, non_blocking=True) for values in part)
+        seen = central_view(snippets, settings)
+        x = normalise_frames(snippets, precision.dtype, augmentation=seen, modality=batch.modality)
+        with precision.autocast():
+            logits = model(x).float()
+        scores.append(logits)
+        losses.append(objective(logits, classes))
+    shape = (num_recordings, num_snippets)
+    return torch.cat(scores).cpu().view(*shape, -1), torch.cat(losses).cpu().view(shape)
 
 
-def _flatten(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Move a batch to the device as (B*S, T, H, W, 3) uint8 snippets and (B*S,) classes."""
+def _flatten(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return a batch as (B*S, T, H, W, C) uint8 snippets and (B*S,) classes, where it is."""
     num_snippets = batch.frames.shape[1]
-    snippets = batch.frames.to(device, non_blocking=True).flatten(0, 1)
-    return snippets, batch.target.to(device, non_blocking=True).repeat_interleave(num_snippets)
+    return batch.frames.flatten(0, 1), batch.target.repeat_interleave(num_snippets)

@@ -1,5 +1,6 @@
 """What one fit trains, on what, for how long: plain data that travels to any worker."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,10 +8,10 @@ from pydantic import Field
 
 from pdray.config import Settings
 from pdray.data.augment import AugmentConfig
-from pdray.data.decode import DecodeConfig
+from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.plan import FoldSides, RatedRecording, Schedule, check_sides
 from pdray.data.reader import StreamConfig
-from pdray.data.snippet import SnippetConfig
+from pdray.data.snippet import SnippetConfig, snippet_shape
 from pdray.evaluation.predictions import Origin
 from pdray.losses.focal import FocalConfig
 from pdray.models.tsa import TsaConfig
@@ -39,7 +40,11 @@ class OptimConfig(Settings):
 class FitConfig(Settings):
     """Everything that decides the outcome of a fit besides its data and its seed."""
 
+    modality: Literal["rgb", "flow", "boundaries"] = Field(
+        "rgb", description="what the network sees: colours, optical flow or motion boundaries"
+    )
     decode: DecodeConfig = DecodeConfig()
+    limits: DecodeLimits = DecodeLimits()
     snippet: SnippetConfig = SnippetConfig()
     augment: AugmentConfig = AugmentConfig()
     model: TsaConfig = TsaConfig()
@@ -80,10 +85,20 @@ class FitTask:
         return len(self.sides) * self.epochs
 
     def schedule(self, first_step: int = 0) -> Schedule:
-        """Return the schedule of the fit's batches from a (fold, epoch) pair on."""
+        """Return the schedule of the fit's batches from a (fold, epoch) pair on.
+
+        An evaluated recording may have many more frames than a trained one (dense views), so
+        that fewer of them make a batch of the same size.
+        """
+        config = self.config
+        trained, evaluated = (
+            math.prod(snippet_shape(config.snippet, training=training))
+            for training in (True, False)
+        )
         return Schedule(
             seed=self.origin.seed,
-            batch_size=self.config.optim.batch_size,
+            batch_size=config.optim.batch_size,
+            evaluated_at_once=max(1, config.optim.batch_size * trained // evaluated),
             epochs=self.epochs,
             evaluate=self.evaluate,
             first_step=first_step,

@@ -92,11 +92,18 @@ def fit(
     worker = {"rank": place.rank, "num_workers": place.num_workers}
     plan = plan_batches(task.sides, task.schedule(first_step), **worker)
     config = task.config
-    reader = SnippetReader(task.recordings, config.snippet, config.decode, task.origin.seed)
+    reader = SnippetReader(
+        task.recordings,
+        config.snippet,
+        config.decode,
+        task.origin.seed,
+        modality=config.modality,
+        limits=config.limits,
+    )
     stored = all(recording.stored is not None for recording in task.recordings)
     kind = config.stream.chosen(num_workers=place.num_workers, stored=stored)
     learner: _Learner | None = None
-    with open_stream(plan, reader, kind=kind, cpus_per_task=config.stream.cpus_per_task) as stream:
+    with open_stream(plan, reader, config.stream, kind=kind, device=place.device) as stream:
         for (fold, epoch), planned in groupby(plan, key=lambda batch: (batch.fold, batch.epoch)):
             phases = [batch.training for batch in planned]
             if learner is None or epoch == 0:
@@ -153,7 +160,8 @@ class _Learner:
         self.precision = Precision(place.device, _dtype(task.config.optim, place.device))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, "weights", fold))
-            model = build_tsa(task.config.model, task.num_classes)
+            channels = 3 if task.config.modality == "rgb" else 2
+            model = build_tsa(task.config.model, task.num_classes, channels)
         model.to(place.device)
         self.model: nn.Module = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.trained: nn.Module = (
@@ -202,10 +210,16 @@ class _Learner:
             dist.broadcast(buffer, src=0)
 
     def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
+        config = self.task.config
         logits, loss = evaluate_step(
-            self.model, batch, objective=self.objective, precision=self.precision
+            self.model,
+            batch,
+            objective=self.objective,
+            precision=self.precision,
+            augment=config.augment,
+            max_snippets=config.optim.batch_size * snippet_shape(config.snippet)[0],
         )
-        return replace(batch, frames=torch.empty(0)), logits, loss
+        return replace(batch, inputs={}), logits, loss
 
     def summarise(
         self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]

@@ -14,15 +14,17 @@ from pdray.data.snippet import SnippetConfig
 
 
 @pytest.fixture
-def store_recordings(tmp_path: Path) -> Callable[..., tuple[RatedRecording, ...]]:
+def store_recordings(
+    tmp_path: Path, write_entry: Callable[..., Path]
+) -> Callable[..., tuple[RatedRecording, ...]]:
     """Return a function that stores n recordings of two a subject, 9 to 12 frames of 17 px."""
 
     def store(count: int, *, subject: str = "S") -> tuple[RatedRecording, ...]:
         draw = np.random.default_rng(7)
         recordings = []
         for number in range(count):
-            path = tmp_path / f"{subject}{number:03d}.npy"
-            np.save(path, draw.integers(0, 256, (9 + number % 4, 17, 17, 3), np.uint8))
+            path = tmp_path / f"{subject}{number:03d}.arrow"
+            write_entry(path, draw.integers(0, 256, (9 + number % 4, 17, 17, 3), np.uint8))
             recordings.append(
                 RatedRecording(
                     recording_id=f"{subject}{number:03d}",
@@ -31,7 +33,8 @@ def store_recordings(tmp_path: Path) -> Callable[..., tuple[RatedRecording, ...]
                     grade=number % 5,
                     target=int(number % 5 >= 2),
                     video=tmp_path / "absent.mp4",
-                    stored=path,
+                    side=("left", "right", None)[number % 3],
+                    stored={"rgb": path},
                 )
             )
         return tuple(recordings)

@@ -166,3 +166,11 @@ def test_a_derived_seed_is_the_same_in_another_process():
     code = "from pdray.data.plan import derive_seed; print(derive_seed(1, 'order', 0, 2))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(told.stdout) == derive_seed(1, "order", 0, 2)
+
+
+def test_evaluation_batches_may_be_smaller():
+    sides = (FoldSides(training=tuple(range(6)), evaluation=(6, 7, 8)),)
+    schedule = Schedule(seed=0, batch_size=6, epochs=1, evaluated_at_once=2)
+    plan = plan_batches(sides, schedule)
+    assert [len(batch.recordings) for batch in plan] == [6, 2, 1]
+    assert [batch.training for batch in plan] == [True, False, False]

@@ -5,7 +5,9 @@ import pytest
 
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.manifest import load_manifest
-from pdray.data.prepare import check_failures, prepare_store
+from pdray.data.modality import Recipe
+from pdray.data.prepare import Prepared, check_failures, prepare_store, rate_notes
+from pdray.data.store import FrameStore, StoredRecording
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=24, width=24)
@@ -60,36 +62,58 @@ def test_a_table_of_an_earlier_run_goes_when_nothing_fails(table):
     assert not table.exists()
 
 
+def prepared(**changes):
+    values = {"num_bytes": 9, "seconds": 1.0, "rate": 25.0, "is_varying": False, **changes}
+    return Prepared(stored=StoredRecording("R", {}), **values)
+
+
+def test_even_frame_rates_need_no_note():
+    assert (
+        rate_notes({"R1": prepared(), "R2": prepared(rate=24.97), "R3": prepared(rate=0.0)}) == []
+    )
+
+
+def test_other_rates_and_varying_ones_are_told_with_the_setting_that_mends_them():
+    notes = rate_notes({"R1": prepared(), "R2": prepared(rate=60.0, is_varying=True)})
+    assert len(notes) == 2
+    assert notes[0].startswith("recordings have 25 to 60 frames a second; ")
+    assert notes[1].startswith("1 recordings have a varying frame rate (R2); ")
+    assert all("decode.frame_rate" in note for note in notes)
+
+
 @pytest.mark.integration
 @pytest.mark.filterwarnings("ignore")  # Ray warns about itself
 def test_the_store_holds_what_can_be_read_and_the_reasons_name_the_rest(
-    local_ray, tiny_manifest, tmp_path
+    local_ray, tiny_manifest, tmp_path, read_entry
 ):
     path = tiny_manifest(5)
     (tmp_path / "videos" / "S02_left.mp4").write_bytes(b"no video")
     recordings = load_manifest(path, check_files=False).recordings
+    store = FrameStore(tmp_path / "store", Recipe(decode=CONFIG))
     steps = []
-    entries, reasons = prepare_store(
+    found, reasons = prepare_store(
         recordings,
-        tmp_path / "store",
-        CONFIG,
+        store,
+        ("rgb", "flow"),
         progress=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(done, 10) for done in range(1, 11)]
     assert set(reasons) == {"S02_left"}
     assert reasons["S02_left"].startswith("recording S02_left: ")
-    assert set(entries) | set(reasons) == {recording.recording_id for recording in recordings}
+    assert set(found) | set(reasons) == {recording.recording_id for recording in recordings}
     for recording in recordings:
-        if recording.recording_id in entries:
-            entry = entries[recording.recording_id]
-            expected = decode(recording.video, CONFIG).frames
-            np.testing.assert_array_equal(np.load(entry.path), expected)
-            assert entry.num_frames == len(expected)
+        if recording.recording_id in found:
+            entry = found[recording.recording_id]
+            clip = decode(recording.video, CONFIG)
+            np.testing.assert_array_equal(read_entry(entry.stored.paths["rgb"]), clip.frames)
+            assert len(read_entry(entry.stored.paths["flow"])) == len(clip.frames) - 1
+            assert entry.num_bytes == sum(p.stat().st_size for p in entry.stored.paths.values())
+            assert (entry.seconds, entry.rate) == pytest.approx((len(clip.frames) / 25, 25.0))
 
     # A second look decodes nothing.
-    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.npy")}
-    again, _ = prepare_store(recordings, tmp_path / "store", CONFIG, progress=lambda *_: None)
-    assert again == entries
+    stamps = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.arrow")}
+    again, _ = prepare_store(recordings, store, ("rgb", "flow"), progress=lambda *_: None)
+    assert again == found
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
@@ -100,5 +124,6 @@ def test_a_store_that_cannot_be_written_stops_with_its_own_error(
 ):
     recordings = load_manifest(tiny_manifest(2)).recordings
     (tmp_path / "store").write_text("a file where the folder should be")
+    store = FrameStore(tmp_path / "store", Recipe(decode=CONFIG))
     with pytest.raises(StoreError, match=r"store.* cannot be written: "):
-        prepare_store(recordings, tmp_path / "store", CONFIG, progress=lambda *_: None)
+        prepare_store(recordings, store, ("rgb",), progress=lambda *_: None)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdray.config import build, dump
 from pdray.data.snippet import Draw, SnippetConfig, frame_indices, snippet_shape, span_frames
 from pdray.errors import SettingsError
 
@@ -25,19 +26,29 @@ SEGMENTS = st.builds(
     order=ORDERS,
 )
 UNIFORM = st.builds(SnippetConfig, num_frames=FRAMES, order=ORDERS)
+DENSE = st.builds(
+    SnippetConfig,
+    mode=st.sampled_from(["uniform", "segments"]),
+    num_frames=FRAMES,
+    stride=st.integers(1, 4),
+    views=st.just("dense"),
+    num_views=st.integers(1, 80),
+    view_frames=st.none() | FRAMES,
+    order=ORDERS,
+)
 DRAW = Draw(seed=1, fold=2, epoch=3, recording_id="S01_left")
 
 
-@given(LENGTHS, st.one_of(UNIFORM, SEGMENTS), DRAWS)
+@given(LENGTHS, st.one_of(UNIFORM, SEGMENTS, DENSE), DRAWS)
 def test_indices_have_the_promised_shape_and_range(num_available, config, draw):
     indices = frame_indices(num_available, config, draw)
     assert indices.dtype == np.int64
-    assert indices.shape == snippet_shape(config)
+    assert indices.shape == snippet_shape(config, training=draw is not None)
     assert indices.min() >= 0
     assert indices.max() < num_available
 
 
-@given(LENGTHS, st.one_of(UNIFORM, SEGMENTS), DRAWS)
+@given(LENGTHS, st.one_of(UNIFORM, SEGMENTS, DENSE), DRAWS)
 def test_same_draw_gives_same_indices(num_available, config, draw):
     first = frame_indices(num_available, config, draw)
     np.testing.assert_array_equal(first, frame_indices(num_available, config, draw))
@@ -90,6 +101,62 @@ def test_a_run_longer_than_its_segment_covers_it(num_segments, num_frames, extra
         if last - first <= num_frames:
             assert run[0] <= first
             assert run[-1] >= last - 1
+
+
+@given(st.integers(0, 400), DENSE)
+def test_dense_views_go_evenly_from_the_first_frame_to_the_last(extra, config):
+    config = config.model_copy(update={"order": "time"})
+    num_available = span_frames(config, training=False) + extra
+    views = frame_indices(num_available, config, None)
+    assert (np.diff(views) == config.stride).all()
+    if config.num_views == 1:
+        # As many frames before the view as after it, or one less.
+        assert (num_available - 1 - views[0, -1]) - views[0, 0] in (0, 1)
+        return
+    assert views[0, 0] == 0
+    assert views[-1, -1] == num_available - 1
+    exact = np.linspace(0, extra, config.num_views)
+    assert np.abs(views[:, 0] - exact).max() <= 0.5
+
+
+@given(LENGTHS, DENSE)
+def test_a_recording_shorter_than_a_view_loops_in_every_view(num_available, config):
+    config = config.model_copy(update={"order": "time"})
+    if num_available >= span_frames(config, training=False):
+        return
+    views = frame_indices(num_available, config, None)
+    steps = np.arange(views.shape[1]) * config.stride
+    np.testing.assert_array_equal(views, np.tile(steps % num_available, (len(views), 1)))
+
+
+@given(LENGTHS, st.one_of(UNIFORM, SEGMENTS), st.builds(Draw, *[st.integers(0, 9)] * 3, st.text()))
+def test_dense_views_leave_training_as_it_was(num_available, config, draw):
+    dense = config.model_copy(update={"views": "dense", "num_views": 3})
+    np.testing.assert_array_equal(
+        frame_indices(num_available, dense, draw), frame_indices(num_available, config, draw)
+    )
+    assert snippet_shape(dense) == snippet_shape(config) == snippet_shape(config, training=False)
+    assert span_frames(dense) == span_frames(config) == span_frames(config, training=False)
+
+
+def test_dense_views_of_the_paper_are_64_runs_of_16_consecutive_frames():
+    config = SnippetConfig(mode="segments", num_segments=4, views="dense")
+    views = frame_indices(268, config, None)
+    # 252 starts after the first over 63 gaps: every fourth frame.
+    by_hand = [[4 * view + frame for frame in range(16)] for view in range(64)]
+    assert views.tolist() == by_hand
+    assert snippet_shape(config) == (4, 32)
+    assert snippet_shape(config, training=False) == (64, 16)
+
+
+def test_a_view_may_be_as_long_as_a_training_snippet():
+    config = SnippetConfig(num_frames=4, stride=2, views="dense", num_views=3, view_frames=None)
+    assert frame_indices(12, config, None).tolist() == [[0, 2, 4, 6], [3, 5, 7, 9], [5, 7, 9, 11]]
+
+
+def test_starts_between_two_frames_are_rounded_up():
+    config = SnippetConfig(views="dense", num_views=3, view_frames=1)
+    assert frame_indices(4, config, None).tolist() == [[0], [2], [3]]
 
 
 def test_uniform_is_the_formula_written_out():
@@ -175,6 +242,28 @@ def test_short_recording_is_refused_with_its_id_and_counts(draw):
     assert frame_indices(29, config, draw).tolist() == [[0, 4, 8, 12, 16, 20, 24, 28]]
 
 
+def test_a_recording_shorter_than_a_view_is_refused_where_it_is_evaluated():
+    config = SnippetConfig(num_frames=4, stride=2, views="dense", view_frames=9, short="refuse")
+    with pytest.raises(
+        SettingsError,
+        match=r"recording S01_left: has 16 frames, a snippet of 9 with stride 2 needs 17; "
+        r"lower view_frames",
+    ):
+        frame_indices(16, config, None, recording_id="S01_left")
+    assert frame_indices(16, config, DRAW).shape == (1, 4)
+    assert frame_indices(17, config, None).shape == (64, 9)
+
+
+def test_dense_controls_shuffle_and_repeat_inside_each_view():
+    ordered = SnippetConfig(num_frames=32, views="dense", num_views=5)
+    views = frame_indices(300, ordered, None)
+    shuffled = frame_indices(300, ordered.model_copy(update={"order": "shuffled"}), None)
+    assert (shuffled != views).any(axis=1).all()
+    np.testing.assert_array_equal(np.sort(shuffled), views)
+    still = frame_indices(300, ordered.model_copy(update={"order": "one_frame"}), None)
+    np.testing.assert_array_equal(still, np.repeat(views[:, 8:9], 16, axis=1))
+
+
 def test_an_empty_recording_is_refused():
     with pytest.raises(ValueError, match="got 0"):
         frame_indices(0, SnippetConfig(), None)
@@ -183,3 +272,29 @@ def test_an_empty_recording_is_refused():
 def test_segment_settings_need_segments_mode():
     with pytest.raises(ValueError, match="num_segments 4 and stride 1 need mode segments"):
         SnippetConfig(num_segments=4)
+
+
+def test_dense_views_make_a_stride_useful_but_no_segments():
+    assert SnippetConfig(stride=3, views="dense").stride == 3
+    with pytest.raises(ValueError, match="num_segments 4 needs mode segments"):
+        SnippetConfig(num_segments=4, views="dense")
+
+
+def test_view_settings_need_dense_views():
+    with pytest.raises(
+        ValueError, match=r"num_views 8 and view_frames 16 need views dense; .* at 64 and 16"
+    ):
+        SnippetConfig(num_views=8)
+    with pytest.raises(ValueError, match="num_views 64 and view_frames None need views dense"):
+        SnippetConfig(view_frames=None)
+
+
+@pytest.mark.parametrize("key", ["num_frames", "num_views", "view_frames"])
+def test_counts_below_one_are_refused(key):
+    with pytest.raises(SettingsError, match=f"{key}: got 0; .*greater than or equal to 1"):
+        build(SnippetConfig, {"views": "dense", key: 0})
+
+
+def test_settings_survive_being_written_and_read():
+    config = SnippetConfig(views="dense", num_views=3, view_frames=None)
+    assert build(SnippetConfig, dump(config)) == config

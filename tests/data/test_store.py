@@ -1,21 +1,24 @@
-import errno
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pdray.data import store
+from pdray.data.codec import StoreConfig
 from pdray.data.decode import DecodeConfig, decode
+from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
-from pdray.data.store import FrameStore, count_frames, open_frames, read_frames
+from pdray.data.modality import Recipe
+from pdray.data.store import FrameStore
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=32, width=48)
+RECIPE = Recipe(decode=CONFIG)
 
 
 @pytest.fixture
@@ -25,77 +28,85 @@ def recording(numbered_video):
 
 @pytest.fixture
 def frames(tmp_path):
-    return FrameStore(tmp_path / "store", CONFIG)
+    return FrameStore(tmp_path / "store", RECIPE)
 
 
 def entries(folder):
-    return sorted(folder.rglob("*.npy"))
+    return sorted(path for path in folder.rglob("*.arrow") if not path.name.startswith("."))
 
 
-def test_stored_frames_are_the_decoded_ones(frames, recording):
-    stored = frames.add(recording)
+@pytest.mark.parametrize("codec", ["raw", "lz4"])
+def test_stored_frames_are_the_decoded_ones(tmp_path, recording, read_entry, codec):
+    recipe = Recipe(decode=CONFIG, store=StoreConfig(codec=codec))
+    stored = FrameStore(tmp_path / "store", recipe).add(recording)
+    clip = decode(recording.video, CONFIG)
     assert stored.recording_id == "r1"
-    assert stored.num_frames == count_frames(stored.path) == 40
-    np.testing.assert_array_equal(open_frames(stored.path), decode(recording.video, CONFIG).frames)
-
-
-def test_any_frames_in_any_order_with_repeats(frames, recording):
-    stored = frames.add(recording)
-    indices = np.array([39, 0, 7, 7, 3])
-    picked = read_frames(stored.path, indices)
-    np.testing.assert_array_equal(picked, decode(recording.video, CONFIG).frames[indices])
-    assert type(picked) is np.ndarray
-    assert picked.flags.writeable
-    assert read_frames(stored.path, np.array([], np.int64)).shape == (0, 32, 48, 3)
-
-
-@pytest.mark.parametrize("bad", [-1, 40])
-def test_indices_outside_are_refused(frames, recording, bad):
-    stored = frames.add(recording)
-    with pytest.raises(IndexError, match=rf"outside 0\.\.39|{bad}"):
-        read_frames(stored.path, np.array([0, bad]))
+    np.testing.assert_array_equal(read_entry(stored.paths["rgb"]), clip.frames)
+    np.testing.assert_array_equal(Entry(stored.paths["rgb"]).seconds, clip.pts_seconds)
 
 
 def test_nothing_is_decoded_or_hashed_twice(frames, recording, monkeypatch):
+    assert not frames.is_known(recording, ("rgb",))
     first = frames.add(recording)
+    assert frames.is_known(recording, ("rgb",))
+    assert not frames.is_known(recording, ("rgb", "flow"))
 
     def never(*args, **kwargs):
         raise AssertionError("again")
 
-    monkeypatch.setattr(store, "decode", never)
+    monkeypatch.setattr(store, "extract", never)
     monkeypatch.setattr(store, "_hash_file", never)
     assert frames.add(recording) == first
     # Another row on the same span shares the entry; so does another process.
-    other = FrameStore(frames.root, CONFIG).add(replace(recording, recording_id="r2", grade=3))
-    assert (other.path, other.recording_id) == (first.path, "r2")
+    other = FrameStore(frames.root, RECIPE).add(replace(recording, recording_id="r2", grade=3))
+    assert (other.paths, other.recording_id) == (first.paths, "r2")
 
 
 def test_content_settings_and_span_make_the_key(frames, recording, write_video, tmp_path):
-    paths = {frames.entry(recording)}
-    paths.add(FrameStore(frames.root, DecodeConfig(height=32, width=32)).entry(recording))
-    paths.add(frames.entry(replace(recording, start_seconds=0.4)))
-    paths.add(frames.entry(replace(recording, end_seconds=0.4)))
+    def entry(recording, recipe=RECIPE, modality="rgb"):
+        return FrameStore(frames.root, recipe).entry(recording, modality)
+
     other = write_video("other.mp4", np.zeros((5, 64, 64, 3), np.uint8))
-    paths.add(frames.entry(replace(recording, video=other)))
-    assert len(paths) == 5
+    small = DecodeConfig(height=32, width=32)
+    steady = DecodeConfig(height=32, width=48, frame_rate=10.0)
+    paths = [
+        entry(recording),
+        entry(recording, Recipe(decode=small)),
+        entry(recording, Recipe(decode=steady)),
+        entry(recording, Recipe(decode=CONFIG, store=StoreConfig(codec="lz4"))),
+        entry(recording, Recipe(decode=CONFIG, store=StoreConfig(codec="jpeg"))),
+        entry(recording, Recipe(decode=CONFIG, store=StoreConfig(codec="jpeg", quality=95))),
+        entry(recording, modality="flow"),
+        entry(recording, modality="boundaries"),
+        entry(replace(recording, start_seconds=0.4)),
+        entry(replace(recording, end_seconds=0.4)),
+        entry(replace(recording, video=other)),
+    ]
+    assert len(set(paths)) == len(paths)
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(recording.video.read_bytes())
-    assert frames.entry(replace(recording, video=copy)) in paths
+    assert entry(replace(recording, video=copy)) == paths[0]
+    # What does not change the pictures does not make another entry.
+    recipe = Recipe(decode=CONFIG, store=StoreConfig(quality=95), limits={"max_seconds": 5.0})
+    assert entry(recording, recipe) == paths[0]
 
 
 def test_a_changed_file_gets_a_new_entry(frames, recording, write_video):
     first = frames.add(recording)
     write_video("numbered.mp4", np.full((7, 64, 64, 3), 99, np.uint8))
+    assert not frames.is_known(recording, ("rgb",))
     second = frames.add(recording)
-    assert second.path != first.path
-    assert (first.num_frames, second.num_frames) == (40, 7)
+    assert second.paths != first.paths
+    assert [len(Entry(one.paths["rgb"])) for one in (first, second)] == [40, 7]
 
 
-def test_a_span_holds_only_its_frames(frames, recording, read_frame_number):
+def test_a_span_holds_only_its_frames(frames, recording, read_frame_number, read_entry):
     stored = frames.add(replace(recording, start_seconds=0.4, end_seconds=0.8))
     # The square picture stands in the middle of the canvas.
-    numbers = [read_frame_number(frame) for frame in open_frames(stored.path)[:, :, 8:40]]
-    assert numbers == list(range(10, 20))
+    pictures = read_entry(stored.paths["rgb"])[:, :, 8:40]
+    assert [read_frame_number(frame) for frame in pictures] == list(range(10, 20))
+    times = Entry(stored.paths["rgb"]).seconds
+    np.testing.assert_allclose(times, np.arange(10, 20) / 25)
 
 
 def test_an_unreadable_recording_is_named_and_leaves_nothing(frames, recording, tmp_path):
@@ -106,7 +117,15 @@ def test_an_unreadable_recording_is_named_and_leaves_nothing(frames, recording, 
         frames.add(replace(recording, video=None))
     with pytest.raises(DecodeError, match=r"^recording r1: cannot be read: No such file"):
         frames.add(replace(recording, video=tmp_path / "gone.mp4"))
-    assert entries(frames.root) == []
+    assert [path for path in frames.root.rglob("*") if "arrow" in path.name] == []
+
+
+def test_frames_met_before_the_damage_are_not_kept(frames, recording):
+    content = recording.video.read_bytes()
+    recording.video.write_bytes(content[: len(content) * 6 // 10])
+    with pytest.raises(DecodeError, match=r"^recording r1: "):
+        frames.add(recording)
+    assert [path for path in frames.root.rglob("*") if "arrow" in path.name] == []
 
 
 def test_no_name_of_a_source_is_kept(frames, recording, tmp_path):
@@ -122,120 +141,141 @@ def test_no_name_of_a_source_is_kept(frames, recording, tmp_path):
 
 @pytest.mark.parametrize("keep", [0, 40, 1000, -1])
 def test_a_truncated_entry_is_reported_not_served(frames, recording, keep):
-    stored = frames.add(recording)
-    content = stored.path.read_bytes()
-    stored.path.write_bytes(content[:keep])
-    for read in (
-        lambda: frames.add(recording),
-        lambda: read_frames(stored.path, np.array([0])),
-        lambda: count_frames(stored.path),
-    ):
-        with pytest.raises(StoreError, match=r"\.npy: .*delete the file, it is decoded again"):
-            read()
-
-
-def test_an_entry_that_grew_is_reported(frames, recording):
-    stored = frames.add(recording)
-    expected = len(stored.path.read_bytes())
-    with stored.path.open("ab") as file:
-        file.write(b"x")
-    with pytest.raises(
-        StoreError, match=f"has {expected + 1} bytes where its header says {expected}"
-    ):
-        open_frames(stored.path)
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((2, 4, 4, 3), np.float32),
-        np.zeros((2, 4, 4), np.uint8),
-        np.zeros((0, 4, 4, 3), np.uint8),
-        np.array([{"a": 1}], dtype=object),
-    ],
-)
-def test_an_entry_of_another_kind_is_reported_and_nothing_is_unpickled(tmp_path, array):
-    np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    with pytest.raises(StoreError, match=r"holds|is damaged"):
-        open_frames(tmp_path / "a.npy")
-
-
-def test_a_missing_entry_is_named(tmp_path):
-    with pytest.raises(StoreError, match=r"none\.npy: no such entry"):
-        open_frames(tmp_path / "none.npy")
-
-
-def test_a_full_disk_is_a_clear_error_and_leaves_nothing(frames, recording, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(store.np, "save", full)
-    with pytest.raises(StoreError, match=r"r1: the frame store .* No space left .*184320 bytes"):
+    path = frames.add(recording).paths["rgb"]
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(StoreError, match=r"\.arrow: .*delete the file, it is made again"):
         frames.add(recording)
-    assert [path for path in frames.root.rglob("*") if ".npy" in path.name] == []
+
+
+def test_verifying_finds_nothing_in_a_sound_store(frames, recording):
+    frames.add(recording)
+    assert frames.verify(recording, ("rgb",)) == []
+
+
+def test_verifying_names_a_changed_source_though_its_size_and_time_stand(frames, recording):
+    frames.add(recording)
+    status = recording.video.stat()
+    content = bytearray(recording.video.read_bytes())
+    content[-1] ^= 1
+    recording.video.write_bytes(content)
+    os.utime(recording.video, ns=(status.st_atime_ns, status.st_mtime_ns))
+    faults = frames.verify(recording, ("rgb",))
+    assert len(faults) == 2
+    assert faults[0].startswith("recording r1: its video file has changed since it was prepared: ")
+    assert "put the old file back" in faults[0]
+    assert faults[1].startswith("recording r1: ")
+    assert "no such entry" in faults[1]
+
+
+def test_verifying_names_what_is_damaged_lacking_or_gone(frames, recording):
+    path = frames.add(recording).paths["rgb"]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    (fault,) = frames.verify(recording, ("rgb",))
+    assert fault.startswith("recording r1: ")
+    assert "differ from what was written" in fault
+    path.unlink()
+    (fault,) = frames.verify(recording, ("rgb",))
+    assert "no such entry" in fault
+    recording.video.unlink()
+    (fault,) = frames.verify(recording, ("rgb",))
+    assert fault == "recording r1: cannot be read: No such file or directory"
 
 
 def test_a_store_that_cannot_be_written_is_a_clear_error(recording, tmp_path):
     (tmp_path / "store").write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match=r"cannot be written: "):
-        FrameStore(tmp_path / "store", CONFIG).add(recording)
+    with pytest.raises(StoreError, match=r"cannot be written: .*choose another output"):
+        FrameStore(tmp_path / "store", RECIPE).add(recording)
 
 
 ADD = """
 import json, sys
 from pathlib import Path
-import numpy as np
-from pdray.data import store
+from pdray.data import entry, store
 from pdray.data.decode import DecodeConfig
 from pdray.data.manifest import Recording
+from pdray.data.modality import Recipe
+from pdray.errors import PdrayError
 
 root, video, killed = sys.argv[1:]
 if killed == "yes":
     import os, signal
-    def half(file, array, **_):
-        file.write(b"half of it")
-        file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-    store.np.save = half
+    append = entry.EntryWriter.append
+    def half(self, seconds, item):
+        append(self, seconds, item)
+        if self.num_items == 20:
+            self._flush()
+            self._file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    entry.EntryWriter.append = half
 one = Recording(recording_id="r1", subject_id="S1", item="gait", video=Path(video))
-stored = store.FrameStore(Path(root), DecodeConfig(height=32, width=48)).add(one)
-print(json.dumps([str(stored.path), stored.num_frames]))
+frames = store.FrameStore(Path(root), Recipe(decode=DecodeConfig(height=32, width=48)))
+try:
+    print(json.dumps(str(frames.add(one).paths["rgb"])))
+except PdrayError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
 """
 
 
-def add_elsewhere(frames, recording, killed="no"):
+def add_elsewhere(frames, recording, killed="no", **options):
     command = [sys.executable, "-c", ADD, str(frames.root), str(recording.video), killed]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, **pipes, **options)
 
 
-def test_a_writer_killed_in_the_middle_leaves_no_entry(frames, recording):
+def test_a_writer_killed_in_the_middle_leaves_no_entry(frames, recording, read_entry):
     killed = add_elsewhere(frames, recording, killed="yes")
     killed.communicate()
     assert killed.returncode == -9
     assert entries(frames.root) == []
-    assert len(list(frames.root.rglob(".*.tmp"))) == 1
-    assert frames.add(recording).num_frames == 40
+    (left,) = frames.root.rglob(".*.tmp")
+    assert left.stat().st_size > 20 * 32 * 48 * 3
+    assert len(read_entry(frames.add(recording).paths["rgb"])) == 40
 
 
-def test_writers_race_to_the_same_whole_entry(frames, recording):
+def test_a_disk_that_fills_up_is_a_clear_error_and_leaves_nothing(frames, recording):
+    # A limit on a file's size fails the same write as a full disk does, with another reason.
+    limit = 100_000
+    writer = add_elsewhere(
+        frames,
+        recording,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    _, told = writer.communicate()
+    assert writer.returncode == 1
+    assert told.startswith("StoreError: recording r1: the frame store ")
+    assert "cannot be written: File too large; nothing half-written was kept" in told
+    assert [path for path in frames.root.rglob("*") if "arrow" in path.name] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [("size=100k", "No space left on device"), ("ro", "Read-only file system")],
+)
+def test_a_full_and_a_read_only_disk_are_clear_errors(frames, recording, options, reason):
+    frames.root.mkdir()
+    mount = f"mount -t tmpfs -o {options} tmpfs {frames.root}"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    command = [sys.executable, "-c", ADD, str(frames.root), str(recording.video), "no"]
+    inside = f'{mount} && "$@"; code=$?; find {frames.root} -name "*arrow*" >&2; exit $code'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", inside, "sh", *command], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "StoreError: " in done.stderr
+    assert f"cannot be written: {reason}" in done.stderr
+    assert ".arrow" not in done.stderr
+
+
+def test_writers_race_to_the_same_whole_entry(frames, recording, read_entry):
     writers = [add_elsewhere(frames, recording) for _ in range(3)]
     printed = {writer.communicate()[0] for writer in writers}
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     (answer,) = printed
-    path, num_frames = json.loads(answer)
-    assert num_frames == 40
-    assert [str(entry) for entry in entries(frames.root)] == [path]
+    assert [str(entry) for entry in entries(frames.root)] == [json.loads(answer)]
     np.testing.assert_array_equal(
-        open_frames(entries(frames.root)[0]), decode(recording.video, CONFIG).frames
+        read_entry(entries(frames.root)[0]), decode(recording.video, CONFIG).frames
     )
-
-
-def test_a_frame_is_read_in_well_under_a_millisecond(tmp_path):
-    path = tmp_path / "a.npy"
-    np.save(path, np.zeros((500, 112, 112, 3), np.uint8))
-    indices = np.arange(0, 500, 16)
-    read_frames(path, indices)
-    started = time.perf_counter()
-    for _ in range(10):
-        read_frames(path, indices)
-    assert (time.perf_counter() - started) / (10 * len(indices)) < 1e-3

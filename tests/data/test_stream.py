@@ -11,10 +11,10 @@ import pytest
 from pdray.data import stream as stream_module
 from pdray.data.decode import DecodeConfig
 from pdray.data.plan import FoldSides, Schedule, plan_batches
-from pdray.data.reader import SnippetReader
+from pdray.data.reader import SnippetReader, StreamConfig
 from pdray.data.snippet import SnippetConfig
 from pdray.data.stream import open_stream
-from pdray.errors import DecodeError
+from pdray.errors import DecodeError, StreamError
 
 SIDES = (
     FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),
@@ -33,7 +33,7 @@ class NotingReader(SnippetReader):
         folder.mkdir()
         object.__setattr__(self, "settings", (folder, seconds, broken))
 
-    def read(self, batch, position):
+    def read(self, batch, position, out):
         import ray
 
         folder, seconds, broken = self.settings
@@ -43,7 +43,7 @@ class NotingReader(SnippetReader):
         time.sleep(seconds if batch.recordings[position] < 5 else 0.0)
         if batch.recordings[position] == broken:
             raise DecodeError(f"recording {broken}: is broken")
-        return super().read(batch, position)
+        super().read(batch, position, out)
 
     def notes(self):
         """Return the nodes of the reads so far."""
@@ -51,7 +51,8 @@ class NotingReader(SnippetReader):
 
 
 def read_all(plan, reader, kind, *, cpus_per_task=0.5):
-    with open_stream(plan, reader, kind=kind, cpus_per_task=cpus_per_task) as stream:
+    config = StreamConfig(cpus_per_task=cpus_per_task)
+    with open_stream(plan, reader, config, kind=kind) as stream:
         return list(stream)
 
 
@@ -105,7 +106,7 @@ def two_nodes():
 
 
 def test_leaving_the_local_stream_closes_it(make_reader):
-    with open_stream(PLAN, make_reader(), kind="local", cpus_per_task=1.0) as stream:
+    with open_stream(PLAN, make_reader(), StreamConfig(), kind="local") as stream:
         assert next(stream).planned == PLAN[0]
     assert list(stream) == []
 
@@ -139,12 +140,13 @@ def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path
 @integration
 def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
     from pdray.data.manifest import load_manifest
+    from pdray.data.modality import Recipe
     from pdray.data.plan import RatedRecording
     from pdray.data.store import FrameStore
 
     config = DecodeConfig(height=24, width=24)
     manifest = load_manifest(tiny_manifest(num_subjects=5))
-    store = FrameStore(manifest.path.parent / "store", config)
+    store = FrameStore(manifest.path.parent / "store", Recipe(decode=config))
     stored = tuple(
         RatedRecording(
             recording_id=row.recording_id,
@@ -153,7 +155,7 @@ def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, ti
             grade=row.grade,
             target=int(row.grade >= 2),
             video=row.video,
-            stored=store.add(row).path,
+            stored=store.add(row).paths,
         )
         for row in manifest.recordings
     )
@@ -177,7 +179,7 @@ def test_leaving_the_ray_stream_stops_its_tasks_within_a_second(
     iter_blocks = stream_module.iter_blocks
     keep = lambda dataset: kept.append(iter_blocks(dataset)) or kept[0]  # noqa: E731
     monkeypatch.setattr(stream_module, "iter_blocks", keep)
-    with open_stream(plan, reader, kind="ray", cpus_per_task=0.5) as stream:
+    with open_stream(plan, reader, StreamConfig(cpus_per_task=0.5), kind="ray") as stream:
         assert [batch.planned for batch in islice(stream, 3)] == plan[:3]
         left = time.time()
     time.sleep(max(0.0, left + 1.0 - time.time()))
@@ -197,7 +199,7 @@ def test_a_slow_consumer_bounds_what_is_read_in_advance(
     assert total == 200
     monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
     monkeypatch.setattr("pdray.data.stream._STREAM_BYTES", 40 * reader.snippet_bytes())
-    with open_stream(plan, reader, kind="ray", cpus_per_task=0.5) as stream:
+    with open_stream(plan, reader, StreamConfig(cpus_per_task=0.5), kind="ray") as stream:
         next(stream)
         time.sleep(4.0)
         ahead = len(reader.notes())
@@ -205,6 +207,56 @@ def test_a_slow_consumer_bounds_what_is_read_in_advance(
     assert ahead < total / 2
     assert len(rest) == len(plan) - 1
     assert len(reader.notes()) == total
+
+
+@integration
+def test_dense_views_and_further_modalities_pass_through_ray(local_ray, make_reader, write_entry):
+    reader = make_reader(
+        mode="segments", num_segments=2, num_frames=3, views="dense", num_views=5, view_frames=4
+    )
+    recordings = []
+    for number, recording in enumerate(reader.recordings):
+        points = np.full((8, 3, 2), number, np.float32)
+        path = recording.stored["rgb"].with_suffix(".points")
+        stored = {**recording.stored, "landmarks": write_entry(path, points)}
+        recordings.append(replace(recording, stored=stored))
+    reader = replace(reader, recordings=tuple(recordings), beside=("landmarks",))
+    local, through_ray = (read_all(PLAN[:8], reader, kind) for kind in ("local", "ray"))
+    assert {tuple(batch.frames.shape[1:3]) for batch in local} == {(2, 3), (5, 4)}
+    for one, other in zip(local, through_ray, strict=True):
+        for modality in ("rgb", "landmarks"):
+            ours, theirs = one.inputs[modality].numpy(), other.inputs[modality].numpy()
+            np.testing.assert_array_equal(ours, theirs)
+        assert one.side.tolist() == other.side.tolist()
+
+
+@integration
+def test_a_stream_without_a_cpu_ends_with_what_it_waits_for(local_ray, make_reader):
+    import ray
+
+    @ray.remote(num_cpus=2)
+    class Hog:
+        def there(self):
+            return True
+
+    hog = Hog.remote()
+    assert ray.get(hog.there.remote())
+    config = StreamConfig(cpus_per_task=0.5, stall_seconds=3.0)
+    started = time.monotonic()
+    try:
+        with (
+            pytest.raises(StreamError) as caught,
+            open_stream(PLAN, make_reader(), config, kind="ray") as stream,
+        ):
+            next(stream)
+    finally:
+        ray.kill(hog)
+    assert time.monotonic() - started < 30
+    told = str(caught.value)
+    first = f"S{PLAN[0].recordings[0]:03d}"
+    assert told.startswith(f"no data for 3 s: waiting for recordings {first}, ")
+    assert "tasks of 0.5 CPUs each; the cluster has 0 CPUs free" in told
+    assert "search.max_concurrent_trials" in told
 
 
 @integration

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -101,15 +100,15 @@ def test_rated_recordings_carry_what_is_read(load, tmp_path):
     assert len(decoded) == 40
     assert (decoded[0].recording_id, decoded[0].subject_id) == ("S00left", "S00")
     assert (decoded[0].video, decoded[0].span, decoded[0].stored) == (first.video, (1.5, 4.0), None)
-    entries = {"S00left": StoredRecording("S00left", tmp_path / "a.npy", 9)}
+    entries = {"S00left": StoredRecording("S00left", {"rgb": tmp_path / "a.arrow"})}
     one = replace(cohort, recordings=cohort.recordings[:1])
     (stored,) = rated(one, config.data, entries)
-    assert stored == replace(decoded[0], stored=Path(tmp_path / "a.npy"))
+    assert stored == replace(decoded[0], stored={"rgb": tmp_path / "a.arrow"})
 
 
 def entries_of(recordings, folder):
     return {
-        one.recording_id: StoredRecording(one.recording_id, folder / f"{number}.npy", 9)
+        one.recording_id: StoredRecording(one.recording_id, {"rgb": folder / f"{number}.arrow"})
         for number, one in enumerate(recordings)
     }
 
@@ -140,7 +139,7 @@ def test_one_content_under_two_subjects_is_refused(load, tmp_path):
     entries = entries_of(cohort.recordings, tmp_path)
     first, last = cohort.recordings[0], cohort.recordings[-1]
     entries[last.recording_id] = replace(
-        entries[last.recording_id], path=entries[first.recording_id].path
+        entries[last.recording_id], paths=entries[first.recording_id].paths
     )
     told = f"{first.recording_id} of subject {first.subject_id}"
     with pytest.raises(ManifestError, match=f"{told} and .* have the same content"):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from pdray.data.forecast import Forecast
 from pdray.data.manifest import load_manifest
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import make_cohort
@@ -11,6 +12,8 @@ from pdray.training.launch import Workers
 
 CAPACITY = Capacity(cpus=16, gpus=2, num_nodes=3)
 RESERVATION = Reservation(Workers(2, 1.5, 1.0), concurrent_trials=4, cpus_per_trial=3.5)
+FORECAST = Forecast(20, 20, seconds=9.6, num_bytes=10**6, cpu_seconds=1.0)
+HOW = (CAPACITY, RESERVATION, FORECAST)
 
 
 @pytest.fixture
@@ -35,9 +38,9 @@ def study(tiny_manifest, tmp_path):
     return plan
 
 
-def describe(plan, cohort):
+def describe(plan, cohort, expected=FORECAST):
     """Return the lines of a description by their first words."""
-    text = describe_plan(plan, cohort, CAPACITY, RESERVATION)
+    text = describe_plan(plan, cohort, CAPACITY, RESERVATION, expected)
     return dict(line.split(None, 1) for line in text.splitlines())
 
 
@@ -55,24 +58,17 @@ def test_the_plan_says_what_will_run_where(study, tmp_path):
     assert lines["output"] == str(tmp_path / "output")
 
 
-def test_the_plan_estimates_hours_and_disk_from_the_headers(study, monkeypatch):
-    # A third of an hour and 30000 frames a recording: 6.67 h and 20 x 30000 x 48 x 64 x 3 bytes.
-    monkeypatch.setattr("pdray.search.preflight.declared_length", lambda video: (1200.0, 30000))
-    frames = describe(*study())["frames"]
-    assert "about 6.67 hours of video at 64x48" in frames
-    assert "decoded once into about 5.53 GB" in frames
-
-
-def test_a_span_counts_for_its_part(study, monkeypatch):
-    monkeypatch.setattr("pdray.search.preflight.declared_length", lambda video: (1200.0, 30000))
+def test_the_plan_foresees_hours_disk_and_time(study):
     plan, cohort = study()
-    spans = tuple(
-        replace(recording, start_seconds=300.0, end_seconds=600.0)
-        for recording in cohort.recordings
+    foreseen = Forecast(20, 15, seconds=24000.0, num_bytes=5_530_000_000, cpu_seconds=750.0)
+    frames = describe(plan, cohort, foreseen)["frames"]
+    assert frames == (
+        "about 6.67 hours of video, rgb at 64x48: 15 of 20 recordings to decode once, into about "
+        "5.53 GB (raw), in about 12 CPU minutes"
     )
-    frames = describe(plan, replace(cohort, recordings=spans))["frames"]
-    assert "about 1.67 hours" in frames
-    assert "about 1.38 GB" in frames
+    done = replace(foreseen, num_missing=0, num_bytes=0, cpu_seconds=0.0)
+    frames = describe(plan, cohort, done)["frames"]
+    assert frames == "about 6.67 hours of video, rgb at 64x48, all in the store"
 
 
 def test_videos_read_every_time_take_no_disk(study):
@@ -83,17 +79,21 @@ def test_videos_read_every_time_take_no_disk(study):
 def test_what_is_left_out_is_counted_and_the_first_named(study):
     plan, cohort = study()
     ids = [f"R{number}" for number in range(8)]
-    left = describe_plan(plan, replace(cohort, lacking={"grade": ids}), CAPACITY, RESERVATION)
+    left = describe_plan(
+        plan, replace(cohort, lacking={"grade": ids}), CAPACITY, RESERVATION, FORECAST
+    )
     assert "left out   8 recordings without grade: R0, R1, R2, R3, R4 and 3 more" in left
-    none = describe_plan(plan, replace(cohort, lacking={"grade": []}), CAPACITY, RESERVATION)
+    none = describe_plan(
+        plan, replace(cohort, lacking={"grade": []}), CAPACITY, RESERVATION, FORECAST
+    )
     assert "left out" not in none
 
 
 def test_notes_and_synthetic_data_are_said(study):
     plan, cohort = study()
-    assert "SYNTHETIC" not in describe_plan(plan, cohort, CAPACITY, RESERVATION)
+    assert "SYNTHETIC" not in describe_plan(plan, cohort, *HOW)
     rendered = tuple(replace(recording, site="synthetic") for recording in cohort.recordings)
     noted = replace(cohort, recordings=rendered, notes=("test group: class 1 has 0 of 4",))
-    text = describe_plan(plan, noted, CAPACITY, RESERVATION)
+    text = describe_plan(plan, noted, *HOW)
     assert "note       test group: class 1 has 0 of 4\n" in text
     assert text.endswith("SYNTHETIC data: a rendered cohort, not patients")

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from pdray.data.store import StoredRecording
 from pdray.errors import StudyError
-from pdray.search.resume import check_same, only_driver
+from pdray.search.resume import check_same, keep_entries, only_driver
 from pdray.search.settings import plan_study
 from pdray.tracking.run_log import StudyLog
 
@@ -33,6 +34,7 @@ def test_a_study_continues_with_more_trials_other_workers_and_another_server(
     tree = make_tree(tmp_path, trials=99, max_concurrent_trials=1)
     tree["resources"] = {"num_workers": 2}
     tree["tracking"] = {"uri": "http://127.0.0.1:5000"}
+    tree["limits"] = {"max_seconds": 7.0}
     check_same(plan_study(tree), started, "abc")
 
 
@@ -65,3 +67,22 @@ def test_a_complete_study_takes_no_more_trials(started: StudyLog, tmp_path: Path
     with pytest.raises(StudyError, match="cannot go on to 99 trials"):
         check_same(plan_study(make_tree(tmp_path, trials=99)), started, "abc")
     check_same(plan_study(make_tree(tmp_path)), started, "abc")
+
+
+def test_a_study_does_not_go_on_with_recordings_that_have_changed(started: StudyLog) -> None:
+    def entries(**changes: str) -> dict[str, StoredRecording]:
+        names = {"R1": "a", "R2": "b", "R3": "c", **changes}
+        return {
+            name: StoredRecording(name, {"rgb": Path(f"/store/{key}.arrow")})
+            for name, key in names.items()
+        }
+
+    keep_entries(started, entries())
+    keep_entries(started, entries())
+    with pytest.raises(StudyError, match=r"the files of recordings R2 have changed since it"):
+        keep_entries(started, entries(R2="d"))
+    lost = entries()
+    del lost["R3"]
+    with pytest.raises(StudyError, match=r"recordings R3, R4 have changed .*search\.name"):
+        keep_entries(started, {**lost, **{"R4": entries()["R1"]}})
+    keep_entries(started, entries())

@@ -39,17 +39,17 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def make_task(tmp_path: Path) -> Callable[..., FitTask]:
+def make_task(tmp_path: Path, write_entry: Callable[..., Path]) -> Callable[..., FitTask]:
     """Return a function that makes a task of two folds over ten recordings of five subjects."""
 
     def make(settings: Mapping[str, Any] | None = None, **changes: Any) -> FitTask:
         config = build(FitConfig, merge(merge({}, SMALL), settings or {}))
-        size = (config.decode.height, config.decode.width, 3)
+        size = (config.decode.height, config.decode.width, 3 if config.modality == "rgb" else 2)
         draw = np.random.default_rng(11)
         recordings = []
         for number in range(10):
-            path = tmp_path / f"{number}.npy"
-            np.save(path, draw.integers(0, 256, (9 + number % 3, *size), np.uint8))
+            path = tmp_path / f"{number}.arrow"
+            write_entry(path, draw.integers(0, 256, (9 + number % 3, *size), np.uint8))
             grade = (0, 3, 1, 4, 2)[number % 5]
             recordings.append(
                 RatedRecording(
@@ -59,7 +59,7 @@ def make_task(tmp_path: Path) -> Callable[..., FitTask]:
                     grade=grade,
                     target=int(grade >= 2),
                     video=tmp_path / "absent.mp4",
-                    stored=path,
+                    stored={config.modality: path},
                 )
             )
         sides = (

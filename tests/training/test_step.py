@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from pdray.data.augment import KINETICS_MEAN, KINETICS_STD, AugmentConfig
+from pdray.data.augment import AugmentConfig
+from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.data.plan import PlannedBatch
 from pdray.data.reader import Batch
-from pdray.errors import DivergedError
+from pdray.errors import DivergedError, SettingsError
 from pdray.training.step import Precision, evaluate_step, train_step
 
 FLOAT32 = Precision(torch.device("cpu"), torch.float32)
@@ -26,12 +27,20 @@ class Reference(NamedTuple):
     bias: np.ndarray
 
 
+def make_batch(num_snippets=2, height=3, width=4, modality="rgb"):
+    """Three recordings with some snippets each, of 2 frames of 3 x 4 px."""
+    draw = np.random.default_rng(0)
+    channels = 3 if modality == "rgb" else 2
+    shape = (3, num_snippets, 2, height, width, channels)
+    frames = torch.from_numpy(draw.integers(1, 256, shape, np.uint8))
+    planned = PlannedBatch(0, 0, True, (5, 6, 7), 3)
+    side = torch.tensor([-1, 0, 1], dtype=torch.int8)
+    return Batch(planned, {modality: frames}, modality, CLASSES, side)
+
+
 @pytest.fixture
 def batch():
-    """Three recordings with two snippets each, of 2 frames of 3 x 4 px."""
-    draw = np.random.default_rng(0)
-    frames = torch.from_numpy(draw.integers(0, 256, (3, 2, 2, 3, 4, 3), np.uint8))
-    return Batch(PlannedBatch(0, 0, True, (5, 6, 7), 3), frames, CLASSES)
+    return make_batch()
 
 
 @pytest.fixture
@@ -132,3 +141,95 @@ def test_evaluation_gives_logits_and_losses_by_recording_and_snippet(model, batc
     np.testing.assert_allclose(loss, expected.losses.reshape(3, 2), atol=1e-5)
     assert model[1].weight.grad is None
     assert (logits.dtype, loss.dtype) == (torch.float32, torch.float32)
+
+
+class Counting(nn.Module):
+    """A model that remembers how many snippets it got, of which shape and dtype."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append((len(x), tuple(x.shape[1:]), x.dtype))
+        return self.inner(x)
+
+
+@pytest.mark.parametrize(
+    ("max_snippets", "sizes"),
+    [(None, [3] * 7), (4, [4] * 5 + [1]), (21, [21]), (1000, [21]), (1, [1] * 21)],
+)
+def test_many_views_are_evaluated_in_bounded_parts(model, max_snippets, sizes):
+    batch = make_batch(num_snippets=7)
+    given = {"objective": cross_entropy, "precision": FLOAT32}
+    whole = evaluate_step(model, batch, max_snippets=21, **given)
+    counting = Counting(model)
+    parts = evaluate_step(counting, batch, max_snippets=max_snippets, **given)
+    assert [size for size, _, _ in counting.seen] == sizes
+    for got, expected in zip(parts, whole, strict=True):
+        assert got.shape == expected.shape
+        # A product of another number of rows may add in another order.
+        torch.testing.assert_close(got, expected, rtol=0, atol=2e-6)
+
+
+def test_a_bound_of_nothing_is_refused(model, batch):
+    with pytest.raises(ValueError, match="max_snippets of at least 1, got 0"):
+        evaluate_step(model, batch, objective=cross_entropy, precision=FLOAT32, max_snippets=0)
+
+
+def test_evaluation_sees_the_centre_and_training_a_crop_of_its_size(model):
+    batch = make_batch(height=7, width=6)
+    crop = AugmentConfig(crop_size=(3, 4))
+    inner = Batch(
+        batch.planned,
+        {"rgb": batch.frames[..., 2:5, 1:5, :].contiguous()},
+        "rgb",
+        batch.target,
+        batch.side,
+    )
+    counting = Counting(model)
+    given = {"objective": cross_entropy, "precision": FLOAT32}
+    logits, loss = evaluate_step(counting, batch, augment=crop, max_snippets=6, **given)
+    expected = evaluate_step(model, inner, max_snippets=6, **given)
+    assert torch.equal(logits, expected[0])
+    assert torch.equal(loss, expected[1])
+    step(counting, batch, augment=crop)
+    assert {shape for _, shape, _ in counting.seen} == {(3, 2, 3, 4)}
+
+
+def test_a_crop_that_does_not_fit_stops_both_steps(model, batch):
+    crop = AugmentConfig(crop_size=(8, 4))
+    with pytest.raises(SettingsError, match=r"crop_size: height 8, width 4 px does not fit"):
+        step(model, batch, augment=crop)
+    with pytest.raises(SettingsError, match=r"crop_size: height 8, width 4 px does not fit"):
+        evaluate_step(
+            model, batch, objective=cross_entropy, precision=FLOAT32, augment=crop, max_snippets=6
+        )
+
+
+@pytest.mark.parametrize("modality", ["flow", "boundaries"])
+def test_motion_is_seen_by_its_own_name_in_two_channels(modality):
+    batch = make_batch(modality=modality)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2 * 2 * 3 * 4, 3))
+    logits, _ = evaluate_step(model, batch, objective=cross_entropy, precision=FLOAT32)
+    codes = batch.frames.numpy().reshape(6, 2, 3, 4, 2).transpose(0, 4, 1, 2, 3).astype(np.float64)
+    weight, bias = (value.detach().numpy().astype(np.float64) for value in model[1].parameters())
+    expected = ((codes - 128) / 127).reshape(6, -1) @ weight.T + bias
+    np.testing.assert_allclose(logits.reshape(6, 3), expected, atol=1e-6)
+    # Mirrored flow is not mirrored boundaries: the step hands the name on.
+    mirror = AugmentConfig(flip=1.0, brightness=0.0, contrast=0.0, max_shift=0.0)
+    sign = -1 if modality == "flow" else 1
+    codes[:, 0] = 128 + sign * (codes[:, 0] - 128)
+    mirrored = torch.tensor((codes[..., ::-1] - 128) / 127, dtype=torch.float32)
+    loss = cross_entropy(model(mirrored), CLASSES.repeat_interleave(2)).sum()
+    assert step(model, batch, augment=mirror).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16])
+def test_the_model_gets_the_number_format_that_it_computes_in(model, batch, precision):
+    counting = Counting(model)
+    step(counting, batch, precision=precision)
+    evaluate_step(counting, batch, objective=cross_entropy, precision=precision)
+    assert {dtype for _, _, dtype in counting.seen} == {precision.dtype}

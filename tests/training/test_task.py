@@ -23,9 +23,24 @@ def test_a_task_counts_pairs_of_fold_and_epoch(make_task):
 
 def test_the_schedule_is_the_tasks(make_task):
     task = make_task({"optim": {"batch_size": 3}}, epochs=5, evaluate="last_epoch")
-    expected = Schedule(seed=1, batch_size=3, epochs=5, evaluate="last_epoch", first_step=2)
+    expected = Schedule(
+        seed=1,
+        batch_size=3,
+        epochs=5,
+        evaluate="last_epoch",
+        first_step=2,
+        evaluated_at_once=3,
+    )
     assert task.schedule(2) == expected
     assert task.schedule() == replace(expected, first_step=0)
+
+
+def test_recordings_seen_in_many_views_are_evaluated_a_few_at_once(make_task):
+    snippet = {"num_frames": 6, "views": "dense", "num_views": 4, "view_frames": 3}
+    task = make_task({"optim": {"batch_size": 10}, "snippet": snippet})
+    assert task.schedule().evaluated_at_once == 10 * 6 // (4 * 3)
+    many = make_task({"snippet": {**snippet, "num_views": 64}})
+    assert many.schedule().evaluated_at_once == 1
 
 
 def test_the_defaults_are_the_published_ones():

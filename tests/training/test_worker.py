@@ -132,15 +132,33 @@ def test_segments_give_a_row_a_snippet(make_task):
     assert table["recording_id"].tolist() == [f"R{n}" for n in (6, 6, 7, 7, 8, 8, 9, 9)]
 
 
+@pytest.mark.parametrize("modality", ["flow", "boundaries"])
+def test_a_network_of_two_channels_learns_from_motion(make_task, modality):
+    result = run(replace(make_task({"modality": modality}), epochs=1))[0]
+    assert result.state["model"]["conv1.weight"].shape[1] == 2
+    assert math.isfinite(result.metrics["train/loss"])
+
+
+def test_dense_views_score_each_recording_many_times(make_task):
+    snippet = {"mode": "segments", "num_frames": 4, "views": "dense", "num_views": 5}
+    task = make_task({"snippet": {**snippet, "view_frames": 3}, "model": {"attention_depth": 0}})
+    table = run(replace(task, sides=task.sides[:1], epochs=1))[0].predictions
+    assert table["snippet"].tolist() == list(range(5)) * 4
+    assert table["recording_id"].tolist() == [f"R{n}" for n in (6, 7, 8, 9) for _ in range(5)]
+
+
 @pytest.mark.parametrize("num_segments", [1, 2])
-def test_the_training_loss_is_the_mean_over_snippets(make_task, num_segments):
+def test_the_training_loss_is_the_mean_over_snippets(
+    make_task, num_segments, read_entry, write_entry
+):
     # Evaluated: the frames trained on, under other names; a run fills its segment, so that
     # nothing is drawn, and nothing is learnt. Both losses are then means over the same snippets.
     snippet = {"mode": "segments", "num_segments": num_segments, "num_frames": 8 // num_segments}
     settings = {"snippet": snippet, "augment": PLAIN, "optim": {"learning_rate": 1e-12}}
     task = make_task({**settings, "model": {"norm": "group"}})
     for recording in task.recordings[:6]:
-        np.save(recording.stored, np.load(recording.stored)[:8])
+        path = recording.stored["rgb"]
+        write_entry(path, read_entry(path)[:8])
     trained = task.recordings[:6]
     twins = [replace(r, recording_id=f"{r.recording_id}b", subject_id="T") for r in trained]
     sides = (FoldSides(tuple(range(6)), tuple(range(6, 12))),)
@@ -195,7 +213,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser_moves(make_task, m
         def forward(self, x):
             return x.mean(dim=(1, 2, 3, 4))[:, None].repeat(1, 2) * self.weight * math.nan
 
-    monkeypatch.setattr(worker, "build_tsa", lambda config, num_classes: Broken())
+    monkeypatch.setattr(worker, "build_tsa", lambda *_: Broken())
     with pytest.raises(DivergedError, match="fold 0, epoch 0: the training loss became nan"):
         run(make_task())
     assert weights[0].item() == 1.0

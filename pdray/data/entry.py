@@ -1,0 +1,217 @@
+"""One entry of the frame store: items along time in one file, any of them read by itself.
+
+The file is Arrow IPC: a row an item, with its time and its encoded bytes, in batches of a few
+megabytes that each carry the SHA-256 of what they hold. It is mapped into memory, so only the
+pages of the wanted items are read. Arrow writes its index last: a file that was cut cannot be
+opened, and :meth:`Entry.verify` finds every changed byte of the rest.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pdray.data.codec import CodecName, Item, StoreConfig, decode_into, encode
+from pdray.errors import StoreError
+
+_BATCH_BYTES = 4 << 20  # of decoded items
+_BATCH_ITEMS = 4096  # at most
+_SCHEMA = pa.schema([("seconds", pa.float64()), ("data", pa.large_binary())])
+_ADVICE = "delete the file, it is made again when next needed"
+
+
+class EntryWriter:
+    """Writes items as they come and holds a few megabytes of them; a context manager.
+
+    Args:
+        path: The file to write; whoever calls renames it when it is whole.
+        config: Codec.
+    """
+
+    def __init__(self, path: Path, config: StoreConfig) -> None:
+        self.num_items = 0
+        self._config = config
+        self._file = path.open("wb")
+        self._writer: Any = None
+        self._shape: tuple[int, ...] = ()
+        self._dtype = np.dtype(np.uint8)
+        self._seconds: list[float] = []
+        self._data: list[bytes | memoryview] = []
+        self._per_batch = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                if self._writer is not None:
+                    self._writer.close()
+        finally:
+            self._file.close()
+
+    def append(self, seconds: float, item: Item) -> None:
+        """Add an item.
+
+        Args:
+            seconds: Its time, not before the last one's.
+            item: Of the shape and dtype of the first; not to be changed afterwards.
+
+        Raises:
+            ValueError: If it is of another shape or dtype.
+        """
+        if self._writer is None:
+            self._begin(item)
+        elif item.shape != self._shape or item.dtype != self._dtype:
+            raise ValueError(
+                f"item {self.num_items} is {item.shape} {item.dtype}, the first was "
+                f"{self._shape} {self._dtype}"
+            )
+        self._seconds.append(seconds)
+        self._data.append(encode(item, self._config))
+        self.num_items += 1
+        if len(self._data) == self._per_batch:
+            self._flush()
+
+    def _begin(self, item: Item) -> None:
+        self._shape, self._dtype = item.shape, item.dtype
+        self._per_batch = max(1, min(_BATCH_BYTES // max(item.nbytes, 1), _BATCH_ITEMS))
+        facts = {
+            "shape": item.shape,
+            "dtype": str(item.dtype),
+            "codec": self._config.codec,
+            "items_per_batch": self._per_batch,
+        }
+        schema = _SCHEMA.with_metadata({"pdray": json.dumps(facts)})
+        self._writer = pa.ipc.new_file(self._file, schema)
+
+    def _flush(self) -> None:
+        if not self._data:
+            return
+        offsets = np.cumsum([0, *(len(data) for data in self._data)], dtype=np.int64)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(self._data))]
+        data = pa.Array.from_buffers(pa.large_binary(), len(self._data), buffers)
+        seconds = pa.array(self._seconds, pa.float64())
+        batch = pa.record_batch([seconds, data], schema=_SCHEMA)
+        self._writer.write_batch(batch, custom_metadata={"sha256": _digest(batch)})
+        self._seconds, self._data = [], []
+
+
+class Entry:
+    """A finished entry, mapped into memory.
+
+    Attributes:
+        path: The file.
+        shape: Of an item.
+        dtype: Of an item.
+        codec: How the items are coded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an entry; reads its index and its last batch's header only.
+
+        Raises:
+            StoreError: If the file is missing, cut short or no entry.
+        """
+        self.path = path
+        try:
+            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            facts = json.loads(self._reader.schema.metadata[b"pdray"])
+            self.shape: tuple[int, ...] = tuple(facts["shape"])
+            self.dtype = np.dtype(facts["dtype"])
+            self.codec: CodecName = facts["codec"]
+            self._per_batch: int = facts["items_per_batch"]
+            last: int = self._reader.num_record_batches - 1
+            self._length: int = last * self._per_batch + int(self._reader.get_batch(last).num_rows)
+        except FileNotFoundError as error:
+            raise StoreError(f"{path}: no such entry in the frame store") from error
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            raise StoreError(f"{path}: is damaged or no entry: {error}; {_ADVICE}") from error
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Time of every item, (N,) float64, never decreasing."""
+        batches = map(self._reader.get_batch, range(self._reader.num_record_batches))
+        return np.concatenate([batch.column(0).to_numpy() for batch in batches])
+
+    def read(self, indices: npt.NDArray[np.int64], out: Item | None = None) -> Item:
+        """Read some items, and only those.
+
+        Args:
+            indices: (T,) int64 in 0..N-1, in any order, with repeats.
+            out: (T, *shape) contiguous, is filled when given.
+
+        Returns:
+            (T, *shape), a copy that may be written to.
+
+        Raises:
+            IndexError: If an index is outside 0..N-1.
+            StoreError: If an item cannot be decoded.
+        """
+        if indices.size and (indices.min() < 0 or indices.max() >= len(self)):
+            raise IndexError(
+                f"indices {indices.min()}..{indices.max()} are outside 0..{len(self) - 1}"
+            )
+        if out is None:
+            out = np.empty((len(indices), *self.shape), self.dtype)
+        batches: dict[int, Any] = {}
+        for target, index in zip(out, indices.tolist(), strict=True):
+            number, row = divmod(index, self._per_batch)
+            if number not in batches:
+                batches[number] = self._reader.get_batch(number)
+            try:
+                decode_into(_payload(batches[number], row), self.codec, target)
+            except ValueError as error:
+                raise StoreError(
+                    f"{self.path}: is damaged at item {index}: {error}; {_ADVICE}"
+                ) from error
+        return out
+
+    def verify(self) -> None:
+        """Read everything and compare it with the digests written beside it.
+
+        Raises:
+            StoreError: If a byte has changed.
+        """
+        for number in range(self._reader.num_record_batches):
+            try:
+                batch, metadata = self._reader.get_batch_with_custom_metadata(number)
+                whole = metadata[b"sha256"].decode() == _digest(batch)
+            except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
+                raise StoreError(f"{self.path}: is damaged: {error}; {_ADVICE}") from error
+            if not whole:
+                first = number * self._per_batch
+                raise StoreError(
+                    f"{self.path}: items {first} to {first + batch.num_rows - 1} differ from what "
+                    f"was written; {_ADVICE}"
+                )
+
+
+def _offsets(batch: Any) -> npt.NDArray[np.int64]:
+    return np.frombuffer(batch.column(1).buffers()[1], np.int64)
+
+
+def _payload(batch: Any, row: int) -> memoryview:
+    first, last = _offsets(batch)[row : row + 2].tolist()
+    return memoryview(batch.column(1).buffers()[2]).cast("B")[first:last]
+
+
+def _digest(batch: Any) -> str:
+    digest = hashlib.sha256(batch.column(0).to_numpy().tobytes())
+    digest.update(_offsets(batch)[: batch.num_rows + 1].tobytes())
+    digest.update(batch.column(1).buffers()[2] or b"")
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""What filling the frame store will take, said before it starts: bytes, CPU time, free space."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from pdray.data.codec import encode
+from pdray.data.decode import declared_length
+from pdray.data.manifest import Recording
+from pdray.data.modality import PICTURES, Modality, Recipe, extract
+from pdray.data.store import FrameStore
+from pdray.errors import DecodeError, StoreError
+
+_SAMPLED = 3  # recordings
+_PIECES = 6  # items of each, of all modalities together
+_ROUGHLY = 0.8  # a forecast that exceeds the free space by less may still fit
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """An estimate from the files' headers and a few frames of a few of them.
+
+    Attributes:
+        num_recordings: All.
+        num_missing: Those whose files have not been seen by the store, or have changed since.
+        seconds: Length of all [s], as far as their headers say.
+        num_bytes: What the missing ones' pictures will take [byte].
+        cpu_seconds: What making them will cost [s of one CPU].
+    """
+
+    num_recordings: int
+    num_missing: int
+    seconds: float
+    num_bytes: int
+    cpu_seconds: float
+
+
+def forecast(
+    recordings: Sequence[Recording], store: FrameStore, modalities: Sequence[Modality]
+) -> Forecast:
+    """Estimate what :func:`pdray.data.prepare.prepare_store` has to do.
+
+    Sound and tracks are left out: they are small.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        lengths = dict(zip(recordings, pool.map(_length, recordings), strict=True))
+    missing = [one for one in recordings if not store.is_known(one, modalities)]
+    wanted = [modality for modality in modalities if modality in PICTURES]
+    step = max(1, len(missing) // _SAMPLED)
+    sampled = [_sample(one, wanted, store.recipe) for one in missing[::step][:_SAMPLED] if wanted]
+    num_frames = sum(
+        lengths[one][0] * store.recipe.decode.frame_rate
+        if store.recipe.decode.frame_rate
+        else lengths[one][1]
+        for one in missing
+    )
+    read = [sample for sample in sampled if sample is not None]
+    num_bytes, cpu_seconds = (
+        num_frames * sum(sample[which] for sample in read) / max(len(read), 1) for which in (0, 1)
+    )
+    return Forecast(
+        num_recordings=len(recordings),
+        num_missing=len(missing),
+        seconds=sum(seconds for seconds, _ in lengths.values()),
+        num_bytes=round(num_bytes),
+        cpu_seconds=cpu_seconds,
+    )
+
+
+def check_room(expected: Forecast, root: Path) -> None:
+    """Refuse a store that will not fit, before hours go into it.
+
+    Raises:
+        StoreError: If the free space is clearly too small; says what is needed and what helps.
+    """
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if expected.num_bytes * _ROUGHLY > free:
+        raise StoreError(
+            f"the frame store {root} needs about {expected.num_bytes / 1e9:.1f} GB and "
+            f"{free / 1e9:.1f} GB are free; choose another output, store.codec=jpeg (10 to 20 "
+            "times smaller than raw), or a smaller decode.height and decode.width"
+        )
+
+
+def _length(recording: Recording) -> tuple[float, int]:
+    """Return the seconds and frames of a recording's span, 0 where the header does not say."""
+    if recording.video is None:
+        return 0.0, 0
+    seconds, frames = declared_length(recording.video)
+    start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
+    part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0
+    return seconds * part, round(frames * part)
+
+
+def _sample(
+    recording: Recording, wanted: Sequence[Modality], recipe: Recipe
+) -> tuple[float, float] | None:
+    """Return bytes and CPU seconds a frame of the first pieces; None if it cannot be read."""
+    started = time.process_time()
+    sizes: list[int] = []
+    # The end is left open: only the first frames are decoded.
+    with closing(extract(replace(recording, end_seconds=None), wanted, recipe)) as pieces:
+        try:
+            for piece in islice(pieces, _PIECES):
+                data = encode(piece.item, recipe.codec(piece.modality))
+                sizes.append(memoryview(data).nbytes)
+        except DecodeError:
+            return None
+    frames = max(1.0, len(sizes) / len(wanted))
+    return sum(sizes) / frames, (time.process_time() - started) / frames

@@ -1,0 +1,185 @@
+"""What can be taken from a recording, and how: pictures, motion, sound and tracks.
+
+Every modality is a run of items along time. Second 0 is the first frame of the video stream in
+all of them, so that modalities are brought together by time and by nothing else.
+"""
+
+import itertools
+from collections.abc import Collection, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from pdray.config import Settings, dump
+from pdray.data.audio import AudioConfig, log_mel, mfcc, read_waveform
+from pdray.data.codec import Item, StoreConfig
+from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
+from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.manifest import Recording
+from pdray.data.seek import scan
+from pdray.data.tracks import read_track, to_canvas
+from pdray.errors import DecodeError
+
+Modality = Literal[
+    "rgb", "flow", "boundaries", "waveform", "log_mel", "mfcc", "landmarks", "regions"
+]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+PICTURES: tuple[Modality, ...] = ("rgb", "flow", "boundaries")
+SOUND: tuple[Modality, ...] = ("waveform", "log_mel", "mfcc")
+TRACKS: tuple[Modality, ...] = ("landmarks", "regions")
+
+
+class Piece(NamedTuple):
+    """One item of one modality.
+
+    Attributes:
+        modality: Which.
+        seconds: Its time. Flow and boundaries stand at the first frame of their pair, spectra at
+            the middle of their window, a waveform at its first sample.
+        item: rgb (H, W, 3) uint8; flow and boundaries (H, W, 2) uint8 codes of ``flow.py``;
+            waveform (N,) int16, the only item of its entry; log_mel (M,) and mfcc (C,) float32;
+            landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent.
+    """
+
+    modality: Modality
+    seconds: float
+    item: Item
+
+
+class Recipe(Settings):
+    """All settings that decide what an entry holds, and the limits of making it."""
+
+    decode: DecodeConfig = DecodeConfig()
+    limits: DecodeLimits = DecodeLimits()
+    flow: FlowConfig = FlowConfig()
+    audio: AudioConfig = AudioConfig()
+    store: StoreConfig = StoreConfig()
+
+    def codec(self, modality: Modality) -> StoreConfig:
+        """Return how a modality's items are coded; only pictures are large enough to matter."""
+        return self.store if modality in PICTURES else StoreConfig(codec="raw")
+
+    def settings(self, modality: Modality) -> dict[str, Any]:
+        """Return the settings that an entry of a modality depends on, as plain data."""
+        codec = self.codec(modality)
+        found: dict[str, Any] = {"modality": modality, "codec": codec.codec}
+        if codec.codec == "jpeg":
+            found["quality"] = codec.quality
+        if modality not in SOUND:
+            found["decode"] = dump(self.decode)
+        if modality == "flow":
+            found["flow"] = {"method": self.flow.method, "bound": self.flow.bound}
+        if modality == "boundaries":
+            bound = self.flow.boundary_bound
+            found["flow"] = {"method": self.flow.method, "boundary_bound": bound}
+        if modality in ("log_mel", "mfcc"):
+            found["audio"] = dump(self.audio)
+        return found
+
+
+def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
+    """Return the files that a modality of a recording is made of.
+
+    Raises:
+        DecodeError: If the manifest's row lacks one; without the recording's id.
+    """
+    if modality in SOUND:
+        sound = recording.audio or recording.video
+        if sound is None:
+            raise DecodeError(f"its row names no audio and no video, so it has no {modality}")
+        return (sound,)
+    if recording.video is None:
+        raise DecodeError("its row names no video")
+    if modality in TRACKS:
+        return (recording.video, _track_file(recording, modality))
+    return (recording.video,)
+
+
+def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:
+    """Make the items of some modalities of a recording, each file decoded once.
+
+    What has been yielded counts only when the iterator ends without an error.
+
+    Args:
+        recording: A row with the files that :func:`sources` names.
+        wanted: What to make.
+        recipe: Settings.
+
+    Yields:
+        Items; those of one modality in the order of time.
+
+    Raises:
+        DecodeError: If a file cannot be read whole; without the recording's id.
+        SettingsError: If a library that is needed is not installed.
+    """
+    if set(PICTURES) & set(wanted):
+        yield from _pictures(recording, wanted, recipe)
+    if set(SOUND) & set(wanted):
+        yield from _sound(recording, wanted, recipe)
+    for modality in TRACKS:
+        if modality in wanted:
+            yield from _track(recording, modality, recipe)
+
+
+def _pictures(
+    recording: Recording, wanted: Collection[Modality], recipe: Recipe
+) -> Generator[Piece]:
+    (video,) = sources(recording, "rgb")
+    start, end = recording.start_seconds, recording.end_seconds
+    frames: Iterable[tuple[float, Item]] = decode_frames(
+        video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end
+    )
+    if not {"flow", "boundaries"} & set(wanted):
+        yield from (Piece("rgb", seconds, pixels) for seconds, pixels in frames)
+        return
+    shown, paired = itertools.tee(frames)
+    for frame, field in itertools.zip_longest(shown, motion(paired, recipe.flow)):
+        if "rgb" in wanted:
+            yield Piece("rgb", *frame)
+        if field is None:
+            continue
+        seconds, flow = field
+        if "flow" in wanted:
+            yield Piece("flow", seconds, quantise(flow, recipe.flow.bound))
+        if "boundaries" in wanted:
+            codes = quantise(motion_boundaries(flow), recipe.flow.boundary_bound)
+            yield Piece("boundaries", seconds, codes)
+
+
+def _sound(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:
+    (source,) = sources(recording, "waveform")
+    waveform = read_waveform(
+        source,
+        max_seconds=recipe.limits.max_seconds,
+        start_seconds=recording.start_seconds,
+        end_seconds=recording.end_seconds,
+    )
+    if "waveform" in wanted:
+        yield Piece("waveform", waveform.seconds, waveform.samples)
+    spectra: Sequence[tuple[Modality, Any]] = (("log_mel", log_mel), ("mfcc", mfcc))
+    for modality, make in spectra:
+        if modality in wanted:
+            times, values = make(waveform, recipe.audio)
+            for seconds, value in zip(times.tolist(), values, strict=True):
+                yield Piece(modality, seconds, value)
+
+
+def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
+    video, file = sources(recording, modality)
+    index = scan(
+        video,
+        recipe.decode,
+        recipe.limits,
+        start_seconds=recording.start_seconds,
+        end_seconds=recording.end_seconds,
+    )
+    box = content_box(video, recipe.decode, recipe.limits)
+    points = to_canvas(read_track(file), index.seconds, box)
+    for seconds, item in zip(index.seconds.tolist(), points, strict=True):
+        yield Piece(modality, seconds, item)
+
+
+def _track_file(recording: Recording, modality: Modality) -> Path:
+    file = recording.landmarks if modality == "landmarks" else recording.regions
+    if file is None:
+        raise DecodeError(f"its row names no {modality}")
+    return file

@@ -1,0 +1,145 @@
+"""From uint8 pictures to the floats that a network takes, on the device, whole batches at a time.
+
+Pictures travel as uint8 and become floats only here, in the pass that also changes their colour.
+
+Letters: B snippet, T frame, H height, W width, C channel.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdray.data.augment import CHANNELS, NO_MOTION, Augmentation, move_frames
+
+# Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
+# with which the published weights were trained.
+KINETICS_MEAN = (0.4345, 0.4051, 0.3775)
+KINETICS_STD = (0.2768, 0.2713, 0.2737)
+
+# Grey of red, green and blue: luma of Rec. ITU-R BT.601, as torchvision's adjust_saturation has it.
+LUMA = (0.299, 0.587, 0.114)
+
+# Floats converted at once on a CPU: small enough to stay in its cache between the steps.
+_CPU_CHUNK = 1 << 18
+_ALIGNMENT = 64  # [byte]
+
+
+def normalise_frames(
+    frames: Tensor,
+    dtype: torch.dtype = torch.float32,
+    *,
+    augmentation: Augmentation | None = None,
+    modality: str = "rgb",
+) -> Tensor:
+    """Turn uint8 frames into normalised floats, augmented or as they are.
+
+    Of ``rgb``, with p a pixel in 0..1, m and s the Kinetics mean and standard deviation of its
+    colour, b, c and a the snippet's brightness, contrast and saturation, and g the pixel's grey,
+    the result is ``c * (b * (a * p + (1 - a) * g) - m) / s``; b = c = a = 1 without augmentation.
+    Of ``flow`` and ``boundaries`` it is ``(code - 128) / 127``, in -1..1 and exactly 0 where there
+    is no motion; they have no colour to change. Nothing is clipped.
+
+    Args:
+        frames: (B, T, H, W, C) uint8, contiguous, on any device; C is 3 for rgb, else 2.
+        dtype: Of the result; the arithmetic is float32 throughout.
+        augmentation: From :func:`draw_augmentation` for training, from :func:`central_view` for
+            evaluation; :func:`move_frames` says what it moves.
+        modality: rgb, flow or boundaries.
+
+    Returns:
+        (B, C, T, height, width) of ``dtype``, a view whose memory is channels-last-3d; the size
+        is that of the frames, or of the augmentation's crops.
+
+    Raises:
+        ValueError: If ``frames`` is not such a tensor, the modality no picture, or the draws are
+            for another batch size.
+    """
+    if modality not in CHANNELS:
+        raise ValueError(f"modality '{modality}' is no picture; expected {', '.join(CHANNELS)}")
+    num_channels = CHANNELS[modality]
+    if frames.dtype != torch.uint8 or frames.dim() != 5 or frames.shape[-1] != num_channels:
+        raise ValueError(
+            f"{modality}: expected (B, T, H, W, {num_channels}) uint8, got "
+            f"{tuple(frames.shape)} {frames.dtype}"
+        )
+    if augmentation is not None:
+        frames = move_frames(frames, augmentation, modality)
+    if modality == "rgb":
+        gain, offset, grey = _colour_factors(augmentation)
+    else:
+        # The offset is a power of two times the gain, so code 128 becomes 0 without rounding.
+        gain, grey = torch.full((1, num_channels), 1 / 127), None
+        offset = -NO_MOTION * gain
+    scaled = _scaled(frames, dtype, gain=gain, offset=offset, grey=grey)
+    return scaled.permute(0, 4, 1, 2, 3)
+
+
+def _colour_factors(augmentation: Augmentation | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return (B or 1, 3) factors of a pixel 0..255, of 1, and of its grey if it is needed."""
+    mean, spread = torch.tensor(KINETICS_MEAN), torch.tensor(KINETICS_STD)
+    contrast, brightness = torch.ones(1, 1), torch.ones(1, 1)
+    if augmentation is not None:
+        contrast, brightness = augmentation.contrast[:, None], augmentation.brightness[:, None]
+    gain = contrast * brightness / (255 * spread)
+    offset = -contrast * mean / spread
+    if augmentation is None or augmentation.saturation is None:
+        return gain, offset, None
+    saturation = augmentation.saturation[:, None]
+    return gain * saturation, offset, gain * (1 - saturation)
+
+
+def _scaled(
+    frames: Tensor, dtype: torch.dtype, *, gain: Tensor, offset: Tensor, grey: Tensor | None
+) -> Tensor:
+    """Return ``gain * frames + offset + grey * luma``, (B or 1, C) factors, as (B, T, H, W, C)."""
+    num_snippets, num_frames, height, width, num_channels = frames.shape
+    # One long row of pixels as the last axis: a last axis of three colours is not vectorised.
+    flat = frames.reshape(num_snippets, num_frames, height, width * num_channels)
+    gain, offset = (
+        factor.repeat(1, width).expand(num_snippets, -1)[:, None, None].to(frames.device)
+        for factor in (gain, offset)
+    )
+    result = _new_memory(flat.shape, dtype, frames.device)
+    on_cpu = frames.device.type == "cpu"
+    per_part = 1 if on_cpu else num_snippets
+    step = max(1, _CPU_CHUNK // (height * width * num_channels)) if on_cpu else num_frames
+    for number in range(0, num_snippets, per_part):
+        some = slice(number, number + per_part)
+        for first in range(0, num_frames, step):
+            part = flat[some, first : first + step].float()
+            luma = None if grey is None else _luma(part)
+            part.mul_(gain[some])
+            if luma is not None and grey is not None:
+                _add_colours(part, luma, grey[some].to(frames.device))
+            torch.add(part, offset[some], out=result[some, first : first + step])
+    return result.view(frames.shape)
+
+
+def _luma(rows: Tensor) -> Tensor:
+    """Return the grey (..., W) of rows of red, green and blue (..., W * 3)."""
+    pixels = rows.view(*rows.shape[:-1], -1, 3)
+    red, green, blue = LUMA
+    return (pixels[..., 0] * red).add_(pixels[..., 1], alpha=green).add_(pixels[..., 2], alpha=blue)
+
+
+def _add_colours(rows: Tensor, luma: Tensor, grey: Tensor) -> None:
+    """Add (B, 3) times the grey (B, T, H, W) to rows (B, T, H, W * 3), in place."""
+    pixels = rows.view(*rows.shape[:-1], -1, 3)
+    for colour in range(3):
+        pixels[..., colour].addcmul_(luma, grey[:, colour, None, None, None])
+
+
+def _new_memory(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return memory to write to.
+
+    On a CPU it comes from NumPy, which asks Linux for pages of 2 MiB where torch takes those of
+    4 KiB: touching a new batch for the first time costs more than computing it.
+    """
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    num_bytes = math.prod(shape) * dtype.itemsize
+    memory = torch.from_numpy(np.empty(num_bytes + _ALIGNMENT, np.uint8))
+    start = -memory.data_ptr() % _ALIGNMENT
+    return memory[start : start + num_bytes].view(dtype).view(shape)

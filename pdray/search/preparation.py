@@ -1,0 +1,171 @@
+"""Fill or check the frame store of a whole manifest, before any study needs it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from pydantic import Field
+
+from pdray.config import build, dump, read_tree
+from pdray.data.forecast import Forecast, check_room, forecast
+from pdray.data.manifest import DataConfig, Recording, load_manifest, select
+from pdray.data.modality import SOUND, TRACKS, Modality, Recipe
+from pdray.data.prepare import Prepared, check_failures, prepare_store, rate_notes
+from pdray.data.store import FrameStore
+from pdray.errors import StoreError, refuse
+from pdray.search.cluster import check_shared, join_cluster
+from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
+
+Say = Callable[[str], None]
+
+
+class PrepareConfig(Recipe):
+    """The root of ``jobs/prepare.py``: what a study sets under the same names, and what for."""
+
+    data: DataConfig
+    modalities: tuple[Modality, ...] = Field(
+        ("rgb",), min_length=1, description="what to make of each recording"
+    )
+    output: OutputFolder = Field(
+        default_factory=default_output,
+        description="as the studies': the store is <output>/store",
+    )
+    address: str | None = Field(
+        None, description="Ray cluster; null: that of a submitted job, else a private local one"
+    )
+
+
+def load_preparation(argv: Sequence[str]) -> PrepareConfig:
+    """Read a command line, with a study's YAML file or one of its own.
+
+    What a study sets beyond its frames is passed over, and its ``modality`` is what is made, so
+    that the file of a study prepares what that study will read.
+
+    Raises:
+        SettingsError: With every fault at once.
+    """
+    tree = read_tree(PrepareConfig, argv)
+    modality = tree.get("modality", StudyConfig.model_fields["modality"].default)
+    tree.setdefault("modalities", [modality])
+    others = {*StudyConfig.model_fields, "space"} - set(PrepareConfig.model_fields)
+    return build(PrepareConfig, {key: value for key, value in tree.items() if key not in others})
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A manifest's recordings and the store they belong in.
+
+    Attributes:
+        config: The job's settings.
+        store: On ``<output>/store``.
+        recordings: Those that have the files the modalities need.
+        notes: What was left out, one sentence each.
+    """
+
+    config: PrepareConfig
+    store: FrameStore
+    recordings: tuple[Recording, ...]
+    notes: tuple[str, ...]
+
+
+def plan_preparation(config: PrepareConfig) -> Preparation:
+    """Read the manifest and say which recordings can have what is asked for.
+
+    Raises:
+        ManifestError: If the manifest has a fault, or no recording has what is needed.
+    """
+    needs = ["video"] if set(config.modalities) - set(SOUND) else []
+    needs += [modality for modality in TRACKS if modality in config.modalities]
+    manifest = load_manifest(config.data.manifest)
+    recordings, lacking = select(manifest, items=config.data.items, needs=needs)
+    notes = tuple(
+        f"{len(ids)} recordings without {fact} are left out: {', '.join(ids[:5])}"
+        f"{', ...' if len(ids) > 5 else ''}"
+        for fact, ids in lacking.items()
+        if ids
+    )
+    recipe = build(Recipe, {key: dump(config)[key] for key in Recipe.model_fields})
+    store = FrameStore(config.output / "store", recipe)
+    return Preparation(config, store, recordings, notes)
+
+
+def run_preparation(
+    preparation: Preparation, *, say: Say, progress: Callable[[int, int], None]
+) -> str:
+    """Make every entry that is not there yet; run again, it goes on where it stopped.
+
+    Args:
+        preparation: From :func:`plan_preparation`.
+        say: Prints a line.
+        progress: Called with (done, all) as recordings arrive.
+
+    Returns:
+        A summary of what is in the store now.
+
+    Raises:
+        StoreError: If the disk is too small or cannot be written.
+        DecodeError: If more recordings than allowed cannot be read.
+        ClusterError: If the cluster cannot be reached, or a node does not see the store.
+    """
+    config, store = preparation.config, preparation.store
+    expected = forecast(preparation.recordings, store, config.modalities)
+    say(_announce(preparation, expected))
+    check_room(expected, store.root)
+    join_cluster(ResourcesConfig(address=config.address))
+    try:
+        check_shared([config.output])
+        prepared, failures = prepare_store(
+            preparation.recordings, store, config.modalities, progress=progress
+        )
+    finally:
+        ray.shutdown()
+    for note in rate_notes(prepared):
+        say(f"note       {note}")
+    table = config.output / "decode_failures.csv"
+    summary = _summary(prepared, failures, table)
+    if len(failures) > config.data.max_decode_failures:
+        say(summary)
+    check_failures(failures, table, allowed=config.data.max_decode_failures)
+    return summary
+
+
+def verify_preparation(preparation: Preparation, *, progress: Callable[[int, int], None]) -> str:
+    """Compare every source and every entry with the digests taken when they were made.
+
+    Returns:
+        One sentence, when nothing differs.
+
+    Raises:
+        StoreError: With every fault, each naming the recording and the way out.
+    """
+    faults: list[str] = []
+    total = len(preparation.recordings)
+    for number, recording in enumerate(preparation.recordings, start=1):
+        faults += preparation.store.verify(recording, preparation.config.modalities)
+        progress(number, total)
+    refuse(faults, StoreError, f"the frame store {preparation.store.root}")
+    return f"verified   {total} recordings: sources and entries are as they were prepared"
+
+
+def _announce(preparation: Preparation, expected: Forecast) -> str:
+    config = preparation.config
+    size = f"about {expected.num_bytes / 1e9:.2f} GB ({config.store.codec})"
+    effort = f"about {max(1.0, expected.cpu_seconds / 60):.0f} CPU minutes"
+    lines = [
+        f"recordings {expected.num_recordings}, about {expected.seconds / 3600:.2f} hours",
+        f"to make    {', '.join(config.modalities)} at {config.decode.width}x"
+        f"{config.decode.height}: {expected.num_missing} recordings"
+        + (f", {size}, {effort}" if expected.num_missing else "; all are in the store"),
+        f"store      {preparation.store.root}",
+    ]
+    return "\n".join([*lines, *(f"note       {note}" for note in preparation.notes)])
+
+
+def _summary(prepared: dict[str, Prepared], failures: dict[str, str], table: Path) -> str:
+    hours = sum(one.seconds for one in prepared.values()) / 3600
+    # Recordings with the same content and span share an entry.
+    sizes = {tuple(one.stored.paths.values()): one.num_bytes for one in prepared.values()}
+    num_bytes = sum(sizes.values())
+    text = f"in store   {len(prepared)} recordings, {hours:.2f} hours, {num_bytes / 1e9:.3f} GB"
+    return f"{text}, {len(failures)} cannot be read: {table}" if failures else text

@@ -1,0 +1,190 @@
+"""Real files through every modality and codec: the same moments, the same numbers."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pdray.data.audio import log_mel, read_waveform
+from pdray.data.codec import StoreConfig
+from pdray.data.decode import DecodeConfig, decode
+from pdray.data.entry import Entry
+from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.manifest import Recording
+from pdray.data.modality import MODALITIES, SOUND, Recipe, extract, sources
+from pdray.data.store import FrameStore
+from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.data.tracks import Track, write_track
+from pdray.errors import DecodeError
+
+PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "youtubepd"
+SIZE = DecodeConfig(height=64, width=96)
+FLOW = FlowConfig(method="dis")
+
+real = pytest.mark.skipif(not PACK.exists(), reason="the YouTubePD pack is not beside the project")
+
+
+def luma_psnr(first, second):
+    weights = np.array([0.299, 0.587, 0.114])
+    error = (first.astype(np.float64) - second) @ weights
+    return 10 * np.log10(255**2 / np.mean(error**2))
+
+
+def recording(video, **cells):
+    return Recording(recording_id="r1", subject_id="S1", item="gait", video=video, **cells)
+
+
+@pytest.fixture
+def tracked(tmp_path):
+    """A real clip, its landmarks and its regions as track files."""
+
+    def make(name):
+        facts = json.loads((PACK / "media" / "facts.json").read_text())[f"{name}.mp4"]
+        landmarks, regions = np.load(PACK / "landmarks.npz"), np.load(PACK / "regions.npz")
+        size = np.array([256.0, 256.0])
+        # Landmark frame F, from 1, is the clip's frame 2 (F - 1); the card says so.
+        moments = 2 * (landmarks[f"{name}__frame_index"] - 1) / facts["fps"]
+        points = landmarks[name].astype(np.float64)
+        write_track(tmp_path / "l.npz", Track(points=points, seconds=moments, size=size))
+        shapes = regions[name].astype(np.float64)
+        moments = np.arange(len(shapes)) / facts["fps"]
+        write_track(tmp_path / "r.npz", Track(points=shapes, seconds=moments, size=size))
+        video = PACK / "media" / f"{name}.mp4"
+        return recording(video, landmarks=tmp_path / "l.npz", regions=tmp_path / "r.npz")
+
+    return make
+
+
+def test_each_modality_names_its_files():
+    both = recording(Path("v.mp4"), audio=Path("a.wav"), landmarks=Path("l.npz"))
+    assert [sources(both, m) for m in ("rgb", "flow", "boundaries")] == [(Path("v.mp4"),)] * 3
+    assert {sources(both, m) for m in SOUND} == {(Path("a.wav"),)}
+    assert sources(replace(both, audio=None), "mfcc") == (Path("v.mp4"),)
+    assert sources(both, "landmarks") == (Path("v.mp4"), Path("l.npz"))
+    with pytest.raises(DecodeError, match="its row names no regions"):
+        sources(both, "regions")
+    with pytest.raises(DecodeError, match="names no audio and no video, so it has no log_mel"):
+        sources(recording(None), "log_mel")
+
+
+def test_settings_of_one_modality_do_not_make_another_anew():
+    plain, changed = Recipe(), Recipe(flow={"bound": 10.0}, audio={"num_mels": 40})
+    same = [m for m in MODALITIES if plain.settings(m) == changed.settings(m)]
+    assert same == ["rgb", "boundaries", "waveform", "landmarks", "regions"]
+    codec = Recipe(store={"codec": "jpeg"})
+    same = [m for m in MODALITIES if plain.settings(m) == codec.settings(m)]
+    assert same == ["waveform", "log_mel", "mfcc", "landmarks", "regions"]
+
+
+def test_pictures_and_motion_come_from_one_decoding(numbered_video, monkeypatch):
+    pytest.importorskip("cv2")
+    opened = []
+    open_ = av.open
+    monkeypatch.setattr(av, "open", lambda *a, **k: opened.append(a) or open_(*a, **k))
+    pieces = list(
+        extract(
+            recording(numbered_video),
+            ("rgb", "flow", "boundaries"),
+            Recipe(decode=SIZE, flow=FLOW),
+        )
+    )
+    assert len(opened) == 1
+    kinds = [piece.modality for piece in pieces]
+    assert [kinds.count(m) for m in ("rgb", "flow", "boundaries")] == [40, 39, 39]
+    monkeypatch.undo()
+    clip = decode(numbered_video, SIZE)
+    rgb = [piece for piece in pieces if piece.modality == "rgb"]
+    np.testing.assert_array_equal(np.stack([piece.item for piece in rgb]), clip.frames)
+    # A field stands at the first frame of its pair.
+    times = [piece.seconds for piece in pieces if piece.modality == "flow"]
+    np.testing.assert_allclose(times, clip.pts_seconds[:-1])
+
+
+def test_what_is_not_wanted_is_not_made(numbered_video):
+    pytest.importorskip("cv2")
+    recipe = Recipe(decode=SIZE, flow=FLOW)
+    pieces = extract(recording(numbered_video), ("boundaries",), recipe)
+    assert {piece.modality for piece in pieces} == {"boundaries"}
+
+
+@real
+@pytest.mark.parametrize("name", ["video74", "video91"])
+@pytest.mark.parametrize("codec", ["raw", "lz4", "jpeg"])
+def test_real_clips_pass_every_codec(tmp_path, read_entry, name, codec):
+    pytest.importorskip("cv2")
+    video = PACK / "media" / f"{name}.mp4"
+    size = DecodeConfig(height=128, width=128)
+    recipe = Recipe(decode=size, flow=FLOW, store=StoreConfig(codec=codec))
+    span = recording(video, end_seconds=1.5)
+    paths = FrameStore(tmp_path / "store", recipe).add(span, ("rgb", "flow", "boundaries")).paths
+    clip = decode(video, size, end_seconds=1.5)
+    assert len(clip.frames) == 30
+    rgb, flow, boundaries = (read_entry(paths[m]) for m in ("rgb", "flow", "boundaries"))
+    fields = [field for _, field in motion(zip(clip.pts_seconds, clip.frames, strict=True), FLOW)]
+    codes = np.stack([quantise(field, FLOW.bound) for field in fields])
+    edges = np.stack([quantise(motion_boundaries(f), FLOW.boundary_bound) for f in fields])
+    if codec == "jpeg":
+        assert luma_psnr(rgb, clip.frames) > 38
+        for stored, exact in ((flow, codes), (boundaries, edges)):
+            error = stored.astype(np.float64) - exact
+            assert 10 * np.log10(255**2 / np.mean(error**2)) > 38
+    else:
+        np.testing.assert_array_equal(rgb, clip.frames)
+        np.testing.assert_array_equal(flow, codes)
+        np.testing.assert_array_equal(boundaries, edges)
+
+
+@real
+@pytest.mark.parametrize("name", ["video74", "video91"])
+def test_real_tracks_stand_beside_their_frames(tmp_path, read_entry, tracked, name):
+    one = tracked(name)
+    store = FrameStore(tmp_path / "store", Recipe(decode=SIZE))
+    paths = store.add(one, ("rgb", "landmarks", "regions")).paths
+    times = [Entry(paths[m]).seconds for m in ("rgb", "landmarks", "regions")]
+    for other in times[1:]:
+        np.testing.assert_allclose(other, times[0], atol=1e-6)
+    points = read_entry(paths["landmarks"])
+    assert points.shape == (len(times[0]), 106, 2)
+    # 256 px on a canvas of 96 x 64: the picture is 64 px wide and starts 16 px from the left.
+    given = np.load(PACK / "landmarks.npz")[name][0].astype(np.float64)
+    np.testing.assert_allclose(points[0], given * 64 / 256 + (16, 0), atol=1e-3)
+    # Ten rows a second stand beside twenty frames a second; a face does not jump between them.
+    there = ~np.isnan(points[:, 0, 0])
+    assert there.mean() > 0.95
+    assert read_entry(paths["regions"]).shape == (len(times[0]), 58, 2)
+
+
+@real
+def test_a_clip_without_sound_has_none(tmp_path):
+    store = FrameStore(tmp_path / "store", Recipe(decode=SIZE))
+    with pytest.raises(DecodeError, match="recording r1: has no audio stream"):
+        store.add(recording(PACK / "media" / "video74.mp4"), ("log_mel",))
+    assert list(store.root.rglob("*.arrow")) == []
+
+
+def test_the_demo_cohort_passes_every_modality_of_its_files(tmp_path, read_entry):
+    pytest.importorskip("cv2")
+    from pdray.data.manifest import load_manifest
+
+    manifest = make_cohort(tmp_path / "demo", DemoConfig(num_subjects=5, size=64), num_processes=1)
+    wanted = ("rgb", "flow", "boundaries", "waveform", "log_mel", "mfcc")
+    one = next(row for row in load_manifest(manifest).recordings if _has_sound(row.video))
+    store = FrameStore(tmp_path / "store", Recipe(decode=SIZE, flow=FLOW))
+    paths = store.add(one, wanted).paths
+    assert store.verify(one, wanted) == []
+    clip = decode(one.video, SIZE)
+    np.testing.assert_array_equal(read_entry(paths["rgb"]), clip.frames)
+    wave = read_waveform(one.video, max_seconds=60.0)
+    np.testing.assert_array_equal(read_entry(paths["waveform"])[0], wave.samples)
+    times, mel = log_mel(wave, store.recipe.audio)
+    np.testing.assert_array_equal(read_entry(paths["log_mel"]), mel)
+    np.testing.assert_array_equal(Entry(paths["log_mel"]).seconds, times)
+    assert len(Entry(paths["mfcc"])) == len(mel)
+
+
+def _has_sound(video):
+    with av.open(str(video)) as file:
+        return bool(file.streams.audio)
