@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pdray.atomic import replacing
 
 HEIGHT, WIDTH, RATE = 1080, 1920, 30
-_BIT_RATE = 12_000_000  # as phones and camcorders write at this size and rate
+_BIT_RATE = 8_000_000  # what YouTube recommends for uploads of this size and rate
 _MARGIN = 120  # px that a hand-held camera wanders
 # Makes a frame of 340x256 as large a JPEG of quality 90 as one of real faces: 0.2 bytes a pixel.
 _FALL = 1.6
@@ -71,7 +71,9 @@ def draw(kind: ClipKind, folder: Path) -> Path:
     patch = texture(300, 400, generator)
     grain = generator.normal(0, 3, (7, HEIGHT, WIDTH, 1)).astype(np.float32)
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as file:
-        stream = file.add_stream("libx264", rate=RATE, options={"preset": "fast", **kind.options})
+        stream = file.add_stream(
+            "libx264", rate=RATE, options={"preset": "veryfast", **kind.options}
+        )
         stream.bit_rate = _BIT_RATE
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(kind.num_frames):

@@ -150,6 +150,7 @@ def _sound(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -
     waveform = read_waveform(
         source,
         max_seconds=recipe.limits.max_seconds,
+        max_pixels=recipe.limits.max_pixels,
         start_seconds=recording.start_seconds,
         end_seconds=recording.end_seconds,
     )

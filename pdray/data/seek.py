@@ -3,7 +3,8 @@
 :func:`scan` lists the frames by reading packets, decoding nothing. :func:`read_frames` starts at
 the key frame before a wanted frame, and between wanted frames decodes only what they refer to:
 the decoder is told to leave out pictures that no other refers to (H.264; MPEG-4; HEVC of one
-temporal layer). Behind the last wanted frame of a group the decoder is drained, not fed.
+temporal layer). Behind the last wanted frame of a group the decoder is drained, not fed. Where a
+wanted frame does not come out (open groups of H.264), the file's first key frame is tried.
 
 Frames are the same bits as :func:`pdray.data.decode.decode` gives at the same positions. Where
 packets do not tell the frames, everything is decoded instead, which is slower and no less exact:
@@ -19,7 +20,7 @@ one that was scanned.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -176,7 +177,8 @@ class _Listing:
 
     def add(self, packet: "Packet[VideoStream]") -> bool:
         """Take a packet in; return False where it does not tell its frame."""
-        if packet.pts is None or not _shows(packet):
+        codec = packet.stream.codec.canonical_name
+        if packet.pts is None or not _shows(codec, memoryview(packet)):
             return False
         if packet.is_keyframe:
             self.keyframes.append(packet.pts)
@@ -263,12 +265,10 @@ def _is_known(file: InputContainer, stream: VideoStream) -> bool:
     )
 
 
-def _shows(packet: "Packet[VideoStream]") -> bool:
+def _shows(codec: str, content: memoryview) -> bool:
     """Return False for a VP8 or VP9 packet that only changes what later ones refer to."""
-    codec = packet.stream.codec.canonical_name
     if codec not in ("vp8", "vp9"):
         return True
-    content = memoryview(packet)
     first, last = content[0], content[-1]
     if codec == "vp8":  # RFC 6386, 9.1: bit 4 is show_frame
         return bool(first & 0x10)
@@ -320,17 +320,18 @@ def _by_key(
         entry = _Entry(file, stream)
         for group in np.unique(groups).tolist():
             left = set(stamps[groups == group].tolist())
-            try:
-                for picture in entry.pictures(int(index.keyframes[group]), set(left)):
+            # Behind an open group's key frame a decoder may miss what came before it.
+            for start in dict.fromkeys((group, 0)):
+                for picture in entry.pictures(int(index.keyframes[start]), left):
                     deadline.check()
                     check_pixels(picture.width, picture.height, limits.max_pixels)
                     stamp = picture.pts
                     if stamp is not None and stamp in left and not picture.is_corrupt:
                         left.discard(stamp)
                         yield stamp, canvas.draw(picture)
-            except av.FFmpegError:  # decoding everything tells whether it stands
-                return
-            if left:
+                if not left:
+                    break
+            else:
                 return
 
 
@@ -344,35 +345,39 @@ class _Entry:
         self._next: Packet[VideoStream] | None = None
         self._can_skip = _can_skip(stream)
 
-    def pictures(self, keyframe: int, wanted: set[int]) -> Iterator[VideoFrame]:
+    def pictures(self, keyframe: int, wanted: Set[int]) -> Iterator[VideoFrame]:
         """Decode from a key frame until all that is wanted came out, and others with it.
 
         Args:
             keyframe: Its time in the stream's time base.
-            wanted: Times of frames, none before the key frame; emptied.
+            wanted: Times of frames, none before the key frame.
 
         Yields:
-            Frames in display order; no frame where the key frame is not found.
+            Frames in display order; ends early where the decoder reports an error, and at once
+            where the key frame is not found.
         """
-        context = self._stream.codec_context
-        packet = self._go_to(keyframe)
-        while packet is not None and packet.size:
-            spared = self._can_skip and packet.pts not in wanted
-            if (packet.pts or 0) < keyframe: packet = next(self._packets, None); continue
-            context.skip_frame = "NONREF" if spared else "DEFAULT"
-            yield from context.decode(packet)
-            wanted.discard(packet.pts or 0)
-            packet = next(self._packets, None)
-            if not wanted:
-                break
-        self._next = packet
-        # What is still inside is asked for, so that nothing is decoded to push it out.
-        yield from context.decode(None)
+        context, unfed = self._stream.codec_context, set(wanted)
+        try:
+            packet = self._go_to(keyframe)
+            while unfed and packet is not None and packet.size:
+                # What is shown before the key frame refers to what was not decoded.
+                if packet.pts is not None and packet.pts >= keyframe:
+                    spared = self._can_skip and packet.pts not in unfed
+                    context.skip_frame = "NONREF" if spared else "DEFAULT"
+                    yield from context.decode(packet)
+                    unfed.discard(packet.pts)
+                packet = next(self._packets, None)
+            self._next = packet
+            # What is still inside is asked for, so that nothing is decoded to push it out.
+            yield from context.decode(None)
+        except av.FFmpegError:  # another start, or decoding everything, tells whether it stands
+            return
 
     def _go_to(self, keyframe: int) -> "Packet[VideoStream] | None":
-        if self._next is not None and self._next.pts == keyframe:
+        packet, self._next = self._next, None
+        if packet is not None and packet.pts == keyframe:
             self._stream.codec_context.flush_buffers()
-            return self._next
+            return packet
         self._file.seek(keyframe, stream=self._stream)
         self._packets = self._file.demux(self._stream)
         for packet in self._packets:

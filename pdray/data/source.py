@@ -68,15 +68,20 @@ def check_length(file: InputContainer, stream: VideoStream, span: Span, max_seco
 def packets(file: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
     """Yield a stream's packets and the empty one that ends it.
 
+    Where an edit begins at a key frame of an open group, the pictures that were shown before it
+    are stored behind it, hidden, and refer to what is gone: they are left out.
+
     Raises:
         DecodeError: If a packet is marked corrupt, or the index lists more than there are.
     """
-    number = 0
+    number, first = 0, None
     for packet in file.demux(stream):
         if packet.is_corrupt:
             raise DecodeError(f"is cut or damaged inside packet {number}")
+        first = packet.pts if number == 0 else first
         number += packet.size > 0
-        yield packet
+        if not (packet.is_discard and _is_before(packet.pts, first)):
+            yield packet
     listed = len(stream.index_entries)
     # Other formats keep an index of key frames only, or none.
     if "mp4" in file.format.name and number < listed:
@@ -126,6 +131,10 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
             f"has frames of {width} x {height} = {width * height} px, more than "
             f"limits.max_pixels {max_pixels}"
         )
+
+
+def _is_before(pts: int | None, first: int | None) -> bool:
+    return pts is not None and first is not None and pts < first
 
 
 def _check_refused(stream: VideoStream, max_pixels: int) -> None:

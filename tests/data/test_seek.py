@@ -20,7 +20,7 @@ X265 = {"x265-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0:l
 ONE_GOP = {"x264-params": "keyint=600:scenecut=0:bframes=3:b-adapt=0:b-pyramid=strict:ref=4"}
 NO_B = {"x264-params": "keyint=15:bframes=0"}
 REFRESH = {"x264-params": "keyint=20:intra-refresh=1:bframes=0"}
-VP9 = {"g": "15", "auto-alt-ref": "1", "lag-in-frames": "12", "deadline": "good", "b": "100000"}
+VP9 = {"g": "15", "deadline": "good", "b": "100000"}
 
 # What is read by its key frames: file, codec, options.
 SEEKABLE = {
@@ -48,7 +48,6 @@ DECODED = {
     "avi": ("a.avi", "mpeg4", {"g": "12", "bf": "2"}),
     "avi h264": ("a.avi", "libx264", X264),
     "ts": ("a.ts", "libx264", X264),
-    "vp8 hidden": ("a.webm", "libvpx", VP9),
     "interlaced": ("a.mp4", "libx264", {"x264-params": X264["x264-params"] + ":interlaced=1"}),
 }
 
@@ -207,6 +206,48 @@ def test_a_stream_that_begins_with_pictures_it_cannot_show_is_decoded(tmp_path):
                 new.mux(packet)
     index = check(path, np.arange(40))
     assert index.pts is None
+
+
+def rewrite(source, path, change):
+    """Copy a file; ``change`` makes of each packet the list of packets that take its place."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(old.demux(video=0)):
+            for one in change(number, packet) if packet.size else ():
+                one.stream = copy
+                new.mux(one)
+    return path
+
+
+def test_vp8_packets_that_show_nothing_are_no_frames(tmp_path):
+    def hide(number, packet):
+        if number not in (20, 21, 40):
+            return [packet]
+        content = bytearray(bytes(packet))
+        content[0] &= ~0x10
+        hidden = av.Packet(bytes(content))
+        hidden.pts, hidden.dts, hidden.time_base = packet.pts, packet.dts, packet.time_base
+        return [hidden]
+
+    source = write(tmp_path / "a.webm", "libvpx", {"g": "15"})
+    index = check(rewrite(source, tmp_path / "hidden.webm", hide), [0, 19, 20, 21, 30, 56, 50])
+    assert (index.pts, index.num_frames) == (None, NUM_FRAMES - 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "shows"),
+    [
+        (0b1000_0010, 0, True),  # profile 0, show_frame
+        (0b1000_0000, 0, False),
+        (0b1000_1000, 0, True),  # show_existing_frame
+        (0b1011_0001, 0, True),  # profile 3, show_frame
+        (0b1011_0000, 0, False),
+        (0b1011_0100, 0, True),  # profile 3, show_existing_frame
+        (0b1000_0000, 0b1100_1001, True),  # a superframe, whose last frame is shown
+    ],
+)
+def test_vp9_packets_tell_whether_they_show_something(first, last, shows):
+    assert module._shows("vp9", memoryview(bytes([first, 7, last]))) is shows
 
 
 def test_a_wanted_frame_that_does_not_come_out_is_decoded(files, monkeypatch):

@@ -111,6 +111,22 @@ def test_leaving_the_local_stream_closes_it(make_reader):
     assert list(stream) == []
 
 
+@pytest.mark.gpu
+def test_a_gpu_gets_the_same_batches_while_it_computes(make_reader):
+    import torch
+
+    device = torch.device("cuda")
+    reader = make_reader()
+    local = read_all(PLAN, reader, "local")
+    with open_stream(PLAN, reader, StreamConfig(), kind="local", device=device) as stream:
+        moved = []
+        for batch in stream:
+            assert {t.device.type for t in (batch.frames, batch.target, batch.side)} == {"cuda"}
+            torch.cuda._sleep(10_000_000)  # the copy of the next one must not wait for this
+            moved.append(replace(batch, inputs={"rgb": batch.frames.cpu()}))
+    same(moved, local)
+
+
 @integration
 def test_ray_gives_the_local_batches_bit_for_bit_and_in_order(local_ray, make_reader):
     sizes = {len(batch.recordings) for batch in PLAN}
