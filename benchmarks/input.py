@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.arrival import memory, stream
 from benchmarks.clips import CLIPS, draw
-from benchmarks.compare import Row, best, cpu
+from benchmarks.compare import Row, best
 from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, source_readers
 from pdray.data.codec import CodecName, StoreConfig
 from pdray.data.decode import DecodeConfig, DecodeLimits, decode
@@ -131,14 +130,8 @@ def build(folder: Path) -> list[Row]:
         command = ffmpeg_command(video, SIZE.height, SIZE.width)
         if command is None:
             return []
-        for clock, name in ((cpu, "CPU"), (time.perf_counter, "wall")):
-            mine, theirs = best(
-                [partial(_build, video), partial(_run, command)],
-                rounds=2,
-                clock=clock,
-            )
-            what = f"store built, {kind.says}, {name}"
-            rows.append(Row(what, mine, theirs, "FFmpeg CLI", 0.9 if name == "CPU" else 0.0))
+        mine, theirs = best([partial(_build, video), partial(_run, command)], rounds=5)
+        rows.append(Row(f"store built, {kind.says}", mine, theirs, "FFmpeg CLI", 0.9))
     return rows
 
 

@@ -36,13 +36,15 @@ class EntryWriter:
     def __init__(self, path: Path, config: StoreConfig) -> None:
         self.num_items = 0
         self._config = config
-        self._file = path.open("wb")
+        self._file = pa.OSFile(str(path), "wb")
         self._writer: Any = None
         self._shape: tuple[int, ...] = ()
         self._dtype = np.dtype(np.uint8)
-        self._seconds: list[float] = []
-        self._data: list[bytes | memoryview] = []
         self._per_batch = 1
+        self._seconds: list[float] = []
+        self._offsets = [0]
+        # One piece of memory for all batches: touching new pages costs more than the copy.
+        self._data = bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +68,7 @@ class EntryWriter:
 
         Args:
             seconds: Its time, not before the last one's.
-            item: Of the shape and dtype of the first; not to be changed afterwards.
+            item: Of the shape and dtype of the first.
 
         Raises:
             ValueError: If it is of another shape or dtype.
@@ -78,15 +80,22 @@ class EntryWriter:
                 f"item {self.num_items} is {item.shape} {item.dtype}, the first was "
                 f"{self._shape} {self._dtype}"
             )
+        data = encode(item, self._config)
+        start, end = self._offsets[-1], self._offsets[-1] + memoryview(data).nbytes
+        if end > len(self._data):
+            self._data.extend(bytes(end - len(self._data)))
+        self._data[start:end] = data
         self._seconds.append(seconds)
-        self._data.append(encode(item, self._config))
+        self._offsets.append(end)
         self.num_items += 1
-        if len(self._data) == self._per_batch:
+        if len(self._seconds) == self._per_batch:
             self._flush()
 
     def _begin(self, item: Item) -> None:
         self._shape, self._dtype = item.shape, item.dtype
         self._per_batch = max(1, min(_BATCH_BYTES // max(item.nbytes, 1), _BATCH_ITEMS))
+        if self._config.codec == "raw":
+            self._data = bytearray(self._per_batch * item.nbytes)
         facts = {
             "shape": item.shape,
             "dtype": str(item.dtype),
@@ -97,15 +106,15 @@ class EntryWriter:
         self._writer = pa.ipc.new_file(self._file, schema)
 
     def _flush(self) -> None:
-        if not self._data:
+        if not self._seconds:
             return
-        offsets = np.cumsum([0, *(len(data) for data in self._data)], dtype=np.int64)
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(self._data))]
-        data = pa.Array.from_buffers(pa.large_binary(), len(self._data), buffers)
+        offsets = pa.py_buffer(np.array(self._offsets, np.int64))
+        held = pa.py_buffer(memoryview(self._data)[: self._offsets[-1]])
+        data = pa.Array.from_buffers(pa.large_binary(), len(self._seconds), [None, offsets, held])
         seconds = pa.array(self._seconds, pa.float64())
         batch = pa.record_batch([seconds, data], schema=_SCHEMA)
         self._writer.write_batch(batch, custom_metadata={"sha256": _digest(batch)})
-        self._seconds, self._data = [], []
+        self._seconds, self._offsets = [], [0]
 
 
 class Entry:

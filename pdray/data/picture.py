@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 from av.buffer import Buffer
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
@@ -128,8 +129,9 @@ def display_turn(picture: VideoFrame) -> Turn:
     Raises:
         DecodeError: If it turns by anything but quarters of a circle.
     """
-    # The stub of PyAV 18.1 lists motion vectors as the only side data.
-    side_data: Mapping[str, Buffer] = cast(Any, picture.side_data)
+    # Not picture.side_data: that container and its frame refer to each other, so that frames of
+    # several megabytes would live until the garbage collector comes by.
+    side_data: Mapping[str, Buffer] = cast(Any, SideDataContainer)(picture)
     if "DISPLAYMATRIX" not in side_data:
         return Turn(transposed=False, mirrored=False, upended=False)
     # Row vectors, 16.16 fixed point: a stored pixel (p, q) is shown at (a p + c q, b p + d q).

@@ -1,6 +1,7 @@
 """The batches of a whole fit, known before it starts: a pure function of folds and seed."""
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,16 +152,19 @@ def _training_batches(
     draw = np.random.default_rng(derive_seed(schedule.seed, "order", fold, epoch))
     order = draw.permutation(np.asarray(side.training))
     num_batches = -(-len(order) // schedule.batch_size)
-    batches = np.array_split(order, num_batches)
-    if len(batches[-1]) < num_workers:
+    # The first batches are one larger where the recordings do not divide.
+    small, num_larger = divmod(len(order), num_batches)
+    if small < num_workers:
         raise SettingsError(
-            f"fold {fold}: batches of {len(batches[-1])} recordings (optim.batch_size = "
+            f"fold {fold}: batches of {small} recordings (optim.batch_size = "
             f"{schedule.batch_size}, {len(order)} recordings) cannot be shared by {num_workers} "
             "workers; set a larger optim.batch_size or a smaller resources.num_workers"
         )
+    recordings = order.tolist()
+    starts = [number * small + min(number, num_larger) for number in range(num_batches + 1)]
     return [
-        PlannedBatch(fold, epoch, True, tuple(int(i) for i in batch[rank::num_workers]), len(batch))
-        for batch in batches
+        PlannedBatch(fold, epoch, True, tuple(recordings[a + rank : b : num_workers]), b - a)
+        for a, b in itertools.pairwise(starts)
     ]
 
 

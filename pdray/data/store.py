@@ -9,6 +9,7 @@ at most a hidden temporary file.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class FrameStore:
         except OSError as error:
             raise StoreError(
                 f"recording {recording.recording_id}: the frame store {self.root} cannot be "
-                f"written: {error.strerror or error}; nothing half-written was kept. Make room or "
+                f"written: {_reason(error)}; nothing half-written was kept. Make room or "
                 "access there, choose another output, or a smaller store.codec"
             ) from error
 
@@ -170,8 +171,8 @@ class FrameStore:
             write_text(self._note_path(file), json.dumps(seen))
         except OSError as error:
             raise StoreError(
-                f"the frame store {self.root} cannot be written: {error.strerror or error}; choose "
-                "another output"
+                f"the frame store {self.root} cannot be written: {_reason(error)}; choose another "
+                "output"
             ) from error
         return digest
 
@@ -219,6 +220,11 @@ def _cell(recording: Recording, file: Path) -> str:
     """Return the manifest's column that names a file."""
     columns = ("video", "audio", "landmarks", "regions")
     return next(column for column in columns if getattr(recording, column) == file)
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words for an error; Arrow puts its own around them."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _hash_file(path: Path) -> str:

@@ -1,3 +1,4 @@
+import gc
 from fractions import Fraction
 
 import av
@@ -137,3 +138,18 @@ def test_frames_of_two_sizes_are_both_placed():
     for stored, expected in [((40, 80), Box(0, 16, 64, 32)), ((80, 40), Box(16, 0, 32, 64))] * 2:
         picture = av.VideoFrame.from_ndarray(np.full((*stored, 3), 200, np.uint8))
         assert canvas.box(picture) == expected == lit(canvas.draw(picture))
+
+
+def test_a_drawn_frame_is_freed_without_the_garbage_collector(numbered_video):
+    canvas = Canvas(height=64, width=64, pixel_aspect=Fraction(1))
+    gc.collect()
+    gc.disable()
+    try:
+        with av.open(str(numbered_video)) as file:
+            for frame in file.decode(video=0):
+                canvas.draw(frame)
+            alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    # Each would hold a whole decoded picture until then.
+    assert alive <= 2
