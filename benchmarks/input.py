@@ -129,6 +129,7 @@ def build(folder: Path) -> list[Row]:
         video = draw(kind, folder)
         command = ffmpeg_command(video, SIZE.height, SIZE.width)
         if command is None:
+            print("store built: left out, there is no ffmpeg here")
             return []
         mine, theirs = best([partial(_build, video), partial(_run, command)], rounds=5)
         rows.append(Row(f"store built, {kind.says}", mine, theirs, "FFmpeg CLI", 0.9))

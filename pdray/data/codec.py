@@ -91,6 +91,8 @@ def _decode_jpeg(data: Any, out: Item) -> None:
         raise ValueError(f"holds a picture of {found} where {picture.shape[:2]} is due")
     simplejpeg.decode_jpeg(data, colours, buffer=picture)
     if channels == 2:
+        # Codes of flow are 1 to 255, mirrored as 256 - code; JPEG rings below 1.
+        np.maximum(picture, 1, out=picture)
         out[..., 0], out[..., 1] = picture[:height, :, 0], picture[height:, :, 0]
 
 

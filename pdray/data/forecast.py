@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Forecast:
 
     Attributes:
         num_recordings: All.
-        num_missing: Those whose files have not been seen by the store, or have changed since.
+        num_missing: Those without an entry of these settings for their files as they are now.
         seconds: Length of all [s], as far as their headers say.
         num_bytes: What the missing ones' pictures will take [byte].
         cpu_seconds: What making them will cost [s of one CPU].
@@ -60,6 +60,9 @@ def forecast(
         for one in missing
     )
     read = [sample for sample in sampled if sample is not None]
+    if not read and missing and wanted:  # nothing can be sampled: as large as raw
+        pixels = store.recipe.decode.height * store.recipe.decode.width
+        read = [(pixels * sum(3 if modality == "rgb" else 2 for modality in wanted), 0.0)]
     num_bytes, cpu_seconds = (
         num_frames * sum(sample[which] for sample in read) / max(len(read), 1) for which in (0, 1)
     )
@@ -104,13 +107,15 @@ def _sample(
     """Return bytes and CPU seconds a frame of the first pieces; None if it cannot be read."""
     started = time.process_time()
     sizes: list[int] = []
-    # The end is left open: only the first frames are decoded.
-    with closing(extract(replace(recording, end_seconds=None), wanted, recipe)) as pieces:
+    with closing(extract(recording, wanted, recipe)) as pieces:
         try:
             for piece in islice(pieces, _PIECES):
                 data = encode(piece.item, recipe.codec(piece.modality))
                 sizes.append(memoryview(data).nbytes)
+                if len(sizes) <= len(wanted) < _PIECES:
+                    started = time.process_time()  # what comes before a span is no frame's cost
         except DecodeError:
             return None
     frames = max(1.0, len(sizes) / len(wanted))
-    return sum(sizes) / frames, (time.process_time() - started) / frames
+    timed = max(1.0, (len(sizes) - len(wanted)) / len(wanted))
+    return sum(sizes) / frames, (time.process_time() - started) / timed

@@ -5,9 +5,13 @@ all of them, so that modalities are brought together by time and by nothing else
 """
 
 import itertools
+import math
 from collections.abc import Collection, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from pdray.config import Settings, dump
 from pdray.data.audio import AudioConfig, log_mel, mfcc, read_waveform
@@ -16,7 +20,8 @@ from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_fr
 from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.data.manifest import Recording
 from pdray.data.seek import scan
-from pdray.data.tracks import read_track, to_canvas
+from pdray.data.timeline import TICK_SLACK_SECONDS
+from pdray.data.tracks import fit_to_frames, read_track
 from pdray.errors import DecodeError
 
 Modality = Literal[
@@ -166,17 +171,29 @@ def _sound(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
     video, file = sources(recording, modality)
-    index = scan(
-        video,
-        recipe.decode,
-        recipe.limits,
-        start_seconds=recording.start_seconds,
-        end_seconds=recording.end_seconds,
-    )
+    start, end = recording.start_seconds, recording.end_seconds
+    index = scan(video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end)
     box = content_box(video, recipe.decode, recipe.limits)
-    points = to_canvas(read_track(file), index.seconds, box)
+    track = read_track(file)
+    if (track.vertices is None) == (modality == "regions"):
+        has = "no" if track.vertices is None else "an"
+        raise DecodeError(f"its {modality} file has {has} array 'vertices', which makes regions")
+    points = fit_to_frames(track, _shown_seconds(video, index.seconds, recording, recipe), box)
     for seconds, item in zip(index.seconds.tolist(), points, strict=True):
         yield Piece(modality, seconds, item)
+
+
+def _shown_seconds(
+    video: Path, seconds: npt.NDArray[np.float64], recording: Recording, recipe: Recipe
+) -> npt.NDArray[np.float64]:
+    """Return the own time of the frame that is shown at each time of a resampled recording."""
+    if recipe.decode.frame_rate is None:
+        return seconds
+    recorded = recipe.decode.model_copy(update={"frame_rate": None})
+    # From the beginning, since the first frame of a span may have come before it.
+    limits = recipe.limits.model_copy(update={"max_seconds": math.inf})
+    own = scan(video, recorded, limits, end_seconds=recording.end_seconds).seconds
+    return own[np.searchsorted(own, seconds + TICK_SLACK_SECONDS, side="right") - 1]
 
 
 def _track_file(recording: Recording, modality: Modality) -> Path:

@@ -3,20 +3,22 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray.data
+import ray.exceptions
 
 from pdray.atomic import write_text
 from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
-from pdray.data.modality import Modality, sources
+from pdray.data.modality import PICTURES, Modality, sources
 from pdray.data.store import FrameStore, StoredRecording
-from pdray.errors import DecodeError, PdrayError, SettingsError, StoreError
+from pdray.errors import ClusterError, DecodeError, PdrayError, SettingsError, StoreError
 
 # A task takes a while to start, so it gets several small recordings; a large one is its own task,
 # so that the progress moves and no node is left with the rest.
@@ -33,8 +35,8 @@ class Prepared:
     Attributes:
         stored: Where.
         num_bytes: Size of its entries [byte].
-        seconds: Length of its first modality [s].
-        rate: Items of its first modality a second [Hz]; 0 for a single item.
+        seconds: Length of its pictures, or else of its first modality [s].
+        rate: Items of those a second [Hz]; 0 for a single item.
         is_varying: Whether the time between items varies, as in many phone videos.
     """
 
@@ -52,7 +54,7 @@ def prepare_store(
     *,
     progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
-    """Bring every recording into the store; those already there cost one look.
+    """Bring every recording into the store; one that is there already costs a look at its files.
 
     Args:
         recordings: Rows with the files that the modalities need.
@@ -65,15 +67,20 @@ def prepare_store(
 
     Raises:
         StoreError: If the store cannot be written.
+        ClusterError: If a worker process is lost, by a decoder's crash, say.
         SettingsError: If a library that a modality needs is not installed.
     """
-    rows = [{"position": position} for position in range(len(recordings))]
-    shared = ray.put((tuple(recordings), store, tuple(modalities)))
+    # Each row carries its recording: a task must not unpickle the whole cohort for one.
+    rows = [
+        {"position": position, "recording": pickle.dumps(recording)}
+        for position, recording in enumerate(recordings)
+    ]
+    wanted = tuple(modalities)
 
-    def add(row: dict[str, Any]) -> dict[str, Any]:
-        recordings, store, modalities = ray.get(shared)
+    def add(carried: dict[str, Any]) -> dict[str, Any]:
+        row = {"position": carried["position"]}
         try:
-            entry = store.add(recordings[row["position"]], modalities)
+            entry = store.add(pickle.loads(carried["recording"]), wanted)
         except (DecodeError, StoreError, SettingsError) as error:
             # Raised here, Ray would put its own words and type in place of the error's.
             kind = "" if isinstance(error, DecodeError) else type(error).__name__
@@ -82,11 +89,13 @@ def prepare_store(
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    num_tasks = -(-len(rows) // _per_task(recordings, modalities[0]))
+    # Optical flow of a long recording takes hours: that is no stall.
+    context.execution_no_progress_timeout_s = -1
+    num_tasks = -(-len(rows) // _per_task(recordings, modalities))
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
     prepared: dict[str, Prepared] = {}
     failures: dict[str, str] = {}
-    for number, row in enumerate(done.iter_rows(), start=1):
+    for number, row in enumerate(_rows(done), start=1):
         name = recordings[row["position"]].recording_id
         if row["stops"]:
             raise _STOPS[row["stops"]](row["reason"])
@@ -98,11 +107,22 @@ def prepare_store(
     return prepared, failures
 
 
+def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
+    try:
+        yield from dataset.iter_rows()
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"a process that prepares recordings was lost: {str(error).splitlines()[0]}; what is "
+            "in the store stays, run it again to go on"
+        ) from error
+
+
 _STOPS: Mapping[str, type[PdrayError]] = {"StoreError": StoreError, "SettingsError": SettingsError}
 
 
 def _facts(entry: StoredRecording) -> dict[str, Any]:
-    times = Entry(next(iter(entry.paths.values()))).seconds
+    first = next((m for m in PICTURES if m in entry.paths), next(iter(entry.paths)))
+    times = Entry(entry.paths[first]).seconds
     steps = np.diff(times)
     step = float(np.median(steps)) if len(steps) else 0.0
     return {
@@ -119,11 +139,13 @@ def _prepared(name: str, facts: dict[str, Any]) -> Prepared:
     return Prepared(stored=StoredRecording(name, paths), **facts)
 
 
-def _per_task(recordings: Sequence[Recording], modality: Modality) -> int:
+def _per_task(recordings: Sequence[Recording], modalities: Sequence[Modality]) -> int:
+    if {"flow", "boundaries"} & set(modalities):
+        return 1  # minutes each
     sizes = []
     for recording in recordings:
         try:
-            sizes.append(sum(file.stat().st_size for file in sources(recording, modality)))
+            sizes.append(sum(file.stat().st_size for file in sources(recording, modalities[0])))
         except (DecodeError, OSError):
             continue  # the task says which one and why
     mean = sum(sizes) / len(sizes) if sizes else 1.0
@@ -166,9 +188,13 @@ def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> No
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("recording_id", "reason"))
     rows.writerows(sorted(failures.items()))
-    write_text(table, text.getvalue())
+    shown = "\n".join(f"  - {reason}" for _, reason in sorted(failures.items())[:10])
+    try:
+        write_text(table, text.getvalue())
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(f"{table} cannot be written: {reason}; it would say:\n{shown}") from error
     if len(failures) > allowed:
-        shown = "\n".join(f"  - {reason}" for _, reason in sorted(failures.items())[:10])
         more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
         raise DecodeError(
             f"{len(failures)} recordings cannot be read, {allowed} are allowed; listed in "

@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from pdray.data.plan import PlannedBatch, RatedRecording
 from pdray.data.seek import read_frames, scan
 from pdray.data.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.tracks import align
-from pdray.errors import DecodeError, StoreError, StreamError
+from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
 Inputs = dict[Modality, NDArray[Any]]
 
@@ -40,6 +41,9 @@ class StreamConfig(Settings):
     threads: int = Field(2, ge=1, le=64, description="reading threads of the local reader [count]")
     cpus_per_task: float = Field(
         0.25, gt=0, description="CPUs that a Ray Data reading task reserves [count]"
+    )
+    tasks: int = Field(
+        4, ge=1, description="Ray Data reading tasks of a worker's stream at once [count]"
     )
     stall_seconds: float = Field(
         900.0, gt=0, description="a stream without any progress for so long stops the trial [s]"
@@ -99,6 +103,13 @@ class SnippetReader:
     beside: tuple[Modality, ...] = ()
     limits: DecodeLimits = field(default_factory=DecodeLimits)
 
+    def __post_init__(self) -> None:
+        if "waveform" in self.beside:
+            raise SettingsError(
+                "a waveform is one item of a recording and has no place beside frames; take "
+                "log_mel or mfcc, or read its entry"
+            )
+
     def read(self, batch: PlannedBatch, position: int, out: Inputs) -> None:
         """Read the snippets of one recording of a batch.
 
@@ -120,13 +131,35 @@ class SnippetReader:
         if recording.stored is None:
             self._decode(recording, draw, out[self.modality])
             return
-        entry = Entry(recording.stored[self.modality])
-        indices = self._indices(len(entry), draw, recording)
-        entry.read(indices.ravel(), _flat(out[self.modality]))
-        seconds = entry.seconds[indices.ravel()] if self.beside else np.empty(0)
-        for modality in self.beside:
-            name = f"{_name(recording)}: {modality}"
-            _read_at(Entry(recording.stored[modality]), seconds, _flat(out[modality]), name)
+        try:
+            self._read_stored(recording, recording.stored, draw, out)
+        except StoreError as error:
+            raise StoreError(f"{_name(recording)}: {error}") from error
+
+    def _read_stored(
+        self,
+        recording: RatedRecording,
+        stored: Mapping[Modality, Path],
+        draw: Draw | None,
+        out: Inputs,
+    ) -> None:
+        entries = {modality: Entry(stored[modality]) for modality in out}
+        for modality, entry in entries.items():
+            if entry.shape != out[modality].shape[2:]:
+                raise StoreError(
+                    f"its {modality} has items of {entry.shape} where recording "
+                    f"{self.recordings[0].recording_id} has {out[modality].shape[2:]}"
+                )
+        chosen = entries[self.modality]
+        indices = self._indices(len(chosen), draw, recording)
+        chosen.read(indices.ravel(), _flat(out[self.modality]))
+        if self.beside:
+            seconds, step = chosen.seconds[indices.ravel()], _interval(chosen)
+            for modality in self.beside:
+                entry = entries[modality]
+                # Windows of sound stand at their middle: half a frame reaches the first one.
+                near = max(_interval(entry), step / 2)
+                _read_at(entry, seconds, _flat(out[modality]), tolerance=near)
 
     def allocate(self, batch: PlannedBatch, *, pin: bool = False) -> dict[Modality, Tensor]:
         """Return uninitialised (B, S, T, ...) tensors by modality for the snippets of a batch.
@@ -256,15 +289,21 @@ def _flat(out: NDArray[Any]) -> NDArray[Any]:
     return out.reshape(-1, *out.shape[2:])
 
 
-def _read_at(entry: Entry, seconds: NDArray[np.float64], out: NDArray[Any], name: str) -> None:
-    """Read the items nearest to some times; a float modality is NaN where it has none."""
+def _interval(entry: Entry) -> float:
     times = entry.seconds
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    positions = align(times, seconds, tolerance=step)
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+def _read_at(
+    entry: Entry, seconds: NDArray[np.float64], out: NDArray[Any], *, tolerance: float
+) -> None:
+    """Read the items nearest to some times; a float modality is NaN where it has none."""
+    positions = align(entry.seconds, seconds, tolerance=tolerance)
     absent = positions < 0
     if absent.any() and entry.dtype.kind != "f":
         raise StoreError(
-            f"{name} has nothing within {step:.3f} s of the frame at {seconds[absent][0]:.3f} s"
+            f"{entry.path}: has nothing within {tolerance:.3f} s of the frame at "
+            f"{seconds[absent][0]:.3f} s"
         )
     entry.read(np.maximum(positions, 0), out)
     if absent.any():

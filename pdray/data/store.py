@@ -10,8 +10,9 @@ at most a hidden temporary file.
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ from pdray.errors import DecodeError, StoreError
 
 # Part of every key: raise it when what an entry holds for the same settings changes.
 _FORMAT = 2
+_STALE_SECONDS = 24 * 3600
+_NOT_PREPARED = (
+    "is not prepared with these settings; prepare it, or give the decode, store and modality "
+    "settings that it was prepared with: "
+)
+_IN_MOTION = "its file changed while it was read; run again when it is complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +74,28 @@ class FrameStore:
             DecodeError: If a file is lacking or cannot be read whole; names the recording.
             StoreError: If an entry is damaged, or the store cannot be written.
         """
-        paths = {modality: self.entry(recording, modality) for modality in modalities}
-        missing = {modality: path for modality, path in paths.items() if not path.exists()}
-        if missing:
-            self._write(recording, missing)
-        for path in paths.values():
-            Entry(path)  # a damaged one is met here and not in the middle of a study
+        digests: dict[Path, str] = {}
+        paths: dict[Modality, Path] = {}
+        for modality in modalities:
+            files = _sources(recording, modality)
+            digests |= {file: self._digest(recording, file) for file in files}
+            paths[modality] = self._path(recording, modality, [digests[file] for file in files])
+        try:
+            missing = {modality: path for modality, path in paths.items() if not path.exists()}
+            if missing:
+                self._write(recording, missing, digests)
+            for path in paths.values():
+                Entry(path)  # a damaged one is met here and not in the middle of a study
+        except DecodeError as error:
+            raise DecodeError(_named(recording, error)) from error
+        except StoreError as error:
+            raise StoreError(_named(recording, error)) from error
+        except OSError as error:
+            raise StoreError(
+                f"recording {recording.recording_id}: the frame store {self.root} cannot be "
+                f"written: {_reason(error)}; nothing half-written was kept. Make room or "
+                "access there, choose another output, or a smaller store.codec"
+            ) from error
         return StoredRecording(recording.recording_id, paths)
 
     def entry(self, recording: Recording, modality: Modality) -> Path:
@@ -105,23 +128,37 @@ class FrameStore:
         Returns:
             What is wrong, each with the way out; empty when all is as it was prepared.
         """
-        faults = []
         fresh: dict[Path, str] = {}
+        changed: list[str] = []
+        try:
+            for file in {file: None for m in modalities for file in _sources(recording, m)}:
+                fresh[file] = _hash_file(file)
+                changed += self._changes(recording, file, fresh[file])
+        except OSError as error:
+            return [f"recording {recording.recording_id}: cannot be read: {_reason(error)}"]
+        except DecodeError as error:
+            return [str(error)]
+        if changed:
+            return changed
+        faults = []
         for modality in modalities:
+            digests = [fresh[file] for file in _sources(recording, modality)]
+            path = self._path(recording, modality, digests)
             try:
-                for file in _sources(recording, modality):
-                    if file not in fresh:
-                        fresh[file] = _hash_file(file)
-                        faults += self._changes(recording, file, fresh[file])
-                digests = [fresh[file] for file in _sources(recording, modality)]
-                path = self._path(recording, modality, digests)
-                Entry(path).verify()
-            except OSError as error:
-                reason = error.strerror or str(error)
-                faults.append(f"recording {recording.recording_id}: cannot be read: {reason}")
-            except (DecodeError, StoreError) as error:
+                if path.exists():
+                    Entry(path).verify()
+                else:
+                    faults.append(f"recording {recording.recording_id}: {_NOT_PREPARED}{modality}")
+            except (StoreError, OSError) as error:
                 faults.append(_named(recording, error))
         return faults
+
+    def sweep(self) -> None:
+        """Remove what killed writers left more than a day ago."""
+        for path in self.root.glob("??/.*.tmp"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
 
     def _path(self, recording: Recording, modality: Modality, digests: Sequence[str]) -> Path:
         key = {
@@ -133,27 +170,24 @@ class FrameStore:
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.root / name[:2] / f"{name}.arrow"
 
-    def _write(self, recording: Recording, missing: Mapping[Modality, Path]) -> None:
-        try:
-            with ExitStack() as stack:
-                writers = {
-                    modality: stack.enter_context(
-                        EntryWriter(
-                            stack.enter_context(replacing(path)), self.recipe.codec(modality)
-                        )
-                    )
-                    for modality, path in missing.items()
-                }
-                for modality, seconds, item in extract(recording, missing, self.recipe):
-                    writers[modality].append(seconds, item)
-        except DecodeError as error:
-            raise DecodeError(_named(recording, error)) from error
-        except OSError as error:
-            raise StoreError(
-                f"recording {recording.recording_id}: the frame store {self.root} cannot be "
-                f"written: {_reason(error)}; nothing half-written was kept. Make room or "
-                "access there, choose another output, or a smaller store.codec"
-            ) from error
+    def _write(
+        self,
+        recording: Recording,
+        missing: Mapping[Modality, Path],
+        digests: Mapping[Path, str],
+    ) -> None:
+        with ExitStack() as stack:
+            writers = {
+                modality: stack.enter_context(
+                    EntryWriter(stack.enter_context(replacing(path)), self.recipe.codec(modality))
+                )
+                for modality, path in missing.items()
+            }
+            for modality, seconds, item in extract(recording, missing, self.recipe):
+                writers[modality].append(seconds, item)
+            # Else other pictures would lie under the digest of the old ones.
+            if any(self._remembered(file) != digest for file, digest in digests.items()):
+                raise DecodeError(_IN_MOTION)
 
     def _digest(self, recording: Recording, file: Path) -> str:
         """Return the SHA-256 of a source, from memory while its size and time stand."""
@@ -162,10 +196,13 @@ class FrameStore:
                 return remembered
             status = file.stat()
             digest = _hash_file(file)
+            after = file.stat()
         except OSError as error:
             raise DecodeError(
                 f"recording {recording.recording_id}: cannot be read: {error.strerror or error}"
             ) from error
+        if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+            raise DecodeError(f"recording {recording.recording_id}: {_IN_MOTION}")
         seen = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
         try:
             write_text(self._note_path(file), json.dumps(seen))

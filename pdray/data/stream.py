@@ -133,7 +133,7 @@ def _waits_for(planned: PlannedBatch, at: int, reader: SnippetReader, config: St
         f"no data for {config.stall_seconds:g} s: waiting for recordings {', '.join(names)}, read "
         f"by Ray Data tasks of {config.cpus_per_task:g} CPUs each; the cluster has {free:g} CPUs "
         "free. With none free, lower search.max_concurrent_trials or stream.cpus_per_task; where "
-        "reading is that slow, raise stream.stall_seconds"
+        "reading is that slow, or training pauses so long, raise stream.stall_seconds"
     )
 
 
@@ -159,7 +159,10 @@ def _ray_blocks(
     while items := list(islice(pieces, _BLOCKS_PER_EXECUTION)):
         # Items are blocks at once; ray.data.range would make them in tasks of one whole CPU each.
         stream = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-            partial(_read_block, shared), batch_size=None, num_cpus=config.cpus_per_task
+            partial(_read_block, shared),
+            batch_size=None,
+            num_cpus=config.cpus_per_task,
+            concurrency=config.tasks,
         )
         with closing(iter_blocks(stream)) as blocks:
             yield from blocks

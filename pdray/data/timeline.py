@@ -8,7 +8,7 @@ from pdray.errors import DecodeError
 
 _END_SLACK_SECONDS = 0.1  # raters round a span's end
 # Matroska rounds the first frame's time and another's by half a millisecond each.
-_TICK_SLACK_SECONDS = 0.001
+TICK_SLACK_SECONDS = 0.001
 
 PictureT = TypeVar("PictureT")
 
@@ -84,7 +84,7 @@ def check_seconds(seconds: float, max_seconds: float) -> None:
     Raises:
         DecodeError: If it passes the limit.
     """
-    if seconds > max_seconds + _TICK_SLACK_SECONDS:
+    if seconds > max_seconds + TICK_SLACK_SECONDS:
         raise DecodeError(
             f"lasts {seconds:.3f} s, more than limits.max_seconds {max_seconds:g}; name a shorter "
             "span by start_seconds and end_seconds, or raise the limit"
@@ -109,8 +109,8 @@ def _displayed(
 def _stop(frame: Timed[PictureT], ends: float) -> float:
     """Return the time of the first tick that does not show a frame."""
     if ends <= frame.seconds:  # the last one, of no known duration: shown once
-        return frame.seconds + _TICK_SLACK_SECONDS
-    return ends - _TICK_SLACK_SECONDS
+        return frame.seconds + TICK_SLACK_SECONDS
+    return ends - TICK_SLACK_SECONDS
 
 
 def _ticks(first: int, rate: float, stop: float) -> list[float]:

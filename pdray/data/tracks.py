@@ -33,6 +33,9 @@ MAX_BYTES = 256 * 1024**2  # an hour of 25 Hz with 372 points; more is no track 
 _NEEDED = ("points", "seconds", "size")
 _OPTIONAL = ("vertices", "names")
 _TIE_SECONDS = 1e-6  # times are sums of floats: nearer by less than this is not nearer
+_FAR_SECONDS = 0.1  # a row farther from a frame shows another moment
+_LEAST_SHARE = 0.5  # of the frames between a track's first and last row that need one
+_STRETCH = 0.05  # small canvases round a picture's shape
 _ROUNDING_SECONDS = 1e-3  # Matroska rounds a frame's time to milliseconds
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
 _TOO_MUCH = (MemoryError, OverflowError)  # shapes that a header only claims
@@ -158,6 +161,37 @@ def to_canvas(
     points = track.points[rows] * scale + [box.left, box.top]
     points[rows < 0] = np.nan
     return np.asarray(points, np.float32)
+
+
+def fit_to_frames(
+    track: Track, frame_seconds: npt.NDArray[np.float64], box: Box
+) -> npt.NDArray[np.float32]:
+    """Bring a track to its recording's frames, and refuse one that is of another recording.
+
+    Args and returns as :func:`to_canvas`.
+
+    Raises:
+        DecodeError: If the track's picture has another shape than the recording's, or most frames
+            between its first and last row have no row within 0.1 s.
+    """
+    width, height = track.size
+    stretch = (width / height) * (box.height / box.width)
+    if abs(stretch - 1) > _STRETCH:
+        raise DecodeError(
+            f"its track's size {width:g} x {height:g} is not the shape of the shown picture; give "
+            "width and height as shown, turned as the recording asks"
+        )
+    tolerance = min(_half_interval(track.seconds), _FAR_SECONDS)
+    rows = align(track.seconds, frame_seconds, tolerance)
+    first, last = track.seconds[[0, -1]]
+    between = (frame_seconds >= first - tolerance) & (frame_seconds <= last + tolerance)
+    if not between.any() or (rows[between] >= 0).mean() < _LEAST_SHARE:
+        raise DecodeError(
+            f"its track's rows, from {first:g} to {last:g} s, do not stand at its frames, from "
+            f"{frame_seconds[0]:g} to {frame_seconds[-1]:g} s; seconds count from the first frame "
+            f"of the video, with rows at most {2 * _FAR_SECONDS:g} s apart"
+        )
+    return to_canvas(track, frame_seconds, box, tolerance)
 
 
 def region_boxes(

@@ -1,5 +1,6 @@
 """Fill or check the frame store of a whole manifest, before any study needs it."""
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import Field
 from pdray.config import build, dump, read_tree
 from pdray.data.forecast import Forecast, check_room, forecast
 from pdray.data.manifest import DataConfig, Recording, load_manifest, select
-from pdray.data.modality import SOUND, TRACKS, Modality, Recipe
+from pdray.data.modality import PICTURES, SOUND, TRACKS, Modality, Recipe
 from pdray.data.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store import FrameStore
 from pdray.errors import StoreError, refuse
@@ -112,6 +113,7 @@ def run_preparation(
     expected = forecast(preparation.recordings, store, config.modalities)
     say(_announce(preparation, expected))
     check_room(expected, store.root)
+    store.sweep()
     join_cluster(ResourcesConfig(address=config.address))
     try:
         check_shared([config.output])
@@ -141,11 +143,30 @@ def verify_preparation(preparation: Preparation, *, progress: Callable[[int, int
     """
     faults: list[str] = []
     total = len(preparation.recordings)
+    failed = _known_failures(preparation)
     for number, recording in enumerate(preparation.recordings, start=1):
-        faults += preparation.store.verify(recording, preparation.config.modalities)
+        if recording.recording_id not in failed:
+            faults += preparation.store.verify(recording, preparation.config.modalities)
         progress(number, total)
     refuse(faults, StoreError, f"the frame store {preparation.store.root}")
-    return f"verified   {total} recordings: sources and entries are as they were prepared"
+    told = f"verified   {total - len(failed)} recordings: sources and entries are as prepared"
+    return f"{told}; {len(failed)} could not be read then" if failed else told
+
+
+def _known_failures(preparation: Preparation) -> set[str]:
+    """Return the recordings that a preparation was allowed to leave out."""
+    config = preparation.config
+    table = config.output / "decode_failures.csv"
+    if not table.exists():
+        return set()
+    with table.open(newline="", encoding="utf-8") as file:
+        listed = {row["recording_id"] for row in csv.DictReader(file)}
+    known = {
+        one.recording_id
+        for one in preparation.recordings
+        if one.recording_id in listed and not preparation.store.is_known(one, config.modalities)
+    }
+    return known if len(known) <= config.data.max_decode_failures else set()
 
 
 def _announce(preparation: Preparation, expected: Forecast) -> str:
@@ -156,7 +177,8 @@ def _announce(preparation: Preparation, expected: Forecast) -> str:
         f"recordings {expected.num_recordings}, about {expected.seconds / 3600:.2f} hours",
         f"to make    {', '.join(config.modalities)} at {config.decode.width}x"
         f"{config.decode.height}: {expected.num_missing} recordings"
-        + (f", {size}, {effort}" if expected.num_missing else "; all are in the store"),
+        + (f", {size}, {effort}" if expected.num_missing else "; all are in the store")
+        + ("" if set(config.modalities) <= set(PICTURES) else "; sound and tracks not counted"),
         f"store      {preparation.store.root}",
     ]
     return "\n".join([*lines, *(f"note       {note}" for note in preparation.notes)])

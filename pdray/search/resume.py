@@ -67,7 +67,7 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
     """
     now = {name: [path.stem for path in one.paths.values()] for name, one in stored.items()}
     table = study.folder / "entries.json"
-    if not table.exists():
+    if not (study.exists() and table.exists()):
         write_text(table, json.dumps(now, indent=1, sort_keys=True))
         return
     before = json.loads(table.read_text(encoding="utf-8"))
@@ -78,7 +78,8 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
         raise StudyError(
             f"study {study.folder.name}: the files of recordings {', '.join(changed[:5])}"
             f"{f' and {len(changed) - 5} more' if len(changed) > 5 else ''} have changed since it "
-            "started; put the old ones back, or start a new study with another search.name"
+            "started, or can be read now and could not then; put the old ones back, or start a "
+            "new study with another search.name"
         )
 
 

@@ -61,7 +61,11 @@ def train_step(
     Raises:
         DivergedError: If the loss is not finite; no gradient has been computed then.
         SettingsError: If ``crop_size`` does not fit into the pictures.
+        ValueError: If the batch has modalities beside the one seen, which nothing here would crop
+            and flip with it.
     """
+    if set(batch.inputs) != {batch.modality}:
+        raise ValueError(f"only {batch.modality} is augmented; got {', '.join(batch.inputs)}")
     device = precision.device
     snippets, classes = (part.to(device, non_blocking=True) for part in _flatten(batch))
     settings, generator = augment

@@ -67,6 +67,13 @@ def test_both_components_of_a_flow_survive_jpeg_in_their_places():
         assert np.abs(error).mean() < 2
 
 
+def test_codes_of_flow_stay_codes_and_mirror_after_jpeg():
+    codes = np.where(np.indices((16, 16)).sum(0)[..., None] % 3, 1, 255).repeat(2, 2)
+    back = there_and_back(codes.astype(np.uint8), StoreConfig(codec="jpeg"))
+    assert back.min() >= 1
+    assert (256 - back.astype(int)).max() <= 255
+
+
 def test_lz4_finds_more_in_planes_than_in_pixels():
     plain = len(lz4.block.compress(picture().tobytes(), store_size=False))
     assert len(encode(picture(), StoreConfig(codec="lz4"))) < plain

@@ -51,7 +51,9 @@ def tracked(tmp_path):
         write_track(tmp_path / "l.npz", Track(points=points, seconds=moments, size=size))
         shapes = regions[name].astype(np.float64)
         moments = np.arange(len(shapes)) / facts["fps"]
-        write_track(tmp_path / "r.npz", Track(points=shapes, seconds=moments, size=size))
+        vertices = np.array(json.loads((PACK / "region_names.json").read_text())["vertices"])
+        track = Track(points=shapes, seconds=moments, size=size, vertices=vertices)
+        write_track(tmp_path / "r.npz", track)
         video = PACK / "media" / f"{name}.mp4"
         return recording(video, landmarks=tmp_path / "l.npz", regions=tmp_path / "r.npz")
 
@@ -157,6 +159,53 @@ def test_real_tracks_stand_beside_their_frames(tmp_path, read_entry, tracked, na
     assert read_entry(paths["regions"]).shape == (len(times[0]), 58, 2)
 
 
+def numbered_track(path, seconds, size=(64.0, 64.0), **more):
+    """Points whose x is the number of their row."""
+    points = np.zeros((len(seconds), 3, 2))
+    points[:, :, 0] = np.arange(len(seconds))[:, None]
+    write_track(path, Track(points=points, seconds=np.array(seconds), size=size, **more))
+    return path
+
+
+@pytest.mark.parametrize("rate", [None, 20.0, 12.5, 60.0])
+def test_a_landmark_belongs_to_the_frame_that_is_shown(
+    tmp_path, numbered_video, read_frame_number, rate
+):
+    file = numbered_track(tmp_path / "l.npz", np.arange(40) / 25)
+    recipe = Recipe(decode=DecodeConfig(height=64, width=64, frame_rate=rate))
+    one = recording(numbered_video, landmarks=file, start_seconds=0.3, end_seconds=1.3)
+    frames = list(extract(one, ("rgb",), recipe))
+    points = list(extract(one, ("landmarks",), recipe))
+    assert [p.seconds for p in points] == [p.seconds for p in frames]
+    shown = [read_frame_number(p.item) for p in frames]
+    assert [p.item[0, 0] for p in points] == shown
+
+
+def test_a_track_of_another_recording_is_refused(tmp_path, numbered_video):
+    def add(**cells):
+        store = FrameStore(tmp_path / "store", Recipe(decode=SIZE))
+        store.add(recording(numbered_video, **cells), tuple(cells))
+
+    seconds = np.arange(40) / 25
+    turned = numbered_track(tmp_path / "t.npz", seconds, size=(48.0, 64.0))
+    with pytest.raises(
+        DecodeError, match="recording r1: its track's size 48 x 64 is not the shape"
+    ):
+        add(landmarks=turned)
+    numbers = numbered_track(tmp_path / "n.npz", np.arange(40.0))
+    with pytest.raises(
+        DecodeError, match=r"rows, from 0 to 39 s, do not stand at its frames, from"
+    ):
+        add(landmarks=numbers)
+    late = numbered_track(tmp_path / "late.npz", seconds + 1000)
+    with pytest.raises(DecodeError, match=r"rows, from 1000 to 1001\.56 s, do not stand"):
+        add(landmarks=late)
+    with pytest.raises(DecodeError, match="its regions file has no array 'vertices'"):
+        add(regions=numbered_track(tmp_path / "r.npz", seconds))
+    with pytest.raises(DecodeError, match="its landmarks file has an array 'vertices'"):
+        add(landmarks=numbered_track(tmp_path / "v.npz", seconds, vertices=np.array([3])))
+
+
 @real
 def test_a_clip_without_sound_has_none(tmp_path):
     store = FrameStore(tmp_path / "store", Recipe(decode=SIZE))
@@ -165,18 +214,41 @@ def test_a_clip_without_sound_has_none(tmp_path):
     assert list(store.root.rglob("*.arrow")) == []
 
 
-def test_the_demo_cohort_passes_every_modality_of_its_files(tmp_path, read_entry):
-    pytest.importorskip("cv2")
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The recordings of a small SYNTHETIC cohort that have sound."""
     from pdray.data.manifest import load_manifest
 
-    manifest = make_cohort(tmp_path / "demo", DemoConfig(num_subjects=5, size=64), num_processes=1)
+    config = DemoConfig(num_subjects=1, num_visits=1, size=64, min_seconds=1.0, max_seconds=1.2)
+    manifest = make_cohort(tmp_path_factory.mktemp("demo"), config, num_processes=1)
+    rows = [row for row in load_manifest(manifest).recordings if _has_sound(row.video)]
+    assert rows
+    return rows
+
+
+@pytest.mark.parametrize("codec", ["raw", "lz4", "jpeg"])
+def test_the_demo_cohort_passes_every_codec_and_modality_of_its_files(
+    tmp_path, read_entry, demo, codec
+):
+    pytest.importorskip("cv2")
     wanted = ("rgb", "flow", "boundaries", "waveform", "log_mel", "mfcc")
-    one = next(row for row in load_manifest(manifest).recordings if _has_sound(row.video))
-    store = FrameStore(tmp_path / "store", Recipe(decode=SIZE, flow=FLOW))
+    recipe = Recipe(decode=SIZE, flow=FLOW, store=StoreConfig(codec=codec))
+    store = FrameStore(tmp_path / "store", recipe)
+    for one in demo:
+        check_demo_recording(one, store, wanted, read_entry)
+
+
+def check_demo_recording(one, store, wanted, read_entry):
     paths = store.add(one, wanted).paths
     assert store.verify(one, wanted) == []
     clip = decode(one.video, SIZE)
-    np.testing.assert_array_equal(read_entry(paths["rgb"]), clip.frames)
+    frames = read_entry(paths["rgb"])
+    if store.recipe.store.codec == "jpeg":
+        assert frames.shape == clip.frames.shape
+        assert luma_psnr(frames, clip.frames) > 38
+    else:
+        np.testing.assert_array_equal(frames, clip.frames)
+    assert len(read_entry(paths["flow"])) == len(clip.frames) - 1
     wave = read_waveform(one.video, max_seconds=60.0)
     np.testing.assert_array_equal(read_entry(paths["waveform"])[0], wave.samples)
     times, mel = log_mel(wave, store.recipe.audio)

@@ -34,7 +34,7 @@ def test_verifying_before_preparing_names_what_is_lacking(capsys, words):
     assert main(["--verify", *words]) == 2
     told = capsys.readouterr().err
     assert "recording S00_left: " in told
-    assert "no such entry in the frame store" in told
+    assert "is not prepared with these settings" in told
 
 
 @pytest.mark.integration

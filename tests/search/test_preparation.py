@@ -4,7 +4,7 @@ import pytest
 
 from pdray.config import build
 from pdray.data.manifest import load_manifest
-from pdray.errors import DecodeError, SettingsError, StoreError
+from pdray.errors import DecodeError, ManifestError, SettingsError, StoreError
 from pdray.search.preparation import (
     PrepareConfig,
     load_preparation,
@@ -60,9 +60,35 @@ def test_the_file_of_a_study_says_what_to_prepare(tmp_path):
         load_preparation(["data.manifest=m.csv", "decoding.height=3"])
 
 
-def test_recordings_without_the_files_are_left_out_and_named(plan, write_manifest, tmp_path):
-    with pytest.raises(Exception, match="landmarks"):
+def test_a_manifest_without_the_files_is_refused(plan):
+    with pytest.raises(ManifestError, match="landmarks"):
         plan(modalities=["landmarks"])
+
+
+def test_recordings_without_the_files_are_left_out_and_named(plan, write_manifest, tmp_path):
+    with plan().config.data.manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[2]["video"] = ""
+    write_manifest(rows)
+    preparation = plan()
+    assert len(preparation.recordings) == 9
+    assert preparation.notes == ("1 recordings without video are left out: S01_left",)
+
+
+def test_what_could_not_be_read_is_no_fault_when_it_was_allowed(plan, tmp_path):
+    preparation = plan(data={"manifest": str(tmp_path / "manifest.csv"), "max_decode_failures": 1})
+    for recording in preparation.recordings[1:]:
+        preparation.store.add(recording)
+    first = preparation.recordings[0].recording_id
+    table = tmp_path / "out" / "decode_failures.csv"
+    table.write_text(f"recording_id,reason\n{first},is cut\n")
+    told = verify_preparation(preparation, progress=nothing)
+    assert (
+        told
+        == "verified   9 recordings: sources and entries are as prepared; 1 could not be read then"
+    )
+    with pytest.raises(StoreError, match=f"recording {first}: is not prepared"):
+        verify_preparation(plan(), progress=nothing)
 
 
 def test_what_is_no_modality_is_refused():
@@ -78,7 +104,7 @@ def test_verifying_reports_every_fault_at_once(plan):
         preparation.store.add(recording)
     steps = []
     told = verify_preparation(preparation, progress=lambda *step: steps.append(step))
-    assert told == "verified   10 recordings: sources and entries are as they were prepared"
+    assert told == "verified   10 recordings: sources and entries are as prepared"
     assert steps == [(number, 10) for number in range(1, 11)]
     first, second = preparation.recordings[:2]
     preparation.store.entry(first, "rgb").unlink()
