@@ -128,19 +128,7 @@ def _first_attempt(folder: Path) -> Row:
     """Compare with Ray Data's default blocks and a decoder in ``map``, from the same files."""
     video = draw(CLIPS[1], folder)
     wanted = np.arange(0, 300, 300 / FRAMES).astype(np.int64)
-    count = 16
-    rated = tuple(
-        RatedRecording(
-            recording_id=f"R{number}",
-            subject_id=f"S{number}",
-            item="gait",
-            grade=0,
-            target=0,
-            video=video,
-            stored=stored_cohort(folder, 1)[0].stored,
-        )
-        for number in range(count + BATCH)
-    )
+    rated = stored_cohort(folder, 24)
     reader = SnippetReader(rated, SnippetConfig(num_frames=FRAMES), NETWORK, seed=0)
     config = StreamConfig(threads=2, cpus_per_task=1.0)
 
