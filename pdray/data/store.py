@@ -77,9 +77,8 @@ class FrameStore:
         digests: dict[Path, str] = {}
         paths: dict[Modality, Path] = {}
         for modality in modalities:
-            files = _sources(recording, modality)
-            digests |= {file: self._digest(recording, file) for file in files}
-            paths[modality] = self._path(recording, modality, [digests[file] for file in files])
+            paths[modality], found = self._locate(recording, modality)
+            digests |= found
         try:
             missing = {modality: path for modality, path in paths.items() if not path.exists()}
             if missing:
@@ -105,8 +104,7 @@ class FrameStore:
             DecodeError: If a source is lacking or cannot be read; names the recording.
             StoreError: If the store cannot be written.
         """
-        files = _sources(recording, modality)
-        return self._path(recording, modality, [self._digest(recording, file) for file in files])
+        return self._locate(recording, modality)[0]
 
     def is_known(self, recording: Recording, modalities: Sequence[Modality]) -> bool:
         """Whether all entries are there, as far as can be told without reading a source."""
@@ -159,6 +157,12 @@ class FrameStore:
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
+
+    def _locate(self, recording: Recording, modality: Modality) -> tuple[Path, dict[Path, str]]:
+        """Return an entry's place and the digests of its sources that made it."""
+        files = _sources(recording, modality)
+        digests = {file: self._digest(recording, file) for file in files}
+        return self._path(recording, modality, [digests[file] for file in files]), digests
 
     def _path(self, recording: Recording, modality: Modality, digests: Sequence[str]) -> Path:
         key = {
