@@ -1,4 +1,7 @@
-"""Draw the synthetic demo cohort: ``python jobs/make_demo.py folder=demo seed=0``."""
+"""Draw the synthetic demo cohort: ``python jobs/make_demo.py folder=demo seed=0``.
+
+Two items by default; ``items=[pronation,gait,face_interview]`` draws others.
+"""
 
 import sys
 from pathlib import Path

@@ -29,6 +29,10 @@ class FoldsConfig(Settings):
     num_outer: int = Field(5, ge=2, description="outer folds; one is the test group [folds]")
     outer_fold: int = Field(0, ge=0, description="which outer fold is the test group, from 0")
     seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
+    from_split: bool = Field(
+        False,
+        description="comparisons only: one fold, the manifest's column split: train and test",
+    )
 
     @model_validator(mode="after")
     def _outer_fold_exists(self) -> Self:

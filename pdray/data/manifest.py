@@ -11,13 +11,14 @@ import hashlib
 import math
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from pdray.config import Settings, nearest
 from pdray.data.decode import check_readable
@@ -36,6 +37,13 @@ ITEMS: dict[str, int] = {
     "gait": 4,
     "face_interview": 5,
 }
+# What a public video shows, for pre-training; its grade is the index of its class, from 0, and the
+# number of classes is the manifest's own. It never shares a study with what is graded.
+ACTION = "action"
+KNOWN_ITEMS = (*ITEMS, ACTION)
+
+# Whether every row names its subject. Public videos do not say who is in them.
+Subjects = Literal["required", "none"]
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
 _WHOLE = re.compile(r"([+-]?[0-9]+)(\.0+)?")
@@ -48,10 +56,11 @@ class Recording:
 
     Attributes:
         recording_id: Unique in the manifest.
-        subject_id: Pseudonym; what folds are made of.
-        item: A key of :data:`ITEMS`.
+        subject_id: Pseudonym; what folds are made of. The recording's own id where an action names
+            none and that is allowed.
+        item: One of :data:`KNOWN_ITEMS`.
         video: Absolute path.
-        grade: 0 to the item's highest.
+        grade: 0 to the item's highest; the class of an action.
         visit_id: Names one visit of the subject.
         side: "left" or "right".
         start_seconds: Where the recording starts inside the video, at least 0.
@@ -111,6 +120,10 @@ class DataConfig(Settings):
 
     manifest: Path = Field(description="CSV or Parquet file, one row a recording")
     items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
+    subjects: Subjects = Field(
+        "required",
+        description="none: a recording of item action without a subject is a subject of its own",
+    )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
     )
@@ -121,34 +134,52 @@ class DataConfig(Settings):
     @field_validator("items")
     @classmethod
     def _items_are_known(cls, items: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        faults = [_unknown_item(item) for item in items or () if item not in ITEMS]
+        faults = [_unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
         if items == ():
             faults.append("no item named; write null to use every item")
+        if ACTION in (items or ()) and items != (ACTION,):
+            faults.append(f"{ACTION} beside others: the class of an action is not a grade")
         if faults:
             raise ValueError("; ".join(faults))
         return items
 
+    @field_validator("subjects")
+    @classmethod
+    def _people_have_subjects(cls, subjects: Subjects, info: ValidationInfo) -> Subjects:
+        if subjects == "none" and info.data.get("items") != (ACTION,):
+            raise ValueError(
+                f"got 'none': only items [{ACTION}] go without subjects; elsewhere nothing else "
+                "keeps a person on one side of a fold"
+            )
+        return subjects
+
     @field_validator("grade_cuts")
     @classmethod
-    def _cuts_rise(cls, cuts: tuple[int, ...]) -> tuple[int, ...]:
-        highest = max(ITEMS.values())
+    def _cuts_rise(cls, cuts: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        is_action = info.data.get("items") == (ACTION,)
+        highest = math.inf if is_action else max(ITEMS.values())
         rising = list(cuts) == sorted(set(cuts))
         if not cuts or not rising or cuts[0] < 1 or cuts[-1] > highest:
-            raise ValueError(f"got {list(cuts)}: expected rising grades between 1 and {highest}")
+            right = "classes from 1" if is_action else f"grades between 1 and {highest}"
+            raise ValueError(f"got {list(cuts)}: expected rising {right}")
         return cuts
 
 
 def grade_class(grade: int, cuts: Sequence[int]) -> int:
-    """Return the class of a grade: the number of cuts that are not above it."""
-    return sum(cut <= grade for cut in cuts)
+    """Return the class of a grade: the number of cuts, which rise, that are not above it."""
+    return bisect_right(cuts, grade)
 
 
-def load_manifest(path: Path, *, check_files: bool = True) -> Manifest:
+def load_manifest(
+    path: Path, *, check_files: bool = True, subjects: Subjects = "required"
+) -> Manifest:
     """Read and check a manifest.
 
     Args:
         path: ``.csv`` or ``.parquet``. Relative paths inside it are relative to its folder.
         check_files: Also check that every file exists and every video's header can be read.
+        subjects: "none" gives a recording of item action that names no subject its own id for
+            one; any other item needs its subjects all the same.
 
     Returns:
         The manifest.
@@ -161,7 +192,10 @@ def load_manifest(path: Path, *, check_files: bool = True) -> Manifest:
         content = path.read_bytes()
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from error
-    rows = read_rows(path, content)
+    required = tuple(name for name in REQUIRED if subjects == "required" or name != "subject_id")
+    rows = read_rows(path, content, required=required)
+    if subjects == "none":
+        rows = [_with_subject(row) for row in rows]
     if not rows:
         raise ManifestError(f"{path}: is empty: expected one row a recording below the header")
     checks = [_check_row(row, path.parent) for row in rows]
@@ -200,7 +234,9 @@ def select(
         ManifestError: If an item is unknown, or no recording is left; with the counts.
     """
     name = manifest.path.name
-    faults = [_unknown_item(item) for item in items or () if item not in ITEMS]
+    faults = [_unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
+    if items is None and any(one.item == ACTION for one in manifest.recordings):
+        faults.append(f"it holds item {ACTION}, whose classes are no grades; name the items to use")
     refuse(faults, ManifestError, f"{name} cannot be selected from")
     asked = [one for one in manifest.recordings if items is None or one.item in items]
     lacking = {
@@ -221,6 +257,14 @@ def select(
 Fault = tuple[int, str]  # row, text
 
 
+def _with_subject(row: Row) -> Row:
+    """Let an action without a subject be its own; other rows keep what they have."""
+    subject = row.cells.get("subject_id", "")
+    if not subject and row.cells["item"] == ACTION:
+        subject = row.cells["recording_id"]
+    return row._replace(cells={**row.cells, "subject_id": subject})
+
+
 def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
     """Return the row's recording, or None and what is wrong with it."""
     cells = row.cells
@@ -231,9 +275,9 @@ def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
         for name, cell in cells.items()
         if cell != cell.strip()
     ]
-    faults += [f"{name} is missing" for name in REQUIRED if not cells[name]]
+    faults += [_missing(name, cells) for name in REQUIRED if not cells[name]]
     item, side = cells["item"], cells.get("side", "")
-    if item and item not in ITEMS:
+    if item and item not in KNOWN_ITEMS:
         faults.append(_unknown_item(item))
     if side not in ("", "left", "right"):
         faults.append(f"side {side!r} is not left or right")
@@ -250,9 +294,14 @@ def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
     return Recording(**values, grade=grade, raters=tuple(rated)), []
 
 
+def _missing(name: str, cells: Mapping[str, str]) -> str:
+    is_action = name == "subject_id" and cells["item"] == ACTION
+    return f"{name} is missing" + ("; data.subjects=none allows that" if is_action else "")
+
+
 def _unknown_item(item: str) -> str:
-    hint = nearest(item, list(ITEMS))
-    return f"item {item!r} is unknown: {hint}valid items: {', '.join(ITEMS)}"
+    hint = nearest(item, KNOWN_ITEMS)
+    return f"item {item!r} is unknown: {hint}valid items: {', '.join(KNOWN_ITEMS)}"
 
 
 def _number(name: str, cell: str, faults: list[str]) -> float | None:
@@ -285,9 +334,10 @@ def _grade(name: str, cells: Mapping[str, str], faults: list[str]) -> int | None
     if match is None:
         faults.append(f"{name} {cell!r} is not an integer; leave the cell empty if not rated")
         return None
-    highest = ITEMS.get(item)
-    if highest is not None and not 0 <= int(match[1]) <= highest:
-        faults.append(f"{name} {match[1]} is outside 0..{highest} for item {item}")
+    highest = ITEMS.get(item, math.inf)
+    if item in KNOWN_ITEMS and not 0 <= int(match[1]) <= highest:
+        scale = "negative" if item == ACTION else f"outside 0..{highest}"
+        faults.append(f"{name} {match[1]} is {scale} for item {item}")
     return int(match[1])
 
 

@@ -1,11 +1,12 @@
-"""How far a hand is open over time, worse with the grade, in the words of the MDS-UPDRS.
+"""How far a limb is moved over time, worse with the grade, in the words of the MDS-UPDRS.
 
-Source: Goetz et al. 2008, items 3.4 (finger tapping) and 3.5 (hand movements): slowing, amplitude
-decrement (near the end at grade 1, midway at 2, from the first tap on at 3), one or two
-interruptions at 1, three to five at 2, more or a longer arrest at 3, hardly any movement at 4.
+Source: Goetz et al. 2008, items 3.4 to 3.8 (finger tapping, hand movements, pronation, toe tapping,
+leg agility), which are worded alike: slowing, amplitude decrement (near the end at grade 1, midway
+at 2, from the first tap on at 3), one or two interruptions at 1, three to five at 2, more or a
+longer arrest at 3, hardly any movement at 4. An item is a profile of these; items differ in pace.
 The numbers are invented; they make synthetic recordings, not a claim about patients.
 
-What the grade decides is mostly *when* the hand moves. *How far* it opens belongs to the person
+What the grade decides is mostly *when* a limb moves. *How far* it goes belongs to the person
 and to the recording, so that neither one frame nor an unordered set of frames gives it away.
 """
 
@@ -14,26 +15,54 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# One column a grade, 0 to 4; a recording's own severity lies between the columns.
-FREQUENCY_HZ = (2.75, 2.4, 1.5, 1.12, 0.85)
-AMPLITUDE = (1.0, 0.99, 0.95, 0.91, 0.85)
-DECREMENT = (0.04, 0.12, 0.26, 0.37, 0.42)  # share of the amplitude lost by the end
-DECREMENT_ONSET = (0.8, 0.6, 0.35, 0.1, 0.0)  # share of the recording passed when it begins
-RHYTHM_JITTER = (0.04, 0.06, 0.11, 0.15, 0.18)  # standard deviation of a cycle's log length
-NUM_HESITATIONS = (0.05, 0.4, 1.2, 1.9, 2.0)  # expected, in a recording
-ARREST_CHANCE = (0.0, 0.02, 0.15, 0.5, 0.6)
-TREMOR = (0.0, 0.004, 0.012, 0.022, 0.03)  # of a full opening, 4 to 6 Hz
-
 SEVERITY_NOISE = 0.18  # grades: raters do not agree to the decimal
 STEPS_PER_FRAME = 8  # integration of the phase
+FRAMES = slice(STEPS_PER_FRAME // 2, None, STEPS_PER_FRAME)  # the steps that are shown
+
+Row = tuple[float, float, float, float, float]  # one number a grade, 0 to 4
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the grade does to a repeated movement.
+
+    A recording's own severity lies between the grades.
+
+    Attributes:
+        frequency_hz: Cycles a second.
+        ends_hz: The same at grades -1 and 5, so that grades 0 and 4 are not narrower.
+        amplitude: Share of the person's own reach.
+        decrement: Share of the amplitude lost by the end.
+        decrement_onset: Share of the recording passed when that begins.
+        rhythm_jitter: Standard deviation of a cycle's log length.
+        num_hesitations: Expected in four seconds.
+        arrest_chance: Of one long stop.
+        tremor: Of a full opening, 4 to 6 Hz.
+    """
+
+    frequency_hz: Row = (2.75, 2.4, 1.5, 1.12, 0.85)
+    ends_hz: tuple[float, float] = (2.9, 0.7)
+    amplitude: Row = (1.0, 0.99, 0.95, 0.91, 0.85)
+    decrement: Row = (0.04, 0.12, 0.26, 0.37, 0.42)
+    decrement_onset: Row = (0.8, 0.6, 0.35, 0.1, 0.0)
+    rhythm_jitter: Row = (0.04, 0.06, 0.11, 0.15, 0.18)
+    num_hesitations: Row = (0.05, 0.4, 1.2, 1.9, 2.0)
+    arrest_chance: Row = (0.0, 0.02, 0.15, 0.5, 0.6)
+    tremor: Row = (0.0, 0.004, 0.012, 0.022, 0.03)
+
+
+TAPPING = Profile()  # of fingers and of the whole hand
+TURNING = Profile(frequency_hz=(2.2, 1.95, 1.25, 0.95, 0.72), ends_hz=(2.35, 0.6))
+TOES = Profile(frequency_hz=(2.5, 2.2, 1.4, 1.05, 0.8), ends_hz=(2.65, 0.65))
+LEGS = Profile(frequency_hz=(2.0, 1.75, 1.1, 0.85, 0.65), ends_hz=(2.1, 0.55))
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a person opens the hand, whatever the grade.
+    """How far a person goes, whatever the grade.
 
     Attributes:
-        closed: Opening at the closed end, 0 (touching) to 1 (as far as a hand opens).
+        closed: Opening at the closed end, 0 (touching, lowered) to 1 (as far as a limb goes).
         opened: Opening at the open end, above ``closed``.
     """
 
@@ -43,21 +72,29 @@ class Reach:
 
 @dataclass(frozen=True)
 class Movement:
-    """What the hand does, one value a frame.
+    """What a limb does, one value a frame.
 
     Attributes:
-        opening: (N,) float32, 0 touching to 1 wide open.
-        tremor: (N, 2) float32, displacement of the whole hand [palm lengths].
+        opening: (N,) float32, 0 (closed, lowered, at rest) to 1 (as far as the limb goes).
+        tremor: (N, 2) float32, displacement of the limb by trembling [units of the figure].
+        cycles: (N,) float64, movements made so far, counted from a random part of the first.
     """
 
     opening: NDArray[np.float32]
     tremor: NDArray[np.float32]
+    cycles: NDArray[np.float64]
 
 
 def draw_movement(
-    grade: int, reach: Reach, rng: np.random.Generator, *, num_frames: int, fps: int
+    grade: int,
+    reach: Reach,
+    rng: np.random.Generator,
+    *,
+    num_frames: int,
+    fps: int,
+    profile: Profile = TAPPING,
 ) -> Movement:
-    """Draw one recording's movement.
+    """Draw one recording's movement, to and fro.
 
     Args:
         grade: 0 (normal) to 4 (severe).
@@ -65,30 +102,36 @@ def draw_movement(
         rng: All randomness comes from here.
         num_frames: Length of the recording, at least 2.
         fps: Frames a second.
+        profile: What the grade does.
 
     Returns:
         The movement, the same for the same ``rng`` state.
     """
-    severity = float(np.clip(grade + SEVERITY_NOISE * rng.standard_normal(), -0.3, 4.3))
+    severity = draw_severity(grade, rng)
     seconds = num_frames / fps
     t = np.arange(num_frames * STEPS_PER_FRAME) / (fps * STEPS_PER_FRAME)
-    cycles = _cycles(severity, t, rng)
+    cycles = count_cycles(profile, severity, t, rng)
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * cycles)
-    amplitude = _amplitude(severity, t / seconds, cycles, rng)
+    amplitude = shrink(profile, severity, t / seconds, cycles, rng)
     # A shrinking movement stops short of opening, of closing, or of both: not of the grade's doing.
     anchor = rng.uniform(0.0, 1.0)
     position = anchor + amplitude * (wave - anchor)
-    size = at_severity(TREMOR, severity) * rng.lognormal(0.0, 0.4)
-    shaking = size * _oscillation(rng.uniform(4.0, 6.0), t, rng)
+    size = at_severity(profile.tremor, severity) * rng.lognormal(0.0, 0.4)
+    shaking = size * oscillate(rng.uniform(4.0, 6.0), t, rng)
     opening = reach.closed + (reach.opened - reach.closed) * position + shaking
     angle = rng.uniform(0.0, 2 * np.pi)
     direction = np.array([np.cos(angle), np.sin(angle)])
     tremor = 0.4 * shaking[:, None] * direction
-    frames = slice(STEPS_PER_FRAME // 2, None, STEPS_PER_FRAME)
     return Movement(
-        opening=np.clip(opening[frames], 0.0, 1.0).astype(np.float32),
-        tremor=tremor[frames].astype(np.float32),
+        opening=np.clip(opening[FRAMES], 0.0, 1.0).astype(np.float32),
+        tremor=tremor[FRAMES].astype(np.float32),
+        cycles=cycles[FRAMES],
     )
+
+
+def draw_severity(grade: int, rng: np.random.Generator) -> float:
+    """Return what a recording shows of its grade, -0.3 to 4.3."""
+    return float(np.clip(grade + SEVERITY_NOISE * rng.standard_normal(), -0.3, 4.3))
 
 
 def at_severity(column: tuple[float, ...], severity: float) -> float:
@@ -96,20 +139,21 @@ def at_severity(column: tuple[float, ...], severity: float) -> float:
     return float(np.interp(severity, np.arange(len(column)), column))
 
 
-def _cycles(
-    severity: float, t: NDArray[np.float64], rng: np.random.Generator
+def count_cycles(
+    profile: Profile, severity: float, t: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Count cycles up to each moment: jittered rhythm, fatigue, hesitations, arrests."""
+    """Count cycles up to each moment [s]: jittered rhythm, fatigue, hesitations, arrests."""
     seconds, step = float(t[-1]), float(t[1])
-    # Outside grades 0 to 4 the frequency goes on, so that grade 0 and 4 are not narrower.
-    log_hz = np.interp(severity, np.arange(-1, 6), np.log([2.9, *FREQUENCY_HZ, 0.7]))
+    fastest, slowest = profile.ends_hz
+    row = np.log([fastest, *profile.frequency_hz, slowest])
+    log_hz = np.interp(severity, np.arange(-1, 6), row)
     frequency_hz = float(np.exp(log_hz + 0.05 * rng.standard_normal()))
-    jitter = at_severity(RHYTHM_JITTER, severity)
+    jitter = at_severity(profile.rhythm_jitter, severity)
     per_cycle = np.exp(jitter * rng.standard_normal(64))
     knots = np.arange(64) / frequency_hz
-    slowing = 1.0 - 0.5 * at_severity(DECREMENT, severity) * t / seconds
+    slowing = 1.0 - 0.5 * at_severity(profile.decrement, severity) * t / seconds
     rate_hz = frequency_hz * np.interp(t, knots, per_cycle) * slowing
-    for start, length, depth in _stops(severity, seconds, rng):
+    for start, length, depth in _stops(profile, severity, seconds, rng):
         inside = np.clip((t - start) / length, 0.0, 1.0)
         rate_hz *= 1.0 - depth * np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
     phase: NDArray[np.float64] = rng.uniform(0.0, 1.0) + np.cumsum(rate_hz) * step
@@ -117,34 +161,41 @@ def _cycles(
 
 
 def _stops(
-    severity: float, seconds: float, rng: np.random.Generator
+    profile: Profile, severity: float, seconds: float, rng: np.random.Generator
 ) -> list[tuple[float, float, float]]:
     """Draw (start s, length s, depth 0 to 1) of hesitations and perhaps one arrest."""
     stops = []
-    for _ in range(rng.poisson(at_severity(NUM_HESITATIONS, severity) * seconds / 4.0)):
+    expected = at_severity(profile.num_hesitations, severity) * seconds / 4.0
+    for _ in range(rng.poisson(expected)):
         stops.append((rng.uniform(0.0, seconds), rng.uniform(0.15, 0.35), rng.uniform(0.6, 1.0)))
-    if rng.uniform() < at_severity(ARREST_CHANCE, severity):
+    if rng.uniform() < at_severity(profile.arrest_chance, severity):
         stops.append((rng.uniform(0.1, 0.8) * seconds, rng.uniform(0.4, 0.9), 1.0))
     return stops
 
 
-def _amplitude(
+def shrink(
+    profile: Profile,
     severity: float,
     passed: NDArray[np.float64],
     cycles: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Return the share of the full movement at each moment: overall, decrement, per cycle."""
-    onset = at_severity(DECREMENT_ONSET, severity)
-    lost = at_severity(DECREMENT, severity) * rng.lognormal(0.0, 0.3)
+    """Return the share of the reach at each moment: overall, decrement, per cycle.
+
+    ``passed`` is the share of the recording at each moment, ``cycles`` the movements so far.
+    """
+    onset = at_severity(profile.decrement_onset, severity)
+    lost = at_severity(profile.decrement, severity) * rng.lognormal(0.0, 0.3)
     decrement = 1.0 - lost * np.clip((passed - onset) / (1.0 - onset), 0.0, 1.0)
     irregular = 1.0 + 0.05 * rng.standard_normal(64)
     per_cycle = np.interp(cycles, np.arange(64), irregular)
-    amplitude: NDArray[np.float64] = at_severity(AMPLITUDE, severity) * decrement * per_cycle
+    amplitude: NDArray[np.float64] = (
+        at_severity(profile.amplitude, severity) * decrement * per_cycle
+    )
     return np.clip(amplitude, 0.05, 1.0)
 
 
-def _oscillation(
+def oscillate(
     frequency_hz: float, t: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return a sine whose frequency wanders a little, between -1 and 1."""

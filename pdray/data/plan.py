@@ -26,6 +26,7 @@ class RatedRecording:
         video: The encoded file.
         span: Start and end of the recording inside ``video`` [s]; None is the file's own.
         side: "left", "right" or None.
+        shares: Share of the raters that saw each class; None is the class of the grade alone.
         stored: Its entries in the frame store; None when it is decoded at every read.
     """
 
@@ -37,6 +38,7 @@ class RatedRecording:
     video: Path
     span: tuple[float | None, float | None] = (None, None)
     side: str | None = None
+    shares: tuple[float, ...] | None = None
     stored: Mapping[Modality, Path] | None = None
 
 

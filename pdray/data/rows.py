@@ -38,12 +38,13 @@ class Row(NamedTuple):
     cells: Mapping[str, str]
 
 
-def read_rows(path: Path, content: bytes) -> list[Row]:
+def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED) -> list[Row]:
     """Read a table and check its header.
 
     Args:
         path: Names the file; ``.parquet`` is read as Parquet, anything else as CSV.
         content: The file's bytes.
+        required: Columns that must be there.
 
     Returns:
         The rows below the header, possibly none.
@@ -51,10 +52,11 @@ def read_rows(path: Path, content: bytes) -> list[Row]:
     Raises:
         ManifestError: If it is not such a file, or the header or the number of cells is wrong.
     """
-    return _read_parquet(path, content) if path.suffix == ".parquet" else _read_csv(path, content)
+    read = _read_parquet if path.suffix == ".parquet" else _read_csv
+    return read(path, content, required)
 
 
-def _read_csv(path: Path, content: bytes) -> list[Row]:
+def _read_csv(path: Path, content: bytes, required: Sequence[str]) -> list[Row]:
     try:
         text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -67,9 +69,9 @@ def _read_csv(path: Path, content: bytes) -> list[Row]:
     except csv.Error as error:
         raise ManifestError(f"{path}: not a CSV: {error}") from error
     if not lines:
-        raise ManifestError(f"{path}: is empty: expected a header with {', '.join(REQUIRED)}")
+        raise ManifestError(f"{path}: is empty: expected a header with {', '.join(required)}")
     header = lines[0][1]
-    _check_header(path, header)
+    _check_header(path, header, required)
     wrong = [
         f"row {number}: {len(cells)} cells where the header has {len(header)}"
         for number, cells in lines[1:]
@@ -88,25 +90,25 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1
 
 
-def _read_parquet(path: Path, content: bytes) -> list[Row]:
+def _read_parquet(path: Path, content: bytes, required: Sequence[str]) -> list[Row]:
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: not a Parquet file: {error}") from error
-    _check_header(path, table.column_names)
+    _check_header(path, table.column_names, required)
     return [
         Row(number, {key: "" if cell is None else str(cell) for key, cell in row.items()})
         for number, row in enumerate(table.to_pylist(), start=1)
     ]
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
+def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise ManifestError(
             f"{path.name}: row 1: the header {header[0]!r} is one column; put commas between"
         )
     faults = [
-        f"row 1: required column {name} is missing" for name in REQUIRED if name not in header
+        f"row 1: required column {name} is missing" for name in required if name not in header
     ]
     for place, name in enumerate(header, start=1):
         if name in header[: place - 1]:

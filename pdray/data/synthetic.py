@@ -1,8 +1,9 @@
-"""The demo cohort: SYNTHETIC recordings of drawn hands, encoded to real H.264/AAC files.
+"""The demo cohort: SYNTHETIC recordings of drawn people, encoded to real H.264/AAC files.
 
-Severity belongs to a recording: the worse side, the medication state and the item move it within
-a subject. The look of the picture belongs to the subject and the visit and knows nothing of the
-grade; length and frame rate neither. The same settings give the same pixels before encoding.
+How severe a recording is, is planned in ``severity.py``. The look of the picture belongs to the
+subject and the visit and knows nothing of the grade; length and frame rate neither. The same
+settings give the same pixels before encoding. A face interview comes with its landmarks and
+regions, known exactly, as tracks.
 """
 
 import csv
@@ -10,31 +11,48 @@ import io
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from pdray.atomic import write_text
-from pdray.config import Settings, dump
+from pdray.config import dump
+from pdray.data.arm import held_figure, reaching_figure
 from pdray.data.encode import encode
-from pdray.data.hand import draw_appearance, draw_frames
-from pdray.data.movement import Movement, Reach, draw_movement
+from pdray.data.face import Interview, draw_face, draw_interview
+from pdray.data.gait import draw_walk, walking_figure
+from pdray.data.hand import opening_figure, tapping_figure, turning_figure
+from pdray.data.leg import lifted_figure, toes_figure
+from pdray.data.limb import Appearance, Figure, draw_appearance, draw_frames
+from pdray.data.movement import LEGS, TAPPING, TOES, TURNING, Movement, Reach, draw_movement
+from pdray.data.severity import (
+    FIRST_ITEMS,
+    NUM_RATERS,
+    Purpose,
+    plan_cohort,
+    rate_cohort,
+    rater_grades,
+    stream,
+    visit_scores,
+)
+from pdray.data.severity import DemoConfig as DemoConfig  # the cohort's settings, for its callers
+from pdray.data.severity import DemoRecording as DemoRecording
+from pdray.data.tracks import Track, write_track
+from pdray.data.tremor import draw_posture, draw_reaching
 from pdray.data.voice import SAMPLE_RATE, draw_voice
 from pdray.errors import SettingsError
 
+HIGHEST_VOICE = 4  # the voice's scale ends here; interviews are rated up to 5
 VERSION = 1  # of the drawing; a folder drawn by another version is refused, not mixed
-DEMO_ITEMS = ("finger_tapping", "hand_opening")
-SIDES = ("left", "right")
-GRADE_SHARES = (0.2, 0.26, 0.26, 0.17, 0.11)  # slight {0, 1} is 46 percent
 COLUMNS = (
     "recording_id", "subject_id", "visit_id", "item", "side", "grade", "video", "audio",
-    "medication_state", "sex", "age", "site",
+    "medication_state", "sex", "age", "site", "visit_score", "landmarks", "regions",
+    *(f"rater_{number}" for number in range(1, NUM_RATERS + 1)),
 )  # fmt: skip
 README = """SYNTHETIC DATA - not patients.
 
@@ -44,67 +62,46 @@ on this folder says anything about Parkinson's disease; it shows that the softwa
 """
 
 
-class Purpose(IntEnum):
-    """What a stream of random numbers is for; the values are part of the cohort, keep them."""
+@dataclass(frozen=True)
+class Motion:
+    """How an item moves and how it looks.
 
-    PLAN = 0
-    SUBJECT_LOOK = 1
-    VISIT_LOOK = 2
-    HABIT = 3
-    MOVEMENT = 4
-    CAMERA = 5
-    VOICE = 6
-    PERSON = 7
-    PITCH = 8
+    Attributes:
+        draw: From grade, reach, generator, ``num_frames`` and ``fps``: what a recording does.
+        figure: From that and the visit's look: who does it.
+    """
 
-
-class DemoConfig(Settings):
-    """The demo cohort; the same settings give the same cohort."""
-
-    num_subjects: int = Field(40, ge=1, le=999, description="subjects")
-    num_visits: int = Field(2, ge=1, le=9, description="visits of a subject, ON and OFF in turn")
-    missing: float = Field(0.25, ge=0, lt=1, description="share of recordings that are absent")
-    size: int = Field(96, ge=32, le=1024, multiple_of=2, description="height and width [px]")
-    fps: int = Field(25, ge=5, le=120, description="frames a second [1/s]")
-    min_seconds: float = Field(3.6, ge=1, le=60, description="shortest recording [s]")
-    max_seconds: float = Field(4.8, ge=1, le=60, description="longest recording [s]")
-    seed: int = Field(0, ge=0, description="of everything random")
-
-    @model_validator(mode="after")
-    def _check_seconds(self) -> "DemoConfig":
-        if self.min_seconds > self.max_seconds:
-            raise ValueError(
-                f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}: "
-                "the shortest recording cannot be longer than the longest"
-            )
-        return self
+    draw: Callable[..., Movement]
+    figure: Callable[[Movement, Appearance], Figure]
 
 
-@dataclass(frozen=True, slots=True)
-class DemoRecording:
-    """One recording to draw; subject and visit count from 0, the rest is as in the manifest."""
+@dataclass(frozen=True)
+class Drawn:
+    """A recording before it is encoded.
 
-    subject: int
-    visit: int
-    item: str
-    side: str
-    is_on: bool
-    grade: int = 0
+    Attributes:
+        frames: (N, H, W, 3) uint8 RGB.
+        voice: (num_samples,) float32 in -1..1 at 16 kHz.
+        landmarks: Points of a face; None for limbs.
+        regions: Polygons of a face; None for limbs.
+    """
 
-    @property
-    def key(self) -> tuple[int, int, int, int]:
-        """Return the place in the cohort, for streams of random numbers."""
-        return self.subject, self.visit, DEMO_ITEMS.index(self.item), SIDES.index(self.side)
+    frames: NDArray[np.uint8]
+    voice: NDArray[np.float32]
+    landmarks: Track | None
+    regions: Track | None
 
-    @property
-    def recording_id(self) -> str:
-        """Return for instance ``S007_V1_finger_tapping_left``."""
-        return f"S{self.subject + 1:03d}_V{self.visit + 1}_{self.item}_{self.side}"
 
-    @property
-    def video(self) -> str:
-        """Return the file's path inside the cohort's folder."""
-        return f"videos/{self.recording_id}.mp4"
+MOTIONS = {
+    "finger_tapping": Motion(partial(draw_movement, profile=TAPPING), tapping_figure),
+    "hand_opening": Motion(partial(draw_movement, profile=TAPPING), opening_figure),
+    "pronation": Motion(partial(draw_movement, profile=TURNING), turning_figure),
+    "toe_tapping": Motion(partial(draw_movement, profile=TOES), toes_figure),
+    "leg_agility": Motion(partial(draw_movement, profile=LEGS), lifted_figure),
+    "postural_tremor": Motion(draw_posture, held_figure),
+    "kinetic_tremor": Motion(draw_reaching, reaching_figure),
+    "gait": Motion(draw_walk, walking_figure),
+}
 
 
 def make_cohort(folder: Path, config: DemoConfig, *, num_processes: int | None = None) -> Path:
@@ -125,55 +122,18 @@ def make_cohort(folder: Path, config: DemoConfig, *, num_processes: int | None =
         SettingsError: If the folder holds a cohort of other settings, or a foreign manifest.
     """
     manifest, marker = folder / "manifest.csv", folder / "demo.json"
-    wanted = json.dumps({"version": VERSION, "synthetic": True, **dump(config)}, indent=1)
-    _check_folder(manifest, marker, wanted)
-    recordings = plan_cohort(config)
-    missing = [one for one in recordings if not (folder / one.video).exists()]
+    _check_folder(manifest, marker, config)
+    missing = [one for one in plan_cohort(config) if not (folder / one.video).exists()]
     if not missing and manifest.exists():
         return manifest
-    write_text(marker, wanted)
+    write_text(marker, _marker_text(config))
     write_text(folder / "README.txt", README)
     _draw_all(folder, config, missing, num_processes or os.cpu_count() or 1)
-    write_text(manifest, _manifest_text(recordings, config))
+    write_text(manifest, _manifest_text(config))
     return manifest
 
 
-def plan_cohort(config: DemoConfig) -> list[DemoRecording]:
-    """Decide which recordings there are and what grade each has.
-
-    Grades are given by rank of a latent severity, so every seed has the same shares.
-
-    Args:
-        config: The cohort's settings.
-
-    Returns:
-        The recordings, ordered by subject, visit, item and side.
-    """
-    rng = _stream(config, Purpose.PLAN)
-    slots: list[DemoRecording] = []
-    latent: list[float] = []
-    for subject in range(config.num_subjects):
-        own = 0.5 * rng.standard_normal()
-        worse_side, on_first = rng.integers(0, 2, 2)
-        asymmetry, drug_effect = rng.uniform(0.6, 1.8), rng.uniform(0.5, 1.4)
-        by_item = 0.3 * rng.standard_normal(len(DEMO_ITEMS))
-        for visit in range(config.num_visits):
-            is_on = (visit + on_first) % 2 == 1
-            for item, side in np.ndindex(len(DEMO_ITEMS), len(SIDES)):
-                slots.append(
-                    DemoRecording(subject, visit, DEMO_ITEMS[item], SIDES[side], is_on=bool(is_on))
-                )
-                state = (asymmetry if side == worse_side else 0.0) - drug_effect * is_on
-                latent.append(own + state + by_item[item] + 0.3 * rng.standard_normal())
-    num_kept = max(1, round((1 - config.missing) * len(slots)))
-    kept = np.sort(rng.permutation(len(slots))[:num_kept])
-    grades = _grades_by_rank(np.array(latent)[kept])
-    return [replace(slots[slot], grade=grade) for slot, grade in zip(kept, grades, strict=True)]
-
-
-def draw_recording(
-    recording: DemoRecording, config: DemoConfig
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def draw_recording(recording: DemoRecording, config: DemoConfig) -> Drawn:
     """Draw one recording before it is encoded.
 
     Args:
@@ -181,40 +141,62 @@ def draw_recording(
         config: The cohort's settings.
 
     Returns:
-        (N, H, W, 3) uint8 RGB frames and the (num_samples,) float32 voice at 16 kHz.
+        Its frames and its voice, and the tracks of a face.
     """
-    look = draw_appearance(
-        _stream(config, Purpose.SUBJECT_LOOK, recording.subject),
-        _stream(config, Purpose.VISIT_LOOK, recording.subject, recording.visit),
-        size=config.size,
-    )
-    movement = movement_of(recording, config)
-    camera = _stream(config, Purpose.CAMERA, *recording.key)
-    frames = draw_frames(recording.item, recording.side, movement, look, camera)
+    landmarks = regions = None
+    if recording.item == "face_interview":
+        interview = _draw_face(recording, config)
+        frames, landmarks, regions = interview.frames, interview.landmarks, interview.regions
+    else:
+        frames = _draw_motion(recording, config)
     voice = draw_voice(
-        recording.grade,
+        min(recording.grade, HIGHEST_VOICE),
         _pitch_hz(recording.subject, config),
-        _stream(config, Purpose.VOICE, *recording.key),
+        stream(config, Purpose.VOICE, *recording.key),
         seconds=len(frames) / config.fps,
     )
-    return frames, voice
+    return Drawn(frames, voice, landmarks, regions)
 
 
 def movement_of(recording: DemoRecording, config: DemoConfig) -> Movement:
-    """Draw what the hand of one recording does, as long as the recording lasts."""
-    rng = _stream(config, Purpose.MOVEMENT, *recording.key)
-    seconds = rng.uniform(config.min_seconds, config.max_seconds)
-    # How far a hand goes is the person's habit and the recording's chance, not the grade's.
-    habit = _stream(config, Purpose.HABIT, recording.subject).uniform(0.45, 0.9)
+    """Draw what the limbs of one recording do, as long as the recording lasts."""
+    rng, num_frames = _length(recording, config)
+    # How far a limb goes is the person's habit and the recording's chance, not the grade's.
+    habit = stream(config, Purpose.HABIT, recording.subject).uniform(0.45, 0.9)
     span = habit * rng.uniform(0.65, 1.1)
     closed = rng.uniform(0.0, 1.0) * (1.0 - span)
-    return draw_movement(
-        recording.grade,
-        Reach(closed=closed, opened=closed + span),
-        rng,
-        num_frames=round(seconds * config.fps),
-        fps=config.fps,
+    reach = Reach(closed=closed, opened=closed + span)
+    return MOTIONS[recording.item].draw(
+        recording.grade, reach, rng, num_frames=num_frames, fps=config.fps
     )
+
+
+def _draw_motion(recording: DemoRecording, config: DemoConfig) -> NDArray[np.uint8]:
+    look = draw_appearance(
+        stream(config, Purpose.SUBJECT_LOOK, recording.subject),
+        stream(config, Purpose.VISIT_LOOK, recording.subject, recording.visit),
+        size=config.size,
+    )
+    figure = MOTIONS[recording.item].figure(movement_of(recording, config), look)
+    camera = stream(config, Purpose.CAMERA, *recording.key)
+    return draw_frames(figure, recording.side, look, camera)
+
+
+def _draw_face(recording: DemoRecording, config: DemoConfig) -> Interview:
+    rng, num_frames = _length(recording, config)
+    face = draw_face(
+        stream(config, Purpose.SUBJECT_FACE, recording.subject),
+        stream(config, Purpose.VISIT_FACE, recording.subject, recording.visit),
+        size=config.size,
+    )
+    return draw_interview(recording.grade, face, rng, num_frames=num_frames, fps=config.fps)
+
+
+def _length(recording: DemoRecording, config: DemoConfig) -> tuple[np.random.Generator, int]:
+    """Return the generator of a recording's movement, and its number of frames drawn from it."""
+    rng = stream(config, Purpose.MOVEMENT, *recording.key)
+    seconds = rng.uniform(config.min_seconds, config.max_seconds)
+    return rng, round(seconds * config.fps)
 
 
 def _draw_all(
@@ -237,14 +219,25 @@ def _draw_all(
 
 
 def _draw_file(folder: Path, config: DemoConfig, recording: DemoRecording) -> None:
-    frames, voice = draw_recording(recording, config)
-    encode(folder / recording.video, frames, voice, fps=config.fps, sample_rate=SAMPLE_RATE)
+    drawn = draw_recording(recording, config)
+    # Before the video: a recording is finished when that is there.
+    for kind, track in (("landmarks", drawn.landmarks), ("regions", drawn.regions)):
+        if track is not None:
+            write_track(folder / recording.track(kind), track)
+    encode(
+        folder / recording.video, drawn.frames, drawn.voice, fps=config.fps, sample_rate=SAMPLE_RATE
+    )
 
 
-def _check_folder(manifest: Path, marker: Path, wanted: str) -> None:
+def _check_folder(manifest: Path, marker: Path, config: DemoConfig) -> None:
     if marker.exists():
         found = marker.read_text(encoding="utf-8")
-        if found != wanted:
+        accepted = [_marker_text(config)]
+        if config.items == FIRST_ITEMS:
+            # Written before there was a choice of items: the same files, and a manifest with fewer
+            # columns, which stays as it is.
+            accepted.append(_marker_text(config, without=("items",)))
+        if found not in accepted:
             raise SettingsError(
                 f"{manifest.parent} holds a demo cohort of other settings "
                 f"({' '.join(found.split())}); give another folder or remove this one"
@@ -255,40 +248,36 @@ def _check_folder(manifest: Path, marker: Path, wanted: str) -> None:
         )
 
 
-def _grades_by_rank(latent: NDArray[np.float64]) -> list[int]:
-    """Give the mildest share grade 0, the next grade 1, and so on."""
-    rank = np.argsort(np.argsort(latent, kind="stable"), kind="stable")
-    position = (rank + 0.5) / len(latent)
-    return [int(grade) for grade in np.searchsorted(np.cumsum(GRADE_SHARES)[:-1], position)]
-
-
-def _stream(config: DemoConfig, purpose: Purpose, *key: int) -> np.random.Generator:
-    """Return the generator of one purpose: what one thing draws never moves another."""
-    return np.random.default_rng([config.seed, purpose, *key])
+def _marker_text(config: DemoConfig, *, without: Sequence[str] = ()) -> str:
+    settings = {key: value for key, value in dump(config).items() if key not in without}
+    return json.dumps({"version": VERSION, "synthetic": True, **settings}, indent=1)
 
 
 def _person(subject: int, config: DemoConfig) -> tuple[str, int]:
     """Return sex and age of a subject."""
-    rng = _stream(config, Purpose.PERSON, subject)
+    rng = stream(config, Purpose.PERSON, subject)
     return ("female", "male")[rng.integers(2)], int(rng.integers(48, 83))
 
 
 def _pitch_hz(subject: int, config: DemoConfig) -> float:
     middle = {"female": 200.0, "male": 120.0}[_person(subject, config)[0]]
-    spread = _stream(config, Purpose.PITCH, subject).standard_normal()
+    spread = stream(config, Purpose.PITCH, subject).standard_normal()
     return float(middle * np.exp(0.1 * spread))
 
 
-def _manifest_text(recordings: Sequence[DemoRecording], config: DemoConfig) -> str:
+def _manifest_text(config: DemoConfig) -> str:
+    rated = rate_cohort(config)
+    scores = visit_scores(rated)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in recordings:
+    for one in (one.recording for one in rated if one.is_kept):
         sex, age = _person(one.subject, config)
         subject_id, visit_id = one.recording_id.split("_")[:2]
-        state = "on" if one.is_on else "off"
         writer.writerow(
             [one.recording_id, subject_id, visit_id, one.item, one.side, one.grade, one.video,
-             one.video, state, sex, age, "synthetic"]
+             one.video, "on" if one.is_on else "off", sex, age, "synthetic",
+             scores.get((one.subject, one.visit), ""), one.track("landmarks"),
+             one.track("regions"), *rater_grades(one, config)]
         )  # fmt: skip
     return table.getvalue()

@@ -7,34 +7,18 @@ Letters: B batch, K class.
 from collections.abc import Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from pdray.config import Settings
 
-
-class FocalConfig(Settings):
-    """How hard examples and rare classes are weighted."""
-
-    gamma: float = Field(
-        2.0, ge=0, description="focusing exponent; 0 is cross-entropy (the source gives none)"
-    )
-    normalize: bool = Field(
-        True,
-        description="scale class weights to sum to the number of classes, as Cui 2019; "
-        "false: the literal weights of Eq. 1, which shrink the gradient by the class counts",
-    )
-
-
-def class_balanced_weights(counts_K: Sequence[int], *, normalize: bool) -> Tensor:
+def class_balanced_weights(counts_K: Sequence[float], *, normalize: bool) -> Tensor:
     """Weight every class by its effective number of training snippets.
 
     Eq. 1: ``(1 - beta) / (1 - beta^{n_y})`` with ``beta = (N - 1) / N``, N the size of the training
     set. Between 1/N for a class with all of it and 1 for a class with one member.
 
     Args:
-        counts_K: Training members n_y of each class; N is their sum.
+        counts_K: Training members n_y of each class, or expected ones; N is their sum.
         normalize: Whether to scale the weights to sum to K, so that their size does not hang on N.
 
     Returns:

@@ -276,6 +276,38 @@ def test_ten_thousand_rows_take_less_than_two_seconds(write_manifest):
     assert len(manifest.recordings) == 10_000
 
 
+def test_the_class_of_an_action_has_no_highest_and_is_not_negative(write_manifest):
+    path = write_manifest(rows(item=["action", "action"], grade=["699", "0"]))
+    assert [one.grade for one in load_manifest(path).recordings] == [699, 0]
+    with pytest.raises(ManifestError, match="row 2: grade -1 is negative for item action"):
+        load_manifest(write_manifest(rows(item=["action"], grade=["-1"])))
+
+
+def test_actions_without_subjects_are_allowed_explicitly(write_manifest):
+    path = write_manifest(rows(item=["action"] * 3, subject_id=["", "P1", ""]))
+    with pytest.raises(
+        ManifestError, match=r"row 4: subject_id is missing; data\.subjects=none al"
+    ):
+        load_manifest(path)
+    recordings = load_manifest(path, subjects="none").recordings
+    assert [one.subject_id for one in recordings] == ["r0", "P1", "r2"]
+
+
+def test_the_column_of_subjects_may_be_absent_where_none_are_allowed(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,item,grade,video\nr1,action,3,a.avi\nr2,action,4,a.avi\n")
+    with pytest.raises(ManifestError, match="required column subject_id is missing"):
+        load_manifest(path)
+    with pytest.raises(ManifestError, match=r"a\.avi is of subject r2, and of r1 in row 2"):
+        load_manifest(path, check_files=False, subjects="none")
+
+
+def test_people_have_subjects_all_the_same(write_manifest):
+    path = write_manifest(rows(item=["action", "gait"], subject_id=["", ""]))
+    with pytest.raises(ManifestError, match=r"manifest\.csv: row 3: subject_id is missing$"):
+        load_manifest(path, subjects="none")
+
+
 def recording(recording_id, **values):
     return Recording(**{"recording_id": recording_id, "subject_id": "S1", "item": "gait", **values})
 
@@ -310,6 +342,20 @@ def test_select_refuses_an_unknown_item_and_an_empty_choice(tmp_path):
         select(manifest, items=None, needs=["grade", "video"])
 
 
+def test_actions_are_selected_by_name_only(tmp_path):
+    manifest = manifest_of(tmp_path, recording("a"), recording("b", item="action", grade=80))
+    with pytest.raises(ManifestError, match="it holds item action, whose classes are no grades"):
+        select(manifest, items=None, needs=[])
+    usable, _ = select(manifest, items=["action"], needs=["grade"])
+    assert [one.recording_id for one in usable] == ["b"]
+
+
+def test_classes_of_actions_are_cut_one_by_one():
+    plain = {"manifest": "m.csv", "items": ["action"], "grade_cuts": list(range(1, 101))}
+    config = build(DataConfig, {**plain, "subjects": "none"})
+    assert [grade_class(grade, config.grade_cuts) for grade in (0, 1, 57, 100)] == [0, 1, 57, 100]
+
+
 def test_grade_classes():
     assert [grade_class(grade, (2,)) for grade in range(5)] == [0, 0, 1, 1, 1]
     assert [grade_class(grade, (1, 3)) for grade in range(5)] == [0, 1, 1, 2, 2]
@@ -325,6 +371,14 @@ def test_grade_classes():
         ({"grade_cuts": [6]}, r"got \[6\]"),
         ({"grade_cuts": []}, r"got \[\]"),
         ({"max_decode_failures": -1}, "max_decode_failures: got -1"),
+        ({"items": ["action", "gait"]}, "items: action beside others: the class of an action is n"),
+        (
+            {"items": ["action"], "grade_cuts": [2, 1]},
+            r"got \[2, 1\]: expected rising classes from",
+        ),
+        ({"subjects": "none"}, r"subjects: got 'none': only items \[action\] go without subjects"),
+        ({"subjects": "none", "items": ["gait"]}, r"only items \[action\] go without subjects"),
+        ({"subjects": "some"}, "subjects: got 'some'"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -3,15 +3,26 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pdray.data.movement import Movement, Reach, at_severity, draw_movement
+from pdray.data.movement import (
+    LEGS,
+    TAPPING,
+    TOES,
+    TURNING,
+    Movement,
+    Profile,
+    Reach,
+    at_severity,
+    draw_movement,
+)
 
 GRADES = range(5)
 FPS = 25
 
 
-def draw(grade: int, seed: int) -> Movement:
+def draw(grade: int, seed: int, profile: Profile = TAPPING) -> Movement:
     rng = np.random.default_rng([seed, grade])
-    return draw_movement(grade, Reach(closed=0.1, opened=0.9), rng, num_frames=110, fps=FPS)
+    reach = Reach(closed=0.1, opened=0.9)
+    return draw_movement(grade, reach, rng, num_frames=110, fps=FPS, profile=profile)
 
 
 def taps(movement: Movement) -> int:
@@ -22,7 +33,7 @@ def taps(movement: Movement) -> int:
 @pytest.mark.parametrize("grade", GRADES)
 def test_opening_stays_between_closed_and_wide_open(grade: int) -> None:
     movement = draw(grade, 3)
-    assert movement.opening.shape == (110,)
+    assert movement.opening.shape == movement.cycles.shape == (110,)
     assert movement.tremor.shape == (110, 2)
     assert movement.opening.dtype == movement.tremor.dtype == np.float32
     assert 0 <= movement.opening.min() < movement.opening.max() <= 1
@@ -63,6 +74,25 @@ def test_severe_hands_halt() -> None:
 def test_tremor_is_absent_at_grade_zero_and_grows() -> None:
     sizes = [np.mean([draw(grade, seed).tremor.std() for seed in range(40)]) for grade in GRADES]
     assert sizes[0] < 0.2 * sizes[2] < 0.2 * sizes[4]
+
+
+@pytest.mark.parametrize("profile", [TAPPING, TURNING, TOES, LEGS])
+def test_every_item_slows_with_every_grade_by_its_own_row(profile: Profile) -> None:
+    cycles = [
+        np.mean([np.ptp(draw(grade, seed, profile).cycles) for seed in range(40)])
+        for grade in GRADES
+    ]
+    assert all(milder > worse for milder, worse in pairwise(cycles))
+    # Of grade 0, nearly without halts: 110 frames last 4.4 s.
+    assert cycles[0] / 4.4 == pytest.approx(profile.frequency_hz[0], rel=0.08)
+    rows = [profile.ends_hz[0], *profile.frequency_hz, profile.ends_hz[1]]
+    assert rows == sorted(rows, reverse=True)
+
+
+def test_cycles_count_what_the_limb_does() -> None:
+    movement = draw(0, 4)
+    assert (np.diff(movement.cycles) >= 0).all()
+    assert taps(movement) == pytest.approx(np.ptp(movement.cycles), abs=1.01)
 
 
 def test_a_row_is_read_between_its_grades_and_held_outside() -> None:

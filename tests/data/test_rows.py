@@ -50,6 +50,15 @@ def test_header_faults_come_together(tmp_path):
     assert "row 1: column rater_1 is missing" in text
 
 
+def test_what_is_required_is_the_callers_to_say(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,item\nr1,action\n")
+    with pytest.raises(ManifestError, match="row 1: required column subject_id is missing"):
+        read(path)
+    ((_, cells),) = read_rows(path, path.read_bytes(), required=("recording_id", "item"))
+    assert cells == {"recording_id": "r1", "item": "action"}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -1,15 +1,12 @@
 import itertools
 import math
 from fractions import Fraction
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from pdray.config import build
-from pdray.errors import SettingsError
-from pdray.losses.focal import FocalConfig, class_balanced_focal_loss, class_balanced_weights
+from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
 
 
 def slow_loss(logits: list[float], target: int, counts: list[int], gamma: float) -> float:
@@ -122,15 +119,6 @@ def test_a_larger_gamma_forgives_easy_snippets_more() -> None:
         return float(easy / hard)
 
     assert ratio(0.0) > ratio(1.0) > ratio(2.0) > ratio(5.0)
-
-
-@pytest.mark.parametrize(
-    ("tree", "message"),
-    [({"gamma": -0.5}, "gamma: got -0.5"), ({"gama": 1.0}, "did you mean 'gamma'")],
-)
-def test_bad_settings_are_named(tree: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        build(FocalConfig, tree)
 
 
 def test_weights_follow_the_snippet_and_not_the_class_axis() -> None:

@@ -1,0 +1,164 @@
+"""The lists that come with public action recordings: which recording is of which class and split.
+
+UCF-101 and HMDB-51 have three official splits into training and test each; Kinetics has annotation
+files, one row a recording. Read as they are handed out; nothing here looks at a video.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pdray.errors import ManifestError, refuse
+
+_HMDB51_TAGS = {"0": "", "1": "train", "2": "test"}  # 0 is in neither side of the split
+_ANNOTATION = ("label", "youtube_id", "time_start", "time_end", "split")
+
+
+class Listed(NamedTuple):
+    """One entry of a list.
+
+    Attributes:
+        action: Name of its class.
+        name: Name of its file without folder and suffix.
+        split: As the list says it; empty where the recording is in none.
+    """
+
+    action: str
+    name: str
+    split: str
+
+
+def read_ucf101(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
+    """Read ``classInd.txt`` and the training and test list of a split.
+
+    Args:
+        folder: Holds the lists.
+        split: 1 to 3.
+
+    Returns:
+        The classes in their official order, and the entries.
+
+    Raises:
+        ManifestError: If a list cannot be read, or with each of its lines that is wrong.
+    """
+    path = folder / "classInd.txt"
+    lines = _lines(path)
+    pairs = [line.split() for line in lines]
+    faults = [
+        f"line {number}: {line!r} is not '{number} <class>'"
+        for number, (line, pair) in enumerate(zip(lines, pairs, strict=True), start=1)
+        if len(pair) != 2 or pair[0] != str(number)
+    ]
+    refuse(faults, ManifestError, str(path))
+    classes = [name for _, name in pairs]
+    listed: list[Listed] = []
+    for side in ("train", "test"):
+        path = folder / f"{side}list{split:02d}.txt"
+        for number, line in enumerate(_lines(path), start=1):
+            file, _, label = line.partition(" ")
+            action, _, name = file.rpartition("/")
+            if action not in classes or (label and label != str(classes.index(action) + 1)):
+                faults.append(
+                    f"{path.name} line {number}: {line!r} is not '<class>/<file>' of a class of "
+                    "classInd.txt, with its number or none after it"
+                )
+            listed.append(Listed(action, Path(name).stem, side))
+    refuse([*faults, *_twice(listed)], ManifestError, f"{folder}")
+    return classes, listed
+
+
+def read_hmdb51(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
+    """Read the lists of a split, ``<class>_test_split<split>.txt``.
+
+    Args:
+        folder: Holds the lists.
+        split: 1 to 3.
+
+    Returns:
+        The classes by name, and the entries.
+
+    Raises:
+        ManifestError: If there is no list, one cannot be read, or with each line that is wrong.
+    """
+    ending = f"_test_split{split}.txt"
+    paths = sorted(folder.glob(f"*{ending}"))
+    if not paths:
+        raise ManifestError(f"{folder}: has no list <class>{ending}")
+    faults, listed = [], []
+    for path in paths:
+        action = path.name.removesuffix(ending)
+        for number, line in enumerate(_lines(path), start=1):
+            name, _, tag = line.rpartition(" ")
+            if not name or tag not in _HMDB51_TAGS:
+                faults.append(
+                    f"{path.name} line {number}: {line!r} is not '<file> 0', 1 (training) or "
+                    "2 (test)"
+                )
+                continue
+            listed.append(Listed(action, Path(name.strip()).stem, _HMDB51_TAGS[tag]))
+    refuse([*faults, *_twice(listed)], ManifestError, f"{folder}")
+    return [path.name.removesuffix(ending) for path in paths], listed
+
+
+def read_kinetics(paths: Sequence[Path]) -> list[Listed]:
+    """Read annotation files: CSV with label, youtube_id, time_start, time_end and split.
+
+    A recording's file is named ``<youtube_id>_<time_start>_<time_end>``, the times as six digits.
+
+    Args:
+        paths: At least one file.
+
+    Raises:
+        ManifestError: If a file cannot be read or lacks a column, or with each row that is wrong.
+    """
+    faults, listed = [], []
+    for path in paths:
+        rows = csv.DictReader(_lines(path))
+        absent = [name for name in _ANNOTATION if name not in (rows.fieldnames or ())]
+        if absent:
+            raise ManifestError(f"{path}: column {', '.join(absent)} is missing in its header")
+        for number, row in enumerate(rows, start=2):
+            label, youtube_id, start, end, split = (row[name] or "" for name in _ANNOTATION)
+            if not (label and youtube_id and _is_whole(start) and _is_whole(end)):
+                faults.append(
+                    f"{path.name} row {number}: label {label!r}, youtube_id {youtube_id!r}, times "
+                    f"{start!r} to {end!r}: expected two names and two whole numbers of seconds"
+                )
+                continue
+            name = f"{youtube_id}_{int(float(start)):06d}_{int(float(end)):06d}"
+            listed.append(Listed(label, name, split))
+    refuse([*faults, *_twice(listed)], ManifestError, "annotations")
+    return listed
+
+
+def _is_whole(cell: str) -> bool:
+    # Some copies write 5.0 for 5.
+    return cell.removesuffix(".0").isdecimal()
+
+
+def _lines(path: Path) -> list[str]:
+    """Return a list's lines that are not blank, without spaces at their ends."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ManifestError(f"{path}: cannot be read: {reason}") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ManifestError(f"{path}: is empty")
+    return lines
+
+
+def _twice(listed: Iterable[Listed]) -> list[str]:
+    """Name the recordings that stand in the lists twice."""
+    seen: dict[str, Listed] = {}
+    faults = []
+    for one in listed:
+        first = seen.setdefault(one.name.casefold(), one)
+        if first is not one:
+            faults.append(
+                f"{one.name} is listed twice: {first.action} {first.split}, {one.action} "
+                f"{one.split}".rstrip()
+            )
+    return faults

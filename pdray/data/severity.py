@@ -1,0 +1,282 @@
+"""Who is in the demo cohort, and how severe each of their SYNTHETIC recordings is.
+
+Severity belongs to a recording: the subject, the worse side, the medication state and the item
+move it, so that the items of one visit agree more or less, as the whole of a visit shows.
+What is planned for one item does not depend on which other items are drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from pdray.config import Settings, nearest
+from pdray.data.manifest import ITEMS
+
+# Places in this tuple are part of the random streams: new items go to its end.
+DEMO_ITEMS = (
+    "finger_tapping", "hand_opening", "pronation", "toe_tapping", "leg_agility",
+    "postural_tremor", "kinetic_tremor", "gait", "face_interview",
+)  # fmt: skip
+FIRST_ITEMS = DEMO_ITEMS[:2]  # planned together, before there were others
+WHOLE_BODY = ("gait", "face_interview")  # items of no side
+NOT_MOTOR = ("face_interview",)  # rated on another scale: no part of a visit's score
+SIDES = ("left", "right")
+GRADE_SHARES = {
+    4: (0.2, 0.26, 0.26, 0.17, 0.11),  # by the highest grade; slight {0, 1} is 46 percent
+    5: (0.2, 0.26, 0.2, 0.15, 0.11, 0.08),
+}
+ITEM_NOISE, RECORDING_NOISE = 0.3, 0.3  # standard deviations of the latent severity
+NUM_RATERS = 3
+SLIP_CHANCE = 0.15  # of a rater to be one grade above or below
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; the values are part of the cohort, keep them."""
+
+    PLAN = 0
+    SUBJECT_LOOK = 1
+    VISIT_LOOK = 2
+    HABIT = 3
+    MOVEMENT = 4
+    CAMERA = 5
+    VOICE = 6
+    PERSON = 7
+    PITCH = 8
+    PLAN_ITEM = 9
+    RATERS = 10
+    SUBJECT_FACE = 11
+    VISIT_FACE = 12
+
+
+class DemoConfig(Settings):
+    """The demo cohort; the same settings give the same cohort."""
+
+    num_subjects: int = Field(40, ge=1, le=999, description="subjects")
+    num_visits: int = Field(2, ge=1, le=9, description="visits of a subject, ON and OFF in turn")
+    items: tuple[str, ...] = Field(
+        FIRST_ITEMS, min_length=1, description=f"items that are drawn, of {', '.join(DEMO_ITEMS)}"
+    )
+    missing: float = Field(0.25, ge=0, lt=1, description="share of recordings that are absent")
+    size: int = Field(96, ge=32, le=1024, multiple_of=2, description="height and width [px]")
+    fps: int = Field(25, ge=5, le=120, description="frames a second [1/s]")
+    min_seconds: float = Field(3.6, ge=1, le=60, description="shortest recording [s]")
+    max_seconds: float = Field(4.8, ge=1, le=60, description="longest recording [s]")
+    seed: int = Field(0, ge=0, description="of everything random")
+
+    @field_validator("items")
+    @classmethod
+    def _items_are_drawn(cls, items: tuple[str, ...]) -> tuple[str, ...]:
+        faults = [
+            f"item {item!r} is not drawn: {nearest(item, DEMO_ITEMS)}"
+            f"drawn are {', '.join(DEMO_ITEMS)}"
+            for item in items
+            if item not in DEMO_ITEMS
+        ]
+        faults += [
+            f"item {item!r} is named twice"
+            for item in dict.fromkeys(items)
+            if items.count(item) > 1
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return tuple(sorted(items, key=DEMO_ITEMS.index))  # their order says nothing
+
+    @model_validator(mode="after")
+    def _check_seconds(self) -> "DemoConfig":
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(
+                f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}: "
+                "the shortest recording cannot be longer than the longest"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRecording:
+    """One recording to draw; subject and visit count from 0, the rest is as in the manifest."""
+
+    subject: int
+    visit: int
+    item: str
+    side: str
+    is_on: bool
+    grade: int = 0
+
+    @property
+    def key(self) -> tuple[int, int, int, int]:
+        """Return the place in the cohort, for streams of random numbers."""
+        side = SIDES.index(self.side) if self.side else 0
+        return self.subject, self.visit, DEMO_ITEMS.index(self.item), side
+
+    @property
+    def recording_id(self) -> str:
+        """Return for instance ``S007_V1_finger_tapping_left``, or ``S007_V1_gait``."""
+        side = f"_{self.side}" if self.side else ""
+        return f"S{self.subject + 1:03d}_V{self.visit + 1}_{self.item}{side}"
+
+    @property
+    def video(self) -> str:
+        """Return the file's path inside the cohort's folder."""
+        return f"videos/{self.recording_id}.mp4"
+
+    def track(self, kind: str) -> str:
+        """Return the path of its ``landmarks`` or ``regions``; empty for an item without."""
+        return f"tracks/{self.recording_id}_{kind}.npz" if self.item == "face_interview" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A recording that a visit should have, and whether it is there."""
+
+    recording: DemoRecording
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What moves the severity of one subject's recordings."""
+
+    own: float
+    worse_side: str
+    asymmetry: float
+    drug_effect: float
+    is_on: tuple[bool, ...]  # one a visit
+
+    def latent(self, side: str, visit: int) -> float:
+        """Return the severity of a visit's recording before its item and chance move it."""
+        share = 0.5 if side == "" else float(side == self.worse_side)
+        return self.own + (self.asymmetry * share - self.drug_effect * self.is_on[visit])
+
+
+def plan_cohort(config: DemoConfig) -> list[DemoRecording]:
+    """Decide which recordings there are and what grade each has.
+
+    Args:
+        config: The cohort's settings.
+
+    Returns:
+        The recordings, ordered by subject, visit, item and side.
+    """
+    return [rated.recording for rated in rate_cohort(config) if rated.is_kept]
+
+
+def rate_cohort(config: DemoConfig) -> list[Rated]:
+    """Rate every recording that a visit should have, those that are absent too.
+
+    Grades are given by rank of a latent severity among the kept recordings (of an item; the two
+    first items share their ranks), so every seed has the same shares.
+
+    Args:
+        config: The cohort's settings.
+
+    Returns:
+        Recordings of the cohort's items, ordered by subject, visit, item and side.
+    """
+    courses, rated = _rate_first_items(config)
+    for item in DEMO_ITEMS[len(FIRST_ITEMS) :]:
+        if item in config.items:
+            rated += _rate_item(item, courses, config)
+    asked = [one for one in rated if one.recording.item in config.items]
+    return sorted(asked, key=lambda one: one.recording.key)
+
+
+def visit_scores(rated: Sequence[Rated]) -> dict[tuple[int, int], int]:
+    """Sum the grades of each visit over the motor items of the cohort and both sides.
+
+    A score is what the rater summed at the visit: recordings that are absent from the cohort were
+    rated too, so scores of all visits can be compared. A cohort without a motor item has none.
+
+    Args:
+        rated: All of the cohort's recordings, kept or not.
+
+    Returns:
+        By subject and visit.
+    """
+    scores: dict[tuple[int, int], int] = {}
+    for one in (one.recording for one in rated if one.recording.item not in NOT_MOTOR):
+        place = one.subject, one.visit
+        scores[place] = scores.get(place, 0) + one.grade
+    return scores
+
+
+def rater_grades(recording: DemoRecording, config: DemoConfig) -> tuple[int, ...]:
+    """Return what three raters say: the grade, or now and then one above or below it.
+
+    Args:
+        recording: The one that is rated.
+        config: The cohort's settings.
+
+    Returns:
+        One grade a rater, inside the item's scale.
+    """
+    rng = stream(config, Purpose.RATERS, *recording.key)
+    slips = (rng.uniform(size=NUM_RATERS) < SLIP_CHANCE) * rng.choice((-1, 1), NUM_RATERS)
+    highest = ITEMS[recording.item]
+    return tuple(int(grade) for grade in (recording.grade + slips).clip(0, highest))
+
+
+def stream(config: DemoConfig, purpose: Purpose, *key: int) -> np.random.Generator:
+    """Return the generator of one purpose: what one thing draws never moves another."""
+    return np.random.default_rng([config.seed, purpose, *key])
+
+
+def _rate_first_items(config: DemoConfig) -> tuple[list[Course], list[Rated]]:
+    """Draw the courses of all subjects and rate the first two items, from one stream."""
+    rng = stream(config, Purpose.PLAN)
+    courses: list[Course] = []
+    slots: list[DemoRecording] = []
+    latent: list[float] = []
+    for subject in range(config.num_subjects):
+        own = 0.5 * rng.standard_normal()
+        worse_side, on_first = rng.integers(0, 2, 2)
+        asymmetry, drug_effect = rng.uniform(0.6, 1.8), rng.uniform(0.5, 1.4)
+        is_on = tuple(bool((visit + on_first) % 2 == 1) for visit in range(config.num_visits))
+        course = Course(own, SIDES[worse_side], asymmetry, drug_effect, is_on)
+        courses.append(course)
+        by_item = ITEM_NOISE * rng.standard_normal(len(FIRST_ITEMS))
+        for visit, item, place in np.ndindex(config.num_visits, len(FIRST_ITEMS), len(SIDES)):
+            side = SIDES[place]
+            slots.append(DemoRecording(subject, visit, FIRST_ITEMS[item], side, is_on=is_on[visit]))
+            noise = RECORDING_NOISE * rng.standard_normal()
+            latent.append(float(course.latent(side, visit) + by_item[item] + noise))
+    return courses, _rate(slots, np.array(latent), rng, config)
+
+
+def _rate_item(item: str, courses: Sequence[Course], config: DemoConfig) -> list[Rated]:
+    """Rate one of the other items, from a stream of its own."""
+    rng = stream(config, Purpose.PLAN_ITEM, DEMO_ITEMS.index(item))
+    sides = ("",) if item in WHOLE_BODY else SIDES
+    slots: list[DemoRecording] = []
+    latent: list[float] = []
+    for subject, course in enumerate(courses):
+        own = ITEM_NOISE * rng.standard_normal()
+        for visit, place in np.ndindex(config.num_visits, len(sides)):
+            side, is_on = sides[place], course.is_on[visit]
+            slots.append(DemoRecording(subject, visit, item, side, is_on=is_on))
+            noise = RECORDING_NOISE * rng.standard_normal()
+            latent.append(course.latent(side, visit) + own + noise)
+    return _rate(slots, np.array(latent), rng, config)
+
+
+def _rate(
+    slots: Sequence[DemoRecording],
+    latent: NDArray[np.float64],
+    rng: np.random.Generator,
+    config: DemoConfig,
+) -> list[Rated]:
+    """Keep a share of the slots, and grade all by their rank among the kept ones."""
+    num_kept = max(1, round((1 - config.missing) * len(slots)))
+    kept = np.zeros(len(slots), bool)
+    kept[rng.permutation(len(slots))[:num_kept]] = True
+    rank = np.searchsorted(np.sort(latent[kept]), latent)
+    position = (rank + 0.5) / num_kept
+    shares = GRADE_SHARES[ITEMS[slots[0].item]]
+    grades = np.searchsorted(np.cumsum(shares)[:-1], position)
+    return [
+        Rated(replace(slot, grade=int(grade)), bool(is_kept))
+        for slot, grade, is_kept in zip(slots, grades, kept, strict=True)
+    ]
