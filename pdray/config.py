@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -106,22 +107,31 @@ def describe(root: type[Settings]) -> str:
 
 
 def leaves(root: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield (dotted key, field) of every setting below ``root``, in order."""
+    """Yield (dotted key, field) of every setting below ``root``, in order.
+
+    Where a section is one of several classes, their keys come once each; a key that several of
+    them have takes what any of them takes, and one that not all have says whose it is.
+    """
     for name, field in root.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Settings):
-            yield from leaves(inner, f"{prefix}{name}.")
-        else:
+        variants = _variants(field)
+        if not variants:
             yield f"{prefix}{name}", field
+        if len(variants) == 1:
+            yield from leaves(variants[0], f"{prefix}{name}.")
+            continue
+        found: dict[str, dict[str, FieldInfo]] = {}
+        for inner in variants:
+            for key, leaf in leaves(inner, f"{prefix}{name}."):
+                found.setdefault(key, {})[_tag(inner)] = leaf
+        for key, owned in found.items():
+            is_shared = len(owned) == len(variants)
+            yield key, _either(list(owned.values()), "" if is_shared else ", ".join(owned))
 
 
 def accepts(field: FieldInfo, value: object) -> str | None:
     """Return None when ``value`` fits the declared type and range, else what would be right."""
-    annotated: Any = field.annotation
-    for extra in field.metadata:
-        annotated = _annotate(annotated, extra)
     try:
-        adapter = TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
+        adapter = TypeAdapter(_full_type(field), config=ConfigDict(allow_inf_nan=False))
         adapter.validate_json(_as_json(value), strict=True)
     except ValidationError as error:
         return _lowered(error.errors()[0]["msg"])
@@ -201,7 +211,9 @@ def _parse_word(root: type[Settings], key: str, text: str) -> object:
 def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
     """Turn one pydantic fault into key, value and what would be right."""
     location = [str(part) for part in fault["loc"]]
-    key = ".".join(location)
+    key = ".".join(_without_tags(root, location))
+    if fault["type"] == "union_tag_invalid":
+        return f"{key}.name: got {fault['ctx']['tag']!r}; expected one of {_tags(root, location)}"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(root, location[:-1])
         return f"unknown key '{key}': {nearest(key, known)}valid keys: {', '.join(known)}"
@@ -227,14 +239,71 @@ def _is_number(text: str) -> bool:
 
 def _keys_at(root: type[BaseModel], location: Sequence[str]) -> list[str]:
     here: type[BaseModel] = root
-    for part in location:
+    path = iter(location)
+    for part in path:
         field = here.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        variants = _variants(field) if field else []
+        if not variants:
             return []
-        here = inner
-    prefix = ".".join([*location, ""]) if location else ""
+        # pydantic puts the chosen variant's tag behind the section's name.
+        tag = next(path) if len(variants) > 1 else ""
+        here = next(one for one in variants if not tag or tag == _tag(one))
+    prefix = ".".join([*_without_tags(root, location), ""]) if location else ""
     return [f"{prefix}{name}" for name in here.model_fields]
+
+
+def _without_tags(root: type[BaseModel], location: Sequence[str]) -> list[str]:
+    """Leave out of a fault's location what is no part of a dotted key: the tags of variants."""
+    here: Sequence[type[BaseModel]] = [root]
+    key: list[str] = []
+    for part in location:
+        if len(here) > 1:
+            here = [one for one in here if _tag(one) == part]
+            continue
+        key.append(part)
+        field = here[0].model_fields.get(part) if here else None
+        here = _variants(field) if field else []
+    return key
+
+
+def _variants(field: FieldInfo) -> list[type[Settings]]:
+    """Return the settings classes that a section may be of; none where a field is a plain value."""
+    return [inner for inner in _members(field.annotation) if issubclass(inner, Settings)]
+
+
+def _members(annotation: Any) -> list[type]:
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [inner for member in get_args(annotation) for inner in _members(member)]
+    return [annotation] if isinstance(annotation, type) else []
+
+
+def _tags(root: type[BaseModel], location: Sequence[str]) -> str:
+    here: type[BaseModel] = root
+    for part in location[:-1]:
+        here = _variants(here.model_fields[part])[0]
+    return ", ".join(_tag(one) for one in _variants(here.model_fields[location[-1]]))
+
+
+def _tag(variant: type[BaseModel]) -> str:
+    """Return the name by which one of several classes of a section is chosen."""
+    return str(variant.model_fields["name"].default)
+
+
+def _either(fields: Sequence[FieldInfo], owners: str) -> FieldInfo:
+    """Join the fields of one key in several classes; its default is the first one's."""
+    first = fields[0]
+    text = f"{first.description or ''} ({owners})" if owners else first.description
+    either: Any = Union[tuple(_full_type(one) for one in fields)]  # noqa: UP007
+    return FieldInfo(annotation=either, default=first.default, description=text)
+
+
+def _full_type(field: FieldInfo) -> Any:
+    annotated: Any = field.annotation
+    for extra in field.metadata:
+        annotated = _annotate(annotated, extra)
+    return annotated
 
 
 def _lowered(text: str) -> str:

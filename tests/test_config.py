@@ -1,8 +1,8 @@
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from pdray.config import (
     Settings,
@@ -234,3 +234,63 @@ def test_settings_come_back_from_their_plain_values(tree: dict[str, Any]) -> Non
     settings = build(Listed, tree)
     assert build(Listed, dump(settings)) == settings
     assert settings.cuts == tuple(tree.get("cuts", (2,)))
+
+
+class SmallNet(Settings):
+    name: Literal["small"] = "small"
+    depth: Literal[1, 2] = Field(1, description="layers")
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class LargeNet(Settings):
+    name: Literal["large"] = "large"
+    depth: Literal[50, 101] = Field(50, description="layers")
+    heads: int = 2
+
+
+def net_of(section: Any) -> str:
+    if isinstance(section, dict):
+        return str(section.get("name", "small"))
+    return str(section.name)
+
+
+class NetConfig(Settings):
+    net: Annotated[
+        Annotated[SmallNet, Tag("small")] | Annotated[LargeNet, Tag("large")],
+        Discriminator(net_of),
+    ] = SmallNet()
+
+
+def test_a_section_is_of_the_class_that_its_name_says():
+    assert load(NetConfig, []).net == SmallNet()
+    assert load(NetConfig, ["net.depth=2"]).net == SmallNet(depth=2)
+    assert load(NetConfig, ["net.heads=4", "net.name=large"]).net == LargeNet(heads=4)
+    config = load(NetConfig, ["net.name=large"])
+    assert build(NetConfig, dump(config)) == config
+
+
+def test_the_keys_of_all_classes_of_a_section_come_once():
+    fields = dict(leaves(NetConfig))
+    assert list(fields) == ["net.name", "net.depth", "net.dropout", "net.heads"]
+    assert [accepts(fields["net.depth"], depth) for depth in (1, 101)] == [None, None]
+    assert accepts(fields["net.depth"], 3) is not None
+    assert accepts(fields["net.dropout"], 1.0) == "input should be less than 1"
+    assert "layers" in describe(NetConfig)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["net.name=huge"], "net.name: got 'huge'; expected one of small, large"),
+        (
+            ["net.name=large", "net.dropout=0.5"],
+            "did you mean 'net.depth'? valid keys: net.name, net.depth, net.heads",
+        ),
+        (["net.dept=2"], "unknown key 'net.dept': did you mean 'net.depth'?"),
+        (["net.name=large", "net.depth=2"], "net.depth: got 2; input should be 50 or 101"),
+    ],
+)
+def test_faults_of_a_chosen_section_name_the_key_without_the_class(words, told):
+    with pytest.raises(SettingsError) as caught:
+        load(NetConfig, words)
+    assert told in str(caught.value)

@@ -1,20 +1,96 @@
 """Every model under its short key: the class of its settings, its builder, its check."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Annotated, Any, NamedTuple
 
+from pydantic import Discriminator, Tag
 from torch import nn
 
+from pdray.config import Settings
+from pdray.models.c2d import C2DConfig, build_c2d, c2d_faults
+from pdray.models.frame_resnet import (
+    FrameResNetConfig,
+    build_frame_resnet,
+    frame_resnet_faults,
+)
+from pdray.models.i3d import I3DConfig, build_i3d, i3d_faults
+from pdray.models.r3d import R3DConfig, build_r3d, r3d_faults
 from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d, resnet3d_faults
+from pdray.models.s3d import S3DConfig, build_s3d, s3d_faults
+from pdray.models.slowfast import SlowFastConfig, build_slowfast, slowfast_faults
+from pdray.models.time_padding import guard_time_axis
 from pdray.models.tsa import TsaConfig, build_tsa, tsa_faults
+from pdray.models.two_stream import TwoStreamConfig, build_two_stream, two_stream_faults
+from pdray.models.x3d import X3DConfig, build_x3d, x3d_faults
 
-MODELS: dict[str, tuple[type[ResNet3DConfig], Callable[[Any, int], nn.Module]]] = {
-    "resnet3d": (ResNet3DConfig, build_resnet3d),
-    "tsa": (TsaConfig, build_tsa),
+DEFAULT = "tsa"
+
+
+class Architecture(NamedTuple):
+    """What is known of a model.
+
+    Attributes:
+        settings: Class of its settings, the section ``model`` of a study.
+        build: ``build(config, num_classes, num_channels)`` gives the network.
+        faults: ``faults(config, num_frames=, height=, width=)`` lists what the network cannot
+            take.
+    """
+
+    settings: type[Settings]
+    build: Callable[..., nn.Module]
+    faults: Callable[..., list[str]]
+
+
+def _guarded(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Return a builder whose convolutions have right gradients on every processor."""
+
+    @wraps(build)
+    def build_guarded(*settings: Any, **named: Any) -> nn.Module:
+        network = build(*settings, **named)
+        guard_time_axis(network)
+        return network
+
+    return build_guarded
+
+
+_ARCHITECTURES = (
+    Architecture(TsaConfig, build_tsa, tsa_faults),
+    Architecture(ResNet3DConfig, build_resnet3d, resnet3d_faults),
+    Architecture(I3DConfig, build_i3d, i3d_faults),
+    Architecture(R3DConfig, build_r3d, r3d_faults),
+    Architecture(S3DConfig, build_s3d, s3d_faults),
+    Architecture(SlowFastConfig, build_slowfast, slowfast_faults),
+    Architecture(X3DConfig, build_x3d, x3d_faults),
+    Architecture(C2DConfig, build_c2d, c2d_faults),
+    Architecture(FrameResNetConfig, build_frame_resnet, frame_resnet_faults),
+    Architecture(TwoStreamConfig, build_two_stream, two_stream_faults),
+)
+
+MODELS: dict[str, Architecture] = {
+    str(one.settings.model_fields["name"].default): one._replace(build=_guarded(one.build))
+    for one in _ARCHITECTURES
 }
 
-FAULTS: dict[str, Callable[..., list[str]]] = {
-    "resnet3d": resnet3d_faults,
-    "tsa": tsa_faults,
-}
-"""``FAULTS[key](config, num_frames=, height=, width=)`` lists what the model cannot take."""
+
+def _key(section: Any) -> str:
+    """Return which model a section is of; without a name it is the default one."""
+    if isinstance(section, dict):
+        return str(section.get("name", DEFAULT))
+    return str(getattr(section, "name", DEFAULT))
+
+
+ModelConfig = Annotated[
+    Annotated[TsaConfig, Tag("tsa")]
+    | Annotated[ResNet3DConfig, Tag("resnet3d")]
+    | Annotated[I3DConfig, Tag("i3d")]
+    | Annotated[R3DConfig, Tag("r3d")]
+    | Annotated[S3DConfig, Tag("s3d")]
+    | Annotated[SlowFastConfig, Tag("slowfast")]
+    | Annotated[X3DConfig, Tag("x3d")]
+    | Annotated[C2DConfig, Tag("c2d")]
+    | Annotated[FrameResNetConfig, Tag("frame_resnet")]
+    | Annotated[TwoStreamConfig, Tag("two_stream")],
+    Discriminator(_key),
+]
+"""The section ``model`` of a study; its ``name`` says which network it is of."""

@@ -8,22 +8,25 @@ head; the mean over whatever space and time are left, so that any snippet size i
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pdray.config import Settings
-
-Stride = tuple[int, int, int]
-Norm = Literal["batch", "group"]
-Shortcut = Literal["A", "B"]
-Mixer = Callable[[int, int, Stride], nn.Module]
-"""Makes what stands for a 3x3x3 convolution, from (channels in, channels out, stride)."""
+from pdray.models.residual import (
+    BasicBlock,
+    Bottleneck,
+    Mixer,
+    Norm,
+    Shortcut,
+    Stride,
+    conv3x3x3,
+    make_norm,
+)
 
 NUM_BLOCKS = {
     10: (1, 1, 1, 1),
@@ -35,7 +38,6 @@ NUM_BLOCKS = {
 }
 PLACES = ("stem", "pool", "layer1", "layer2", "layer3", "layer4")
 SPACE_STRIDES = (2, 2, 1, 2, 2, 2)
-GROUP_CHANNELS = 16
 
 
 def _six_digits(value: object) -> object:
@@ -49,9 +51,10 @@ def _six_digits(value: object) -> object:
     return value
 
 
-class ResNet3DConfig(Settings):
+class ResNetShape(Settings):
     """Shape of the network; defaults are the ResNet-34 with public Kinetics-400 weights."""
 
+    name: str = Field("resnet3d", description="architecture")
     depth: Literal[10, 18, 34, 50, 101, 152] = Field(
         34, description="layers; from 50 on the blocks are bottlenecks"
     )
@@ -71,6 +74,12 @@ class ResNet3DConfig(Settings):
         "batch", description="batch (published) or group: no statistics across the batch"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+
+
+class ResNet3DConfig(ResNetShape):
+    """Settings of the plain residual network."""
+
+    name: Literal["resnet3d"] = Field("resnet3d", description="architecture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class Layout:
     num_channels: int
 
 
-def make_layout(config: ResNet3DConfig, num_channels: int = 3) -> Layout:
+def make_layout(config: ResNetShape, num_channels: int = 3) -> Layout:
     """Resolve the sizes that a configuration asks for; cheap arithmetic, no tensor is made."""
     digits = (int(digit) for digit in config.temporal_stride)
     return Layout(
@@ -125,15 +134,13 @@ def sizes_after(size: int, strides: Sequence[int], *, stem_kernel: int) -> tuple
     return tuple(sizes)
 
 
-def time_steps(num_frames: int, config: ResNet3DConfig) -> tuple[int, ...]:
+def time_steps(num_frames: int, config: ResNetShape) -> tuple[int, ...]:
     """Return the time steps that leave the stem, the pool and layer1..layer4."""
     strides = [int(digit) for digit in config.temporal_stride]
     return sizes_after(num_frames, strides, stem_kernel=config.stem_time_kernel)
 
 
-def resnet3d_faults(
-    config: ResNet3DConfig, *, num_frames: int, height: int, width: int
-) -> list[str]:
+def resnet3d_faults(config: ResNetShape, *, num_frames: int, height: int, width: int) -> list[str]:
     """List every value that the network cannot take, each with its key and what would be right.
 
     Args:
@@ -186,129 +193,10 @@ def check_snippets(x_BCTHW: Tensor, *, num_channels: int) -> None:
         raise ValueError(f"snippets are normalised floating point numbers, {got}")
 
 
-def conv3x3x3(in_channels: int, out_channels: int, stride: Stride) -> nn.Module:
-    """Return the convolution of the published network: kernel 3, padding 1, no bias."""
-    return nn.Conv3d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-
-
-def make_norm(kind: Norm, channels: int) -> nn.Module:
-    """Return the normalisation of a layer.
-
-    Group norm takes groups of at least 16 channels (Wu and He 2018, arXiv:1803.08494, table 3), and
-    a single group where there are fewer: with one channel a group the mean over space and time,
-    which the head reads, would be the same for every snippet.
-    """
-    if kind == "batch":
-        return nn.BatchNorm3d(channels)
-    most = max(1, channels // GROUP_CHANNELS)
-    num_groups = max(count for count in range(1, most + 1) if channels % count == 0)
-    return nn.GroupNorm(num_groups, channels)
-
-
-class SubsampleAndPad(nn.Module):
-    """Shortcut A: every n-th position (average pooling with kernel 1) and zero channels."""
-
-    def __init__(self, *, in_channels: int, out_channels: int, stride: Stride) -> None:
-        super().__init__()
-        self.num_zeros = out_channels - in_channels
-        self.stride = stride
-
-    def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (B, C + zero channels, T', H', W')."""
-        time, high, wide = self.stride
-        return functional.pad(
-            x_BCTHW[:, :, ::time, ::high, ::wide], (0, 0, 0, 0, 0, 0, 0, self.num_zeros)
-        )
-
-
-def make_shortcut(
-    kind: Shortcut, *, in_channels: int, out_channels: int, stride: Stride, norm: Norm
-) -> nn.Module | None:
-    """Return the module between a block's input and its sum, None for the input itself."""
-    if in_channels == out_channels and stride == (1, 1, 1):
-        return None
-    if kind == "A":
-        return SubsampleAndPad(in_channels=in_channels, out_channels=out_channels, stride=stride)
-    return nn.Sequential(
-        nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False),
-        make_norm(norm, out_channels),
-    )
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3x3 convolutions, or what a mixer puts in their place, around a shortcut."""
-
-    expansion: ClassVar[int] = 1
-
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        *,
-        stride: Stride,
-        mixer: Mixer,
-        norm: Norm,
-        shortcut: Shortcut,
-    ) -> None:
-        super().__init__()
-        self.conv1 = mixer(in_channels, width, stride)
-        self.bn1 = make_norm(norm, width)
-        self.conv2 = mixer(width, width, (1, 1, 1))
-        self.bn2 = make_norm(norm, width)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = make_shortcut(
-            shortcut, in_channels=in_channels, out_channels=width, stride=stride, norm=norm
-        )
-
-    def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (B, width, T', H', W')."""
-        y_BDTHW = self.relu(self.bn1(self.conv1(x_BCTHW)))
-        y_BDTHW = self.bn2(self.conv2(y_BDTHW))
-        y_BDTHW += x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
-        out_BDTHW: Tensor = self.relu(y_BDTHW)
-        return out_BDTHW
-
-
-class Bottleneck(nn.Module):
-    """1x1x1, 3x3x3 (or what a mixer puts in its place) and 1x1x1 around a shortcut."""
-
-    expansion: ClassVar[int] = 4
-
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        *,
-        stride: Stride,
-        mixer: Mixer,
-        norm: Norm,
-        shortcut: Shortcut,
-    ) -> None:
-        super().__init__()
-        out_channels = width * self.expansion
-        self.conv1 = nn.Conv3d(in_channels, width, 1, bias=False)
-        self.bn1 = make_norm(norm, width)
-        self.conv2 = mixer(width, width, stride)
-        self.bn2 = make_norm(norm, width)
-        self.conv3 = nn.Conv3d(width, out_channels, 1, bias=False)
-        self.bn3 = make_norm(norm, out_channels)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = make_shortcut(
-            shortcut, in_channels=in_channels, out_channels=out_channels, stride=stride, norm=norm
-        )
-
-    def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (B, 4 width, T', H', W')."""
-        y_BDTHW = self.relu(self.bn1(self.conv1(x_BCTHW)))
-        y_BDTHW = self.relu(self.bn2(self.conv2(y_BDTHW)))
-        y_BDTHW = self.bn3(self.conv3(y_BDTHW))
-        y_BDTHW += x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
-        out_BDTHW: Tensor = self.relu(y_BDTHW)
-        return out_BDTHW
-
-
 class ResNet3D(nn.Module):
     """Stem, four stages of residual blocks, mean over space and time, linear head."""
+
+    MAP_LAYERS: ClassVar[tuple[str, ...]] = ("layer1", "layer2", "layer3", "layer4")
 
     def __init__(
         self,
@@ -356,6 +244,7 @@ class ResNet3D(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.dropout = nn.Dropout(dropout)
+        self.num_features = channels
         self.fc = nn.Linear(channels, num_classes)
         self.initialise()
 
@@ -369,30 +258,35 @@ class ResNet3D(nn.Module):
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return logits (B, K) of normalised snippets (B, C, T, H, W) of any size.
-
-        Raises:
-            ValueError: If the axes are not those of snippets.
-        """
+    def features(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, D) the mean over space and time of the last stage of normalised snippets."""
         check_snippets(x_BCTHW, num_channels=self.num_channels)
         x_BDTHW = self.maxpool(self.relu(self.bn1(self.conv1(x_BCTHW))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x_BDTHW = stage(x_BDTHW)
-        f_BD = x_BDTHW.mean(dim=(2, 3, 4))
+        f_BD: Tensor = x_BDTHW.mean(dim=(2, 3, 4))
+        return f_BD
+
+    def classify(self, f_BD: Tensor) -> Tensor:
+        """Return logits (B, K) of features (B, D)."""
         logits_BK: Tensor = self.fc(self.dropout(f_BD))
         return logits_BK
 
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return logits (B, K) of normalised floating point snippets (B, C, T, H, W)."""
+        return self.classify(self.features(x_BCTHW))
 
-def build_resnet3d(config: ResNet3DConfig, num_classes: int) -> ResNet3D:
+
+def build_resnet3d(config: ResNet3DConfig, num_classes: int, num_channels: int = 3) -> ResNet3D:
     """Build the network; its weights come from the ambient torch generator.
 
     Args:
         config: Settings without a fault in :func:`resnet3d_faults`.
         num_classes: Classes K, at least 2.
+        num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """
     return ResNet3D(
-        make_layout(config),
+        make_layout(config, num_channels),
         num_classes=num_classes,
         shortcut=config.shortcut,
         norm=config.norm,

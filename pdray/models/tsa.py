@@ -10,28 +10,37 @@ A head, S sequence of a snippet (H W A), E key feature of a head, V value featur
 feature of all heads, R relative offset (2 T - 1).
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pdray.models.residual import Mixer, Stride, conv3x3x3
 from pdray.models.resnet3d import (
-    Mixer,
     ResNet3D,
-    ResNet3DConfig,
-    Stride,
-    conv3x3x3,
+    ResNetShape,
     make_layout,
     resnet3d_faults,
     time_steps,
 )
+from pdray.models.time_attention import (
+    Maps,
+    attend_over_time,
+    order_of,
+    read,
+    relative_logits,
+    weigh,
+)
 
 
-class TsaConfig(ResNet3DConfig):
+class TsaConfig(ResNetShape):
     """Settings of the residual network and of the attention in its last stages."""
 
+    name: Literal["tsa"] = Field("tsa", description="architecture")
     attention_depth: int = Field(
         2, ge=0, le=4, description="stages from the end that attend over time [stages]"
     )
@@ -56,6 +65,18 @@ def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
     kernel = [min(3, size) if step > 1 else 1 for size, step in zip(sizes, stride, strict=True)]
     padding = [1 if length == 3 else 0 for length in kernel]
     return functional.avg_pool3d(x_BCTHW, kernel, stride, padding, count_include_pad=False)
+
+
+class AttentionMap(NamedTuple):
+    """What one attention gives each time step, by head and place.
+
+    Attributes:
+        weights: (B, A, T, T, H, W) of time step i (axis 2) for j (axis 3); sums to 1 over j.
+        relative: (B, A, T, T, H, W), ``S_rel`` of Eq. 6 before the division by sqrt(d_k).
+    """
+
+    weights: Tensor
+    relative: Tensor
 
 
 class TemporalSelfAttention(nn.Module):
@@ -114,40 +135,74 @@ class TemporalSelfAttention(nn.Module):
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """Return (B, D, T', H', W') of features (B, C, T, H, W)."""
-        memory_format = _memory_format(x_BCTHW)
+        # Taken before the pooling, which may change it; mixed orders cost the network copies.
+        order = order_of(x_BCTHW)
+        x_BCTHW = pool(x_BCTHW, self.stride)
+        maps = self.maps(x_BCTHW.shape[2])
+        device = x_BCTHW.device.type
+        if torch.is_autocast_enabled(device):
+            lower = torch.get_autocast_dtype(device)
+            x_BCTHW, maps = x_BCTHW.to(lower), Maps(*(part.to(lower) for part in maps))
+        with torch.autocast(device, enabled=False):
+            return attend_over_time(x_BCTHW, maps, num_heads=self.num_heads, order=order)
+
+    def maps(self, num_steps: int) -> Maps:
+        """Return the linear maps, with the relative embeddings of so many time steps."""
+        return Maps(
+            self.query.weight,
+            self.key.weight,
+            self.value.weight,
+            self.out.weight,
+            self.offsets(num_steps),
+        )
+
+    def attend(self, x_BCTHW: Tensor) -> AttentionMap:
+        """Return the weights that :meth:`forward` uses for the same features (B, C, T, H, W)."""
         x_BCTHW = pool(x_BCTHW, self.stride)
         batch, channels, steps, high, wide = x_BCTHW.shape
-        x_NTC = x_BCTHW.permute(0, 3, 4, 2, 1).reshape(-1, steps, channels)
-        # Scaling the queries once scales Q K^T and S_rel alike.
-        q_BSTE = self.split_heads(self.query(x_NTC), batch) * self.relative_RE.shape[1] ** -0.5
-        k_BSTE = self.split_heads(self.key(x_NTC), batch)
-        v_BSTV = self.split_heads(self.value(x_NTC), batch)
-        s_BSTT = torch.einsum("bsie,ije->bsij", q_BSTE, self.offsets(steps))
-        o_BSTV = functional.scaled_dot_product_attention(
-            q_BSTE, k_BSTE, v_BSTV, attn_mask=s_BSTT, scale=1.0
+        maps = self.maps(steps)
+        x_TMC = x_BCTHW.permute(2, 0, 3, 4, 1).reshape(steps, -1, channels).contiguous()
+        heads = weigh(*read(x_TMC, maps, self.num_heads), maps)
+        logits_STT = relative_logits(heads.query, maps.relative)
+        shape = (batch, high, wide, self.num_heads, steps, steps)
+        return AttentionMap(
+            heads.weights.reshape(shape).permute(0, 3, 4, 5, 1, 2),
+            logits_STT.reshape(shape).permute(0, 3, 4, 5, 1, 2),
         )
-        o_NATV = o_BSTV.reshape(len(x_NTC), self.num_heads, steps, -1)
-        y_NTD = self.out(o_NATV.transpose(1, 2).flatten(2))
-        y_BDTHW: Tensor = y_NTD.view(batch, high, wide, steps, -1).permute(0, 4, 3, 1, 2)
-        return y_BDTHW.contiguous(memory_format=memory_format)
-
-    def split_heads(self, y_NTF: Tensor, batch: int) -> Tensor:
-        """Return (B, S, T, F / A) of (N, T, F): one sequence a place and head of a snippet.
-
-        Places and heads share an axis, because CUDA kernels take at most 65535 entries along each
-        of the first two (https://github.com/pytorch/pytorch/issues/142228) and N may be more.
-        """
-        places, steps, _ = y_NTF.shape
-        y_NATE = y_NTF.view(places, steps, self.num_heads, -1).transpose(1, 2)
-        return y_NATE.reshape(batch, -1, steps, y_NATE.shape[3])
 
 
-def _memory_format(x_BCTHW: Tensor) -> torch.memory_format:
-    """Return the order that the neighbouring convolutions work in; mixed orders cost copies."""
-    last = torch.channels_last_3d
-    if x_BCTHW.is_contiguous(memory_format=last) and not x_BCTHW.is_contiguous():
-        return last
-    return torch.contiguous_format
+@torch.no_grad()
+def attention_maps(network: nn.Module, x_BCTHW: Tensor) -> dict[str, AttentionMap]:
+    """Return what every attention of a network gives its time steps, for pictures.
+
+    Args:
+        network: A network with attention blocks; it is left in its mode, training or not.
+        x_BCTHW: (B, C, T, H, W) normalised floating snippets.
+
+    Returns:
+        One entry a block in the order of the network, under the block's name in it, such as
+        ``layer3.0.conv1``; empty for a network without attention.
+    """
+    seen: dict[str, AttentionMap] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            assert isinstance(module, TemporalSelfAttention)
+            seen[name] = module.attend(inputs[0])
+
+        return look
+
+    hooks = [
+        module.register_forward_pre_hook(watch(name))
+        for name, module in network.named_modules()
+        if isinstance(module, TemporalSelfAttention)
+    ]
+    try:
+        network(x_BCTHW)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
 
 
 def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:

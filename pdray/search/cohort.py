@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pdray.data.folds import Folds, absent_classes, make_folds
+from pdray.data.folds import Folds, FoldsConfig, absent_classes, make_folds
 from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, select
 from pdray.data.plan import FoldSides, RatedRecording
+from pdray.data.raters import rater_shares
 from pdray.data.store import StoredRecording
 from pdray.errors import FoldsError, ManifestError
 from pdray.search.settings import StudyConfig
@@ -109,6 +110,7 @@ def rated(
             video=recording.video,
             span=(recording.start_seconds, recording.end_seconds),
             side=recording.side,
+            shares=tuple(rater_shares(recording.raters, recording.grade, config.grade_cuts)),
             stored=None if stored is None else stored[recording.recording_id].paths,
         )
         for recording in cohort.recordings
@@ -134,6 +136,44 @@ def outer_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[Fol
             training=_positions(recordings, folds.development),
             evaluation=_positions(recordings, folds.test),
         ),
+    )
+
+
+def every_side(
+    cohort: Cohort, recordings: Sequence[RatedRecording], config: FoldsConfig
+) -> tuple[FoldSides, ...]:
+    """Return the folds of a comparison.
+
+    They are the ``num_outer`` folds in which every subject is held out exactly once, or the one
+    fold that the cohort's owner has fixed.
+
+    Raises:
+        FoldsError: If the subjects cannot be split as asked, or a side has lost its recordings.
+    """
+    if config.from_split:
+        return (_fixed_side(cohort, recordings),)
+    subjects = [recording.subject_id for recording in recordings]
+    classes = [recording.target for recording in recordings]
+    sides: list[FoldSides] = []
+    for number in range(config.num_outer):
+        asked = config.model_copy(update={"outer_fold": number})
+        folds = make_folds(subjects, classes, asked, num_classes=cohort.num_classes)
+        sides += outer_sides(folds, recordings)
+    return tuple(sides)
+
+
+def _fixed_side(cohort: Cohort, recordings: Sequence[RatedRecording]) -> FoldSides:
+    split = {one.recording_id: one.split for one in cohort.recordings}
+    strange = sorted({str(side) for side in split.values()} - {"train", "test"})
+    if strange:
+        raise FoldsError(
+            f"folds.from_split: the manifest's column split holds {', '.join(strange)}; expected "
+            "train or test in every row that is used"
+        )
+    places = range(len(recordings))
+    return FoldSides(
+        training=tuple(i for i in places if split[recordings[i].recording_id] == "train"),
+        evaluation=tuple(i for i in places if split[recordings[i].recording_id] == "test"),
     )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pdray.data.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import Cohort
-from pdray.search.settings import StudyConfig, StudyPlan
+from pdray.search.settings import StudyPlan
 
 _SHOWN = 5
 
@@ -22,20 +22,16 @@ def describe_plan(
     recordings = cohort.recordings
     subjects = {recording.subject_id for recording in recordings}
     grades = Counter(recording.grade for recording in recordings)
-    epochs, folds, trials = config.optim.epochs, len(cohort.folds.folds), config.search.trials
     workers = reservation.workers
     lines = [
         f"cohort     {len(recordings)} recordings of {len(subjects)} subjects; grades "
         + ", ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades, key=str)),
-        f"folds      {folds} inner folds of {len(cohort.folds.development)} development subjects; "
-        f"{len(cohort.folds.test)} test subjects, seen once at the end",
-        f"search     {trials} trials x {folds} folds x {epochs} epochs, {len(plan.space)} searched "
-        f"settings, val/{config.search.metric} decides",
+        *_describe_work(plan, cohort),
         f"resources  a trial reserves {workers.num_workers} x {workers.cpus_per_worker:g} CPUs, "
         f"{workers.num_workers} x {workers.gpus_per_worker:g} GPUs; "
         f"{reservation.concurrent_trials} trials at once on {capacity.num_nodes} nodes with "
         f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs",
-        f"frames     {describe_frames(plan.config, expected)}",
+        f"frames     {describe_frames(plan, expected)}",
         f"output     {config.output}",
     ]
     lines += [
@@ -45,18 +41,39 @@ def describe_plan(
         if ids
     ]
     lines += [f"note       {note}" for note in cohort.notes]
-    if any(recording.split for recording in recordings):
+    if any(recording.split for recording in recordings) and not config.folds.from_split:
         lines.append("note       the manifest's column 'split' is not used: folds.* decides")
     if cohort.is_synthetic:
         lines.append("note       SYNTHETIC data: a rendered cohort, not patients")
     return "\n".join(lines)
 
 
-def describe_frames(config: StudyConfig, expected: Forecast) -> str:
+def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
+    config, num_folds = plan.config, len(cohort.folds.folds)
+    epochs, trials = config.optim.epochs, config.search.trials
+    if plan.fixed:
+        num_folds = 1 if config.folds.from_split else config.folds.num_outer
+        told = f"{num_folds} folds of all subjects; each is scored once, by what the others taught"
+        if config.folds.from_split:
+            told = "the manifest's column split: train is learnt from, test is scored once"
+        return [
+            f"folds      {told}",
+            f"compare    {trials} trials x {num_folds} folds x {epochs} epochs, scored after the "
+            f"last: {', '.join(plan.fixed)}",
+        ]
+    return [
+        f"folds      {num_folds} inner folds of {len(cohort.folds.development)} development "
+        f"subjects; {len(cohort.folds.test)} test subjects, seen once at the end",
+        f"search     {trials} trials x {num_folds} folds x {epochs} epochs, {len(plan.space)} "
+        f"searched settings, val/{config.search.metric} decides",
+    ]
+
+
+def describe_frames(plan: StudyPlan, expected: Forecast) -> str:
     """Say how much there is to decode, how large it gets and how long it takes."""
-    decode = config.decode
+    config, decode = plan.config, plan.config.decode
     text = (
-        f"about {expected.seconds / 3600:.2f} hours of video, {config.modality} at "
+        f"about {expected.seconds / 3600:.2f} hours of video, {', '.join(plan.modalities)} at "
         f"{decode.width}x{decode.height}"
     )
     if config.frames == "video":

@@ -78,7 +78,7 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
     """
     needs = ["video"] if set(config.modalities) - set(SOUND) else []
     needs += [modality for modality in TRACKS if modality in config.modalities]
-    manifest = load_manifest(config.data.manifest)
+    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
     recordings, lacking = select(manifest, items=config.data.items, needs=needs)
     notes = tuple(
         f"{len(ids)} recordings without {fact} are left out: {', '.join(ids[:5])}"

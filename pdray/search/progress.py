@@ -113,12 +113,12 @@ class Progress(tune.Callback):
             self.best = (result["value"], number)
         if state != "running":
             self._end(number, state)
-            self._line(f"trial {number} {state}: {self._metric} {result['value']:.3f}")
+            self._line(f"trial {number} {state}: {self._metric} {_told(result['value'])}")
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._line(
                 f"trial {number} fold {result['fold'] + 1}/{self._extent.num_folds} "
                 f"epoch {result['epoch'] + 1}/{self._extent.num_epochs}: "
-                f"{self._metric} {result['value']:.3f}"
+                f"{self._metric} {_told(result['value'])}"
             )
         self._mirror.update(now=state != "running")
 
@@ -175,6 +175,11 @@ class RefitProgress(tune.Callback):
             self._last_line = time.monotonic()
             self._say(f"refit: epoch {result['epoch'] + 1}/{self._num_epochs}")
         self._mirror.update()
+
+
+def _told(value: float) -> str:
+    """Return a score as text; an epoch that is not scored has none."""
+    return "-" if value != value else f"{value:.3f}"
 
 
 def _clock(seconds: float) -> str:

@@ -1,24 +1,25 @@
 """Everything a study is told: one root, its sections, and the search space beside them."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
 from pdray.data.codec import StoreConfig
 from pdray.data.flow import FlowConfig
 from pdray.data.folds import FoldsConfig
 from pdray.data.manifest import DataConfig
-from pdray.data.modality import Recipe
+from pdray.data.modality import PICTURES, Modality, Recipe
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.search.space import (
     Choices,
     Space,
+    Value,
     combination_faults,
     corners,
     fit_faults,
@@ -54,7 +55,7 @@ class SearchConfig(Settings):
     name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="name of the study and of its folder; null: tsa-<date>-<time>",
+        description="name of the study and of its folder; null: <model>-<date>-<time>",
     )
     trials: int = Field(50, ge=1, description="trials of the study, finished ones included [count]")
     metric: str = Field("mcc", description="score that decides, of the validation subjects")
@@ -120,23 +121,30 @@ class StudyConfig(FitConfig):
         default_factory=default_output, description="folder of everything a study leaves behind"
     )
 
-    @model_validator(mode="after")
-    def _video_has_colours_only(self) -> Self:
-        if self.frames == "video" and self.modality != "rgb":
-            raise ValueError(
-                f"modality {self.modality} is computed once into the frame store; it needs "
-                "frames=store"
-            )
-        return self
-
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Checked settings of a study and its search space."""
+    """Checked settings of a study and what varies in it: a search space, or fixed trials.
+
+    Attributes:
+        config: The settings.
+        space: What is searched; empty where trials are fixed.
+        entries: The space as it was written.
+        fixed: Of a comparison: each trial's label and its settings over the study's, dotted.
+    """
 
     config: StudyConfig
     space: Space
     entries: dict[str, Any]
+    fixed: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Every modality that a trial may see."""
+        searched = self.space.get("modality")
+        values = searched.values if isinstance(searched, Choices) else (self.config.modality,)
+        fixed = [params.get("modality", self.config.modality) for params in self.fixed.values()]
+        return tuple(modality for modality in PICTURES if modality in (fixed or values))
 
     @property
     def fit(self) -> dict[str, Any]:
@@ -146,7 +154,8 @@ class StudyPlan:
     @property
     def tree(self) -> dict[str, Any]:
         """Everything, nested, as it is logged and as :func:`plan_study` reads it back."""
-        return {**dump(self.config), "space": self.entries}
+        fixed = {name: dict(params) for name, params in self.fixed.items()}
+        return {**dump(self.config), "space": self.entries, **({"fixed": fixed} if fixed else {})}
 
 
 def load_study(argv: Sequence[str], *, saved: dict[str, Any] | None = None) -> StudyPlan:
@@ -209,8 +218,49 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
         base = dump(fit_config(config))
         wrong = combination_faults(base, space) if space else fit_faults(base, {})
         wrong += _sharing_faults(config, space)
+        wrong += _modality_faults(StudyPlan(config, space, dict(entries)))
+        if config.folds.from_split:
+            wrong.append(
+                "folds.from_split: only a comparison of fixed trials takes it, not a search"
+            )
     refuse(wrong, SettingsError, "settings")
     return StudyPlan(config, space, dict(entries))
+
+
+def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value]]) -> StudyPlan:
+    """Check nested settings and the trials that are compared under them.
+
+    Args:
+        tree: Nested settings without a ``space``.
+        fixed: Label of each trial to its settings over the study's, dotted keys; at least one.
+
+    Returns:
+        The plan; ``search.trials`` is the number of trials.
+
+    Raises:
+        SettingsError: With every fault of the settings or of any trial, the trial's label in front.
+    """
+    settings = merge(merge({}, tree), {"search": {"trials": max(1, len(fixed))}})
+    wrong = faults(StudyConfig, settings)
+    if not wrong:
+        config = build(StudyConfig, settings)
+        base = dump(fit_config(config))
+        for label, params in fixed.items():
+            wrong += [f"trial '{label}': {fault}" for fault in fit_faults(base, params)]
+        plan = StudyPlan(config, {}, {}, fixed)
+        wrong = wrong or _modality_faults(plan) + _sharing_faults(config, {})
+    refuse(wrong, SettingsError, "settings")
+    return plan
+
+
+def _modality_faults(plan: StudyPlan) -> list[str]:
+    computed = [modality for modality in plan.modalities if modality != "rgb"]
+    if plan.config.frames == "video" and computed:
+        return [
+            f"modality {', '.join(computed)} is computed once into the frame store; it needs "
+            "frames=store"
+        ]
+    return []
 
 
 def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
@@ -238,6 +288,6 @@ def recipe(config: StudyConfig) -> Recipe:
     return build(Recipe, {name: tree[name] for name in Recipe.model_fields if name in tree})
 
 
-def default_name() -> str:
-    """Return a study name made of the local date and time."""
-    return time.strftime("tsa-%Y%m%d-%H%M%S")
+def default_name(config: StudyConfig) -> str:
+    """Return a study name made of the model and the local date and time."""
+    return time.strftime(f"{config.model.name}-%Y%m%d-%H%M%S")

@@ -11,16 +11,16 @@ from pydantic.fields import FieldInfo
 from pdray.config import accepts, build, faults, leaves, merge, nearest, nest
 from pdray.data.augment import augment_faults, seen_size
 from pdray.data.snippet import snippet_shape
-from pdray.models.tsa import tsa_faults
+from pdray.models import MODELS
 from pdray.training.task import FitConfig
 
 Value = bool | int | float | str | None
 
 # Frames are prepared once for all trials, how they travel changes no result, trials of different
 # length have no (fold, epoch) in common at which they could be compared, and nor have trials that
-# are evaluated on different views.
+# are evaluated on different views. Networks of different kinds have different settings: they are
+# compared as fixed trials, each with its own.
 _FIXED = (
-    "modality",
     "decode.",
     "limits.",
     "stream.",
@@ -30,6 +30,7 @@ _FIXED = (
     "snippet.view_frames",
     "augment.crop_size",
     "augment.crop_scales",  # a list is no value of a search
+    "model.name",
 )
 _MAX_COMBINATIONS = 20_000
 _SAMPLES = 8
@@ -133,8 +134,9 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
     height, width = seen_size(config.augment, **size)
     # Dense views may show an evaluated recording in shorter snippets than it is learnt from.
     lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
+    network_faults = MODELS[config.model.name].faults
     for num_frames in sorted(lengths, reverse=True):
-        wrong += tsa_faults(config.model, num_frames=num_frames, height=height, width=width)
+        wrong += network_faults(config.model, num_frames=num_frames, height=height, width=width)
     return list(dict.fromkeys(wrong))
 
 
@@ -144,11 +146,14 @@ def trial_config(base: Mapping[str, Any], params: Mapping[str, Value]) -> FitCon
 
 
 def _overlaid(base: Mapping[str, Any], params: Mapping[str, Value]) -> dict[str, Any]:
-    return merge(merge({}, base), nest(params))
+    tree = merge({}, base)
+    if "model.name" in params:  # another network has other settings, at its own defaults
+        tree["model"] = {}
+    return merge(tree, nest(params))
 
 
 def _shapes_model(key: str) -> bool:
-    return key.startswith(("model.", "snippet."))
+    return key.startswith(("model.", "snippet.", "segments.", "modality", "loss.kind"))
 
 
 def corners(entry: Choices | Range) -> tuple[Value, ...]:

@@ -52,8 +52,9 @@ class TrialPlan:
         origin: Key columns of the predictions, but for the trial's number.
         metric: Score that decides.
         workers: What a trial reserves.
-        role: A search trial scores validation subjects after every epoch; the winner scores the
-            test subjects once, after its last.
+        role: A search trial scores validation subjects after every epoch; the winner and a fixed
+            trial score test subjects once, after their last.
+        labels: Of fixed trials, by number.
         epochs: Epochs to run of each fold; None runs all that the settings name.
         synthetic: Whether the cohort was rendered; pictures say so.
         pruner: Handle of the pruning actor; None ends no trial early.
@@ -67,7 +68,8 @@ class TrialPlan:
     origin: Origin
     metric: str
     workers: Workers
-    role: Literal["trial", "winner"] = "trial"
+    role: Literal["trial", "winner", "fixed"] = "trial"
+    labels: tuple[str, ...] = ()
     epochs: int | None = None
     synthetic: bool = False
     pruner: Any = None
@@ -88,7 +90,7 @@ class TrialPlan:
     def log(self, number: int) -> TrialLog:
         """Return where a trial is logged."""
         study = StudyLog(self.folder)
-        return study.trial(number) if self.role == "trial" else study.winner
+        return study.winner if self.role == "winner" else study.trial(number)
 
 
 class Recorder:
@@ -104,13 +106,14 @@ class Recorder:
     def ended(self) -> dict[str, Any] | None:
         """Return the last report of a trial that had ended before a kill, else None.
 
-        A winner whose refit failed has not ended: its cause may be mended, and it is tried again.
+        A winner or a fixed trial that failed has not ended: its cause may be mended, and it is
+        tried again.
         """
         if not self.log.exists():
             return None
         trial = self.log.read()
-        is_failed_refit = self.plan.role == "winner" and trial["state"] == "failed"
-        if trial["state"] == "running" or is_failed_refit:
+        is_tried_again = self.plan.role != "trial" and trial["state"] == "failed"
+        if trial["state"] == "running" or is_tried_again:
             return None
         records = self.log.epochs()
         return self._report(records[-1].step if records else 0, trial["state"], trial["value"])
@@ -132,6 +135,7 @@ class Recorder:
             params=self.params,
             settings=dump(self.task.config),
             role=self.plan.role,
+            label=self.plan.labels[self.number] if self.plan.labels else None,
         )
         state = None
         if self._checkpoint.exists():
@@ -156,6 +160,10 @@ class Recorder:
         if self.plan.role == "winner":
             return self._finish_winner(result) if is_last else self._going_on(step, result, None)
         value = mean_over_folds(self._scores, result.fold, result.epoch)
+        if self.plan.role == "fixed":
+            if is_last:
+                return self._finish_fixed(step, value)
+            return self._going_on(step, result, value)
         reason = self._prune_reason(step, value)
         if is_last:
             return self._finish_trial(step)
@@ -175,7 +183,8 @@ class Recorder:
     def _keep(self, fold: int, metrics: Mapping[str, float]) -> None:
         while len(self._scores) <= fold:
             self._scores.append([])
-        self._scores[fold].append(metrics.get(f"val/{self.plan.metric}", float("nan")))
+        name = f"{self.plan.origin.split}/{self.plan.metric}"
+        self._scores[fold].append(metrics.get(name, float("nan")))
 
     def _prune_reason(self, step: int, value: float) -> str | None:
         if self.plan.pruner is None:
@@ -192,6 +201,20 @@ class Recorder:
         better = METRICS[self.plan.metric].greater_is_better
         epoch, value = choose_epoch(self._scores, greater_is_better=better)
         self.log.finish(state="complete", value=value, chosen_epoch=epoch, draw=self._draw)
+        self._checkpoint.unlink(missing_ok=True)
+        return self._report(step, "complete", value)
+
+    def _finish_fixed(self, step: int, value: float) -> dict[str, Any]:
+        """Score the last epoch of all folds as one table: every subject was held out once."""
+        epoch = self.task.epochs - 1
+        rows = self.log.read_epoch(epoch)
+        if rows is None:
+            raise RuntimeError("the last epoch of a fixed trial was not evaluated")
+        table = by_recording(rows)
+        scores = {f"test/{name}": held_out_score(table, name) for name in METRICS}
+        self.log.finish(
+            state="complete", value=value, chosen_epoch=epoch, scores=scores, draw=self._draw
+        )
         self._checkpoint.unlink(missing_ok=True)
         return self._report(step, "complete", value)
 

@@ -238,7 +238,7 @@ class _Mirror:
     def _send_trial(self, key: str, log: TrialLog) -> None:
         # The end is written last, so a trial read as ended has all its epochs and files.
         trial = log.read()
-        name = "winner" if key == "winner" else f"trial {trial['number']}"
+        name = "winner" if key == "winner" else trial.get("label") or f"trial {trial['number']}"
         entry = self._entry(key, name, trial, params=trial["params"])
         if trial["ended"] is not None and trial["ended"] == entry["ended"]:
             return

@@ -149,7 +149,8 @@ class TrialLog:
         num_epochs: int,
         params: Mapping[str, Any],
         settings: Mapping[str, Any],
-        role: Literal["trial", "winner"] = "trial",
+        role: Literal["trial", "winner", "fixed"] = "trial",
+        label: str | None = None,
     ) -> None:
         """Write ``trial.json``; a trial that is resumed keeps when it started.
 
@@ -158,12 +159,14 @@ class TrialLog:
             num_epochs: Epochs a fold.
             params: Searched settings, dotted key to value.
             settings: All settings, nested plain values.
-            role: "winner" for the refit.
+            role: "winner" for the refit, "fixed" for a trial of a comparison.
+            label: What the trial is called; None is its number.
         """
         started = self.read()["started"] if self.exists() else time.time()
         trial = {
             "number": number,
             "role": role,
+            "label": label,
             "num_epochs": num_epochs,
             "params": dict(params),
             "settings": settings,

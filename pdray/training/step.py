@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pdray.data.augment import AugmentConfig, central_view, draw_augmentation
 from pdray.data.normalise import normalise_frames
@@ -12,7 +12,10 @@ from pdray.data.reader import Batch
 from pdray.errors import DivergedError
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""(B, K) logits and (B,) int64 classes to (B,) loss in nats."""
+"""(N, J) outputs of a network and their (N, ...) targets to (N,) loss in nats."""
+
+Network = Callable[[Tensor], Tensor]
+"""(N, C, T, H, W) normalised snippets to (N, J) outputs, or to one row for each recording."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Precision:
 
 
 def train_step(
-    model: nn.Module,
+    model: Network,
     batch: Batch,
     *,
     objective: Objective,
@@ -46,17 +49,18 @@ def train_step(
     """Add the gradient of one batch to the model's parameters.
 
     Args:
-        model: Maps (N, C, T, H, W) to (N, K) logits; in training mode. It gets the precision's
-            dtype, to which autocast would convert its input anyway.
-        batch: S snippets of each of B recordings; a snippet has the class of its recording.
-        objective: The loss of each snippet.
+        model: In training mode. It gets the precision's dtype, to which autocast would convert its
+            input anyway. The S snippets of a recording stand one after the other; one that joins
+            them gives a row a recording.
+        batch: S snippets of each of B recordings; a snippet has the target of its recording.
+        objective: The loss of each row.
         precision: Device and number format.
-        scale: What the summed loss is multiplied with before the gradient; 1 / (snippets of the
-            global batch) makes the gradient that of the global mean.
+        scale: What the summed loss is multiplied with before the gradient; 1 / (rows of the global
+            batch) makes the gradient that of the global mean.
         augment: Settings and the CPU generator of this batch's draws.
 
     Returns:
-        () float64 on the CPU, the sum of the snippets' losses, in nats.
+        () float64 on the CPU, the sum of the rows' losses, in nats.
 
     Raises:
         DivergedError: If the loss is not finite; no gradient has been computed then.
@@ -67,13 +71,14 @@ def train_step(
     if set(batch.inputs) != {batch.modality}:
         raise ValueError(f"only {batch.modality} is augmented; got {', '.join(batch.inputs)}")
     device = precision.device
-    snippets, classes = (part.to(device, non_blocking=True) for part in _flatten(batch))
+    snippets = batch.frames.flatten(0, 1).to(device, non_blocking=True)
+    target = batch.target.to(device, non_blocking=True)
     settings, generator = augment
     drawn = draw_augmentation(snippets, settings, generator)
     x = normalise_frames(snippets, precision.dtype, augmentation=drawn, modality=batch.modality)
     with precision.autocast():
-        logits = model(x)
-    loss = objective(logits.float(), classes).sum()
+        outputs = model(x).float()
+    loss = objective(outputs, target.repeat_interleave(len(outputs) // len(target), dim=0)).sum()
     if not bool(torch.isfinite(loss)):
         raise DivergedError(f"the training loss became {loss.item()}")
     (loss * scale).backward()  # type: ignore[no-untyped-call]
@@ -82,7 +87,7 @@ def train_step(
 
 @torch.inference_mode()
 def evaluate_step(
-    model: nn.Module,
+    model: Network,
     batch: Batch,
     *,
     objective: Objective,
@@ -90,7 +95,7 @@ def evaluate_step(
     augment: AugmentConfig | None = None,
     max_snippets: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the logits and losses of one batch, a bounded number of snippets at once.
+    """Compute the outputs and losses of one batch, a bounded number of snippets at once.
 
     Args:
         model: As in :func:`train_step`, in evaluation mode.
@@ -102,7 +107,7 @@ def evaluate_step(
             views of a recording need no more memory than one.
 
     Returns:
-        (B, S, K) float32 logits and (B, S) float32 losses in nats, on the CPU.
+        (B, S, J) float32 outputs and (B, S) float32 losses in nats, on the CPU.
 
     Raises:
         SettingsError: If ``crop_size`` does not fit into the pictures.
@@ -114,19 +119,14 @@ def evaluate_step(
         raise ValueError(f"expected max_snippets of at least 1, got {at_once}")
     settings = augment or AugmentConfig()
     scores, losses = [], []
-    for part in zip(*(torch.split(values, at_once) for values in _flatten(batch)), strict=True):
+    flat = (batch.frames.flatten(0, 1), batch.target.repeat_interleave(num_snippets, dim=0))
+    for part in zip(*(torch.split(values, at_once) for values in flat), strict=True):
         snippets, classes = (values.to(precision.device, non_blocking=True) for values in part)
         seen = central_view(snippets, settings)
         x = normalise_frames(snippets, precision.dtype, augmentation=seen, modality=batch.modality)
         with precision.autocast():
-            logits = model(x).float()
-        scores.append(logits)
-        losses.append(objective(logits, classes))
+            outputs = model(x).float()
+        scores.append(outputs)
+        losses.append(objective(outputs, classes))
     shape = (num_recordings, num_snippets)
     return torch.cat(scores).cpu().view(*shape, -1), torch.cat(losses).cpu().view(shape)
-
-
-def _flatten(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return a batch as (B*S, T, H, W, C) uint8 snippets and (B*S,) classes, where it is."""
-    num_snippets = batch.frames.shape[1]
-    return batch.frames.flatten(0, 1), batch.target.repeat_interleave(num_snippets)

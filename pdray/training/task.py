@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pdray.config import Settings
 from pdray.data.augment import AugmentConfig
@@ -13,8 +14,10 @@ from pdray.data.plan import FoldSides, RatedRecording, Schedule, check_sides
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import SnippetConfig, snippet_shape
 from pdray.evaluation.predictions import Origin
-from pdray.losses.focal import FocalConfig
+from pdray.models import ModelConfig
+from pdray.models.segment_attention import SegmentsConfig
 from pdray.models.tsa import TsaConfig
+from pdray.training.objective import LossConfig
 
 
 class OptimConfig(Settings):
@@ -47,10 +50,26 @@ class FitConfig(Settings):
     limits: DecodeLimits = DecodeLimits()
     snippet: SnippetConfig = SnippetConfig()
     augment: AugmentConfig = AugmentConfig()
-    model: TsaConfig = TsaConfig()
-    loss: FocalConfig = FocalConfig()
+    model: ModelConfig = TsaConfig()
+    pretrained: Path | None = Field(
+        None,
+        description="file of weights to start from: a published one, or a study's model.pt, which "
+        "keeps its name",
+    )
+    segments: SegmentsConfig = SegmentsConfig()
+    loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     stream: StreamConfig = StreamConfig()
+
+    @model_validator(mode="after")
+    def _segments_are_there(self) -> Self:
+        """Refuse a consensus of one snippet: it would be the snippet."""
+        if self.segments.consensus != "none" and self.snippet.mode != "segments":
+            raise ValueError(
+                f"segments.consensus {self.segments.consensus} needs snippet.mode segments; in "
+                f"mode {self.snippet.mode} a recording has one snippet"
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from pdray.data.plan import derive_seed, plan_batches
+from pdray.data.raters import expected_counts
 from pdray.data.reader import Batch, SnippetReader
 from pdray.data.snippet import snippet_shape
 from pdray.data.stream import open_stream
@@ -29,9 +30,9 @@ from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
-from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
-from pdray.models.tsa import build_tsa
-from pdray.training.step import Objective, Precision, evaluate_step, train_step
+from pdray.training.network import build_network, joins_segments
+from pdray.training.objective import TrainingLoss, training_loss
+from pdray.training.step import Network, Objective, Precision, evaluate_step, train_step
 from pdray.training.task import FitTask, OptimConfig
 
 _CPU = torch.device("cpu")
@@ -160,8 +161,7 @@ class _Learner:
         self.precision = Precision(place.device, _dtype(task.config.optim, place.device))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, "weights", fold))
-            channels = 3 if task.config.modality == "rgb" else 2
-            model = build_tsa(task.config.model, task.num_classes, channels)
+            model = build_network(task.config, task.num_classes)
         model.to(place.device)
         self.model: nn.Module = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.trained: nn.Module = (
@@ -169,6 +169,7 @@ class _Learner:
         )
         self.optimizer = _optimizer(task.config.optim, self.model)
         self.objective = _objective(task, fold, place.device)
+        self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
 
     def begin_epoch(self, epoch: int) -> None:
         # Dropout takes no generator, so the worker's own global one is set, once an epoch.
@@ -184,24 +185,35 @@ class _Learner:
         factor = learning_rate_factor(config.optim, planned.epoch + (number + 0.5) / num_batches)
         for group in self.optimizer.param_groups:
             group["lr"] = config.optim.learning_rate * factor
-        # DDP averages gradients over workers, the loss is a mean over the global batch.
-        num_snippets = planned.global_size * batch.frames.shape[1]
+        network: Network = self.trained
+        if joins_segments(config):
+            network = partial(self.trained, num_segments=batch.frames.shape[1])
         try:
             loss = train_step(
-                self.trained,
-                batch,
-                objective=_same_fate(self.objective, self.place),
+                network,
+                self._with_votes(batch),
+                objective=_same_fate(self.objective.loss, self.place),
                 precision=self.precision,
-                scale=self.place.num_workers / num_snippets,
+                # DDP averages gradients over workers, the loss is a mean over the global batch.
+                scale=self.place.num_workers / (planned.global_size * self.num_rows),
                 augment=(config.augment, draws),
             )
         except DivergedError as error:
-            raise DivergedError(f"fold {self.fold}, epoch {planned.epoch}: {error}") from error
+            ids = ", ".join(self.task.recordings[i].recording_id for i in planned.recordings)
+            where = f"fold {self.fold}, epoch {planned.epoch}"
+            raise DivergedError(f"{where}: {error}, in the batch of recordings {ids}") from error
         if config.optim.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return loss
+
+    def _with_votes(self, batch: Batch) -> Batch:
+        """Put the raters' shares in the place of the consensus classes, if they are learnt."""
+        if not self.task.config.loss.soft_targets:
+            return batch
+        shares = [_shares(self.task, index) for index in batch.planned.recordings]
+        return replace(batch, target=torch.tensor(shares, dtype=torch.float32))
 
     def end_training(self) -> None:
         self.model.eval()
@@ -211,15 +223,18 @@ class _Learner:
 
     def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
         config = self.task.config
-        logits, loss = evaluate_step(
+        outputs, loss = evaluate_step(
             self.model,
             batch,
-            objective=self.objective,
+            objective=self.objective.loss,
             precision=self.precision,
             augment=config.augment,
             max_snippets=config.optim.batch_size * snippet_shape(config.snippet)[0],
         )
-        return replace(batch, inputs={}), logits, loss
+        if outputs.shape[-1] != self.task.num_classes:  # ordered thresholds, not classes
+            flat = self.objective.log_probabilities(outputs.flatten(0, 1))
+            outputs = flat.view(*outputs.shape[:2], -1)
+        return replace(batch, inputs={}), outputs, loss
 
     def summarise(
         self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]
@@ -238,8 +253,7 @@ class _Learner:
         shares = _gather((total.item(), rows), self.place)
         if self.place.rank != 0:
             return {}, None
-        num_snippets = snippet_shape(self.task.config.snippet)[0]
-        num_trained = len(self.task.sides[self.fold].training) * num_snippets
+        num_trained = len(self.task.sides[self.fold].training) * self.num_rows
         metrics = {"train/loss": sum(share[0] for share in shares) / num_trained}
         metrics["train/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
         every = sorted((row for share in shares for row in share[1]), key=lambda row: row[0])
@@ -288,16 +302,21 @@ def learning_rate_factor(config: OptimConfig, epochs_done: float) -> float:
     return 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
 
 
-def _objective(task: FitTask, fold: int, device: torch.device) -> Objective:
-    classes = [task.recordings[index].target for index in task.sides[fold].training]
-    counts = torch.bincount(torch.tensor(classes), minlength=task.num_classes)
-    config = task.config.loss
-    weights = class_balanced_weights(counts.tolist(), normalize=config.normalize).to(device)
+def _objective(task: FitTask, fold: int, device: torch.device) -> TrainingLoss:
+    training = task.sides[fold].training
+    if task.config.loss.soft_targets:
+        counts = expected_counts([np.asarray(_shares(task, index)) for index in training])
+    else:
+        classes = torch.tensor([task.recordings[index].target for index in training])
+        counts = torch.bincount(classes, minlength=task.num_classes).tolist()
+    return training_loss(task.config.loss, counts, device)
 
-    def objective(logits: Tensor, target: Tensor) -> Tensor:
-        return class_balanced_focal_loss(logits, target, weights_K=weights, gamma=config.gamma)
 
-    return objective
+def _shares(task: FitTask, index: int) -> tuple[float, ...]:
+    recording = task.recordings[index]
+    if recording.shares is not None:
+        return recording.shares
+    return tuple(float(recording.target == k) for k in range(task.num_classes))
 
 
 def _same_fate(objective: Objective, place: Place) -> Objective:

@@ -150,7 +150,10 @@ def test_the_default_metric_and_pruning_are_those_of_the_design():
 
 
 def test_a_default_name_can_be_a_name():
-    assert build(SearchConfig, {"name": default_name()}).name == default_name()
+    config = plan_study({"data": {"manifest": "/x.csv"}, "model": {"depth": 10}}).config
+    name = default_name(config)
+    assert name.startswith("tsa-")
+    assert build(SearchConfig, {"name": name}).name == name
 
 
 @pytest.mark.parametrize("name", ["../other", ".hidden", "a/b", ""])

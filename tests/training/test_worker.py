@@ -213,8 +213,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser_moves(make_task, m
         def forward(self, x):
             return x.mean(dim=(1, 2, 3, 4))[:, None].repeat(1, 2) * self.weight * math.nan
 
-    monkeypatch.setattr(worker, "build_tsa", lambda *_: Broken())
-    with pytest.raises(DivergedError, match="fold 0, epoch 0: the training loss became nan"):
+    monkeypatch.setattr(worker, "build_network", lambda *_: Broken())
+    told = r"fold 0, epoch 0: the training loss became nan, in the batch of recordings R\d, R\d"
+    with pytest.raises(DivergedError, match=told):
         run(make_task())
     assert weights[0].item() == 1.0
 

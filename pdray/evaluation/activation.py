@@ -1,0 +1,127 @@
+"""Where and when a network looked: class activation maps of its layers, by Grad-CAM.
+
+Source: Selvaraju et al. 2017 (Grad-CAM, arXiv:1610.02391), section 3, of any layer that gives a
+map. With y the score of a class, A_k channel k of the layer's output and Z its cells:
+    alpha_k = 1/Z * sum over cells of dy / dA_k         (Eq. 1)
+    L = ReLU(sum over k of alpha_k * A_k)               (Eq. 2)
+Differs: a cell is a place and a moment, so that Z counts time steps as well; of a network that sees
+frame by frame the frames of a snippet are pooled together, as one map over time.
+
+003 shows such maps of the intermediate layers of its network and does not say how it makes them.
+Only parts that speak for the class are left after the ReLU; a map has no unit, and maps of two
+layers or of two networks cannot be compared but for where they lie.
+
+Letters: B snippet, T frame, H height, W width; T', H', W' of a layer's own map.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from pdray.config import nearest
+from pdray.errors import SettingsError, refuse
+
+Score = Callable[[Tensor], Tensor]
+"""(B, J) outputs of a network to (B,) score of the class in question."""
+
+
+def map_layers(network: nn.Module, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the layers whose maps are wanted, early to late.
+
+    Args:
+        network: With ``MAP_LAYERS``.
+        asked: Some of their names, in any order; None is all of them.
+
+    Raises:
+        SettingsError: If a name is none of them, or none is asked for; lists the valid ones.
+    """
+    known: tuple[str, ...] = tuple(cast(Any, network).MAP_LAYERS)
+    if asked is None:
+        return known
+    right = f"the layers of this network are: {', '.join(known)}"
+    faults = [f"got '{name}'; {nearest(name, known)}{right}" for name in asked if name not in known]
+    refuse(faults or ([] if asked else [f"got none; {right}"]), SettingsError, "layers")
+    return tuple(name for name in known if name in asked)
+
+
+def class_activation(
+    network: nn.Module, x: Tensor, score: Score, layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """Compute the maps of one class at some layers, in one pass forward and one backward.
+
+    Args:
+        network: In evaluation mode; a snippet's output must not depend on the others. Its
+            parameters may or may not want a gradient; none is added to them.
+        x: (B, C, T, H, W) normalised snippets.
+        score: The class's score before the softmax, differentiable.
+        layers: Names of submodules that give (B, K, T', H', W'), or (B T', K, H', W') of a network
+            that sees frame by frame; each is used once in a pass.
+
+    Returns:
+        By layer (B, T', H', W') of the network's dtype, at least 0, without a unit.
+    """
+    caught: dict[str, Tensor] = {}
+
+    def catcher(name: str) -> Callable[[Any, Any, Tensor], Tensor]:
+        def catch(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
+            caught[name] = output
+            # A later layer may work in place, on the copy then.
+            return output.clone()
+
+        return catch
+
+    hooks = [network.get_submodule(one).register_forward_hook(catcher(one)) for one in layers]
+    try:
+        with torch.enable_grad():
+            # So that there is a graph where no parameter wants a gradient.
+            total = score(network(x.detach().requires_grad_())).sum()
+            gradients = torch.autograd.grad(total, [caught[name] for name in layers])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    maps = {}
+    for name, gradient in zip(layers, gradients, strict=True):
+        slope, value = (_as_map(one, len(x)) for one in (gradient, caught[name].detach()))
+        alpha = slope.mean(dim=(2, 3, 4), keepdim=True)
+        maps[name] = (alpha * value).sum(dim=1).relu()
+    return maps
+
+
+def on_frames(
+    maps: Tensor, indices: NDArray[np.int64], *, height: int, width: int
+) -> NDArray[np.float32]:
+    """Bring the maps of a recording's snippets to its frames.
+
+    A map is stretched to its snippet by trilinear interpolation, its cells taken to cover time and
+    picture evenly. A frame that was seen several times has the mean of its maps.
+
+    Args:
+        maps: (S, T', H', W') float, of S snippets.
+        indices: (S, T) which frame of the recording each frame of a snippet is.
+        height: Rows of the pictures [px].
+        width: Columns of the pictures [px].
+
+    Returns:
+        (F, height, width) float32, of the F different frames in rising order.
+    """
+    frames, places = np.unique(indices, return_inverse=True)
+    total = np.zeros((len(frames), height, width), np.float32)
+    size = (indices.shape[1], height, width)
+    for own, rows in zip(maps.float().cpu(), places.reshape(indices.shape), strict=True):
+        stretched = interpolate(own[None, None], size, mode="trilinear", align_corners=False)
+        np.add.at(total, rows, stretched[0, 0].numpy())
+    counts = np.bincount(places.ravel()).astype(np.float32)
+    means: NDArray[np.float32] = total / counts[:, None, None]
+    return means
+
+
+def _as_map(output: Tensor, num_snippets: int) -> Tensor:
+    """Return a layer's output as (B, K, T', H', W')."""
+    if output.ndim == 4:
+        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
+    return output

@@ -1,0 +1,235 @@
+"""Patient-level scores in the layout of Tables VII to IX of 002, and the picture of its Fig. 7.
+
+A score is taken in each fold and averaged over folds, once for each repeat; a fold in which it is
+not defined is left out and counted. Printed are the mean over repeats with their standard
+deviation, as the paper's captions say, and what the paper lacks: the standard error over folds, and
+an interval of the MCC by resampling subjects. Repeats are trainings of the head, so their spread
+says nothing about other patients; the other two do.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pdray.atomic import replacing
+from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.evaluation.uncertainty import mean_se, subject_bootstrap, weighted_scores
+
+_METRICS = ("accuracy", "precision", "recall", "mcc")
+_HEADER = ("Accuracy [%]", "Precision", "Recall", "MCC", "SE", "MCC 95%", "Visits")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        label: What it is.
+        kind: Which features it reads: avgpool or layer4.
+        table: Its predictions of every fold and repeat.
+    """
+
+    label: str
+    kind: str
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RepeatedScore:
+    """A score over folds and repeats; nan where there is nothing to say.
+
+    Attributes:
+        mean: Over repeats of the mean over folds.
+        spread: Sample standard deviation over repeats.
+        se: Standard error over folds of the mean over repeats.
+        num_undefined: (Fold, repeat) pairs in which the score is not defined.
+        num_scores: All such pairs.
+    """
+
+    mean: float
+    spread: float
+    se: float
+    num_undefined: int
+    num_scores: int
+
+
+def repeated_score(table: pd.DataFrame, metric: str) -> RepeatedScore:
+    """Score each fold of each repeat and average.
+
+    Args:
+        table: One row a (fold, repeat, visit).
+        metric: Name in ``METRICS``.
+    """
+    folds, fold_of_row = np.unique(table["outer_fold"].to_numpy(), return_inverse=True)
+    repeats, repeat_of_row = np.unique(table["repeat"].to_numpy(), return_inverse=True)
+    shape = (len(repeats), len(folds))
+    group_of_row = np.ravel_multi_index((repeat_of_row, fold_of_row), shape)
+    # Each (repeat, fold) is a resample that holds its own rows once and no others.
+    members = (group_of_row == np.arange(math.prod(shape))[:, None]).astype(np.float64)
+    values = weighted_scores(metric, targets(table), probabilities(table), members).reshape(shape)
+    by_repeat, by_fold = _means(values, axis=1), _means(values, axis=0)
+    return RepeatedScore(
+        mean=float(np.mean(by_repeat)) if len(by_repeat) else math.nan,
+        spread=float(np.std(by_repeat, ddof=1)) if len(by_repeat) > 1 else math.nan,
+        se=mean_se(by_fold)[1] if len(by_fold) > 1 else math.nan,
+        num_undefined=int(np.isnan(values).sum()),
+        num_scores=values.size,
+    )
+
+
+def baseline_table(rows: Sequence[Row], *, synthetic: bool) -> str:
+    """Lay out Table VII: one item at a time, each from both inputs, ranked.
+
+    Args:
+        rows: The baselines of every item; ``label`` is the item.
+        synthetic: Whether the cohort is rendered; says so in the headline.
+
+    Returns:
+        Lines of text.
+    """
+    ranks = baseline_ranks(rows)
+    body = [
+        [row.label, row.kind, *_cells(row), str(ranks[row.label])]
+        for row in sorted(rows, key=lambda row: (row.label, row.kind))
+    ]
+    title = "Single items, three classes (Table VII of 002); rank by the mean MCC of both inputs"
+    return _laid_out(title, ["Item", "Input", *_HEADER, "Rank"], body, rows, synthetic=synthetic)
+
+
+def methods_table(
+    title: str, baselines: Sequence[Row], methods: Sequence[Row], *, synthetic: bool
+) -> str:
+    """Lay out Tables VIII and IX: the best single item on avgpool, then the methods.
+
+    The best single item is chosen by the scores that are printed, as in the paper, which flatters
+    the baseline.
+
+    Args:
+        title: What is classified.
+        baselines: The baselines of every item.
+        methods: Rows of the methods, in the order to print.
+        synthetic: Whether the cohort is rendered; says so in the headline.
+
+    Returns:
+        Lines of text.
+    """
+    ranks = baseline_ranks(baselines)
+    best = min(ranks, key=lambda label: ranks[label])
+    shown = [
+        *(
+            Row(f"best single item ({best})", row.kind, row.table)
+            for row in baselines
+            if (row.label, row.kind) == (best, "avgpool")
+        ),
+        *methods,
+    ]
+    body = [[row.label, row.kind, *_cells(row)] for row in shown]
+    return _laid_out(title, ["Method", "Input", *_HEADER], body, shown, synthetic=synthetic)
+
+
+def baseline_ranks(rows: Sequence[Row]) -> dict[str, int]:
+    """Rank items from 1 by the mean MCC of their inputs; one without a score comes last."""
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row.label, []).append(repeated_score(row.table, "mcc").mean)
+    means = {label: float(np.mean(values)) for label, values in scores.items()}
+    order = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label], label))
+    return {label: rank for rank, label in enumerate(order, start=1)}
+
+
+def weights_picture(weights: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
+    """Draw the weights that vector weighting learnt, as Fig. 7.
+
+    Bars are means over folds and repeats, lines their standard deviations; the dashed line is what
+    every item would have if all counted alike.
+
+    Args:
+        weights: Rows of ``outer_fold``, ``repeat``, ``item`` and ``weight``.
+        path: The PNG to write.
+        synthetic: Whether the cohort is rendered; the title says so.
+    """
+    groups = weights.groupby("item", sort=False)["weight"]
+    means, spreads = groups.mean(), groups.std(ddof=1).fillna(0.0)
+    num_runs = len(weights.drop_duplicates(["outer_fold", "repeat"]))
+    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.bar(list(means.index), means.to_numpy(), yerr=spreads.to_numpy(), color="0.6", capsize=3)
+    axes.axhline(1 / len(means), color="black", linestyle="--", linewidth=1)
+    axes.set_xticks(range(len(means)), labels=list(means.index), rotation=30, ha="right")
+    axes.set_ylabel("weight")
+    mark = "SYNTHETIC data, " if synthetic else ""
+    axes.set_title(
+        f"{mark}learnt weights of vector weighting\nmean and SD of {num_runs} trainings",
+        fontsize=9,
+    )
+    FigureCanvasAgg(figure)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _means(values: NDArray[np.float64], *, axis: int) -> list[float]:
+    """Average over an axis what is defined; what has nothing defined is left out."""
+    lines = values if axis == 1 else values.T
+    return [float(np.nanmean(line)) for line in lines if not np.isnan(line).all()]
+
+
+def _cells(row: Row) -> list[str]:
+    found = {name: repeated_score(row.table, name) for name in _METRICS}
+    accuracy, mcc = found["accuracy"], found["mcc"]
+    return [
+        _spread(100 * accuracy.mean, 100 * accuracy.spread, digits=1),
+        *(_spread(found[name].mean, found[name].spread, digits=2) for name in _METRICS[1:]),
+        "-" if math.isnan(mcc.se) else f"{mcc.se:.2f}",
+        _interval(row.table),
+        str(row.table["recording_id"].nunique()),
+    ]
+
+
+def _spread(mean: float, spread: float, *, digits: int) -> str:
+    if math.isnan(mean):
+        return "undefined"
+    return f"{mean:z.{digits}f}" + ("" if math.isnan(spread) else f"+-{spread:.{digits}f}")
+
+
+def _interval(table: pd.DataFrame) -> str:
+    """Return the interval of the MCC over other subjects, of all folds and repeats pooled."""
+    if table["subject_id"].nunique() < 2:
+        return "-"
+    found = subject_bootstrap(table, "mcc")
+    return "-" if math.isnan(found.low) else f"{found.low:z.2f} to {found.high:z.2f}"
+
+
+def _laid_out(
+    title: str,
+    header: Sequence[str],
+    body: Sequence[Sequence[str]],
+    rows: Sequence[Row],
+    *,
+    synthetic: bool,
+) -> str:
+    lines = [header, *body]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    undefined = {
+        f"{row.label}, {row.kind}: {name}": repeated_score(row.table, name)
+        for row in rows
+        for name in _METRICS
+    }
+    notes = [
+        f"{what} is not defined in {one.num_undefined} of {one.num_scores} scores, left out"
+        for what, one in undefined.items()
+        if one.num_undefined
+    ]
+    headline = f"{title} ({SYNTHETIC_MARK})" if synthetic else title
+    return "\n".join([headline, *table, *notes])

@@ -1,0 +1,174 @@
+"""A recording with what a network's layers looked at laid over it, as an H.264 video.
+
+Beside each other: the picture with the outlines of its regions, then the picture under the map of
+each layer. Dark purple to yellow is little to the highest activation of that layer in the
+recording; brightness cannot be compared between layers, and a layer in which nothing speaks for
+the class is marked so. A frame stands until the next one that the network saw, so the video lasts
+as long as the recording.
+
+Such a video shows a person: where it is written is the user's choice, and it is never mirrored.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from pdray.atomic import replacing
+from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.evaluation.spread import Regions, region_mask
+
+Pixels = NDArray[np.uint8]
+
+_PANEL_PX = 192  # a smaller picture is enlarged to at least this height
+_IN_A_ROW = 6  # panels
+_CAPTION_PX = 18
+_LETTER_PX = 6.2  # width of the widest letter of a caption, so that a cut one fits
+_STRENGTH = 0.65  # how much of the colour covers the picture where activation is highest
+_TICKS = 1000  # time steps of the file in a second, as cameras' files have
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is drawn of a recording.
+
+    Attributes:
+        pictures: (F, H, W, 3) uint8 RGB, what the network saw of the recording.
+        seconds: (F,) rising times of the frames.
+        activations: By layer (F, H, W) float, at least 0.
+        regions: Outlined on the first panel; a grid is not.
+        caption: Which recording and which class; the mark of a rendered cohort is put beside it.
+        synthetic: Whether the cohort is rendered.
+    """
+
+    pictures: Pixels
+    seconds: NDArray[np.float64]
+    activations: Mapping[str, NDArray[np.float32]]
+    regions: Regions
+    caption: str
+    synthetic: bool
+
+
+def write_overlay(path: Path, overlay: Overlay) -> None:
+    """Write the video, whole or not at all.
+
+    Args:
+        path: The mp4 file; its folder is made when missing.
+        overlay: At least one frame.
+    """
+    # The encoder gives a frame the time of the next one; the last is shown twice for its own.
+    frames = [*overlay_frames(overlay)]
+    step = float(np.median(np.diff(overlay.seconds))) if len(frames) > 1 else 1.0
+    seconds = np.append(overlay.seconds, overlay.seconds[-1] + step)
+    with replacing(path) as temporary:
+        _encode(temporary, [*frames, frames[-1]], seconds - seconds[0])
+
+
+def overlay_frames(overlay: Overlay) -> Iterator[Pixels]:
+    """Draw the frames of the video.
+
+    Yields:
+        (height, width, 3) uint8 RGB, both even, the same for all frames.
+    """
+    num_frames, height, width = overlay.pictures.shape[:3]
+    scale = -(-_PANEL_PX // height)
+    size = (height * scale, width * scale)
+    highest = {name: float(one.max()) for name, one in overlay.activations.items()}
+    named = [name if most > 0 else f"{name} (nothing)" for name, most in highest.items()]
+    captions = [_text(name, size[1]) for name in ("picture", *named)]
+    columns = min(len(captions), _IN_A_ROW)
+    mark = f"{SYNTHETIC_MARK}; " if overlay.synthetic else ""
+    title = _text(f"{mark}{overlay.caption}", columns * size[1])
+    colours = (matplotlib.colormaps["inferno"](np.arange(256))[:, :3] * 255).astype(np.float32)
+    for number in range(num_frames):
+        picture = _enlarged(overlay.pictures[number].transpose(2, 0, 1), size).transpose(1, 2, 0)
+        panels = [_outlined(picture, overlay.regions, number, scale)]
+        for name, one in overlay.activations.items():
+            heat = _enlarged(one[number][None] / (highest[name] or 1.0), size)[0]
+            colour = colours[(255 * heat).round().astype(np.int64)]
+            cover = _STRENGTH * heat[:, :, None]
+            panels.append((1 - cover) * picture + cover * colour)
+        yield _laid_out(title, captions, panels, columns)
+
+
+def _laid_out(
+    title: Pixels, captions: list[Pixels], panels: list[NDArray[np.float32]], columns: int
+) -> Pixels:
+    """Put panels under their captions, in rows, under the title."""
+    tiles = [
+        np.concatenate([caption, panel.round().clip(0, 255).astype(np.uint8)])
+        for caption, panel in zip(captions, panels, strict=True)
+    ]
+    blank = np.zeros_like(tiles[0])
+    tiles += [blank] * (-len(tiles) % columns)
+    rows = [
+        np.concatenate(tiles[at : at + columns], axis=1) for at in range(0, len(tiles), columns)
+    ]
+    frame = np.concatenate([title, *rows])
+    # The chroma of yuv420p is of two by two pixels.
+    return np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)))
+
+
+def _enlarged(channels: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return (C, H, W) at another size, bilinear, float32."""
+    values = torch.from_numpy(np.ascontiguousarray(channels, np.float32))[None]
+    stretched: NDArray[np.float32] = interpolate(values, size, mode="bilinear")[0].numpy()
+    return stretched
+
+
+def _outlined(
+    picture: NDArray[np.float32], regions: Regions, number: int, scale: int
+) -> NDArray[np.float32]:
+    """Draw the outlines of a frame's regions on its enlarged picture."""
+    if regions.is_grid:
+        return picture
+    drawn = picture.copy()
+    for region in range(len(regions.names)):
+        corners = regions.corners(region)[number : number + 1] * np.float32(scale)
+        inside = np.pad(region_mask(corners, height=len(picture), width=picture.shape[1])[0], 1)
+        core = inside[1:-1, 1:-1].copy()
+        for near in (inside[:-2, 1:-1], inside[2:, 1:-1], inside[1:-1, :-2], inside[1:-1, 2:]):
+            core &= near
+        drawn[inside[1:-1, 1:-1] & ~core] = (0, 255, 160)
+    return drawn
+
+
+def _text(text: str, width: int) -> Pixels:
+    """Return white letters on black, (height, width, 3); a text that is too long loses its head."""
+    most = int(width / _LETTER_PX)
+    shown = text if len(text) <= most else f"...{text[3 - most :]}"
+    figure = Figure(figsize=(width / 100, _CAPTION_PX / 100), dpi=100, facecolor="black")
+    figure.text(0.5, 0.5, shown, color="white", fontsize=7.2, ha="center", va="center",
+                family="DejaVu Sans Mono", parse_math=False)  # fmt: skip
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib does not declare its methods' types
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def _encode(path: Path, frames: Iterable[Pixels], seconds: NDArray[np.float64]) -> None:
+    """Write H.264 into an mp4 file, each frame at its time."""
+    stamps = np.round(seconds * _TICKS).astype(np.int64)
+    with av.open(str(path), "w", format="mp4") as container:
+        video = container.add_stream("libx264", rate=_TICKS)
+        video.pix_fmt = "yuv420p"
+        video.codec_context.time_base = Fraction(1, _TICKS)
+        video.codec_context.thread_count = 1
+        # As in data/encode.py: without it the same pictures do not give the same file.
+        video.options = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
+        for number, pixels in enumerate(frames):
+            if number == 0:
+                video.height, video.width = pixels.shape[:2]
+            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            picture.pts, picture.time_base = int(stamps[number]), Fraction(1, _TICKS)
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))

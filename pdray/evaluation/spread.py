@@ -1,0 +1,245 @@
+"""How activation lies over a picture: its share in each region, and how far it spreads.
+
+003 finds that a network looks at few regions of a patient's face (eyes, nose, mouth) and at many of
+a control's, and gives no number for it. Here a region's share is a part of the whole picture's
+activation, its density the share by the region's part of the picture (1 is what an even map has).
+Spread is the part of n places that an even map of the same entropy covers, exp(entropy) / n: 1 / n
+where all lies in one of them, 1 where it lies evenly.
+
+What is not there is NaN and never zero: a region whose corners are not all known or that covers no
+pixel, and any share of a frame without activation.
+
+Letters: F frame, R region, V corner of a polygon, P corner of all polygons, H height, W width.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+ELSEWHERE = "elsewhere"
+_GRID = (
+    *("top left", "top", "top right"),
+    *("left", "centre", "right"),
+    *("bottom left", "bottom", "bottom right"),
+)
+_MEASURES = ("picture_spread", "region_spread", "time_spread", "area_above_half")
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Polygons on the frames of a recording.
+
+    Attributes:
+        points: (F, P, 2) float x, y of the corners of all polygons back to back, from the
+            picture's corner [px]; NaN where absent.
+        vertices: (R,) corners of each polygon, at least 3; their sum is P.
+        names: Of each polygon.
+        is_grid: Whether these are parts of the picture, for want of regions of the body.
+    """
+
+    points: NDArray[np.float32]
+    vertices: NDArray[np.int64]
+    names: tuple[str, ...]
+    is_grid: bool = False
+
+    def corners(self, region: int) -> NDArray[np.float32]:
+        """Return the (F, V, 2) corners of one polygon."""
+        end = int(self.vertices[: region + 1].sum())
+        return self.points[:, end - int(self.vertices[region]) : end]
+
+
+@dataclass(frozen=True)
+class RegionShares:
+    """Activation of a recording by region; the columns are the regions, then what is elsewhere.
+
+    Attributes:
+        names: R names.
+        inside: (F, R) float64 sum of the activation, NaN where the region is not there.
+        area: (F, R) float64 part of the picture in 0..1, NaN where it is not there.
+        total: (F,) float64 sum over the picture.
+    """
+
+    names: tuple[str, ...]
+    inside: NDArray[np.float64]
+    area: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+def grid(num_frames: int, *, height: int, width: int) -> Regions:
+    """Return three by three equal parts of the picture, for what has no regions."""
+    steps = np.arange(3)
+    left, top = (part.ravel() for part in np.meshgrid(steps, steps))
+    x = np.stack([left, left + 1, left + 1, left], axis=1) * (width / 3)
+    y = np.stack([top, top, top + 1, top + 1], axis=1) * (height / 3)
+    points = np.stack([x, y], axis=2).reshape(1, -1, 2).astype(np.float32)
+    every = np.repeat(points, num_frames, axis=0)
+    return Regions(every, np.full(9, 4), _GRID, is_grid=True)
+
+
+def region_mask(corners: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.bool_]:
+    """Fill a polygon: the pixels whose centre lies inside by the even-odd rule.
+
+    Args:
+        corners: (F, V, 2) x, y from the picture's corner, in order along the outline [px].
+        height: Rows [px].
+        width: Columns [px].
+
+    Returns:
+        (F, height, width); all false in a frame where a corner is NaN.
+    """
+    known = np.asarray(np.isfinite(corners).all(axis=(1, 2)))
+    x, y = np.where(known[:, None, None], corners, 0.0).transpose(2, 0, 1)
+    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
+    inside = np.zeros((len(corners), height, width), np.bool_)
+    for here in range(corners.shape[1]):
+        x0, y0, x1, y1 = (edge[:, None] for at in (here, here - 1) for edge in (x[:, at], y[:, at]))
+        # Of an edge's two ends one is above the row's centre: a level edge crosses no row.
+        crosses = ((y0 > rows) != (y1 > rows)) & known[:, None]
+        rise = np.where(y1 == y0, 1.0, y1 - y0)
+        at_x = np.where(crosses, x0 + (rows - y0) * (x1 - x0) / rise, -np.inf)
+        inside ^= columns < at_x[:, :, None]
+    return inside
+
+
+def region_shares(activation: NDArray[np.float32], regions: Regions) -> RegionShares:
+    """Sum activation inside each region of each frame.
+
+    What lies in none of the regions is a column of its own, known only in frames where all of them
+    are; a grid has none. Regions may overlap, so that shares need not sum to 1.
+
+    Args:
+        activation: (F, H, W), at least 0.
+        regions: On the same frames.
+    """
+    height, width = activation.shape[1:]
+    total = activation.sum(axis=(1, 2), dtype=np.float64)
+    inside, area, around = [], [], np.zeros(activation.shape, np.bool_)
+    for number in range(len(regions.names)):
+        mask = region_mask(regions.corners(number), height=height, width=width)
+        around |= mask
+        inside.append(np.where(mask, activation, 0).sum(axis=(1, 2), dtype=np.float64))
+        area.append(mask.mean(axis=(1, 2)))
+    names = regions.names
+    if not regions.is_grid:
+        names = (*names, ELSEWHERE)
+        complete = np.logical_and.reduce([part > 0 for part in area])
+        area.append(np.where(complete, 1 - around.mean(axis=(1, 2)), 0.0))
+        inside.append(np.where(around, 0, activation).sum(axis=(1, 2), dtype=np.float64))
+    parts, sums = (np.stack(column, axis=1) for column in (area, inside))
+    absent = parts == 0
+    parts[absent] = sums[absent] = np.nan
+    return RegionShares(names, sums, parts, total)
+
+
+def shares_by_frame(shares: RegionShares) -> pd.DataFrame:
+    """Return one row a frame and region.
+
+    Returns:
+        ``position`` (of the frame, from 0), ``region``, ``share`` and ``area`` in 0..1, NaN where
+        not there; ``share`` also where the frame has no activation.
+    """
+    num_frames, num_regions = shares.inside.shape
+    total = np.where(shares.total > 0, shares.total, np.nan)
+    return pd.DataFrame(
+        {
+            "position": np.repeat(np.arange(num_frames), num_regions),
+            "region": list(shares.names) * num_frames,
+            "share": (shares.inside / total[:, None]).ravel(),
+            "area": shares.area.ravel(),
+        }
+    )
+
+
+def shares_over_time(shares: RegionShares) -> pd.DataFrame:
+    """Return one row a region: its part of all activation in the frames where it is there.
+
+    Returns:
+        ``region``, ``num_frames`` (where it is there), ``share``, ``area`` (the mean) and
+        ``density`` (share by area), NaN where it never is there or there is no activation.
+    """
+    there = np.isfinite(shares.inside)
+    count = there.sum(axis=0)
+    area = np.where(there, shares.area, 0.0).sum(axis=0) / np.where(count, count, np.nan)
+    total = (there * shares.total[:, None]).sum(axis=0)
+    inside = np.where(there, shares.inside, 0.0).sum(axis=0)
+    share = inside / np.where(total > 0, total, np.nan)
+    columns = {"num_frames": count, "share": share, "area": area, "density": share / area}
+    return pd.DataFrame({"region": list(shares.names), **columns})
+
+
+def spread(activation: NDArray[np.float32], shares: RegionShares) -> dict[str, float]:
+    """Measure how far the activation of a recording spreads; NaN where there is none.
+
+    Args:
+        activation: (F, H, W), at least 0.
+        shares: Of the same.
+
+    Returns:
+        ``picture_spread``, of the mean picture over its pixels; ``region_spread``, of the densities
+        over the regions that are there; ``time_spread``, of the sums over the frames;
+        ``area_above_half``, the part of all frames' pixels with at least half of the highest
+        activation, ``peak``. All but the peak in 0..1; NaN also of fewer than two places.
+    """
+    peak = float(activation.max())
+    regions = shares_over_time(shares)
+    bodily = regions[regions["region"] != ELSEWHERE]["density"].dropna()
+    return {
+        "picture_spread": _even_part(activation.mean(axis=0, dtype=np.float64).ravel()),
+        "region_spread": _even_part(bodily.to_numpy(np.float64)),
+        "time_spread": _even_part(shares.total),
+        "area_above_half": float((activation >= peak / 2).mean()) if peak > 0 else math.nan,
+        "peak": peak,
+    }
+
+
+def spread_table(rows: pd.DataFrame, *, shown: str) -> str:
+    """Lay out the spread of each layer by true class: mean and standard deviation over subjects.
+
+    Args:
+        rows: One a recording and layer with ``subject_id``, ``target``, ``layer`` and what
+            :func:`spread` gives; a subject's recordings are averaged, NaN left out.
+        shown: Which class the maps are of, in words.
+
+    Returns:
+        Lines of text, with the number of subjects behind each mean and the number of empty maps.
+    """
+    measures = list(_MEASURES)
+    keys = ["layer", "target", "subject_id"]
+    people = rows.groupby(keys, sort=False)[measures].mean().reset_index()
+    lines = [["layer", "class", *measures]]
+    for layer in people["layer"].unique():
+        for target, group in people[people["layer"] == layer].groupby("target"):
+            values = [group[name].dropna().to_numpy() for name in measures]
+            lines.append([str(layer), str(target), *(_cell(one) for one in values)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    body = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    head = f"spread of the activation for {shown}, 1 is even: mean +- SD over subjects, true class"
+    empty = rows[rows["peak"] == 0].groupby("layer", sort=False).size()
+    notes = [
+        f"{layer}: nothing speaks for the class in {count} of "
+        f"{int((rows['layer'] == layer).sum())} maps, left out"
+        for layer, count in empty.items()
+    ]
+    return "\n".join([head, *body, *notes])
+
+
+def _cell(values: NDArray[np.float64]) -> str:
+    if not len(values):
+        return "undefined"
+    deviation = f" +- {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{deviation} (n={len(values)})"
+
+
+def _even_part(weights: NDArray[np.float64]) -> float:
+    """Return exp(entropy) of weights by their number, NaN of no weight or fewer than two."""
+    total = weights.sum()
+    if len(weights) < 2 or not total > 0:
+        return math.nan
+    parts = weights[weights > 0] / total
+    return math.exp(-float((parts * np.log(parts)).sum())) / len(weights)

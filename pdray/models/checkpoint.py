@@ -1,0 +1,174 @@
+"""Published weights read from disk, without running anything that a file says.
+
+What a file is shows in its first bytes, not in its name:
+
+    PK                   torch.save since torch 1.6: a zip archive, mapped into memory
+    80 02 8a 0a 6c fc    torch.save before, as Hara's and piergiaj's files are
+    80, c, (, ]          a pickle of NumPy arrays, as VGGFace2's are
+    anything .safetensors, if the safetensors package is installed
+
+The first two go through ``torch.load(weights_only=True)``, which makes tensors, numbers, texts and
+containers and nothing else, the third through :mod:`pdray.models.array_pickle`.
+"""
+
+import importlib
+import pickle
+import re
+import struct
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdray.errors import PdrayError, refuse
+from pdray.models.array_pickle import ArrayPickleError, read_arrays
+
+ZIP = b"PK\x03\x04"
+OLD_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+"""torch.serialization.MAGIC_NUMBER as a pickle of protocol 2."""
+
+WRAPPERS = ("state_dict", "model_state")
+"""Under which key the weights lie in Hara's and in PyTorchVideo's files."""
+
+MOST_FAULTS = 5
+
+
+class CheckpointError(PdrayError):
+    """A file of weights cannot be read, or does not fit the network."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a file.
+
+    Args:
+        path: A file of torch.save, a pickle of NumPy arrays, or a .safetensors file.
+
+    Returns:
+        Tensors on the CPU by name, those of a zip archive mapped into memory; without the name
+        of the entry that they lay in and without the ``module.`` of ``nn.DataParallel``.
+
+    Raises:
+        CheckpointError: If the file is missing, empty, cut off, no file of weights, asks for code
+            to be run, or holds a tensor that cannot be a weight (not finite, empty, of no number
+            format of weights, a negative variance); names the file, the key and the value.
+    """
+    named = _unwrapped(path, _content(path))
+    faults = [fault for name, value in named.items() if (fault := _fault(name, value))]
+    if len(faults) > MOST_FAULTS:
+        faults[MOST_FAULTS:] = [f"and {len(faults) - MOST_FAULTS} tensors more"]
+    refuse(faults, CheckpointError, f"{path} holds what cannot be weights")
+    return named
+
+
+def _content(path: Path) -> object:
+    """Return what the file holds, as its format says."""
+    try:
+        with path.open("rb") as opened:
+            start = opened.read(len(OLD_TORCH))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    if not start:
+        raise CheckpointError(f"{path} is empty: 0 bytes; download or copy it again")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if start.startswith((ZIP, OLD_TORCH)):
+        return _read_torch(path, is_zip=start.startswith(ZIP))
+    return _read_pickle(path, start)
+
+
+def _read_torch(path: Path, *, is_zip: bool) -> object:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old formats; what cannot be read still raises
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted is None:
+            raise _damaged(path, str(error).rpartition("WeightsUnpickler error: ")[2]) from error
+        raise CheckpointError(
+            f"{path} wants the code of {wanted[1]} to be run, which may do anything: refused; "
+            "expected a file of tensors only, as torch.save(network.state_dict(), ...) writes"
+        ) from error
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, OSError) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+    except (EOFError, OverflowError, MemoryError, RecursionError, struct.error) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _damaged(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is cut off or damaged at {path.stat().st_size} bytes "
+        f"({reason.partition('. ')[0].splitlines()[0]}); download or copy it again"
+    )
+
+
+def _read_pickle(path: Path, start: bytes) -> object:
+    try:
+        arrays = read_arrays(path.read_bytes())
+    except ArrayPickleError as error:
+        raise CheckpointError(
+            f"{path} is no file of weights (it starts with {start[:12]!r}): {error}; expected a "
+            "file of torch.save or a pickle of NumPy arrays"
+        ) from error
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        package: Any = importlib.import_module("safetensors")
+        reader: Any = importlib.import_module("safetensors.torch")
+    except ImportError as error:
+        raise CheckpointError(
+            f"{path} needs a package that is not installed: pip install safetensors"
+        ) from error
+    try:
+        return reader.load_file(path)
+    except (package.SafetensorError, OSError) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
+    """Return the named tensors inside what a file holds."""
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in WRAPPERS if key in content), content)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}; expected names with their tensors"
+        )
+    if not content:
+        raise CheckpointError(f"{path} holds no tensor; expected names with their tensors")
+    named = {}
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path} holds a {type(value).__name__} under {str(name)[:80]!r}; expected names "
+                f"with their tensors, at the top or under {' or '.join(WRAPPERS)}"
+            )
+        named[name] = value.detach()
+    if all(name.startswith("module.") for name in named):
+        return {name.removeprefix("module."): value for name, value in named.items()}
+    return named
+
+
+def _fault(name: str, value: Tensor) -> str | None:
+    """Return why a tensor cannot be a weight, if so."""
+    shown = f"'{name}' {tuple(value.shape)} {value.dtype}"
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return f"{shown} is sparse, quantised or without numbers; expected a plain tensor"
+    if value.is_complex() or value.dtype == torch.bool:
+        return f"{shown}: expected floating point numbers, or integers for counters"
+    if value.numel() == 0:
+        return f"{shown} is empty"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return f"{shown} repeats {value.untyped_storage().nbytes()} stored bytes"
+    if not value.is_floating_point():
+        return None
+    num_wrong = value.numel() - int(value.isfinite().sum())
+    if num_wrong:
+        return f"{shown} has {num_wrong} values that are not finite; expected none"
+    if name.endswith("running_var") and bool((value < 0).any()):
+        return f"{shown} has the variance {value.min().item():g}; expected 0 or more"
+    return None

@@ -1,0 +1,127 @@
+"""Fixed trials side by side: each is trained on every fold and scored on whom it never saw.
+
+Nothing is chosen: a trial runs all its epochs, and the last one is scored, once, on the held-out
+subjects of each fold. So the scores are those of the papers' cross-validation tables, and every
+table of predictions covers every subject of the cohort.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import ray
+from ray import tune
+from ray.tune import TuneConfig
+
+from pdray.data.manifest import load_manifest
+from pdray.errors import StudyError
+from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.predictions import read_predictions
+from pdray.search.cluster import join_cluster
+from pdray.search.cohort import Cohort, every_side, make_cohort
+from pdray.search.opening import OpenStudy, open_study
+from pdray.search.progress import Extent, Progress, Say
+from pdray.search.resume import check_same, only_driver
+from pdray.search.settings import StudyPlan
+from pdray.search.trial import run_trials
+from pdray.tracking.run_log import StudyLog
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison leaves.
+
+    Attributes:
+        folder: Its log.
+        tables: Label of each trial to its predictions table, one row a scored snippet.
+        synthetic: Whether the cohort is rendered.
+    """
+
+    folder: Path
+    tables: Mapping[str, pd.DataFrame]
+    synthetic: bool
+
+
+def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
+    """Run or continue the fixed trials of a checked plan.
+
+    Args:
+        plan: From :func:`pdray.search.settings.plan_comparison`.
+        name: Name of the study; one that exists is continued, and read when it is complete.
+        say: Prints a line of progress.
+
+    Returns:
+        The predictions of every trial.
+
+    Raises:
+        PdrayError: If something the user can mend is wrong, a failed trial among it; what is
+            complete is kept and not run again.
+        KeyboardInterrupt: If interrupted; the comparison can be continued.
+    """
+    config = plan.config
+    cohort = make_cohort(load_manifest(config.data.manifest, subjects=config.data.subjects), config)
+    study = StudyLog(config.output / "studies" / name)
+    with only_driver(study):
+        if study.exists():
+            check_same(plan, study, cohort.manifest.digest)
+        if not (study.exists() and study.read()["state"] == "complete"):
+            join_cluster(config.resources)
+            try:
+                _run(plan, open_study(plan, cohort, study, say), study, say)
+            finally:
+                ray.shutdown()
+    return _read(plan, cohort, study)
+
+
+def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
+    config, mirror = plan.config, ready.mirror
+    trials = replace(
+        ready.trials,
+        sides=every_side(ready.cohort, ready.trials.recordings, config.folds),
+        origin=replace(ready.trials.origin, split="test"),
+        role="fixed",
+        labels=tuple(plan.fixed),
+    )
+    params = list(plan.fixed.values())
+    progress = Progress(
+        study,
+        mirror,
+        say,
+        extent=Extent(len(params), 0, len(trials.sides), config.optim.epochs),
+        direction=(
+            f"test/{config.search.metric}",
+            METRICS[config.search.metric].greater_is_better,
+        ),
+    )
+    run_trials(
+        trials,
+        TuneConfig(
+            max_concurrent_trials=ready.reservation.concurrent_trials,
+            reuse_actors=ready.reservation.workers.num_workers == 1,
+        ),
+        callbacks=[progress],
+        param_space={
+            "number": tune.grid_search(list(range(len(params)))),
+            "params": tune.sample_from(lambda config: dict(params[config["number"]])),
+        },
+    )
+    states = {log.read()["label"]: log.read() for log in study.trials()}
+    failed = {label: one["reason"] for label, one in states.items() if one["state"] == "failed"}
+    if failed:
+        study.finish(state="failed")
+        mirror.finish()
+        told = "; ".join(f"{label}: {reason}" for label, reason in failed.items())
+        raise StudyError(f"{len(failed)} of {len(params)} trials failed: {told}")
+    if len(states) < len(params) or any(one["state"] != "complete" for one in states.values()):
+        raise KeyboardInterrupt  # Tune caught it, and ended its trials in order
+    study.finish(state="complete")
+    mirror.finish()
+
+
+def _read(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> Comparison:
+    tables = {
+        label: read_predictions(study.trial(number).predictions_path)
+        for number, label in enumerate(plan.fixed)
+    }
+    return Comparison(study.folder, tables, cohort.is_synthetic)

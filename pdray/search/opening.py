@@ -1,0 +1,181 @@
+"""What every study does before its first trial: cluster, frames, log, tracking."""
+
+from dataclasses import dataclass
+
+from pdray.atomic import write_text
+from pdray.data.folds import folds_to_json
+from pdray.data.forecast import check_room, forecast
+from pdray.data.plan import RatedRecording
+from pdray.data.prepare import check_failures, prepare_store, rate_notes
+from pdray.data.store import FrameStore, StoredRecording
+from pdray.evaluation.predictions import Origin
+from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
+from pdray.search.cohort import Cohort, inner_sides, rated, readable
+from pdray.search.preflight import describe_plan
+from pdray.search.progress import Mirror, Say
+from pdray.search.resume import keep_entries
+from pdray.search.settings import StudyConfig, StudyPlan, recipe
+from pdray.search.space import trial_config
+from pdray.search.trial import TrialPlan
+from pdray.tracking.address import check_tracking, default_uri
+from pdray.tracking.mlflow_log import prepare_tracking
+from pdray.tracking.provenance import source_identity, versions
+from pdray.tracking.run_log import StudyLog
+from pdray.training.network import describe_start
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study that is ready for its trials.
+
+    Attributes:
+        cohort: Its recordings, less those that cannot be read.
+        trials: What its trials share.
+        reservation: What a trial takes and how many run at once.
+        uri: Where its runs are, or will be.
+        mirror: Keeps the runs up to date.
+    """
+
+    cohort: Cohort
+    trials: TrialPlan
+    reservation: Reservation
+    uri: str
+    mirror: Mirror
+
+
+def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> OpenStudy:
+    """Fill the frame store, start the log and its mirror, and say what will be done.
+
+    Ray has been joined before.
+
+    Args:
+        plan: Settings, and what the study searches or compares.
+        cohort: Recordings and folds.
+        study: The study's log.
+        say: Prints a line.
+
+    Raises:
+        PdrayError: If something the user can mend is wrong; nothing has been lost then.
+    """
+    config = plan.config
+    capacity = measure(config.resources)
+    uri = config.tracking.uri or default_uri(config.output)
+    grows = config.resources.cluster_cpus or config.resources.cluster_gpus
+    check_tracking(uri, max(capacity.num_nodes, 2) if grows else capacity.num_nodes)
+    kind = config.stream.chosen(
+        num_workers=config.resources.num_workers, stored=config.frames == "store"
+    )
+    reservation = reserve(config, capacity, reads_through_ray=kind == "ray")
+    store = FrameStore(config.output / "store", recipe(config))
+    wanted = plan.modalities if config.frames == "store" else ()
+    expected = forecast(cohort.recordings, store, wanted)
+    say(describe_plan(plan, cohort, capacity, reservation, expected))
+    for note in start_notes(plan, cohort.num_classes):
+        say(note)
+    check_shared([config.output, study.folder])
+    stored = None
+    if config.frames == "store":
+        check_room(expected, store.root)
+        stored = _prepare_frames(plan, cohort, study, store, say)
+        cohort = readable(cohort, config, stored)
+    recordings = rated(cohort, config.data, stored)
+    _start_log(plan, cohort, study, say)
+    mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
+    _prepare_mirror(mirror, config, uri)
+    trials = _trial_plan(plan, cohort, study, recordings, reservation)
+    return OpenStudy(cohort, trials, reservation, uri, mirror)
+
+
+def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
+    """Load every file that trials start from into its network once, and say what became of it.
+
+    Args:
+        plan: What the study searches or compares.
+        num_classes: K.
+
+    Returns:
+        Lines of text; none where all weights are drawn.
+
+    Raises:
+        PdrayError: If a file cannot be read, or does not belong into its network.
+    """
+    notes: dict[str, None] = {}
+    for params in plan.fixed.values() or ({},):
+        for line in describe_start(trial_config(plan.fit, params), num_classes):
+            notes[f"pretrained {line}"] = None
+    return list(notes)
+
+
+def _start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:
+    """Write what the study is, or that it goes on."""
+    config = plan.config
+    tags = {
+        "manifest_digest": cohort.manifest.digest,
+        "seed": str(config.search.seed),
+        "source": source_identity(submitted=submitted_commit()),
+        **{f"version.{package}": found for package, found in versions().items()},
+        **({"synthetic": "true"} if cohort.is_synthetic else {}),
+    }
+    if study.exists() and (before := study.read()["tags"].get("source")) != tags["source"]:
+        say(f"note: the study began with source {before} and goes on with {tags['source']}")
+    study.start(name=study.folder.name, settings=plan.tree, tags=tags)
+    write_text(study.folds_path, folds_to_json(cohort.folds))
+
+
+def _prepare_frames(
+    plan: StudyPlan, cohort: Cohort, study: StudyLog, store: FrameStore, say: Say
+) -> dict[str, StoredRecording]:
+    config = plan.config
+    said = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        tenth = 10 * done // total
+        if tenth != said:
+            said = tenth
+            say(f"frames: {done}/{total} recordings in the store")
+
+    prepared, failures = prepare_store(cohort.recordings, store, plan.modalities, progress=progress)
+    table = study.folder / "decode_failures.csv"
+    check_failures(failures, table, allowed=config.data.max_decode_failures)
+    if failures:
+        say(f"frames: {len(failures)} recordings cannot be read and take no part, see {table}")
+    for note in rate_notes(prepared):
+        say(f"note: {note}")
+    stored = {name: one.stored for name, one in prepared.items()}
+    keep_entries(study, stored)
+    return stored
+
+
+def _prepare_mirror(mirror: Mirror, config: StudyConfig, uri: str) -> None:
+    if uri.startswith("sqlite:"):
+        prepare_tracking(uri, config.tracking.experiment)
+    mirror.update(now=True)
+
+
+def _trial_plan(
+    plan: StudyPlan,
+    cohort: Cohort,
+    study: StudyLog,
+    recordings: tuple[RatedRecording, ...],
+    reservation: Reservation,
+) -> TrialPlan:
+    config = plan.config
+    return TrialPlan(
+        folder=study.folder,
+        fit=plan.fit,
+        recordings=recordings,
+        sides=inner_sides(cohort.folds, recordings),
+        num_classes=cohort.num_classes,
+        origin=Origin(
+            study=study.folder.name,
+            trial=0,
+            fold=0,
+            epoch=0,
+            seed=config.search.seed,
+            outer_fold=config.folds.outer_fold,
+        ),
+        metric=config.search.metric,
+        workers=reservation.workers,
+        synthetic=cohort.is_synthetic,
+    )

@@ -1,0 +1,256 @@
+"""What patient-level assembling is told, and what follows from it before anything is trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from pydantic import model_validator
+
+from pdray.config import build, dump, read_tree
+from pdray.data.folds import Folds, make_folds
+from pdray.data.manifest import load_manifest, select
+from pdray.data.plan import RatedRecording
+from pdray.data.store import StoredRecording
+from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
+from pdray.evaluation.predictions import Origin
+from pdray.evaluation.visits import (
+    LEVELS,
+    LevelsConfig,
+    Visit,
+    level_cuts,
+    level_of,
+    make_visits,
+)
+from pdray.models.assembling import AssemblingConfig, assembling_faults
+from pdray.search.cohort import Cohort, readable
+from pdray.search.settings import StudyConfig, fit_config
+from pdray.search.space import fit_faults
+from pdray.training.assemble import Approach, HeadsConfig, VisitFolds, approaches, head_faults
+from pdray.training.features import feature_shapes
+from pdray.training.out_of_fold import Pair, fold_pairs, item_sides
+from pdray.training.task import FitTask
+
+QUESTIONS = {3: "slight, moderate and severe", 2: "slight and severe"}
+"""Number of classes to what they are."""
+
+
+class AssembleConfig(StudyConfig):
+    """The root of ``jobs/assemble_patients.py``.
+
+    The settings of a fit are those of the items' networks. Of ``folds``, ``num_outer`` and ``seed``
+    have a meaning here, of ``search`` it is ``name`` and ``seed``: nothing is searched.
+    """
+
+    levels: LevelsConfig = LevelsConfig()
+    assembling: AssemblingConfig = AssemblingConfig()
+    heads: HeadsConfig = HeadsConfig()
+
+    @model_validator(mode="after")
+    def _networks_train_alone(self) -> Self:
+        if self.folds.num_outer < 3:
+            raise ValueError(
+                f"folds.num_outer {self.folds.num_outer}: a network is held out from two folds and "
+                "needs a third to learn from"
+            )
+        if self.frames != "store" or self.stream.reader == "ray":
+            raise ValueError(
+                f"frames {self.frames}, stream.reader {self.stream.reader}: each network reads the "
+                "frame store in its own process; leave frames at store and stream.reader at auto"
+            )
+        if self.resources.num_workers != 1:
+            raise ValueError(
+                f"resources.num_workers {self.resources.num_workers}: a network is trained by one "
+                "worker, and many networks at once; leave it at 1"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class VisitPlan:
+    """Who is examined, when, and in which fold.
+
+    Attributes:
+        config: The settings.
+        cohort: Recordings with video and grade; its folds hold each subject with a scored visit,
+            the first as the test group.
+        items: Items that are assembled.
+        visits: Scored visits and the folds.
+        notes: What is left out, one sentence each.
+    """
+
+    config: AssembleConfig
+    cohort: Cohort
+    items: tuple[str, ...]
+    visits: VisitFolds
+    notes: tuple[str, ...]
+
+    @property
+    def approaches(self) -> list[Approach]:
+        """Every row of the tables."""
+        return approaches(self.items)
+
+    def level_counts(self) -> dict[str, int]:
+        """Return how many visits each level has, by the cuts of all visits."""
+        scores = [visit.score for visit in self.visits.visits]
+        levels = [level_of(score, level_cuts(scores)) for score in scores]
+        return {name: levels.count(number) for number, name in enumerate(LEVELS)}
+
+
+def load_assembly(argv: Sequence[str]) -> AssembleConfig:
+    """Read and check a command line.
+
+    Raises:
+        SettingsError: With every fault at once.
+    """
+    config = build(AssembleConfig, read_tree(AssembleConfig, argv))
+    refuse(fit_faults(dump(fit_config(config)), {}), SettingsError, "settings")
+    return config
+
+
+def plan_visits(config: AssembleConfig) -> VisitPlan:
+    """Read the manifest, score its visits and assign subjects to folds, once for all items.
+
+    Folds are stratified by the levels of all visits; the levels that are learnt and scored are cut
+    again in each fold, by its training visits.
+
+    Raises:
+        ManifestError: If no recording or visit has what is needed.
+        FoldsError: If the subjects cannot be split as asked.
+        StudyError: If a fold cannot be learnt or scored.
+        SettingsError: If a method cannot be built on the networks' maps.
+    """
+    manifest = load_manifest(config.data.manifest)
+    asked = config.data.items
+    recordings, lacking = select(manifest, items=asked, needs=("video", "grade"))
+    items = asked or tuple(sorted({one.item for one in recordings}))
+    of_items = [one for one in manifest.recordings if one.item in items]
+    visits, notes = make_visits(of_items, config.levels)
+    seen = {one.recording_id for one in recordings}
+    visits, unseen = _with_recordings(visits, seen)
+    folds = _folds(visits, config)
+    cohort = Cohort(manifest, recordings, lacking, folds, (), len(config.data.grade_cuts) + 1)
+    plan = VisitPlan(
+        config,
+        cohort,
+        items,
+        VisitFolds(visits, (folds.test, *folds.folds)),
+        (*notes, *unseen),
+    )
+    _check_heads(plan)
+    _, (num_channels, *_) = feature_shapes(fit_config(config), cohort.num_classes)
+    if len(items) > 1:  # else nothing is assembled
+        sizes = {"num_items": len(items), "num_channels": num_channels}
+        refuse(assembling_faults(config.assembling, **sizes), SettingsError, "settings")
+    return plan
+
+
+def with_store(plan: VisitPlan, stored: Mapping[str, StoredRecording]) -> VisitPlan:
+    """Leave out the recordings that could not be read, and the visits that have no other.
+
+    Raises:
+        ManifestError: If a file of one subject is, byte for byte, that of another.
+        FoldsError: If a training side has lost a class.
+        StudyError: If a fold cannot be learnt or scored any more.
+    """
+    cohort = readable(plan.cohort, plan.config, stored)
+    visits, unseen = _with_recordings(plan.visits.visits, set(stored))
+    notes = (*plan.notes, *(note for note in unseen if note not in plan.notes))
+    left = replace(plan, cohort=cohort, visits=VisitFolds(visits, plan.visits.folds), notes=notes)
+    _check_heads(left)
+    return left
+
+
+def item_tasks(
+    plan: VisitPlan, recordings: Sequence[RatedRecording], study: str
+) -> dict[tuple[str, Pair], FitTask]:
+    """List the networks to train: each item without each pair of folds.
+
+    All have one seed, so that all start from the same weights and the same channels.
+
+    Args:
+        plan: Items and folds.
+        recordings: As a fit reads them.
+        study: Name in the predictions.
+
+    Raises:
+        FoldsError: If one has a class without a recording to learn from; with every such fault.
+    """
+    config = fit_config(plan.config)
+    folds, num_classes = plan.visits.folds, plan.cohort.num_classes
+    tasks: dict[tuple[str, Pair], FitTask] = {}
+    faults = []
+    for item in plan.items:
+        of_item = tuple(one for one in recordings if one.item == item)
+        for pair in fold_pairs(len(folds)) if of_item else ():
+            try:
+                sides = item_sides(of_item, folds, pair, num_classes=num_classes)
+            except FoldsError as error:
+                faults.append(str(error))
+                continue
+            low, high = pair
+            tasks[item, pair] = FitTask(
+                origin=Origin(
+                    study=study,
+                    trial=plan.items.index(item),
+                    outer_fold=low,
+                    fold=high,
+                    epoch=0,
+                    seed=plan.config.search.seed,
+                    split="val",
+                ),
+                config=config,
+                recordings=of_item,
+                sides=(sides,),
+                num_classes=num_classes,
+                epochs=config.optim.epochs,
+                evaluate="last_epoch",
+            )
+        if not of_item:
+            faults.append(f"{item}: no recording has a video and a grade; leave the item out")
+    refuse(faults, FoldsError, "the items' networks")
+    return tasks
+
+
+def _folds(visits: Sequence[Visit], config: AssembleConfig) -> Folds:
+    cuts = level_cuts([visit.score for visit in visits])
+    subjects = [visit.subject_id for visit in visits]
+    levels = [level_of(visit.score, cuts) for visit in visits]
+    parts = []
+    for number in range(config.folds.num_outer):
+        # The inner folds are not used: two are asked for, which is the least.
+        asked = config.folds.model_copy(update={"outer_fold": number, "num_folds": 2})
+        parts.append(make_folds(subjects, levels, asked, num_classes=len(LEVELS)).test)
+    return Folds(parts[0], tuple(parts[1:]))
+
+
+def _check_heads(plan: VisitPlan) -> None:
+    faults = [
+        fault
+        for num_classes in QUESTIONS
+        for approach in plan.approaches
+        if approach.method != "single_map"  # reads what single_vector reads
+        for fault in head_faults(plan.visits, approach, num_classes)
+    ]
+    refuse(list(dict.fromkeys(faults)), StudyError, "visits")
+
+
+def _with_recordings(
+    visits: Sequence[Visit], usable: set[str]
+) -> tuple[tuple[Visit, ...], list[str]]:
+    """Leave out of visits the recordings that cannot be seen, and visits without any other."""
+    kept, empty = [], []
+    for visit in visits:
+        found = {
+            item: tuple(name for name in names if name in usable)
+            for item, names in visit.recordings.items()
+        }
+        found = {item: names for item, names in found.items() if names}
+        if found:
+            kept.append(replace(visit, recordings=found))
+        else:
+            empty.append(visit.name)
+    if not kept:
+        raise ManifestError(f"none of {len(visits)} scored visits has a recording that can be read")
+    told = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+    note = f"{len(empty)} scored visits without a usable recording are left out: {told}"
+    return tuple(kept), [note] if empty else []

@@ -1,0 +1,376 @@
+"""Patient-level severity: heads that assemble the frozen features of a visit's items.
+
+Source: 002, section III-C and V-D. Whose features a head meets, so that nothing leaks, is said in
+``out_of_fold.py``. Heads are repeated with other seeds (20 times in 002); the networks are not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pdray.config import Settings
+from pdray.data.plan import derive_seed
+from pdray.errors import DivergedError
+from pdray.evaluation.predictions import Origin, predictions_table
+from pdray.evaluation.visits import Visit, level_cuts, level_of, visit_class
+from pdray.models.assembling import (
+    METHODS,
+    Assembler,
+    AssemblingConfig,
+    VectorWeighting,
+    build_assembler,
+)
+from pdray.training.objective import LossConfig, TrainingLoss, num_outputs, training_loss, wrap
+from pdray.training.out_of_fold import Arrays, FeatureBank
+
+_CPU = torch.device("cpu")
+_ARRAYS = {"avgpool": "vectors", "layer4": "maps"}
+_WEIGHT_COLUMNS = ("outer_fold", "repeat", "item", "weight")
+_LEAST_SHARE = 1e-30  # of a class, where its logarithm is taken
+
+
+class HeadsConfig(Settings):
+    """How the shallow networks on frozen features learn; rates and sizes are those of 002."""
+
+    repeats: int = Field(20, ge=1, description="trainings of each head on each fold [count]")
+    optimizer: Literal["sgd", "adamw"] = Field("adamw", description="sgd has momentum 0.9")
+    learning_rate: float = Field(1e-3, gt=0, description="constant learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="lambda of 002 eq. 1")
+    batch_size: int = Field(
+        15, ge=2, description="visits of a step, at least; a rest is shared out [count]"
+    )
+    epochs: int = Field(100, ge=1, description="epochs of each training [count]")
+    loss: LossConfig = LossConfig()
+
+    @model_validator(mode="after")
+    def _visits_have_one_level(self) -> Self:
+        if self.loss.soft_targets:
+            raise ValueError("soft_targets true needs raters; the level of a visit has none")
+        return self
+
+
+@dataclass(frozen=True)
+class Approach:
+    """One row of a table: a method on the features of some items.
+
+    Attributes:
+        method: A key of :data:`pdray.models.assembling.METHODS`.
+        items: The items, at least one; a baseline has one.
+    """
+
+    method: str
+    items: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what its files are called."""
+        return self.method if len(self.items) > 1 else f"{self.method}-{self.items[0]}"
+
+
+@dataclass(frozen=True)
+class VisitFolds:
+    """Visits and the one assignment of subjects to folds.
+
+    Attributes:
+        visits: All visits that are scored.
+        folds: Subjects of each fold; disjoint, at least three.
+    """
+
+    visits: tuple[Visit, ...]
+    folds: tuple[frozenset[str], ...]
+
+    def inside(self, fold: int) -> list[Visit]:
+        """Return the visits of a fold."""
+        return [visit for visit in self.visits if visit.subject_id in self.folds[fold]]
+
+    def cuts(self, fold: int) -> tuple[float, float]:
+        """Return the level cuts where a fold is the test: those of all other visits."""
+        held = self.folds[fold]
+        return level_cuts([one.score for one in self.visits if one.subject_id not in held])
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What an approach gave.
+
+    Attributes:
+        predictions: A predictions table, one row a (fold, repeat, visit): ``recording_id`` is the
+            visit's name, ``grade`` its level, ``visit_score`` its score.
+        weights: Rows of ``outer_fold``, ``repeat``, ``item`` and ``weight``: what Eq. 8 learnt;
+            empty for other methods.
+    """
+
+    predictions: pd.DataFrame
+    weights: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class HeadTask:
+    """The training and scoring of one approach on one question.
+
+    Attributes:
+        origin: Study, seed and split of the predictions.
+        approach: Method and items.
+        num_classes: 3 levels, or 2 without the moderate one.
+        cohort: Visits and folds.
+        assembling: Shape of the head.
+        heads: Its training.
+    """
+
+    origin: Origin
+    approach: Approach
+    num_classes: int
+    cohort: VisitFolds
+    assembling: AssemblingConfig
+    heads: HeadsConfig
+
+
+def approaches(items: Sequence[str]) -> list[Approach]:
+    """Return every row of Tables VII to IX: the methods, and both baselines of each item."""
+    single = [name for name in METHODS if name.startswith("single_")]
+    joint = [name for name in METHODS if name not in single] if len(items) > 1 else []
+    return [
+        *(Approach(name, (item,)) for item in items for name in single),
+        *(Approach(name, tuple(items)) for name in joint),
+    ]
+
+
+def head_faults(cohort: VisitFolds, approach: Approach, num_classes: int) -> list[str]:
+    """List the folds in which a head would have nobody to learn a class from, or to be scored."""
+    faults = []
+    for fold in range(len(cohort.folds)):
+        cuts = cohort.cuts(fold)
+        asked = [one for one in cohort.visits if set(approach.items) & one.recordings.keys()]
+        held = {
+            one.name: visit_class(one.score, cuts, num_classes)
+            for one in asked
+            if one.subject_id in cohort.folds[fold]
+        }
+        learnt = [
+            visit_class(one.score, cuts, num_classes) for one in asked if one.name not in held
+        ]
+        counts = [learnt.count(number) for number in range(num_classes)]
+        where = f"{num_classes} classes, fold {fold}: visits with {' or '.join(approach.items)}"
+        if 0 in counts:
+            faults.append(
+                f"{where}: {counts} of the classes to learn from; each needs one: leave the item "
+                "out or use other folds"
+            )
+        if all(target is None for target in held.values()):
+            faults.append(f"{where}: none to score; use fewer folds")
+    return faults
+
+
+def assemble(task: HeadTask, bank: FeatureBank, *, device: torch.device = _CPU) -> Assembled:
+    """Train and score an approach: every fold, every repeat.
+
+    Args:
+        task: What to train.
+        bank: Features of the visits' recordings.
+        device: Where the heads learn.
+
+    Returns:
+        Predictions of every visit that has one of the items, and the learnt weights.
+
+    Raises:
+        DivergedError: If a loss is not finite; names method, fold and repeat.
+        StudyError: If features cannot be read.
+    """
+    kind, _ = METHODS[task.approach.method]
+    arrays = bank.read(task.approach.items, _ARRAYS[kind])
+    tables, weights = [], []
+    for fold in range(len(task.cohort.folds)):
+        data = _fold_data(task, (bank, arrays), fold)
+        for repeat in range(task.heads.repeats):
+            where = f"{task.approach.name}, fold {fold}, repeat {repeat}"
+            seed = derive_seed(task.origin.seed, "head", task.num_classes, where)
+            try:
+                head = train_head(task, data.learnt, seed=seed, device=device)
+            except DivergedError as error:
+                raise DivergedError(f"{where}: {error}") from error
+            shares = np.mean([head.probabilities(one) for one in data.scored], axis=0)
+            origin = replace(task.origin, outer_fold=fold, repeat=repeat)
+            tables.append(_table(task, data, origin, shares))
+            weights.append(_weights(task, head.assembler, origin))
+    return Assembled(
+        pd.concat(tables, ignore_index=True),
+        pd.concat([one for one in weights if len(one)] or weights[:1], ignore_index=True),
+    )
+
+
+@dataclass(frozen=True)
+class VisitBatch:
+    """What a head reads of some visits.
+
+    Attributes:
+        x: (B, M, ...) float32 features; an absent item's are NaN, which nothing may read.
+        present: (B, M) bool.
+        target: (B,) int64 class.
+    """
+
+    x: Tensor
+    present: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head and what its outputs mean.
+
+    Attributes:
+        network: The assembler, or ordered thresholds on it.
+        assembler: The assembler.
+        objective: From outputs to probabilities.
+    """
+
+    network: nn.Module
+    assembler: Assembler
+    objective: TrainingLoss
+
+    @torch.inference_mode()
+    def probabilities(self, data: VisitBatch) -> NDArray[np.float64]:
+        """Return the (B, K) class probabilities of visits."""
+        device = next(self.network.parameters()).device
+        outputs = self.network(data.x.to(device), data.present.to(device))
+        shares = self.objective.log_probabilities(outputs.double()).exp()
+        return (shares / shares.sum(dim=1, keepdim=True)).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _FoldData:
+    """One outer fold.
+
+    Attributes:
+        learnt: The visits of the other folds.
+        visits: The test visits.
+        scored: The test visits under the networks of each pair that holds the fold.
+        levels: Their levels, by the cuts of the other folds' visits.
+    """
+
+    learnt: VisitBatch
+    visits: list[Visit]
+    scored: list[VisitBatch]
+    levels: list[int]
+
+
+def train_head(
+    task: HeadTask, data: VisitBatch, *, seed: int, device: torch.device = _CPU
+) -> TrainedHead:
+    """Train one head; by default with Eq. 1 of 002, N being the number of visits.
+
+    Args:
+        task: Method, shapes and settings.
+        data: The training visits; every class is there.
+        seed: Of the weights and of the order of the visits.
+        device: Where to train.
+
+    Returns:
+        The head, in evaluation mode.
+
+    Raises:
+        DivergedError: If the loss is not finite.
+    """
+    config, num_visits = task.heads, len(data.target)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        assembler = build_assembler(
+            task.approach.method,
+            task.assembling,
+            num_items=len(task.approach.items),
+            num_channels=data.x.shape[2],
+            num_classes=num_outputs(config.loss, task.num_classes),
+        )
+        network = wrap(assembler, config.loss, task.num_classes).to(device)
+    optimizer = _optimizer(config, network)
+    counts = torch.bincount(data.target, minlength=task.num_classes).tolist()
+    objective = training_loss(config.loss, counts, device)
+    x, present, target = (part.to(device) for part in (data.x, data.present, data.target))
+    draws = torch.Generator().manual_seed(seed)
+    num_batches = max(1, num_visits // config.batch_size)
+    for epoch in range(config.epochs):
+        for chosen in torch.randperm(num_visits, generator=draws).tensor_split(num_batches):
+            rows = chosen.to(device)
+            loss = objective.loss(network(x[rows], present[rows]), target[rows]).mean()
+            if not bool(torch.isfinite(loss)):
+                raise DivergedError(f"epoch {epoch}: the loss became {loss.item()}")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return TrainedHead(network.eval(), assembler, objective)
+
+
+def _optimizer(config: HeadsConfig, network: nn.Module) -> torch.optim.Optimizer:
+    make: Any = torch.optim.AdamW
+    if config.optimizer == "sgd":
+        make = partial(torch.optim.SGD, momentum=0.9)
+    optimizer: torch.optim.Optimizer = make(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    return optimizer
+
+
+def _fold_data(task: HeadTask, features: tuple[FeatureBank, Arrays], fold: int) -> _FoldData:
+    """Join the features that a fold's head learns from, and those it is scored on."""
+    bank, arrays = features
+    cuts = task.cohort.cuts(fold)
+    others = [other for other in range(len(task.cohort.folds)) if other != fold]
+
+    def batch(inside: int, other: int) -> tuple[VisitBatch, list[Visit]]:
+        """Return the asked visits of a fold under the networks of the pair it is in."""
+        asked = [
+            visit
+            for visit in task.cohort.inside(inside)
+            if set(task.approach.items) & visit.recordings.keys()
+            and visit_class(visit.score, cuts, task.num_classes) is not None
+        ]
+        pair = (min(inside, other), max(inside, other))
+        x, present = bank.of_visits(asked, task.approach.items, pair, arrays)
+        classes = [visit_class(visit.score, cuts, task.num_classes) for visit in asked]
+        target = torch.tensor([number for number in classes if number is not None])
+        return VisitBatch(torch.from_numpy(x), torch.from_numpy(present), target.long()), asked
+
+    taught = [batch(other, fold)[0] for other in others]
+    tested = [batch(fold, other) for other in others]
+    visits = tested[0][1]
+    return _FoldData(
+        learnt=VisitBatch(
+            torch.cat([one.x for one in taught]),
+            torch.cat([one.present for one in taught]),
+            torch.cat([one.target for one in taught]),
+        ),
+        visits=visits,
+        scored=[one for one, _ in tested],
+        levels=[level_of(visit.score, cuts) for visit in visits],
+    )
+
+
+def _table(
+    task: HeadTask, data: _FoldData, origin: Origin, shares: NDArray[np.float64]
+) -> pd.DataFrame:
+    rows: dict[str, Any] = {
+        "recording_id": [visit.name for visit in data.visits],
+        "snippet": [0] * len(data.visits),
+        "subject_id": [visit.subject_id for visit in data.visits],
+        "item": ["visit"] * len(data.visits),
+        "grade": data.levels,
+        "target": data.scored[0].target.tolist(),
+    }
+    logits = np.log(np.maximum(shares, _LEAST_SHARE))
+    table = predictions_table(origin, rows, logits, shares)
+    return table.assign(visit_score=[visit.score for visit in data.visits])
+
+
+def _weights(task: HeadTask, assembler: Assembler, origin: Origin) -> pd.DataFrame:
+    if not isinstance(assembler.combine, VectorWeighting):
+        return pd.DataFrame(columns=list(_WEIGHT_COLUMNS))
+    alpha = assembler.combine.item_weights().detach().cpu().double().numpy()
+    facts = (origin.outer_fold, origin.repeat, list(task.approach.items), alpha)
+    return pd.DataFrame(dict(zip(_WEIGHT_COLUMNS, facts, strict=True)))

@@ -1,0 +1,311 @@
+"""What a study's winner looks at in recordings that it never learnt from: videos, tables, a plane.
+
+    <output>/videos/<recording>.mp4     the recording under the maps of the layers: shows the person
+    <output>/regions_by_frame.parquet   one row a recording, layer, frame and region
+    <output>/regions.csv                the same over time
+    <output>/spread.csv                 how far it spreads, one row a recording and layer
+    <output>/embedding.csv, .png        where all test recordings lie among the network's features
+    <output>/report.txt                 spread by class, separation
+
+Nothing of it goes to tracking. Recordings are seen as the winner was tested on them; the class of
+interest is the predicted one, by the mean probability of a recording's snippets, or the asked one.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from pdray.atomic import replacing, write_text
+from pdray.config import Settings
+from pdray.data.reader import StreamConfig
+from pdray.data.snippet import snippet_shape
+from pdray.errors import DivergedError, SettingsError
+from pdray.evaluation.activation import class_activation, map_layers, on_frames
+from pdray.evaluation.embedding import embed, embedding_picture, separation, separation_sentence
+from pdray.evaluation.overlay import Overlay, write_overlay
+from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.evaluation.spread import (
+    region_shares,
+    shares_by_frame,
+    shares_over_time,
+    spread,
+    spread_table,
+)
+from pdray.training.features import extract_features
+from pdray.training.held_out import HeldOut, Seen, choose, open_held_out, see
+from pdray.training.objective import TrainingLoss, num_outputs
+
+Say = Callable[[str], None]
+
+_CPU = torch.device("cpu")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ExplainConfig(Settings):
+    """The root of ``jobs/explain.py``."""
+
+    study: Path = Field(description="the study's folder, the one that holds study.json")
+    output: Path = Field(description="folder of what is made, outside the study's; absolute")
+    recordings: tuple[str, ...] | None = Field(
+        None, description="ids of test recordings to map; null: all of them"
+    )
+    layers: tuple[str, ...] | None = Field(
+        None, description="layers of the network to map; null: all that give a map"
+    )
+    shown_class: int | None = Field(
+        None, ge=0, description="class that the maps are of; null: the one predicted"
+    )
+    videos: bool = Field(
+        True, description="whether videos of the people are written; tables are in any case"
+    )
+
+    @field_validator("output")
+    @classmethod
+    def _is_absolute(cls, output: Path) -> Path:
+        output = output.expanduser()
+        if not output.is_absolute():
+            raise ValueError(f"got '{output}'; expected an absolute path such as {Path.cwd()}/maps")
+        return output
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the job leaves.
+
+    Attributes:
+        folder: Everything.
+        num_recordings: Recordings that were mapped.
+        videos: Files that show people.
+        report: Spread by class and separation, as text.
+        synthetic: Whether the cohort is rendered.
+    """
+
+    folder: Path
+    num_recordings: int
+    videos: tuple[Path, ...]
+    report: str
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Tables of one recording; ``by_frame`` and the others are of all its layers."""
+
+    by_frame: pd.DataFrame
+    over_time: pd.DataFrame
+    spread: pd.DataFrame
+
+
+def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> Explanation:
+    """Map, tabulate and place the test recordings of a study.
+
+    Args:
+        config: Checked settings.
+        say: Prints a line of progress.
+        device: Where the network computes.
+
+    Returns:
+        Where everything is.
+
+    Raises:
+        PdrayError: If the study, a recording, a layer or the class cannot be had.
+    """
+    _check_output(config)
+    held = open_held_out(config.study)
+    rows = choose(held, config.recordings)
+    layers = map_layers(held.network, config.layers)
+    if config.shown_class is not None and config.shown_class >= held.num_classes:
+        raise SettingsError(
+            f"shown_class: got {config.shown_class}; the study has the classes "
+            f"0..{held.num_classes - 1}"
+        )
+    held.network.to(device)
+    say(f"recordings {len(rows)} of {len(held.rows)} held out: the winner learnt from none of them")
+    say(f"layers     {', '.join(layers)}")
+    mapped, videos = [], []
+    for number, row in enumerate(rows, start=1):
+        seen = see(held, row, pictures=config.videos)
+        path = config.output / "videos" / f"{_file_name(row.recording_id)}.mp4"
+        mapped.append(_map(held, seen, layers, config, path))
+        if config.videos:
+            videos.append(path)
+        if number == len(rows) or number % max(1, len(rows) // 10) == 0:
+            say(f"mapped     {number}/{len(rows)}")
+    shown = "the predicted class"
+    if config.shown_class is not None:
+        shown = f"class {config.shown_class}"
+    spreads = _write_tables(mapped, config.output)
+    report = [spread_table(spreads, shown=shown), _embed(held, config.output, device)]
+    if held.synthetic:
+        report.insert(0, SYNTHETIC_MARK)
+    text = "\n\n".join(report)
+    write_text(config.output / "report.txt", f"{text}\n")
+    return Explanation(config.output, len(rows), tuple(videos), text, held.synthetic)
+
+
+def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
+    """Return the (B,) score of a class: its logit, or under ordered thresholds its log probability.
+
+    Args:
+        outputs: (B, J) of the network.
+        number: The class, 0..K-1.
+        held: Whose loss says what the outputs are.
+    """
+    if num_outputs(held.config.loss, held.num_classes) == held.num_classes:
+        return outputs[:, number]
+    return TrainingLoss(held.config.loss, None).log_probabilities(outputs)[:, number]
+
+
+def _map(
+    held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig, path: Path
+) -> _Mapped:
+    """Tabulate a recording's maps and, where pictures were read, write its video."""
+    device = next(held.network.parameters()).device
+    # As many snippets at once as in training, however many views a recording has.
+    at_once = held.config.optim.batch_size * snippet_shape(held.config.snippet)[0]
+    parts = [part.to(device) for part in torch.split(seen.snippets, at_once)]
+    chances = _probabilities(held, parts)
+    predicted = int(chances.argmax())
+    shown = predicted if config.shown_class is None else config.shown_class
+    activations = _activations(held, seen, parts, shown, layers)
+    recording = seen.recording
+    if seen.pictures is not None:
+        caption = (
+            f"{recording.recording_id}: class {recording.target}, predicted {predicted}, "
+            f"shown {shown} (p={chances[shown]:.2f})"
+        )
+        drawn = (seen.pictures, seen.seconds, activations, seen.regions)
+        write_overlay(path, Overlay(*drawn, caption=caption, synthetic=held.synthetic))
+    facts = {
+        "recording_id": recording.recording_id,
+        "subject_id": recording.subject_id,
+        "item": recording.item,
+        "target": recording.target,
+        "predicted": predicted,
+        "shown_class": shown,
+        "probability": float(chances[shown]),
+        "synthetic": held.synthetic,
+    }
+    return _tables(facts, seen, activations)
+
+
+def _activations(
+    held: HeldOut, seen: Seen, parts: Sequence[Tensor], shown: int, layers: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Return by layer the (F, H, W) activation of a class on the recording's frames."""
+    found: dict[str, list[Tensor]] = {name: [] for name in layers}
+    for part in parts:
+        score = partial(class_score, number=shown, held=held)
+        for name, one in class_activation(held.network, part, score, layers).items():
+            found[name].append(one.cpu())
+    height, width = (int(length) for length in seen.snippets.shape[3:])
+    activations = {
+        name: on_frames(torch.cat(some), seen.indices, height=height, width=width)
+        for name, some in found.items()
+    }
+    wrong = [name for name, one in activations.items() if not np.isfinite(one).all()]
+    if wrong:
+        raise DivergedError(
+            f"recording {seen.recording.recording_id}: the activation of {wrong[0]} is not finite"
+        )
+    return activations
+
+
+@torch.inference_mode()
+def _probabilities(held: HeldOut, parts: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Return the (K,) mean class probabilities of a recording's snippets."""
+    meaning = TrainingLoss(held.config.loss, None)
+    outputs = torch.cat([held.network(part) for part in parts]).double()
+    means: NDArray[np.float64] = meaning.log_probabilities(outputs).exp().mean(0).cpu().numpy()
+    return means
+
+
+def _tables(
+    facts: dict[str, Any], seen: Seen, activations: dict[str, NDArray[np.float32]]
+) -> _Mapped:
+    by_frame, over_time, spreads = [], [], []
+    for name, activation in activations.items():
+        first = {**facts, "layer": name}
+        shares = region_shares(activation, seen.regions)
+        each = shares_by_frame(shares)
+        position = each.pop("position").to_numpy()
+        each.insert(0, "frame", seen.frames[position])
+        each.insert(1, "seconds", seen.seconds[position])
+        by_frame.append(_prefixed(first, each))
+        over_time.append(_prefixed(first, shares_over_time(shares)))
+        numbers = {**spread(activation, shares), "num_frames": len(activation)}
+        spreads.append(_prefixed(first, pd.DataFrame([numbers])))
+    return _Mapped(*(pd.concat(one, ignore_index=True) for one in (by_frame, over_time, spreads)))
+
+
+def _prefixed(facts: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+    left = pd.DataFrame({name: [value] * len(table) for name, value in facts.items()})
+    return pd.concat([left, table], axis=1)
+
+
+def _write_tables(mapped: Sequence[_Mapped], folder: Path) -> pd.DataFrame:
+    """Write the tables of all recordings; return that of the spread."""
+    by_frame = pd.concat([one.by_frame for one in mapped], ignore_index=True)
+    over_time = pd.concat([one.over_time for one in mapped], ignore_index=True)
+    spreads = pd.concat([one.spread for one in mapped], ignore_index=True)
+    with replacing(folder / "regions_by_frame.parquet") as temporary:
+        by_frame.to_parquet(temporary, index=False)
+    for name, table in (("regions", over_time), ("spread", spreads)):
+        write_text(folder / f"{name}.csv", table.to_csv(index=False))
+    return spreads
+
+
+def _embed(held: HeldOut, folder: Path, device: torch.device) -> str:
+    """Place all test recordings by the features of the network; return what was found."""
+    recordings = [held.rated(row) for row in held.rows]
+    # Here, whatever the study was read with: no cluster is started for this.
+    config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
+    features = extract_features(held.network, recordings, config, device=device).vectors
+    facts = pd.DataFrame(
+        [
+            {"recording_id": one.recording_id, "subject_id": one.subject_id,
+             "item": one.item, "target": one.target, "synthetic": held.synthetic}
+            for one in recordings
+        ]
+    )  # fmt: skip
+    sentence = separation_sentence(separation(features, facts), facts)
+    embedding = embed(features)
+    places = {"pca": embedding.pca, "tsne": embedding.tsne}
+    columns = {
+        f"{kind}_{axis + 1}": plane[:, axis]
+        for kind, plane in places.items()
+        if plane is not None
+        for axis in (0, 1)
+    }
+    write_text(folder / "embedding.csv", facts.assign(**columns).to_csv(index=False))
+    picture = folder / "embedding.png"
+    embedding_picture(embedding, facts, picture, title=sentence, synthetic=held.synthetic)
+    return sentence
+
+
+def _check_output(config: ExplainConfig) -> None:
+    study, output = config.study.resolve(), config.output.resolve()
+    if study == output or study in output.parents:
+        raise SettingsError(
+            f"output: got {output}, inside the study's folder, which is there to be shared; these "
+            "files show people: choose another folder"
+        )
+
+
+def _file_name(recording_id: str) -> str:
+    """Return a name for a file; an id may hold anything."""
+    if _PLAIN.fullmatch(recording_id):
+        return recording_id
+    digest = hashlib.sha256(recording_id.encode()).hexdigest()[:8]
+    return f"{re.sub('[^A-Za-z0-9]+', '_', recording_id)[:80]}-{digest}"

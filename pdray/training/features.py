@@ -1,0 +1,220 @@
+"""What a trained network makes of recordings: the vector its head reads and its last map.
+
+The features are frozen: no gradient, evaluation mode, the evaluation view of each recording, its
+snippets averaged. They are kept on disk under a name made of the weights, the recordings and the
+settings of the view, so that the same question is answered once.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pdray.atomic import replacing
+from pdray.config import dump
+from pdray.data.augment import central_view, seen_size
+from pdray.data.normalise import normalise_frames
+from pdray.data.plan import PlannedBatch, RatedRecording
+from pdray.data.reader import Batch, SnippetReader
+from pdray.data.snippet import snippet_shape
+from pdray.data.stream import open_stream
+from pdray.errors import DivergedError, StudyError
+from pdray.training.network import NUM_CHANNELS, build_network
+from pdray.training.task import FitConfig
+
+_CPU = torch.device("cpu")
+_VIEW = ("modality", "decode", "snippet", "augment", "model", "segments")
+
+
+class Backbone(Protocol):
+    """What every network offers beside its logits."""
+
+    MAP_LAYERS: tuple[str, ...]
+
+    def features(self, x_BCTHW: Tensor) -> Tensor:  # noqa: N803  # axes, as in models/
+        """Return (B, D) what the head reads."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of N recordings, in the order they were asked for.
+
+    Attributes:
+        vectors: (N, D) float32, input of the network's head ("avgpool" of 002).
+        maps: (N, C, T, H, W) float32, output of its last map layer ("layer4" of 002).
+    """
+
+    vectors: NDArray[np.float32]
+    maps: NDArray[np.float32]
+
+
+def load_network(config: FitConfig, num_classes: int, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Return the network of a fit with its trained weights, in evaluation mode."""
+    trained = config.model_copy(update={"pretrained": None})  # every weight is given
+    network = build_network(trained, num_classes)
+    network.load_state_dict(dict(weights))
+    return network.eval()
+
+
+def extract_features(
+    network: nn.Module,
+    recordings: Sequence[RatedRecording],
+    config: FitConfig,
+    *,
+    device: torch.device = _CPU,
+) -> Features:
+    """Run recordings through a network, in float32.
+
+    Args:
+        network: With ``features`` and ``MAP_LAYERS``, in evaluation mode.
+        recordings: At least one.
+        config: How they are read and seen.
+        device: Where the network computes.
+
+    Returns:
+        One row a recording.
+
+    Raises:
+        DecodeError: If a recording cannot be read; names it.
+        DivergedError: If a feature is not finite; names the recording.
+    """
+    reader = SnippetReader(
+        tuple(recordings),
+        config.snippet,
+        config.decode,
+        0,
+        modality=config.modality,
+        limits=config.limits,
+    )
+    trained, evaluated = (np.prod(snippet_shape(config.snippet, training=t)) for t in (True, False))
+    size = max(1, int(config.optim.batch_size * trained // evaluated))
+    plan = [
+        PlannedBatch(0, 0, False, chosen, len(chosen))
+        for start in range(0, len(recordings), size)
+        for chosen in (tuple(range(start, min(start + size, len(recordings)))),)
+    ]
+    stored = all(recording.stored is not None for recording in recordings)
+    kind = config.stream.chosen(num_workers=1, stored=stored)
+    network = network.to(device)
+    found = []
+    with open_stream(plan, reader, config.stream, kind=kind, device=device) as stream:
+        found = [_features(network, batch, config) for batch in stream]
+    vectors, maps = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    finite = np.isfinite(vectors).all(1) & np.isfinite(maps.reshape(len(maps), -1)).all(1)
+    if not finite.all():
+        named = recordings[int(np.flatnonzero(~finite)[0])].recording_id
+        raise DivergedError(f"recording {named}: a feature of the network is not finite")
+    return Features(vectors, maps)
+
+
+def kept_features(
+    network: nn.Module,
+    recordings: Sequence[RatedRecording],
+    config: FitConfig,
+    *,
+    folder: Path,
+    device: torch.device = _CPU,
+) -> Path:
+    """Return the file of :func:`extract_features`, making it when it is not there."""
+    path = folder / f"{_digest(network, recordings, config)}.npz"
+    if not path.exists():
+        features = extract_features(network, recordings, config, device=device)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, vectors=features.vectors, maps=features.maps)
+    return path
+
+
+def read_features(path: Path, kind: str) -> NDArray[np.float32]:
+    """Read one array of a file of :func:`kept_features`.
+
+    Args:
+        path: The file.
+        kind: ``vectors`` or ``maps``.
+
+    Raises:
+        StudyError: If the file is absent or damaged.
+    """
+    try:
+        with closing(np.load(path, allow_pickle=False)) as arrays:
+            values: NDArray[np.float32] = arrays[kind]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StudyError(f"features {path}: cannot be read: {error}; delete the file") from error
+    return values
+
+
+@torch.inference_mode()
+def feature_shapes(config: FitConfig, num_classes: int) -> tuple[int, tuple[int, ...]]:
+    """Return D of the vector and (C, T, H, W) of the last map, by seeing one blank snippet."""
+    height, width = seen_size(
+        config.augment, height=config.decode.height, width=config.decode.width
+    )
+    num_frames = snippet_shape(config.snippet, training=False)[1]
+    blank = torch.zeros((1, NUM_CHANNELS[config.modality], num_frames, height, width))
+    with torch.random.fork_rng(devices=[]):
+        untrained = config.model_copy(update={"pretrained": None})
+        network = build_network(untrained, num_classes).eval()
+    vector, last_map = _see(network, blank)
+    return vector.shape[1], tuple(last_map.shape[1:])
+
+
+@torch.inference_mode()
+def _features(
+    network: nn.Module, batch: Batch, config: FitConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (B, D) and (B, C, T, H, W), means over the snippets of each recording."""
+    num_recordings, num_snippets = batch.frames.shape[:2]
+    parts = []
+    # As many snippets at once as in training, however many views a recording has.
+    for snippets in torch.split(batch.frames.flatten(0, 1), config.optim.batch_size):
+        seen = central_view(snippets, config.augment)
+        x = normalise_frames(snippets, torch.float32, augmentation=seen, modality=batch.modality)
+        parts.append(_see(network, x))
+    vector, last_map = (
+        values.view(num_recordings, num_snippets, *values.shape[1:]).mean(dim=1).contiguous()
+        for values in (torch.cat(kind) for kind in zip(*parts, strict=True))
+    )
+    return vector.numpy(), last_map.numpy()
+
+
+def _see(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return vectors (N, D) and last maps (N, C, T, H, W) of snippets, on the CPU."""
+    backbone = cast(Backbone, network)
+    caught: list[Tensor] = []
+    layer = network.get_submodule(backbone.MAP_LAYERS[-1])
+    hook = layer.register_forward_hook(lambda _module, _inputs, output: caught.append(output))
+    try:
+        vector = backbone.features(x)
+    finally:
+        hook.remove()
+    return vector.float().cpu(), _as_map(caught.pop(), len(x)).float().cpu()
+
+
+def _as_map(output: Tensor, num_snippets: int) -> Tensor:
+    """Return a layer's output as (N, C, T, H, W); a network of frames gives (N T, C, H, W)."""
+    if output.ndim == 4:
+        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
+    return output
+
+
+def _digest(network: nn.Module, recordings: Sequence[RatedRecording], config: FitConfig) -> str:
+    """Return a name for weights, recordings and view."""
+    tree = dump(config)
+    facts: dict[str, Any] = {name: tree[name] for name in _VIEW}
+    facts["recordings"] = [
+        [one.recording_id, *sorted(path.name for path in (one.stored or {}).values())]
+        for one in recordings
+    ]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

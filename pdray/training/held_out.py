@@ -1,0 +1,291 @@
+"""A finished study's winner and the recordings that it never learnt from, ready to be looked at."""
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pdray.config import build
+from pdray.data.augment import augment_points, central_view, move_frames
+from pdray.data.entry import Entry
+from pdray.data.folds import Folds, folds_from_json
+from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, load_manifest, select
+from pdray.data.modality import Modality, Recipe
+from pdray.data.normalise import normalise_frames
+from pdray.data.plan import PlannedBatch, RatedRecording
+from pdray.data.reader import SnippetReader
+from pdray.data.snippet import frame_indices
+from pdray.data.store import FrameStore
+from pdray.data.tracks import read_track
+from pdray.errors import StudyError, refuse
+from pdray.evaluation.spread import Regions, grid
+from pdray.tracking.run_log import StudyLog
+from pdray.training.features import load_network
+from pdray.training.task import FitConfig
+
+_SHOWN = 5  # recordings named in one message
+_TOLD = 200  # letters of torch's reason
+_NO_WEIGHTS = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a study leaves to be explained.
+
+    Attributes:
+        config: The winner's settings.
+        network: The winner, in evaluation mode; no parameter wants a gradient.
+        num_classes: K.
+        rows: The test group's recordings that the study could use, in the manifest's order.
+        synthetic: Whether the cohort is rendered.
+        cuts: First grade of each class but the lowest.
+        store: Where their frames are.
+        entries: By recording id the entries that the study read; None where it decoded videos.
+        development: Ids of the recordings of subjects that the winner may have learnt from.
+    """
+
+    config: FitConfig
+    network: nn.Module
+    num_classes: int
+    rows: tuple[Recording, ...]
+    synthetic: bool
+    cuts: tuple[int, ...]
+    store: FrameStore
+    entries: Mapping[str, Sequence[str]] | None
+    development: frozenset[str]
+
+    def rated(self, row: Recording, *beside: Modality) -> RatedRecording:
+        """Return a recording as a fit reads it, its entries made where they are not there.
+
+        Args:
+            row: One of ``rows``.
+            *beside: Modalities that are wanted besides what the network sees.
+
+        Raises:
+            DecodeError: If a file cannot be read; names the recording.
+            StudyError: If what the network sees is not what it was when the study ran.
+            StoreError: If the store cannot be written.
+        """
+        assert row.grade is not None, "unrated rows were left out"
+        assert row.video is not None, "rows without a video were left out"
+        modality: Modality = self.config.modality
+        stored = self.store.add(row, (modality, *beside))
+        name = row.recording_id
+        if self.entries is not None and stored.paths[modality].stem not in self.entries[name]:
+            raise StudyError(
+                f"recording {name}: its file is not what it was when the study ran; put the old "
+                "one back"
+            )
+        return RatedRecording(
+            recording_id=name,
+            subject_id=row.subject_id,
+            item=row.item,
+            grade=row.grade,
+            target=grade_class(row.grade, self.cuts),
+            video=row.video,
+            span=(row.start_seconds, row.end_seconds),
+            side=row.side,
+            stored=stored.paths,
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network sees of a recording, and people of the same.
+
+    Attributes:
+        recording: The recording.
+        snippets: (S, C, T, H, W) float32, normalised.
+        indices: (S, T) which frame of the recording each is.
+        frames: (F,) int64 the different ones among them, rising.
+        seconds: (F,) their times.
+        pictures: (F, H, W, 3) uint8 RGB; None where nobody is to be shown.
+        regions: On the pictures; a grid where the recording has none.
+    """
+
+    recording: RatedRecording
+    snippets: Tensor
+    indices: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    pictures: NDArray[np.uint8] | None
+    regions: Regions
+
+
+def open_held_out(folder: Path) -> HeldOut:
+    """Read a study's winner and who it was tested on.
+
+    Args:
+        folder: The study's folder, ``<output>/studies/<name>``.
+
+    Raises:
+        StudyError: If there is no study, no winner, or it is not finished; or the manifest has
+            changed since.
+        PdrayError: If the manifest, the folds or the weights cannot be read.
+    """
+    study = StudyLog(folder)
+    facts = study.read()
+    trial = _finished_winner(study, facts)
+    settings = facts["settings"]
+    data = build(DataConfig, settings.get("data", {}))
+    manifest = load_manifest(data.manifest, check_files=False, subjects=data.subjects)
+    if manifest.digest != facts["tags"].get("manifest_digest"):
+        raise StudyError(f"study {facts['name']}: the manifest has changed since it started")
+    config = build(FitConfig, trial["settings"])
+    num_classes = len(data.grade_cuts) + 1
+    network = _network(study.winner.model_path, config, num_classes)
+    rows, development, entries = _sides(study, manifest, data)
+    recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
+    synthetic = any(row.site == "synthetic" for row in rows)
+    return HeldOut(
+        config=config,
+        network=network.requires_grad_(False),
+        num_classes=num_classes,
+        rows=rows,
+        synthetic=synthetic or facts["tags"].get("synthetic") == "true",
+        cuts=data.grade_cuts,
+        # Beside the studies, wherever the output folder is now.
+        store=FrameStore(folder.resolve().parents[1] / "store", build(Recipe, recipe)),
+        entries=entries,
+        development=development,
+    )
+
+
+def choose(held: HeldOut, asked: Sequence[str] | None) -> tuple[Recording, ...]:
+    """Return the recordings that are asked for.
+
+    Args:
+        held: The study.
+        asked: Recording ids; None is the whole test group.
+
+    Raises:
+        StudyError: If one is not of the test group; says whether the winner learnt from it, and
+            lists what may be asked for.
+    """
+    by_id = {row.recording_id: row for row in held.rows}
+    names = list(by_id)
+    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+    right = f"the test group has {', '.join(names[:_SHOWN])}{more}"
+    faults = []
+    for name in asked if asked is not None else ():
+        if name in held.development:
+            faults.append(f"recording {name} is of a subject that the winner learnt from; {right}")
+        elif name not in by_id:
+            faults.append(f"recording {name} is none of the study's test recordings; {right}")
+    refuse(faults or ([] if asked != () else [f"none named; {right}"]), StudyError, "recordings")
+    return tuple(
+        by_id.values() if asked is None else (by_id[name] for name in dict.fromkeys(asked))
+    )
+
+
+def see(held: HeldOut, row: Recording, *, pictures: bool) -> Seen:
+    """Read a recording as the network is evaluated on it, with its regions.
+
+    Args:
+        held: The study.
+        row: One of its rows.
+        pictures: Whether pictures for people are wanted.
+
+    Raises:
+        PdrayError: If it cannot be read, as :meth:`HeldOut.rated`.
+    """
+    config = held.config
+    modality: Modality = config.modality
+    beside: list[Modality] = ["rgb"] if pictures and modality != "rgb" else []
+    beside += ["regions"] if row.regions is not None else []
+    recording = held.rated(row, *beside)
+    assert recording.stored is not None, "it was just put into the store"
+    reader = SnippetReader(
+        (recording,), config.snippet, config.decode, 0,
+        modality=modality, beside=tuple(beside), limits=config.limits,
+    )  # fmt: skip
+    batch = PlannedBatch(0, 0, False, (0,), 1)
+    read = {name: values[0] for name, values in reader.allocate(batch).items()}
+    reader.read(batch, 0, {name: values.numpy() for name, values in read.items()})
+    entry = Entry(recording.stored[modality])
+    indices = frame_indices(len(entry), config.snippet, None, recording_id=recording.recording_id)
+    frames, first = np.unique(indices, return_index=True)
+    view = central_view(read[modality], config.augment)
+    snippets = normalise_frames(read[modality], augmentation=view, modality=modality)
+    shown = None
+    if pictures:
+        seen = read["rgb"] if view is None else move_frames(read["rgb"], view)
+        shown = seen.flatten(0, 1).numpy()[first]
+    height, width = snippets.shape[3:]
+    regions = grid(len(frames), height=height, width=width)
+    if row.regions is not None:
+        points = read["regions"]
+        if view is not None:
+            stored_size = (read[modality].shape[2], read[modality].shape[3])
+            points = augment_points(points, view, stored_size, torch.arange(points.shape[2]))
+        regions = _named_regions(row.regions, points.flatten(0, 1).numpy()[first])
+    return Seen(recording, snippets, indices, frames, entry.seconds[frames], shown, regions)
+
+
+def _named_regions(track: Path, points: NDArray[np.float32]) -> Regions:
+    """Return polygons on frames under the names that their track gives them."""
+    found = read_track(track)
+    assert found.vertices is not None, "a track of regions: the store has checked it"
+    numbers = range(1, len(found.vertices) + 1)
+    names = found.names or tuple(f"region {number}" for number in numbers)
+    return Regions(points, found.vertices, names)
+
+
+def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> dict[str, Any]:
+    name = facts["name"]
+    if not study.winner.exists():
+        raise StudyError(
+            f"study {name} has no winner: it is {facts['state']}; a search has one when its trials "
+            "have ended (continue it with --resume), a comparison of fixed trials never has"
+        )
+    trial = study.winner.read()
+    if trial["state"] != "complete" or not study.winner.model_path.is_file():
+        raise StudyError(
+            f"study {name}: its winner is {trial['state']} and has "
+            f"{'a' if study.winner.model_path.is_file() else 'no'} {study.winner.model_path.name}; "
+            "continue the study with --resume"
+        )
+    return trial
+
+
+def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:
+    try:
+        weights = torch.load(path, weights_only=True, map_location="cpu")
+        return load_network(config, num_classes, weights)
+    except _NO_WEIGHTS as error:
+        # torch lists every name of a network that does not fit.
+        told = " ".join(str(error).split())[:_TOLD] or "cut short"
+        raise StudyError(f"{path}: not the weights of the winner's settings: {told}") from error
+
+
+def _sides(
+    study: StudyLog, manifest: Manifest, data: DataConfig
+) -> tuple[tuple[Recording, ...], frozenset[str], Mapping[str, Sequence[str]] | None]:
+    """Return the test recordings, ids of the development ones, and the entries that were read."""
+    folds: Folds = folds_from_json(_text(study.folds_path))
+    entries: dict[str, list[str]] | None = None
+    table = study.folder / "entries.json"
+    if table.is_file():
+        entries = json.loads(_text(table))
+    usable, _ = select(manifest, items=data.items, needs=("video", "grade"))
+    read = [one for one in usable if entries is None or one.recording_id in entries]
+    rows = tuple(one for one in read if one.subject_id in folds.test)
+    if not rows:
+        raise StudyError(f"{study.folds_path}: no recording of the manifest is in the test group")
+    # Every recording of such a person, of another item too.
+    others = (one for one in manifest.recordings if one.subject_id in folds.development)
+    return rows, frozenset(one.recording_id for one in others), entries
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error

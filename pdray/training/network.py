@@ -1,0 +1,60 @@
+"""The network of a fit, from the inside out: backbone, published weights, consensus, thresholds."""
+
+import torch
+from torch import nn
+
+from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD
+from pdray.models import MODELS
+from pdray.models.pixels import Pixels
+from pdray.models.pretrained import LoadReport, load_pretrained
+from pdray.models.segment_attention import SegmentNetwork
+from pdray.training.objective import num_outputs, wrap
+from pdray.training.task import FitConfig
+
+OWN_NAME = "model.pt"  # what a study calls its weights
+NUM_CHANNELS = {"rgb": 3, "flow": 2, "boundaries": 2}
+
+
+def joins_segments(config: FitConfig) -> bool:
+    """Whether the snippets of a training recording give one prediction together."""
+    return config.segments.consensus != "none"
+
+
+def build_network(config: FitConfig, num_classes: int) -> nn.Module:
+    """Build the network to train; what no file gives comes from the ambient torch generator.
+
+    Args:
+        config: Settings.
+        num_classes: Classes K, at least 2.
+
+    Raises:
+        PdrayError: If the file of ``pretrained`` cannot be read or does not fit the network.
+    """
+    backbone, _ = _start(config, num_classes)
+    network = backbone
+    if joins_segments(config):
+        network = SegmentNetwork(backbone, attention=config.segments.consensus == "attention")
+    return wrap(network, config.loss, num_classes)
+
+
+def describe_start(config: FitConfig, num_classes: int) -> list[str]:
+    """Return what the network starts from as lines of text; none where all weights are drawn.
+
+    Raises:
+        PdrayError: As :func:`build_network`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        _, report = _start(config, num_classes)
+    return report.told() if report is not None else []
+
+
+def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, LoadReport | None]:
+    outputs = num_outputs(config.loss, num_classes)
+    build = MODELS[config.model.name].build
+    backbone = build(config.model, outputs, NUM_CHANNELS[config.modality])
+    if config.pretrained is None:
+        return backbone, None
+    # Our own weights know our pixels; a published first layer is refitted to them.
+    is_own = config.pretrained.name == OWN_NAME or config.modality != "rgb"
+    seen = None if is_own else Pixels(KINETICS_MEAN, KINETICS_STD)
+    return backbone, load_pretrained(backbone, config.pretrained, pixels=seen)

@@ -1,0 +1,185 @@
+"""Item networks for patient-level severity: no feature is of a network that saw the person.
+
+002 classifies visits by features of networks that were trained on items, and is silent about who
+those networks saw. Features of a recording that its network learnt from are far better than those
+of a new one, so a head taught on them would meet other features in the test. Therefore:
+
+- Subjects are assigned to K folds once, for all items.
+- For each unordered pair {i, j} of folds and each item, one network learns from the subjects that
+  are in neither fold: K (K - 1) / 2 networks an item.
+- To score fold f, a head learns from the visits of every other fold j with the features of the
+  networks {f, j}, which saw neither f nor j. A visit of f has features of all networks {f, j}; its
+  probabilities under them are averaged (``assemble.py``).
+
+So features to learn from and features to be scored come from the same networks, and none of these
+networks saw the patient. All of them start from the same weights (one seed, or one checkpoint),
+because a head meets several networks of an item: a channel then begins as the same channel in all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pdray.atomic import replacing
+from pdray.data.plan import FoldSides, RatedRecording
+from pdray.errors import FoldsError, StudyError
+from pdray.evaluation.predictions import read_predictions, write_predictions
+from pdray.evaluation.visits import Visit
+from pdray.training.features import kept_features, load_network, read_features
+from pdray.training.task import FitTask
+from pdray.training.worker import Place, fit
+
+_CPU = torch.device("cpu")
+
+Pair = tuple[int, int]
+"""Two folds, the lower one first."""
+
+Arrays = Mapping[tuple[str, Pair], NDArray[np.float32]]
+"""Features (N, ...) of each item and pair."""
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """The features of every item's networks.
+
+    Attributes:
+        files: Of each item and pair, what :func:`fit_item` returned.
+        recordings: Ids of the recordings in such a file, in its order; all are of subjects of the
+            pair's folds.
+    """
+
+    files: Mapping[tuple[str, Pair], Path]
+    recordings: Mapping[tuple[str, Pair], tuple[str, ...]]
+
+    def read(self, items: Sequence[str], kind: str) -> Arrays:
+        """Read ``vectors`` or ``maps`` of some items.
+
+        Raises:
+            StudyError: If a file cannot be read.
+        """
+        return {
+            key: read_features(file, kind) for key, file in self.files.items() if key[0] in items
+        }
+
+    def of_visits(
+        self, visits: Sequence[Visit], items: Sequence[str], pair: Pair, arrays: Arrays
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return what the networks of a pair make of visits.
+
+        Several recordings of an item in a visit, left and right say, are averaged (002 does not
+        say how it joins them).
+
+        Args:
+            visits: B visits of subjects of the pair's folds.
+            items: M items.
+            pair: Whose networks.
+            arrays: From :meth:`read`.
+
+        Returns:
+            (B, M, ...) features, NaN where a visit lacks the item, and (B, M) which are there.
+
+        Raises:
+            StudyError: If a recording has no features of this pair's networks, which then may
+                have seen its subject; names it.
+        """
+        first = arrays[items[0], pair]
+        shape = (len(visits), len(items))
+        found = np.full((*shape, *first.shape[1:]), np.nan, np.float32)
+        present = np.zeros(shape, np.bool_)
+        for column, item in enumerate(items):
+            rows = {name: row for row, name in enumerate(self.recordings[item, pair])}
+            for place, visit in enumerate(visits):
+                names = visit.recordings.get(item, ())
+                strange = [name for name in names if name not in rows]
+                if strange:
+                    raise StudyError(
+                        f"recording {strange[0]} of {item} was not held out from the network of "
+                        f"folds {pair[0]} and {pair[1]}"
+                    )
+                if names:
+                    chosen = [rows[name] for name in names]
+                    found[place, column] = arrays[item, pair][chosen].mean(axis=0)
+                    present[place, column] = True
+        return found, present
+
+
+def fold_pairs(num_folds: int) -> list[Pair]:
+    """Return every unordered pair of folds."""
+    return list(combinations(range(num_folds), 2))
+
+
+def item_sides(
+    recordings: Sequence[RatedRecording],
+    folds: Sequence[frozenset[str]],
+    pair: Pair,
+    *,
+    num_classes: int,
+) -> FoldSides:
+    """Return who teaches the network of a pair, and whose features it gives.
+
+    Args:
+        recordings: Of one item.
+        folds: Subjects of each fold; a subject in none of them may teach every network.
+        pair: The two folds that the network must not see.
+        num_classes: Classes of the item's grades.
+
+    Raises:
+        FoldsError: If a class has no recording to learn from, or there is none to take features
+            of; names the item, the folds and the counts.
+    """
+    held = folds[pair[0]] | folds[pair[1]]
+    positions = range(len(recordings))
+    side = FoldSides(
+        training=tuple(p for p in positions if recordings[p].subject_id not in held),
+        evaluation=tuple(p for p in positions if recordings[p].subject_id in held),
+    )
+    classes = [recordings[p].target for p in side.training]
+    counts = [classes.count(number) for number in range(num_classes)]
+    where = f"{recordings[0].item} without folds {pair[0]} and {pair[1]}"
+    if 0 in counts:
+        raise FoldsError(
+            f"{where}: {counts} recordings of the classes to learn from; each needs one: use other "
+            "grade cuts, another folds.seed, or leave the item out"
+        )
+    if not side.evaluation:
+        raise FoldsError(f"{where}: no recording in these folds; use fewer folds")
+    return side
+
+
+def fit_item(task: FitTask, path: Path, *, device: torch.device = _CPU) -> Path:
+    """Train one item's network for one pair, and take the features of the pair's recordings.
+
+    What is on disk already is not made again.
+
+    Args:
+        task: With a single fold, as :func:`item_sides` gives it.
+        path: Of the weights; the predictions stand beside them as ``.parquet``, the features in
+            the folder ``features``.
+        device: Where to train.
+
+    Returns:
+        The file of the features of the evaluation side, in its order.
+
+    Raises:
+        DivergedError: If a loss or a feature is not finite.
+        DecodeError: If a recording cannot be read; names it.
+    """
+    table = path.with_suffix(".parquet")
+    if not (path.exists() and table.exists()):
+        *_, last = fit(task, place=Place(device=device))
+        assert last.predictions is not None, "the last epoch is evaluated"
+        write_predictions(last.predictions, table)
+        with replacing(path) as temporary:
+            torch.save(last.state["model"], temporary)
+    read_predictions(table)
+    weights = torch.load(path, weights_only=True, map_location="cpu")
+    network = load_network(task.config, task.num_classes, weights)
+    (side,) = task.sides
+    held = [task.recordings[position] for position in side.evaluation]
+    folder = path.parent / "features"
+    return kept_features(network, held, task.config, folder=folder, device=device)

@@ -1,0 +1,148 @@
+"""Networks filled from files give what the files' own networks gave, within 1e-3 of the spread.
+
+torchvision and PyTorchVideo are asked themselves; the others are written down in float64 from
+their public sources (tests/models/published_layouts.py), with random weights of their names and
+shapes.
+"""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from torch import nn
+
+from pdray.models.c2d import C2DConfig, build_c2d
+from pdray.models.checkpoint import CheckpointError
+from pdray.models.frame_resnet import FrameResNetConfig, build_frame_resnet
+from pdray.models.i3d import I3DConfig, build_i3d
+from pdray.models.pretrained import load_pretrained
+from pdray.models.r3d import R3DConfig, build_r3d
+from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d
+from pdray.models.s3d import S3DConfig, build_s3d
+from pdray.models.slowfast import SlowFastConfig, build_slowfast
+from pdray.models.vision import load_torchvision
+from pdray.models.x3d import X3DConfig, build_x3d
+from tests.models.published_layouts import (
+    agree,
+    blank,
+    draw,
+    drawn,
+    hara_2018,
+    hara_2020,
+    hara_forward,
+    piergiaj,
+    piergiaj_forward,
+    run,
+    vggface2,
+    vggface2_forward,
+    write,
+)
+
+
+@pytest.mark.parametrize(("content", "shortcut"), [(hara_2018, "A"), (hara_2020, "B")])
+def test_hara_s_files_give_what_they_gave(
+    tmp_path: Path, content: Callable[[], dict[str, Any]], shortcut: Literal["A", "B"]
+) -> None:
+    file = content()
+    num_classes = 400 if shortcut == "A" else 700
+    network = blank(build_resnet3d, ResNet3DConfig(depth=18, shortcut=shortcut), num_classes)
+    report = load_pretrained(network, write(tmp_path, file))
+    x = draw(1, 3, 5, 33, 20)
+    agree(run(network, x), hara_forward(file, x.double()))
+    assert len(report.loaded) == sum("num_batches" not in name for name in file["state_dict"])
+    assert not report.left
+    assert not report.dropped
+
+
+@pytest.mark.parametrize("num_channels", [3, 2])
+def test_piergiaj_s_files_give_what_they_gave(tmp_path: Path, num_channels: int) -> None:
+    file = piergiaj(num_channels)
+    network = blank(build_i3d, I3DConfig(), 400, num_channels)
+    report = load_pretrained(network, write(tmp_path, file))
+    x = draw(1, num_channels, 9, 34, 23)
+    agree(run(network, x), piergiaj_forward(file, x.double()))
+    assert len(report.loaded) == len(file)
+
+
+def test_vggface2_s_file_gives_what_it_gave(tmp_path: Path) -> None:
+    file = vggface2()
+    path = tmp_path / "resnet50_ft_weight.pkl"
+    path.write_bytes(pickle.dumps({name: value.numpy() for name, value in file.items()}))
+    network = blank(build_frame_resnet, FrameResNetConfig(layout="vggface2"), 8631)
+    report = load_pretrained(network, path)
+    x = draw(2, 3, 1, 48, 35)
+    agree(run(network, x), vggface2_forward(file, x[:, :, 0].double()))
+    assert len(report.loaded) == len(file)
+    assert "blue first" in report.notes[0]
+    # Strides are no tensors: nothing else would tell that these weights do not belong there.
+    network = blank(build_frame_resnet, FrameResNetConfig(), 3)
+    with pytest.raises(CheckpointError, match=r"VGGFace2 \(8631 .*set model\.layout=vggface2"):
+        load_pretrained(network, path)
+    assert all(value.isnan().all() for value in network.parameters())
+
+
+def test_torchvision_s_resnet_gives_what_it_gave(tmp_path: Path) -> None:
+    original = drawn(load_torchvision().models.resnet50)
+    path = write(tmp_path, original.state_dict())
+    network = blank(build_frame_resnet, FrameResNetConfig(), 1000)
+    load_pretrained(network, path)
+    x = draw(2, 3, 1, 48, 35)
+    agree(run(network, x), run(original, x[:, :, 0]))
+    network = blank(build_frame_resnet, FrameResNetConfig(layout="vggface2"), 3)
+    with pytest.raises(CheckpointError, match=r"ImageNet \(1000 .*set model\.layout=torchvision"):
+        load_pretrained(network, path)
+    assert all(value.isnan().all() for value in network.parameters())
+
+
+# The heads of the originals refuse maps below their windows; here they average what is there.
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "sizes"),
+    [
+        ("r3d_18", lambda: build_r3d(R3DConfig(), 400), (1, 3, 4, 24, 20)),
+        ("s3d", lambda: build_s3d(S3DConfig(), 400), (1, 3, 9, 33, 40)),
+    ],
+)
+def test_torchvision_s_files_give_what_they_gave(
+    tmp_path: Path, name: str, build: Callable[[], nn.Module], sizes: tuple[int, ...]
+) -> None:
+    original = drawn(getattr(load_torchvision().models.video, name))
+    original.avgpool = nn.AdaptiveAvgPool3d(1)
+    network = blank(build)
+    load_pretrained(network, write(tmp_path, original.state_dict()))
+    x = draw(*sizes)
+    agree(run(network, x), run(original, x))
+
+
+def test_pytorchvideo_s_slowfast_gives_what_it_gave(tmp_path: Path) -> None:
+    hub = pytest.importorskip("pytorchvideo.models.hub")
+    original = drawn(hub.slowfast_r50)
+    original.blocks[5].pool = nn.ModuleList([nn.AdaptiveAvgPool3d(1), nn.AdaptiveAvgPool3d(1)])
+    network = blank(build_slowfast, SlowFastConfig(), 400)
+    load_pretrained(network, write(tmp_path, {"model_state": original.state_dict()}))
+    x = draw(1, 3, 8, 33, 40)
+    agree(run(network, x), run(original, [x[:, :, ::4], x]))
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "sizes"),
+    [
+        ("x3d_xs", lambda: build_x3d(X3DConfig(), 400), (1, 3, 4, 160, 160)),
+        ("c2d_r50", lambda: build_c2d(C2DConfig(), 400), (1, 3, 8, 33, 40)),
+    ],
+)
+def test_pytorchvideo_s_files_give_what_they_gave(
+    tmp_path: Path, name: str, build: Callable[[], nn.Module], sizes: tuple[int, ...]
+) -> None:
+    hub = pytest.importorskip("pytorchvideo.models.hub")
+    original = drawn(getattr(hub, name))
+    if name == "c2d_r50":
+        original.blocks[-1].pool = nn.AdaptiveAvgPool3d(1)
+    original.blocks[-1].activation = None  # X3D's ends in a softmax
+    network = blank(build)
+    load_pretrained(network, write(tmp_path, {"model_state": original.state_dict()}))
+    x = draw(*sizes)
+    agree(run(network, x), run(original, x))

@@ -1,0 +1,150 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+import pytest
+
+from pdray.evaluation import embedding as module
+from pdray.evaluation.embedding import (
+    TSNE_LEAST,
+    embed,
+    embedding_picture,
+    separation,
+    separation_sentence,
+)
+
+PNG = b"\x89PNG\r\n"
+
+
+def cohort(num_subjects: int = 8, num_each: int = 4) -> tuple[np.ndarray, pd.DataFrame]:
+    """Features that lean towards the class; a person is 0 or 1 throughout."""
+    draws = np.random.default_rng(5)
+    targets = np.repeat(np.arange(num_subjects) % 2, num_each)
+    features = draws.normal(size=(len(targets), 6)) + 3 * targets[:, None]
+    subjects = np.repeat([f"S{number}" for number in range(num_subjects)], num_each)
+    return features.astype(np.float32), pd.DataFrame({"target": targets, "subject_id": subjects})
+
+
+def slow_silhouettes(features: np.ndarray, groups: list[Any]) -> list[float]:
+    """Rousseeuw 1987, as written, in float64."""
+    x = features.astype(np.float64)
+    found = []
+    for i in range(len(x)):
+        means = {}
+        for group in sorted(set(groups)):
+            others = [j for j in range(len(x)) if groups[j] == group and j != i]
+            if others:
+                distances = [math.dist(x[i], x[j]) for j in others]
+                means[group] = sum(distances) / len(distances)
+        own = means.pop(groups[i], None)
+        nearest = min(means.values())
+        found.append(0.0 if own is None else (nearest - own) / max(own, nearest))
+    return found
+
+
+def test_silhouettes_are_those_of_the_definition() -> None:
+    features, facts = cohort()
+    found = separation(features, facts)
+    targets = facts["target"].tolist()
+    expected = np.array(slow_silhouettes(features, targets))
+    assert found.by_class == pytest.approx(expected.mean(), abs=1e-9)
+    assert found.of_class == pytest.approx(
+        {k: expected[facts["target"] == k].mean() for k in (0, 1)}, abs=1e-9
+    )
+    people = slow_silhouettes(features, facts["subject_id"].tolist())
+    assert found.by_subject == pytest.approx(np.mean(people), abs=1e-9)
+    assert found.by_class > 0.3 > found.by_subject
+
+
+def test_features_that_know_the_person_separate_persons_more() -> None:
+    features, facts = cohort()
+    who = facts["subject_id"].str[1:].astype(int).to_numpy()
+    told_apart = np.concatenate([100 * np.eye(8, dtype=np.float32)[who], features], axis=1)
+    found = separation(told_apart, facts)
+    assert found.by_subject > found.by_class
+
+
+def test_one_class_or_one_recording_a_person_has_no_silhouette() -> None:
+    features, facts = cohort(num_subjects=4, num_each=1)
+    assert math.isnan(separation(features, facts).by_subject)
+    found = separation(features, facts.assign(target=0))
+    assert math.isnan(found.by_class)
+    told = separation_sentence(found, facts)
+    assert told.startswith("silhouette by class undefined (class 0: undefined), by subject undef")
+
+
+def test_the_sentence_says_of_whom_it_is_known() -> None:
+    features, facts = cohort()
+    found = separation(features, facts)
+    assert separation_sentence(found, facts) == (
+        f"silhouette by class {found.by_class:.2f} (class 0: {found.of_class[0]:.2f}, class 1: "
+        f"{found.of_class[1]:.2f}), by subject {found.by_subject:.2f}; 32 held-out recordings of "
+        "8 subjects, none learnt from"
+    )
+
+
+def test_principal_components_are_the_leading_eigenvectors_of_the_covariance() -> None:
+    features, _ = cohort()
+    found = embed(features)
+    values, vectors = np.linalg.eigh(np.cov(features.astype(np.float64).T))
+    for axis in (0, 1):
+        expected = (features - features.mean(axis=0)) @ vectors[:, -1 - axis]
+        sign = np.sign(expected @ found.pca[:, axis])
+        np.testing.assert_allclose(found.pca[:, axis], sign * expected, atol=1e-5)
+    assert found.variance == pytest.approx(tuple(values[::-1][:2] / values.sum()), rel=1e-5)
+
+
+def test_tsne_is_only_of_enough_recordings_and_repeats_itself() -> None:
+    features, _ = cohort()
+    assert len(features) >= TSNE_LEAST
+    first, second = embed(features).tsne, embed(features).tsne
+    assert first is not None
+    assert second is not None
+    assert first.shape == (32, 2)
+    assert np.array_equal(first, second)
+    assert embed(features[: TSNE_LEAST - 1]).tsne is None
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 5), (4, 1)])
+def test_few_recordings_or_features_have_places_too(shape: tuple[int, int]) -> None:
+    features = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+    found = embed(features)
+    assert found.pca.shape == (shape[0], 2)
+    assert np.isfinite(found.pca).all()
+    assert all(0 <= part <= 1 for part in found.variance)
+
+
+def texts_of(monkeypatch: pytest.MonkeyPatch, path: Path, **options: Any) -> list[str]:
+    """Draw and return every text of the picture."""
+    drawn: list[matplotlib.figure.Figure] = []
+
+    class Kept(matplotlib.figure.Figure):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            drawn.append(self)
+
+    monkeypatch.setattr(module, "Figure", Kept)
+    features, facts = cohort(options.pop("num_subjects", 8))
+    embedding_picture(embed(features), facts, path, **options)
+    assert path.read_bytes().startswith(PNG)
+    return [one.get_text() for one in drawn[0].findobj(matplotlib.text.Text) if one.get_text()]
+
+
+def test_the_picture_says_what_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    texts = texts_of(monkeypatch, tmp_path / "e.png", title="the sentence", synthetic=True)
+    assert "SYNTHETIC data; the sentence" in texts
+    assert {"class 0 (n=16)", "class 1 (n=16)", "S0", "S7"} <= set(texts)
+    assert any(text.startswith("principal component 1 (") for text in texts)
+    assert any(text.startswith("t-SNE") for text in texts)
+
+
+def test_many_subjects_are_not_listed_and_real_data_are_not_marked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "e.png"
+    texts = texts_of(monkeypatch, path, title="known", synthetic=False, num_subjects=15)
+    assert "known" in texts
+    assert "S0" not in texts

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from jobs import assemble_patients
+from jobs.assemble_patients import main
+from pdray.config import leaves
+from pdray.search.assembling import Assembly
+from pdray.search.visit_plan import AssembleConfig, load_assembly
+
+
+def test_help_says_how_nothing_leaks_and_lists_every_setting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "no feature ever comes from a network" in told
+    keys = [key for key, _ in leaves(AssembleConfig)]
+    assert {"heads.repeats", "assembling.hidden_layers", "levels.max_missing"} <= set(keys)
+    assert [key for key in keys if f"  {key} " not in told] == []
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [key for key, field in leaves(AssembleConfig) if not field.description] == []
+
+
+def test_a_wrong_key_is_answered_with_the_nearest_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data.manifest=/x.csv", "heads.repeat=3", f"output={tmp_path}"]) == 2
+    told = capsys.readouterr().err
+    assert "unknown key 'heads.repeat': did you mean 'heads.repeats'?" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_manifest_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"data.manifest={tmp_path / 'no.csv'}", f"output={tmp_path / 'out'}"]) == 2
+    assert "no.csv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_shipped_settings_are_valid() -> None:
+    file = Path(__file__).parents[2] / "search_spaces" / "assemble.yaml"
+    config = load_assembly(["--config", str(file), "data.manifest=/x.csv"])
+    assert len(config.data.items or ()) == 8
+    assert config.heads.repeats == 20
+
+
+def test_what_was_found_and_where_it_is_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "task_weights.png"
+    done = Assembly(tmp_path, "the tables", picture)
+    monkeypatch.setattr(assemble_patients, "run_assembly", lambda config, say: done)
+    assert main(["data.manifest=/x.csv"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["", "the tables", "", f"weights    {picture}", f"log        {tmp_path}"]

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from jobs import explain as job
+from jobs.explain import main
+from pdray.config import leaves
+from pdray.training.explain import ExplainConfig, Explanation
+from tests.training.tiny_study import make_study, render_faces
+
+
+def test_help_says_who_is_shown_and_lists_every_setting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "in recordings that it never learnt from" in told
+    assert [key for key, _ in leaves(ExplainConfig) if f"  {key} " not in told] == []
+
+
+def test_the_job_runs_to_its_end_on_a_rendered_cohort(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path / "output", render_faces(tmp_path / "faces"))
+    words = [f"study={study.folder}", f"output={tmp_path / 'maps'}", "layers=[layer3]"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "recordings 3 of 3 held out: the winner learnt from none of them" in told
+    assert "silhouette by class" in told
+    assert f"videos     3 files in {tmp_path / 'maps' / 'videos'}: THEY SHOW SYNTHETIC" in told
+    assert len(list((tmp_path / "maps" / "videos").glob("*.mp4"))) == 3
+    assert main([*words, "layers=[layer3x]"]) == 2
+    assert "got 'layer3x'; did you mean 'layer3'?" in capsys.readouterr().err
+
+
+def test_without_videos_nothing_is_said_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = Explanation(tmp_path, 2, (), "the report", False)
+    monkeypatch.setattr(job, "explain", lambda config, say, device: done)
+    assert main([f"study={tmp_path}", f"output={tmp_path}"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "", "the report", "", f"tables     {tmp_path}",
+    ]  # fmt: skip
+
+
+def test_videos_of_a_real_cohort_are_said_to_show_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = Explanation(tmp_path, 1, (tmp_path / "videos" / "R.mp4",), "the report", False)
+    monkeypatch.setattr(job, "explain", lambda config, say, device: done)
+    assert main([f"study={tmp_path}", f"output={tmp_path}"]) == 0
+    expected = f"1 files in {tmp_path / 'videos'}: THEY SHOW THE PATIENTS; nothing was sent to trac"
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "'study' is missing"),
+        (["study=nowhere", "output=/out"], "nowhere/study.json: cannot be read"),
+        (["study=x", "output=maps"], "output: got 'maps'; expected an absolute path"),
+        (["study=x", "output=/out", "layer=[a]"], "did you mean 'layers'"),
+        (["study=x", "output=/out", "shown_class=-1"], "shown_class: got -1"),
+    ],
+)
+def test_mistakes_are_told_with_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from jobs.reproduce import TABLES, main
+from pdray.search.reproduction import read_table
+
+NAMES = sorted(path.stem for path in TABLES.glob("*.yaml"))
+
+
+def test_the_tables_of_the_papers_are_there() -> None:
+    assert {"002.2", "002.3", "002.5", "003.frames", "004.2", "004.3"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_of_a_shipped_table_has_its_runs(name: str) -> None:
+    table = read_table(TABLES / f"{name}.yaml")
+    used = {run for row in table.rows.values() for names in row.values() for run in names}
+    assert used == set(table.runs)
+    assert len(table.rows) > 1
+
+
+def test_help_names_the_tables_and_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert ", ".join(NAMES) in told
+    assert "  weights " in told
+
+
+@pytest.mark.parametrize("words", [[], ["data.manifest=/x.csv"], ["--table"]])
+def test_a_missing_name_is_answered_with_the_names(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert f"--table NAME is missing; there are: {NAMES[0]}" in capsys.readouterr().err
+
+
+def test_an_unknown_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--table", "9.9", "data.manifest=/x.csv", f"output={tmp_path}"]) == 2
+    assert "error: there is no table 9.9; there are: 002.2" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

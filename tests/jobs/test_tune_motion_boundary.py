@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from jobs.tune_motion_boundary import SETTINGS, main
+from pdray.search.settings import load_study
+
+
+def test_the_search_of_the_paper_is_what_it_starts_from() -> None:
+    plan = load_study(["--config", str(SETTINGS), "data.manifest=/x.csv"])
+    assert plan.config.model.name == "i3d"
+    assert plan.config.segments.consensus == "attention"
+    assert plan.modalities == ("rgb", "flow", "boundaries")
+    searched = {"loss.gamma", "loss.alpha", "snippet.num_segments", "snippet.num_frames"}
+    assert searched | {"model.dropout", "modality"} == set(plan.space)
+
+
+def test_help_names_the_job(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: python jobs/tune_motion_boundary.py")
+
+
+def test_a_user_mistake_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data.manifest=/x.csv", f"output={tmp_path}", "segments.consensus=vote"]
+    assert main(words) == 2
+    assert "segments.consensus: got 'vote'" in capsys.readouterr().err

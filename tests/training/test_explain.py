@@ -1,0 +1,293 @@
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from pdray.config import build, leaves
+from pdray.data.decode import DecodeConfig, decode
+from pdray.data.face_points import REGIONS
+from pdray.data.plan import RatedRecording
+from pdray.errors import DivergedError, PdrayError, SettingsError
+from pdray.evaluation.activation import class_activation, on_frames
+from pdray.evaluation.spread import ELSEWHERE, region_shares, shares_over_time
+from pdray.tracking.run_log import StudyLog
+from pdray.training import explain as module
+from pdray.training.explain import ExplainConfig, Explanation, class_score, explain
+from pdray.training.features import Features, extract_features
+from pdray.training.held_out import open_held_out, see
+from pdray.training.task import FitConfig
+from tests.training.tiny_study import make_study, render_faces
+
+LAYERS = ["layer2", "layer4"]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render_faces(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, faces: Path) -> StudyLog:
+    return make_study(tmp_path / "output", faces)
+
+
+def run(study: StudyLog, output: Path, **settings: object) -> tuple[Explanation, list[str]]:
+    told: list[str] = []
+    tree = {"study": study.folder, "output": output, "layers": LAYERS, **settings}
+    return explain(build(ExplainConfig, tree), told.append), told
+
+
+def name_of(number: int) -> str:
+    return f"S{number:03d}_V1_face_interview"
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, faces: Path
+) -> tuple[StudyLog, Explanation, list[str]]:
+    """Explain all test recordings of a study once."""
+    folder = tmp_path_factory.mktemp("finished")
+    study = make_study(folder / "output", faces)
+    return study, *run(study, folder / "maps")
+
+
+def test_everything_is_made_of_the_test_group_and_says_so(
+    finished: tuple[StudyLog, Explanation, list[str]],
+) -> None:
+    _, done, told = finished
+    assert told[0] == "recordings 3 of 3 held out: the winner learnt from none of them"
+    assert told[1] == "layers     layer2, layer4"
+    assert [path.name for path in done.videos] == [f"{name_of(n)}.mp4" for n in (1, 2, 3)]
+    files = sorted(path.name for path in done.folder.iterdir())
+    assert files == [
+        "embedding.csv", "embedding.png", "regions.csv", "regions_by_frame.parquet",
+        "report.txt", "spread.csv", "videos",
+    ]  # fmt: skip
+    report = (done.folder / "report.txt").read_text()
+    assert report == f"{done.report}\n"
+    assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
+    assert "spread of the activation for the predicted class" in report
+    assert "3 held-out recordings of 3 subjects, none learnt from" in report
+    for name in ("regions", "spread", "embedding"):
+        table = pd.read_csv(done.folder / f"{name}.csv")
+        assert set(table["recording_id"]) == {name_of(number) for number in (1, 2, 3)}
+        assert table["synthetic"].all()
+
+
+def test_tables_are_those_of_the_maps(study: StudyLog, tmp_path: Path) -> None:
+    done, _ = run(study, tmp_path / "maps", recordings=[name_of(2)], videos=False)
+    held = open_held_out(study.folder)
+    seen = see(held, held.rows[1], pictures=False)
+    with torch.no_grad():
+        chances = held.network(seen.snippets).softmax(1).mean(0)
+    predicted = int(chances.argmax())
+    maps = class_activation(held.network, seen.snippets, lambda y: y[:, predicted], LAYERS)
+    regions = pd.read_csv(done.folder / "regions.csv")
+    frames = pd.read_parquet(done.folder / "regions_by_frame.parquet")
+    assert set(regions["region"]) == {*REGIONS, ELSEWHERE}
+    assert set(regions["predicted"]) == set(regions["shown_class"]) == {predicted}
+    assert regions["probability"].to_numpy() == pytest.approx(float(chances[predicted]), rel=1e-5)
+    assert regions["target"].iloc[0] == int((held.rows[1].grade or 0) >= 2)
+    for layer in LAYERS:
+        activation = on_frames(maps[layer], seen.indices, height=32, width=32)
+        shares = region_shares(activation, seen.regions)
+        expected = shares_over_time(shares)
+        mine = regions[regions["layer"] == layer]
+        np.testing.assert_allclose(mine["share"], expected["share"], rtol=1e-4)
+        each = frames[(frames["layer"] == layer) & (frames["region"] == "mouth")]
+        assert each["frame"].tolist() == seen.frames.tolist()
+        assert each["seconds"].tolist() == seen.seconds.tolist()
+        mouth = shares.inside[:, REGIONS.index("mouth")] / shares.total
+        np.testing.assert_allclose(each["share"], mouth, rtol=1e-4)
+
+
+def test_another_class_has_other_maps(study: StudyLog, tmp_path: Path) -> None:
+    settings = {"recordings": [name_of(1)], "videos": False}
+    both = [run(study, tmp_path / f"maps{k}", shown_class=k, **settings) for k in (0, 1)]
+    tables = [pd.read_csv(done.folder / "regions.csv") for done, _ in both]
+    assert [set(one["shown_class"]) for one in tables] == [{0}, {1}]
+    assert tables[0]["predicted"].equals(tables[1]["predicted"])
+    assert not np.allclose(tables[0]["share"], tables[1]["share"], equal_nan=True)
+    np.testing.assert_allclose(
+        tables[0].drop_duplicates("recording_id")["probability"].to_numpy()
+        + tables[1].drop_duplicates("recording_id")["probability"].to_numpy(),
+        1,
+    )
+    assert "for class 1" in both[1][0].report
+
+
+def test_a_video_lasts_as_long_as_what_the_network_saw(
+    finished: tuple[StudyLog, Explanation, list[str]],
+) -> None:
+    study, done, _ = finished
+    path = done.videos[0]
+    clip = decode(path, DecodeConfig(height=228, width=576))
+    held = open_held_out(study.folder)
+    seen = see(held, held.rows[0], pictures=False)
+    shown = seen.seconds - seen.seconds[0]
+    assert clip.pts_seconds[:-1] == pytest.approx(shown, abs=2e-3)
+
+
+def test_tables_alone_show_nobody(study: StudyLog, tmp_path: Path) -> None:
+    done, _ = run(study, tmp_path / "maps", recordings=[name_of(1)], videos=False)
+    assert done.videos == ()
+    assert not (done.folder / "videos").exists()
+    assert not list(done.folder.rglob("*.mp4"))
+
+
+def test_nothing_is_written_into_the_study(study: StudyLog, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in study.folder.rglob("*") if path.is_file()}
+    run(study, tmp_path / "maps", recordings=[name_of(1)])
+    after = {path: path.read_bytes() for path in study.folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_the_plane_shows_all_test_recordings_whatever_is_mapped(
+    study: StudyLog, tmp_path: Path
+) -> None:
+    done, told = run(study, tmp_path / "maps", recordings=[name_of(3)], videos=False)
+    assert told[0].startswith("recordings 1 of 3 held out")
+    table = pd.read_csv(done.folder / "embedding.csv")
+    assert table["recording_id"].tolist() == [name_of(number) for number in (1, 2, 3)]
+    held = open_held_out(study.folder)
+    recordings = [held.rated(row) for row in held.rows]
+    vectors = extract_features(held.network, recordings, held.config).vectors.astype(np.float64)
+    # Of three points a plane keeps the distances.
+    places = table[["pca_1", "pca_2"]].to_numpy()
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        expected = np.linalg.norm(vectors[first] - vectors[second])
+        assert np.linalg.norm(places[first] - places[second]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["cumulative_link", "coral"])
+def test_under_ordered_thresholds_the_score_is_the_log_probability(
+    tmp_path: Path, faces: Path, kind: str
+) -> None:
+    study = make_study(tmp_path / "output", faces, {"loss": {"kind": kind}})
+    held = open_held_out(study.folder)
+    outputs = torch.tensor([[0.5], [-2.0]])
+    chance = torch.sigmoid(outputs[:, 0])  # of "grade > 0"
+    torch.testing.assert_close(class_score(outputs, 1, held), chance.log())
+    torch.testing.assert_close(class_score(outputs, 0, held), (1 - chance).log())
+    layers = ["scorer.layer4"]
+    done, _ = run(study, tmp_path / "maps", layers=layers, videos=False)
+    assert set(pd.read_csv(done.folder / "spread.csv")["layer"]) == set(layers)
+
+
+def test_segments_with_attention_are_mapped_snippet_by_snippet(tmp_path: Path, faces: Path) -> None:
+    settings = {
+        "snippet": {"mode": "segments", "num_segments": 3, "num_frames": 4},
+        "segments": {"consensus": "attention"},
+    }
+    study = make_study(tmp_path / "output", faces, settings)
+    done, _ = run(study, tmp_path / "maps", layers=["backbone.layer3"], videos=False)
+    table = pd.read_csv(done.folder / "spread.csv")
+    assert set(table["num_frames"]) == {12}
+
+
+def test_no_cluster_is_started_for_a_study_that_streamed_through_one(
+    tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = []
+
+    def listen(network: nn.Module, recordings: list[RatedRecording], config: FitConfig,
+               **options: torch.device) -> Features:  # fmt: skip
+        readers.append(config.stream.reader)
+        return extract_features(network, recordings, config, **options)
+
+    monkeypatch.setattr(module, "extract_features", listen)
+    study = make_study(tmp_path / "output", faces, {"stream": {"reader": "ray"}})
+    run(study, tmp_path / "maps", recordings=[name_of(1)], videos=False)
+    assert readers == ["local"]
+
+
+def test_all_layers_are_mapped_where_none_is_named(study: StudyLog, tmp_path: Path) -> None:
+    done, _ = run(study, tmp_path / "maps", layers=None, recordings=[name_of(1)], videos=False)
+    table = pd.read_csv(done.folder / "spread.csv")
+    assert tuple(table["layer"]) == open_held_out(study.folder).network.MAP_LAYERS
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": ["layer9"]}, r"layers: got 'layer9'; .*layers of this network are: layer1"),
+        ({"shown_class": 2}, r"shown_class: got 2; the study has the classes 0\.\.1"),
+        ({"recordings": [name_of(4)]}, "of a subject that the winner learnt from"),
+        ({"recordings": ["x"]}, "recording x is none of the study's test recordings"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_before_anything_is_written(
+    study: StudyLog, tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(PdrayError, match=message):
+        run(study, tmp_path / "maps", **settings)
+    assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("maps", "output: got 'maps'; expected an absolute path such as /")],
+)
+def test_a_relative_output_is_refused(study: StudyLog, output: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        run(study, Path(output))
+
+
+@pytest.mark.parametrize("inside", [".", "winner", "maps/here"])
+def test_the_studys_own_folder_is_refused(study: StudyLog, inside: str) -> None:
+    with pytest.raises(SettingsError, match="inside the study's folder, which is there to be shar"):
+        run(study, study.folder / inside)
+
+
+def test_an_activation_that_is_not_finite_names_recording_and_layer(
+    study: StudyLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(network: object, x: torch.Tensor, score: object, layers: list[str]) -> object:
+        return {name: torch.full((len(x), 1, 1, 1), torch.inf) for name in layers}
+
+    monkeypatch.setattr(module, "class_activation", endless)
+    with pytest.raises(DivergedError, match=f"recording {name_of(1)}: the activation of layer2"):
+        run(study, tmp_path / "maps")
+
+
+def test_ids_that_are_no_file_names_become_such() -> None:
+    assert module._file_name("S01_V1.left") == "S01_V1.left"
+    names = [module._file_name(text) for text in ("../S01", "/S01", "", "a" * 300, ".hidden")]
+    assert len(set(names)) == 5
+    assert all("/" not in name and not name.startswith(".") and len(name) < 100 for name in names)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [key for key, field in leaves(ExplainConfig) if not field.description] == []
+
+
+def test_a_real_cohort_carries_no_mark(study: StudyLog, tmp_path: Path, faces: Path) -> None:
+    content = faces.read_text(encoding="utf-8").replace(",synthetic,", ",clinic,")
+    manifest = faces.with_name("clinic.csv")
+    manifest.write_text(content, encoding="utf-8")
+    told = json.loads((study.folder / "study.json").read_text())["tags"]
+    assert told["synthetic"] == "true"
+    plain = make_study(tmp_path / "plain", manifest, tags={"manifest_digest": digest_of(manifest)})
+    done, _ = run(plain, tmp_path / "maps", recordings=[name_of(1)], videos=False)
+    assert "SYNTHETIC" not in done.report
+    assert not pd.read_csv(done.folder / "regions.csv")["synthetic"].any()
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.gpu
+def test_a_gpu_finds_what_the_cpu_finds(study: StudyLog, tmp_path: Path) -> None:
+    tables = []
+    for device in ("cpu", "cuda"):
+        tree = {"study": study.folder, "output": tmp_path / device, "videos": False}
+        done = explain(build(ExplainConfig, tree), lambda line: None, device=torch.device(device))
+        tables.append(pd.read_csv(done.folder / "regions.csv"))
+    # Sums in another order; a share is a part of 1.
+    np.testing.assert_allclose(tables[0]["share"], tables[1]["share"], atol=1e-3)

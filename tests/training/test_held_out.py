@@ -1,0 +1,252 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pdray.data.entry import Entry
+from pdray.data.face_points import REGIONS
+from pdray.data.normalise import normalise_frames
+from pdray.data.snippet import frame_indices
+from pdray.data.tracks import read_track
+from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
+from pdray.tracking.run_log import StudyLog
+from pdray.training.held_out import choose, open_held_out, see
+from tests.training.tiny_study import make_study, render_faces
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render_faces(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, faces: Path) -> StudyLog:
+    return make_study(tmp_path / "output", faces)
+
+
+def name_of(number: int) -> str:
+    return f"S{number:03d}_V1_face_interview"
+
+
+def test_the_winner_and_the_test_group_are_what_the_study_left(study: StudyLog) -> None:
+    held = open_held_out(study.folder)
+    assert [row.recording_id for row in held.rows] == [name_of(number) for number in (1, 2, 3)]
+    assert held.development == {name_of(number) for number in (4, 5, 6)}
+    assert held.num_classes == 2
+    assert held.synthetic
+    assert not held.network.training
+    state = torch.load(study.winner.model_path, weights_only=True)
+    assert all(torch.equal(value, state[name]) for name, value in held.network.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in held.network.parameters())
+
+
+def test_a_study_that_started_from_published_weights_does_not_need_them(
+    tmp_path: Path, faces: Path
+) -> None:
+    study = make_study(tmp_path / "output", faces)
+    path = study.winner.folder / "trial.json"
+    trial = json.loads(path.read_text())
+    trial["settings"]["pretrained"] = str(tmp_path / "gone.pth")
+    path.write_text(json.dumps(trial))
+    assert open_held_out(study.folder).network is not None
+
+
+def test_recordings_that_the_study_could_not_read_take_no_part(study: StudyLog) -> None:
+    entries = {name_of(number): ["x"] for number in (1, 3, 4)}
+    (study.folder / "entries.json").write_text(json.dumps(entries))
+    held = open_held_out(study.folder)
+    assert [row.recording_id for row in held.rows] == [name_of(1), name_of(3)]
+
+
+def test_what_is_chosen_is_of_the_test_group(study: StudyLog) -> None:
+    held = open_held_out(study.folder)
+    assert choose(held, None) == held.rows
+    assert [row.recording_id for row in choose(held, (name_of(3), name_of(1)))] == [
+        name_of(3),
+        name_of(1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ((name_of(5),), "S005_V1_face_interview is of a subject that the winner learnt from"),
+        (("nobody",), "recording nobody is none of the study's test recordings; the test group"),
+        ((), "none named; the test group has S001_V1_face_interview, S002_V1_face_interview"),
+        ((name_of(5), "x"), "recordings, 2 faults"),
+    ],
+)
+def test_anything_else_is_refused(study: StudyLog, asked: tuple[str, ...], message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        choose(open_held_out(study.folder), asked)
+
+
+def unfinished(study: StudyLog) -> None:
+    study.winner.start(number=0, num_epochs=1, params={}, settings={}, role="winner")
+
+
+def without_winner(study: StudyLog) -> None:
+    (study.winner.folder / "trial.json").unlink()
+    study.finish(state="running")
+
+
+def without_model(study: StudyLog) -> None:
+    study.winner.model_path.unlink()
+
+
+def cut_model(study: StudyLog) -> None:
+    content = study.winner.model_path.read_bytes()
+    study.winner.model_path.write_bytes(content[: len(content) // 2])
+
+
+def other_model(study: StudyLog) -> None:
+    torch.save({"fc.weight": torch.ones(2, 2)}, study.winner.model_path)
+
+
+def without_folds(study: StudyLog) -> None:
+    study.folds_path.unlink()
+
+
+def broken_folds(study: StudyLog) -> None:
+    study.folds_path.write_text("{")
+
+
+def other_study(study: StudyLog) -> None:
+    (study.folder / "study.json").unlink()
+
+
+def without_data(study: StudyLog) -> None:
+    study.start(name="faces", settings={}, tags={})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (other_study, StudyError, r"study\.json: cannot be read"),
+        (without_data, SettingsError, "'manifest' is missing"),
+        (without_winner, StudyError, "study faces has no winner: it is running"),
+        (unfinished, StudyError, "study faces: its winner is running and has a model.pt; continue"),
+        (without_model, StudyError, "its winner is complete and has no model.pt; continue"),
+        (cut_model, StudyError, r"model\.pt: not the weights of the winner's settings"),
+        (
+            other_model,
+            StudyError,
+            r"model\.pt: not the weights of the winner's settings: Error.*ResNet3D",
+        ),
+        (without_folds, StudyError, r"folds\.json: cannot be read: No such file"),
+        (broken_folds, FoldsError, "folds: not JSON"),
+    ],
+)
+def test_a_study_that_cannot_be_explained_says_why(
+    study: StudyLog, spoil: Callable[[StudyLog], None], error: type[Exception], message: str
+) -> None:
+    spoil(study)
+    with pytest.raises(error, match=message):
+        open_held_out(study.folder)
+
+
+def test_another_manifest_is_refused(tmp_path: Path, faces: Path) -> None:
+    study = make_study(tmp_path / "output", faces, tags={"manifest_digest": "other"})
+    with pytest.raises(StudyError, match="study faces: the manifest has changed since it started"):
+        open_held_out(study.folder)
+
+
+def test_a_manifest_that_is_gone_is_named(study: StudyLog) -> None:
+    path = study.folder / "study.json"
+    facts = json.loads(path.read_text())
+    facts["settings"]["data"]["manifest"] = "gone.csv"
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ManifestError, match=r"gone\.csv: cannot be read"):
+        open_held_out(study.folder)
+
+
+def test_a_file_that_has_changed_is_refused(study: StudyLog) -> None:
+    (study.folder / "entries.json").write_text(json.dumps({name_of(1): ["another digest"]}))
+    held = open_held_out(study.folder)
+    with pytest.raises(StudyError, match="recording S001_V1_face_interview: its file is not what"):
+        see(held, held.rows[0], pictures=False)
+
+
+def test_a_video_that_is_gone_names_its_recording(study: StudyLog, tmp_path: Path) -> None:
+    held = open_held_out(study.folder)
+    lost = type(held.rows[0])(recording_id="R", subject_id="S", item="gait", grade=1,
+                              video=tmp_path / "gone.mp4")  # fmt: skip
+    with pytest.raises(DecodeError, match="recording R: cannot be read"):
+        held.rated(lost)
+
+
+def test_snippets_pictures_and_regions_are_of_the_same_frames(study: StudyLog) -> None:
+    held = open_held_out(study.folder)
+    seen = see(held, held.rows[1], pictures=True)
+    entry = Entry(held.store.entry(held.rows[1], "rgb"))
+    indices = frame_indices(len(entry), held.config.snippet, None)
+    frames = entry.read(indices.ravel())
+    assert np.array_equal(seen.indices, indices)
+    assert np.array_equal(seen.frames, indices[0])
+    assert np.array_equal(seen.seconds, entry.seconds[indices[0]])
+    assert seen.pictures is not None
+    assert np.array_equal(seen.pictures, frames)
+    assert torch.equal(seen.snippets, normalise_frames(torch.from_numpy(frames)[None]))
+    assert held.rows[1].regions is not None
+    track = read_track(held.rows[1].regions)
+    assert seen.regions.names == REGIONS
+    assert not seen.regions.is_grid
+    # The demo's tracks have a row at every frame, and its picture fills the canvas.
+    np.testing.assert_allclose(seen.regions.points, track.points[indices[0]], atol=1e-4)
+
+
+def test_where_nobody_is_to_be_shown_no_picture_is_read(study: StudyLog) -> None:
+    held = open_held_out(study.folder)
+    assert see(held, held.rows[0], pictures=False).pictures is None
+
+
+def test_frames_of_several_views_are_shown_once_each(tmp_path: Path, faces: Path) -> None:
+    views = {"snippet": {"views": "dense", "num_views": 4, "view_frames": 8}}
+    held = open_held_out(make_study(tmp_path / "output", faces, views).folder)
+    seen = see(held, held.rows[0], pictures=True)
+    assert seen.snippets.shape[:3] == (4, 3, 8)
+    assert np.array_equal(seen.frames, np.unique(seen.indices))
+    assert seen.pictures is not None
+    assert len(seen.pictures) == len(seen.seconds) == len(seen.frames) == len(seen.regions.points)
+    entry = Entry(held.store.entry(held.rows[0], "rgb"))
+    assert np.array_equal(seen.pictures, entry.read(seen.frames))
+
+
+def test_a_central_crop_moves_pictures_and_regions_alike(tmp_path: Path, faces: Path) -> None:
+    whole = open_held_out(make_study(tmp_path / "whole", faces).folder)
+    crop = {"augment": {"crop_size": [24, 28]}}
+    held = open_held_out(make_study(tmp_path / "crop", faces, crop).folder)
+    first, second = (see(one, one.rows[0], pictures=True) for one in (whole, held))
+    assert first.pictures is not None
+    assert second.pictures is not None
+    assert second.snippets.shape[3:] == (24, 28)
+    assert np.array_equal(second.pictures, first.pictures[:, 4:28, 2:30])
+    np.testing.assert_allclose(second.regions.points, first.regions.points - [2, 4], atol=1e-4)
+
+
+def test_flow_is_shown_on_the_picture_of_its_time(tmp_path: Path, faces: Path) -> None:
+    pytest.importorskip("cv2")
+    settings = {"modality": "flow"}
+    study = make_study(tmp_path / "output", faces, settings)
+    path = study.folder / "study.json"
+    facts = json.loads(path.read_text())
+    facts["settings"]["flow"] = {"method": "dis"}
+    path.write_text(json.dumps(facts))
+    held = open_held_out(study.folder)
+    seen = see(held, held.rows[0], pictures=True)
+    assert seen.snippets.shape[1] == 2
+    assert seen.pictures is not None
+    rgb = Entry(held.store.entry(held.rows[0], "rgb"))
+    assert np.array_equal(seen.pictures, rgb.read(seen.frames))
+
+
+def test_what_has_no_regions_gets_a_grid(study: StudyLog) -> None:
+    held = open_held_out(study.folder)
+    row = held.rows[0]
+    bare = type(row)(row.recording_id, row.subject_id, row.item, video=row.video, grade=row.grade)
+    seen = see(held, bare, pictures=False)
+    assert seen.regions.is_grid
+    assert seen.regions.points.shape == (6, 36, 2)

@@ -1,0 +1,69 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pdray.config import build, merge
+from pdray.models.ordered import OrderedHead
+from pdray.models.segment_attention import SegmentNetwork
+from pdray.training.network import build_network, describe_start, joins_segments
+from pdray.training.task import FitConfig
+
+SMALL: dict[str, Any] = {
+    "model": {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111", "num_heads": 2}
+}
+SEGMENTS = {"snippet": {"mode": "segments"}, "segments": {"consensus": "attention"}}
+
+
+def config_of(*trees: dict[str, Any]) -> FitConfig:
+    tree: dict[str, Any] = merge({}, SMALL)
+    for more in trees:
+        merge(tree, more)
+    return build(FitConfig, tree)
+
+
+def test_a_plain_network_has_an_output_a_class() -> None:
+    network = build_network(config_of(), 3).eval()
+    assert network(torch.zeros(2, 3, 16, 24, 24)).shape == (2, 3)
+    assert not joins_segments(config_of())
+
+
+def test_flow_has_two_channels() -> None:
+    network = build_network(config_of({"modality": "flow"}), 2).eval()
+    assert network(torch.zeros(1, 2, 16, 24, 24)).shape == (1, 2)
+
+
+def test_segments_and_ordered_grades_go_around_the_backbone() -> None:
+    network = build_network(config_of(SEGMENTS, {"loss": {"kind": "coral"}}), 4)
+    assert isinstance(network, OrderedHead)
+    assert isinstance(network.scorer, SegmentNetwork)
+    outputs = network(torch.randn(6, 3, 16, 24, 24), num_segments=3)
+    assert outputs.shape == (2, 3)
+
+
+def test_published_weights_reach_the_backbone_inside(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    source = build_network(config_of(), 2)
+    path = tmp_path / "model.pt"
+    torch.save(source.state_dict(), path)
+    config = config_of(SEGMENTS, {"pretrained": str(path)})
+    network = build_network(config, 2)
+    assert isinstance(network, SegmentNetwork)
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(network.backbone.state_dict()[name], tensor), name
+    assert any("loaded" in line for line in describe_start(config, 2))
+    assert describe_start(config_of(), 2) == []
+
+
+def test_looking_at_the_start_draws_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save(build_network(config_of(), 2).state_dict(), path)
+    before = torch.get_rng_state()
+    describe_start(config_of({"pretrained": str(path)}), 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_attention_of_one_snippet_is_refused() -> None:
+    with pytest.raises(Exception, match=r"segments.consensus mean needs snippet.mode segments"):
+        config_of({"segments": {"consensus": "mean"}})
