@@ -32,15 +32,14 @@ from pdray.models.c2d import (
     SPACE_STRIDES,
     STEM_WIDTH,
     Depth,
-    FlatConv,
     Head,
     Stem,
-    in_fast_order,
     initialise,
     make_stage,
     sliding_mean,
     space_faults,
 )
+from pdray.models.flat_conv import FlatConv, in_fast_order
 from pdray.models.resnet3d import check_snippets
 
 LATERAL_KERNEL = 7

@@ -22,15 +22,14 @@ from torch.nn import functional
 
 from pdray.config import Settings
 from pdray.models.c2d import (
-    FlatConv,
     ResBlock,
     Stage,
     Window,
-    in_fast_order,
     initialise,
     pool_within,
     space_faults,
 )
+from pdray.models.flat_conv import FlatConv, in_fast_order
 from pdray.models.resnet3d import check_snippets
 
 BASE_WIDTHS = (12, 24, 48, 96)

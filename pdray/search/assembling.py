@@ -28,8 +28,7 @@ from pdray.atomic import replacing, write_text
 from pdray.config import dump
 from pdray.data.folds import folds_to_json
 from pdray.data.forecast import check_room, forecast
-from pdray.data.prepare import check_failures, prepare_store, rate_notes
-from pdray.data.store import FrameStore, StoredRecording
+from pdray.data.store import FrameStore
 from pdray.errors import ClusterError, PdrayError, StudyError
 from pdray.evaluation.assembled_report import Row, baseline_table, methods_table, weights_picture
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
@@ -40,10 +39,10 @@ from pdray.search.cluster import (
     join_cluster,
     measure,
     reserve,
-    submitted_commit,
 )
 from pdray.search.cohort import rated
-from pdray.search.resume import check_same, keep_entries, only_driver
+from pdray.search.opening import prepare_frames, start_log
+from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import StudyConfig, StudyPlan, recipe
 from pdray.search.visit_plan import (
     QUESTIONS,
@@ -53,7 +52,6 @@ from pdray.search.visit_plan import (
     plan_visits,
     with_store,
 )
-from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import REPORT, StudyLog
 from pdray.training.assemble import Approach, HeadTask, assemble
 from pdray.training.out_of_fold import FeatureBank, Pair, fit_item
@@ -108,11 +106,13 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
     config = plan.config
     reservation = reserve(config, measure(config.resources), reads_through_ray=False)
     check_shared([config.output, study.folder])
-    stored = _prepare_frames(plan, study, say)
+    store = FrameStore(config.output / "store", recipe(config))
+    check_room(forecast(plan.cohort.recordings, store, settings.modalities), store.root)
+    stored = prepare_frames(settings, plan.cohort, study, store, say)
     plan = with_store(plan, stored)
     tasks = item_tasks(plan, rated(plan.cohort, config.data, stored), study.folder.name)
     say(_describe(plan, tasks))
-    _start_log(plan, study, settings)
+    start_log(settings, plan.cohort, study, say)
     bank = _train_networks(tasks, study.folder / "networks", reservation, say)
     tables, weights = _train_heads(plan, bank, study, reservation, say)
     report = _report(plan, tables)
@@ -146,37 +146,6 @@ def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan) -> None:
             f"{study.folder} has networks of other folds, since its visits were scored in another "
             "way (levels.*); give this one another search.name"
         )
-
-
-def _prepare_frames(plan: VisitPlan, study: StudyLog, say: Say) -> dict[str, StoredRecording]:
-    config, recordings = plan.config, plan.cohort.recordings
-    store = FrameStore(config.output / "store", recipe(config))
-    check_room(forecast(recordings, store, (config.modality,)), store.root)
-    prepared, failures = prepare_store(
-        recordings, store, (config.modality,), progress=lambda done, total: None
-    )
-    table = study.folder / "decode_failures.csv"
-    check_failures(failures, table, allowed=config.data.max_decode_failures)
-    say(f"frames     {len(prepared)} recordings in {store.root}")
-    if failures:
-        say(f"note       {len(failures)} recordings cannot be read and take no part, see {table}")
-    for note in rate_notes(prepared):
-        say(f"note       {note}")
-    stored = {name: one.stored for name, one in prepared.items()}
-    keep_entries(study, stored)
-    return stored
-
-
-def _start_log(plan: VisitPlan, study: StudyLog, settings: StudyPlan) -> None:
-    tags = {
-        "manifest_digest": plan.cohort.manifest.digest,
-        "seed": str(plan.config.search.seed),
-        "source": source_identity(submitted=submitted_commit()),
-        **{f"version.{package}": found for package, found in versions().items()},
-        **({"synthetic": "true"} if plan.cohort.is_synthetic else {}),
-    }
-    study.start(name=study.folder.name, settings=settings.tree, tags=tags)
-    write_text(study.folds_path, folds_to_json(plan.cohort.folds))
 
 
 def _describe(plan: VisitPlan, tasks: Mapping[tuple[str, Pair], FitTask]) -> str:

@@ -76,10 +76,10 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
     stored = None
     if config.frames == "store":
         check_room(expected, store.root)
-        stored = _prepare_frames(plan, cohort, study, store, say)
+        stored = prepare_frames(plan, cohort, study, store, say)
         cohort = readable(cohort, config, stored)
     recordings = rated(cohort, config.data, stored)
-    _start_log(plan, cohort, study, say)
+    start_log(plan, cohort, study, say)
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
     _prepare_mirror(mirror, config, uri)
     trials = _trial_plan(plan, cohort, study, recordings, reservation)
@@ -106,8 +106,15 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     return list(notes)
 
 
-def _start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:
-    """Write what the study is, or that it goes on."""
+def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:
+    """Write what the study is, or that it goes on.
+
+    Args:
+        plan: Its settings.
+        cohort: Its recordings and folds.
+        study: Its log.
+        say: Prints a line.
+    """
     config = plan.config
     tags = {
         "manifest_digest": cohort.manifest.digest,
@@ -122,9 +129,25 @@ def _start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> No
     write_text(study.folds_path, folds_to_json(cohort.folds))
 
 
-def _prepare_frames(
+def prepare_frames(
     plan: StudyPlan, cohort: Cohort, study: StudyLog, store: FrameStore, say: Say
 ) -> dict[str, StoredRecording]:
+    """Fill the frame store with every modality that a trial may see.
+
+    Args:
+        plan: Settings.
+        cohort: Whose recordings are wanted.
+        study: Where those that cannot be read are listed, and which entries are read.
+        store: The frame store.
+        say: Prints a line.
+
+    Returns:
+        Entries by recording id, of the recordings that could be read.
+
+    Raises:
+        DecodeError: If more recordings than allowed cannot be read.
+        StudyError: If the study goes on and a recording's file has changed.
+    """
     config = plan.config
     said = 0
 
