@@ -140,7 +140,7 @@ def test_attention_is_compared_with_all_that_could_stand_in_its_place():
 
 
 def test_the_rivals_of_attention_compute_the_same_gradients():
-    layers = attention.make_layers(16, 3)
+    layers = {name: attention.make_layer(name, 16, 3) for name in attention.LAYERS}
     shape = (2, 16, 3, 4)
     attention.passes(layers["pdray"], shape)()
     expected = [part.grad.clone() for part in layers["pdray"].parameters()]

@@ -17,6 +17,7 @@ from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.predictions import read_predictions
 from pdray.search import assembling
 from pdray.search.assembling import Assembly, run_assembly
+from pdray.search.opening import start_log
 from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.search.visit_plan import AssembleConfig, plan_visits
 from pdray.tracking.run_log import StudyLog
@@ -70,7 +71,7 @@ def begun(config: AssembleConfig) -> tuple[StudyLog, StudyPlan]:
     plan = plan_visits(config)
     study = StudyLog(config.output / "assembling" / "visits")
     settings = StudyPlan(assembling._networks_config(config), {}, {})
-    assembling._start_log(plan, study, settings)
+    start_log(settings, plan.cohort, study, pytest.fail)
     return study, settings
 
 
