@@ -54,6 +54,13 @@ class I3DConfig(Settings):
     temporal_stride: Literal["111", "112", "121", "122", "211", "212", "221", "222"] = Field(
         "222", description="time stride of Conv3d_1a_7x7, MaxPool3d_4a_3x3 and MaxPool3d_5a_2x2"
     )
+    norm_momentum: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="share of a batch in the norms' running statistics; some hundred steps from "
+        "random weights need 0.1",
+    )
     dropout: float = Field(0.5, ge=0, lt=1, description="probability before the head")
 
 
@@ -186,7 +193,7 @@ class Unit3D(nn.Module):
     ) -> None:
         super().__init__()
         self.conv3d = SameConv3d(in_channels, out_channels, kernel=kernel, stride=stride)
-        self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=0.01)
+        self.bn = nn.BatchNorm3d(out_channels, eps=1e-3)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -242,6 +249,7 @@ class I3D(nn.Module):
         num_channels: int,
         width_factor: float,
         temporal_stride: tuple[int, int, int],
+        norm_momentum: float,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -272,6 +280,9 @@ class I3D(nn.Module):
         self.num_features = channels
         self.dropout = nn.Dropout(dropout)
         self.logits = ConvHead(channels, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.momentum = norm_momentum
         self.initialise()
 
     def initialise(self) -> None:
@@ -318,6 +329,7 @@ def build_i3d(config: I3DConfig, num_classes: int, num_channels: int = 3) -> I3D
         num_channels=num_channels,
         width_factor=config.width_factor,
         temporal_stride=(first, fourth, fifth),
+        norm_momentum=config.norm_momentum,
         dropout=config.dropout,
     )
 

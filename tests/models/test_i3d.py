@@ -389,3 +389,11 @@ def test_wrong_channels_are_refused() -> None:
 def test_a_bad_temporal_stride_is_named(value: object, message: str) -> None:
     with pytest.raises(SettingsError, match=rf"temporal_stride: {message}; .*'121'.* '222'"):
         build(I3DConfig, {"temporal_stride": value})
+
+
+def test_norms_keep_the_asked_share_of_a_batch() -> None:
+    for settings, expected in (({}, 0.01), ({"norm_momentum": 0.1}, 0.1)):
+        network = build_i3d(I3DConfig(width_factor=0.25, **settings), 2)
+        norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm3d)]
+        assert {one.momentum for one in norms} == {expected}
+        assert {one.eps for one in norms} == {1e-3}
