@@ -43,9 +43,10 @@ integration: $(READY) ## run the tests that start Ray and MLflow, the submitted 
 chaos: $(READY) ## run the tests that kill processes and cut networks; takes many minutes
 	@$(PYTHON) -m pytest -q -m chaos
 
-bench: $(READY) ## measure how fast data arrives and what the model learns, against rivals
+bench: $(READY) ## measure how fast data arrives, networks train and what one learns, against rivals
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(PYTHON) -m benchmarks.input
+	@$(PYTHON) -m benchmarks.models
 	@$(PYTHON) benchmarks/learning.py
 
 ci: ## run everything that continuous integration runs

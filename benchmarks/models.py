@@ -187,7 +187,7 @@ def _view_rows(
             precision=Precision(torch.device("cpu"), dtype),
         )
         ways = [partial(score, max_snippets=count) for count in (1, *at_once)]
-        single, *several = costs(list(ways), scale, rounds=3)
+        single, *several = costs(list(ways), scale, rounds=5)
         for count, cost in zip(at_once, several, strict=True):
             what = f"{num_views} views {case.key} {case.frames}x{side} {name}, {count} at once"
             yield Row(what, cost, single, "one snippet at a time", VIEWS_GOAL).told()
