@@ -94,10 +94,10 @@ def test_two_thousand_resamples_of_fifty_rows_take_less_than_two_seconds(
     make_table: TableMaker,
 ) -> None:
     table = make_table(num_subjects=10, num_recordings=5)
-    start = time.perf_counter()
+    start = time.process_time()
     for name in ("mcc", "auroc"):
         subject_bootstrap(table, name, num_resamples=2000)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_score_that_is_never_defined_has_no_interval(make_table: TableMaker) -> None:
