@@ -25,6 +25,7 @@ _FIXED = (
     "limits.",
     "stream.",
     "optim.epochs",
+    "optim.compiled",
     "snippet.views",
     "snippet.num_views",
     "snippet.view_frames",

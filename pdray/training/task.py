@@ -38,6 +38,11 @@ class OptimConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="number format of the network; auto: bfloat16 on a GPU"
     )
+    compiled: bool = Field(
+        False,
+        description="torch.compile the network: minutes at the start of each trial; on a CPU it "
+        "needs a C++ compiler",
+    )
 
 
 class FitConfig(Settings):

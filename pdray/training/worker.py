@@ -26,7 +26,7 @@ from pdray.data.raters import expected_counts
 from pdray.data.reader import Batch, SnippetReader
 from pdray.data.snippet import snippet_shape
 from pdray.data.stream import open_stream
-from pdray.errors import DivergedError, StudyError
+from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
@@ -164,9 +164,7 @@ class _Learner:
             model = build_network(task.config, task.num_classes)
         model.to(place.device)
         self.model: nn.Module = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.trained: nn.Module = (
-            DistributedDataParallel(self.model) if place.num_workers > 1 else self.model
-        )
+        self.trained = _trained(self.model, task.config.optim, place)
         self.optimizer = _optimizer(task.config.optim, self.model)
         self.objective = _objective(task, fold, place.device)
         self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
@@ -202,6 +200,12 @@ class _Learner:
             ids = ", ".join(self.task.recordings[i].recording_id for i in planned.recordings)
             where = f"fold {self.fold}, epoch {planned.epoch}"
             raise DivergedError(f"{where}: {error}, in the batch of recordings {ids}") from error
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            reason = str(error.inner_exception).partition("\n")[0]
+            raise SettingsError(
+                f"optim.compiled: true, but torch.compile fails here: {reason}; set it to false, "
+                "or install a C++ compiler"
+            ) from error
         if config.optim.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.gradient_clip)
         self.optimizer.step()
@@ -334,6 +338,12 @@ def _same_fate(objective: Objective, place: Place) -> Objective:
         return torch.where(broken > 0, torch.nan, loss)
 
     return joined
+
+
+def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..., Tensor]:
+    """Return what a training step calls; its parameters are the model's."""
+    network = DistributedDataParallel(model) if place.num_workers > 1 else model
+    return torch.compile(network) if config.compiled else network
 
 
 def _optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:

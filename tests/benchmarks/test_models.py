@@ -36,8 +36,9 @@ def test_unknown_words_are_refused_with_those_there_are(capsys):
 
 
 def test_one_section_is_printed_here_and_several_each_by_a_process_of_its_own(capsys, monkeypatch):
-    assert main(["size=quick", "precision"]) == 0
-    assert "float32 channels-last" in capsys.readouterr().out.replace(", channels", " channels")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["size=quick", "gpu"]) == 0
+    assert "there is no CUDA device here" in capsys.readouterr().out
     started = []
     monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command))
     assert main(["size=quick", "threads=2"]) == 0

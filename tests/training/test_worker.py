@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pdray.data.plan import FoldSides
-from pdray.errors import DivergedError, StudyError
+from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.training import worker
 from pdray.training.task import OptimConfig
@@ -305,3 +305,32 @@ def test_the_reported_rate_is_that_of_the_last_step(make_task):
     rates = [result.metrics["train/learning_rate"] for result in run(make_task(settings))[:2]]
     # Two steps an epoch, each at its middle: 0.75 and 1.75 of 2 epochs.
     assert rates == pytest.approx([0.1 * 0.375, 0.1 * 0.875])
+
+
+def test_a_compiled_fit_trains_the_same_weights_under_the_same_names(make_task, monkeypatch):
+    usual = run(make_task())
+    compiled = []
+
+    def compile_nothing(network):
+        compiled.append(network)
+        return nn.Sequential(network)  # a module around it, as the compiler returns one
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    for first, second in zip(usual, run(make_task({"optim": {"compiled": True}})), strict=True):
+        same(first, second)
+    assert len(compiled) == 2  # a network a fold
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler, on its import
+def test_a_network_that_cannot_be_compiled_says_what_to_do(make_task, monkeypatch):
+    cause = RuntimeError("no C++ compiler")
+    failed = torch._dynamo.exc.BackendCompilerFailed(print, cause, None)
+
+    class Failing(nn.Module):
+        def forward(self, *_):
+            raise failed
+
+    monkeypatch.setattr(torch, "compile", lambda network: Failing())
+    wanted = r"optim.compiled: true, but .* fails here: .*no C\+\+ compiler.*; set it to false"
+    with pytest.raises(SettingsError, match=wanted):
+        run(make_task({"optim": {"compiled": True}}))
