@@ -197,7 +197,8 @@ class _Learner:
                 augment=(config.augment, draws),
             )
         except DivergedError as error:
-            ids = ", ".join(self.task.recordings[i].recording_id for i in planned.recordings)
+            mine = [self.task.recordings[index].recording_id for index in planned.recordings]
+            ids = ", ".join(sorted(_of_all(mine, self.place)))
             where = f"fold {self.fold}, epoch {planned.epoch}"
             raise DivergedError(f"{where}: {error}, in the batch of recordings {ids}") from error
         except torch._dynamo.exc.BackendCompilerFailed as error:
@@ -365,6 +366,15 @@ def _anywhere(broken: bool, place: Place) -> bool:
     if place.num_workers > 1:
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
     return bool(flag)
+
+
+def _of_all(mine: list[str], place: Place) -> list[str]:
+    """Return on every worker what all of them have."""
+    if place.num_workers == 1:
+        return mine
+    shares: list[list[str]] = [[]] * place.num_workers
+    dist.all_gather_object(shares, mine)
+    return [one for share in shares for one in share]
 
 
 def _gather(share: Any, place: Place) -> list[Any]:
