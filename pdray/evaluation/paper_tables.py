@@ -21,6 +21,7 @@ Cells = Mapping[str, Mapping[str, pd.DataFrame]]
 
 _DETAILS = ("accuracy", "precision", "recall")
 _NO_CELL = "-"
+_LEAST_P = 1e-99  # what is less is told as less, not as the zero that it underflows to
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _details(table: pd.DataFrame) -> list[str]:
         f"{recall:.2f}",
         f"{mcc.mean:.2f}+-{mcc.se:.2f}",
         f"[{low:.2f}, {high:.2f}]",
-        f"{p:.1e}",
+        f"{p:.1e}" if not p < _LEAST_P else f"<{_LEAST_P:.0e}",
     ]
 
 

@@ -75,3 +75,15 @@ def test_details_have_mcc_interval_and_p(folds: pd.DataFrame) -> None:
     assert f"[{mean - 1.96 * se:.2f}, {mean + 1.96 * se:.2f}]" in line
     assert line.endswith(f"{p:.1e}")
     assert f"{mean:.2f}+-0.00 (SD over 2)" in lines[-1]
+
+
+def test_a_p_that_underflows_is_told_as_less(make_table: TableMaker) -> None:
+    right = [make_table(seed=seed, lean=9.0).assign(fold=seed) for seed in range(3)]
+    table = by_recording(pd.concat(right, ignore_index=True))
+    nudged = table[~((table["fold"] == 0) & (table["recording_id"] == "s0_r0"))].copy()
+    nudged.loc[nudged.index[0], "target"] = 1 - nudged["target"].iloc[0]
+    scores = fold_score(nudged, "mcc")
+    lines = detail_table("T", {"TSA": {"toe": nudged}}, synthetic=False).splitlines()
+    z = scores.mean / scores.se
+    assert -0.717 * z - 0.416 * z * z < math.log(1e-99)
+    assert lines[3].endswith("<1e-99")
