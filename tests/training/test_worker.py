@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from pdray.config import build, dump
 from pdray.data.plan import FoldSides
 from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.training import worker
-from pdray.training.task import OptimConfig
+from pdray.training.task import FitConfig, OptimConfig
 from pdray.training.worker import fit, learning_rate_factor
 
 STEPS = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -334,3 +335,14 @@ def test_a_network_that_cannot_be_compiled_says_what_to_do(make_task, monkeypatc
     wanted = r"optim.compiled: true, but .* fails here: .*no C\+\+ compiler.*; set it to false"
     with pytest.raises(SettingsError, match=wanted):
         run(make_task({"optim": {"compiled": True}}))
+
+
+@pytest.mark.parametrize("name", ["frame_resnet", "two_stream"])
+def test_networks_in_2d_are_trained_too(make_task, name):
+    task = make_task({"snippet": {"num_frames": 6}, "optim": {"epochs": 1}})
+    tree = dump(task.config)
+    tree["model"] = {"name": name, "depth": 18, "width_factor": 0.0625}
+    if name == "two_stream":
+        tree["model"]["stacked_frames"] = 6
+    (result, *_) = run(replace(task, config=build(FitConfig, tree)))
+    assert math.isfinite(result.metrics["train/loss"])
