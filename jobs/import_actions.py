@@ -4,6 +4,7 @@ python jobs/import_actions.py layout=ucf101 folder=/data/UCF-101 output=/data/uc
 python jobs/import_actions.py layout=hmdb51 folder=/data/hmdb51_org output=/data/hmdb51.csv split=2
 python jobs/import_actions.py layout=kinetics folder=/data/k400 output=/data/k400.csv \
   annotations='[/data/train.csv, /data/val.csv]' max_absent=20000
+python jobs/import_actions.py layout=demo folder=demo output=demo/actions.csv
 """
 
 import sys

@@ -1,8 +1,9 @@
 """Public action recordings, as their owners hand them out, to a manifest for pre-training.
 
 Three layouts: UCF-101 (Soomro et al. 2012), HMDB-51 (Kuehne et al. 2011) and Kinetics (Kay et al.
-2017), as folders or with its annotation files. Nothing is decoded or copied: the manifest names
-the files where they lie. Beside it go the names of its classes and the settings that use it.
+2017), as folders or with its annotation files. A fourth is our own demo cohort, whose SYNTHETIC
+items then stand for actions. Nothing is decoded or copied: the manifest names the files where they
+lie. Beside it go the names of its classes and the settings that use it.
 """
 
 import csv
@@ -21,10 +22,10 @@ from pydantic import Field, model_validator
 from pdray.atomic import write_text
 from pdray.config import Settings
 from pdray.data.action_lists import Listed, read_hmdb51, read_kinetics, read_ucf101
-from pdray.data.manifest import ACTION
+from pdray.data.manifest import ACTION, load_manifest
 from pdray.errors import ManifestError, refuse
 
-COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split")
+COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov"})
 
 _LISTS = {"ucf101": "ucfTrainTestlist", "hmdb51": "testTrainMulti_7030_splits"}
@@ -36,9 +37,12 @@ _SHOWN = 5  # names in one message
 class ImportConfig(Settings):
     """Where public action recordings lie and where their manifest goes."""
 
-    layout: Literal["ucf101", "hmdb51", "kinetics"] = Field(description="whose folders they are")
+    layout: Literal["ucf101", "hmdb51", "kinetics", "demo"] = Field(
+        description="whose folders they are; demo: our SYNTHETIC cohort, its items are the classes"
+    )
     folder: Path = Field(
-        description="folder of the class folders; kinetics: of train and val, which hold them"
+        description="folder of the class folders; kinetics: of train and val, which hold them; "
+        "demo: of manifest.csv"
     )
     output: Path = Field(description="the manifest to write, .csv")
     lists: Path | None = Field(
@@ -59,11 +63,11 @@ class ImportConfig(Settings):
     @model_validator(mode="after")
     def _no_idle_setting(self) -> Self:
         """Refuse a setting that would have no effect."""
-        if self.layout == "kinetics" and (self.lists is not None or self.split != 1):
-            raise ValueError("lists and split are of ucf101 and hmdb51; kinetics has annotations")
+        if self.layout not in _LISTS and (self.lists is not None or self.split != 1):
+            raise ValueError(f"lists and split are of ucf101 and hmdb51; {self.layout} has none")
         if self.layout != "kinetics" and self.annotations:
-            raise ValueError(f"annotations are of kinetics; {self.layout} has lists")
-        if self.max_absent and self.layout == "kinetics" and not self.annotations:
+            raise ValueError(f"annotations are of kinetics; {self.layout} has none")
+        if self.max_absent and self.layout not in _LISTS and not self.annotations:
             raise ValueError(
                 f"max_absent {self.max_absent} needs annotations: folders list what is there"
             )
@@ -81,12 +85,14 @@ class ActionRecording:
         action: Name of its class.
         video: Where it lies.
         split: train, val or test; empty where the official split leaves it out.
+        site: Where it was filmed; "synthetic" where it was rendered.
     """
 
     subject_id: str
     action: str
     video: Path
     split: str
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ def import_actions(config: ImportConfig) -> Imported:
     """Write the manifest of a folder of public action recordings.
 
     The subject of a UCF-101 recording is its group within its class: the clips of a group share
-    person and background. Elsewhere nothing says who is in a recording, and its cell stays empty.
+    person and background. The demo cohort knows its subjects; every third of them is in its test
+    side. Elsewhere nothing says who is in a recording, and its cell stays empty.
 
     Args:
         config: Layout, folder and output.
@@ -211,6 +218,26 @@ def _annotated_kinetics(config: ImportConfig) -> Found:
     )
 
 
+def _demo(config: ImportConfig) -> Found:
+    """Take the items of a rendered cohort for actions."""
+    recordings = load_manifest(config.folder / "manifest.csv").recordings
+    real = [one.recording_id for one in recordings if one.site != "synthetic"]
+    if real:
+        raise ManifestError(
+            f"{config.folder}: not a demo cohort: site of {_few(real)} is not synthetic"
+        )
+    held = set(sorted({one.subject_id for one in recordings})[2::3])
+    found = [
+        ActionRecording(
+            one.subject_id, one.item, one.video, "test" if one.subject_id in held else "train",
+            site="synthetic",
+        )
+        for one in recordings
+        if one.video is not None
+    ]  # fmt: skip
+    return Found(sorted({one.action for one in found}), found, [], [])
+
+
 def _matched(
     config: ImportConfig,
     classes: list[str],
@@ -243,7 +270,7 @@ def _ucf101_subject(action: str, stem: str) -> str:
     return f"{action}_g{match[1]}"
 
 
-_LAYOUTS = {"ucf101": _ucf101, "hmdb51": _hmdb51, "kinetics": _kinetics}
+_LAYOUTS = {"ucf101": _ucf101, "hmdb51": _hmdb51, "kinetics": _kinetics, "demo": _demo}
 
 
 def _lists_folder(config: ImportConfig) -> Path:
@@ -332,9 +359,8 @@ def _manifest_text(output: Path, found: Found) -> str:
         # Relative where the recordings lie beside their manifest: both can then be moved.
         below = video.is_relative_to(output.parent)
         shown = video.relative_to(output.parent) if below else video
-        writer.writerow(
-            [video.stem, one.subject_id, ACTION, grades[one.action], shown.as_posix(), one.split]
-        )
+        cells = [video.stem, one.subject_id, ACTION, grades[one.action], shown.as_posix()]
+        writer.writerow([*cells, one.split, one.site])
     return table.getvalue()
 
 

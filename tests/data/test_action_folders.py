@@ -6,6 +6,7 @@ import pytest
 from pdray.config import build, load, read_tree
 from pdray.data.action_folders import ImportConfig, class_names_path, import_actions
 from pdray.data.manifest import DataConfig, load_manifest, select
+from pdray.data.synthetic import DemoConfig, make_cohort
 from pdray.errors import ManifestError, SettingsError
 
 
@@ -225,7 +226,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, touch):
     ("words", "message"),
     [
         (["layout=kinetics", "split=2"], "lists and split are of ucf101 and hmdb51"),
-        (["layout=ucf101", "annotations=[a.csv]"], "annotations are of kinetics; ucf101 has lists"),
+        (["layout=ucf101", "annotations=[a.csv]"], "annotations are of kinetics; ucf101 has none"),
         (["layout=kinetics", "max_absent=3"], "max_absent 3 needs annotations"),
         (["layout=ucf101", "output=m.parquet"], r"output m\.parquet is not a \.csv file"),
         (["layout=ucf50"], "layout: got 'ucf50'"),
@@ -235,3 +236,28 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, touch):
 def test_settings_are_checked(words, message):
     with pytest.raises(SettingsError, match=message):
         load(ImportConfig, ["folder=f", "output=m.csv", *words])
+
+
+def test_the_items_of_the_demo_cohort_stand_for_actions_and_stay_synthetic(tmp_path):
+    settings = {"num_subjects": 6, "num_visits": 1, "missing": 0.0, "size": 32}
+    config = build(DemoConfig, {**settings, "items": ["gait", "pronation"]})
+    cohort = make_cohort(tmp_path / "demo", config, num_processes=1)
+    report = imported(tmp_path, "demo", cohort.parent)
+    made = load_manifest(report.manifest).recordings
+    items = {one.recording_id: one.item for one in load_manifest(cohort).recordings}
+    assert json.loads(class_names_path(report.manifest).read_text()) == ["gait", "pronation"]
+    assert len(made) == len(items) == 6 * 3
+    assert {one.site for one in made} == {"synthetic"}
+    assert all(("gait", "pronation")[one.grade] == items[one.recording_id] for one in made)
+    assert {one.subject_id for one in made if one.split == "test"} == {"S003", "S006"}
+    assert {one.subject_id for one in made if one.split == "train"} == {
+        "S001", "S002", "S004", "S005",
+    }  # fmt: skip
+
+
+def test_a_folder_of_patients_is_no_demo_cohort(tmp_path, touch):
+    lines = ["recording_id,subject_id,item,grade,video,site", "a,s,gait,1,a.mp4,here"]
+    touch("real/a.mp4", **{"real/manifest.csv": lines})
+    (tmp_path / "real/a.mp4").write_bytes(b"not empty")
+    with pytest.raises(ManifestError, match=r"real: not a demo cohort: site of a is not synthetic"):
+        imported(tmp_path, "demo", tmp_path / "real")
