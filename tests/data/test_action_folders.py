@@ -255,9 +255,9 @@ def test_the_items_of_the_demo_cohort_stand_for_actions_and_stay_synthetic(tmp_p
     }  # fmt: skip
 
 
-def test_a_folder_of_patients_is_no_demo_cohort(tmp_path, touch):
-    lines = ["recording_id,subject_id,item,grade,video,site", "a,s,gait,1,a.mp4,here"]
-    touch("real/a.mp4", **{"real/manifest.csv": lines})
-    (tmp_path / "real/a.mp4").write_bytes(b"not empty")
-    with pytest.raises(ManifestError, match=r"real: not a demo cohort: site of a is not synthetic"):
-        imported(tmp_path, "demo", tmp_path / "real")
+def test_a_folder_of_patients_is_no_demo_cohort(tmp_path):
+    settings = {"num_subjects": 2, "num_visits": 1, "missing": 0.0, "size": 32, "items": ["gait"]}
+    cohort = make_cohort(tmp_path / "real", build(DemoConfig, settings), num_processes=1)
+    cohort.write_text(cohort.read_text().replace("synthetic", "here", 1))
+    with pytest.raises(ManifestError, match="S001_V1_gait is not synthetic"):
+        imported(tmp_path, "demo", cohort.parent)
