@@ -1,8 +1,9 @@
 """Folds: which subjects train, validate and test. Subjects are assigned, never recordings.
 
 A :class:`Folds` that has a subject on both sides cannot be built, however it was made or loaded.
-Stratification is scikit-learn's ``StratifiedGroupKFold``: the outer split sets the test subjects
-aside, the inner one cross-validates inside the development subjects.
+Stratification is scikit-learn's ``StratifiedGroupKFold``. A search sets the test subjects of the
+outer split aside and cross-validates inside the development subjects; a comparison, which chooses
+nothing, holds every outer fold out in turn, or the one group that the cohort's owner has named.
 """
 
 import json
@@ -31,7 +32,8 @@ class FoldsConfig(Settings):
     seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
     from_split: bool = Field(
         False,
-        description="comparisons only: one fold, the manifest's column split: train and test",
+        description="comparisons only: one fold, the manifest's column split: train, and test or "
+        "val",
     )
 
     @model_validator(mode="after")
@@ -48,8 +50,8 @@ class Folds:
     """Subjects by side; every subject is in the test group or in exactly one fold.
 
     Attributes:
-        test: Held-out subjects, never seen by a search.
-        folds: Validation subjects of each inner fold, at least two folds.
+        test: Held-out subjects, never seen by a search; empty where every fold is held out in turn.
+        folds: Held-out subjects of each fold; one fold alone is everybody outside the test group.
     """
 
     test: frozenset[str]
@@ -58,10 +60,12 @@ class Folds:
     def __post_init__(self) -> None:
         """Refuse a subject on two sides, and an empty side."""
         sides = {"the test group": self.test}
+        if len(self.folds) > 1 and not self.test:
+            sides = {}  # the folds hold each other out
         sides.update({f"fold {number}": side for number, side in enumerate(self.folds)})
         faults = [f"{name} has no subject" for name, side in sides.items() if not side]
-        if len(self.folds) < 2:
-            faults.append(f"{len(self.folds)} inner folds: at least 2 are needed")
+        if not self.folds:
+            faults.append("there is no fold")
         home: dict[str, str] = {}
         for name, side in sides.items():
             for subject in sorted(side):
@@ -75,12 +79,22 @@ class Folds:
         """All subjects that are not in the test group."""
         return frozenset().union(*self.folds)
 
+    @property
+    def splits(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """Name of each held-out side to who is learnt from and who is held out."""
+        what = "validation side of fold" if self.test else "held-out side of fold"
+        numbers = range(len(self.folds)) if len(self.folds) > 1 else ()
+        found = {f"{what} {n}": (self.train(n), self.folds[n]) for n in numbers}
+        if self.test:
+            found["test group"] = (self.development, self.test)
+        return found
+
     def train(self, fold: int) -> frozenset[str]:
-        """Return the training subjects of an inner fold."""
+        """Return the subjects that are learnt from while a fold is held out."""
         return self.development - self.validation(fold)
 
     def validation(self, fold: int) -> frozenset[str]:
-        """Return the validation subjects of an inner fold, counted from 0."""
+        """Return the held-out subjects of a fold, counted from 0."""
         if not 0 <= fold < len(self.folds):
             raise IndexError(f"fold {fold} is outside 0..{len(self.folds) - 1}")
         return self.folds[fold]
@@ -89,7 +103,7 @@ class Folds:
 def make_folds(
     subjects: Sequence[str], classes: Sequence[int], config: FoldsConfig, *, num_classes: int
 ) -> Folds:
-    """Split subjects, stratified by the classes of their recordings.
+    """Split subjects for a search, stratified by the classes of their recordings.
 
     The result depends on the set of (subject, class) pairs and the settings, not on the order of
     the rows. A class absent from a validation side or the test group is allowed; list those with
@@ -110,7 +124,11 @@ def make_folds(
         ValueError: If the lengths differ or a class is out of range.
     """
     labels = _check_rows(subjects, classes, num_classes)
-    refuse(_count_faults(labels, config, num_classes), FoldsError, "subjects cannot be split")
+    # One outer fold is set aside before the rest is split again.
+    needed = max(config.num_outer, config.num_folds + 1)
+    asked = f"{config.num_outer} outer and {config.num_folds} inner folds"
+    faults = _count_faults(labels, needed, asked, num_classes)
+    refuse(faults, FoldsError, "subjects cannot be split")
     outer = _split(labels, config.num_outer, seed=config.seed, what="outer folds")
     test = outer[config.outer_fold]
     if len(test) < 2:
@@ -120,24 +138,86 @@ def make_folds(
         )
     development = [row for row in labels if row[0] not in test]
     inner = _split(development, config.num_folds, seed=config.seed, what="inner folds")
-    folds = Folds(test, tuple(inner))
-    refuse(_training_faults(folds, labels, num_classes), FoldsError, "a class cannot be learnt")
-    return folds
+    return _learnable(Folds(test, tuple(inner)), labels, num_classes)
+
+
+def make_held_out_folds(
+    subjects: Sequence[str], classes: Sequence[int], config: FoldsConfig, *, num_classes: int
+) -> Folds:
+    """Split subjects into the outer folds, each of which is held out in turn.
+
+    The folds are those that :func:`make_folds` makes test groups of, one after the other.
+
+    Args:
+        subjects: Subject of each recording.
+        classes: Class of each recording, 0..num_classes-1; same length.
+        config: Count and seed; nothing of the inner folds is used.
+        num_classes: How many classes the model has.
+
+    Returns:
+        Folds without a test group.
+
+    Raises:
+        FoldsError: If there are fewer subjects than folds, or a class has no recording in a
+            training side; with the counts, every fault at once.
+        ValueError: If the lengths differ or a class is out of range.
+    """
+    labels = _check_rows(subjects, classes, num_classes)
+    asked = f"{config.num_outer} outer folds"
+    faults = _count_faults(labels, config.num_outer, asked, num_classes)
+    refuse(faults, FoldsError, "subjects cannot be split")
+    outer = _split(labels, config.num_outer, seed=config.seed, what="outer folds")
+    return _learnable(Folds(frozenset(), tuple(outer)), labels, num_classes)
+
+
+def make_fixed_folds(
+    subjects: Sequence[str],
+    classes: Sequence[int],
+    sides: Sequence[str | None],
+    *,
+    num_classes: int,
+) -> Folds:
+    """Take the split that the cohort's owner has fixed.
+
+    Args:
+        subjects: Subject of each recording.
+        classes: Class of each recording, 0..num_classes-1; same length.
+        sides: Side of each recording, same length: train, and what is held out: test, or val where
+            the owner keeps the test side to himself (Kinetics).
+        num_classes: How many classes the model has.
+
+    Returns:
+        The held-out subjects as test group, all others as the one fold.
+
+    Raises:
+        FoldsError: If a recording is on no side, there are both test and val, a subject is on both
+            sides, or a class has no recording to learn from.
+        ValueError: If the lengths differ or a class is out of range.
+    """
+    labels = _check_rows(subjects, classes, num_classes)
+    found = {side or "nothing" for side in sides}
+    if found not in ({"train", "test"}, {"train", "val"}):
+        raise FoldsError(
+            f"folds.from_split: the manifest's column split holds {', '.join(sorted(found))}; "
+            "expected train and test, or train and val, in the rows that are used"
+        )
+    rows = list(zip(subjects, sides, strict=True))
+    held = frozenset(subject for subject, side in rows if side != "train")
+    learnt = frozenset(subject for subject, side in rows if side == "train")
+    return _learnable(Folds(held, (learnt,)), labels, num_classes)
 
 
 def absent_classes(
     folds: Folds, subjects: Sequence[str], classes: Sequence[int], *, num_classes: int
 ) -> list[str]:
-    """List the classes that a validation side or the test group lacks.
+    """List the classes that a held-out side lacks.
 
     Returns:
         One sentence for each, to be printed beside the scores it touches; empty when none.
     """
     labels = _check_rows(subjects, classes, num_classes)
-    sides = {f"validation side of fold {n}": side for n, side in enumerate(folds.folds)}
-    sides["test group"] = folds.test
     found = []
-    for name, side in sides.items():
+    for name, (_, side) in folds.splits.items():
         counts = _class_counts(labels, side)
         found += [
             f"{name}: class {label} has 0 of {counts.total()} recordings"
@@ -191,15 +271,13 @@ def _check_rows(subjects: Sequence[str], classes: Sequence[int], num_classes: in
     return sorted(zip(subjects, map(int, classes), strict=True))
 
 
-def _count_faults(labels: Labels, config: FoldsConfig, num_classes: int) -> list[str]:
+def _count_faults(labels: Labels, needed: int, asked: str, num_classes: int) -> list[str]:
     num_subjects = len({subject for subject, _ in labels})
-    # One outer fold is set aside before the rest is split again.
-    needed = max(config.num_outer, config.num_folds + 1)
     faults = []
     if num_subjects < needed:
         faults.append(
-            f"{num_subjects} subjects are fewer than the {needed} that {config.num_outer} outer "
-            f"and {config.num_folds} inner folds need; lower num_outer or num_folds"
+            f"{num_subjects} subjects are fewer than the {needed} that {asked} need; lower "
+            "num_outer or num_folds"
         )
     counts = Counter(label for _, label in labels)
     return faults + [
@@ -227,20 +305,21 @@ def _split(labels: Labels, num_sides: int, *, seed: int, what: str) -> list[froz
     return [frozenset(subjects[held].tolist()) for _, held in halves]
 
 
-def _training_faults(folds: Folds, labels: Labels, num_classes: int) -> list[str]:
-    sides = {f"training side of fold {n}": folds.train(n) for n in range(len(folds.folds))}
+def _learnable(folds: Folds, labels: Labels, num_classes: int) -> Folds:
+    """Return the folds; refuse them where a training side lacks a class."""
     faults = []
-    for name, side in sides.items():
+    for name, (side, _) in folds.splits.items():
         counts = _class_counts(labels, side)
         for label in range(num_classes):
             if counts[label] == 0:
                 owners = {subject for subject, of in labels if of == label}
                 faults.append(
-                    f"{name}: class {label} has 0 of {counts.total()} recordings "
+                    f"outside the {name}: class {label} has 0 of {counts.total()} recordings "
                     f"({_total(labels, label)} recordings of {len(owners)} subjects in all: "
                     f"{_named(owners)}); use other grade cuts, another outer_fold or seed"
                 )
-    return faults
+    refuse(faults, FoldsError, "a class cannot be learnt")
+    return folds
 
 
 def _class_counts(labels: Labels, side: Set[str]) -> Counter[int]:

@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pdray.data.folds import Folds, FoldsConfig, absent_classes, make_folds
+from pdray.data.folds import (
+    Folds,
+    absent_classes,
+    make_fixed_folds,
+    make_folds,
+    make_held_out_folds,
+)
 from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, select
 from pdray.data.plan import FoldSides, RatedRecording
 from pdray.data.raters import rater_shares
@@ -22,7 +28,7 @@ class Cohort:
         recordings: Those with all that the study needs.
         lacking: Needed fact to the ids of the recordings without it; they take no part.
         folds: Subjects by side.
-        notes: Classes that an evaluation side lacks, one sentence each.
+        notes: Classes that a held-out side lacks, one sentence each.
         num_classes: K.
     """
 
@@ -39,8 +45,14 @@ class Cohort:
         return any(recording.site == "synthetic" for recording in self.recordings)
 
 
-def make_cohort(manifest: Manifest, config: StudyConfig) -> Cohort:
+def make_cohort(manifest: Manifest, config: StudyConfig, *, searches: bool = True) -> Cohort:
     """Choose the recordings of a study and split their subjects.
+
+    Args:
+        manifest: Its manifest.
+        config: Its settings.
+        searches: Whether something is chosen, so that test subjects are set aside; else every
+            subject is held out once, or the cohort's owner has said who is.
 
     Raises:
         ManifestError: If no recording has what is needed.
@@ -50,7 +62,12 @@ def make_cohort(manifest: Manifest, config: StudyConfig) -> Cohort:
     subjects = [recording.subject_id for recording in recordings]
     classes = [_class(recording, config.data) for recording in recordings]
     num_classes = len(config.data.grade_cuts) + 1
-    folds = make_folds(subjects, classes, config.folds, num_classes=num_classes)
+    if config.folds.from_split:
+        split = [recording.split for recording in recordings]
+        folds = make_fixed_folds(subjects, classes, split, num_classes=num_classes)
+    else:
+        make = make_folds if searches else make_held_out_folds
+        folds = make(subjects, classes, config.folds, num_classes=num_classes)
     notes = tuple(absent_classes(folds, subjects, classes, num_classes=num_classes))
     return Cohort(manifest, recordings, lacking, folds, notes, num_classes)
 
@@ -75,16 +92,13 @@ def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRec
             )
     subjects = [one.subject_id for one in kept]
     classes = [_class(one, config.data) for one in kept]
-    for number in range(len(cohort.folds.folds) + 1):
-        inner = number < len(cohort.folds.folds)
-        side = cohort.folds.train(number) if inner else cohort.folds.development
+    for name, (side, _) in cohort.folds.splits.items():
         seen = {label for who, label in zip(subjects, classes, strict=True) if who in side}
         missing = set(range(cohort.num_classes)) - seen
         if missing:
             raise FoldsError(
                 f"without the {len(cohort.recordings) - len(kept)} recordings that cannot be read, "
-                f"class {min(missing)} has no recording to train on in "
-                f"{f'fold {number}' if inner else 'the development subjects'}"
+                f"class {min(missing)} has no recording to train on outside the {name}"
             )
     notes = absent_classes(cohort.folds, subjects, classes, num_classes=cohort.num_classes)
     return replace(cohort, recordings=kept, notes=tuple(notes))
@@ -119,7 +133,7 @@ def rated(
 
 
 def inner_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return both sides of each inner fold as positions; no test subject is in any."""
+    """Return both sides of each fold as positions; no test subject is in any."""
     return tuple(
         FoldSides(
             training=_positions(recordings, folds.train(fold)),
@@ -139,42 +153,9 @@ def outer_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[Fol
     )
 
 
-def every_side(
-    cohort: Cohort, recordings: Sequence[RatedRecording], config: FoldsConfig
-) -> tuple[FoldSides, ...]:
-    """Return the folds of a comparison.
-
-    They are the ``num_outer`` folds in which every subject is held out exactly once, or the one
-    fold that the cohort's owner has fixed.
-
-    Raises:
-        FoldsError: If the subjects cannot be split as asked, or a side has lost its recordings.
-    """
-    if config.from_split:
-        return (_fixed_side(cohort, recordings),)
-    subjects = [recording.subject_id for recording in recordings]
-    classes = [recording.target for recording in recordings]
-    sides: list[FoldSides] = []
-    for number in range(config.num_outer):
-        asked = config.model_copy(update={"outer_fold": number})
-        folds = make_folds(subjects, classes, asked, num_classes=cohort.num_classes)
-        sides += outer_sides(folds, recordings)
-    return tuple(sides)
-
-
-def _fixed_side(cohort: Cohort, recordings: Sequence[RatedRecording]) -> FoldSides:
-    split = {one.recording_id: one.split for one in cohort.recordings}
-    strange = sorted({str(side) for side in split.values()} - {"train", "test"})
-    if strange:
-        raise FoldsError(
-            f"folds.from_split: the manifest's column split holds {', '.join(strange)}; expected "
-            "train or test in every row that is used"
-        )
-    places = range(len(recordings))
-    return FoldSides(
-        training=tuple(i for i in places if split[recordings[i].recording_id] == "train"),
-        evaluation=tuple(i for i in places if split[recordings[i].recording_id] == "test"),
-    )
+def compared_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
+    """Return the folds of a comparison: each held out in turn, or the one that its owner fixed."""
+    return outer_sides(folds, recordings) if folds.test else inner_sides(folds, recordings)
 
 
 def _class(recording: Recording, config: DataConfig) -> int:

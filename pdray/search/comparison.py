@@ -19,7 +19,7 @@ from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import join_cluster
-from pdray.search.cohort import Cohort, every_side, make_cohort
+from pdray.search.cohort import Cohort, make_cohort
 from pdray.search.opening import OpenStudy, open_study
 from pdray.search.progress import Extent, Progress, Say
 from pdray.search.resume import check_same, only_driver
@@ -60,7 +60,8 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
         KeyboardInterrupt: If interrupted; the comparison can be continued.
     """
     config = plan.config
-    cohort = make_cohort(load_manifest(config.data.manifest, subjects=config.data.subjects), config)
+    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
+    cohort = make_cohort(manifest, config, searches=False)
     study = StudyLog(config.output / "studies" / name)
     with only_driver(study):
         if study.exists():
@@ -78,7 +79,6 @@ def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
     config, mirror = plan.config, ready.mirror
     trials = replace(
         ready.trials,
-        sides=every_side(ready.cohort, ready.trials.recordings, config.folds),
         origin=replace(ready.trials.origin, split="test"),
         role="fixed",
         labels=tuple(plan.fixed),

@@ -10,7 +10,7 @@ from pdray.data.prepare import check_failures, prepare_store, rate_notes
 from pdray.data.store import FrameStore, StoredRecording
 from pdray.evaluation.predictions import Origin
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
-from pdray.search.cohort import Cohort, inner_sides, rated, readable
+from pdray.search.cohort import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror, Say
 from pdray.search.resume import keep_entries
@@ -188,7 +188,7 @@ def _trial_plan(
         folder=study.folder,
         fit=plan.fit,
         recordings=recordings,
-        sides=inner_sides(cohort.folds, recordings),
+        sides=(compared_sides if plan.fixed else inner_sides)(cohort.folds, recordings),
         num_classes=cohort.num_classes,
         origin=Origin(
             study=study.folder.name,

@@ -52,10 +52,9 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
     config, num_folds = plan.config, len(cohort.folds.folds)
     epochs, trials = config.optim.epochs, config.search.trials
     if plan.fixed:
-        num_folds = 1 if config.folds.from_split else config.folds.num_outer
         told = f"{num_folds} folds of all subjects; each is scored once, by what the others taught"
         if config.folds.from_split:
-            told = "the manifest's column split: train is learnt from, test is scored once"
+            told = "the manifest's column split: train is learnt from, the rest is scored once"
         return [
             f"folds      {told}",
             f"compare    {trials} trials x {num_folds} folds x {epochs} epochs, scored after the "

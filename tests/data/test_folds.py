@@ -11,7 +11,9 @@ from pdray.data.folds import (
     absent_classes,
     folds_from_json,
     folds_to_json,
+    make_fixed_folds,
     make_folds,
+    make_held_out_folds,
 )
 from pdray.errors import FoldsError
 
@@ -59,7 +61,7 @@ def test_the_seed_decides():
     assert again in made
 
 
-def test_outer_folds_cover_every_subject_once():
+def test_outer_folds_cover_every_subject_once_and_are_those_that_are_held_out_in_turn():
     subjects, classes = cohort(30)
     tests = [
         make_folds(subjects, classes, FoldsConfig(outer_fold=k), num_classes=2).test
@@ -67,6 +69,45 @@ def test_outer_folds_cover_every_subject_once():
     ]
     assert sum(map(len, tests)) == 30
     assert frozenset().union(*tests) == set(subjects)
+    # Inner folds that could not be made are nobody's concern here.
+    asked = FoldsConfig(num_folds=99)
+    assert make_held_out_folds(subjects, classes, asked, num_classes=2) == Folds(
+        frozenset(), tuple(tests)
+    )
+
+
+def test_one_subject_may_be_held_out_at_a_time():
+    subjects, classes = cohort(6)
+    asked = FoldsConfig(num_outer=6)
+    folds = make_held_out_folds(subjects, classes, asked, num_classes=2)
+    assert sorted(folds.folds, key=min) == [frozenset({name}) for name in sorted(set(subjects))]
+    with pytest.raises(FoldsError, match="6 subjects are fewer than the 7 that 7 outer folds need"):
+        make_held_out_folds(subjects, classes, FoldsConfig(num_outer=7), num_classes=2)
+
+
+@pytest.mark.parametrize("held", ["test", "val"])
+def test_a_fixed_split_is_taken_as_it_is(held):
+    sides = ["train", "train", held, "train"]
+    made = make_fixed_folds(list("aabc"), [0, 1, 0, 1], sides, num_classes=2)
+    assert made == Folds(B, (A | C,))
+    assert absent_classes(made, list("aabc"), [0, 1, 0, 1], num_classes=2) == [
+        "test group: class 1 has 0 of 1 recordings"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"),
+    [
+        (["train", "val", "test", "train"], "column split holds test, train, val; expected train"),
+        (["train", None, "test", "train"], "column split holds nothing, test, train; expected"),
+        (["train"] * 4, "column split holds train; expected train and test"),
+        (["train", "test", "test", "train"], "subject a is in the test group and in fold 0"),
+        (["test", "test", "train", "test"], "outside the test group: class 1 has 0 of 1 record"),
+    ],
+)
+def test_a_fixed_split_that_cannot_be_used_is_refused(sides, message):
+    with pytest.raises(FoldsError, match=message):
+        make_fixed_folds(list("aabc"), [0, 1, 0, 1], sides, num_classes=2)
 
 
 def test_sides_have_similar_shares_of_the_rare_class():
@@ -86,10 +127,25 @@ def test_a_subject_on_both_sides_cannot_be_built():
 
 
 def test_an_empty_side_cannot_be_built():
-    with pytest.raises(FoldsError, match=r"(?s)the test group has no subject.*fold 1 has no subj"):
-        Folds(frozenset(), (A, frozenset()))
-    with pytest.raises(FoldsError, match="1 inner folds: at least 2"):
-        Folds(A, (B,))
+    with pytest.raises(FoldsError, match="fold 1 has no subject"):
+        Folds(C, (A, frozenset()))
+    with pytest.raises(FoldsError, match="the test group has no subject"):
+        Folds(frozenset(), (A,))
+    with pytest.raises(FoldsError, match="there is no fold"):
+        Folds(A, ())
+
+
+def test_splits_say_who_is_learnt_from_and_who_is_held_out():
+    assert Folds(A, (B, C)).splits == {
+        "validation side of fold 0": (C, B),
+        "validation side of fold 1": (B, C),
+        "test group": (B | C, A),
+    }
+    assert Folds(frozenset(), (B, C)).splits == {
+        "held-out side of fold 0": (C, B),
+        "held-out side of fold 1": (B, C),
+    }
+    assert Folds(A, (B | C,)).splits == {"test group": (B | C, A)}
 
 
 def test_fold_numbers_are_checked():

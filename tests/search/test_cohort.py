@@ -129,7 +129,10 @@ def test_a_class_lost_with_the_unreadable_recordings_is_refused(load, tmp_path):
     manifest, config = load()
     cohort = make_cohort(manifest, config)
     severe = [one for one in cohort.recordings if one.grade is not None and one.grade < 2]
-    with pytest.raises(FoldsError, match="class 1 has no recording to train on in fold 0"):
+    with pytest.raises(
+        FoldsError,
+        match="class 1 has no recording to train on outside the validation side of fold 0",
+    ):
         readable(cohort, config, entries_of(severe, tmp_path))
 
 

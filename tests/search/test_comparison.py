@@ -8,7 +8,7 @@ import pytest
 from pdray.data.manifest import load_manifest
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.search.cohort import every_side, make_cohort, rated
+from pdray.search.cohort import compared_sides, make_cohort, rated
 from pdray.search.comparison import run_comparison
 from pdray.search.settings import StudyPlan, plan_comparison
 from pdray.tracking.run_log import StudyLog
@@ -66,9 +66,9 @@ def test_a_comparison_of_other_trials_is_refused(plan: StudyPlan, complete: Stud
 
 def test_every_subject_is_held_out_once(plan: StudyPlan) -> None:
     config = plan.config
-    cohort = make_cohort(load_manifest(config.data.manifest), config)
+    cohort = make_cohort(load_manifest(config.data.manifest), config, searches=False)
     recordings = rated(cohort, config.data, None)
-    sides = every_side(cohort, recordings, config.folds)
+    sides = compared_sides(cohort.folds, recordings)
     assert len(sides) == 3
     held = [index for side in sides for index in side.evaluation]
     assert sorted(held) == list(range(len(recordings)))
@@ -89,15 +89,14 @@ def test_a_fixed_split_is_taken_from_the_manifest(
     config = plan.config.model_copy(
         update={"folds": plan.config.folds.model_copy(update={"from_split": True})}
     )
-    cohort = make_cohort(load_manifest(source), config)
+    cohort = make_cohort(load_manifest(source), config, searches=False)
     recordings = rated(cohort, config.data, None)
-    (side,) = every_side(cohort, recordings, config.folds)
+    (side,) = compared_sides(cohort.folds, recordings)
     assert {recordings[i].recording_id for i in side.evaluation} == {
         line.split(",")[0] for line in lines[:6]
     }
     assert len(side.training) == len(lines) - 6
 
-    source.write_text("\n".join(marked).replace(",test", ",val") + "\n", encoding="utf-8")
-    cohort = make_cohort(load_manifest(source), config)
-    with pytest.raises(FoldsError, match=r"holds val; expected train or test"):
-        every_side(cohort, recordings, config.folds)
+    source.write_text("\n".join(marked).replace(",test", ",dev") + "\n", encoding="utf-8")
+    with pytest.raises(FoldsError, match=r"holds dev, train; expected train and test"):
+        make_cohort(load_manifest(source), config, searches=False)
