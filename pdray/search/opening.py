@@ -1,6 +1,7 @@
 """What every study does before its first trial: cluster, frames, log, tracking."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pdray.atomic import write_text
 from pdray.data.folds import folds_to_json
@@ -13,7 +14,7 @@ from pdray.search.cluster import Reservation, check_shared, measure, reserve, su
 from pdray.search.cohort import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror, Say
-from pdray.search.resume import keep_entries
+from pdray.search.resume import keep_entries, keep_weights
 from pdray.search.settings import StudyConfig, StudyPlan, recipe
 from pdray.search.space import trial_config
 from pdray.search.trial import TrialPlan
@@ -73,6 +74,7 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
     for note in start_notes(plan, cohort.num_classes):
         say(note)
     check_shared([config.output, study.folder])
+    keep_weights(study, start_files(plan))
     stored = None
     if config.frames == "store":
         check_room(expected, store.root)
@@ -103,7 +105,25 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     for params in plan.fixed.values() or ({},):
         for line in describe_start(trial_config(plan.fit, params), num_classes):
             notes[f"pretrained {line}"] = None
+    for file in start_files(plan):
+        if learnt_from_rendered(file):
+            notes[f"pretrained note: {file} was learnt from SYNTHETIC recordings"] = None
     return list(notes)
+
+
+def start_files(plan: StudyPlan) -> list[Path]:
+    """Return the files that trials start from, each once."""
+    configs = [trial_config(plan.fit, params) for params in plan.fixed.values() or ({},)]
+    return list(dict.fromkeys(one.pretrained for one in configs if one.pretrained is not None))
+
+
+def learnt_from_rendered(file: Path) -> bool:
+    """Whether a file of weights is the winner of a study on rendered recordings."""
+    file = file.absolute()
+    study = StudyLog(file.parent.parent)
+    if file != study.winner.model_path or not study.exists():
+        return False
+    return study.read()["tags"].get("synthetic") == "true"
 
 
 def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:

@@ -20,6 +20,7 @@ from pdray.evaluation.fusion import fuse
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.paper_tables import Cells, detail_table, matrix_table
 from pdray.search.comparison import Comparison, run_comparison
+from pdray.search.opening import learnt_from_rendered
 from pdray.search.settings import StudyConfig, StudyPlan, plan_comparison
 
 _REFERENCE = "weights."
@@ -134,6 +135,11 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     runs, notes = _with_weights(table, weights)
     if not runs:
         raise SettingsError(f"table {path.stem}: no run is left: {'; '.join(notes)}")
+    notes += [
+        f"weights.{name} was learnt from SYNTHETIC recordings"
+        for name, file in config.weights.items()
+        if learnt_from_rendered(file)
+    ]
     if is_rendered:
         runs = {
             run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from pdray.errors import PdrayError
-from pdray.search.opening import start_notes
+from pdray.search.opening import learnt_from_rendered, start_files, start_notes
 from pdray.search.settings import plan_comparison, plan_study
+from pdray.tracking.run_log import StudyLog
 
 BASE: dict[str, Any] = {
     "data": {"manifest": "/x.csv"},
@@ -30,3 +31,18 @@ def test_every_fixed_trials_file_is_looked_at(tmp_path: Path) -> None:
     trials = {"scratch": {}, "pretrained": {"pretrained": str(tmp_path / "absent.pt")}}
     with pytest.raises(PdrayError, match=r"absent\.pt"):
         start_notes(plan_comparison(BASE, trials), num_classes=2)
+
+
+def test_each_file_that_trials_start_from_is_listed_once() -> None:
+    assert start_files(plan_study(BASE)) == []
+    trials = {"scratch": {}, "b": {"pretrained": "/b.pt"}, "again": {"pretrained": "/b.pt"}}
+    assert start_files(plan_comparison(BASE, trials)) == [Path("/b.pt")]
+
+
+def test_weights_of_a_study_on_rendered_recordings_are_known(tmp_path: Path) -> None:
+    for name, tags in (("rendered", {"synthetic": "true"}), ("real", {})):
+        study = StudyLog(tmp_path / "studies" / name)
+        study.start(name=name, settings={}, tags=tags)
+        assert learnt_from_rendered(study.winner.model_path) == (name == "rendered")
+    assert not learnt_from_rendered(tmp_path / "studies" / "rendered" / "winner" / "other.pt")
+    assert not learnt_from_rendered(Path("/model.pt"))

@@ -11,6 +11,7 @@ from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import reproduction
 from pdray.search.comparison import Comparison
 from pdray.search.reproduction import plan_reproduction, read_table, run_reproduction
+from pdray.tracking.run_log import StudyLog
 
 SMALL: dict[str, Any] = {
     "title": "a table",
@@ -77,6 +78,16 @@ def test_given_weights_stand_in_their_runs(
     (plan,) = ready.plans.values()
     assert plan.fixed["two"]["pretrained"] == "/w/model.pt"
     assert ready.notes == ()
+
+
+def test_weights_of_rendered_recordings_are_called_so(
+    write_table: Callable[..., Path], words: list[str], tmp_path: Path
+) -> None:
+    study = StudyLog(tmp_path / "pre")
+    study.start(name="pre", settings={}, tags={"synthetic": "true"})
+    words = [*words, f"weights.actions={study.winner.model_path}"]
+    ready = plan_reproduction(write_table(), words)
+    assert ready.notes == ("weights.actions was learnt from SYNTHETIC recordings",)
 
 
 def test_the_command_line_goes_over_the_table(
