@@ -1,27 +1,14 @@
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import learning
 from pdray.data.plan import RatedRecording
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "learning.py"
 NUM_SUBJECTS, NUM_VISITS = 12, 6
-
-
-@pytest.fixture(scope="module")
-def learning() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("learning", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def scored(seeds: tuple[int, ...], share_right: float) -> pd.DataFrame:
@@ -45,9 +32,12 @@ def scored(seeds: tuple[int, ...], share_right: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_a_learner_beside_blind_controls_meets_every_target(learning: ModuleType) -> None:
+def test_a_learner_beside_blind_controls_meets_every_target() -> None:
     tables = {
         "tsa": scored((0, 1, 2), 1.0),
+        "flow": scored((0,), 0.9),
+        "boundaries": scored((0,), 0.9),
+        "frames": scored((0,), 0.5),
         "shuffled": scored((0,), 0.5),
         "one_frame": scored((0,), 0.5),
         "linear": scored((0,), 0.9),
@@ -57,26 +47,27 @@ def test_a_learner_beside_blind_controls_meets_every_target(learning: ModuleType
     assert "1.000  1.000 to 1.000    1.000  1.000  1.000" in text
 
 
-def test_each_target_can_be_missed(learning: ModuleType) -> None:
+def test_each_target_can_be_missed() -> None:
     tables = {
         "tsa": scored((0,), 0.6),
+        "flow": scored((0,), 0.9),
+        "boundaries": scored((0,), 0.6),
+        "frames": scored((0,), 0.9),
         "shuffled": scored((0,), 0.6),
         "one_frame": scored((0,), 0.9),
         "linear": scored((0,), 1.0),
     }
-    assert len(learning.report(tables)[1]) == 4
+    assert len(learning.report(tables)[1]) == 6
 
 
-def test_the_median_seed_is_reported_not_the_best(learning: ModuleType) -> None:
+def test_the_median_seed_is_reported_not_the_best() -> None:
     table = pd.concat([scored((3,), 1.0), scored((4,), 0.5), scored((5,), 0.8)])
     rows, scores = learning.median_training(table)
     assert list(scores) == [3, 4, 5]
     assert set(rows["seed"]) == {5}
 
 
-def test_every_recording_is_scored_once_and_no_subject_is_on_both_sides(
-    learning: ModuleType,
-) -> None:
+def test_every_recording_is_scored_once_and_no_subject_is_on_both_sides() -> None:
     recordings = [
         RatedRecording(f"r{number}", f"S{number // 4}", "gait", 0, number % 2, Path("a.mp4"))
         for number in range(48)
@@ -88,16 +79,7 @@ def test_every_recording_is_scored_once_and_no_subject_is_on_both_sides(
         assert not trained & {recordings[i].subject_id for i in side.evaluation}
 
 
-def test_the_spectrum_peaks_at_twice_the_rate_of_the_movement(learning: ModuleType) -> None:
-    t = np.arange(100) / 25
-    level = 100 + 50 * np.sin(2 * np.pi * 1.6 * t)
-    frames = np.broadcast_to(level[:, None, None, None], (100, 4, 4, 3)).astype(np.uint8)
-    spectrum = learning.log_spectrum(frames, fps=25)
-    assert len(spectrum) == 24
-    assert int(spectrum.argmax()) * 0.5 == 3.0
-
-
-def test_the_settings_are_the_demos_under_the_command_line(learning: ModuleType) -> None:
+def test_the_settings_are_the_demos_under_the_command_line() -> None:
     config = learning.read_settings(["optim.batch_size=5"])
     assert config.optim.epochs == 15
     assert config.optim.batch_size == 5
@@ -106,17 +88,19 @@ def test_the_settings_are_the_demos_under_the_command_line(learning: ModuleType)
 
 
 def test_a_wrong_key_ends_with_status_two_and_the_nearest_key(
-    learning: ModuleType, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert learning.main(["seedss=[1]"]) == 2
     assert "did you mean 'seeds'?" in capsys.readouterr().err
 
 
 @pytest.mark.integration
-def test_the_quick_run_prints_all_four_and_says_synthetic(tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARK), "quick=true", f"folder={tmp_path}"]
+def test_the_quick_run_prints_all_of_them_and_says_synthetic(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.learning", "quick=true", f"folder={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.startswith("SYNTHETIC demo cohort, seed 0: 72 recordings of 12 subjects")
-    for name in ("temporal self-attention", "on shuffled", "on one frame", "linear on the"):
+    meanings = ("temporal self-attention", "on shuffled", "on one frame", "linear on the",
+                "I3D on optical flow", "I3D on boundaries", "2D ResNet, 8 frames")  # fmt: skip
+    for name in meanings:
         assert name in done.stdout
     assert (tmp_path / "predictions.parquet").exists()
