@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from pdray.data.entry import Entry
+from pdray.models.vision import load_torchvision
 
 Reader = Callable[[Path, NDArray[np.int64], int, int], NDArray[np.uint8]]
 
@@ -51,7 +51,7 @@ def _read_torchcodec(
     from torchcodec.decoders import VideoDecoder
     from torchcodec.transforms import Resize
 
-    _declare_torchvision()
+    load_torchvision()  # TorchCodec asks it for its Resize, and it may need help
 
     # It scales inside the decoder, and trusts the header's times: its fastest way.
     decoder = VideoDecoder(
@@ -63,22 +63,6 @@ def _read_torchcodec(
     )
     frames: NDArray[np.uint8] = decoder.get_frames_at(positions.tolist()).data.numpy()
     return frames
-
-
-@lru_cache
-def _declare_torchvision() -> torch.library.Library | None:
-    """Let torchvision, which TorchCodec asks for its Resize, be imported beside a CPU torch.
-
-    The compiled operators of its published package need CUDA; declaring them is enough.
-    """
-    if hasattr(torch.ops.torchvision, "nms"):
-        return None
-    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    for name in ("nms", "qnms"):
-        library.define(  # type: ignore[no-untyped-call]
-            f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        )
-    return library
 
 
 def naive_normalise(frames: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

@@ -86,10 +86,22 @@ def class_activation(
             hook.remove()
     maps = {}
     for name, gradient in zip(layers, gradients, strict=True):
-        slope, value = (_as_map(one, len(x)) for one in (gradient, caught[name].detach()))
+        slope, value = (as_map(one, len(x)) for one in (gradient, caught[name].detach()))
         alpha = slope.mean(dim=(2, 3, 4), keepdim=True)
         maps[name] = (alpha * value).sum(dim=1).relu()
     return maps
+
+
+def as_map(output: Tensor, num_snippets: int) -> Tensor:
+    """Return a layer's output as (B, K, T', H', W').
+
+    Args:
+        output: That, or (B T', K, H', W') of a network that sees frame by frame.
+        num_snippets: B.
+    """
+    if output.ndim == 4:
+        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
+    return output
 
 
 def on_frames(
@@ -118,10 +130,3 @@ def on_frames(
     counts = np.bincount(places.ravel()).astype(np.float32)
     means: NDArray[np.float32] = total / counts[:, None, None]
     return means
-
-
-def _as_map(output: Tensor, num_snippets: int) -> Tensor:
-    """Return a layer's output as (B, K, T', H', W')."""
-    if output.ndim == 4:
-        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
-    return output

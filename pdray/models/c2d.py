@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from pdray.config import Settings
 from pdray.models.flat_conv import FlatConv, in_fast_order
-from pdray.models.resnet3d import check_snippets
+from pdray.models.limits import FIVE_HALVINGS, check_snippets, side_faults, width_faults
 
 Depth = Literal[14, 26, 50]
 Window = tuple[int, int, int]
@@ -50,39 +50,14 @@ class C2DConfig(Settings):
 
 
 def c2d_faults(config: C2DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
-    """
-    faults = []
-    if int(STEM_WIDTH * config.width_factor) < 1:
-        faults.append(
-            f"model.width_factor: {config.width_factor} leaves the first stage without a channel; "
-            f"use at least {1 / STEM_WIDTH}"
-        )
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
+    faults = width_faults(config.width_factor, narrowest=STEM_WIDTH)
     if num_frames < 2:
         faults.append(
             f"num_frames: {num_frames} leaves nothing where pairs of frames are pooled; "
             "use at least 2"
         )
-    return faults + space_faults(height=height, width=width)
-
-
-def space_faults(*, height: int, width: int) -> list[str]:
-    """Name the sides of which five strides of 2, each rounding up, have nothing left to halve."""
-    return [
-        f"{name}: {size} px collapse to one before the last stage has halved them; "
-        "use at least 17 px"
-        for name, size in (("height", height), ("width", width))
-        if size <= 16
-    ]
+    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS)
 
 
 def sliding_mean(x_BDTHW: Tensor, window: Window) -> Tensor:
@@ -312,11 +287,7 @@ class C2D(nn.Module):
         return logits_BK
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return logits (B, K) of normalised snippets (B, C, T, H, W), T at least 2.
-
-        Raises:
-            ValueError: If the axes are not those of snippets, or there is one frame.
-        """
+        """Return logits (B, K) of normalised snippets; raises as :meth:`features`."""
         return self.classify(self.features(x_BCTHW))
 
 

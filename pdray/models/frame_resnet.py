@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pdray.config import Settings
-from pdray.models.resnet3d import check_snippets
+from pdray.models.limits import check_snippets, frame_faults, side_faults, width_faults
 
 Layout = Literal["torchvision", "vggface2"]
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -69,45 +69,24 @@ def shape_faults(config: FrameResNetShape, *, layout: Layout, height: int, width
         height: Rows of a frame [px].
         width: Columns of a frame [px].
     """
-    faults = []
-    if int(WIDTHS[0] * config.width_factor) < 1:
-        faults.append(
-            f"model.width_factor: {config.width_factor} leaves the first stage without a channel; "
-            "use at least 0.015625"
-        )
     least = next(size for size in range(1, 64) if sizes_before_last(size, layout) > 1)
-    for name, size in (("height", height), ("width", width)):
-        if size < least:
-            faults.append(
-                f"{name}: {size} px collapse to one before the last stage has halved them; "
-                f"use at least {least} px"
-            )
-    return faults
+    return [
+        *width_faults(config.width_factor, narrowest=WIDTHS[0]),
+        *side_faults(height=height, width=width, least=least),
+    ]
 
 
 def frame_resnet_faults(
     config: FrameResNetConfig, *, num_frames: int, height: int, width: int
 ) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
-    """
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
     faults = shape_faults(config, layout=config.layout, height=height, width=width)
     if config.layout == "vggface2" and config.depth < LEAST_BOTTLENECK:
         faults.append(
             f"model.layout: vggface2 moves a stride within bottlenecks, model.depth {config.depth} "
             "has none; use 50 or 101, or layout torchvision"
         )
-    if num_frames < 1:
-        faults.append(f"num_frames: {num_frames} is no snippet; use at least 1")
-    return faults
+    return faults + frame_faults(num_frames)
 
 
 def conv(channels: int, width: int, *, kernel: int, stride: int) -> nn.Conv2d:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdray.config import Settings
-from pdray.models.resnet3d import check_snippets
+from pdray.models.limits import FIVE_HALVINGS, check_snippets, side_faults, width_faults
 from pdray.models.time_padding import is_misread
 
 Size = tuple[int, int, int]
@@ -43,7 +43,6 @@ MIXED_WIDTHS: dict[str, tuple[int, int, int, int, int, int]] = {
 }
 LEAST_WIDTH = 16
 HEAD_WINDOW: Size = (2, 7, 7)
-LEAST_PIXELS = 17  # ceil(17 / 2^4) = 2: the last of five halvings has two to choose from
 
 
 class I3DConfig(Settings):
@@ -75,23 +74,8 @@ def same_padding(size: int, *, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def i3d_faults(config: I3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
-    """
-    faults = []
-    if int(LEAST_WIDTH * config.width_factor) < 1:
-        faults.append(
-            f"model.width_factor: {config.width_factor} leaves a branch without a channel; "
-            f"use at least {1 / LEAST_WIDTH}"
-        )
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
+    faults = width_faults(config.width_factor, narrowest=LEAST_WIDTH, place="a branch")
     # ceil(num_frames / 2^(n-1)) steps reach the last of n halvings: two or more are wanted there.
     num_halvings = config.temporal_stride.count("2")
     least = 1 if num_halvings == 0 else 2 ** (num_halvings - 1) + 1
@@ -101,13 +85,7 @@ def i3d_faults(config: I3DConfig, *, num_frames: int, height: int, width: int) -
             f"model.temporal_stride '{config.temporal_stride}' has halved them; use at least "
             f"{least}, or fewer digits 2"
         )
-    faults += [
-        f"{name}: {size} px collapse to one before the last pool has halved them; "
-        f"use at least {LEAST_PIXELS} px"
-        for name, size in (("height", height), ("width", width))
-        if size < LEAST_PIXELS
-    ]
-    return faults
+    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS, place="pool")
 
 
 def mean_of_windows(x_BDTHW: Tensor, window: Size) -> Tensor:

@@ -15,8 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pdray.config import Settings
-from pdray.models.resnet3d import check_snippets
-from pdray.models.time_padding import guard_time_axis
+from pdray.models.limits import check_snippets, frame_faults, side_faults
 from pdray.models.vision import load_torchvision
 
 LEAST_PIXELS = 9  # ceil(9 / 2^3) = 2: the last of four halvings has two to choose from
@@ -30,27 +29,9 @@ class R3DConfig(Settings):
 
 
 def r3d_faults(config: R3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``; none of them can be at fault.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be used.
-    """
-    faults = []
-    if num_frames < 1:
-        faults.append(f"num_frames: {num_frames} is no snippet; use at least 1")
-    for name, size in (("height", height), ("width", width)):
-        if size < LEAST_PIXELS:
-            faults.append(
-                f"{name}: {size} px collapse to one before the last stage has halved them; "
-                f"use at least {LEAST_PIXELS} px"
-            )
-    return faults
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
+    del config  # none of the settings can be at fault
+    return frame_faults(num_frames) + side_faults(height=height, width=width, least=LEAST_PIXELS)
 
 
 class R3D(nn.Module):
@@ -73,7 +54,6 @@ class R3D(nn.Module):
                 num_channels, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False
             )
             nn.init.kaiming_normal_(self.stem[0].weight, mode="fan_out", nonlinearity="relu")
-        guard_time_axis(self)
 
     def features(self, x_BCTHW: Tensor) -> Tensor:
         """Return pooled features (B, D) of normalised snippets (B, C, T, H, W) of any size.

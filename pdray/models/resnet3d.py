@@ -17,6 +17,13 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from pdray.config import Settings
+from pdray.models.limits import (
+    FIVE_HALVINGS,
+    check_snippets,
+    frame_faults,
+    side_faults,
+    width_faults,
+)
 from pdray.models.residual import (
     BasicBlock,
     Bottleneck,
@@ -141,56 +148,12 @@ def time_steps(num_frames: int, config: ResNetShape) -> tuple[int, ...]:
 
 
 def resnet3d_faults(config: ResNetShape, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
-    """
-    faults = []
-    if int(64 * config.width_factor) < 1:
-        faults.append(
-            f"model.width_factor: {config.width_factor} leaves the first stage without a channel; "
-            "use at least 0.015625"
-        )
-    if num_frames < 1:
-        faults.append(f"num_frames: {num_frames} is no snippet; use at least 1")
-    for name, size in (("height", height), ("width", width)):
-        if size < 1 or sizes_after(size, SPACE_STRIDES, stem_kernel=7)[-2] < 2:
-            faults.append(
-                f"{name}: {size} px collapse to one before the last stage has halved them; "
-                "use at least 17 px"
-            )
-    return faults
-
-
-def check_snippets(x_BCTHW: Tensor, *, num_channels: int) -> None:
-    """Refuse a tensor that cannot be a batch of snippets.
-
-    Args:
-        x_BCTHW: What was given to a network.
-        num_channels: Channels that it was built for.
-
-    Raises:
-        ValueError: If the axes, the channels or the dtype are wrong, or an axis is empty; names
-            the shape and the dtype.
-    """
-    got = f"got {tuple(x_BCTHW.shape)} {x_BCTHW.dtype}"
-    if x_BCTHW.ndim != 5:
-        raise ValueError(f"snippets need five axes (B, C, T, H, W), {got}")
-    if x_BCTHW.shape[1] != num_channels:
-        raise ValueError(
-            f"axis 1 of snippets (B, C, T, H, W) is the channels: expected {num_channels}, {got}"
-        )
-    if 0 in x_BCTHW.shape:
-        raise ValueError(f"snippets (B, C, T, H, W) need at least one of each axis, {got}")
-    if not x_BCTHW.is_floating_point():
-        raise ValueError(f"snippets are normalised floating point numbers, {got}")
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
+    return [
+        *width_faults(config.width_factor, narrowest=64),
+        *frame_faults(num_frames),
+        *side_faults(height=height, width=width, least=FIVE_HALVINGS),
+    ]
 
 
 class ResNet3D(nn.Module):

@@ -18,8 +18,7 @@ from torch.nn import functional
 
 from pdray.config import Settings
 from pdray.models.i3d import HEAD_WINDOW, mean_of_windows
-from pdray.models.resnet3d import check_snippets
-from pdray.models.time_padding import guard_time_axis
+from pdray.models.limits import check_snippets
 from pdray.models.vision import load_torchvision
 
 # The last pool is not padded: two steps must reach it, after two halvings of time and four of
@@ -36,17 +35,8 @@ class S3DConfig(Settings):
 
 
 def s3d_faults(config: S3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``; none of them can be at fault.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be used.
-    """
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
+    del config  # none of the settings can be at fault
     limits = (
         ("num_frames", num_frames, LEAST_FRAMES, ""),
         ("height", height, LEAST_PIXELS, " px"),
@@ -82,7 +72,6 @@ class S3D(nn.Module):
             net.features[0][0][0] = nn.Conv3d(
                 num_channels, 64, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False
             )
-        guard_time_axis(self)
 
     def features(self, x_BCTHW: Tensor) -> Tensor:
         """Return pooled features (B, D) of normalised snippets (B, C, T, H, W).

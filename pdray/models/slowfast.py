@@ -37,10 +37,9 @@ from pdray.models.c2d import (
     initialise,
     make_stage,
     sliding_mean,
-    space_faults,
 )
 from pdray.models.flat_conv import FlatConv, in_fast_order
-from pdray.models.resnet3d import check_snippets
+from pdray.models.limits import FIVE_HALVINGS, check_snippets, side_faults
 
 LATERAL_KERNEL = 7
 LATERAL_GROWTH = 2
@@ -86,19 +85,10 @@ class Paths:
 def slowfast_faults(
     config: SlowFastConfig, *, num_frames: int, height: int, width: int
 ) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
+    """List what the network cannot take, as :mod:`pdray.models.limits` says.
 
     The slow path has one frame for every ``alpha`` of a snippet, rounded up as the lateral
     convolutions round, so that no length is refused for a remainder.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
     """
     faults = []
     slow_width = int(STEM_WIDTH * config.width_factor)
@@ -116,7 +106,7 @@ def slowfast_faults(
             f"num_frames: {num_frames} leave the slow path one frame at model.alpha "
             f"{config.alpha}, where time is convolved; use at least {config.alpha + 1}{smaller}"
         )
-    return faults + space_faults(height=height, width=width)
+    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS)
 
 
 class FuseFastToSlow(nn.Module):
@@ -251,11 +241,7 @@ class SlowFast(nn.Module):
         return logits_BK
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return logits (B, K) of normalised snippets (B, C, T, H, W) of any size.
-
-        Raises:
-            ValueError: If the axes are not those of snippets.
-        """
+        """Return logits (B, K) of normalised snippets; raises as :meth:`features`."""
         return self.classify(self.features(x_BCTHW))
 
 

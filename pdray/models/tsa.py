@@ -206,17 +206,7 @@ def attention_maps(network: nn.Module, x_BCTHW: Tensor) -> dict[str, AttentionMa
 
 
 def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and trained.
-    """
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
     faults = resnet3d_faults(config, num_frames=num_frames, height=height, width=width)
     if config.attention_depth > 0:
         faults += _head_faults(config)

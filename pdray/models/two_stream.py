@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pdray.models.frame_resnet import FrameResNet, FrameResNetShape, shape_faults
-from pdray.models.resnet3d import check_snippets
+from pdray.models.limits import check_snippets, frame_faults
 
 
 class TwoStreamConfig(FrameResNetShape):
@@ -35,21 +35,10 @@ class TwoStreamConfig(FrameResNetShape):
 def two_stream_faults(
     config: TwoStreamConfig, *, num_frames: int, height: int, width: int
 ) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
-    """
+    """List what the network cannot take, as :mod:`pdray.models.limits` says."""
     faults = shape_faults(config, layout="torchvision", height=height, width=width)
-    if num_frames < 1:
-        faults.append(f"num_frames: {num_frames} is no snippet; use at least 1")
-    elif num_frames != config.stacked_frames:
+    faults += frame_faults(num_frames)
+    if num_frames >= 1 and num_frames != config.stacked_frames:
         faults.append(
             f"model.stacked_frames: {config.stacked_frames} is not the {num_frames} frames of a "
             f"snippet, which the first layer sees at once; use {num_frames}"

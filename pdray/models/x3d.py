@@ -27,10 +27,9 @@ from pdray.models.c2d import (
     Window,
     initialise,
     pool_within,
-    space_faults,
 )
 from pdray.models.flat_conv import FlatConv, in_fast_order
-from pdray.models.resnet3d import check_snippets
+from pdray.models.limits import FIVE_HALVINGS, check_snippets, frame_faults, side_faults
 
 BASE_WIDTHS = (12, 24, 48, 96)
 BASE_BLOCKS = (1, 2, 5, 3)
@@ -102,25 +101,13 @@ def expand(config: X3DConfig) -> Expansion:
 
 
 def x3d_faults(config: X3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List every value that the network cannot take, each with its key and what would be right.
+    """List what the network cannot take, as :mod:`pdray.models.limits` says.
 
     Time is never strided, so that one frame is enough; no setting that passed its own range is
     refused.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of a snippet.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-
-    Returns:
-        One sentence a fault; empty when the network can be built and used.
     """
     del config
-    faults = []
-    if num_frames < 1:
-        faults.append(f"num_frames: {num_frames} is no snippet; use at least 1")
-    return faults + space_faults(height=height, width=width)
+    return frame_faults(num_frames) + side_faults(height=height, width=width, least=FIVE_HALVINGS)
 
 
 class ChannelwiseConv(nn.Conv3d):
@@ -338,11 +325,7 @@ class X3D(nn.Module):
         return logits_BK
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return logits (B, K) of normalised snippets (B, C, T, H, W) of any size.
-
-        Raises:
-            ValueError: If the axes are not those of snippets.
-        """
+        """Return logits (B, K) of normalised snippets; raises as :meth:`features`."""
         return self.classify(self.features(x_BCTHW))
 
 

@@ -43,7 +43,7 @@ from pdray.search.cluster import (
 from pdray.search.cohort import rated
 from pdray.search.opening import prepare_frames, start_log
 from pdray.search.resume import check_same, only_driver
-from pdray.search.settings import StudyConfig, StudyPlan, recipe
+from pdray.search.settings import StudyPlan, recipe
 from pdray.search.visit_plan import (
     QUESTIONS,
     AssembleConfig,
@@ -93,7 +93,7 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
     name = config.search.name or time.strftime("assembling-%Y%m%d-%H%M%S")
     study = StudyLog(config.output / "assembling" / name)
     with only_driver(study):
-        settings = StudyPlan(_networks_config(config), {}, {})
+        settings = StudyPlan(config.study, {}, {})
         _check_same(plan, study, settings)
         join_cluster(config.resources)
         try:
@@ -104,9 +104,9 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
 
 def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Assembly:
     config = plan.config
-    reservation = reserve(config, measure(config.resources), reads_through_ray=False)
+    reservation = reserve(settings.config, measure(config.resources), reads_through_ray=False)
     check_shared([config.output, study.folder])
-    store = FrameStore(config.output / "store", recipe(config))
+    store = FrameStore(config.output / "store", recipe(settings.config))
     check_room(forecast(plan.cohort.recordings, store, settings.modalities), store.root)
     stored = prepare_frames(settings, plan.cohort, study, store, say)
     plan = with_store(plan, stored)
@@ -125,14 +125,6 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
         weights_picture(weights, picture, synthetic=plan.cohort.is_synthetic)
     study.finish(state="complete")
     return Assembly(study.folder, report, picture)
-
-
-def _networks_config(config: AssembleConfig) -> StudyConfig:
-    """Return the settings that the networks depend on, beside the folds."""
-    tree = dump(config)
-    return StudyConfig.model_validate_json(
-        json.dumps({name: tree[name] for name in StudyConfig.model_fields})
-    )
 
 
 def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pdray.data.action_classes import check_action_classes
 from pdray.data.folds import (
     Folds,
     absent_classes,
@@ -55,10 +56,12 @@ def make_cohort(manifest: Manifest, config: StudyConfig, *, searches: bool = Tru
             subject is held out once, or the cohort's owner has said who is.
 
     Raises:
-        ManifestError: If no recording has what is needed.
+        ManifestError: If no recording has what is needed, or an action has a class that the cuts
+            do not make.
         FoldsError: If the subjects cannot be split as asked.
     """
     recordings, lacking = select(manifest, items=config.data.items, needs=("video", "grade"))
+    check_action_classes(recordings, config.data.grade_cuts)
     subjects = [recording.subject_id for recording in recordings]
     classes = [_class(recording, config.data) for recording in recordings]
     num_classes = len(config.data.grade_cuts) + 1

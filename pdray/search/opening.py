@@ -123,7 +123,7 @@ def learnt_from_rendered(file: Path) -> bool:
     study = StudyLog(file.parent.parent)
     if file != study.winner.model_path or not study.exists():
         return False
-    return study.read()["tags"].get("synthetic") == "true"
+    return bool(study.read()["tags"].get("synthetic") == "true")
 
 
 def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:

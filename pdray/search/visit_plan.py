@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pdray.config import build, dump, read_tree
-from pdray.data.folds import Folds, make_folds
-from pdray.data.manifest import load_manifest, select
+from pdray.config import Settings, build, dump, read_tree
+from pdray.data.action_classes import check_action_classes
+from pdray.data.codec import StoreConfig
+from pdray.data.flow import FlowConfig
+from pdray.data.folds import Folds, FoldsConfig, make_held_out_folds
+from pdray.data.manifest import DataConfig, load_manifest, select
 from pdray.data.plan import RatedRecording
 from pdray.data.store import StoredRecording
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
@@ -23,39 +26,73 @@ from pdray.evaluation.visits import (
 )
 from pdray.models.assembling import AssemblingConfig, assembling_faults
 from pdray.search.cohort import Cohort, readable
-from pdray.search.settings import StudyConfig, fit_config
+from pdray.search.settings import (
+    OutputFolder,
+    ResourcesConfig,
+    StudyConfig,
+    default_output,
+    fit_config,
+)
 from pdray.search.space import fit_faults
 from pdray.training.assemble import Approach, HeadsConfig, VisitFolds, approaches, head_faults
 from pdray.training.features import feature_shapes
 from pdray.training.out_of_fold import Pair, fold_pairs, item_sides
-from pdray.training.task import FitTask
+from pdray.training.task import FitConfig, FitTask
 
 QUESTIONS = {3: "slight, moderate and severe", 2: "slight and severe"}
 """Number of classes to what they are."""
 
 
-class AssembleConfig(StudyConfig):
-    """The root of ``jobs/assemble_patients.py``.
+class VisitFoldsConfig(Settings):
+    """How subjects are split: once, for all items."""
 
-    The settings of a fit are those of the items' networks. Of ``folds``, ``num_outer`` and ``seed``
-    have a meaning here, of ``search`` it is ``name`` and ``seed``: nothing is searched.
-    """
+    num_outer: int = Field(5, description="folds of all subjects, at least 3 [folds]")
+    seed: int = Field(0, ge=0, description="seed of the shuffle before the split")
 
+    @field_validator("num_outer")
+    @classmethod
+    def _networks_have_a_fold(cls, num_outer: int) -> int:
+        if num_outer < 3:
+            raise ValueError(
+                f"got {num_outer}; a network is held out from two folds and needs a third to learn "
+                "from"
+            )
+        return num_outer
+
+
+class VisitSearchConfig(Settings):
+    """What a run is called and starts from; nothing is searched."""
+
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the run and of its folder; null: assembling-<date>-<time>",
+    )
+    seed: int = Field(0, ge=0, description="seed of every network and of the heads")
+
+
+class AssembleConfig(FitConfig):
+    """The root of ``jobs/assemble_patients.py``; the settings of a fit are the items' networks'."""
+
+    data: DataConfig
+    folds: VisitFoldsConfig = VisitFoldsConfig()
+    search: VisitSearchConfig = VisitSearchConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    store: StoreConfig = StoreConfig()
+    flow: FlowConfig = FlowConfig()
+    output: OutputFolder = Field(
+        default_factory=default_output, description="folder of everything a run leaves behind"
+    )
     levels: LevelsConfig = LevelsConfig()
     assembling: AssemblingConfig = AssemblingConfig()
     heads: HeadsConfig = HeadsConfig()
 
     @model_validator(mode="after")
     def _networks_train_alone(self) -> Self:
-        if self.folds.num_outer < 3:
+        if self.stream.reader == "ray":
             raise ValueError(
-                f"folds.num_outer {self.folds.num_outer}: a network is held out from two folds and "
-                "needs a third to learn from"
-            )
-        if self.frames != "store" or self.stream.reader == "ray":
-            raise ValueError(
-                f"frames {self.frames}, stream.reader {self.stream.reader}: each network reads the "
-                "frame store in its own process; leave frames at store and stream.reader at auto"
+                "stream.reader ray: each network reads the frame store in its own process; leave "
+                "it at auto"
             )
         if self.resources.num_workers != 1:
             raise ValueError(
@@ -63,6 +100,13 @@ class AssembleConfig(StudyConfig):
                 "worker, and many networks at once; leave it at 1"
             )
         return self
+
+    @property
+    def study(self) -> StudyConfig:
+        """The settings that the networks depend on, beside the folds, as those of a study."""
+        tree = dump(self)
+        known = {name: tree[name] for name in StudyConfig.model_fields if name in tree}
+        return build(StudyConfig, known)
 
 
 @dataclass(frozen=True)
@@ -72,7 +116,7 @@ class VisitPlan:
     Attributes:
         config: The settings.
         cohort: Recordings with video and grade; its folds hold each subject with a scored visit,
-            the first as the test group.
+            each held out in turn.
         items: Items that are assembled.
         visits: Scored visits and the folds.
         notes: What is left out, one sentence each.
@@ -103,7 +147,7 @@ def load_assembly(argv: Sequence[str]) -> AssembleConfig:
         SettingsError: With every fault at once.
     """
     config = build(AssembleConfig, read_tree(AssembleConfig, argv))
-    refuse(fit_faults(dump(fit_config(config)), {}), SettingsError, "settings")
+    refuse(fit_faults(dump(fit_config(config.study)), {}), SettingsError, "settings")
     return config
 
 
@@ -119,9 +163,10 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
         StudyError: If a fold cannot be learnt or scored.
         SettingsError: If a method cannot be built on the networks' maps.
     """
-    manifest = load_manifest(config.data.manifest)
+    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
     asked = config.data.items
     recordings, lacking = select(manifest, items=asked, needs=("video", "grade"))
+    check_action_classes(recordings, config.data.grade_cuts)
     items = asked or tuple(sorted({one.item for one in recordings}))
     of_items = [one for one in manifest.recordings if one.item in items]
     visits, notes = make_visits(of_items, config.levels)
@@ -133,11 +178,11 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
         config,
         cohort,
         items,
-        VisitFolds(visits, (folds.test, *folds.folds)),
+        VisitFolds(visits, folds.folds),
         (*notes, *unseen),
     )
     _check_heads(plan)
-    _, (num_channels, *_) = feature_shapes(fit_config(config), cohort.num_classes)
+    _, (num_channels, *_) = feature_shapes(fit_config(config.study), cohort.num_classes)
     if len(items) > 1:  # else nothing is assembled
         sizes = {"num_items": len(items), "num_channels": num_channels}
         refuse(assembling_faults(config.assembling, **sizes), SettingsError, "settings")
@@ -152,7 +197,7 @@ def with_store(plan: VisitPlan, stored: Mapping[str, StoredRecording]) -> VisitP
         FoldsError: If a training side has lost a class.
         StudyError: If a fold cannot be learnt or scored any more.
     """
-    cohort = readable(plan.cohort, plan.config, stored)
+    cohort = readable(plan.cohort, plan.config.study, stored)
     visits, unseen = _with_recordings(plan.visits.visits, set(stored))
     notes = (*plan.notes, *(note for note in unseen if note not in plan.notes))
     left = replace(plan, cohort=cohort, visits=VisitFolds(visits, plan.visits.folds), notes=notes)
@@ -175,7 +220,7 @@ def item_tasks(
     Raises:
         FoldsError: If one has a class without a recording to learn from; with every such fault.
     """
-    config = fit_config(plan.config)
+    config = fit_config(plan.config.study)
     folds, num_classes = plan.visits.folds, plan.cohort.num_classes
     tasks: dict[tuple[str, Pair], FitTask] = {}
     faults = []
@@ -215,12 +260,8 @@ def _folds(visits: Sequence[Visit], config: AssembleConfig) -> Folds:
     cuts = level_cuts([visit.score for visit in visits])
     subjects = [visit.subject_id for visit in visits]
     levels = [level_of(visit.score, cuts) for visit in visits]
-    parts = []
-    for number in range(config.folds.num_outer):
-        # The inner folds are not used: two are asked for, which is the least.
-        asked = config.folds.model_copy(update={"outer_fold": number, "num_folds": 2})
-        parts.append(make_folds(subjects, levels, asked, num_classes=len(LEVELS)).test)
-    return Folds(parts[0], tuple(parts[1:]))
+    asked = FoldsConfig(**dump(config.folds))
+    return make_held_out_folds(subjects, levels, asked, num_classes=len(LEVELS))
 
 
 def _check_heads(plan: VisitPlan) -> None:

@@ -28,6 +28,7 @@ from pdray.data.reader import Batch, SnippetReader
 from pdray.data.snippet import snippet_shape
 from pdray.data.stream import open_stream
 from pdray.errors import DivergedError, StudyError
+from pdray.evaluation.activation import as_map
 from pdray.training.network import NUM_CHANNELS, build_network
 from pdray.training.task import FitConfig
 
@@ -195,14 +196,7 @@ def _see(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         vector = backbone.features(x)
     finally:
         hook.remove()
-    return vector.float().cpu(), _as_map(caught.pop(), len(x)).float().cpu()
-
-
-def _as_map(output: Tensor, num_snippets: int) -> Tensor:
-    """Return a layer's output as (N, C, T, H, W); a network of frames gives (N T, C, H, W)."""
-    if output.ndim == 4:
-        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
-    return output
+    return vector.float().cpu(), as_map(caught.pop(), len(x)).float().cpu()
 
 
 def _digest(network: nn.Module, recordings: Sequence[RatedRecording], config: FitConfig) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pdray.errors import SettingsError
-from pdray.evaluation.activation import class_activation, map_layers, on_frames
+from pdray.evaluation.activation import as_map, class_activation, map_layers, on_frames
 
 
 class Tiny(nn.Module):
@@ -168,6 +168,14 @@ def test_a_network_of_single_frames_has_one_map_over_time() -> None:
     expected = (values[:, 1] / values[0, 1].numel()).relu()
     assert found.shape == (2, 3, 4, 4)
     torch.testing.assert_close(found, expected.detach())
+
+
+def test_frames_that_were_folded_into_the_batch_become_steps_of_their_snippet() -> None:
+    output = torch.arange(2 * 3 * 4 * 5 * 6).view(6, 4, 5, 6)
+    found = as_map(output, 2)
+    assert found.shape == (2, 4, 3, 5, 6)
+    assert torch.equal(found[1, :, 2], output[5])
+    assert as_map(found, 2) is found
 
 
 def test_all_layers_are_mapped_or_the_asked_ones_in_the_networks_order(network: Tiny) -> None:

@@ -12,7 +12,6 @@ from pdray.models.resnet3d import (
     ResNet3D,
     ResNet3DConfig,
     build_resnet3d,
-    check_snippets,
     resnet3d_faults,
     sizes_after,
     time_steps,
@@ -280,35 +279,8 @@ def test_dropout_acts_in_training_only() -> None:
         assert torch.equal(model.eval()(x), model(x))
 
 
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        (torch.zeros(3, 4, 5, 5), r"five axes .* got \(3, 4, 5, 5\) torch.float32"),
-        (torch.zeros(1, 4, 3, 5, 5), r"channels: expected 3, got \(1, 4, 3, 5, 5\)"),
-        (torch.zeros(0, 3, 4, 5, 5), r"at least one of each axis, got \(0, 3, 4, 5, 5\)"),
-        (torch.zeros(1, 3, 4, 5, 5, dtype=torch.uint8), r"floating point numbers, got .*uint8"),
-    ],
-)
-def test_what_is_no_batch_of_snippets_is_refused(x: Tensor, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        check_snippets(x, num_channels=3)
-
-
 def test_sound_settings_have_no_fault() -> None:
     assert resnet3d_faults(ResNet3DConfig(), num_frames=1, height=17, width=17) == []
-
-
-def test_faults_are_reported_together() -> None:
-    config = ResNet3DConfig(width_factor=0.01)
-    faults = resnet3d_faults(config, num_frames=0, height=16, width=9)
-    assert [fault.split(" ")[:2] for fault in faults] == [
-        ["model.width_factor:", "0.01"],
-        ["num_frames:", "0"],
-        ["height:", "16"],
-        ["width:", "9"],
-    ]
-    assert "at least 0.015625" in faults[0]
-    assert "at least 17 px" in faults[2]
 
 
 @pytest.mark.parametrize(

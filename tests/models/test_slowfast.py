@@ -11,6 +11,7 @@ from pdray.models.slowfast import (
     slowfast_faults,
 )
 from tests.models.test_c2d import (
+    check_same_logits,
     draw,
     map_shapes,
     public,
@@ -93,12 +94,7 @@ def test_the_public_model_gives_the_same_logits() -> None:
         draw(1, 3, 33, 224, 256, dtype=torch.float32),
     )
     model = build_slowfast(SlowFastConfig(width_factor=0.125), 400)
-    model.load_state_dict(other.state_dict())
-    with torch.no_grad():
-        expected = other([x[:, :, ::4], x])
-        # Float32 on both sides: the sums are taken in another order.
-        tolerance = 1e-5 * expected.abs().max().item()
-        torch.testing.assert_close(model.eval()(x), expected, rtol=0, atol=tolerance)
+    check_same_logits(model, x, other, [x[:, :, ::4], x])
 
 
 @pytest.mark.parametrize("alpha", [1, 2, 3, 4, 8, 11])
@@ -176,6 +172,11 @@ def test_frames_are_a_fault_when_the_slow_path_has_one(alpha: int, num_frames: i
         ]
 
 
+def test_no_frame_is_a_fault() -> None:
+    faults = slowfast_faults(small(alpha=2), num_frames=0, height=17, width=17)
+    assert faults == ["num_frames: 0 is no snippet; use at least 3"]
+
+
 @pytest.mark.parametrize("size", [16, 17])
 def test_a_side_is_a_fault_when_nothing_is_left_to_halve(size: int) -> None:
     shapes = map_shapes(seeded(small()), torch.ones(1, 3, 5, 40, size))
@@ -196,15 +197,3 @@ def test_a_width_is_a_fault_when_the_fast_path_has_no_channel(factor: float) -> 
         "model.width_factor: 0.124 gives the slow path 7 channels, which leaves the fast path none "
         "at model.width_ratio 8; use at least 0.125 or a ratio of at most 7"
     ]
-
-
-def test_faults_are_reported_together() -> None:
-    config = small(width_factor=0.01, alpha=2)
-    faults = slowfast_faults(config, num_frames=0, height=9, width=16)
-    assert [fault.split(" ")[:2] for fault in faults] == [
-        ["model.width_factor:", "0.01"],
-        ["num_frames:", "0"],
-        ["height:", "9"],
-        ["width:", "16"],
-    ]
-    assert "use at least 3" in faults[1]

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pdray.models import MODELS
 from pdray.models.time_padding import TimePaddedConv3d, guard_time_axis, is_misread
 
 
@@ -78,3 +79,18 @@ def test_guarding_touches_padded_convolutions_over_time_only() -> None:
     assert guarded == ["0", "4.0"]
     assert list(network.state_dict()) == names
     assert torch.equal(network(x), before)
+
+
+@pytest.mark.parametrize("key", MODELS)
+def test_every_model_is_given_out_guarded(key: str) -> None:
+    settings, build, _ = MODELS[key]
+    with torch.device("meta"):
+        network = build(settings(), 2, 3)
+    plain = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv3d)
+        and type(module).forward is nn.Conv3d.forward
+        and (module.padding == "same" or module.padding[0] != 0)
+    ]
+    assert plain == []

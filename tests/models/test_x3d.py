@@ -16,6 +16,7 @@ from pdray.models.x3d import (
 from tests.models.test_c2d import (
     LAST,
     State,
+    check_same_logits,
     draw,
     map_shapes,
     public,
@@ -117,12 +118,7 @@ def test_the_public_model_gives_the_same_logits() -> None:
     # Larger than its training snippets, so that the windows of its head slide.
     other, x = public("x3d_xs", head_activation=None), draw(1, 3, 5, 182, 182, dtype=torch.float32)
     model = build_x3d(X3DConfig(), 400)
-    model.load_state_dict(other.state_dict())
-    with torch.no_grad():
-        expected = other(x)
-        # Float32 on both sides: the sums are taken in another order.
-        tolerance = 1e-5 * expected.abs().max().item()
-        torch.testing.assert_close(model.eval()(x), expected, rtol=0, atol=tolerance)
+    check_same_logits(model, x, other, x)
 
 
 def test_factors_expand_to_the_published_sizes() -> None:
@@ -212,12 +208,3 @@ def test_the_narrowest_settings_can_be_built() -> None:
     config = small(width_factor=0.01, depth_factor=0.01, bottleneck_factor=1.0, num_features=1)
     assert x3d_faults(config, num_frames=1, height=17, width=17) == []
     assert seeded(config).eval()(torch.ones(1, 3, 1, 17, 17)).isfinite().all()
-
-
-def test_faults_are_reported_together() -> None:
-    faults = x3d_faults(small(), num_frames=0, height=9, width=16)
-    assert faults == [
-        "num_frames: 0 is no snippet; use at least 1",
-        "height: 9 px collapse to one before the last stage has halved them; use at least 17 px",
-        "width: 16 px collapse to one before the last stage has halved them; use at least 17 px",
-    ]

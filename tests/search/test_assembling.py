@@ -70,7 +70,7 @@ def begun(config: AssembleConfig) -> tuple[StudyLog, StudyPlan]:
     """Return a study that has its log, and what its networks depend on."""
     plan = plan_visits(config)
     study = StudyLog(config.output / "assembling" / "visits")
-    settings = StudyPlan(assembling._networks_config(config), {}, {})
+    settings = StudyPlan(config.study, {}, {})
     start_log(settings, plan.cohort, study, pytest.fail)
     return study, settings
 
@@ -84,7 +84,7 @@ def test_heads_and_levels_are_no_part_of_what_the_networks_depend_on(
     assert logged.keys() - {"space"} == set(StudyConfig.model_fields)
     assert study.read()["tags"]["synthetic"] == "true"
     other = make_config(heads={"epochs": 7}, assembling={"hidden_layers": 2})
-    settings = StudyPlan(assembling._networks_config(other), {}, {})
+    settings = StudyPlan(other.study, {}, {})
     assembling._check_same(plan_visits(other), study, settings)
 
 
@@ -93,7 +93,7 @@ def test_networks_of_other_settings_or_folds_are_not_used(
 ) -> None:
     study, settings = begun(make_config())
     other = make_config(optim={"epochs": 2})
-    changed = StudyPlan(assembling._networks_config(other), {}, {})
+    changed = StudyPlan(other.study, {}, {})
     with pytest.raises(StudyError, match=r"optim\.epochs was 1, is 2"):
         assembling._check_same(plan_visits(other), study, changed)
     plan = plan_visits(make_config())
@@ -107,7 +107,7 @@ def test_a_new_study_has_nothing_to_compare_with(
     make_config: Callable[..., AssembleConfig], tmp_path: Path
 ) -> None:
     config = make_config()
-    settings = StudyPlan(assembling._networks_config(config), {}, {})
+    settings = StudyPlan(config.study, {}, {})
     assembling._check_same(plan_visits(config), StudyLog(tmp_path / "new"), settings)
 
 
@@ -169,7 +169,7 @@ def _check_folder(done: Assembly) -> None:
     weights = pd.read_parquet(done.folder / "task_weights.parquet")
     assert set(weights["item"]) == {"finger_tapping", "gait"}
     folds = folds_from_json((done.folder / "folds.json").read_text(encoding="utf-8"))
-    parts = (folds.test, *folds.folds)
+    parts = folds.folds
     for item in ("finger_tapping", "gait"):
         for low, high in fold_pairs(3):
             table = read_predictions(done.folder / "networks" / item / f"{low}_{high}.parquet")

@@ -76,6 +76,16 @@ def test_cuts_make_the_classes(load):
     assert targets == {0: 0, 1: 1, 2: 1, 3: 2, 4: 2}
 
 
+def test_an_action_of_a_class_beyond_the_cuts_is_refused(load):
+    def changes(subject, side):
+        return {"item": "action", "grade": subject % 3}
+
+    data = {"manifest": "m.csv", "items": ["action"]}
+    with pytest.raises(ManifestError, match=r"12 of 40 .* 0\.\.1, the first S02left with 2"):
+        make_cohort(*load(changes, data={**data, "grade_cuts": [1]}))
+    assert make_cohort(*load(changes, data={**data, "grade_cuts": [1, 2]})).num_classes == 3
+
+
 def test_a_class_that_an_evaluation_side_lacks_is_noted(load):
     # The highest class lives in three subjects, so three folds and the test group cannot all have
     # it.

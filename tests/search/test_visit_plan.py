@@ -127,6 +127,15 @@ def test_the_asked_items_are_taken_in_their_order(make_plan: MakePlan) -> None:
     assert plan.items == ("pronation", "gait")
 
 
+def test_an_action_of_a_class_beyond_the_cuts_is_refused(make_plan: MakePlan) -> None:
+    def change(found: Rows) -> Rows:
+        return [{**row, "item": "action"} for row in found]
+
+    settings = {"data": {"items": ["action"], "grade_cuts": [1]}}
+    with pytest.raises(ManifestError, match=r"action: 39 of 72 .* 0\.\.1, the first .* with 2"):
+        make_plan(settings, change)
+
+
 def test_every_network_that_cannot_learn_a_class_is_listed(make_plan: MakePlan) -> None:
     plan = make_plan()
     mild = [replace(one, target=0) if one.item == "gait" else one for one in rated_of(plan)]
@@ -192,10 +201,21 @@ def test_an_item_too_rare_for_every_fold_is_refused_before_anything_is_trained(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"folds": {"num_outer": 2}}, "folds.num_outer 2: a network is held out from two folds"),
-        ({"frames": "video"}, "frames video, stream.reader auto: each network reads"),
-        ({"stream": {"reader": "ray"}}, "frames store, stream.reader ray: each network reads"),
+        (
+            {"folds": {"num_outer": 2}},
+            r"folds\.num_outer: got 2; a network is held out from two folds and needs a third",
+        ),
+        ({"stream": {"reader": "ray"}}, "stream.reader ray: each network reads"),
         ({"resources": {"num_workers": 2}}, "resources.num_workers 2: a network is trained by"),
+        ({"search": {"trials": 7}}, r"'search\.trials': .*valid keys: search\.name, search\.seed$"),
+        ({"search": {"metric": "mcc"}}, r"unknown key 'search\.metric'"),
+        (
+            {"folds": {"num_folds": 4}},
+            r"'folds\.num_folds': .*valid keys: folds\.num_outer, folds.seed",
+        ),
+        ({"folds": {"from_split": True}}, r"unknown key 'folds\.from_split'"),
+        ({"tracking": {"uri": "http://host"}}, "unknown key 'tracking': "),
+        ({"frames": "video"}, "unknown key 'frames': "),
     ],
 )
 def test_settings_without_a_meaning_here_are_refused(
