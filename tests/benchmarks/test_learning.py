@@ -37,6 +37,7 @@ def test_a_learner_beside_blind_controls_meets_every_target() -> None:
         "tsa": scored((0, 1, 2), 1.0),
         "flow": scored((0,), 0.9),
         "boundaries": scored((0,), 0.9),
+        "colours": scored((0,), 0.9),
         "frames": scored((0,), 0.5),
         "shuffled": scored((0,), 0.5),
         "one_frame": scored((0,), 0.5),
@@ -52,6 +53,7 @@ def test_each_target_can_be_missed() -> None:
         "tsa": scored((0,), 0.6),
         "flow": scored((0,), 0.9),
         "boundaries": scored((0,), 0.6),
+        "colours": scored((0,), 0.9),
         "frames": scored((0,), 0.9),
         "shuffled": scored((0,), 0.6),
         "one_frame": scored((0,), 0.9),
@@ -100,7 +102,8 @@ def test_the_quick_run_prints_all_of_them_and_says_synthetic(tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.startswith("SYNTHETIC demo cohort, seed 0: 72 recordings of 12 subjects")
     meanings = ("temporal self-attention", "on shuffled", "on one frame", "linear on the",
-                "I3D on optical flow", "I3D on boundaries", "2D ResNet, 8 frames")  # fmt: skip
+                "I3D on optical flow", "I3D on boundaries", "I3D on colours",
+                "2D ResNet, 8 frames")  # fmt: skip
     for name in meanings:
         assert name in done.stdout
     assert (tmp_path / "predictions.parquet").exists()
