@@ -1,0 +1,353 @@
+"""YouTubePD (Zhou et al. 2023), from either of its layouts, to a manifest with tracks.
+
+The benchmark's videos and sound are not handed out: the manifest names landmarks and regions, and
+what videos and sound the user has put beside. Nobody is named in it either; who is in a clip only
+the user can say. What is not there is listed in a table beside the manifest and never filled in.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import yaml
+from pydantic import Field, model_validator
+
+from pdray.atomic import write_text
+from pdray.config import Settings
+from pdray.data.csv_table import read_table
+from pdray.data.tracks import Track, read_track, write_track
+from pdray.data.youtubepd_clips import Clip, Content, Lack, batch, severity
+from pdray.data.youtubepd_marks import is_whole, marks_text
+from pdray.data.youtubepd_pack import read_pack
+from pdray.data.youtubepd_release import read_release
+from pdray.data.youtubepd_tracks import LANDMARK, REGION, flat_frames, gaps, to_track
+from pdray.errors import DecodeError, ManifestError, refuse
+
+ITEM = "face_interview"
+COLUMNS = ("recording_id", "subject_id", "item", "video", "audio", "landmarks", "regions", "grade",
+           "split", "site")  # fmt: skip
+VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov"})
+SOUNDS = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus"})
+
+_KINDS = (LANDMARK, REGION)
+_FINAL = "_final"  # ends the name of a processed clip in the release
+
+
+class ImportConfig(Settings):
+    """Where YouTubePD lies and where its manifest goes."""
+
+    layout: Literal["pack", "release"] = Field(
+        description="pack: tables and archives without pickles; release: checkouts of the owners' "
+        "two repositories"
+    )
+    folder: Path = Field(description="the pack; release: checkout of samwli/YouTubePD-data")
+    output: Path = Field(description="the manifest to write, .csv; tracks and tables go beside it")
+    landmarks: Path | None = Field(
+        None,
+        description="release: checkout of anshgs/YoutubePD_Additional_Modalities; null: no clip "
+        "has landmarks",
+    )
+    videos: Path | None = Field(
+        None, description="folder with videoN.mp4 or videoN_final.mp4; null: no videos"
+    )
+    audio: Path | None = Field(
+        None,
+        description="folder with videoN.wav, .flac, .mp3, .m4a, .aac, .ogg or .opus; null: none, "
+        "and sound is that of the videos",
+    )
+    subjects: Path | None = Field(
+        None, description="CSV with clip_id and subject_id, who is in a clip; null: nobody knows"
+    )
+    split: Literal["benchmark", "none"] = Field(
+        "benchmark",
+        description="none: leave split empty, as where a subject is on both sides of the "
+        "benchmark's split",
+    )
+
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> Self:
+        """Refuse a setting that would have no effect."""
+        if self.layout == "pack" and self.landmarks is not None:
+            raise ValueError("landmarks is of layout release; a pack holds its own")
+        if self.output.suffix != ".csv":
+            raise ValueError(f"output {self.output} is not a .csv file")
+        return self
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written.
+
+    Attributes:
+        manifest: The manifest.
+        marks: Table of the clinician's marks, also of clips that are not in the manifest.
+        lacks: Table of what is lacking.
+        settings: YAML with the data settings that use the manifest, for ``--config``.
+        clips: The recordings.
+        num_marks: Rows of the table of marks.
+        lacking: What is lacking, one entry a row of its table.
+        has_subjects: Whether every recording names its subject.
+    """
+
+    manifest: Path
+    marks: Path
+    lacks: Path
+    settings: Path
+    clips: tuple[Clip, ...]
+    num_marks: int
+    lacking: tuple[Lack, ...]
+    has_subjects: bool
+
+
+def import_youtubepd(config: ImportConfig) -> Imported:
+    """Write the manifest of YouTubePD, its tracks and its tables.
+
+    Args:
+        config: Layout, folder and output.
+
+    Returns:
+        What was written, each file whole or not at all and the manifest last.
+
+    Raises:
+        ManifestError: If a file cannot be read, with every fault of the labels, landmarks, regions
+            and marks, or if something else than the same lies where the output goes.
+    """
+    if config.layout == "pack":
+        content = read_pack(config.folder)
+    else:
+        content = read_release(config.folder, config.landmarks)
+    names = [clip.name for clip in content.clips]
+    lacks = [*content.lacks, *_content_lacks(content)]
+    videos = _files(config.videos, names, VIDEOS, "video", lacks)
+    sounds = _files(config.audio, names, SOUNDS, "audio", lacks)
+    subjects = _subjects(config, content.clips, lacks)
+    output = config.output.absolute()
+    tracks = _tracks(content, output.parent)
+    lacks.sort(key=lambda lack: lack.what)  # stable: in each kind as found
+    imported = Imported(
+        manifest=output,
+        marks=output.with_suffix(".marks.csv"),
+        lacks=output.with_suffix(".lacks.csv"),
+        settings=output.with_suffix(".data.yaml"),
+        clips=content.clips,
+        num_marks=len(content.marks),
+        lacking=tuple(lacks),
+        has_subjects=all(name in subjects for name in names),
+    )
+    rows = [
+        {
+            "recording_id": clip.name,
+            "subject_id": subjects.get(clip.name, ""),
+            "item": ITEM,
+            "video": _shown(videos.get(clip.name), output.parent),
+            "audio": _shown(sounds.get(clip.name), output.parent),
+            **_track_cells(clip.name, tracks, output.parent),
+            "grade": str(severity(clip.label)),
+            "split": clip.split if config.split == "benchmark" else "",
+            "site": batch(clip.name),
+        }
+        for clip in content.clips
+    ]
+    texts = {
+        imported.marks: marks_text(content.marks, names),
+        imported.lacks: _table_text(("what", "name", "detail"), [one._asdict() for one in lacks]),
+        imported.settings: _settings_text(imported),
+        output: _table_text(COLUMNS, rows),
+    }
+    _write(tracks, texts)
+    return imported
+
+
+def count_lacks(lacks: Iterable[Lack]) -> dict[str, list[str]]:
+    """Return the names of each kind of lack, by kind."""
+    found: dict[str, list[str]] = {}
+    for lack in lacks:
+        found.setdefault(lack.what, []).append(lack.name)
+    return found
+
+
+def _content_lacks(content: Content) -> list[Lack]:
+    """List what clips lack, and what is odd about their tracks and marks."""
+    lacks = []
+    for kind, all_frames in ((LANDMARK, content.landmarks), (REGION, content.regions)):
+        for clip in content.clips:
+            frames = all_frames.get(clip.name)
+            if frames is None:
+                lacks.append(Lack(f"{kind.what} absent", clip.name))
+                continue
+            if not len(frames.points):
+                lacks.append(Lack(f"{kind.what} without any frame of a face", clip.name))
+            if lost := gaps(kind, frames):
+                numbers = " ".join(map(str, lost))
+                lacks.append(Lack(f"{kind.what} lack frames", clip.name, numbers))
+    for name, frames in content.regions.items():
+        if flat := flat_frames(frames):
+            numbers = " ".join(map(str, flat))
+            lacks.append(Lack("regions have a polygon without an area", name, numbers))
+    known = {clip.name for clip in content.clips}
+    strange = Counter(mark.clip for mark in content.marks if mark.clip not in known)
+    lacks += [Lack("marks without a label", name, str(n)) for name, n in strange.items()]
+    lacks += [
+        Lack("marks incomplete", mark.clip, mark.note)
+        for mark in content.marks
+        if not is_whole(mark)
+    ]
+    return lacks
+
+
+def _files(
+    folder: Path | None,
+    names: Sequence[str],
+    suffixes: frozenset[str],
+    what: str,
+    lacks: list[Lack],
+) -> dict[str, Path]:
+    """Return the file of each clip that has one; list the clips and files that have no other."""
+    found: dict[str, Path] = {}
+    faults = []
+    known = frozenset(names)
+    for path in [] if folder is None else _inside(folder):
+        name = path.stem.removesuffix(_FINAL)
+        if path.suffix.lower() not in suffixes:
+            continue
+        if name not in known:
+            lacks.append(Lack(f"{what} files of no clip", path.name))
+        elif found.setdefault(name, path) is not path:
+            faults.append(f"{name} has two: {found[name].name} and {path.name}")
+        elif not path.stat().st_size:
+            faults.append(f"{name}: {path.name} is empty")
+    refuse(faults, ManifestError, f"{what} files of {folder}")
+    lacks += [Lack(f"{what} files absent", name) for name in names if name not in found]
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
+        )
+    except OSError as error:
+        raise ManifestError(f"{folder}: cannot be read: {error.strerror or error}") from error
+
+
+def _subjects(config: ImportConfig, clips: Sequence[Clip], lacks: list[Lack]) -> dict[str, str]:
+    """Return who is in each clip, as far as the user's table says."""
+    found: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    faults = []
+    rows = [] if config.subjects is None else read_table(config.subjects, ("clip_id", "subject_id"))
+    for row in rows:
+        clip, subject = row.cells["clip_id"], row.cells["subject_id"]
+        if not subject or subject != subject.strip():
+            faults.append(f"row {row.number}: clip {clip}: subject_id {subject!r}: expected a name")
+        elif found.setdefault(clip, subject) != subject:
+            faults.append(f"row {row.number}: clip {clip} is of {subject!r} and of {found[clip]!r}")
+        elif spelled.setdefault(subject.casefold(), subject) != subject:
+            other = spelled[subject.casefold()]
+            faults.append(f"row {row.number}: subject {subject!r} differs from {other!r} in case")
+    if config.split == "benchmark":
+        faults += _split_faults(found, clips)
+    refuse(faults, ManifestError, str(config.subjects))
+    known = {clip.name for clip in clips}
+    lacks += [Lack("subjects absent", clip.name) for clip in clips if clip.name not in found]
+    lacks += [Lack("subjects of no clip", name) for name in found if name not in known]
+    return {name: subject for name, subject in found.items() if name in known}
+
+
+def _split_faults(subjects: Mapping[str, str], clips: Sequence[Clip]) -> list[str]:
+    """Name the subjects on both sides of the benchmark's split, which is one of clips."""
+    first: dict[str, Clip] = {}
+    faults: dict[str, str] = {}
+    for clip in clips:
+        subject = subjects.get(clip.name, "")
+        home = first.setdefault(subject, clip)
+        if subject and home.split != clip.split:
+            faults[subject] = (
+                f"subject {subject!r} is on both sides of the benchmark's split: {home.name} in "
+                f"{home.split}, {clip.name} in {clip.split}; split=none makes folds of subjects"
+            )
+    return list(faults.values())
+
+
+def _tracks(content: Content, folder: Path) -> dict[Path, Track]:
+    return {
+        folder / kind.what / f"{name}.npz": to_track(kind, frames)
+        for kind, all_frames in zip(_KINDS, (content.landmarks, content.regions), strict=True)
+        for name, frames in all_frames.items()
+        if len(frames.points)
+    }
+
+
+def _track_cells(name: str, tracks: Mapping[Path, Track], folder: Path) -> dict[str, str]:
+    paths = {kind.what: folder / kind.what / f"{name}.npz" for kind in _KINDS}
+    return {what: _shown(path, folder) for what, path in paths.items() if path in tracks}
+
+
+def _shown(path: Path | None, folder: Path) -> str:
+    """Return a path as the manifest shows it: relative where it lies beside, so both can move."""
+    if path is None:
+        return ""
+    path = path.absolute()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
+def _table_text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue()
+
+
+def _settings_text(imported: Imported) -> str:
+    data = {
+        "manifest": str(imported.manifest),
+        "items": [ITEM],
+        "subjects": "required" if imported.has_subjects else "none",
+        "grade_cuts": [1, 2, 3, 4, 5],  # the benchmark's six classes
+    }
+    return yaml.safe_dump({"data": data}, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _write(tracks: Mapping[Path, Track], texts: Mapping[Path, str]) -> None:
+    """Write everything that is not there yet, after nothing else was found in its place."""
+    there = {path for path in [*tracks, *texts] if path.exists()}
+    faults = [
+        f"{path}: is there with another content; give another output"
+        for path in [*tracks, *texts]
+        if path in there and not _is_same(path, tracks.get(path), texts.get(path, ""))
+    ]
+    refuse(faults, ManifestError, "nothing was written")
+    try:
+        for path, track in tracks.items():
+            if path not in there:
+                write_track(path, track)
+        for path, text in texts.items():
+            write_text(path, text)
+    except OSError as error:
+        raise ManifestError(f"{error.filename}: cannot be written: {error.strerror}") from error
+
+
+def _is_same(path: Path, track: Track | None, text: str) -> bool:
+    if track is None:
+        return path.is_file() and path.read_bytes() == text.encode()
+    try:
+        found = read_track(path)
+    except DecodeError:
+        return False
+    return (
+        np.array_equal(found.points, track.points, equal_nan=True)
+        and np.array_equal(found.seconds, track.seconds)
+        and found.size == track.size
+        and found.names == track.names
+        and _vertices(found) == _vertices(track)
+    )
+
+
+def _vertices(track: Track) -> list[int] | None:
+    return None if track.vertices is None else list(track.vertices)
