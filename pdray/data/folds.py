@@ -32,9 +32,20 @@ class FoldsConfig(Settings):
     seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
     from_split: bool = Field(
         False,
-        description="comparisons only: one fold, the manifest's column split: train, and test or "
-        "val",
+        description="the manifest's column split says who is held out: test, or val where there is "
+        "no test; a search cross-validates inside train, a comparison trains on it",
     )
+    of_recordings: bool = Field(
+        False,
+        description="with data.subjects=none: split recordings all the same; a person whom nobody "
+        "has named may then be on both sides",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.from_split and self.of_recordings:
+            raise ValueError("from_split and of_recordings are two ways to split; set one of them")
+        return self
 
     @model_validator(mode="after")
     def _outer_fold_exists(self) -> Self:
@@ -176,6 +187,7 @@ def make_fixed_folds(
     sides: Sequence[str | None],
     *,
     num_classes: int,
+    inner: FoldsConfig | None = None,
 ) -> Folds:
     """Take the split that the cohort's owner has fixed.
 
@@ -185,9 +197,11 @@ def make_fixed_folds(
         sides: Side of each recording, same length: train, and what is held out: test, or val where
             the owner keeps the test side to himself (Kinetics).
         num_classes: How many classes the model has.
+        inner: Count and seed of the folds that a search makes of everybody else; None for a
+            comparison, which trains on them.
 
     Returns:
-        The held-out subjects as test group, all others as the one fold.
+        The held-out subjects as test group, all others as the inner folds or the only fold.
 
     Raises:
         FoldsError: If a recording is on no side, there are both test and val, a subject is on both
@@ -204,7 +218,11 @@ def make_fixed_folds(
     rows = list(zip(subjects, sides, strict=True))
     held = frozenset(subject for subject, side in rows if side != "train")
     learnt = frozenset(subject for subject, side in rows if side == "train")
-    return _learnable(Folds(held, (learnt,)), labels, num_classes)
+    if inner is None or held & learnt:
+        return _learnable(Folds(held, (learnt,)), labels, num_classes)
+    development = [row for row in labels if row[0] in learnt]
+    folds = _split(development, inner.num_folds, seed=inner.seed, what="inner folds")
+    return _learnable(Folds(held, tuple(folds)), labels, num_classes)
 
 
 def absent_classes(

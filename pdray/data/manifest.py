@@ -44,6 +44,7 @@ KNOWN_ITEMS = (*ITEMS, ACTION)
 
 # Whether every row names its subject. Public videos do not say who is in them.
 Subjects = Literal["required", "none"]
+_PUBLIC = (ACTION, "face_interview")
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
 _WHOLE = re.compile(r"([+-]?[0-9]+)(\.0+)?")
@@ -122,7 +123,8 @@ class DataConfig(Settings):
     items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
     subjects: Subjects = Field(
         "required",
-        description="none: a recording of item action without a subject is a subject of its own",
+        description="none: a recording of item action, or face_interview, without a subject is a "
+        "subject of its own",
     )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
@@ -146,10 +148,10 @@ class DataConfig(Settings):
     @field_validator("subjects")
     @classmethod
     def _people_have_subjects(cls, subjects: Subjects, info: ValidationInfo) -> Subjects:
-        if subjects == "none" and info.data.get("items") != (ACTION,):
+        if subjects == "none" and info.data.get("items") not in [(item,) for item in _PUBLIC]:
             raise ValueError(
-                f"got 'none': only items [{ACTION}] go without subjects; elsewhere nothing else "
-                "keeps a person on one side of a fold"
+                f"got 'none': only items [{'] or ['.join(_PUBLIC)}] go without subjects; elsewhere "
+                "nothing else keeps a person on one side of a fold"
             )
         return subjects
 
@@ -178,8 +180,7 @@ def load_manifest(
     Args:
         path: ``.csv`` or ``.parquet``. Relative paths inside it are relative to its folder.
         check_files: Also check that every file exists and every video's header can be read.
-        subjects: "none" gives a recording of item action that names no subject its own id for
-            one; any other item needs its subjects all the same.
+        subjects: "none" gives a public video that names no subject its own id for one.
 
     Returns:
         The manifest.
@@ -258,9 +259,9 @@ Fault = tuple[int, str]  # row, text
 
 
 def _with_subject(row: Row) -> Row:
-    """Let an action without a subject be its own; other rows keep what they have."""
+    """Let a public video without a subject be its own; other rows keep what they have."""
     subject = row.cells.get("subject_id", "")
-    if not subject and row.cells["item"] == ACTION:
+    if not subject and row.cells["item"] in _PUBLIC:
         subject = row.cells["recording_id"]
     return row._replace(cells={**row.cells, "subject_id": subject})
 
@@ -295,8 +296,8 @@ def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
 
 
 def _missing(name: str, cells: Mapping[str, str]) -> str:
-    is_action = name == "subject_id" and cells["item"] == ACTION
-    return f"{name} is missing" + ("; data.subjects=none allows that" if is_action else "")
+    is_public = name == "subject_id" and cells["item"] in _PUBLIC
+    return f"{name} is missing" + ("; data.subjects=none allows that" if is_public else "")
 
 
 def _unknown_item(item: str) -> str:

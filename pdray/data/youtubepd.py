@@ -92,6 +92,7 @@ class Imported:
         num_marks: Rows of the table of marks.
         lacking: What is lacking, one entry a row of its table.
         has_subjects: Whether every recording names its subject.
+        has_split: Whether every recording has its side of the benchmark's split.
     """
 
     manifest: Path
@@ -102,6 +103,7 @@ class Imported:
     num_marks: int
     lacking: tuple[Lack, ...]
     has_subjects: bool
+    has_split: bool
 
 
 def import_youtubepd(config: ImportConfig) -> Imported:
@@ -138,6 +140,7 @@ def import_youtubepd(config: ImportConfig) -> Imported:
         num_marks=len(content.marks),
         lacking=tuple(lacks),
         has_subjects=all(name in subjects for name in names),
+        has_split=config.split == "benchmark" and all(clip.split for clip in content.clips),
     )
     rows = [
         {
@@ -311,7 +314,11 @@ def _settings_text(imported: Imported) -> str:
         "subjects": "required" if imported.has_subjects else "none",
         "grade_cuts": [1, 2, 3, 4, 5],  # the benchmark's six classes
     }
-    return yaml.safe_dump({"data": data}, sort_keys=False, default_flow_style=None, width=100)
+    # The benchmark's own split, by name; with split=none there is none.
+    folds = {"folds": {"from_split": True}} if imported.has_split else {}
+    return yaml.safe_dump(
+        {"data": data, **folds}, sort_keys=False, default_flow_style=None, width=100
+    )
 
 
 def _write(tracks: Mapping[Path, Track], texts: Mapping[Path, str]) -> None:

@@ -29,7 +29,7 @@ class Cohort:
         recordings: Those with all that the study needs.
         lacking: Needed fact to the ids of the recordings without it; they take no part.
         folds: Subjects by side.
-        notes: Classes that a held-out side lacks, one sentence each.
+        notes: What has to be said beside its scores, one sentence each.
         num_classes: K.
     """
 
@@ -67,12 +67,13 @@ def make_cohort(manifest: Manifest, config: StudyConfig, *, searches: bool = Tru
     num_classes = len(config.data.grade_cuts) + 1
     if config.folds.from_split:
         split = [recording.split for recording in recordings]
-        folds = make_fixed_folds(subjects, classes, split, num_classes=num_classes)
+        inner = config.folds if searches else None
+        folds = make_fixed_folds(subjects, classes, split, num_classes=num_classes, inner=inner)
     else:
         make = make_folds if searches else make_held_out_folds
         folds = make(subjects, classes, config.folds, num_classes=num_classes)
-    notes = tuple(absent_classes(folds, subjects, classes, num_classes=num_classes))
-    return Cohort(manifest, recordings, lacking, folds, notes, num_classes)
+    cohort = Cohort(manifest, recordings, lacking, folds, (), num_classes)
+    return replace(cohort, notes=_notes(cohort, config.data))
 
 
 def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRecording]) -> Cohort:
@@ -93,18 +94,16 @@ def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRec
                 f"{one.recording_id} of subject {one.subject_id} have the same content; a person "
                 "must not be on both sides under two names"
             )
-    subjects = [one.subject_id for one in kept]
-    classes = [_class(one, config.data) for one in kept]
+    left = replace(cohort, recordings=kept)
     for name, (side, _) in cohort.folds.splits.items():
-        seen = {label for who, label in zip(subjects, classes, strict=True) if who in side}
+        seen = {_class(one, config.data) for one in kept if one.subject_id in side}
         missing = set(range(cohort.num_classes)) - seen
         if missing:
             raise FoldsError(
                 f"without the {len(cohort.recordings) - len(kept)} recordings that cannot be read, "
                 f"class {min(missing)} has no recording to train on outside the {name}"
             )
-    notes = absent_classes(cohort.folds, subjects, classes, num_classes=cohort.num_classes)
-    return replace(cohort, recordings=kept, notes=tuple(notes))
+    return replace(left, notes=_notes(left, config.data))
 
 
 def rated(
@@ -159,6 +158,24 @@ def outer_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[Fol
 def compared_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
     """Return the folds of a comparison: each held out in turn, or the one that its owner fixed."""
     return outer_sides(folds, recordings) if folds.test else inner_sides(folds, recordings)
+
+
+def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
+    """Say which classes a held-out side lacks, and that people may be on both sides."""
+    recordings = cohort.recordings
+    notes = absent_classes(
+        cohort.folds,
+        [one.subject_id for one in recordings],
+        [_class(one, config) for one in recordings],
+        num_classes=cohort.num_classes,
+    )
+    unnamed = sum(one.subject_id == one.recording_id for one in recordings)
+    if config.subjects == "none" and unnamed:
+        notes.append(
+            f"{unnamed} of {len(recordings)} recordings name no subject: a person may be on both "
+            "sides, and scores are those of recordings, not of people"
+        )
+    return tuple(notes)
 
 
 def _class(recording: Recording, config: DataConfig) -> int:

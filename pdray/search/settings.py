@@ -12,7 +12,7 @@ from pdray.config import Settings, build, dump, faults, merge, plain_default, re
 from pdray.data.codec import StoreConfig
 from pdray.data.flow import FlowConfig
 from pdray.data.folds import FoldsConfig
-from pdray.data.manifest import DataConfig
+from pdray.data.manifest import ACTION, DataConfig
 from pdray.data.modality import PICTURES, Modality, Recipe
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
@@ -219,10 +219,7 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
         wrong = combination_faults(base, space) if space else fit_faults(base, {})
         wrong += _sharing_faults(config, space)
         wrong += _modality_faults(StudyPlan(config, space, dict(entries)))
-        if config.folds.from_split:
-            wrong.append(
-                "folds.from_split: only a comparison of fixed trials takes it, not a search"
-            )
+        wrong += _subject_faults(config)
     refuse(wrong, SettingsError, "settings")
     return StudyPlan(config, space, dict(entries))
 
@@ -248,9 +245,28 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
         for label, params in fixed.items():
             wrong += [f"trial '{label}': {fault}" for fault in fit_faults(base, params)]
         plan = StudyPlan(config, {}, {}, fixed)
-        wrong = wrong or _modality_faults(plan) + _sharing_faults(config, {})
+        wrong = wrong or [
+            *_modality_faults(plan),
+            *_sharing_faults(config, {}),
+            *_subject_faults(config),
+        ]
     refuse(wrong, SettingsError, "settings")
     return plan
+
+
+def _subject_faults(config: StudyConfig) -> list[str]:
+    """Refuse a random split of recordings of people whom nobody has named, unless it is wanted."""
+    unnamed = config.data.subjects == "none"
+    if config.folds.of_recordings and not unnamed:
+        return ["folds.of_recordings: needs data.subjects=none; subjects that are known are split"]
+    chosen = config.folds.from_split or config.folds.of_recordings
+    if unnamed and config.data.items != (ACTION,) and not chosen:
+        return [
+            "data.subjects: 'none' and a random split: a person may be on both sides; take the "
+            "owner's split (folds.from_split=true), name the subjects, or accept it with "
+            "folds.of_recordings=true"
+        ]
+    return []
 
 
 def _modality_faults(plan: StudyPlan) -> list[str]:

@@ -94,6 +94,8 @@ class AssembleConfig(FitConfig):
                 "stream.reader ray: each network reads the frame store in its own process; leave "
                 "it at auto"
             )
+        if self.data.subjects == "none":
+            raise ValueError("data.subjects none: a visit is that of a person; name the subjects")
         if self.resources.num_workers != 1:
             raise ValueError(
                 f"resources.num_workers {self.resources.num_workers}: a network is trained by one "

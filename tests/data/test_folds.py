@@ -95,6 +95,22 @@ def test_a_fixed_split_is_taken_as_it_is(held):
     ]
 
 
+def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
+    subjects, classes = cohort(20)
+    sides = ["test" if subject > "S014" else "train" for subject in subjects]
+    config = FoldsConfig(num_folds=3, seed=2, from_split=True)
+    made = make_fixed_folds(subjects, classes, sides, num_classes=2, inner=config)
+    assert made.test == {f"S{number:03d}" for number in range(15, 20)}
+    assert made.development == {f"S{number:03d}" for number in range(15)}
+    assert len(made.folds) == 3
+    many = FoldsConfig(num_folds=99)
+    with pytest.raises(FoldsError, match="99 inner folds need at least 99 subjects"):
+        make_fixed_folds(subjects, classes, sides, num_classes=2, inner=many)
+    mixed = ["test", *sides[1:]]
+    with pytest.raises(FoldsError, match="subject S000 is in the test group and in fold 0"):
+        make_fixed_folds(subjects, classes, mixed, num_classes=2, inner=config)
+
+
 @pytest.mark.parametrize(
     ("sides", "message"),
     [

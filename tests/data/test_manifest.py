@@ -283,8 +283,9 @@ def test_the_class_of_an_action_has_no_highest_and_is_not_negative(write_manifes
         load_manifest(write_manifest(rows(item=["action"], grade=["-1"])))
 
 
-def test_actions_without_subjects_are_allowed_explicitly(write_manifest):
-    path = write_manifest(rows(item=["action"] * 3, subject_id=["", "P1", ""]))
+@pytest.mark.parametrize("item", ["action", "face_interview"])
+def test_public_videos_without_subjects_are_allowed_explicitly(write_manifest, item):
+    path = write_manifest(rows(item=[item] * 3, subject_id=["", "P1", ""]))
     with pytest.raises(
         ManifestError, match=r"row 4: subject_id is missing; data\.subjects=none al"
     ):
@@ -376,8 +377,11 @@ def test_grade_classes():
             {"items": ["action"], "grade_cuts": [2, 1]},
             r"got \[2, 1\]: expected rising classes from",
         ),
-        ({"subjects": "none"}, r"subjects: got 'none': only items \[action\] go without subjects"),
-        ({"subjects": "none", "items": ["gait"]}, r"only items \[action\] go without subjects"),
+        ({"subjects": "none"}, r"subjects: got 'none': only items \[action\] or \[face_int"),
+        (
+            {"subjects": "none", "items": ["gait"]},
+            r"got 'none': only items \[action\] or \[face_interview\]",
+        ),
         ({"subjects": "some"}, "subjects: got 'some'"),
     ],
 )

@@ -57,12 +57,17 @@ def test_a_synthetic_pack_becomes_a_manifest(pack, tmp_path):
     track = read_track(tmp_path / "out" / "landmarks" / "video7.npz")
     np.testing.assert_array_equal(track.seconds, [0, 0.1, 0.4])
     np.testing.assert_array_equal(track.points, Made().landmarks["video7"])
-    assert yaml.safe_load(imported.settings.read_text())["data"] == {
-        "manifest": str(imported.manifest),
-        "items": ["face_interview"],
-        "subjects": "none",
-        "grade_cuts": [1, 2, 3, 4, 5],
+    assert yaml.safe_load(imported.settings.read_text()) == {
+        "data": {
+            "manifest": str(imported.manifest),
+            "items": ["face_interview"],
+            "subjects": "none",
+            "grade_cuts": [1, 2, 3, 4, 5],
+        },
+        "folds": {"from_split": True},
     }
+    loaded = load_manifest(imported.manifest, subjects="none").recordings
+    assert [one.subject_id for one in loaded] == [one.recording_id for one in loaded]
 
 
 def test_what_lacks_is_listed(pack, tmp_path):

@@ -14,7 +14,7 @@ from pdray.search.settings import StudyConfig
 def load(write_manifest):
     """Return a function that gives a manifest of 20 subjects, two recordings each, and settings."""
 
-    def build_cohort(changes=None, **settings):
+    def build_cohort(changes=None, subjects="required", **settings):
         rows = [
             {
                 "recording_id": f"S{subject:02d}{side}",
@@ -28,7 +28,7 @@ def load(write_manifest):
             for subject in range(20)
             for side in ("left", "right")
         ]
-        manifest = load_manifest(write_manifest(rows), check_files=False)
+        manifest = load_manifest(write_manifest(rows), check_files=False, subjects=subjects)
         tree = {"data": {"manifest": "m.csv"}, **settings}
         return manifest, build(StudyConfig, tree)
 
@@ -45,6 +45,27 @@ def test_every_recording_takes_part_and_every_subject_has_one_side(load):
     everyone = {recording.subject_id for recording in cohort.recordings}
     assert cohort.folds.test | cohort.folds.development == everyone
     assert (cohort.num_classes, cohort.is_synthetic) == (2, False)
+
+
+def test_recordings_of_people_whom_nobody_has_named_are_called_so(load):
+    def changes(subject, side):
+        unnamed = {"subject_id": ""} if subject < 18 else {}
+        return {"item": "face_interview", "split": "test" if subject % 4 else "train", **unnamed}
+
+    manifest, config = load(
+        changes,
+        subjects="none",
+        data={"manifest": "m.csv", "items": ["face_interview"], "subjects": "none"},
+        folds={"from_split": True, "num_folds": 2},
+    )
+    cohort = make_cohort(manifest, config)
+    told = "36 of 40 recordings name no subject: a person may be on both sides, and scores are"
+    assert [note for note in cohort.notes if "subject" in note] == [
+        f"{told} those of recordings, not of people"
+    ]
+    assert {f"S{n:02d}left" for n in range(18) if n % 4} <= cohort.folds.test
+    assert len(cohort.folds.folds) == 2
+    assert make_cohort(manifest, config, searches=False).folds.test == cohort.folds.test
 
 
 def test_what_lacks_a_video_or_a_grade_is_listed_and_left_out(load):

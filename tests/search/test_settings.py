@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from pdray.search.settings import (
     default_name,
     fit_config,
     load_study,
+    plan_comparison,
     plan_study,
     saved_settings,
 )
@@ -211,3 +213,19 @@ def test_batches_that_the_workers_cannot_share_are_refused(tmp_path: Path) -> No
         plan_study(tree)
     tree["space"] = {"optim.batch_size": {"choices": [8, 16]}}
     assert plan_study(tree).space
+
+
+@pytest.mark.parametrize("make", [plan_study, lambda tree: plan_comparison(tree, {"one": {}})])
+def test_people_whom_nobody_has_named_are_not_split_at_random_unawares(make: Any) -> None:
+    data = {"manifest": "/m.csv", "items": ["face_interview"], "subjects": "none"}
+    with pytest.raises(SettingsError, match=r"data.subjects: 'none' and a random split: a person"):
+        make({"data": data})
+    make({"data": data, "folds": {"from_split": True}})
+    make({"data": data, "folds": {"of_recordings": True}})
+    make({"data": {**data, "items": ["action"]}})
+    with pytest.raises(
+        SettingsError, match=r"of_recordings: needs data\.subjects=none; subjects th"
+    ):
+        make({"data": {"manifest": "/m.csv"}, "folds": {"of_recordings": True}})
+    with pytest.raises(SettingsError, match="from_split and of_recordings are two ways to split"):
+        make({"data": data, "folds": {"from_split": True, "of_recordings": True}})

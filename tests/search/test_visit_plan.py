@@ -206,6 +206,10 @@ def test_an_item_too_rare_for_every_fold_is_refused_before_anything_is_trained(
             r"folds\.num_outer: got 2; a network is held out from two folds and needs a third",
         ),
         ({"stream": {"reader": "ray"}}, "stream.reader ray: each network reads"),
+        (
+            {"data": {"items": ["face_interview"], "subjects": "none"}},
+            "data.subjects none: a visit is that of a person",
+        ),
         ({"resources": {"num_workers": 2}}, "resources.num_workers 2: a network is trained by"),
         ({"search": {"trials": 7}}, r"'search\.trials': .*valid keys: search\.name, search\.seed$"),
         ({"search": {"metric": "mcc"}}, r"unknown key 'search\.metric'"),
