@@ -21,7 +21,7 @@ from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.data.manifest import Recording
 from pdray.data.seek import scan
 from pdray.data.timeline import TICK_SLACK_SECONDS
-from pdray.data.tracks import fit_to_frames, read_track
+from pdray.data.tracks import Track, fit_to_frames, read_track
 from pdray.errors import DecodeError
 
 Modality = Literal[
@@ -42,7 +42,8 @@ class Piece(NamedTuple):
             the middle of their window, a waveform at its first sample.
         item: rgb (H, W, 3) uint8; flow and boundaries (H, W, 2) uint8 codes of ``flow.py``;
             waveform (N,) int16, the only item of its entry; log_mel (M,) and mfcc (C,) float32;
-            landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent.
+            landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent; of a
+            recording without a video those of the track's own rows, in its own pixels.
     """
 
     modality: Modality
@@ -92,10 +93,11 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
         if sound is None:
             raise DecodeError(f"its row names no audio and no video, so it has no {modality}")
         return (sound,)
+    if modality in TRACKS:
+        file = _track_file(recording, modality)
+        return (file,) if recording.video is None else (recording.video, file)
     if recording.video is None:
         raise DecodeError("its row names no video")
-    if modality in TRACKS:
-        return (recording.video, _track_file(recording, modality))
     return (recording.video,)
 
 
@@ -170,16 +172,28 @@ def _sound(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
-    video, file = sources(recording, modality)
-    start, end = recording.start_seconds, recording.end_seconds
-    index = scan(video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end)
-    box = content_box(video, recipe.decode, recipe.limits)
-    track = read_track(file)
+    track = read_track(_track_file(recording, modality))
     if (track.vertices is None) == (modality == "regions"):
         has = "no" if track.vertices is None else "an"
         raise DecodeError(f"its {modality} file has {has} array 'vertices', which makes regions")
+    video, start, end = recording.video, recording.start_seconds, recording.end_seconds
+    if video is None:
+        yield from _own_rows(track, modality, start or 0.0, math.inf if end is None else end)
+        return
+    index = scan(video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end)
+    box = content_box(video, recipe.decode, recipe.limits)
     points = fit_to_frames(track, _shown_seconds(video, index.seconds, recording, recipe), box)
     for seconds, item in zip(index.seconds.tolist(), points, strict=True):
+        yield Piece(modality, seconds, item)
+
+
+def _own_rows(track: Track, modality: Modality, start: float, end: float) -> Generator[Piece]:
+    """Take a track that stands alone as it is: there are no frames to bring it to."""
+    rows = zip(track.seconds.tolist(), track.points.astype(np.float32), strict=True)
+    shown = [(seconds, item) for seconds, item in rows if start <= seconds < end]
+    if not shown:
+        raise DecodeError(f"its {modality} file has no row between {start:g} and {end:g} s")
+    for seconds, item in shown:
         yield Piece(modality, seconds, item)
 
 

@@ -214,6 +214,26 @@ def test_a_clip_without_sound_has_none(tmp_path):
     assert list(store.root.rglob("*.arrow")) == []
 
 
+def test_a_track_without_a_video_keeps_its_own_rows(tmp_path, read_entry):
+    points = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    points[2, 1] = np.nan
+    write_track(tmp_path / "l.npz", Track(points, np.array([0.0, 0.1, 0.3, 0.5]), (256, 256)))
+    alone = Recording("r1", "S1", "face_interview", landmarks=tmp_path / "l.npz")
+    store = FrameStore(tmp_path / "store", Recipe(decode=SIZE))
+    entry = store.add(alone, ("landmarks",)).paths["landmarks"]
+    np.testing.assert_array_equal(read_entry(entry), points)
+    np.testing.assert_array_equal(Entry(entry).seconds, [0.0, 0.1, 0.3, 0.5])
+    part = replace(alone, start_seconds=0.1, end_seconds=0.5)
+    np.testing.assert_array_equal(read_entry(store.add(part, ("landmarks",)).paths["landmarks"]),
+                                  points[1:3])  # fmt: skip
+    assert store.verify(alone, ("landmarks",)) == []
+    late = replace(alone, start_seconds=9.0)
+    with pytest.raises(DecodeError, match="r1: its landmarks file has no row between 9 and inf s"):
+        store.add(late, ("landmarks",))
+    with pytest.raises(DecodeError, match="recording r1: its row names no regions"):
+        store.add(alone, ("regions",))
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The recordings of a small SYNTHETIC cohort that have sound."""
