@@ -1,0 +1,164 @@
+"""Hierarchy-guided loss: ill or not, how ill, and in which regions of the face.
+
+Source: YouTubePD (000), Eq. 2: ``lambda l_bin + (1 - lambda) l_multi + mean_r l_reg``, cross-
+entropies of the video as ill or healthy, of its grade, and of each region as showing the disease
+or not. lambda is 0.9 for video, 0.5 for sound and landmarks (section C.2). The probability of being
+ill is ``1 - p_0``, p the softmax of the grades. Differs: the mean over regions is over those that
+count, and its weight, 1 there, is given by the caller.
+The public code of 000 adds the logits of the grades above 0 where this adds their probabilities,
+and leaves region labels of 0 out of its loss, so that its regions only ever learn to say yes.
+Letters: B batch, K class (grade, 0 is healthy), R region.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pdray.losses.soft_target import target_shares
+
+Unmarked = Literal["normal", "unknown"]
+
+
+class RegionTerm(NamedTuple):
+    """What Eq. 2 says of regions.
+
+    Attributes:
+        logits: (B, R) float, that a region shows the disease; anything where it does not count.
+        target: (B, R) float, 1 shows it, 0 is normal; NaN where the region does not count: it
+            has no label, or it is in no frame of the snippet.
+        weight: Factor of the mean over the regions, at least 0; 1 in 000.
+    """
+
+    logits: Tensor
+    target: Tensor
+    weight: float
+
+
+def hierarchy_loss(
+    logits_BK: Tensor,
+    target: Tensor,
+    *,
+    hierarchy_lambda: float,
+    regions: RegionTerm | None = None,
+) -> Tensor:
+    """Return Eq. 2 of each snippet.
+
+    Computed in logs in float32 or wider, so that logits of any size give a finite loss and
+    gradient. With two classes ``l_bin`` is ``l_multi``, and lambda changes nothing.
+
+    Args:
+        logits_BK: (B, K) float, any real number; K at least 2.
+        target: (B,) int64 class, 0 to K-1; or (B, K) float, shares from 0 to 1 that sum to 1.
+        hierarchy_lambda: Weight of ill or healthy against the grade, 0 to 1.
+        regions: The third term; None for networks without regions.
+
+    Returns:
+        (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
+
+    Raises:
+        ValueError: If there are fewer than two classes, lambda is outside 0..1, the target is
+            neither, or as :func:`region_loss`.
+    """
+    if logits_BK.shape[1] < 2:
+        raise ValueError(f"ill or healthy needs at least 2 classes, got {logits_BK.shape[1]}")
+    if not 0 <= hierarchy_lambda <= 1:
+        raise ValueError(f"hierarchy_lambda {hierarchy_lambda} is outside 0..1")
+    logits_BK = _wide(logits_BK)
+    y_BK = target_shares(target, logits_BK.shape[1], logits_BK.dtype)
+    log_p_BK = functional.log_softmax(logits_BK, dim=1)
+    multi_B = -(y_BK * log_p_BK).sum(dim=1)
+    # log(1 - p_0) from the other grades: 1 - p_0 itself has no digits left near p_0 = 1.
+    log_ill_B = log_p_BK[:, 1:].logsumexp(dim=1)
+    healthy_B = y_BK[:, 0]
+    binary_B = -healthy_B * log_p_BK[:, 0] - (1 - healthy_B) * log_ill_B
+    loss_B: Tensor = hierarchy_lambda * binary_B + (1 - hierarchy_lambda) * multi_B
+    if regions is None:
+        return loss_B
+    return loss_B + regions.weight * region_loss(regions.logits, regions.target)
+
+
+def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
+    """Return each snippet's mean, over the regions that count, of ``l_reg`` of Eq. 2.
+
+    Two outputs and a softmax, as 000 has them, are one logit and a sigmoid.
+
+    Args:
+        logits_BR: ``logits`` of :class:`RegionTerm`.
+        target_BR: Its ``target``; 0 to 1 where it is not NaN.
+
+    Returns:
+        (B,) loss in nats; 0, with a gradient of 0, for a snippet in which no region counts.
+
+    Raises:
+        ValueError: If the shapes differ or a target is outside 0..1; names the first one.
+    """
+    if logits_BR.shape != target_BR.shape or logits_BR.ndim != 2:
+        raise ValueError(
+            f"region logits {tuple(logits_BR.shape)} and targets {tuple(target_BR.shape)} must be "
+            "(B, R) both"
+        )
+    outside_BR = (target_BR < 0) | (target_BR > 1)
+    if outside_BR.any():
+        row, region = outside_BR.nonzero()[0].tolist()
+        raise ValueError(
+            f"target {float(target_BR[row, region]):g} of region {region} at position {row} is "
+            "outside 0..1; NaN says that it does not count"
+        )
+    counts_BR = ~target_BR.isnan()
+    # Filled before the loss, not after: a gradient of 0 * nan would be nan.
+    logits_BR = _wide(logits_BR).masked_fill(~counts_BR, 0.0)
+    y_BR = target_BR.to(logits_BR.dtype).masked_fill(~counts_BR, 0.0)
+    loss_BR = functional.binary_cross_entropy_with_logits(logits_BR, y_BR, reduction="none")
+    sum_B = loss_BR.masked_fill(~counts_BR, 0.0).sum(dim=1)
+    mean_B: Tensor = sum_B / counts_BR.sum(dim=1).clamp(min=1)
+    return mean_B
+
+
+def region_targets(marks_BR: Tensor, grade_B: Tensor, *, unmarked: Unmarked) -> Tensor:
+    """Read the clinician's marks as labels of regions.
+
+    000 (section 5.1): "1 indicates that the region is indicative of PD and 0 indicates that the
+    region is normal". Marks exist on ill recordings only, and 000 does not say how the others are
+    read. Decided here, with reasons:
+
+    - Healthy: every region is normal. Table 10 counts each of the 187 healthy recordings as 0 in
+      all 14 regions.
+    - Ill, region with a mark: it shows the disease if the mark is above 0.
+    - Ill, no mark on this region but on others: ``unmarked``. "normal": the clinician marked what
+      showed the disease, so what is not marked did not; B.2 reads the list of marks as such a
+      binary vector. "unknown": it does not count, as Table 10 does not count it. The labels of
+      all regions are then the diagnosis itself, and the heads learn nothing of regions.
+    - Ill, without any mark: no region counts. Nobody annotated it; that is not 14 times normal.
+
+    Args:
+        marks_BR: (B, R) float severity of a recording's mark, 0 to 10; NaN where there is none.
+        grade_B: (B,) int64 grade of the recording, 0 is healthy.
+        unmarked: How an unmarked region of a marked recording is read.
+
+    Returns:
+        (B, R) float32: 1, 0, or NaN where the region does not count.
+
+    Raises:
+        ValueError: If a healthy recording has a mark above 0; names the first one.
+    """
+    is_ill_B1 = (grade_B > 0)[:, None]
+    contradicts_BR = (marks_BR > 0) & ~is_ill_B1
+    if contradicts_BR.any():
+        row, region = contradicts_BR.nonzero()[0].tolist()
+        raise ValueError(
+            f"region {region} at position {row} has a mark of {float(marks_BR[row, region]):g} "
+            "but its recording has grade 0; marks are of ill recordings only"
+        )
+    is_marked_BR = ~marks_BR.isnan()
+    label_BR = (marks_BR > 0).float()
+    is_unknown_BR = is_ill_B1 & ~is_marked_BR
+    if unmarked == "normal":
+        is_unknown_BR = is_unknown_BR & ~is_marked_BR.any(dim=1, keepdim=True)
+    return label_BR.masked_fill(is_unknown_BR, math.nan)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
