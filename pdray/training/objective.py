@@ -1,6 +1,6 @@
 """What a network is trained for: which loss on which outputs, and the probabilities they mean.
 
-Five losses, two kinds of outputs: one logit a class, or ordered thresholds on one score. A training
+Six losses, two kinds of outputs: one logit a class, or ordered thresholds on one score. A training
 loop asks how many outputs to build, wraps the network, and never learns which of the two it has.
 """
 
@@ -16,12 +16,13 @@ from torch.nn import functional
 
 from pdray.config import Settings
 from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
+from pdray.losses.hierarchy import hierarchy_loss
 from pdray.losses.ordinal import class_log_probabilities, coral_loss, cumulative_link_loss
 from pdray.losses.soft_target import mean_over_votes
 from pdray.losses.softmax_focal import softmax_focal_loss
 from pdray.models.ordered import OrderedHead
 
-_GAMMA, _ALPHA = 2.0, 0.5
+_GAMMA, _ALPHA, _LAMBDA = 2.0, 0.5, 0.9
 _ORDERED = ("coral", "cumulative_link")
 _FOCUSED = ("class_balanced_focal", "focal")
 
@@ -29,12 +30,13 @@ _FOCUSED = ("class_balanced_focal", "focal")
 class LossConfig(Settings):
     """What is minimised."""
 
-    kind: Literal["class_balanced_focal", "focal", "cross_entropy", "coral", "cumulative_link"] = (
-        Field(
-            "class_balanced_focal",
-            description="class_balanced_focal: 002 eq. 1; focal: 004 eq. 4; cross_entropy; "
-            "coral, cumulative_link: ordered grades, thresholds on one score",
-        )
+    kind: Literal[
+        "class_balanced_focal", "focal", "cross_entropy", "hierarchy", "coral", "cumulative_link"
+    ] = Field(
+        "class_balanced_focal",
+        description="class_balanced_focal: 002 eq. 1; focal: 004 eq. 4; cross_entropy; hierarchy: "
+        "000 eq. 2, ill or not and the class; coral, cumulative_link: ordered grades, thresholds "
+        "on one score",
     )
     gamma: float = Field(
         _GAMMA,
@@ -42,6 +44,13 @@ class LossConfig(Settings):
         description="focusing exponent of both focal losses; 0 is cross-entropy (002 gives none)",
     )
     alpha: float = Field(_ALPHA, gt=0, le=1, description="factor of kind focal")
+    hierarchy_lambda: float = Field(
+        _LAMBDA,
+        ge=0,
+        le=1,
+        description="hierarchy: weight of class 0, healthy, against all others; the rest is that "
+        "of the class. 000: 0.9 for video, 0.5 for landmarks and sound",
+    )
     normalize: bool = Field(
         True,
         description="class_balanced_focal: scale class weights to sum to the number of classes, as "
@@ -64,6 +73,11 @@ class LossConfig(Settings):
             idle.append(
                 f"alpha {self.alpha:g} needs kind focal; with kind {self.kind} leave it at "
                 f"{_ALPHA:g}"
+            )
+        if self.hierarchy_lambda != _LAMBDA and self.kind != "hierarchy":
+            idle.append(
+                f"hierarchy_lambda {self.hierarchy_lambda:g} needs kind hierarchy; with kind "
+                f"{self.kind} leave it at {_LAMBDA:g}"
             )
         if not self.normalize and self.kind != "class_balanced_focal":
             idle.append(
@@ -123,6 +137,8 @@ class TrainingLoss:
             return coral_loss(outputs, target)
         if config.kind == "cumulative_link":
             return cumulative_link_loss(outputs, target)
+        if config.kind == "hierarchy":
+            return hierarchy_loss(outputs, target, hierarchy_lambda=config.hierarchy_lambda)
         if self.class_weights is None:
             focal = config.kind == "focal"
             alpha, gamma = (config.alpha, config.gamma) if focal else (1.0, 0.0)

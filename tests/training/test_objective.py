@@ -5,12 +5,13 @@ from torch import nn
 from pdray.config import build, dump
 from pdray.errors import SettingsError
 from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
+from pdray.losses.hierarchy import hierarchy_loss
 from pdray.losses.ordinal import coral_loss, cumulative_link_loss
 from pdray.losses.softmax_focal import softmax_focal_loss
 from pdray.models.ordered import OrderedHead
 from pdray.training.objective import LossConfig, num_outputs, training_loss, wrap
 
-KINDS = ("class_balanced_focal", "focal", "cross_entropy", "coral", "cumulative_link")
+KINDS = ("class_balanced_focal", "focal", "cross_entropy", "hierarchy", "coral", "cumulative_link")
 ORDERED = ("coral", "cumulative_link")
 COUNTS = [12, 30, 5]
 TARGET = torch.tensor([0, 1, 2, 2])
@@ -48,6 +49,11 @@ def test_each_kind_is_its_loss():
         objective("cross_entropy").loss(z, TARGET),
         nn.functional.cross_entropy(z, TARGET, reduction="none"),
     )
+    assert (
+        objective("hierarchy", hierarchy_lambda=0.3)
+        .loss(z, TARGET)
+        .equal(hierarchy_loss(z, TARGET, hierarchy_lambda=0.3))
+    )
     assert objective("coral").loss(falling, TARGET).equal(coral_loss(falling, TARGET))
     link = objective("cumulative_link").loss(falling, TARGET)
     assert link.equal(cumulative_link_loss(falling, TARGET))
@@ -76,7 +82,7 @@ def test_log_probabilities_are_of_every_class_and_sum_to_one(kind):
 
 def test_class_logits_mean_their_softmax():
     z = outputs("focal")
-    for kind in ("class_balanced_focal", "focal", "cross_entropy"):
+    for kind in ("class_balanced_focal", "focal", "cross_entropy", "hierarchy"):
         torch.testing.assert_close(objective(kind).log_probabilities(z).exp(), z.softmax(dim=1))
 
 
@@ -124,6 +130,8 @@ def test_expected_counts_need_not_be_whole():
         ({"kind": "focal", "alpha": 0.0}, "alpha: got 0.0"),
         ({"gamma": -1.0}, "gamma: got -1.0"),
         ({"kind": "hinge"}, "kind: got 'hinge'"),
+        ({"hierarchy_lambda": 0.5}, "hierarchy_lambda 0.5 needs kind hierarchy; with kind class_b"),
+        ({"kind": "hierarchy", "hierarchy_lambda": 1.5}, "hierarchy_lambda: got 1.5"),
     ],
 )
 def test_bad_and_idle_settings_are_named(tree, message):
