@@ -1,0 +1,240 @@
+"""Landmarks of a recording as shapes: where the head was, and the face without that.
+
+The face of each frame is brought to the recording's own mean face by the similarity (translation,
+rotation, scale) that fits the stable points best: Umeyama 1991 (IEEE TPAMI 13, 376), eq. 40 to 43,
+which in two dimensions is one complex quotient. The mean face is the median of the recording's
+frames and nothing is learnt from other recordings, so no fold can leak through it. It stands
+upright with the origin between the eyes and a distance of 1 between their middles.
+
+:func:`nose_centred` is the input of the landmark network of YouTubePD (000, section 5.2 and C.2).
+"Left" and "right" are sides of the picture.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pdray.data.face_points import INDEX, LANDMARKS
+from pdray.data.tracks import Track, align
+from pdray.errors import DecodeError
+
+Floats = npt.NDArray[np.float64]
+Unit = Literal["pixels", "picture", "eyes"]
+
+
+def numbers_of(*names: str) -> npt.NDArray[np.int64]:
+    """Return the positions of landmarks in LANDMARKS."""
+    return np.array([INDEX[name] for name in names], np.int64)
+
+
+def _starting(prefix: str) -> npt.NDArray[np.int64]:
+    return numbers_of(*(name for name in LANDMARKS if name.startswith(prefix)))
+
+
+GROUPS = {
+    "contour": _starting("contour"),
+    "left_eyebrow": _starting("left_eyebrow"),
+    "right_eyebrow": _starting("right_eyebrow"),
+    "left_eye": _starting("left_eye_"),
+    "right_eye": _starting("right_eye_"),
+    "nose": _starting("nose"),
+    "mouth": _starting("mouth"),
+}  # the 7 parts of 000, section 4.1
+LEFT_EYE = numbers_of("left_eye_left_corner", "left_eye_right_corner")
+RIGHT_EYE = numbers_of("right_eye_left_corner", "right_eye_right_corner")
+NOSE_TIP = INDEX["nose_tip"]
+# What expressions move least: corners of the eyes, bridge and wings of the nose, the temples.
+STABLE = numbers_of(
+    "left_eye_left_corner", "left_eye_right_corner", "right_eye_left_corner",
+    "right_eye_right_corner", "nose_bridge1", "nose_bridge2", "nose_bridge3", "nose_tip",
+    "nose_middle_contour", "nose_left_contour1", "nose_right_contour1", "nose_left_contour2",
+    "nose_right_contour2", "contour_left1", "contour_right1",
+)  # fmt: skip
+LEAST_STABLE = 6  # of a frame, that a similarity may be fitted: four numbers from twelve
+# Of fitting the frames and their median to each other: more move no point of the median face of the
+# benchmark's training clips by 1e-4.
+_ROUNDS = 3
+_CUT = 0.15  # mean shift of the face between neighbours [distances between the eyes]
+_GAP = 1.5  # an interval this many times the usual one has a frame missing
+
+
+class Shapes(NamedTuple):
+    """The frames of a recording on its mean face.
+
+    Attributes:
+        seconds: (N,) rising.
+        points: (N, 106, 2) x right, y down; NaN where absent. 1 is the distance between the eyes.
+        roll: (N,) turn of the line through the eyes in the picture [rad], positive as the clock
+            goes, within pi of the recording's mean turn, which is 0; NaN where absent.
+        run: (N,) int64, rising: frames of one run follow each other without a cut or a gap.
+    """
+
+    seconds: Floats
+    points: Floats
+    roll: Floats
+    run: npt.NDArray[np.int64]
+
+
+def landmark_points(track: Track) -> Floats:
+    """Return the (N, 106, 2) landmarks [px] of a track, in the order of LANDMARKS.
+
+    Raises:
+        DecodeError: If they are not the 106 landmarks: another number of points or other names.
+    """
+    got = track.points.shape[1]
+    if got != len(LANDMARKS) or track.vertices is not None:
+        kind = "points" if track.vertices is None else "corners of regions"
+        raise DecodeError(f"its track has {got} {kind} a frame, not the {len(LANDMARKS)} landmarks")
+    points = track.points.astype(np.float64)
+    if track.names is None or track.names == LANDMARKS:
+        return points
+    other = sorted(set(track.names) - set(LANDMARKS))
+    if other:
+        raise DecodeError(
+            f"its track names point '{other[0]}', which is none of the {len(LANDMARKS)} landmarks; "
+            f"so are {len(other)} points"
+        )
+    return points[:, [track.names.index(name) for name in LANDMARKS]]
+
+
+def align_frames(track: Track) -> Shapes:
+    """Bring every frame of a recording to its mean face.
+
+    Args:
+        track: Landmarks of the whole recording.
+
+    Returns:
+        Its shapes. A frame with fewer than 6 of the stable points is absent as a whole; without
+        all four corners of the eyes it has no roll.
+
+    Raises:
+        DecodeError: As :func:`landmark_points`, and if no frame has all corners of the eyes.
+    """
+    z = _complex(landmark_points(track))
+    upright, angle = _to_eyes(z)
+    if np.isnan(angle).all():
+        raise DecodeError("its track has no frame with all four corners of the eyes apart")
+    mean_face = _median(upright)
+    for _ in range(_ROUNDS):
+        mean_face = _to_eyes(_median(fit_similarity(z, mean_face))[None])[0][0]
+    fitted = fit_similarity(z, mean_face)
+    mean_turn = np.angle(np.nanmean(np.exp(1j * angle)))
+    points = np.stack([fitted.real, fitted.imag], axis=2)
+    return Shapes(
+        seconds=track.seconds,
+        points=points,
+        roll=np.angle(np.exp(1j * (angle - mean_turn))),
+        run=_runs(track.seconds, points),
+    )
+
+
+def fit_similarity(
+    z: npt.NDArray[np.complex128], target: npt.NDArray[np.complex128]
+) -> npt.NDArray[np.complex128]:
+    """Move faces by the similarities that bring their stable points nearest to a target's.
+
+    Args:
+        z: (N, 106) x + iy, NaN where absent.
+        target: (106,) likewise.
+
+    Returns:
+        (N, 106) moved faces; all NaN where fewer than 6 stable points are in both, or fall on one
+        place.
+    """
+    source, wanted = z[:, STABLE], np.broadcast_to(target[STABLE], (len(z), len(STABLE)))
+    there = ~(np.isnan(source) | np.isnan(wanted))
+    num_there = there.sum(axis=1, keepdims=True)
+    source_mean, wanted_mean = (
+        np.where(there, one, 0).sum(axis=1, keepdims=True) / np.maximum(num_there, 1)
+        for one in (source, wanted)
+    )
+    source_rest = np.where(there, source - source_mean, 0)
+    wanted_rest = np.where(there, wanted - wanted_mean, 0)
+    spread = (np.abs(source_rest) ** 2).sum(axis=1, keepdims=True)
+    can = (num_there >= LEAST_STABLE) & (spread > 0)
+    turn = (source_rest.conj() * wanted_rest).sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # complex NaN, which stands for absent, raises the flag
+        turn = turn / np.where(can, spread, np.nan)
+        moved: npt.NDArray[np.complex128] = (z - source_mean) * turn + wanted_mean
+    return moved
+
+
+def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np.float32]:
+    """Pick frames evenly from a recording and centre each on the tip of the nose.
+
+    The paper gives 8 or 10 frames and neither the centre's point nor a unit (000, section 5.2 and
+    C.2): here the nose tip, and pixels, half of the picture's larger side, or the frame's distance
+    between the eyes.
+
+    Args:
+        track: Landmarks of the whole recording.
+        num_frames: Frames F, at least 1: those nearest to the middles of F equal parts of the time
+            between the first and the last complete frame; of fewer, some are taken again.
+        unit: ``pixels`` are the track's, ``picture`` keeps the size of the face in the picture,
+            ``eyes`` removes it.
+
+    Returns:
+        (F, 106, 2) float32, the nose tip at 0, 0.
+
+    Raises:
+        DecodeError: As :func:`landmark_points`, and if no frame has all points.
+    """
+    points = landmark_points(track)
+    whole = np.flatnonzero(~np.isnan(points).any(axis=(1, 2)))
+    apart = np.abs(_eye_line(_complex(points[whole]))) > 0
+    whole = whole[apart]
+    if not len(whole):
+        raise DecodeError(f"its track has no frame with all {len(LANDMARKS)} landmarks")
+    seconds = track.seconds[whole]
+    share = (np.arange(num_frames) + 0.5) / num_frames
+    wanted = seconds[0] + share * (seconds[-1] - seconds[0])
+    chosen = points[whole[align(seconds, wanted, np.inf)]]
+    centred = chosen - chosen[:, [NOSE_TIP]]
+    if unit == "eyes":
+        centred = centred / np.abs(_eye_line(_complex(chosen)))[:, None, None]
+    elif unit == "picture":
+        centred = centred / (max(track.size) / 2)
+    return np.asarray(centred, np.float32)
+
+
+def _complex(points: npt.NDArray[Any]) -> npt.NDArray[np.complex128]:
+    z: npt.NDArray[np.complex128] = points[..., 0] + 1j * points[..., 1]
+    return z
+
+
+def _eye_line(z: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
+    """Return (N,) from the middle of the left eye to that of the right one."""
+    line: npt.NDArray[np.complex128] = z[:, RIGHT_EYE].mean(axis=1) - z[:, LEFT_EYE].mean(axis=1)
+    return line
+
+
+def _to_eyes(z: npt.NDArray[np.complex128]) -> tuple[npt.NDArray[np.complex128], Floats]:
+    """Return (N, 106) faces upright with a distance of 1 between the eyes, and (N,) their turn."""
+    line = _eye_line(z)
+    line = np.where(np.abs(line) > 0, line, np.nan)
+    middle = (z[:, LEFT_EYE].mean(axis=1) + z[:, RIGHT_EYE].mean(axis=1)) / 2
+    with np.errstate(invalid="ignore"):  # complex NaN, which stands for absent, raises the flag
+        return (z - middle[:, None]) / line[:, None], np.angle(line)
+
+
+def _median(z: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
+    """Return the (106,) median face of (N, 106), NaN where a point is absent from every one."""
+    absent = np.isnan(z).all(axis=0)
+    filled = np.where(absent, 0, z)
+    middle = np.nanmedian(filled.real, axis=0) + 1j * np.nanmedian(filled.imag, axis=0)
+    middle[absent] = np.nan
+    return np.asarray(middle, np.complex128)
+
+
+def _runs(seconds: Floats, points: Floats) -> npt.NDArray[np.int64]:
+    """Number the runs of frames without a cut, a gap in time or an absent face between them."""
+    if len(seconds) < 2:
+        return np.zeros(len(seconds), np.int64)
+    interval = np.diff(seconds)
+    shift = np.linalg.norm(np.diff(points, axis=0), axis=2)
+    there = ~np.isnan(shift)
+    num_there = there.sum(axis=1)
+    mean_shift = np.where(there, shift, 0).sum(axis=1) / np.maximum(num_there, 1)
+    is_end = (interval > _GAP * np.median(interval)) | (mean_shift > _CUT) | (num_there == 0)
+    return np.concatenate([[0], np.cumsum(is_end)]).astype(np.int64)

@@ -1,0 +1,224 @@
+"""Severity from a recording's landmark features, by classical learners.
+
+Two questions, as in the hierarchy-guided loss of YouTubePD (000, section 5.1): is there disease,
+and how severe is it? A classifier answers the first, p; the second is ridge regression on the
+grade, m, with the features of all recordings, healthy ones too, read out as
+``q_k ~ sqrt(n_k) exp(-(k - m)^2 / (2 s^2))`` over the grades k above 0, n_k their number in
+training. The probabilities are ``1 - p`` and ``p q_k``, so that the binary probability is
+``1 - p_0`` as the paper has it. Regression uses that grades are ordered: of five to twelve
+recordings a grade, as the benchmark trains on, classifiers of six classes learn less.
+The decision takes the questions one after the other: diseased from p = 0.5 on, and then the
+likeliest grade above 0. The largest of all probabilities would rarely be a grade's, p being shared
+among them.
+Letters: N recording, D feature, K class.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+
+from pdray.config import Settings
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["logistic", "svm", "trees", "boosting", "vote"]
+_VOTERS: tuple[Kind, ...] = ("logistic", "svm", "trees")
+_TREES = ("trees", "boosting")  # indifferent to scale
+_BOOSTING_STEPS = 100
+_BOOSTING_RATE = 0.05
+
+
+class LandmarkHeadConfig(Settings):
+    """Settings of a head on features."""
+
+    kind: Kind = Field(
+        "logistic", description="tells disease; vote is the mean of logistic, svm and trees"
+    )
+    strength: float = Field(
+        0.3, gt=0, le=1000, description="C of logistic: how freely it fits; more fits more freely"
+    )
+    svm_strength: float = Field(3.0, gt=0, le=1000, description="C of svm")
+    svm_width: float = Field(
+        0.3, gt=0, le=100, description="gamma of svm's Gaussian kernel times the columns it sees"
+    )
+    num_trees: int = Field(200, ge=1, le=5000, description="of trees")
+    least_leaf: int = Field(3, ge=1, description="recordings in a leaf of trees and boosting")
+    num_components: int | None = Field(
+        None, ge=1, description="principal components that logistic and svm see; null: no PCA"
+    )
+    indicate_missing: bool = Field(
+        False, description="add a column for each feature that training lacks somewhere"
+    )
+    severity_penalty: float = Field(30.0, gt=0, description="alpha of the ridge on the grade")
+    severity_spread: float = Field(
+        1.0, gt=0, le=10, description="s, how far from the regressed grade others stay likely"
+    )
+
+
+def build_classifier(config: LandmarkHeadConfig, kind: Kind, *, seed: int) -> Pipeline:
+    """Build the pipeline that tells disease: median imputation, scaling, PCA, classifier.
+
+    Healthy and ill weigh alike, whatever their number, but in boosting, which knows no weights. A
+    column that training lacks altogether is constant.
+
+    Args:
+        config: Settings.
+        kind: One classifier, not vote.
+        seed: Of trees and boosting.
+    """
+    steps: list[tuple[str, Any]] = [("impute", _imputer(config))]
+    if kind not in _TREES:
+        steps.append(("scale", StandardScaler()))
+        if config.num_components is not None:
+            steps.append(("reduce", PCA(config.num_components, svd_solver="full")))
+    if kind == "svm":
+        # gamma "auto" is one over the columns, whose number only fitting knows.
+        factor = {"factor": config.svm_width**0.5}
+        steps.append(("widen", FunctionTransformer(_times, kw_args=factor)))
+    return Pipeline([*steps, ("classify", _classifier(config, kind, seed))])
+
+
+def build_landmark_head(
+    config: LandmarkHeadConfig, num_classes: int, *, seed: int
+) -> "LandmarkHead":
+    """Build a head that is not fitted yet.
+
+    Args:
+        config: Settings.
+        num_classes: Grades K, at least 2; 0 is healthy.
+        seed: Of all randomness.
+    """
+    return LandmarkHead(config, num_classes=num_classes, seed=seed)
+
+
+class LandmarkHead:
+    """Classifier of disease and regression of severity; the module says how they meet."""
+
+    def __init__(self, config: LandmarkHeadConfig, *, num_classes: int, seed: int) -> None:
+        self.config = config
+        self.num_classes = num_classes
+        kinds = _VOTERS if config.kind == "vote" else (config.kind,)
+        self.classifiers = [build_classifier(config, kind, seed=seed) for kind in kinds]
+        self.regression = Pipeline(
+            [
+                ("impute", _imputer(config)),
+                ("scale", StandardScaler()),
+                ("regress", Ridge(config.severity_penalty)),
+            ]
+        )
+        self.counts = np.zeros(num_classes, np.int64)
+
+    def fit(self, x: Floats, grade: npt.NDArray[np.int64]) -> "LandmarkHead":
+        """Learn from recordings.
+
+        Args:
+            x: (N, D) float64, NaN where absent.
+            grade: (N,) 0 to K-1.
+
+        Returns:
+            This head.
+
+        Raises:
+            ValueError: If a grade is outside 0..K-1, or all recordings are healthy or none is, or
+                PCA wants more components than there are columns or recordings.
+        """
+        if grade.min() < 0 or grade.max() >= self.num_classes:
+            row = int(np.flatnonzero((grade < 0) | (grade >= self.num_classes))[0])
+            raise ValueError(f"grade {grade[row]} at [{row}] is outside 0..{self.num_classes - 1}")
+        is_ill = (grade > 0).astype(np.int64)
+        if is_ill.min() == is_ill.max():
+            raise ValueError(
+                f"all {len(grade)} recordings are {'ill' if is_ill[0] else 'healthy'}; a head "
+                "learns from both"
+            )
+        if (self.config.num_components or 0) > min(x.shape):
+            raise ValueError(
+                f"num_components: {self.config.num_components} is above what {len(x)} recordings "
+                f"of {x.shape[1]} features have"
+            )
+        for classifier in self.classifiers:
+            classifier.fit(x, is_ill)
+        self.regression.fit(x, grade)
+        self.counts = np.bincount(grade, minlength=self.num_classes)
+        return self
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Return (N, K) probabilities of (N, D) features; 0 of a grade that training lacks.
+
+        They are scores, not calibrated: healthy and ill weigh alike in training.
+        """
+        ill = np.mean([_ill(one, x) for one in self.classifiers], axis=0)
+        if self.num_classes == 2:
+            return np.stack([1 - ill, ill], axis=1)
+        regressed = self.regression.predict(x)
+        grades = np.arange(1, self.num_classes)
+        far = (grades - regressed[:, None]) ** 2 / (2 * self.config.severity_spread**2)
+        # In logs, less the largest: a regressed grade may be far from all of them.
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.counts[1:]) / 2 - far
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        shares = shares / shares.sum(axis=1, keepdims=True)
+        return np.concatenate([1 - ill[:, None], ill[:, None] * shares], axis=1)
+
+    def predict(self, x: Floats) -> npt.NDArray[np.int64]:
+        """Return (N,) grades of (N, D) features as :func:`decide` does."""
+        return decide(self.predict_proba(x))
+
+
+def decide(probability: Floats) -> npt.NDArray[np.int64]:
+    """Return (N,) grades of (N, K) probabilities: disease first, then the likeliest grade."""
+    severe = 1 + probability[:, 1:].argmax(axis=1)
+    return np.where(1 - probability[:, 0] >= 0.5, severe, 0).astype(np.int64)
+
+
+def _ill(classifier: Pipeline, x: Floats) -> Floats:
+    """Return (N,) scores of disease, 0 to 1; 0.5 is the classifier's own threshold."""
+    if hasattr(classifier, "predict_proba"):
+        return np.asarray(classifier.predict_proba(x)[:, 1], np.float64)
+    # An svm's margin is 1 at its support vectors; twice it is spread as logistic regression's.
+    margin = np.asarray(classifier.decision_function(x), np.float64)
+    return (1 + np.tanh(margin)) / 2
+
+
+def _times(x: Floats, factor: float) -> Floats:
+    return x * factor
+
+
+def _imputer(config: LandmarkHeadConfig) -> SimpleImputer:
+    return SimpleImputer(
+        strategy="median", add_indicator=config.indicate_missing, keep_empty_features=True
+    )
+
+
+def _classifier(config: LandmarkHeadConfig, kind: Kind, seed: int) -> Any:
+    if kind == "logistic":
+        return LogisticRegression(
+            C=config.strength, class_weight="balanced", tol=1e-7, max_iter=10_000
+        )
+    if kind == "svm":
+        return SVC(C=config.svm_strength, gamma="auto", class_weight="balanced")
+    if kind == "trees":
+        return ExtraTreesClassifier(
+            config.num_trees,
+            min_samples_leaf=config.least_leaf,
+            class_weight="balanced",
+            random_state=seed,
+        )
+    if kind == "boosting":
+        return GradientBoostingClassifier(
+            n_estimators=_BOOSTING_STEPS,
+            learning_rate=_BOOSTING_RATE,
+            max_depth=2,
+            subsample=0.5,
+            min_samples_leaf=config.least_leaf,
+            random_state=seed,
+        )
+    raise ValueError(f"'{kind}' is no single classifier")

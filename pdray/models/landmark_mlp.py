@@ -1,0 +1,123 @@
+"""Multi-layer perceptron on nose-centred landmarks: the landmark baseline of YouTubePD.
+
+Source: 000, section 5.2 (landmarks of 10 frames, an MLP, their features concatenated; for fusion
+each frame is predicted independently and the predictions of the frames are summed), C.2 (8 frames,
+Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against frame voting,
+``fv``). One hidden layer, as C.2 has it for audio.
+Differs, where the paper is silent: width of the hidden layer (C.2 gives 1,024 for audio; 128 here),
+dropout before the output layer, and what a coordinate is measured in, which is the caller's choice
+(pixels, half pictures, or distances between the eyes). D.1 averages where 5.2 sums: after L1
+normalisation the same. Predictions are summed as logits, and the loss is of the sum; D.1 may train
+on each frame by itself (``vote`` gives the logits for that).
+Letters: B batch, F frame, P landmark, C coordinate (x, y), D feature, K class.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from pdray.config import Settings
+
+NUM_COORDINATES = 2
+
+
+class LandmarkMlpConfig(Settings):
+    """Settings of the network on landmarks."""
+
+    name: Literal["landmark_mlp"] = Field("landmark_mlp", description="architecture")
+    frames: Literal["fc", "fv"] = Field(
+        "fc", description="fc: frames concatenated; fv: each frame votes, the votes are summed"
+    )
+    num_frames: int = Field(10, ge=1, le=1024, description="frames of a recording; 000: 8 or 10")
+    num_points: int = Field(106, ge=1, description="landmarks of a frame")
+    num_hidden: int = Field(128, ge=1, le=65536, description="units of the hidden layer")
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the output layer")
+
+
+def landmark_mlp_faults(
+    config: LandmarkMlpConfig, *, num_frames: int, num_points: int
+) -> list[str]:
+    """List what the network cannot take; each sentence names the key.
+
+    Args:
+        config: Settings, shown under the key ``model``.
+        num_frames: Frames of what it will be given.
+        num_points: Landmarks of a frame likewise.
+    """
+    faults = []
+    if config.num_frames != num_frames:
+        faults.append(
+            f"model.num_frames: {config.num_frames}, but a recording is given as {num_frames} "
+            "frames; give both alike"
+        )
+    if config.num_points != num_points:
+        faults.append(
+            f"model.num_points: {config.num_points}, but frames have {num_points} landmarks; give "
+            "both alike"
+        )
+    return faults
+
+
+class LandmarkMlp(nn.Module):
+    """Hidden layer, ReLU, linear head: of all frames at once, or of each frame by itself."""
+
+    def __init__(
+        self,
+        *,
+        is_voting: bool,
+        num_frames: int,
+        num_points: int,
+        num_hidden: int,
+        dropout: float,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.is_voting = is_voting
+        self.num_frames = num_frames
+        self.num_points = num_points
+        num_inputs = num_points * NUM_COORDINATES * (1 if is_voting else num_frames)
+        # torch's own initial weights; the numbers come from the ambient torch generator.
+        self.hidden = nn.Linear(num_inputs, num_hidden)
+        self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(num_hidden, num_classes)
+
+    def vote(self, x_BFPC: Tensor) -> Tensor:
+        """Return logits (B, F, K) of each frame of (B, F, P, 2), or (B, 1, K) of all concatenated.
+
+        Raises:
+            ValueError: If the axes are not those of landmarks, or they are no floating point
+                numbers; names the shape and the dtype.
+        """
+        got = f"got {tuple(x_BFPC.shape)} {x_BFPC.dtype}"
+        wanted = (self.num_frames, self.num_points, NUM_COORDINATES)
+        if x_BFPC.shape[1:] != wanted or not len(x_BFPC):
+            sizes = ", ".join(map(str, wanted))
+            raise ValueError(f"landmarks need the axes (B, F, P, C) = (B, {sizes}), {got}")
+        if not x_BFPC.is_floating_point():
+            raise ValueError(f"landmarks are floating point numbers, {got}")
+        x_BFD = x_BFPC.flatten(2) if self.is_voting else x_BFPC.flatten(1)[:, None]
+        logits_BFK: Tensor = self.head(self.dropout(self.relu(self.hidden(x_BFD))))
+        return logits_BFK
+
+    def forward(self, x_BFPC: Tensor) -> Tensor:
+        """Return logits (B, K) of nose-centred landmarks (B, F, P, 2); raises as :meth:`vote`."""
+        return self.vote(x_BFPC).sum(dim=1)
+
+
+def build_landmark_mlp(config: LandmarkMlpConfig, num_classes: int) -> LandmarkMlp:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`landmark_mlp_faults`.
+        num_classes: Classes K, at least 2.
+    """
+    return LandmarkMlp(
+        is_voting=config.frames == "fv",
+        num_frames=config.num_frames,
+        num_points=config.num_points,
+        num_hidden=config.num_hidden,
+        dropout=config.dropout,
+        num_classes=num_classes,
+    )
