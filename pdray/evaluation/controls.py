@@ -109,8 +109,9 @@ def _frequencies(learnt: Sequence[Known], classes: int) -> NDArray[np.float64]:
     labels = [one.target for one in learnt]
     if not 0 <= min(labels) <= max(labels) < classes:
         raise ValueError(f"training classes {sorted(set(labels))} are outside 0..{classes - 1}")
-    counts: NDArray[np.float64] = np.bincount(labels, minlength=classes).astype(np.float64)
-    return counts / counts.sum()
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    shares: NDArray[np.float64] = counts / counts.sum()
+    return shares
 
 
 def _groups_of(table: pd.DataFrame, groups: Mapping[str, Hashable]) -> list[Hashable]:
