@@ -17,9 +17,9 @@ def leaderboard(
 
     Args:
         rows: One mapping a trial with ``number``, ``state``, ``value`` (float or None),
-            ``chosen_epoch`` (int or None), ``params`` (dotted key to value) and, where there is
-            one, ``note``: what a reader must know of the score, such as absent classes. The
-            content of a ``trial.json`` is such a mapping.
+            ``chosen_epoch`` (int from 0, shown from 1, or None), ``params`` (dotted key to value)
+            and, where there is one, ``note``: what a reader must know of the score, such as absent
+            classes. The content of a ``trial.json`` is such a mapping.
         metric: What ``value`` is; says which way is better.
         synthetic: Whether the cohort is rendered; says so in the headline.
 
@@ -39,7 +39,7 @@ def leaderboard(
             str(row["number"]),
             row["state"],
             _number(row["value"]),
-            "-" if row["chosen_epoch"] is None else str(row["chosen_epoch"]),
+            "-" if row["chosen_epoch"] is None else str(row["chosen_epoch"] + 1),
             *(_setting(row["params"].get(key)) for key in keys),
             *([str(row.get("note") or "")] if has_notes else []),
         ]

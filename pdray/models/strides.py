@@ -52,7 +52,10 @@ def stride_notes(network: nn.Module, state: State, pair: Pair) -> list[str]:
         str(_time_stride(network.get_submodule(f"{pair.new.prefix}{place}"))) for place in places
     )
     if used != published:
-        notes.append(f"note: published with the time strides {published}, the network has {used}")
+        notes.append(
+            f"note: published weights have the time strides {published}, the network has {used}; "
+            "right for a file that was trained with those"
+        )
     return notes
 
 

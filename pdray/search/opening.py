@@ -1,5 +1,6 @@
 """What every study does before its first trial: cluster, frames, log, tracking."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pdray.data.forecast import check_room, forecast
 from pdray.data.plan import RatedRecording
 from pdray.data.prepare import check_failures, prepare_store, rate_notes
 from pdray.data.store import FrameStore, StoredRecording
+from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
 from pdray.search.cohort import Cohort, compared_sides, inner_sides, rated, readable
@@ -16,13 +18,14 @@ from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror, Say
 from pdray.search.resume import keep_entries, keep_weights
 from pdray.search.settings import StudyConfig, StudyPlan, recipe
-from pdray.search.space import trial_config
+from pdray.search.space import Value, networks, trial_config
 from pdray.search.trial import TrialPlan
 from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
 from pdray.training.network import describe_start
+from pdray.training.task import FitConfig
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
 
 
 def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
-    """Load every file that trials start from into its network once, and say what became of it.
+    """Load every file that trials start from into every network, and say what became of it.
 
     Args:
         plan: What the study searches or compares.
@@ -99,12 +102,20 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
         Lines of text; none where all weights are drawn.
 
     Raises:
-        PdrayError: If a file cannot be read, or does not belong into its network.
+        SettingsError: If a file cannot be read, or does not belong into a network that a trial may
+            have; with every such network.
     """
     notes: dict[str, None] = {}
-    for params in plan.fixed.values() or ({},):
-        for line in describe_start(trial_config(plan.fit, params), num_classes):
-            notes[f"pretrained {line}"] = None
+    faults = []
+    for params, config in _starts(plan):
+        try:
+            lines = describe_start(config, num_classes)
+        except PdrayError as error:
+            told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
+            faults.append(f"pretrained{f' with {told}' if told else ''}: {error}")
+            continue
+        notes |= dict.fromkeys(f"pretrained {line}" for line in lines)
+    refuse(faults, SettingsError, "settings")
     for file in start_files(plan):
         if learnt_from_rendered(file):
             notes[f"pretrained note: {file} was learnt from SYNTHETIC recordings"] = None
@@ -113,8 +124,14 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
 
 def start_files(plan: StudyPlan) -> list[Path]:
     """Return the files that trials start from, each once."""
-    configs = [trial_config(plan.fit, params) for params in plan.fixed.values() or ({},)]
-    return list(dict.fromkeys(one.pretrained for one in configs if one.pretrained is not None))
+    files = (config.pretrained for _, config in _starts(plan))
+    return list(dict.fromkeys(file for file in files if file is not None))
+
+
+def _starts(plan: StudyPlan) -> list[tuple[Mapping[str, Value], FitConfig]]:
+    """Return the settings of each network that may start from a file, and what is set for it."""
+    every = list(plan.fixed.values()) or networks(plan.space)
+    return [(params, trial_config(plan.fit, params)) for params in every]
 
 
 def learnt_from_rendered(file: Path) -> bool:

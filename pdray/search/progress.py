@@ -113,7 +113,10 @@ class Progress(tune.Callback):
             self.best = (result["value"], number)
         if state != "running":
             self._end(number, state)
-            self._line(f"trial {number} {state}: {self._metric} {_told(result['value'])}")
+            told = f"{self._metric} {_told(result['value'])}"
+            if state == "failed":
+                told = self._study.trial(number).read()["reason"]
+            self._line(f"trial {number} {state}: {told}")
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._line(
                 f"trial {number} fold {result['fold'] + 1}/{self._extent.num_folds} "
@@ -145,10 +148,12 @@ class Progress(tune.Callback):
         self._last_line = time.monotonic()
         ended = self._extent.num_ended + sum(self._ended.values())
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
+        # Nothing is chosen among fixed trials, and their scores are of test subjects.
+        told = f", best {best}" if self._metric.startswith("val/") else ""
         spent = time.monotonic() - self._started
         self._say(
             f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)}, "
-            f"left {self._time_left(spent)}, best {best}] {what}"
+            f"left {self._time_left(spent)}{told}] {what}"
         )
 
     def _time_left(self, spent: float) -> str:

@@ -17,9 +17,13 @@ from pdray.tracking.run_log import StudyLog
 
 @contextmanager
 def only_driver(study: StudyLog) -> Iterator[None]:
-    """Hold a study's folder, so that a second job does not run the same trials."""
+    """Hold a study's folder, so that a second job does not run the same trials.
+
+    A folder in which nothing was begun is removed again.
+    """
     study.folder.mkdir(parents=True, exist_ok=True)
-    with (study.folder / "driver.lock").open("w") as lock:
+    path = study.folder / "driver.lock"
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -27,7 +31,12 @@ def only_driver(study: StudyLog) -> Iterator[None]:
                 f"study {study.folder.name} is run by another job already; wait for it or give "
                 "this one another search.name"
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            if [found.name for found in study.folder.iterdir()] == [path.name]:
+                path.unlink()
+                study.folder.rmdir()
 
 
 def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:

@@ -219,7 +219,7 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
         wrong = combination_faults(base, space) if space else fit_faults(base, {})
         wrong += _sharing_faults(config, space)
         wrong += _modality_faults(StudyPlan(config, space, dict(entries)))
-        wrong += _subject_faults(config)
+        wrong += _subject_faults(config) + _start_faults(config, {}, space)
     refuse(wrong, SettingsError, "settings")
     return StudyPlan(config, space, dict(entries))
 
@@ -249,6 +249,7 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
             *_modality_faults(plan),
             *_sharing_faults(config, {}),
             *_subject_faults(config),
+            *_start_faults(config, fixed, {}),
         ]
     refuse(wrong, SettingsError, "settings")
     return plan
@@ -267,6 +268,22 @@ def _subject_faults(config: StudyConfig) -> list[str]:
             "folds.of_recordings=true"
         ]
     return []
+
+
+def _start_faults(
+    config: StudyConfig, fixed: Mapping[str, Mapping[str, Value]], space: Space
+) -> list[str]:
+    """Refuse files of weights that are not there, before anything else is begun."""
+    searched = space.get("pretrained")
+    files: dict[str, object] = {"pretrained": config.pretrained}
+    files |= {f"trial '{label}': pretrained": one.get("pretrained") for label, one in fixed.items()}
+    if isinstance(searched, Choices):
+        files |= {f"space.pretrained: {value}": value for value in searched.values}
+    return [
+        f"{key}: no such file: {file}"
+        for key, file in files.items()
+        if file is not None and not Path(str(file)).is_file()
+    ]
 
 
 def _modality_faults(plan: StudyPlan) -> list[str]:

@@ -33,7 +33,10 @@ _FIXED = (
     "augment.crop_scales",  # a list is no value of a search
     "model.name",
 )
+_SHAPING = ("model.", "snippet.", "segments.", "modality", "loss.kind")
+_WEIGHED = ("model.", "modality", "loss.kind", "pretrained")  # decide which tensors there are
 _MAX_COMBINATIONS = 20_000
+_MAX_NETWORKS = 64
 _SAMPLES = 8
 
 
@@ -109,7 +112,7 @@ def combination_faults(base: Mapping[str, Any], space: Space) -> list[str]:
     Returns:
         Each distinct fault once, with the first combination that has it.
     """
-    shaping = {key: corners(entry) for key, entry in space.items() if _shapes_model(key)}
+    shaping = {key: corners(entry) for key, entry in space.items() if key.startswith(_SHAPING)}
     if math.prod(len(values) for values in shaping.values()) > _MAX_COMBINATIONS:
         return [f"space: more than {_MAX_COMBINATIONS} combinations of {', '.join(shaping)}"]
     found: dict[str, str] = {}
@@ -153,8 +156,19 @@ def _overlaid(base: Mapping[str, Any], params: Mapping[str, Value]) -> dict[str,
     return merge(tree, nest(params))
 
 
-def _shapes_model(key: str) -> bool:
-    return key.startswith(("model.", "snippet.", "segments.", "modality", "loss.kind"))
+def networks(space: Space) -> list[dict[str, Value]]:
+    """Return the searched values of every network of a space, as far as its tensors differ.
+
+    A range stands for its ends. Of more than 64 combinations the first 64.
+    """
+    weighed = {
+        key: entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
+        for key, entry in space.items()
+        if key.startswith(_WEIGHED)
+    }
+    every = itertools.product(*weighed.values())
+    chosen = itertools.islice(every, _MAX_NETWORKS)
+    return [dict(zip(weighed, values, strict=True)) for values in chosen]
 
 
 def corners(entry: Choices | Range) -> tuple[Value, ...]:

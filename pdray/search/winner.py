@@ -1,6 +1,7 @@
 """The winner of a study: refitted on all development subjects, scored once on the test group."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from pdray.search.cohort import Cohort, outer_sides
 from pdray.search.progress import Mirror, RefitProgress, Say
 from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan, run_trials
-from pdray.tracking.run_log import REPORT, StudyLog
+from pdray.tracking.run_log import REPORT, StudyLog, TrialLog
 
 
 def refit(
@@ -60,7 +61,7 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     """Return leaderboard and held-out sentence, and leave both in the study's folder."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
-    rows = [{**log.read(), "note": "; ".join(cohort.notes)} for log in study.trials()]
+    rows = [{**trial, "note": _note(trial, cohort)} for trial in map(TrialLog.read, study.trials())]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
     held_out = held_out_sentence(
         f"test/{metric}",
@@ -71,3 +72,9 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     )
     write_text(study.folder / REPORT, f"{board}\n\n{held_out}\n")
     return board, held_out
+
+
+def _note(trial: Mapping[str, Any], cohort: Cohort) -> str:
+    """Say what a reader must know of a trial's score, and why one that failed has none."""
+    reasons = [str(trial["reason"])] if trial["state"] == "failed" else []
+    return "; ".join([*cohort.notes, *reasons])

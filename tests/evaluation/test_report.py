@@ -44,8 +44,8 @@ def test_columns_are_aligned_and_settings_are_shown_by_their_last_word() -> None
     assert leaderboard(rows).splitlines() == [
         "2 trials by val/mcc, more is better",
         "trial  state     val/mcc  epoch  weight_decay  gamma",
-        "    0  complete    0.125      4          0.01      2",
-        "   11  pruned     -0.500      4      0.000123    0.5",
+        "    0  complete    0.125      5          0.01      2",
+        "   11  pruned     -0.500      5      0.000123    0.5",
     ]
 
 

@@ -91,7 +91,10 @@ def test_other_time_strides_than_published_get_a_note(depth: Any, temporal_strid
     config = ResNet3DConfig(depth=depth, width_factor=0.125, temporal_stride=temporal_stride)
     with torch.device("meta"):
         notes = stride_notes(build_resnet3d(config, 2), {}, SNIPPETS)
-    expected = f"note: published with the time strides 121222, the network has {temporal_stride}"
+    expected = (
+        f"note: published weights have the time strides 121222, the network has {temporal_stride}; "
+        "right for a file that was trained with those"
+    )
     assert notes == ([] if temporal_stride == "121222" else [expected])
 
 
@@ -99,4 +102,4 @@ def test_time_strides_of_attention_are_seen() -> None:
     config = TsaConfig(depth=10, width_factor=0.125, temporal_stride="212112")
     with torch.device("meta"):
         (note,) = stride_notes(build_tsa(config, 2), {}, SNIPPETS)
-    assert note.endswith("the network has 212112")
+    assert "the network has 212112; right" in note

@@ -2,11 +2,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from pdray.errors import PdrayError
+from pdray.errors import SettingsError
 from pdray.search.opening import learnt_from_rendered, start_files, start_notes
 from pdray.search.settings import plan_comparison, plan_study
+from pdray.search.space import trial_config
 from pdray.tracking.run_log import StudyLog
+from pdray.training.network import build_network
 
 BASE: dict[str, Any] = {
     "data": {"manifest": "/x.csv"},
@@ -23,20 +26,38 @@ def test_random_weights_need_no_note() -> None:
 def test_a_file_that_does_not_fit_is_refused_before_anything_starts(tmp_path: Path) -> None:
     path = tmp_path / "notes.pt"
     path.write_bytes(b"no checkpoint")
-    with pytest.raises(PdrayError, match=r"notes\.pt"):
+    with pytest.raises(SettingsError, match=r"settings: pretrained: \S+/notes\.pt "):
         start_notes(plan_study({**BASE, "pretrained": str(path)}), num_classes=2)
 
 
 def test_every_fixed_trials_file_is_looked_at(tmp_path: Path) -> None:
-    trials = {"scratch": {}, "pretrained": {"pretrained": str(tmp_path / "absent.pt")}}
-    with pytest.raises(PdrayError, match=r"absent\.pt"):
+    path = tmp_path / "notes.pt"
+    path.write_bytes(b"no checkpoint")
+    trials = {"scratch": {}, "pretrained": {"pretrained": str(path)}}
+    with pytest.raises(SettingsError, match=r"pretrained with pretrained = '/\S+/notes\.pt': "):
         start_notes(plan_comparison(BASE, trials), num_classes=2)
 
 
-def test_each_file_that_trials_start_from_is_listed_once() -> None:
+def test_a_file_must_fit_every_network_that_a_search_may_draw(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    config = trial_config(plan_study(BASE).fit, {"model.attention_depth": 2})
+    torch.save(build_network(config, 2).state_dict(), path)
+    tree = {**BASE, "pretrained": str(path)}
+    depths = {"model.attention_depth": {"choices": [1, 2]}, "loss.gamma": {"low": 0.0, "high": 1.0}}
+    told = r"pretrained with model.attention_depth = 1: \S+/model.pt .* does not fit the network"
+    with pytest.raises(SettingsError, match=told) as caught:
+        start_notes(plan_study({**tree, "space": depths}), num_classes=2)
+    assert "attention_depth = 2" not in str(caught.value)
+    fits = {"space": {"model.attention_depth": {"choices": [2]}}}
+    assert any("loaded" in note for note in start_notes(plan_study({**tree, **fits}), 2))
+
+
+def test_each_file_that_trials_start_from_is_listed_once(tmp_path: Path) -> None:
     assert start_files(plan_study(BASE)) == []
-    trials = {"scratch": {}, "b": {"pretrained": "/b.pt"}, "again": {"pretrained": "/b.pt"}}
-    assert start_files(plan_comparison(BASE, trials)) == [Path("/b.pt")]
+    path = tmp_path / "b.pt"
+    path.touch()
+    trials = {"scratch": {}, "b": {"pretrained": str(path)}, "again": {"pretrained": str(path)}}
+    assert start_files(plan_comparison(BASE, trials)) == [path]
 
 
 def test_weights_of_a_study_on_rendered_recordings_are_known(tmp_path: Path) -> None:

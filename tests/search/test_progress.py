@@ -54,6 +54,16 @@ def test_an_epoch_line_tells_trials_fold_epoch_best_and_time_left(tmp_path: Path
     assert mirror.updates == [False, True]
 
 
+def test_a_failed_trial_says_why(tmp_path: Path) -> None:
+    lines: list[str] = []
+    told, _ = make(tmp_path, lines)
+    log = StudyLog(tmp_path).trial(1)
+    log.start(number=1, num_epochs=3, params={}, settings={}, role="trial", label=None)
+    log.finish(state="failed", reason="fold 0, epoch 1: the logits are not finite")
+    told.on_trial_result(0, [], None, result(1, 0, "failed", float("nan")))
+    assert lines[0].endswith("trial 1 failed: fold 0, epoch 1: the logits are not finite")
+
+
 def test_the_best_never_gets_worse_and_a_pruned_trial_is_not_best(tmp_path: Path) -> None:
     told, _ = make(tmp_path, [])
     for number, (state, value) in enumerate(

@@ -62,6 +62,18 @@ def test_a_second_driver_is_refused_while_the_first_runs(started: StudyLog) -> N
         assert (started.folder / "driver.lock").exists()
 
 
+def test_a_folder_in_which_nothing_was_begun_is_removed_again(
+    started: StudyLog, tmp_path: Path
+) -> None:
+    refused = StudyLog(tmp_path / "studies" / "refused")
+    with only_driver(refused):
+        assert refused.folder.is_dir()
+    assert not refused.folder.exists()
+    with only_driver(started):
+        pass
+    assert started.exists()
+
+
 def test_a_complete_study_takes_no_more_trials(started: StudyLog, tmp_path: Path) -> None:
     started.finish(state="complete", best=0)
     with pytest.raises(StudyError, match="cannot go on to 99 trials"):

@@ -215,6 +215,19 @@ def test_batches_that_the_workers_cannot_share_are_refused(tmp_path: Path) -> No
     assert plan_study(tree).space
 
 
+def test_weights_that_are_not_there_are_refused_with_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    with pytest.raises(SettingsError, match=r"settings: pretrained: no such file: \S+/model\.pt"):
+        plan_study({**DATA, "pretrained": str(file)})
+    with pytest.raises(SettingsError, match=r"trial 'b': pretrained: no such file: \S+/model\.pt"):
+        plan_comparison(DATA, {"a": {}, "b": {"pretrained": str(file)}})
+    space = {"pretrained": {"choices": [None, str(file)]}}
+    with pytest.raises(SettingsError, match=r"space\.pretrained: \S+: no such file"):
+        plan_study({**DATA, "space": space})
+    file.touch()
+    assert plan_study({**DATA, "space": space}).config.pretrained is None
+
+
 @pytest.mark.parametrize("make", [plan_study, lambda tree: plan_comparison(tree, {"one": {}})])
 def test_people_whom_nobody_has_named_are_not_split_at_random_unawares(make: Any) -> None:
     data = {"manifest": "/m.csv", "items": ["face_interview"], "subjects": "none"}
