@@ -1,6 +1,6 @@
 """Send a study to MLflow after the fact.
 
-python jobs/sync_tracking.py study=/data/output/my_study tracking.uri=http://host:5000
+python jobs/sync_tracking.py study=/data/output/studies/my_study tracking.uri=http://host:5000
 """
 
 import sys

@@ -218,7 +218,9 @@ def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
         known = _keys_at(root, location[:-1])
         return f"unknown key '{key}': {nearest(key, known)}valid keys: {', '.join(known)}"
     if fault["type"] == "missing":
-        return f"'{key}' is missing and has no default"
+        inside = [name for name in _keys_at(root, location) if _is_required(root, name)]
+        named = "', '".join(inside or [key])
+        return f"'{named}' is missing and has no default"
     message = _lowered(fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
@@ -227,6 +229,11 @@ def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
     if isinstance(value, str) and "number" in message and _is_number(value):
         hint = f"; YAML reads {value} as text, write {float(value)!r}"
     return f"{key}: got {value!r}; {message}{hint}"
+
+
+def _is_required(root: type[Settings], key: str) -> bool:
+    field = dict(leaves(root)).get(key)
+    return field is not None and field.is_required()
 
 
 def _is_number(text: str) -> bool:

@@ -141,7 +141,20 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
     network_faults = MODELS[config.model.name].faults
     for num_frames in sorted(lengths, reverse=True):
         wrong += network_faults(config.model, num_frames=num_frames, height=height, width=width)
-    return list(dict.fromkeys(wrong))
+    keys = {
+        "num_frames: ": "snippet.num_frames: " if len(lengths) == 1 else "snippet: num_frames: ",
+        "height: ": "decode.height: " if height == config.decode.height else "crop height: ",
+        "width: ": "decode.width: " if width == config.decode.width else "crop width: ",
+    }
+    return list(dict.fromkeys(_named(fault, keys) for fault in wrong))
+
+
+def _named(fault: str, keys: Mapping[str, str]) -> str:
+    """Name the setting that a network, which knows sizes only, speaks of."""
+    for size, key in keys.items():
+        if fault.startswith(size):
+            return key + fault.removeprefix(size)
+    return fault
 
 
 def trial_config(base: Mapping[str, Any], params: Mapping[str, Value]) -> FitConfig:

@@ -65,7 +65,7 @@ def test_a_manifest_alone_is_a_whole_study():
 
 
 def test_a_study_without_a_manifest_is_refused():
-    assert "data" in refused({})
+    assert "'data.manifest' is missing and has no default" in refused({})
 
 
 def test_file_and_words_meet_and_the_later_wins(write_yaml):

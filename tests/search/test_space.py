@@ -198,3 +198,18 @@ def test_a_trials_value_out_of_range_is_refused():
     assert "loss.gamma: got -1.0" in fit_faults({}, {"loss.gamma": -1.0})[0]
     with pytest.raises(SettingsError, match=r"loss\.gamma: got -1\.0"):
         trial_config({}, {"loss.gamma": -1.0})
+
+
+def test_sizes_that_a_network_cannot_take_are_told_by_their_settings():
+    short = {"model": {"name": "i3d"}, "snippet": {"num_frames": 2}}
+    assert fit_faults(short, {})[0].startswith("snippet.num_frames: 2 collapse to one before")
+    small = {"model": {"name": "i3d"}, "decode": {"height": 16}, "augment": {"crop_size": None}}
+    assert fit_faults(small, {})[0].startswith("decode.height: 16 px collapse to one before")
+    cropped = {"model": {"name": "i3d"}, "augment": {"crop_size": [16, 16]}}
+    assert [fault.partition(":")[0] for fault in fit_faults(cropped, {})] == [
+        "crop height",
+        "crop width",
+    ]
+    views = {"views": "dense", "view_frames": 2}
+    dense = {"model": {"name": "i3d"}, "snippet": views}
+    assert fit_faults(dense, {})[0].startswith("snippet: num_frames: 2 collapse to one before")
