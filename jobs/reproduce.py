@@ -9,13 +9,20 @@ from pathlib import Path
 
 from pdray.config import describe
 from pdray.errors import PdrayError
-from pdray.search.reproduction import ReproduceConfig, plan_reproduction, run_reproduction
+from pdray.search.reproduction import (
+    ReproduceConfig,
+    plan_reproduction,
+    run_reproduction,
+    table_titles,
+)
 
 TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"
 _USAGE = """usage: python jobs/reproduce.py --table NAME [--config FILE] [key=value ...]
 
   --table NAME   {names}
   --config FILE  YAML of settings over the table's own
+
+{titles}
 
 What has been run is not run again; the same command continues an interrupted table.
 
@@ -26,7 +33,9 @@ def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
     names = ", ".join(sorted(path.stem for path in TABLES.glob("*.yaml")))
     if "--help" in argv or "-h" in argv:
-        print(_USAGE.format(names=names), describe(ReproduceConfig), sep="\n")
+        titles = "\n".join(f"  {name:<13} {title}" for name, title in table_titles(TABLES).items())
+        usage = _USAGE.format(names=names, titles=titles)
+        print(usage, describe(ReproduceConfig), sep="\n")
         return 0
     if "--table" not in argv[:-1]:
         print(f"error: --table NAME is missing; there are: {names}", file=sys.stderr)

@@ -1,11 +1,12 @@
 """The layouts in which the papers print cross-validated scores.
 
 A score is taken in each fold, from one row a recording; what is printed is the mean over folds and
-its standard error, as 002 (Table V) and 004 (section 4.2) do.
+its standard error, as 002 (Table V) and 004 (section 4.2) do. What a mean leaves out, and how many
+recordings of how many subjects it is of, stands under the table.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,17 @@ from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.report import SYNTHETIC_MARK
 from pdray.evaluation.uncertainty import altman_bland_p, mean_se, normal_interval
 
-Cells = Mapping[str, Mapping[str, pd.DataFrame]]
-"""Row label, then column label, to one row a (fold, recording); a cell may be absent."""
+Place = tuple[str, str]
+"""Item ('': all items together) and column of a cell ('': the item has one)."""
 
-_DETAILS = ("accuracy", "precision", "recall")
-_NO_CELL = "-"
+Cells = Mapping[str, Mapping[Place, pd.DataFrame]]
+"""Row label, then place, to one row a (fold, recording); a cell may be absent."""
+
+_DETAILS = ("accuracy", "precision", "recall", "mcc")
+_NOTHING = "-"
+_UNDEFINED = "undefined"
 _LEAST_P = 1e-99  # what is less is told as less, not as the zero that it underflows to
+_LEAST_SE = 1e-12  # equal scores of folds may differ by rounding
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,13 @@ class FoldScore:
         mean: Over the folds in which it is defined; nan when there is none.
         se: Standard error of it; nan for fewer than two such folds.
         num_undefined: Folds in which it is not defined, which are left out.
+        num_folds: All folds.
     """
 
     mean: float
     se: float
     num_undefined: int
+    num_folds: int
 
 
 def fold_score(table: pd.DataFrame, metric: str) -> FoldScore:
@@ -52,104 +60,167 @@ def fold_score(table: pd.DataFrame, metric: str) -> FoldScore:
             num_undefined += 1
         else:
             values.append(score(metric, targets(rows), probabilities(rows)))
-    if not values:
-        return FoldScore(math.nan, math.nan, num_undefined)
-    return FoldScore(*mean_se(values), num_undefined)
+    mean, se = mean_se(values) if values else (math.nan, math.nan)
+    return FoldScore(mean, se, num_undefined, num_undefined + len(values))
 
 
 def matrix_table(title: str, cells: Cells, metrics: Sequence[str], *, synthetic: bool) -> str:
-    """Lay out one block a metric: rows by columns, and the rows' mean where columns are several.
+    """Lay out one block a metric: rows by places, and each column's mean over several items.
 
     Args:
         title: What the table shows.
-        cells: Tables by row and column.
+        cells: Tables by row and place.
         metrics: Names in ``METRICS``.
         synthetic: Whether the cohort is rendered; says so in the headline.
 
     Returns:
         Lines of text; scores in percent.
     """
+    spread = "mean over folds +- standard error" if _is_crossed(cells) else "one split"
     lines = [_headline(title, synthetic)]
     for metric in metrics:
-        lines += ["", f"{metric} [%], mean over folds +- standard error", *_matrix(cells, metric)]
-    return "\n".join(lines)
+        lines += ["", f"{metric} [%], {spread}", *_matrix(cells, metric)]
+    return "\n".join([*lines, "", _extent(cells)])
 
 
 def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
-    """Lay out Tables III and V of 002: a line for each column and row, with MCC and its interval.
+    """Lay out Tables III and V of 002: a line for each place and row, with MCC and its interval.
 
-    The mean MCC of a row over its columns has the sample SD over them, as the paper's last line.
+    The mean MCC of a row over several items has the sample SD over them, as the paper's last line.
 
     Args:
         title: What the table shows.
-        cells: Tables by row and column.
+        cells: Tables by row and place.
         synthetic: Whether the cohort is rendered; says so in the headline.
 
     Returns:
         Lines of text; accuracy in percent.
     """
     body = [["", "", "acc", "precision", "recall", "MCC", "95% CI", "p"]]
-    for column in _columns(cells):
+    for place in _places(cells):
         for row, found in cells.items():
-            if column in found:
-                body.append([column, row, *_details(found[column])])
-    for row, found in cells.items():
-        values = [fold_score(table, "mcc").mean for table in found.values()]
-        defined = [value for value in values if not math.isnan(value)]
-        if len(defined) > 1:
-            spread = float(np.std(defined, ddof=1))
-            told = f"{np.mean(defined):.2f}+-{spread:.2f} (SD over {len(defined)})"
-            body.append(["average", row, "", "", "", told, "", ""])
-    return "\n".join([_headline(title, synthetic), "", *_aligned(body), *_undefined(cells, "mcc")])
+            if place in found:
+                body.append([_label(place), row, *_details(found[place])])
+    for column in _averaged(cells):
+        for row, found in cells.items():
+            values = [
+                fold_score(one, "mcc").mean for (_, name), one in found.items() if name == column
+            ]
+            defined = [value for value in values if not math.isnan(value)]
+            if len(defined) > 1:
+                spread = float(np.std(defined, ddof=1))
+                told = f"{np.mean(defined):.2f}+-{spread:.2f} (SD over {len(defined)})"
+                body.append([_average(column), row, "", "", "", told, "", ""])
+    formulas = "one split: no SE, so no 95% CI and no p"
+    if _is_crossed(cells):
+        formulas = (
+            "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in 002; "
+            "p: Altman and Bland's, that MCC is 0"
+        )
+    notes = [line for metric in _DETAILS for line in _undefined(cells, metric)]
+    lines = [_headline(title, synthetic), "", *_aligned(body), formulas, _extent(cells)]
+    return "\n".join([*lines, *notes])
 
 
 def _matrix(cells: Cells, metric: str) -> list[str]:
-    columns = _columns(cells)
-    header = ["", *columns, *(["average"] if len(columns) > 1 else [])]
-    body = [header]
+    places, averaged = _places(cells), _averaged(cells)
+    body = [["", *map(_label, places), *map(_average, averaged)]]
     for row, found in cells.items():
-        scores = [fold_score(found[c], metric) if c in found else None for c in columns]
-        told = [_NO_CELL if one is None else _percent(one) for one in scores]
-        if len(columns) > 1:
-            means = [one.mean for one in scores if one is not None]
-            whole = len(means) == len(columns) and not any(map(math.isnan, means))
-            told.append(f"{100 * np.mean(means):.1f}" if whole else _NO_CELL)
+        scores = {place: fold_score(table, metric) for place, table in found.items()}
+        told = [_percent(scores[place]) if place in scores else _NOTHING for place in places]
+        for column in averaged:
+            of_column = [place for place in places if place[1] == column]
+            means = [scores[place].mean for place in of_column if place in scores]
+            whole = len(means) == len(of_column) and not any(map(math.isnan, means))
+            told.append(f"{100 * np.mean(means):.1f}" if whole else _NOTHING)
         body.append([row, *told])
     return [*_aligned(body), *_undefined(cells, metric)]
 
 
 def _details(table: pd.DataFrame) -> list[str]:
-    accuracy, precision, recall = (fold_score(table, name).mean for name in _DETAILS)
-    mcc = fold_score(table, "mcc")
+    accuracy, precision, recall, mcc = (fold_score(table, name) for name in _DETAILS)
     low, high = normal_interval(mcc.mean, mcc.se)
     p = altman_bland_p(mcc.mean, mcc.se)
+    told_p = f"{p:.1e}" if not p < _LEAST_P else f"<{_LEAST_P:.0e}"
+    spreads = mcc.se > _LEAST_SE
     return [
-        f"{100 * accuracy:.1f}",
-        f"{precision:.2f}",
-        f"{recall:.2f}",
-        f"{mcc.mean:.2f}+-{mcc.se:.2f}",
-        f"[{low:.2f}, {high:.2f}]",
-        f"{p:.1e}" if not p < _LEAST_P else f"<{_LEAST_P:.0e}",
+        _told(accuracy.mean, percent=True),
+        _told(precision.mean),
+        _told(recall.mean),
+        _told(mcc.mean) + ("" if math.isnan(mcc.se) else f"+-{mcc.se:.2f}"),
+        f"[{low:.2f}, {high:.2f}]" if spreads else _NOTHING,
+        told_p if spreads else _NOTHING,
     ]
 
 
 def _undefined(cells: Cells, metric: str) -> list[str]:
     """Name the cells that are a mean over fewer folds than there are."""
     return [
-        f"{row}, {column}: {metric} is not defined in {one.num_undefined} folds, left out"
+        f"{row}, {_label(place)}: {metric} is not defined in {one.num_undefined} of "
+        f"{one.num_folds} folds, left out"
         for row, found in cells.items()
-        for column, table in found.items()
+        for place, table in found.items()
         if (one := fold_score(table, metric)).num_undefined
     ]
 
 
-def _columns(cells: Cells) -> list[str]:
-    return list(dict.fromkeys(column for found in cells.values() for column in found))
+def _extent(cells: Cells) -> str:
+    """Say how many recordings, subjects and folds each item's scores are of."""
+    items: dict[str, dict[str, None]] = {}
+    for item, table in _tables(cells):
+        items.setdefault(_counted(table), {})[item or "all items"] = None
+    if len(items) == 1:
+        return next(iter(items))
+    return "; ".join(f"{', '.join(names)}: {told}" for told, names in items.items())
+
+
+def _counted(table: pd.DataFrame) -> str:
+    recordings, subjects = table["recording_id"], table["subject_id"]
+    num_folds = table["fold"].nunique()
+    people = f"{recordings.nunique()} recordings of {subjects.nunique()} subjects"
+    if (recordings == subjects).all():  # the manifest does not say who is in them
+        people = f"{recordings.nunique()} recordings, each as a subject of its own,"
+    return f"{people} in {f'{num_folds} folds' if num_folds > 1 else 'one split'}"
+
+
+def _is_crossed(cells: Cells) -> bool:
+    return any(table["fold"].nunique() > 1 for _, table in _tables(cells))
+
+
+def _tables(cells: Cells) -> Iterable[tuple[str, pd.DataFrame]]:
+    return ((item, table) for found in cells.values() for (item, _), table in found.items())
+
+
+def _places(cells: Cells) -> list[Place]:
+    """Return the places in the order of their items, as the first row with an item has it."""
+    places = dict.fromkeys(place for found in cells.values() for place in found)
+    items = list(dict.fromkeys(item for item, _ in places))
+    return sorted(places, key=lambda place: items.index(place[0]))
+
+
+def _averaged(cells: Cells) -> list[str]:
+    """Return the columns that several items have."""
+    columns = [column for _, column in _places(cells)]
+    return [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
+
+
+def _label(place: Place) -> str:
+    return " ".join(filter(None, place)) or "all items"
+
+
+def _average(column: str) -> str:
+    return f"average {column}".rstrip()
 
 
 def _percent(one: FoldScore) -> str:
     spread = "" if math.isnan(one.se) else f"+-{100 * one.se:.1f}"
-    return "undefined" if math.isnan(one.mean) else f"{100 * one.mean:.1f}{spread}"
+    return f"{_told(one.mean, percent=True)}{spread}"
+
+
+def _told(value: float, *, percent: bool = False) -> str:
+    if math.isnan(value):
+        return _UNDEFINED
+    return f"{100 * value:.1f}" if percent else f"{value:.2f}"
 
 
 def _headline(title: str, synthetic: bool) -> str:

@@ -5,25 +5,32 @@ which cell. The runs are fixed trials of one comparison an item, so every cell o
 same recordings in the same folds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 from pydantic import Field
 
 from pdray.atomic import write_text
-from pdray.config import Settings, build, load, merge, read_tree
-from pdray.data.manifest import load_manifest, select
+from pdray.config import Settings, build, dump, load, merge, read_tree
+from pdray.data.manifest import ACTION, load_manifest, select
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.fusion import fuse
 from pdray.evaluation.metrics import METRICS
-from pdray.evaluation.paper_tables import Cells, detail_table, matrix_table
+from pdray.evaluation.paper_tables import Cells, Place, detail_table, matrix_table
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.opening import learnt_from_rendered
-from pdray.search.settings import StudyConfig, StudyPlan, plan_comparison
+from pdray.search.resume import decides
+from pdray.search.settings import StudyConfig, StudyPlan, fit_config, plan_comparison
+from pdray.search.space import trial_config
 
 _REFERENCE = "weights."
+_ABSENT = object()
+# What a comparison's scores do not depend on, beyond what no study's do: it searches nothing.
+_SILENT = ("data.max_decode_failures", "frames", "search.metric", "search.prune", "search.startup")
 
 
 class PaperTable(Settings):
@@ -72,11 +79,22 @@ class Reproduction:
         table: Its definition.
         plans: Name of each comparison and its item (None: all), to its checked plan.
         notes: What differs from the paper, one sentence each.
+        path: File that the table is kept in.
     """
 
     table: PaperTable
     plans: Mapping[tuple[str, str | None], StudyPlan]
     notes: tuple[str, ...]
+    path: Path
+
+
+def table_titles(folder: Path) -> dict[str, str]:
+    """Return the name of each table in a folder, sorted, and its title.
+
+    Raises:
+        SettingsError: If a file is no table.
+    """
+    return {path.stem: read_table(path).title for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_table(path: Path) -> PaperTable:
@@ -113,7 +131,8 @@ def read_table(path: Path) -> PaperTable:
 def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     """Lay a command line over a table's settings and check every run.
 
-    A rendered cohort is met with the table's small settings, any other with the paper's.
+    A rendered cohort is met with the table's small settings, any other with the paper's. What
+    is not the paper's, by these or by the command line, is noted.
 
     Args:
         path: The table's YAML file.
@@ -128,10 +147,9 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
     usable, _ = select(manifest, items=table.items, needs=("video", "grade"))
     is_rendered = any(recording.site == "synthetic" for recording in usable)
-    small = table.synthetic if is_rendered else {}
-    tree = merge(merge(merge({}, table.settings), small), asked)
     weights = {name: str(file) for name, file in config.weights.items()}
-    tree.pop("weights", None)
+    asked.pop("weights", None)
+    given = merge(merge({}, table.synthetic if is_rendered else {}), asked)
     runs, notes = _with_weights(table, weights)
     if not runs:
         raise SettingsError(f"table {path.stem}: no run is left: {'; '.join(notes)}")
@@ -144,15 +162,17 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
         runs = {
             run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()
         }
-        notes = ["the cohort is rendered: small settings, not the paper's", *notes]
     name = config.search.name or path.stem
     plans = {}
     for item in table.items or (None,):
         chosen = {"data": {"items": [item]}} if item else {}
         label = f"{name}-{item}" if item else name
-        part = merge(merge({}, tree), merge({"search": {"name": label}}, chosen))
-        plans[label, item] = plan_comparison(part, runs)
-    return Reproduction(table, plans, tuple(notes))
+        part = merge(merge(merge({}, table.settings), given), {"search": {"name": label}})
+        plans[label, item] = plan_comparison(merge(part, chosen), runs)
+    plan = next(iter(plans.values()))
+    told = _settings_notes(table, plan, given, is_rendered=is_rendered)
+    kept = config.output / "tables" / f"{name}.txt"
+    return Reproduction(table, plans, (*told, *notes), kept)
 
 
 def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> tuple[str, Path]:
@@ -175,10 +195,80 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     else:
         text = matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
     text = "\n".join([text, *(f"note: {note}" for note in reproduction.notes)])
-    last = list(found.values())[-1]
-    path = last.folder / "table.txt"
-    write_text(path, f"{text}\n")
-    return text, path
+    write_text(reproduction.path, f"{text}\n")
+    return text, reproduction.path
+
+
+def _settings_notes(
+    table: PaperTable, plan: StudyPlan, given: Mapping[str, Any], *, is_rendered: bool
+) -> list[str]:
+    """Say which settings are not the paper's, those that all runs share first.
+
+    Args:
+        table: Whose settings are the paper's; where it is silent, the defaults are.
+        plan: What is run, of any item.
+        given: What is laid over the table's settings, nested.
+        is_rendered: Whether the cohort is; then the table's small settings are in ``given``.
+    """
+    changes = {run: _changes(table, plan, run, given) for run in plan.fixed}
+    first, *others = changes.values()
+    shared = [change for change in first if all(change in other for other in others)]
+    begin = "small settings, not the paper's" if is_rendered else "settings given over the paper's"
+    parts = ["the cohort is rendered"] if is_rendered else []
+    parts += [begin, ", ".join(shared)] if shared else []
+    notes = [": ".join(parts)] if parts else []
+    lone: dict[str, list[str]] = {}
+    for run, found in changes.items():
+        told = ", ".join(change for change in found if change not in shared)
+        lone.setdefault(told, []).append(run)
+    return notes + [f"{begin}, of {', '.join(runs)}: {told}" for told, runs in lone.items() if told]
+
+
+def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, Any]) -> list[str]:
+    """Return each setting of a run that is not the paper's, and in brackets what it is there."""
+    params = plan.fixed[run]
+    fixed: dict[str, Any] = {"manifest": plan.config.data.manifest}
+    if table.items:  # one comparison an item: no change
+        fixed["items"] = plan.config.data.items
+    if plan.config.data.items == (ACTION,):  # its classes are the dataset's, not cuts of a scale
+        fixed["grade_cuts"] = plan.config.data.grade_cuts
+    paper = build(StudyConfig, merge(merge({}, table.settings), {"data": fixed}))
+    named = {key for key, _, _ in _differing({}, given)} | set(params)
+    return [
+        f"{key} {_plain(new)}" + ("" if old is _ABSENT else f" ({_plain(old)})")
+        for key, old, new in _differing(
+            _run_settings(paper, table.runs[run]), _run_settings(plan.config, params)
+        )
+        # Another network's own defaults are no change that anybody made: its name is.
+        if (old is not _ABSENT or key in named)
+        and decides(key)
+        and not key.startswith(_SILENT)
+        and not (key == "pretrained" and "pretrained" in params)  # the table names it
+        and (key, new) != ("store.codec", "lz4")  # exact
+    ]
+
+
+def _run_settings(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's settings, nested, with those of a run over them, its weights aside."""
+    own = {key: value for key, value in params.items() if key != "pretrained"}
+    return {**dump(config), **dump(trial_config(dump(fit_config(config)), own))}
+
+
+def _differing(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield dotted key, old and new value of everything in ``new`` that is not so in ``old``."""
+    for name, value in new.items():
+        before = old.get(name, _ABSENT)
+        if isinstance(value, Mapping):
+            section = before if isinstance(before, Mapping) else {}
+            yield from _differing(section, value, f"{prefix}{name}.")
+        elif before != value:
+            yield f"{prefix}{name}", before, value
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _with_weights(
@@ -218,12 +308,11 @@ def _reference(params: Mapping[str, Any]) -> str | None:
 
 
 def _cells(table: PaperTable, found: Mapping[str | None, Comparison]) -> Cells:
-    cells: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[Place, pd.DataFrame]] = {}
     for row, columns in table.rows.items():
         for item, comparison in found.items():
             for column, names in columns.items():
                 if all(name in comparison.tables for name in names):
-                    label = " ".join(part for part in (item, column) if part) or "all items"
                     fused = fuse([comparison.tables[name] for name in names])
-                    cells.setdefault(row, {})[label] = fused
+                    cells.setdefault(row, {})[item or "", column] = fused
     return cells

@@ -59,7 +59,7 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
         )
     old, new = _flat(saved["settings"]), _flat(plan.tree)
     changed = sorted(
-        key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and _decides(key)
+        key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and decides(key)
     )
     if changed:
         told = "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed)
@@ -120,7 +120,8 @@ def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
         write_text(table, json.dumps(before | now, indent=1))
 
 
-def _decides(key: str) -> bool:
+def decides(key: str) -> bool:
+    """Whether a study's scores depend on a setting; ``key`` is dotted."""
     sections = ("resources.", "tracking.", "stream.", "limits.")
     values = ("search.trials", "search.max_concurrent_trials", "search.name", "output")
     return not key.startswith((*sections, *values))
