@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pdray.atomic import write_text
+from pdray.config import leaves, plain_default
 from pdray.data.store import StoredRecording
 from pdray.errors import StudyError
-from pdray.search.settings import StudyPlan
+from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.tracking.run_log import StudyLog
 
 
@@ -43,7 +44,8 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
     """Refuse to continue a study under settings or data that change its scores.
 
     A complete study is not extended either: its test subjects have been looked at, and a choice
-    among more trials would be made with that in view.
+    among more trials would be made with that in view. A setting that an older study does not know
+    had no effect then, and nor has its default now.
     """
     saved = study.read()
     asked = plan.config.search.trials
@@ -58,11 +60,14 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
             "with another search.name"
         )
     old, new = _flat(saved["settings"]), _flat(plan.tree)
+    # Through JSON, as what was saved: tuples are lists there.
+    since = {key: plain_default(field) for key, field in leaves(StudyConfig) if key not in old}
+    before = json.loads(json.dumps(since, default=str)) | old
     changed = sorted(
-        key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and decides(key)
+        key for key in old.keys() | new.keys() if before.get(key) != new.get(key) and decides(key)
     )
     if changed:
-        told = "; ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed)
+        told = "; ".join(f"{key} was {before.get(key)!r}, is {new.get(key)!r}" for key in changed)
         raise StudyError(
             f"study {saved['name']} exists in {study.folder} with other settings: {told}; "
             "give the new study another search.name"

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ def test_other_settings_are_refused_with_both_values(started: StudyLog, tmp_path
     assert "search.seed was 0, is 7" in told
     assert "space.loss.gamma.high was 2.0, is 3.0" in told
     assert "another search.name" in told
+
+
+def test_a_study_that_is_older_than_a_setting_goes_on_at_its_default(
+    started: StudyLog, tmp_path: Path
+) -> None:
+    saved = json.loads((started.folder / "study.json").read_text(encoding="utf-8"))
+    del saved["settings"]["folds"]["of_recordings"]
+    del saved["settings"]["loss"]["gamma"]
+    (started.folder / "study.json").write_text(json.dumps(saved), encoding="utf-8")
+    check_same(plan_study(make_tree(tmp_path)), started, "abc")
+    other = make_tree(tmp_path) | {"loss": {"gamma": 1.0}}
+    del other["space"]["loss.gamma"]
+    other["space"]["optim.learning_rate"] = {"low": 1e-4, "high": 1e-3}
+    with pytest.raises(StudyError, match=r"loss\.gamma was 2\.0, is 1\.0"):
+        check_same(plan_study(other), started, "abc")
 
 
 def test_another_manifest_is_refused(started: StudyLog, tmp_path: Path) -> None:
