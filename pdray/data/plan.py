@@ -23,7 +23,7 @@ class RatedRecording:
         item: What was rated.
         grade: The rater's integer.
         target: Class of the grade, 0..K-1.
-        video: The encoded file.
+        video: The encoded file; None where only tracks or sound of it are there.
         span: Start and end of the recording inside ``video`` [s]; None is the file's own.
         side: "left", "right" or None.
         shares: Share of the raters that saw each class; None is the class of the grade alone.
@@ -35,7 +35,7 @@ class RatedRecording:
     item: str
     grade: int
     target: int
-    video: Path
+    video: Path | None
     span: tuple[float | None, float | None] = (None, None)
     side: str | None = None
     shares: tuple[float, ...] | None = None

@@ -188,6 +188,8 @@ class SnippetReader:
 
     def _decode(self, recording: RatedRecording, draw: Draw | None, out: NDArray[Any]) -> None:
         start, end = recording.span
+        if recording.video is None:
+            raise DecodeError(f"{_name(recording)}: there is no video of it to decode")
         try:
             index = scan(
                 recording.video, self.decode, self.limits, start_seconds=start, end_seconds=end

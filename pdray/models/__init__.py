@@ -1,4 +1,8 @@
-"""Every model under its short key: the class of its settings, its builder, its check."""
+"""Every model under its short key: the class of its settings, its builder, its check.
+
+Networks see pictures and are trained by gradients; an estimator sees the numbers that describe a
+recording and learns from all of them at once.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,6 +19,7 @@ from pdray.models.frame_resnet import (
     frame_resnet_faults,
 )
 from pdray.models.i3d import I3DConfig, build_i3d, i3d_faults
+from pdray.models.landmark_head import LandmarkHeadConfig
 from pdray.models.r3d import R3DConfig, build_r3d, r3d_faults
 from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d, resnet3d_faults
 from pdray.models.s3d import S3DConfig, build_s3d, s3d_faults
@@ -67,6 +72,9 @@ _ARCHITECTURES = (
     Architecture(TwoStreamConfig, build_two_stream, two_stream_faults),
 )
 
+ESTIMATORS: dict[str, type[Settings]] = {"landmark_head": LandmarkHeadConfig}
+"""Key of each estimator to the class of its settings."""
+
 MODELS: dict[str, Architecture] = {
     str(one.settings.model_fields["name"].default): one._replace(build=_guarded(one.build))
     for one in _ARCHITECTURES
@@ -90,7 +98,8 @@ ModelConfig = Annotated[
     | Annotated[X3DConfig, Tag("x3d")]
     | Annotated[C2DConfig, Tag("c2d")]
     | Annotated[FrameResNetConfig, Tag("frame_resnet")]
-    | Annotated[TwoStreamConfig, Tag("two_stream")],
+    | Annotated[TwoStreamConfig, Tag("two_stream")]
+    | Annotated[LandmarkHeadConfig, Tag("landmark_head")],
     Discriminator(_key),
 ]
-"""The section ``model`` of a study; its ``name`` says which network it is of."""
+"""The section ``model`` of a study; its ``name`` says which model it is of."""

@@ -39,6 +39,7 @@ _BOOSTING_RATE = 0.05
 class LandmarkHeadConfig(Settings):
     """Settings of a head on features."""
 
+    name: Literal["landmark_head"] = Field("landmark_head", description="architecture")
     kind: Kind = Field(
         "logistic", description="tells disease; vote is the mean of logistic, svm and trees"
     )

@@ -60,7 +60,8 @@ def make_cohort(manifest: Manifest, config: StudyConfig, *, searches: bool = Tru
             do not make.
         FoldsError: If the subjects cannot be split as asked.
     """
-    recordings, lacking = select(manifest, items=config.data.items, needs=("video", "grade"))
+    source = "landmarks" if config.is_estimator else "video"
+    recordings, lacking = select(manifest, items=config.data.items, needs=(source, "grade"))
     check_action_classes(recordings, config.data.grade_cuts)
     subjects = [recording.subject_id for recording in recordings]
     classes = [_class(recording, config.data) for recording in recordings]
@@ -130,7 +131,7 @@ def rated(
             stored=None if stored is None else stored[recording.recording_id].paths,
         )
         for recording in cohort.recordings
-        if recording.grade is not None and recording.video is not None
+        if recording.grade is not None
     )
 
 

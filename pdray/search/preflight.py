@@ -3,6 +3,7 @@
 from collections import Counter
 
 from pdray.data.forecast import Forecast
+from pdray.data.modality import PICTURES
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import Cohort
 from pdray.search.settings import StudyPlan
@@ -71,6 +72,8 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
 def describe_frames(plan: StudyPlan, expected: Forecast) -> str:
     """Say how much there is to decode, how large it gets and how long it takes."""
     config, decode = plan.config, plan.config.decode
+    if not set(PICTURES) & set(plan.modalities):
+        return f"{', '.join(plan.modalities)} of {expected.num_recordings} recordings, no pictures"
     text = (
         f"about {expected.seconds / 3600:.2f} hours of video, {', '.join(plan.modalities)} at "
         f"{decode.width}x{decode.height}"

@@ -13,7 +13,7 @@ from pdray.data.codec import StoreConfig
 from pdray.data.flow import FlowConfig
 from pdray.data.folds import FoldsConfig
 from pdray.data.manifest import ACTION, DataConfig
-from pdray.data.modality import PICTURES, Modality, Recipe
+from pdray.data.modality import MODALITIES, Modality, Recipe
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.search.space import (
@@ -144,7 +144,7 @@ class StudyPlan:
         searched = self.space.get("modality")
         values = searched.values if isinstance(searched, Choices) else (self.config.modality,)
         fixed = [params.get("modality", self.config.modality) for params in self.fixed.values()]
-        return tuple(modality for modality in PICTURES if modality in (fixed or values))
+        return tuple(modality for modality in MODALITIES if modality in (fixed or values))
 
     @property
     def fit(self) -> dict[str, Any]:

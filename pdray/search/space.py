@@ -131,6 +131,8 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
     if wrong:
         return wrong
     config = build(FitConfig, tree)
+    if config.is_estimator:
+        return []
     size = {"height": config.decode.height, "width": config.decode.width}
     wrong = augment_faults(config.augment, **size)
     if wrong:

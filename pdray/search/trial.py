@@ -33,8 +33,7 @@ from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
 from pdray.training.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
-from pdray.training.task import FitTask
-from pdray.training.worker import EpochResult
+from pdray.training.task import EpochResult, FitTask
 
 Pruner = ray.remote(num_cpus=0)(QuantileRule)
 
@@ -223,8 +222,9 @@ class Recorder:
             raise RuntimeError("the winner's last epoch was not evaluated")
         table = by_recording(result.predictions)
         scores = {f"test/{name}": held_out_score(table, name) for name in METRICS}
-        with replacing(self.log.model_path) as temporary:
-            torch.save(result.state["model"], temporary)
+        if result.state["model"]:  # an estimator has no weights
+            with replacing(self.log.model_path) as temporary:
+                torch.save(result.state["model"], temporary)
         value = scores[f"test/{self.plan.metric}"]["value"]
         self.log.finish(
             state="complete",

@@ -14,8 +14,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed as dist
 
 from pdray.errors import DivergedError, PdrayError
-from pdray.training.task import FitTask
-from pdray.training.worker import EpochResult, Place, fit
+from pdray.training.task import EpochResult, FitTask
+from pdray.training.worker import Place, fit
 
 # How often a trial starts again where it was after its process was lost, with a spot machine, say.
 MAX_RESTARTS = 3

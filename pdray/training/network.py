@@ -43,6 +43,8 @@ def describe_start(config: FitConfig, num_classes: int) -> list[str]:
     Raises:
         PdrayError: As :func:`build_network`.
     """
+    if config.pretrained is None:
+        return []
     with torch.random.fork_rng(devices=[]):
         _, report = _start(config, num_classes)
     return report.told() if report is not None else []

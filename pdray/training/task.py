@@ -1,20 +1,22 @@
-"""What one fit trains, on what, for how long: plain data that travels to any worker."""
+"""What one fit trains, on what, for how long, and what each epoch gave: plain data that travels."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+import pandas as pd
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
 from pdray.data.augment import AugmentConfig
 from pdray.data.decode import DecodeConfig, DecodeLimits
+from pdray.data.landmark_motion import LandmarkFeatureConfig
 from pdray.data.plan import FoldSides, RatedRecording, Schedule, check_sides
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import SnippetConfig, snippet_shape
 from pdray.evaluation.predictions import Origin
-from pdray.models import ModelConfig
+from pdray.models import ESTIMATORS, ModelConfig
 from pdray.models.segment_attention import SegmentsConfig
 from pdray.models.tsa import TsaConfig
 from pdray.training.objective import LossConfig
@@ -48,8 +50,10 @@ class OptimConfig(Settings):
 class FitConfig(Settings):
     """Everything that decides the outcome of a fit besides its data and its seed."""
 
-    modality: Literal["rgb", "flow", "boundaries"] = Field(
-        "rgb", description="what the network sees: colours, optical flow or motion boundaries"
+    modality: Literal["rgb", "flow", "boundaries", "landmarks"] = Field(
+        "rgb",
+        description="what the model sees: colours, optical flow or motion boundaries; landmarks "
+        "for landmark_head",
     )
     decode: DecodeConfig = DecodeConfig()
     limits: DecodeLimits = DecodeLimits()
@@ -61,10 +65,40 @@ class FitConfig(Settings):
         description="file of weights to start from: a published one, or a study's model.pt, which "
         "keeps its name",
     )
+    landmarks: LandmarkFeatureConfig = LandmarkFeatureConfig()
     segments: SegmentsConfig = SegmentsConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     stream: StreamConfig = StreamConfig()
+
+    @property
+    def is_estimator(self) -> bool:
+        """Whether the model learns from all recordings at once, not by gradients."""
+        return self.model.name in ESTIMATORS
+
+    @model_validator(mode="after")
+    def _model_sees_its_modality(self) -> Self:
+        if self.is_estimator != (self.modality == "landmarks"):
+            right = "landmarks" if self.is_estimator else "rgb, flow or boundaries"
+            raise ValueError(f"modality {self.modality}: {self.model.name} sees {right}")
+        return self
+
+    @model_validator(mode="after")
+    def _no_idle_section(self) -> Self:
+        """Refuse settings that would have no effect on an estimator, or on a network."""
+        idle = ("snippet", "augment", "segments", "loss", "optim", "stream", "pretrained")
+        unused = idle if self.is_estimator else ("landmarks",)
+        faults = []
+        for name in unused:
+            default = FitConfig.model_fields[name].get_default()
+            if name == "optim":  # one step, so that a trial is one epoch
+                default = default.model_copy(update={"epochs": 1})
+            if getattr(self, name) != default:
+                right = " but for optim.epochs=1" if name == "optim" else ""
+                faults.append(f"{name}: no part of {self.model.name}; leave it out{right}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     @model_validator(mode="after")
     def _segments_are_there(self) -> Self:
@@ -127,3 +161,25 @@ class FitTask:
             evaluate=self.evaluate,
             first_step=first_step,
         )
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one (fold, epoch) gave.
+
+    Attributes:
+        fold: From 0.
+        epoch: From 0.
+        metrics: ``train/...``, ``val/...`` (or ``test/...``) and ``time/...``; rank 0 has those of
+            all workers, other ranks have none.
+        predictions: The evaluated snippets of all workers; None where nothing was evaluated and
+            on other ranks.
+        state: From which the fit resumes after this epoch: plain numbers and tensors. The tensors
+            are the model's own, so save or copy them before the next result is asked for.
+    """
+
+    fold: int
+    epoch: int
+    metrics: dict[str, float]
+    predictions: pd.DataFrame | None
+    state: dict[str, Any]

@@ -30,10 +30,11 @@ from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.training.estimator import fit_estimator
 from pdray.training.network import build_network, joins_segments
 from pdray.training.objective import TrainingLoss, training_loss
 from pdray.training.step import Network, Objective, Precision, evaluate_step, train_step
-from pdray.training.task import FitTask, OptimConfig
+from pdray.training.task import EpochResult, FitTask, OptimConfig
 
 _CPU = torch.device("cpu")
 
@@ -45,28 +46,6 @@ class Place:
     rank: int = 0
     num_workers: int = 1
     device: torch.device = _CPU
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one (fold, epoch) gave.
-
-    Attributes:
-        fold: From 0.
-        epoch: From 0.
-        metrics: ``train/...``, ``val/...`` (or ``test/...``) and ``time/...``; rank 0 has those of
-            all workers, other ranks have none.
-        predictions: The evaluated snippets of all workers; None where nothing was evaluated and
-            on other ranks.
-        state: From which the fit resumes after this epoch: plain numbers and tensors. The tensors
-            are the model's own, so save or copy them before the next result is asked for.
-    """
-
-    fold: int
-    epoch: int
-    metrics: dict[str, float]
-    predictions: pd.DataFrame | None
-    state: dict[str, Any]
 
 
 def fit(
@@ -89,6 +68,9 @@ def fit(
         StudyError: If ``resume`` does not belong to a task of this shape.
     """
     place = place or Place()
+    if task.config.is_estimator:
+        yield from fit_estimator(task, resume=resume)
+        return
     first_step = _first_step(task, resume)
     worker = {"rank": place.rank, "num_workers": place.num_workers}
     plan = plan_batches(task.sides, task.schedule(first_step), **worker)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdray.models import MODELS, ModelConfig
+from pdray.models import ESTIMATORS, MODELS, ModelConfig
 
 SHAPE: dict[str, Any] = {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111"}
 SMALL: dict[str, dict[str, Any]] = {
@@ -42,7 +42,9 @@ def test_there_are_models_and_each_is_under_contract() -> None:
     assert MODELS
     assert SMALL.keys() == MODELS.keys()
     assert {key: one.settings().name for key, one in MODELS.items()} == {key: key for key in MODELS}
-    assert {get_args(member)[1].tag for member in get_args(get_args(ModelConfig)[0])} == set(MODELS)
+    tags = {get_args(member)[1].tag for member in get_args(get_args(ModelConfig)[0])}
+    assert tags == MODELS.keys() | ESTIMATORS.keys()
+    assert {key: one().name for key, one in ESTIMATORS.items()} == {key: key for key in ESTIMATORS}
 
 
 @pytest.mark.parametrize("key", MODELS)

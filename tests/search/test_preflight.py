@@ -6,7 +6,7 @@ from pdray.data.forecast import Forecast
 from pdray.data.manifest import load_manifest
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import make_cohort
-from pdray.search.preflight import describe_plan
+from pdray.search.preflight import describe_frames, describe_plan
 from pdray.search.settings import plan_study
 from pdray.training.launch import Workers
 
@@ -97,3 +97,11 @@ def test_notes_and_synthetic_data_are_said(study):
     text = describe_plan(plan, noted, *HOW)
     assert "note       test group: class 1 has 0 of 4\n" in text
     assert text.endswith("SYNTHETIC data: a rendered cohort, not patients")
+
+
+def test_a_study_without_pictures_says_what_it_reads(study):
+    plan, _ = study()
+    config = plan.config.model_copy(update={"modality": "landmarks"})
+    assert describe_frames(replace(plan, config=config), FORECAST) == (
+        "landmarks of 20 recordings, no pictures"
+    )

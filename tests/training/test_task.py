@@ -71,3 +71,35 @@ def test_a_setting_out_of_range_is_refused_with_its_value(name, value):
 def test_settings_survive_the_journey_to_a_worker(make_task):
     config = make_task().config
     assert build(FitConfig, dump(config)) == config
+
+
+HEAD = {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}}
+
+
+def test_an_estimator_has_landmarks_and_one_step():
+    config = build(FitConfig, HEAD)
+    assert config.is_estimator
+    assert build(FitConfig, dump(config)) == config
+    assert not build(FitConfig, {}).is_estimator
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modality": "rgb"}, "modality rgb: landmark_head sees landmarks"),
+        ({"model": {"name": "i3d"}}, "modality landmarks: i3d sees rgb, flow or boundaries"),
+        ({"optim": {}}, "optim: no part of landmark_head; leave it out but for optim.epochs=1"),
+        ({"optim": {"epochs": 1, "batch_size": 3}}, "optim: no part of landmark_head"),
+        ({"snippet": {"num_frames": 8}}, "snippet: no part of landmark_head; leave it out"),
+        ({"loss": {"gamma": 1.0}}, "loss: no part of landmark_head"),
+        ({"pretrained": "w.pt"}, "pretrained: no part of landmark_head"),
+    ],
+)
+def test_what_an_estimator_does_not_have_is_refused(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        build(FitConfig, {**HEAD, **changes})
+
+
+def test_a_network_has_no_groups_of_landmarks():
+    with pytest.raises(SettingsError, match="landmarks: no part of tsa; leave it out"):
+        build(FitConfig, {"landmarks": {"groups": "head"}})
