@@ -16,6 +16,7 @@ Say = Callable[[str], None]
 _MIRROR_SECONDS = 10.0
 _DEAD_SECONDS = 60.0
 _LINE_SECONDS = 5.0
+_MIRROR_SHARE = 0.2  # of the driver's time, at most: short trials end faster than a server answers
 
 
 class Mirror:
@@ -24,22 +25,23 @@ class Mirror:
     def __init__(self, study: StudyLog, *, uri: str, experiment: str, say: Say) -> None:
         self._where = (study.folder, uri, experiment)
         self._say = say
-        self._next = 0.0
+        self._next = self._earliest = 0.0
         self.error: TrackingError | None = None
 
     def finish(self) -> None:
         """Send what is new, however short ago the last time was."""
-        self._next = 0.0
+        self._next = self._earliest = 0.0
         self.update(now=True)
 
     def update(self, *, now: bool = False) -> None:
         """Send what is new, if the last time is long enough ago.
 
         Args:
-            now: Also if it is not, unless the server was dead then: a search must not wait for it
-                at the end of every trial.
+            now: Also if it is not, unless the server was dead or slow then: a search must not wait
+                for it at the end of every trial.
         """
-        if time.monotonic() < self._next and (self.error is not None or not now):
+        started = time.monotonic()
+        if started < self._earliest or (started < self._next and not now):
             return
         try:
             mirror_study(*self._where)
@@ -51,8 +53,11 @@ class Mirror:
             if self.error is not None:
                 self._say("tracking: the server is back and up to date")
             self.error = None
+        ended = time.monotonic()
         pause = _DEAD_SECONDS if self.error else _MIRROR_SECONDS
-        self._next = time.monotonic() + pause
+        self._next = ended + pause
+        slow = (ended - started) * (1 / _MIRROR_SHARE - 1)
+        self._earliest = self._next if self.error else ended + slow
 
 
 @dataclass(frozen=True)

@@ -110,3 +110,26 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     mirror.finish()
     assert lines[1:] == ["tracking: the server is back and up to date"]
     assert mirror.error is None
+
+
+def test_a_slow_server_takes_a_fifth_of_the_time_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    calls: list[float] = []
+
+    def mirror_study(folder: Path, uri: str, experiment: str) -> None:
+        nonlocal now
+        calls.append(now)
+        now += 3.0
+
+    monkeypatch.setattr(progress, "mirror_study", mirror_study)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=pytest.fail)
+    mirror.update(now=True)
+    for _ in range(12):  # a trial ends every second
+        now += 1.0
+        mirror.update(now=True)
+    assert calls == [100.0, 115.0]
+    mirror.finish()
+    assert len(calls) == 3
