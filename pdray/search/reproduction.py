@@ -164,7 +164,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
         }
     name = config.search.name or path.stem
     plans = {}
-    for item in table.items or (None,):
+    for item in _items(table, config.data.items):
         chosen = {"data": {"items": [item]}} if item else {}
         label = f"{name}-{item}" if item else name
         part = merge(merge(merge({}, table.settings), given), {"search": {"name": label}})
@@ -173,6 +173,18 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     told = _settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
     return Reproduction(table, plans, (*told, *notes), kept)
+
+
+def _items(table: PaperTable, asked: tuple[str, ...] | None) -> tuple[str | None, ...]:
+    """Return the items of a table's comparisons, fewer if fewer are asked for; None is all."""
+    if table.items is None:
+        return (None,)
+    other = [item for item in asked or () if item not in table.items]
+    if other:
+        raise SettingsError(
+            f"data.items: the table has no {', '.join(other)}; it has {', '.join(table.items)}"
+        )
+    return tuple(item for item in table.items if asked is None or item in asked)
 
 
 def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> tuple[str, Path]:

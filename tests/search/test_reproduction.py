@@ -301,3 +301,13 @@ def test_the_table_is_laid_out_from_the_saved_predictions_and_kept(
     assert "2 recordings of 2 subjects in one split" in text
     assert path == tmp_path / "out" / "tables" / "9.9.txt"
     assert path.read_text(encoding="utf-8") == f"{text}\n"
+
+
+def test_fewer_items_than_the_tables_may_be_asked_for_and_no_others(
+    write_table: Callable[..., Path], words: list[str]
+) -> None:
+    path = write_table(items=["finger_tapping", "gait"])
+    ready = plan_reproduction(path, [*words, "data.items=[finger_tapping]"])
+    assert [item for _, item in ready.plans] == ["finger_tapping"]
+    with pytest.raises(SettingsError, match=r"data\.items: the table has no toe_tapping; it"):
+        plan_reproduction(path, [*words, "data.items=[finger_tapping,toe_tapping]"])
