@@ -301,6 +301,9 @@ def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
     searched = space.get("optim.batch_size", Choices((config.optim.batch_size,)))
     smallest = min(corners(searched), key=lambda value: int(value or 0))
     workers = config.resources.num_workers
+    if workers > 1 and config.is_estimator:
+        name = config.model.name
+        return [f"resources.num_workers: got {workers}; {name} is fitted by one worker"]
     if workers > 1 and int(smallest or 0) < 2 * workers:
         return [
             f"optim.batch_size: got {smallest}; {workers} workers (resources.num_workers) share a "

@@ -202,6 +202,13 @@ def test_no_study_to_resume_is_told_with_those_there_are(start_study, tmp_path):
         saved_settings([f"output={tmp_path}", "search.name=dome"])
 
 
+def test_an_estimator_is_fitted_by_one_worker() -> None:
+    head = {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}}
+    assert plan_study({**DATA, **head}).modalities == ("landmarks",)
+    with pytest.raises(SettingsError, match="num_workers: got 2; landmark_head is fitted by one"):
+        plan_study({**DATA, **head, "resources": {"num_workers": 2}})
+
+
 def test_batches_that_the_workers_cannot_share_are_refused(tmp_path: Path) -> None:
     tree = {
         "data": {"manifest": "m.csv"},
