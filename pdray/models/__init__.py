@@ -20,6 +20,7 @@ from pdray.models.frame_resnet import (
 )
 from pdray.models.i3d import I3DConfig, build_i3d, i3d_faults
 from pdray.models.landmark_head import LandmarkHeadConfig
+from pdray.models.landmark_mlp import LandmarkMlpConfig
 from pdray.models.r3d import R3DConfig, build_r3d, r3d_faults
 from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d, resnet3d_faults
 from pdray.models.s3d import S3DConfig, build_s3d, s3d_faults
@@ -72,7 +73,10 @@ _ARCHITECTURES = (
     Architecture(TwoStreamConfig, build_two_stream, two_stream_faults),
 )
 
-ESTIMATORS: dict[str, type[Settings]] = {"landmark_head": LandmarkHeadConfig}
+ESTIMATORS: dict[str, type[Settings]] = {
+    "landmark_head": LandmarkHeadConfig,
+    "landmark_mlp": LandmarkMlpConfig,
+}
 """Key of each estimator to the class of its settings."""
 
 MODELS: dict[str, Architecture] = {
@@ -99,7 +103,8 @@ ModelConfig = Annotated[
     | Annotated[C2DConfig, Tag("c2d")]
     | Annotated[FrameResNetConfig, Tag("frame_resnet")]
     | Annotated[TwoStreamConfig, Tag("two_stream")]
-    | Annotated[LandmarkHeadConfig, Tag("landmark_head")],
+    | Annotated[LandmarkHeadConfig, Tag("landmark_head")]
+    | Annotated[LandmarkMlpConfig, Tag("landmark_mlp")],
     Discriminator(_key),
 ]
 """The section ``model`` of a study; its ``name`` says which model it is of."""

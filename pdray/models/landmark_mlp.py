@@ -33,30 +33,16 @@ class LandmarkMlpConfig(Settings):
     num_points: int = Field(106, ge=1, description="landmarks of a frame")
     num_hidden: int = Field(128, ge=1, le=65536, description="units of the hidden layer")
     dropout: float = Field(0.0, ge=0, lt=1, description="probability before the output layer")
-
-
-def landmark_mlp_faults(
-    config: LandmarkMlpConfig, *, num_frames: int, num_points: int
-) -> list[str]:
-    """List what the network cannot take; each sentence names the key.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        num_frames: Frames of what it will be given.
-        num_points: Landmarks of a frame likewise.
-    """
-    faults = []
-    if config.num_frames != num_frames:
-        faults.append(
-            f"model.num_frames: {config.num_frames}, but a recording is given as {num_frames} "
-            "frames; give both alike"
-        )
-    if config.num_points != num_points:
-        faults.append(
-            f"model.num_points: {config.num_points}, but frames have {num_points} landmarks; give "
-            "both alike"
-        )
-    return faults
+    unit: Literal["pixels", "eyes"] = Field(
+        "pixels",
+        description="what coordinates are measured in: pixels, or the distance between the eyes",
+    )
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam; 000: 3e-4")
+    batch_size: int = Field(64, ge=1, description="recordings of a step; 000: 64 [recordings]")
+    num_epochs: int = Field(100, ge=1, description="times over the training side [epochs]")
+    hierarchy_lambda: float = Field(
+        0.5, ge=0, le=1, description="weight of ill or not in the loss; 000: 0.5"
+    )
 
 
 class LandmarkMlp(nn.Module):
@@ -110,7 +96,7 @@ def build_landmark_mlp(config: LandmarkMlpConfig, num_classes: int) -> LandmarkM
     """Build the network; its weights come from the ambient torch generator.
 
     Args:
-        config: Settings without a fault in :func:`landmark_mlp_faults`.
+        config: Settings.
         num_classes: Classes K, at least 2.
     """
     return LandmarkMlp(

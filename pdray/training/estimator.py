@@ -6,24 +6,26 @@ search are handed from trial to trial, and a trial then costs its fits alone.
 """
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pdray.data.entry import Entry
 from pdray.data.landmark_motion import Features, feature_columns, landmark_features
-from pdray.data.plan import RatedRecording
+from pdray.data.landmark_shape import nose_centred
 from pdray.data.tracks import Track
-from pdray.errors import DecodeError, StudyError
+from pdray.errors import DecodeError, DivergedError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
-from pdray.models.landmark_head import LandmarkHeadConfig, build_landmark_head
-from pdray.training.task import EpochResult, FitTask
+from pdray.models.landmark_head import LandmarkHead, LandmarkHeadConfig, build_landmark_head
+from pdray.models.landmark_mlp import LandmarkMlpConfig
+from pdray.training.landmark_network import LandmarkNetwork
+from pdray.training.task import EpochResult, FitConfig, FitTask
 
 _HELD = 4096  # recordings whose description a process keeps, a kilobyte each
 _LEAST = 1e-12  # for the logit of a class that the training side lacks
@@ -43,6 +45,7 @@ def fit_estimator(
 
     Raises:
         DecodeError: If a recording's landmarks cannot be described; names it.
+        DivergedError: If a loss is not finite; names the fold.
         StudyError: If ``resume`` does not belong to a task of this shape.
         SettingsError: If a group of features is not there.
     """
@@ -52,48 +55,73 @@ def fit_estimator(
             f"has {task.num_steps}"
         )
     started = time.perf_counter()
-    x = describe(task.recordings, task)
+    x = describe(task)
     for fold in range(0 if resume is None else int(resume["step"]), len(task.sides)):
         yield _fit_fold(task, fold, x, started)
         started = time.perf_counter()
 
 
-def describe(recordings: Sequence[RatedRecording], task: FitTask) -> NDArray[np.float64]:
-    """Return (N, D) features of recordings, NaN where absent.
+def describe(task: FitTask) -> NDArray[np.float64]:
+    """Return what the task's estimator sees of each recording.
+
+    Returns:
+        (N, D) features, NaN where absent, or (N, F, P, 2) nose-centred landmarks.
 
     Raises:
         DecodeError: If a recording's landmarks cannot be described; names it.
         SettingsError: If a group of features is not there.
     """
     found = []
-    for recording in recordings:
+    for recording in task.recordings:
         if recording.stored is None:
             raise DecodeError(f"recording {recording.recording_id}: its landmarks are not stored")
         try:
-            found.append(_features(recording.stored["landmarks"]))
+            found.append(_describe_one(recording.stored["landmarks"], task.config))
         except DecodeError as error:
             raise DecodeError(f"recording {recording.recording_id}: {error}") from error
-    columns = feature_columns(found[0].names, task.config.landmarks)
-    return np.stack([one.values[columns] for one in found])
+    return np.stack(found)
+
+
+def _describe_one(path: Path, config: FitConfig) -> NDArray[np.float64]:
+    if isinstance(config.model, LandmarkMlpConfig):
+        return _frames(path, config.model.num_frames, config.model.unit)
+    features = _features(path)
+    return features.values[feature_columns(features.names, config.landmarks)]
 
 
 @lru_cache(maxsize=_HELD)
 def _features(path: Path) -> Features:
+    return landmark_features(_track(path))
+
+
+@lru_cache(maxsize=_HELD)
+def _frames(path: Path, num_frames: int, unit: Literal["pixels", "eyes"]) -> NDArray[np.float64]:
+    return nose_centred(_track(path), num_frames=num_frames, unit=unit).astype(np.float64)
+
+
+def _track(path: Path) -> Track:
     entry = Entry(path)
     points = entry.read(np.arange(len(entry)))
-    # The size of the picture says nothing here: features are relative to the face.
-    return landmark_features(Track(points, entry.seconds, (1.0, 1.0)))
+    # The size of the picture says nothing here: the face is described by itself.
+    return Track(points, entry.seconds, (1.0, 1.0))
+
+
+def _build(task: FitTask) -> LandmarkHead | LandmarkNetwork:
+    config, seed = task.config.model, task.origin.seed
+    if isinstance(config, LandmarkMlpConfig):
+        return LandmarkNetwork(config, num_classes=task.num_classes, seed=seed)
+    assert isinstance(config, LandmarkHeadConfig), "the only other estimator"
+    return build_landmark_head(config, task.num_classes, seed=seed)
 
 
 def _fit_fold(task: FitTask, fold: int, x: NDArray[np.float64], started: float) -> EpochResult:
-    config = task.config.model
-    assert isinstance(config, LandmarkHeadConfig), "the only estimator there is"
-    side, seed = task.sides[fold], task.origin.seed
+    side = task.sides[fold]
     classes = np.array([recording.target for recording in task.recordings], np.int64)
     learnt, held = list(side.training), list(side.evaluation)
-    head = build_landmark_head(config, task.num_classes, seed=seed)
-    head.fit(x[learnt], classes[learnt])
-    shares = head.predict_proba(x[held])
+    try:
+        shares = _build(task).fit(x[learnt], classes[learnt]).predict_proba(x[held])
+    except DivergedError as error:
+        raise DivergedError(f"fold {fold}, {error}") from error
     rows: dict[str, Any] = {
         name: [getattr(task.recordings[i], name) for i in held]
         for name in ("recording_id", "subject_id", "item", "grade", "target")

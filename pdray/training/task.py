@@ -53,7 +53,7 @@ class FitConfig(Settings):
     modality: Literal["rgb", "flow", "boundaries", "landmarks"] = Field(
         "rgb",
         description="what the model sees: colours, optical flow or motion boundaries; landmarks "
-        "for landmark_head",
+        "for landmark_head and landmark_mlp",
     )
     decode: DecodeConfig = DecodeConfig()
     limits: DecodeLimits = DecodeLimits()
@@ -86,8 +86,9 @@ class FitConfig(Settings):
     @model_validator(mode="after")
     def _no_idle_section(self) -> Self:
         """Refuse settings that would have no effect on an estimator, or on a network."""
-        idle = ("snippet", "augment", "segments", "loss", "optim", "stream", "pretrained")
-        unused = idle if self.is_estimator else ("landmarks",)
+        unused = ["landmarks"] if self.model.name != "landmark_head" else []
+        if self.is_estimator:
+            unused += ["snippet", "augment", "segments", "loss", "optim", "stream", "pretrained"]
         faults = []
         for name in unused:
             default = FitConfig.model_fields[name].get_default()

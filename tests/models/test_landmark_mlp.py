@@ -10,7 +10,6 @@ from pdray.models.landmark_mlp import (
     LandmarkMlp,
     LandmarkMlpConfig,
     build_landmark_mlp,
-    landmark_mlp_faults,
 )
 
 SMALL = {"num_frames": 3, "num_points": 5, "num_hidden": 7}
@@ -104,14 +103,6 @@ def test_other_axes_are_refused(shape: tuple[int, ...]) -> None:
 def test_integers_are_refused() -> None:
     with pytest.raises(ValueError, match=r"floating point numbers, got \(1, 3, 5, 2\) torch.int64"):
         seeded()(torch.zeros(1, 3, 5, 2, dtype=torch.int64))
-
-
-def test_faults_name_the_key_and_both_values() -> None:
-    config = LandmarkMlpConfig()
-    assert landmark_mlp_faults(config, num_frames=10, num_points=106) == []
-    frames, points = landmark_mlp_faults(config, num_frames=8, num_points=105)
-    assert "model.num_frames: 10, but a recording is given as 8 frames" in frames
-    assert "model.num_points: 106, but frames have 105 landmarks" in points
 
 
 @pytest.mark.parametrize("wrong", [{"frames": "vote"}, {"num_hidden": 0}, {"num_frames": 0}])

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from pdray.config import build
+from pdray.data.entry import Entry
 from pdray.data.landmark_motion import feature_columns, landmark_features
+from pdray.data.landmark_shape import nose_centred
 from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
 from pdray.data.plan import FoldSides, RatedRecording
@@ -16,6 +18,7 @@ from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets
 from pdray.models.landmark_head import build_landmark_head
 from pdray.training.estimator import describe, fit_estimator
+from pdray.training.landmark_network import LandmarkNetwork
 from pdray.training.task import FitConfig, FitTask
 from pdray.training.worker import fit
 from tests.data.landmark_made import face, moved, track_of
@@ -82,7 +85,7 @@ def test_each_fold_is_the_head_on_the_features_of_the_others(recordings, tmp_pat
         features.append(landmark_features(read_track(tmp_path / "t.npz")))
     columns = feature_columns(features[0].names, task.config.landmarks)
     x = np.stack([one.values[columns] for one in features])
-    np.testing.assert_allclose(describe(recordings, task), x)
+    np.testing.assert_allclose(describe(task), x)
     y = np.arange(NUM) % 3
     for result, side in zip(results, task.sides, strict=True):
         learnt, held = list(side.training), list(side.evaluation)
@@ -95,6 +98,25 @@ def test_each_fold_is_the_head_on_the_features_of_the_others(recordings, tmp_pat
         accuracy = score("accuracy", targets(table), probabilities(table))
         assert result.metrics["val/accuracy"] == accuracy > 0.6
         assert result.state["num_steps"] == 2
+
+
+def test_the_papers_network_sees_nose_centred_frames(recordings) -> None:
+    model = {"name": "landmark_mlp", "num_frames": 4, "num_epochs": 3, "unit": "eyes"}
+    tree = {**SETTINGS, "model": model, "landmarks": {}}
+    task = make_task(recordings, config=build(FitConfig, tree))
+    x = describe(task)
+    assert x.shape == (NUM, 4, 106, 2)
+    stored = recordings[5].stored["landmarks"]
+    entry = Entry(stored)
+    track = track_of(entry.read(np.arange(len(entry))), entry.seconds)
+    np.testing.assert_allclose(x[5], nose_centred(track, num_frames=4, unit="eyes"), atol=1e-6)
+    first, _ = fit(task)
+    again, _ = fit(task)
+    assert first.predictions.equals(again.predictions)
+    side, y = task.sides[0], np.arange(NUM) % 3
+    learnt, held = list(side.training), list(side.evaluation)
+    network = LandmarkNetwork(task.config.model, num_classes=3, seed=5).fit(x[learnt], y[learnt])
+    np.testing.assert_allclose(probabilities(first.predictions), network.predict_proba(x[held]))
 
 
 def test_classes_of_the_held_out_side_decide_nothing(recordings) -> None:
