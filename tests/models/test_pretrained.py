@@ -191,7 +191,7 @@ def test_a_report_is_told_in_lines(tmp_path: Path) -> None:
     assert lines[3].startswith("left as drawn: layer3.0.conv1.relative_RE, ")
     assert lines[3].endswith(" and 18 more")
     assert lines[4].startswith("not used: layer3.0.conv1.weight, ")
-    assert lines[5].endswith("time strides 121222, the network has 211111")
+    assert "time strides 121222, the network has 211111; right for a file" in lines[5]
     assert lines[6].startswith("note: trained on red, green, blue in 0..1 less (0.4345")
     assert len(lines) == 7
 
