@@ -66,17 +66,12 @@ class Recording:
         side: "left" or "right".
         start_seconds: Where the recording starts inside the video, at least 0.
         end_seconds: Where it ends, greater than the start.
-        audio: Absolute path.
-        landmarks: Absolute path.
-        regions: Absolute path.
+        audio, landmarks, regions: Absolute paths.
         split: A split fixed by the cohort's owner; one value a subject.
-        diagnosis: Free text.
         visit_score: The visit's total score, finite.
         raters: Grade by each rater, ``rater_1`` first; None where one did not rate.
-        medication_state: Free text.
-        sex: Free text.
         age: Years, finite.
-        site: Free text.
+        diagnosis, medication_state, sex, site: Free text.
     """
 
     recording_id: str
@@ -99,6 +94,11 @@ class Recording:
     sex: str | None = None
     age: float | None = None
     site: str | None = None
+
+    @property
+    def sound(self) -> Path | None:
+        """Where its sound is, or may be: a video may have none."""
+        return self.audio or self.video
 
 
 @dataclass(frozen=True)

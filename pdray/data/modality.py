@@ -89,16 +89,22 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
         DecodeError: If the manifest's row lacks one; without the recording's id.
     """
     if modality in SOUND:
-        sound = recording.audio or recording.video
-        if sound is None:
+        if recording.sound is None:
             raise DecodeError(f"its row names no audio and no video, so it has no {modality}")
-        return (sound,)
+        return (recording.sound,)
     if modality in TRACKS:
         file = _track_file(recording, modality)
         return (file,) if recording.video is None else (recording.video, file)
     if recording.video is None:
         raise DecodeError("its row names no video")
     return (recording.video,)
+
+
+def needed_field(modality: Modality) -> str:
+    """Return the field of :class:`Recording` that must be there for a modality."""
+    if modality in TRACKS:
+        return modality
+    return "sound" if modality in SOUND else "video"
 
 
 def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:

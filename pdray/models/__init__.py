@@ -19,6 +19,7 @@ from pdray.models.frame_resnet import (
     frame_resnet_faults,
 )
 from pdray.models.i3d import I3DConfig, build_i3d, i3d_faults
+from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import LandmarkHeadConfig
 from pdray.models.landmark_mlp import LandmarkMlpConfig
 from pdray.models.r3d import R3DConfig, build_r3d, r3d_faults
@@ -60,6 +61,18 @@ def _guarded(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     return build_guarded
 
 
+class Estimator(NamedTuple):
+    """What is known of an estimator.
+
+    Attributes:
+        settings: Class of its settings, the section ``model`` of a study.
+        sees: What it may be given, as ``modality``.
+    """
+
+    settings: type[Settings]
+    sees: tuple[str, ...]
+
+
 _ARCHITECTURES = (
     Architecture(TsaConfig, build_tsa, tsa_faults),
     Architecture(ResNet3DConfig, build_resnet3d, resnet3d_faults),
@@ -73,11 +86,12 @@ _ARCHITECTURES = (
     Architecture(TwoStreamConfig, build_two_stream, two_stream_faults),
 )
 
-ESTIMATORS: dict[str, type[Settings]] = {
-    "landmark_head": LandmarkHeadConfig,
-    "landmark_mlp": LandmarkMlpConfig,
+ESTIMATORS: dict[str, Estimator] = {
+    "landmark_head": Estimator(LandmarkHeadConfig, ("landmarks",)),
+    "landmark_choice": Estimator(LandmarkChoiceConfig, ("landmarks",)),
+    "landmark_mlp": Estimator(LandmarkMlpConfig, ("landmarks",)),
 }
-"""Key of each estimator to the class of its settings."""
+"""Every estimator under its short key."""
 
 MODELS: dict[str, Architecture] = {
     str(one.settings.model_fields["name"].default): one._replace(build=_guarded(one.build))
@@ -104,6 +118,7 @@ ModelConfig = Annotated[
     | Annotated[FrameResNetConfig, Tag("frame_resnet")]
     | Annotated[TwoStreamConfig, Tag("two_stream")]
     | Annotated[LandmarkHeadConfig, Tag("landmark_head")]
+    | Annotated[LandmarkChoiceConfig, Tag("landmark_choice")]
     | Annotated[LandmarkMlpConfig, Tag("landmark_mlp")],
     Discriminator(_key),
 ]

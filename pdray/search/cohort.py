@@ -1,6 +1,6 @@
 """From a manifest to rated recordings and the sides of every fold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pdray.data.folds import (
     make_held_out_folds,
 )
 from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, select
+from pdray.data.modality import Modality, needed_field
 from pdray.data.plan import FoldSides, RatedRecording
 from pdray.data.raters import rater_shares
 from pdray.data.store import StoredRecording
@@ -46,12 +47,19 @@ class Cohort:
         return any(recording.site == "synthetic" for recording in self.recordings)
 
 
-def make_cohort(manifest: Manifest, config: StudyConfig, *, searches: bool = True) -> Cohort:
+def make_cohort(
+    manifest: Manifest,
+    config: StudyConfig,
+    *,
+    needs: Collection[Modality] | None = None,
+    searches: bool = True,
+) -> Cohort:
     """Choose the recordings of a study and split their subjects.
 
     Args:
         manifest: Its manifest.
         config: Its settings.
+        needs: Modalities that every recording must have; None is what the settings need.
         searches: Whether something is chosen, so that test subjects are set aside; else every
             subject is held out once, or the cohort's owner has said who is.
 
@@ -60,8 +68,9 @@ def make_cohort(manifest: Manifest, config: StudyConfig, *, searches: bool = Tru
             do not make.
         FoldsError: If the subjects cannot be split as asked.
     """
-    source = "landmarks" if config.is_estimator else "video"
-    recordings, lacking = select(manifest, items=config.data.items, needs=(source, "grade"))
+    fields = map(needed_field, config.needs if needs is None else needs)
+    needed = (*dict.fromkeys(fields), "grade")
+    recordings, lacking = select(manifest, items=config.data.items, needs=needed)
     check_action_classes(recordings, config.data.grade_cuts)
     subjects = [recording.subject_id for recording in recordings]
     classes = [_class(recording, config.data) for recording in recordings]

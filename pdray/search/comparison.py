@@ -61,7 +61,7 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     """
     config = plan.config
     manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
-    cohort = make_cohort(manifest, config, searches=False)
+    cohort = make_cohort(manifest, config, needs=plan.needs, searches=False)
     study = StudyLog(config.output / "studies" / name)
     with only_driver(study):
         if study.exists():

@@ -23,7 +23,9 @@ from pdray.search.space import (
     combination_faults,
     corners,
     fit_faults,
+    networks,
     read_space,
+    trial_config,
 )
 from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
@@ -141,10 +143,20 @@ class StudyPlan:
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Every modality that a trial may see."""
-        searched = self.space.get("modality")
-        values = searched.values if isinstance(searched, Choices) else (self.config.modality,)
-        fixed = [params.get("modality", self.config.modality) for params in self.fixed.values()]
-        return tuple(modality for modality in MODALITIES if modality in (fixed or values))
+        seen = {modality for config in self.fits for modality in config.sees}
+        return tuple(modality for modality in MODALITIES if modality in seen)
+
+    @property
+    def needs(self) -> tuple[Modality, ...]:
+        """Every modality without which a recording takes no part."""
+        needed = {modality for config in self.fits for modality in config.needs}
+        return tuple(modality for modality in MODALITIES if modality in needed)
+
+    @property
+    def fits(self) -> tuple[FitConfig, ...]:
+        """The settings of each fixed trial, or one of each model that a search may draw."""
+        every = list(self.fixed.values()) or networks(self.space)
+        return tuple(trial_config(self.fit, params) for params in every)
 
     @property
     def fit(self) -> dict[str, Any]:
@@ -218,8 +230,8 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
         base = dump(fit_config(config))
         wrong = combination_faults(base, space) if space else fit_faults(base, {})
         wrong += _sharing_faults(config, space)
-        wrong += _modality_faults(StudyPlan(config, space, dict(entries)))
         wrong += _subject_faults(config) + _start_faults(config, {}, space)
+        wrong = wrong or _modality_faults(StudyPlan(config, space, dict(entries)))
     refuse(wrong, SettingsError, "settings")
     return StudyPlan(config, space, dict(entries))
 

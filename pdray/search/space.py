@@ -176,11 +176,11 @@ def networks(space: Space) -> list[dict[str, Value]]:
 
     A range stands for its ends. Of more than 64 combinations the first 64.
     """
-    weighed = {
-        key: entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
-        for key, entry in space.items()
-        if key.startswith(_WEIGHED)
-    }
+    keys = [key for key in space if key.startswith(_WEIGHED)]
+    weighed: dict[str, tuple[Value, ...]] = {}
+    for key in sorted(keys, key=lambda key: key == "modality"):  # the last is never cut short
+        entry = space[key]
+        weighed[key] = entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
     every = itertools.product(*weighed.values())
     chosen = itertools.islice(every, _MAX_NETWORKS)
     return [dict(zip(weighed, values, strict=True)) for values in chosen]

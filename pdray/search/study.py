@@ -59,7 +59,8 @@ def run_study(plan: StudyPlan, say: Say) -> StudyOutcome:
         KeyboardInterrupt: If interrupted; the study can be continued.
     """
     config = plan.config
-    cohort = make_cohort(load_manifest(config.data.manifest, subjects=config.data.subjects), config)
+    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
+    cohort = make_cohort(manifest, config, needs=plan.needs)
     study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
     with only_driver(study):
         if study.exists():

@@ -12,6 +12,7 @@ from pdray.config import Settings
 from pdray.data.augment import AugmentConfig
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.landmark_motion import LandmarkFeatureConfig
+from pdray.data.modality import PICTURES, Modality
 from pdray.data.plan import FoldSides, RatedRecording, Schedule, check_sides
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import SnippetConfig, snippet_shape
@@ -52,8 +53,8 @@ class FitConfig(Settings):
 
     modality: Literal["rgb", "flow", "boundaries", "landmarks"] = Field(
         "rgb",
-        description="what the model sees: colours, optical flow or motion boundaries; landmarks "
-        "for landmark_head and landmark_mlp",
+        description="what the model sees: a network colours, optical flow or motion boundaries; "
+        "an estimator what it is made for, such as landmarks",
     )
     decode: DecodeConfig = DecodeConfig()
     limits: DecodeLimits = DecodeLimits()
@@ -76,10 +77,21 @@ class FitConfig(Settings):
         """Whether the model learns from all recordings at once, not by gradients."""
         return self.model.name in ESTIMATORS
 
+    @property
+    def sees(self) -> tuple[Modality, ...]:
+        """Every modality that a fit may read of a recording."""
+        return (self.modality,)
+
+    @property
+    def needs(self) -> tuple[Modality, ...]:
+        """Every modality without which a recording takes no part."""
+        return self.sees
+
     @model_validator(mode="after")
     def _model_sees_its_modality(self) -> Self:
-        if self.is_estimator != (self.modality == "landmarks"):
-            right = "landmarks" if self.is_estimator else "rgb, flow or boundaries"
+        sees = ESTIMATORS[self.model.name].sees if self.is_estimator else PICTURES
+        if self.modality not in sees:
+            right = " or ".join([", ".join(sees[:-1]), sees[-1]] if len(sees) > 1 else sees)
             raise ValueError(f"modality {self.modality}: {self.model.name} sees {right}")
         return self
 

@@ -44,7 +44,9 @@ def test_there_are_models_and_each_is_under_contract() -> None:
     assert {key: one.settings().name for key, one in MODELS.items()} == {key: key for key in MODELS}
     tags = {get_args(member)[1].tag for member in get_args(get_args(ModelConfig)[0])}
     assert tags == MODELS.keys() | ESTIMATORS.keys()
-    assert {key: one().name for key, one in ESTIMATORS.items()} == {key: key for key in ESTIMATORS}
+    assert {key: one.settings().name for key, one in ESTIMATORS.items()} == {
+        key: key for key in ESTIMATORS
+    }
 
 
 @pytest.mark.parametrize("key", MODELS)

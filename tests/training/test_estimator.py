@@ -104,7 +104,7 @@ def test_the_papers_network_sees_nose_centred_frames(recordings) -> None:
     model = {"name": "landmark_mlp", "num_frames": 4, "num_epochs": 3, "unit": "eyes"}
     tree = {**SETTINGS, "model": model, "landmarks": {}}
     task = make_task(recordings, config=build(FitConfig, tree))
-    x = describe(task)
+    x = np.stack(describe(task))
     assert x.shape == (NUM, 4, 106, 2)
     stored = recordings[5].stored["landmarks"]
     entry = Entry(stored)
@@ -141,7 +141,7 @@ def test_a_fit_goes_on_after_the_last_fold_that_counts(recordings) -> None:
 
 def test_a_recording_that_cannot_be_described_is_named(recordings, tmp_path: Path) -> None:
     bare = (replace(recordings[0], stored=None), *recordings[1:])
-    with pytest.raises(DecodeError, match="recording r0: its landmarks are not stored"):
+    with pytest.raises(DecodeError, match="recording r0: its landmarks is not stored"):
         list(fit_estimator(make_task(bare)))
     path = tmp_path / "few.npz"
     few = track_of(nodding(0))

@@ -1,0 +1,101 @@
+"""What a frozen computation makes of recordings: computed once, kept beside the frames it reads.
+
+A network without anything to learn gives the same numbers for a frame whenever it is asked, so its
+output is an entry of the frame store like any other: items along time. The name of an entry is a
+digest of the entries that it was made of and of everything that decides it, weights included; it
+appears whole or not at all, and writers may race.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pdray.atomic import replacing
+from pdray.data.codec import StoreConfig
+from pdray.data.entry import Entry, EntryWriter
+from pdray.data.modality import Modality
+from pdray.data.plan import RatedRecording
+from pdray.errors import DecodeError, PdrayError, StoreError
+
+_FORMAT = 1  # part of every name: raise it when the same settings give other items
+
+
+class Frozen(Protocol):
+    """A computation that has nothing left to learn.
+
+    Attributes:
+        reads: The modalities that it is made of, the first of which gives the folder.
+        decides: Everything that its items depend on beside the entries, as plain data; the digest
+            of its weights among it.
+    """
+
+    reads: tuple[Modality, ...]
+    decides: Mapping[str, Any]
+
+    def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
+        """Yield (seconds, item) of a recording, rising, all items of one shape and dtype.
+
+        Raises:
+            PdrayError: Without the recording's id.
+        """
+
+
+def frozen_path(frozen: Frozen, recording: RatedRecording) -> Path:
+    """Return where the items of a recording are or will be.
+
+    Raises:
+        DecodeError: If the recording is not stored; names it.
+    """
+    sources = _sources(frozen, recording)
+    key = {
+        "decides": frozen.decides,
+        "entries": {modality: path.stem for modality, path in sources.items()},
+        "format": _FORMAT,
+    }
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    # <store>/ab/abc.arrow: beside the frames, in the same folders.
+    return sources[frozen.reads[0]].parents[1] / name[:2] / f"{name}.arrow"
+
+
+def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
+    """Return the entry of a recording's items, making it when it is not there.
+
+    Raises:
+        PdrayError: If a source is not stored or cannot be read, or the store cannot be written;
+            names the recording.
+    """
+    path = frozen_path(frozen, recording)
+    if path.exists():
+        return path
+    try:
+        entries = {
+            modality: Entry(source) for modality, source in _sources(frozen, recording).items()
+        }
+        with replacing(path) as temporary, EntryWriter(temporary, StoreConfig(codec="raw")) as out:
+            for seconds, item in frozen.items(entries):
+                out.append(seconds, np.ascontiguousarray(item))
+            if not out.num_items:
+                raise DecodeError("nothing can be computed of it")
+    except PdrayError as error:
+        raise type(error)(f"recording {recording.recording_id}: {error}") from error
+    except OSError as error:
+        raise StoreError(
+            f"recording {recording.recording_id}: {path.parent} cannot be written: "
+            f"{error.strerror or error}"
+        ) from error
+    return path
+
+
+def _sources(frozen: Frozen, recording: RatedRecording) -> dict[Modality, Path]:
+    stored = recording.stored or {}
+    lacking = [modality for modality in frozen.reads if modality not in stored]
+    if lacking:
+        raise DecodeError(
+            f"recording {recording.recording_id}: its {', '.join(lacking)} is not stored"
+        )
+    return {modality: stored[modality] for modality in frozen.reads}
