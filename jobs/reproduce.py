@@ -9,12 +9,8 @@ from pathlib import Path
 
 from pdray.config import describe
 from pdray.errors import PdrayError
-from pdray.search.reproduction import (
-    ReproduceConfig,
-    plan_reproduction,
-    run_reproduction,
-    table_titles,
-)
+from pdray.search.paper_table import table_titles
+from pdray.search.reproduction import ReproduceConfig, plan_reproduction, run_reproduction
 
 TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"
 _USAGE = """usage: python jobs/reproduce.py --table NAME [--config FILE] [key=value ...]

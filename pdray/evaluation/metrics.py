@@ -1,4 +1,4 @@
-"""What a score is: seven metrics of class probabilities, and when each of them is undefined.
+"""What a score is: nine metrics of class probabilities, and when each of them is undefined.
 
 The predicted class is the one of highest probability (the lower class on a tie).
 
@@ -7,7 +7,9 @@ The predicted class is the one of highest probability (the lower class on a tie)
   somewhere, and a class that is never predicted counts 0 (scikit-learn's value, so that ignoring
   a class never pays); recall averages over the classes that are present among the true ones.
 - F1 is weighted by the true classes (``f1_weighted``) or macro over the classes that are true or
-  predicted somewhere (``f1_macro``), for any K.
+  predicted somewhere (``f1_macro``), for any K; ``f1`` is that of the positive class for K = 2,
+  else the macro one.
+- ``mse`` is the mean squared difference between predicted and true class, as classes are ordered.
 - AUROC is that of the positive class for K = 2, else the macro average of one class versus the
   rest over the classes that are present; an absent class is left out, and reports say so.
 - MCC of a constant prediction is 0.0 (scikit-learn's convention), as long as two true classes are
@@ -41,12 +43,14 @@ class Metric:
         undefined: From the same to the reason why there is no number, or None.
         greater_is_better: Whether a search maximises it.
         meaning: One line for reports and ``--help``.
+        is_share: Whether reports print it in percent.
     """
 
     function: Callable[[Labels, Shares], float]
     undefined: Callable[[Labels, Shares], str | None]
     greater_is_better: bool
     meaning: str
+    is_share: bool = True
 
 
 def compute_metrics(y_true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
@@ -151,6 +155,16 @@ def _f1_macro(y_true: Labels, probability: Shares) -> float:
     return float(reference.f1_score(y_true, y_pred, average="macro", zero_division=0.0))
 
 
+def _f1(y_true: Labels, probability: Shares) -> float:
+    if probability.shape[1] == 2:
+        return float(reference.f1_score(y_true, predicted(probability), zero_division=np.nan))
+    return _f1_macro(y_true, probability)
+
+
+def _mse(y_true: Labels, probability: Shares) -> float:
+    return float(reference.mean_squared_error(y_true, predicted(probability)))
+
+
 def _mcc(y_true: Labels, probability: Shares) -> float:
     return float(reference.matthews_corrcoef(y_true, predicted(probability)))
 
@@ -177,6 +191,12 @@ def _nothing_positive(y_true: Labels, probability: Shares) -> str | None:
     return None
 
 
+def _nothing_positive_at_all(y_true: Labels, probability: Shares) -> str | None:
+    if probability.shape[1] == 2 and not ((y_true == 1) | (predicted(probability) == 1)).any():
+        return "the positive class 1 is neither there nor predicted"
+    return None
+
+
 def _one_class(y_true: Labels, probability: Shares) -> str | None:
     present: list[Any] = np.unique(y_true).tolist()
     return f"class {present[0]} is the only one present" if len(present) == 1 else None
@@ -188,8 +208,10 @@ METRICS: dict[str, Metric] = {
         _precision, _nothing_positive_predicted, True, "positive class, or macro for K>2, 0..1"
     ),
     "recall": Metric(_recall, _nothing_positive, True, "positive class, or macro for K>2, 0..1"),
+    "f1": Metric(_f1, _nothing_positive_at_all, True, "F1: positive class, or macro for K>2, 0..1"),
     "f1_weighted": Metric(_f1_weighted, _never, True, "F1 weighted by the true classes, 0..1"),
     "f1_macro": Metric(_f1_macro, _never, True, "mean F1 of the classes, 0..1"),
     "mcc": Metric(_mcc, _one_class, True, "Matthews correlation, -1..1"),
     "auroc": Metric(_auroc, _one_class, True, "area under ROC, one versus rest, 0..1"),
+    "mse": Metric(_mse, _never, False, "squared difference of the class, mean, 0..", False),
 }

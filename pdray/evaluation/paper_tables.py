@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pdray.evaluation.metrics import score, undefined_reason
+from pdray.evaluation.metrics import METRICS, score, undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.report import SYNTHETIC_MARK
 from pdray.evaluation.uncertainty import altman_bland_p, mean_se, normal_interval
@@ -79,7 +79,8 @@ def matrix_table(title: str, cells: Cells, metrics: Sequence[str], *, synthetic:
     spread = "mean over folds +- standard error" if _is_crossed(cells) else "one split"
     lines = [_headline(title, synthetic)]
     for metric in metrics:
-        lines += ["", f"{metric} [%], {spread}", *_matrix(cells, metric)]
+        unit = " [%]" if METRICS[metric].is_share else ""
+        lines += ["", f"{metric}{unit}, {spread}", *_matrix(cells, metric)]
     return "\n".join([*lines, "", _extent(cells)])
 
 
@@ -127,12 +128,13 @@ def _matrix(cells: Cells, metric: str) -> list[str]:
     body = [["", *map(_label, places), *map(_average, averaged)]]
     for row, found in cells.items():
         scores = {place: fold_score(table, metric) for place, table in found.items()}
-        told = [_percent(scores[place]) if place in scores else _NOTHING for place in places]
+        factor = 100 if METRICS[metric].is_share else 1
+        told = [_scaled(scores[place], factor) if place in scores else _NOTHING for place in places]
         for column in averaged:
             of_column = [place for place in places if place[1] == column]
             means = [scores[place].mean for place in of_column if place in scores]
             whole = len(means) == len(of_column) and not any(map(math.isnan, means))
-            told.append(f"{100 * np.mean(means):.1f}" if whole else _NOTHING)
+            told.append(f"{factor * np.mean(means):.1f}" if whole else _NOTHING)
         body.append([row, *told])
     return [*_aligned(body), *_undefined(cells, metric)]
 
@@ -212,9 +214,11 @@ def _average(column: str) -> str:
     return f"average {column}".rstrip()
 
 
-def _percent(one: FoldScore) -> str:
-    spread = "" if math.isnan(one.se) else f"+-{100 * one.se:.1f}"
-    return f"{_told(one.mean, percent=True)}{spread}"
+def _scaled(one: FoldScore, factor: int) -> str:
+    if math.isnan(one.mean):
+        return _UNDEFINED
+    spread = "" if math.isnan(one.se) else f"+-{factor * one.se:.1f}"
+    return f"{factor * one.mean:.1f}{spread}"
 
 
 def _told(value: float, *, percent: bool = False) -> str:

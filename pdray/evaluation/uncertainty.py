@@ -206,6 +206,20 @@ def _f1_macro(counts: Numbers) -> Numbers:
     return _mean_where(2 * hits / (trues + preds), trues + preds > 0)
 
 
+def _f1(counts: Numbers) -> Numbers:
+    hits, trues, preds = _margins(counts)
+    if counts.shape[1] == 2:
+        return 2 * hits[:, 1] / (trues + preds)[:, 1]
+    return _f1_macro(counts)
+
+
+def _mse(counts: Numbers) -> Numbers:
+    classes = np.arange(counts.shape[1])
+    squares = (classes[:, None] - classes) ** 2
+    mean: Numbers = (counts * squares).sum(axis=(1, 2)) / counts.sum(axis=(1, 2))
+    return mean
+
+
 def _mcc(counts: Numbers) -> Numbers:
     """Gorodkin 2004, eq. 8: the correlation of K classes; 0 for a constant prediction."""
     hits, trues, preds = _margins(counts)
@@ -253,8 +267,10 @@ _FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
     "accuracy": _accuracy,
     "precision": _precision,
     "recall": _recall,
+    "f1": _f1,
     "f1_weighted": _f1_weighted,
     "f1_macro": _f1_macro,
     "mcc": _mcc,
+    "mse": _mse,
 }
 assert {*_FROM_COUNTS, "auroc"} == set(METRICS)

@@ -7,9 +7,8 @@ grade, m, with the features of all recordings, healthy ones too, read out as
 training. The probabilities are ``1 - p`` and ``p q_k``, so that the binary probability is
 ``1 - p_0`` as the paper has it. Regression uses that grades are ordered: of five to twelve
 recordings a grade, as the benchmark trains on, classifiers of six classes learn less.
-The decision takes the questions one after the other: diseased from p = 0.5 on, and then the
-likeliest grade above 0. The largest of all probabilities would rarely be a grade's, p being shared
-among them.
+The largest of all probabilities is rarely a grade's, p being shared among them: a decision takes
+the questions one after the other (``evaluation/decision.py``).
 Letters: N recording, D feature, K class.
 """
 
@@ -168,16 +167,6 @@ class LandmarkHead:
         shares = np.exp(logs - logs.max(axis=1, keepdims=True))
         shares = shares / shares.sum(axis=1, keepdims=True)
         return np.concatenate([1 - ill[:, None], ill[:, None] * shares], axis=1)
-
-    def predict(self, x: Floats) -> npt.NDArray[np.int64]:
-        """Return (N,) grades of (N, D) features as :func:`decide` does."""
-        return decide(self.predict_proba(x))
-
-
-def decide(probability: Floats) -> npt.NDArray[np.int64]:
-    """Return (N,) grades of (N, K) probabilities: disease first, then the likeliest grade."""
-    severe = 1 + probability[:, 1:].argmax(axis=1)
-    return np.where(1 - probability[:, 0] >= 0.5, severe, 0).astype(np.int64)
 
 
 def _ill(classifier: Pipeline, x: Floats) -> Floats:

@@ -5,7 +5,8 @@ subjects of each fold. So the scores are those of the papers' cross-validation t
 table of predictions covers every subject of the cohort.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from ray.tune import TuneConfig
 
 from pdray.data.manifest import load_manifest
 from pdray.errors import StudyError
+from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import join_cluster
-from pdray.search.cohort import Cohort, make_cohort
+from pdray.search.cohort import Cohort, compared_sides, make_cohort, rated
 from pdray.search.opening import OpenStudy, open_study
 from pdray.search.progress import Extent, Progress, Say
 from pdray.search.resume import check_same, only_driver
@@ -36,11 +38,15 @@ class Comparison:
         folder: Its log.
         tables: Label of each trial to its predictions table, one row a scored snippet.
         synthetic: Whether the cohort is rendered.
+        learnt: By fold what is known of each recording that was learnt from.
+        sites: Site of each recording by id; None where the manifest names none.
     """
 
     folder: Path
     tables: Mapping[str, pd.DataFrame]
     synthetic: bool
+    learnt: Mapping[int, Sequence[Known]]
+    sites: Mapping[str, str | None]
 
 
 def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
@@ -124,4 +130,15 @@ def _read(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> Comparison:
         label: read_predictions(study.trial(number).predictions_path)
         for number, label in enumerate(plan.fixed)
     }
-    return Comparison(study.folder, tables, cohort.is_synthetic)
+    entries = study.folder / "entries.json"  # where some could not be read, they took no part
+    read = json.loads(entries.read_text(encoding="utf-8")) if entries.is_file() else None
+    rows = [one for one in cohort.recordings if read is None or one.recording_id in read]
+    recordings = rated(replace(cohort, recordings=tuple(rows)), plan.config.data, None)
+    sites = {one.recording_id: one.site for one in rows}
+    learnt = {
+        fold: [
+            Known(recordings[i].target, sites[recordings[i].recording_id]) for i in side.training
+        ]
+        for fold, side in enumerate(compared_sides(cohort.folds, recordings))
+    }
+    return Comparison(study.folder, tables, cohort.is_synthetic, learnt, sites)

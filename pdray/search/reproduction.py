@@ -5,62 +5,37 @@ which cell. The runs are fixed trials of one comparison an item, so every cell o
 same recordings in the same folds.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
 from pdray.atomic import write_text
-from pdray.config import Settings, build, dump, load, merge, read_tree
-from pdray.data.manifest import ACTION, load_manifest, select
+from pdray.config import build, dump, merge, read_tree
+from pdray.data.manifest import Recording, load_manifest, select
+from pdray.data.modality import needed_field
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.fusion import fuse
-from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.paper_tables import Cells, Place, detail_table, matrix_table
+from pdray.evaluation.severity_table import Printed, Seed, severity_table
+from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.opening import learnt_from_rendered
-from pdray.search.resume import decides
+from pdray.search.paper_table import PaperTable, read_table, weights_name
 from pdray.search.settings import StudyConfig, StudyPlan, fit_config, plan_comparison
 from pdray.search.space import trial_config
+from pdray.search.table_notes import settings_notes
+from pdray.tracking.provenance import source_identity
+from pdray.tracking.run_log import StudyLog
 
-_REFERENCE = "weights."
-_ABSENT = object()
-# What a comparison's scores do not depend on, beyond what no study's do: it searches nothing.
-_SILENT = ("data.max_decode_failures", "frames", "search.metric", "search.prune", "search.startup")
-
-
-class PaperTable(Settings):
-    """What a table of a paper shows and how its cells are made."""
-
-    title: str = Field(description="paper, table and what it shows")
-    layout: Literal["matrix", "detail"] = Field(
-        "matrix", description="matrix: a score by row and column; detail: MCC with interval and p"
-    )
-    metrics: tuple[str, ...] = Field(("mcc",), description="scores of a matrix")
-    items: tuple[str, ...] | None = Field(
-        None, description="items, each with models of its own; null: one model for all items"
-    )
-    settings: dict[str, Any] = Field(description="a study's settings, as the paper has them")
-    synthetic: dict[str, Any] = Field(
-        default_factory=dict, description="over them for a rendered cohort, so that it is small"
-    )
-    runs: dict[str, dict[str, Any]] = Field(
-        description="each run's dotted settings; 'pretrained: weights.NAME' is a file that "
-        "weights.NAME=FILE names"
-    )
-    synthetic_runs: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="over the runs' settings, likewise"
-    )
-    rows: dict[str, dict[str, tuple[str, ...]]] = Field(
-        description="row label, then column label ('' is the item's), to the runs that are fused"
-    )
-    from_scratch: bool = Field(
-        False, description="whether a run may start without its weights; else its rows are left out"
-    )
+_SCORINGS = ("time", "table", "study", "seed", "source", "manifest", "runs")
+Runs = dict[str, dict[str, Any]]
 
 
 class ReproduceConfig(StudyConfig):
@@ -71,61 +46,35 @@ class ReproduceConfig(StudyConfig):
     )
 
 
+class Part(NamedTuple):
+    """One comparison of a table.
+
+    Attributes:
+        name: Of its study.
+        item: The only item of its recordings; None is all.
+        seed: Of its fits and folds.
+    """
+
+    name: str
+    item: str | None
+    seed: int
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """A table that is ready to run.
 
     Attributes:
         table: Its definition.
-        plans: Name of each comparison and its item (None: all), to its checked plan.
+        plans: Each comparison and its checked plan.
         notes: What differs from the paper, one sentence each.
         path: File that the table is kept in.
     """
 
     table: PaperTable
-    plans: Mapping[tuple[str, str | None], StudyPlan]
+    plans: Mapping[Part, StudyPlan]
     notes: tuple[str, ...]
     path: Path
-
-
-def table_titles(folder: Path) -> dict[str, str]:
-    """Return the name of each table in a folder, sorted, and its title.
-
-    Raises:
-        SettingsError: If a file is no table.
-    """
-    return {path.stem: read_table(path).title for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_table(path: Path) -> PaperTable:
-    """Read and check the definition of a table.
-
-    Raises:
-        SettingsError: If the file is not one, names a score that does not exist, or a cell names a
-            run that does not.
-    """
-    if not path.is_file():
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
-        raise SettingsError(f"there is no table {path.stem}; there are: {known or 'none'}")
-    table = load(PaperTable, ["--config", str(path)])
-    wrong = [
-        f"metrics: got {name!r}; expected some of {', '.join(METRICS)}"
-        for name in table.metrics
-        if name not in METRICS
-    ]
-    wrong += [
-        f"rows.{row}.{column}: there is no run '{name}'; there are: {', '.join(table.runs)}"
-        for row, columns in table.rows.items()
-        for column, names in columns.items()
-        for name in names
-        if name not in table.runs
-    ]
-    wrong += [
-        f"synthetic_runs.{name}: there is no such run; there are: {', '.join(table.runs)}"
-        for name in table.synthetic_runs.keys() - table.runs.keys()
-    ]
-    refuse(wrong, SettingsError, f"table {path.stem}")
-    return table
 
 
 def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
@@ -145,12 +94,19 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     asked = read_tree(ReproduceConfig, argv)
     config = build(ReproduceConfig, merge(merge({}, table.settings), asked))
     manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
-    usable, _ = select(manifest, items=table.items, needs=("video", "grade"))
+    usable, _ = select(manifest, items=table.items or config.data.items, needs=("grade",))
     is_rendered = any(recording.site == "synthetic" for recording in usable)
     weights = {name: str(file) for name, file in config.weights.items()}
     asked.pop("weights", None)
     given = merge(merge({}, table.synthetic if is_rendered else {}), asked)
     runs, notes = _with_weights(table, weights)
+    if is_rendered:
+        runs = {
+            run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()
+        }
+    base = build(StudyConfig, merge(merge({}, table.settings), given))
+    runs, lacking = _with_files(runs, base, usable)
+    notes += lacking
     if not runs:
         raise SettingsError(f"table {path.stem}: no run is left: {'; '.join(notes)}")
     notes += [
@@ -158,21 +114,33 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
         for name, file in config.weights.items()
         if learnt_from_rendered(file)
     ]
-    if is_rendered:
-        runs = {
-            run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()
-        }
     name = config.search.name or path.stem
     plans = {}
     for item in _items(table, config.data.items):
-        chosen = {"data": {"items": [item]}} if item else {}
-        label = f"{name}-{item}" if item else name
-        part = merge(merge(merge({}, table.settings), given), {"search": {"name": label}})
-        plans[label, item] = plan_comparison(merge(part, chosen), runs)
+        for seed in range(table.seeds):
+            part = Part(_part_name(table, name, item, seed), item, seed)
+            plans[part] = plan_comparison(_part_tree(table, given, part), runs)
     plan = next(iter(plans.values()))
-    told = _settings_notes(table, plan, given, is_rendered=is_rendered)
+    told = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
     return Reproduction(table, plans, (*told, *notes), kept)
+
+
+def _part_name(table: PaperTable, name: str, item: str | None, seed: int) -> str:
+    return "-".join(
+        [name, *([item] if item else []), *([f"seed{seed}"] if table.seeds > 1 else [])]
+    )
+
+
+def _part_tree(table: PaperTable, given: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    """Return the settings of one comparison, nested."""
+    own: dict[str, Any] = {"search": {"name": part.name}}
+    if part.item:
+        own["data"] = {"items": [part.item]}
+    if table.seeds > 1:
+        own["search"]["seed"] = part.seed
+        own["folds"] = {"seed": part.seed}
+    return merge(merge(merge({}, table.settings), given), own)
 
 
 def _items(table: PaperTable, asked: tuple[str, ...] | None) -> tuple[str | None, ...]:
@@ -196,110 +164,93 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     Raises:
         PdrayError: If something the user can mend is wrong; complete trials are kept.
     """
-    found: dict[str | None, Comparison] = {}
-    for (name, item), plan in reproduction.plans.items():
-        found[item] = run_comparison(plan, name, say)
-    table = reproduction.table
-    cells = _cells(table, found)
-    synthetic = any(one.synthetic for one in found.values())
-    if table.layout == "detail":
-        text = detail_table(table.title, cells, synthetic=synthetic)
-    else:
-        text = matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
-    text = "\n".join([text, *(f"note: {note}" for note in reproduction.notes)])
+    found: dict[Part, Comparison] = {}
+    for part, plan in reproduction.plans.items():
+        _note_scoring(reproduction, part, plan)
+        found[part] = run_comparison(plan, part.name, say)
+    text = "\n".join(
+        [_laid_out(reproduction.table, found), *(f"note: {note}" for note in reproduction.notes)]
+    )
     write_text(reproduction.path, f"{text}\n")
     return text, reproduction.path
 
 
-def _settings_notes(
-    table: PaperTable, plan: StudyPlan, given: Mapping[str, Any], *, is_rendered: bool
-) -> list[str]:
-    """Say which settings are not the paper's, those that all runs share first.
-
-    Args:
-        table: Whose settings are the paper's; where it is silent, the defaults are.
-        plan: What is run, of any item.
-        given: What is laid over the table's settings, nested.
-        is_rendered: Whether the cohort is; then the table's small settings are in ``given``.
-    """
-    changes = {run: _changes(table, plan, run, given) for run in plan.fixed}
-    first, *others = changes.values()
-    shared = [change for change in first if all(change in other for other in others)]
-    begin = "small settings, not the paper's" if is_rendered else "settings given over the paper's"
-    parts = ["the cohort is rendered"] if is_rendered else []
-    parts += [begin, ", ".join(shared)] if shared else []
-    notes = [": ".join(parts)] if parts else []
-    lone: dict[str, list[str]] = {}
-    for run, found in changes.items():
-        told = ", ".join(change for change in found if change not in shared)
-        lone.setdefault(told, []).append(run)
-    return notes + [f"{begin}, of {', '.join(runs)}: {told}" for told, runs in lone.items() if told]
-
-
-def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, Any]) -> list[str]:
-    """Return each setting of a run that is not the paper's, and in brackets what it is there."""
-    params = plan.fixed[run]
-    fixed: dict[str, Any] = {"manifest": plan.config.data.manifest}
-    if table.items:  # one comparison an item: no change
-        fixed["items"] = plan.config.data.items
-    if plan.config.data.items == (ACTION,):  # its classes are the dataset's, not cuts of a scale
-        fixed["grade_cuts"] = plan.config.data.grade_cuts
-    paper = build(StudyConfig, merge(merge({}, table.settings), {"data": fixed}))
-    named = {key for key, _, _ in _differing({}, given)} | set(params)
-    return [
-        f"{key} {_plain(new)}" + ("" if old is _ABSENT else f" ({_plain(old)})")
-        for key, old, new in _differing(
-            _run_settings(paper, table.runs[run]), _run_settings(plan.config, params)
+def _note_scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> None:
+    """Append a line to the list of scorings of held-out recordings, before there is a score."""
+    study = StudyLog(plan.config.output / "studies" / part.name)
+    if study.exists() and study.read()["state"] == "complete":
+        return
+    table = reproduction.path.parent / "scorings.csv"
+    line = io.StringIO()
+    rows = csv.writer(line, lineterminator="\n")
+    if not table.exists():
+        rows.writerow(_SCORINGS)
+    rows.writerow(
+        (
+            time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            reproduction.path.stem,
+            part.name,
+            part.seed,
+            source_identity(submitted=submitted_commit()),
+            plan.config.data.manifest.name,
+            "; ".join(plan.fixed),
         )
-        # Another network's own defaults are no change that anybody made: its name is.
-        if (old is not _ABSENT or key in named)
-        and decides(key)
-        and not key.startswith(_SILENT)
-        and not (key == "pretrained" and "pretrained" in params)  # the table names it
-        and (key, new) != ("store.codec", "lz4")  # exact
-    ]
+    )
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("a", encoding="utf-8") as file:
+        file.write(line.getvalue())
 
 
-def _run_settings(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a study's settings, nested, with those of a run over them, its weights aside."""
-    own = {key: value for key, value in params.items() if key != "pretrained"}
-    return {**dump(config), **dump(trial_config(dump(fit_config(config)), own))}
+def _laid_out(table: PaperTable, found: Mapping[Part, Comparison]) -> str:
+    synthetic = any(one.synthetic for one in found.values())
+    if table.layout == "severity":
+        printed = Printed(table.title, table.paper, frozenset(table.two_steps), synthetic)
+        return severity_table(printed, [_seed(table, one) for one in found.values()])
+    cells = _cells(table, {part.item: one for part, one in found.items()})
+    if table.layout == "detail":
+        return detail_table(table.title, cells, synthetic=synthetic)
+    return matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
 
 
-def _differing(
-    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
-) -> Iterator[tuple[str, Any, Any]]:
-    """Yield dotted key, old and new value of everything in ``new`` that is not so in ``old``."""
-    for name, value in new.items():
-        before = old.get(name, _ABSENT)
-        if isinstance(value, Mapping):
-            section = before if isinstance(before, Mapping) else {}
-            yield from _differing(section, value, f"{prefix}{name}.")
-        elif before != value:
-            yield f"{prefix}{name}", before, value
+def _seed(table: PaperTable, found: Comparison) -> Seed:
+    cells = _cells(table, {None: found})
+    return Seed({row: tables["", ""] for row, tables in cells.items()}, found.learnt, found.sites)
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _with_files(
+    runs: Runs, config: StudyConfig, usable: Sequence[Recording]
+) -> tuple[Runs, list[str]]:
+    """Leave out the runs that need what no recording has; say so."""
+    kept, notes = {}, []
+    for run, params in runs.items():
+        needs = trial_config(dump(fit_config(config)), params).needs
+        lacking = [
+            field
+            for field in dict.fromkeys(map(needed_field, needs))
+            if all(getattr(recording, field) is None for recording in usable)
+        ]
+        if lacking:
+            notes.append(f"{run} is left out: no recording has {', '.join(lacking)}")
+        else:
+            kept[run] = params
+    return kept, notes
 
 
-def _with_weights(
-    table: PaperTable, weights: Mapping[str, str]
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, list[str]]:
     """Put files in the place of their names; leave out, or note, the runs that lack theirs."""
-    unknown = set(weights) - _named(table)
+    named = {name for params in table.runs.values() if (name := weights_name(params)) is not None}
     refuse(
         [
             f"weights.{name}: the table has no such weights; it has: "
-            f"{', '.join(sorted(_named(table))) or 'none'}"
-            for name in sorted(unknown)
+            f"{', '.join(sorted(named)) or 'none'}"
+            for name in sorted(set(weights) - named)
         ],
         SettingsError,
         "settings",
     )
     runs, notes = {}, []
     for run, params in table.runs.items():
-        name = _reference(params)
+        name = weights_name(params)
         if name is None or name in weights:
             runs[run] = {**params, **({"pretrained": weights[name]} if name else {})}
         elif table.from_scratch:
@@ -308,15 +259,6 @@ def _with_weights(
         else:
             notes.append(f"{run} is left out: it needs weights.{name}=FILE")
     return runs, notes
-
-
-def _named(table: PaperTable) -> set[str]:
-    return {name for params in table.runs.values() if (name := _reference(params)) is not None}
-
-
-def _reference(params: Mapping[str, Any]) -> str | None:
-    file = params.get("pretrained")
-    return file.removeprefix(_REFERENCE) if isinstance(file, str) else None
 
 
 def _cells(table: PaperTable, found: Mapping[str | None, Comparison]) -> Cells:

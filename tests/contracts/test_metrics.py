@@ -5,8 +5,8 @@ from pdray.evaluation.metrics import METRICS, score, undefined_reason
 
 
 def test_there_are_metrics() -> None:
-    wanted = {"accuracy", "precision", "recall", "f1_weighted", "f1_macro", "mcc", "auroc"}
-    assert set(METRICS) == wanted
+    wanted = {"accuracy", "precision", "recall", "f1", "f1_weighted", "f1_macro", "mcc", "auroc"}
+    assert set(METRICS) == wanted | {"mse"}
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 5])
@@ -21,11 +21,11 @@ class TestEveryMetric:
         back = score(name, y_true[order], probability[order])
         assert back == pytest.approx(there, abs=1e-12)  # sums of floats in another order
 
-    def test_perfect_is_one_and_best(self, name: str, num_classes: int) -> None:
+    def test_perfect_is_best(self, name: str, num_classes: int) -> None:
         draws = np.random.default_rng(1)
         y_true = np.arange(30) % num_classes
         best = score(name, y_true, np.eye(num_classes)[y_true])
-        assert best == pytest.approx(1.0)
+        assert best == pytest.approx(float(METRICS[name].greater_is_better))
         for _ in range(20):
             other = score(name, y_true, draws.dirichlet(np.ones(num_classes), size=30))
             assert other < best if METRICS[name].greater_is_better else other > best

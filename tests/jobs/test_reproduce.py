@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from jobs.reproduce import TABLES, main
-from pdray.search.reproduction import read_table
+from pdray.search.paper_table import read_table
 
 NAMES = sorted(path.stem for path in TABLES.glob("*.yaml"))
 
@@ -37,5 +37,5 @@ def test_a_missing_name_is_answered_with_the_names(
 
 def test_an_unknown_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", "9.9", "data.manifest=/x.csv", f"output={tmp_path}"]) == 2
-    assert "error: there is no table 9.9; there are: 002.2" in capsys.readouterr().err
+    assert "error: there is no table 9.9; there are: 000.3" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

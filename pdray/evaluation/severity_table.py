@@ -1,0 +1,202 @@
+"""The layout in which 000 prints severity from faces: ill or not and the classes, side by side.
+
+A score of a seed is the mean over its folds; what is printed is the mean over seeds and the sample
+SD, as 000 has it for its five runs. Beneath a row stand its scores among the recordings of each
+site alone, and the paper's own figures. Below all of them stand what needs no picture: the class
+frequencies of the training side, for everybody and for each site (``controls.py``).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pdray.evaluation.controls import (
+    Known,
+    as_binary,
+    constant_control,
+    group_control,
+    within_group,
+)
+from pdray.evaluation.decision import in_two_steps
+from pdray.evaluation.metrics import METRICS, absent_classes, score
+from pdray.evaluation.predictions import num_classes, probabilities, targets
+from pdray.evaluation.report import SYNTHETIC_MARK, absent_note
+
+# Score, over two classes or all of them, and how the column is headed.
+COLUMNS = (
+    ("accuracy", True, "Top-1 2"),
+    ("accuracy", False, "Top-1 K"),
+    ("f1", True, "F1 2"),
+    ("f1_macro", False, "F1 K macro"),
+    ("f1_weighted", False, "F1 K weighted"),
+    ("auroc", True, "AUROC 2"),
+    ("auroc", False, "AUROC K"),
+    ("recall", True, "recall 2"),
+    ("mse", False, "MSE K"),
+)
+_LEGEND = (
+    "2: healthy or ill, P(ill) = 1 - p_0, F1 and recall of the ill; K: {classes} classes; Top-1 in "
+    "percent; mean+-SD over {seeds} seeds, of {folds}",
+    "AUROC K: one versus rest, mean over the classes that are there",
+)
+_CONTROLS = ("control: constant", "control: site only")
+_NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What one seed left.
+
+    Attributes:
+        tables: Row label to one row a (fold, recording), of ``by_recording`` or ``fuse``.
+        learnt: By fold what is known of the recordings that were learnt from.
+        sites: Site of each recording by id; None where the manifest names none.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    learnt: Mapping[int, Sequence[Known]]
+    sites: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """How a table is printed beside its scores.
+
+    Attributes:
+        title: What it shows.
+        paper: Row label to the paper's figures by column heading, as it prints them.
+        two_steps: Rows whose class is decided in two steps (``decision.py``).
+        synthetic: Whether the cohort is rendered.
+    """
+
+    title: str
+    paper: Mapping[str, Mapping[str, str]]
+    two_steps: frozenset[str]
+    synthetic: bool
+
+
+def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
+    """Lay out rows, their sites, the paper's figures and the controls.
+
+    Args:
+        printed: What stands beside the scores.
+        seeds: At least one, all with the same rows.
+
+    Returns:
+        Lines of text.
+    """
+    labels = list(seeds[0].tables)
+    sites = _told_sites(seeds[0])
+    body = [["", *(heading for _, _, heading in COLUMNS)]]
+    for label in labels:
+        stepwise = label in printed.two_steps
+        body.append([label, *_scores([one.tables[label] for one in seeds], stepwise)])
+        for site in sites:
+            alone = [within_group(one.tables[label], one.sites, site) for one in seeds]
+            body.append([f"  site {site} alone", *_scores(alone, stepwise)])
+        if label in printed.paper:
+            body.append(["  paper", *_published(printed.paper[label])])
+    for told, control in zip(_CONTROLS, _controls(sites), strict=False):
+        made = [_control(one, one.tables[labels[0]], control) for one in seeds]
+        body.append([told, *_scores(made, stepwise=False)])
+    for label in printed.paper.keys() - set(labels):
+        body += [[label, *([_NOTHING] * len(COLUMNS))]]
+        body += [["  paper", *_published(printed.paper[label])]]
+    table = seeds[0].tables[labels[0]]
+    folds = table["fold"].nunique()
+    given = {
+        "classes": num_classes(table),
+        "seeds": len(seeds),
+        "folds": f"the mean over {folds} folds" if folds > 1 else "one split",
+    }
+    title = f"{printed.title} ({SYNTHETIC_MARK})" if printed.synthetic else printed.title
+    legend = [line.format(**given) for line in _LEGEND]
+    notes = list(_notes(printed, seeds, labels))
+    return "\n".join([title, "", *_aligned(body), "", *legend, *notes])
+
+
+def _scores(tables: Sequence[pd.DataFrame], stepwise: bool) -> list[str]:
+    """Return the cells of a row."""
+    cells = []
+    for metric, is_binary, _ in COLUMNS:
+        of_seeds = [_seed_score(table, metric, is_binary, stepwise) for table in tables]
+        cells.append(_told(of_seeds, METRICS[metric].is_share and metric == "accuracy"))
+    return cells
+
+
+def _seed_score(table: pd.DataFrame, metric: str, is_binary: bool, stepwise: bool) -> float:
+    """Return the mean over the folds in which the score is defined."""
+    if is_binary:
+        table = as_binary(table)
+    elif stepwise and metric != "auroc":
+        table = in_two_steps(table)
+    of_folds = [
+        score(metric, targets(rows), probabilities(rows)) for _, rows in table.groupby("fold")
+    ]
+    defined = [value for value in of_folds if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
+def _told(values: Sequence[float], is_percent: bool) -> str:
+    if any(math.isnan(value) for value in values):
+        return _NOTHING
+    scale, digits = (100, 1) if is_percent else (1, 2)
+    spread = f"+-{scale * np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{scale * np.mean(values):.{digits}f}{spread}"
+
+
+def _published(figures: Mapping[str, str]) -> list[str]:
+    return [figures.get(heading, _NOTHING) for _, _, heading in COLUMNS]
+
+
+def _told_sites(seed: Seed) -> list[str]:
+    """Return the sites that have both healthy and ill recordings, where there are several."""
+    table = next(iter(seed.tables.values()))
+    site = table["recording_id"].map(seed.sites)
+    if site.isna().any() or site.nunique() < 2:
+        return []
+    ill = table["target"] > 0
+    return sorted(set(site[ill]) & set(site[~ill]))
+
+
+def _controls(sites: Sequence[str]) -> list[Callable[..., pd.DataFrame]]:
+    return [constant_control, group_control] if sites else [constant_control]
+
+
+def _control(seed: Seed, table: pd.DataFrame, control: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+    more = (seed.sites,) if control is group_control else ()
+    made = []
+    for fold, learnt in seed.learnt.items():
+        rows = table[table["fold"] == fold].reset_index(drop=True)
+        made.append(control(rows, learnt, *more))
+    return pd.concat(made, ignore_index=True)
+
+
+def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> Iterator[str]:
+    table = seeds[0].tables[labels[0]]
+    ill = int((table["target"] > 0).sum())
+    yield f"scored on {len(table)} recordings of a seed, {ill} of them ill"
+    stepwise = [label for label in labels if label in printed.two_steps]
+    if stepwise:
+        yield (
+            f"{', '.join(stepwise)}: classes are decided in two steps, ill from P(ill) = 0.5 on, "
+            "then the likeliest grade above 0; other rows: the likeliest class"
+        )
+    absent = {
+        absent_classes(targets(rows), num_classes(table)) for _, rows in table.groupby("fold")
+    }
+    for classes in sorted(absent - {()}):
+        yield absent_note(classes, "some folds" if len(absent) > 1 else "")
+    if _told_sites(seeds[0]):
+        yield (
+            "control: site only knows where a recording was collected and nothing else; a model "
+            "has learnt about the disease only what it scores inside one site"
+        )
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

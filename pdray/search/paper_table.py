@@ -1,0 +1,109 @@
+"""A paper's table as a YAML file: what the paper sets, which runs, and which cell they stand in."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pdray.config import Settings, load
+from pdray.errors import SettingsError, refuse
+from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.severity_table import COLUMNS
+
+_REFERENCE = "weights."
+
+
+class PaperTable(Settings):
+    """What a table of a paper shows and how its cells are made."""
+
+    title: str = Field(description="paper, table and what it shows")
+    layout: Literal["matrix", "detail", "severity"] = Field(
+        "matrix",
+        description="matrix: a score by row and column; detail: MCC with interval and p; severity: "
+        "ill or not and the classes side by side, with controls and the paper's figures",
+    )
+    seeds: int = Field(1, ge=1, description="times that everything is run, with seeds 0, 1, ...")
+    paper: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="layout severity: row label, then column heading, to the paper's figure",
+    )
+    two_steps: tuple[str, ...] = Field(
+        (), description="layout severity: rows whose class is decided in two steps"
+    )
+    metrics: tuple[str, ...] = Field(("mcc",), description="scores of a matrix")
+    items: tuple[str, ...] | None = Field(
+        None, description="items, each with models of its own; null: one model for all items"
+    )
+    settings: dict[str, Any] = Field(description="a study's settings, as the paper has them")
+    synthetic: dict[str, Any] = Field(
+        default_factory=dict, description="over them for a rendered cohort, so that it is small"
+    )
+    runs: dict[str, dict[str, Any]] = Field(
+        description="each run's dotted settings; 'pretrained: weights.NAME' is a file that "
+        "weights.NAME=FILE names"
+    )
+    synthetic_runs: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="over the runs' settings, likewise"
+    )
+    rows: dict[str, dict[str, tuple[str, ...]]] = Field(
+        description="row label, then column label ('' is the item's), to the runs that are fused"
+    )
+    from_scratch: bool = Field(
+        False, description="whether a run may start without its weights; else its rows are left out"
+    )
+
+
+def table_titles(folder: Path) -> dict[str, str]:
+    """Return the name of each table in a folder, sorted, and its title.
+
+    Raises:
+        SettingsError: If a file is no table.
+    """
+    return {path.stem: read_table(path).title for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_table(path: Path) -> PaperTable:
+    """Read and check the definition of a table.
+
+    Raises:
+        SettingsError: If the file is not one, names a score that does not exist, or a cell names a
+            run that does not.
+    """
+    if not path.is_file():
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
+        raise SettingsError(f"there is no table {path.stem}; there are: {known or 'none'}")
+    table = load(PaperTable, ["--config", str(path)])
+    wrong = [
+        f"metrics: got {name!r}; expected some of {', '.join(METRICS)}"
+        for name in table.metrics
+        if name not in METRICS
+    ]
+    wrong += [
+        f"rows.{row}.{column}: there is no run '{name}'; there are: {', '.join(table.runs)}"
+        for row, columns in table.rows.items()
+        for column, names in columns.items()
+        for name in names
+        if name not in table.runs
+    ]
+    wrong += [
+        f"synthetic_runs.{name}: there is no such run; there are: {', '.join(table.runs)}"
+        for name in table.synthetic_runs.keys() - table.runs.keys()
+    ]
+    headings = [heading for _, _, heading in COLUMNS]
+    wrong += [
+        f"paper.{row}.{heading}: there is no such column; there are: {', '.join(headings)}"
+        for row, figures in table.paper.items()
+        for heading in figures
+        if heading not in headings
+    ]
+    wrong += [
+        f"two_steps: there is no row '{row}'" for row in table.two_steps if row not in table.rows
+    ]
+    refuse(wrong, SettingsError, f"table {path.stem}")
+    return table
+
+
+def weights_name(params: dict[str, Any]) -> str | None:
+    """Return the name of the weights that a run starts from; None where all are drawn."""
+    file = params.get("pretrained")
+    return file.removeprefix(_REFERENCE) if isinstance(file, str) else None

@@ -1,0 +1,35 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pdray.errors import SettingsError
+from pdray.search.paper_table import read_table, table_titles
+from tests.search.small_table import SMALL
+
+
+def test_titles_are_told_by_name(write_table: Callable[..., Path]) -> None:
+    folder = write_table().parent
+    (folder / "8.8.yaml").write_text(
+        yaml.safe_dump({**SMALL, "title": "another"}), encoding="utf-8"
+    )
+    assert table_titles(folder) == {"8.8": "another", "9.9": "a table"}
+
+
+def test_a_table_that_does_not_exist_is_answered_with_those_that_do(
+    write_table: Callable[..., Path],
+) -> None:
+    path = write_table()
+    with pytest.raises(SettingsError, match=r"there is no table 8\.8; there are: 9\.9"):
+        read_table(path.with_name("8.8.yaml"))
+
+
+def test_what_does_not_stand_in_the_table_is_refused(write_table: Callable[..., Path]) -> None:
+    path = write_table(
+        layout="severity", paper={"One": {"F2": "1"}}, two_steps=["Three"], synthetic_runs={}
+    )
+    with pytest.raises(SettingsError) as told:
+        read_table(path)
+    assert "paper.One.F2: there is no such column; there are: Top-1 2" in str(told.value)
+    assert "two_steps: there is no row 'Three'" in str(told.value)
