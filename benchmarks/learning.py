@@ -172,7 +172,7 @@ def prepare(config: LearningConfig) -> dict[str, tuple[RatedRecording, ...]]:
         fitted = build(FitConfig, fit_tree(config, name))
         # DIS in place of TV-L1: a hundredth of the time (pdray/data/flow.py).
         recipe = Recipe(decode=fitted.decode, flow=FlowConfig(method="dis"))
-        found[name] = _rated(chosen, FrameStore(root / "frames", recipe), fitted.modality)
+        found[name] = _rated(chosen, FrameStore(root / "frames", recipe), fitted.sees[0])
     return found
 
 

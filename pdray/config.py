@@ -287,10 +287,14 @@ def _members(annotation: Any) -> list[type]:
 
 
 def _tags(root: type[BaseModel], location: Sequence[str]) -> str:
-    here: type[BaseModel] = root
-    for part in location[:-1]:
-        here = _variants(here.model_fields[part])[0]
-    return ", ".join(_tag(one) for one in _variants(here.model_fields[location[-1]]))
+    """Return the names by which the classes of a section are chosen."""
+    here: Sequence[type[BaseModel]] = [root]
+    for part in location:
+        if len(here) > 1:  # pydantic puts the chosen variant's tag behind the section's name
+            here = [one for one in here if _tag(one) == part]
+            continue
+        here = _variants(here[0].model_fields[part])
+    return ", ".join(map(_tag, here))
 
 
 def _tag(variant: type[BaseModel]) -> str:

@@ -42,8 +42,7 @@ ITEMS: dict[str, int] = {
 ACTION = "action"
 KNOWN_ITEMS = (*ITEMS, ACTION)
 
-# Whether every row names its subject. Public videos do not say who is in them.
-Subjects = Literal["required", "none"]
+Subjects = Literal["required", "none"]  # none: public videos do not say who is in them
 _PUBLIC = (ACTION, "face_interview")
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
@@ -129,6 +128,7 @@ class DataConfig(Settings):
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
     )
+    marks: Path | None = Field(None, description="table of marked regions, as importers write it")
     max_decode_failures: int = Field(
         0, ge=0, description="unreadable recordings a job goes on without [recordings]"
     )

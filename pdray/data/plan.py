@@ -28,6 +28,10 @@ class RatedRecording:
         side: "left", "right" or None.
         shares: Share of the raters that saw each class; None is the class of the grade alone.
         stored: Its entries in the frame store; None when it is decoded at every read.
+        marks: A clinician's mark of each of the 14 regions of the face, 0 to 10, None where a
+            region has none; None where nobody's marks are known.
+        views: Entries that are read in the place of its pictures, one a view, the plain one first;
+            None where the pictures are read.
     """
 
     recording_id: str
@@ -40,6 +44,8 @@ class RatedRecording:
     side: str | None = None
     shares: tuple[float, ...] | None = None
     stored: Mapping[Modality, Path] | None = None
+    marks: tuple[int | None, ...] | None = None
+    views: tuple[Path, ...] | None = None
 
 
 @dataclass(frozen=True)

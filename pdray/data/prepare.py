@@ -4,19 +4,22 @@ import csv
 import io
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import ray.data
 import ray.exceptions
 
 from pdray.atomic import write_text
+from pdray.data.decode import DEFAULT_LIMITS
 from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
-from pdray.data.modality import PICTURES, Modality, sources
+from pdray.data.modality import PICTURES, SOUND, Modality, sources
+from pdray.data.source import open_file
 from pdray.data.store import FrameStore, StoredRecording
 from pdray.errors import ClusterError, DecodeError, PdrayError, SettingsError, StoreError
 
@@ -38,6 +41,7 @@ class Prepared:
         seconds: Length of its pictures, or else of its first modality [s].
         rate: Items of those a second [Hz]; 0 for a single item.
         is_varying: Whether the time between items varies, as in many phone videos.
+        lacks: Modalities that it could do without, and does.
     """
 
     stored: StoredRecording
@@ -45,6 +49,7 @@ class Prepared:
     seconds: float
     rate: float
     is_varying: bool
+    lacks: tuple[Modality, ...] = ()
 
 
 def prepare_store(
@@ -53,14 +58,17 @@ def prepare_store(
     modalities: Sequence[Modality],
     *,
     progress: Callable[[int, int], None],
+    needed: Collection[Modality] | None = None,
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
     """Bring every recording into the store; one that is there already costs a look at its files.
 
     Args:
-        recordings: Rows with the files that the modalities need.
+        recordings: Rows with the files that the needed modalities are made of.
         store: On a folder shared by all nodes.
         modalities: What to make of each, at least one.
         progress: Called with (done, all) as recordings arrive.
+        needed: Those that every recording must have; of the others a recording has what its row
+            names files for. None is all.
 
     Returns:
         What is there by recording id, and the reason by recording id of each that cannot be read.
@@ -76,22 +84,20 @@ def prepare_store(
         for position, recording in enumerate(recordings)
     ]
     wanted = tuple(modalities)
+    must = frozenset(wanted if needed is None else needed)
 
     def add(carried: dict[str, Any]) -> dict[str, Any]:
         row = {"position": carried["position"]}
         try:
-            entry = store.add(pickle.loads(carried["recording"]), wanted)
+            facts = _add(pickle.loads(carried["recording"]), store, wanted, must)
         except (DecodeError, StoreError, SettingsError) as error:
             # Raised here, Ray would put its own words and type in place of the error's.
             kind = "" if isinstance(error, DecodeError) else type(error).__name__
             return {**row, "facts": "", "reason": str(error), "stops": kind}
-        return {**row, "facts": json.dumps(_facts(entry)), "reason": "", "stops": ""}
+        return {**row, "facts": json.dumps(facts), "reason": "", "stops": ""}
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    # Optical flow of a long recording takes hours: that is no stall.
-    context.execution_no_progress_timeout_s = -1
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
+    _quiet_context()
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
     prepared: dict[str, Prepared] = {}
     failures: dict[str, str] = {}
@@ -107,6 +113,13 @@ def prepare_store(
     return prepared, failures
 
 
+def _quiet_context() -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Optical flow of a long recording takes hours: that is no stall.
+    context.execution_no_progress_timeout_s = -1
+
+
 def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
     try:
         yield from dataset.iter_rows()
@@ -118,6 +131,65 @@ def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
 
 
 _STOPS: Mapping[str, type[PdrayError]] = {"StoreError": StoreError, "SettingsError": SettingsError}
+
+
+def available(
+    recording: Recording,
+    modalities: Sequence[Modality],
+    needed: Collection[Modality],
+    *,
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
+) -> tuple[Modality, ...]:
+    """Return the modalities to make of a recording: the needed ones, and those it has files for.
+
+    A video without an audio stream has no sound; the audio that a row names has, or is an error.
+
+    Args:
+        recording: A row.
+        modalities: All that are wanted.
+        needed: Those that it must have, whatever its row says.
+        max_pixels: Of a frame of its video.
+    """
+    is_silent: bool | None = None
+    found: list[Modality] = []
+    for modality in modalities:
+        if modality not in needed:
+            try:
+                files = sources(recording, modality)
+            except DecodeError:
+                continue
+            if modality in SOUND and recording.audio is None:
+                if is_silent is None:
+                    is_silent = _is_silent(files[0], max_pixels)
+                if is_silent:
+                    continue
+        found.append(modality)
+    return tuple(found)
+
+
+def _is_silent(video: Path, max_pixels: int) -> bool:
+    """Whether a video has no audio stream; of one that cannot be opened the decoder says why."""
+    try:
+        with open_file(video, max_pixels) as file:
+            return not file.streams.audio
+    except (av.FFmpegError, OSError):
+        return False
+
+
+def _add(
+    recording: Recording,
+    store: FrameStore,
+    wanted: Sequence[Modality],
+    needed: Collection[Modality],
+) -> dict[str, Any]:
+    """Bring a recording into the store and return what is known of it."""
+    limit = store.recipe.limits.max_pixels
+    present = available(recording, wanted, needed, max_pixels=limit)
+    if not present:
+        told = ", ".join(wanted)
+        raise DecodeError(f"recording {recording.recording_id}: has none of {told}")
+    lacks = [modality for modality in wanted if modality not in present]
+    return {**_facts(store.add(recording, present)), "lacks": lacks}
 
 
 def _facts(entry: StoredRecording) -> dict[str, Any]:
@@ -136,7 +208,8 @@ def _facts(entry: StoredRecording) -> dict[str, Any]:
 
 def _prepared(name: str, facts: dict[str, Any]) -> Prepared:
     paths = {modality: Path(path) for modality, path in facts.pop("paths").items()}
-    return Prepared(stored=StoredRecording(name, paths), **facts)
+    lacks = tuple(facts.pop("lacks"))
+    return Prepared(stored=StoredRecording(name, paths), lacks=lacks, **facts)
 
 
 def _per_task(recordings: Sequence[Recording], modalities: Sequence[Modality]) -> int:
@@ -168,6 +241,19 @@ def rate_notes(prepared: Mapping[str, Prepared]) -> list[str]:
             f"{', ...' if len(varying) > 5 else ''}); decode.frame_rate makes it even"
         )
     return notes
+
+
+def lack_notes(prepared: Mapping[str, Prepared]) -> list[str]:
+    """Return which recordings take part without a modality, one sentence each modality."""
+    lacking: dict[str, list[str]] = {}
+    for name, one in sorted(prepared.items()):
+        for modality in one.lacks:
+            lacking.setdefault(modality, []).append(name)
+    return [
+        f"{len(names)} of {len(prepared)} recordings have no {modality} and take part without it: "
+        f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+        for modality, names in lacking.items()
+    ]
 
 
 def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> None:

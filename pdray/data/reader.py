@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pdray.config import Settings
+from pdray.data.augment import Augmentation
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
@@ -23,6 +24,7 @@ from pdray.data.plan import PlannedBatch, RatedRecording
 from pdray.data.seek import read_frames, scan
 from pdray.data.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.tracks import align
+from pdray.data.views import Views
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
 Inputs = dict[Modality, NDArray[Any]]
@@ -56,6 +58,18 @@ class StreamConfig(Settings):
         return self.reader
 
 
+class Moved(NamedTuple):
+    """How a view of recordings was made of their pictures, before it was kept.
+
+    Attributes:
+        augmentation: What moved the pictures of each of the B * S snippets.
+        size: (height, width) of the stored pictures [px].
+    """
+
+    augmentation: Augmentation
+    size: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Batch:
     """A batch as it arrives.
@@ -67,6 +81,10 @@ class Batch:
         modality: The one that the network sees.
         target: (B,) int64 class.
         side: (B,) int8, -1 left, 1 right, 0 neither.
+        moved: Of kept views, (B, S, T, H', W', D) float16 maps in the place of pictures, how they
+            were moved; None of pictures.
+        region_target: (B, R) float32 whether each region shows the disease, 0 to 1, NaN where that
+            is not known; None where it is not learnt.
     """
 
     planned: PlannedBatch
@@ -74,10 +92,12 @@ class Batch:
     modality: Modality
     target: Tensor
     side: Tensor
+    moved: Moved | None = None
+    region_target: Tensor | None = None
 
     @property
     def frames(self) -> Tensor:
-        """What the network sees, (B, S, T, H, W, C) uint8."""
+        """What the network sees, (B, S, T, H, W, C) uint8 where they are pictures."""
         return self.inputs[self.modality]
 
 
@@ -93,6 +113,7 @@ class SnippetReader:
         modality: What the snippet's frames are chosen from.
         beside: Further modalities, each read at the times of the chosen frames.
         limits: For recordings that are not in a store.
+        views: Which kept view is read in the place of the pictures; None where they are read.
     """
 
     recordings: tuple[RatedRecording, ...]
@@ -102,6 +123,7 @@ class SnippetReader:
     modality: Modality = "rgb"
     beside: tuple[Modality, ...] = ()
     limits: DecodeLimits = field(default_factory=DecodeLimits)
+    views: Views | None = None
 
     def __post_init__(self) -> None:
         if "waveform" in self.beside:
@@ -123,16 +145,12 @@ class SnippetReader:
             StoreError: If an entry is damaged, or a modality has nothing at a frame's time.
         """
         recording = self.recordings[batch.recordings[position]]
-        draw = (
-            Draw(self.seed, batch.fold, batch.epoch, recording.recording_id)
-            if batch.training
-            else None
-        )
+        draw = self._draw(batch, recording)
         if recording.stored is None:
             self._decode(recording, draw, out[self.modality])
             return
         try:
-            self._read_stored(recording, recording.stored, draw, out)
+            self._read_stored(recording, self._paths(recording, draw), draw, out)
         except StoreError as error:
             raise StoreError(f"{_name(recording)}: {error}") from error
 
@@ -180,9 +198,9 @@ class SnippetReader:
         stored = self.recordings[0].stored
         if stored is None:
             return {self.modality: ((self.decode.height, self.decode.width, 3), torch.uint8)}
-        found = {}
+        paths, found = self._paths(self.recordings[0], None), {}
         for modality in (self.modality, *self.beside):
-            entry = Entry(stored[modality])
+            entry = Entry(paths[modality])
             found[modality] = entry.shape, torch.from_numpy(np.empty(0, entry.dtype)).dtype
         return found
 
@@ -220,7 +238,29 @@ class SnippetReader:
         target = torch.tensor([recording.target for recording in recordings])
         sides = [_SIDES.get(recording.side or "", 0) for recording in recordings]
         side = torch.tensor(sides, dtype=torch.int8)
-        return Batch(planned, inputs, self.modality, target, side)
+        moved = self._moved(planned, recordings, inputs[self.modality].shape[1])
+        return Batch(planned, inputs, self.modality, target, side, moved)
+
+    def _draw(self, planned: PlannedBatch, recording: RatedRecording) -> Draw | None:
+        if not planned.training:
+            return None
+        return Draw(self.seed, planned.fold, planned.epoch, recording.recording_id)
+
+    def _paths(self, recording: RatedRecording, draw: Draw | None) -> Mapping[Modality, Path]:
+        stored = recording.stored or {}
+        if self.views is None or recording.views is None:
+            return stored
+        return {**stored, self.modality: recording.views[self.views.drawn(draw)]}
+
+    def _moved(
+        self, planned: PlannedBatch, recordings: Sequence[RatedRecording], num_snippets: int
+    ) -> Moved | None:
+        if self.views is None:
+            return None
+        names = [one.recording_id for one in recordings for _ in range(num_snippets)]
+        drawn = [self.views.drawn(self._draw(planned, one)) for one in recordings]
+        numbers = [number for number in drawn for _ in range(num_snippets)]
+        return Moved(self.views.moves(names, numbers), self.views.size)
 
 
 def read_locally(

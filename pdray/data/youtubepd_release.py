@@ -10,7 +10,7 @@ Two checkouts (read as they were in October 2023):
                                            reads them, blank ones between
   anshgs/YoutubePD_Additional_Modalities   ``Landmarks/videoN/F.pickle``, F from 1: a pickle, name
                                            of a landmark -> ``x`` and ``y``
-Every pickle is read by :mod:`pdray.data.plain_pickle`, which runs nothing of it. The polygons'
+Every pickle is read by :mod:`pdray.plain_pickle`, which runs nothing of it. The polygons'
 scores are left: the owners' script writes the constant 0.9.
 """
 
@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.plain_pickle import PlainPickleError, read_plain
 from pdray.data.youtubepd_clips import (
     SPLITS,
     Clip,
@@ -43,6 +42,7 @@ from pdray.data.youtubepd_tracks import (
     frames_faults,
 )
 from pdray.errors import ManifestError, refuse
+from pdray.plain_pickle import PlainPickleError, read_plain
 
 MAX_BYTES = 64 * 1024**2  # of one pickle; a clip's boxes are 1 MB
 

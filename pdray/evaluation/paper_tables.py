@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pdray.evaluation.aligned import aligned
 from pdray.evaluation.metrics import METRICS, score, undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.report import SYNTHETIC_MARK
@@ -119,7 +120,7 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
             "p: Altman and Bland's, that MCC is 0"
         )
     notes = [line for metric in _DETAILS for line in _undefined(cells, metric)]
-    lines = [_headline(title, synthetic), "", *_aligned(body), formulas, _extent(cells)]
+    lines = [_headline(title, synthetic), "", *aligned(body), formulas, _extent(cells)]
     return "\n".join([*lines, *notes])
 
 
@@ -136,7 +137,7 @@ def _matrix(cells: Cells, metric: str) -> list[str]:
             whole = len(means) == len(of_column) and not any(map(math.isnan, means))
             told.append(f"{factor * np.mean(means):.1f}" if whole else _NOTHING)
         body.append([row, *told])
-    return [*_aligned(body), *_undefined(cells, metric)]
+    return [*aligned(body), *_undefined(cells, metric)]
 
 
 def _details(table: pd.DataFrame) -> list[str]:
@@ -229,8 +230,3 @@ def _told(value: float, *, percent: bool = False) -> str:
 
 def _headline(title: str, synthetic: bool) -> str:
     return f"{title} ({SYNTHETIC_MARK})" if synthetic else title
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

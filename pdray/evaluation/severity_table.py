@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pdray.evaluation.aligned import aligned
 from pdray.evaluation.controls import (
     Known,
     as_binary,
@@ -70,12 +71,14 @@ class Printed:
         paper: Row label to the paper's figures by column heading, as it prints them.
         two_steps: Rows whose class is decided in two steps (``decision.py``).
         synthetic: Whether the cohort is rendered.
+        pooled: Whether a score of a seed is of the recordings of all folds together.
     """
 
     title: str
     paper: Mapping[str, Mapping[str, str]]
     two_steps: frozenset[str]
     synthetic: bool
+    pooled: bool = False
 
 
 def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
@@ -93,15 +96,17 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
     body = [["", *(heading for _, _, heading in COLUMNS)]]
     for label in labels:
         stepwise = label in printed.two_steps
-        body.append([label, *_scores([one.tables[label] for one in seeds], stepwise)])
+        body.append(
+            [label, *_scores([one.tables[label] for one in seeds], stepwise, printed.pooled)]
+        )
         for site in sites:
             alone = [within_group(one.tables[label], one.sites, site) for one in seeds]
-            body.append([f"  site {site} alone", *_scores(alone, stepwise)])
+            body.append([f"  site {site} alone", *_scores(alone, stepwise, printed.pooled)])
         if label in printed.paper:
             body.append(["  paper", *_published(printed.paper[label])])
     for told, control in zip(_CONTROLS, _controls(sites), strict=False):
         made = [_control(one, one.tables[labels[0]], control) for one in seeds]
-        body.append([told, *_scores(made, stepwise=False)])
+        body.append([told, *_scores(made, False, printed.pooled)])
     for label in printed.paper.keys() - set(labels):
         body += [[label, *([_NOTHING] * len(COLUMNS))]]
         body += [["  paper", *_published(printed.paper[label])]]
@@ -110,33 +115,39 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
     given = {
         "classes": num_classes(table),
         "seeds": len(seeds),
-        "folds": f"the mean over {folds} folds" if folds > 1 else "one split",
+        "folds": _told_folds(folds, printed.pooled),
     }
     title = f"{printed.title} ({SYNTHETIC_MARK})" if printed.synthetic else printed.title
     legend = [line.format(**given) for line in _LEGEND]
     notes = list(_notes(printed, seeds, labels))
-    return "\n".join([title, "", *_aligned(body), "", *legend, *notes])
+    return "\n".join([title, "", *aligned(body), "", *legend, *notes])
 
 
-def _scores(tables: Sequence[pd.DataFrame], stepwise: bool) -> list[str]:
+def _told_folds(count: int, pooled: bool) -> str:
+    if count == 1:
+        return "one split"
+    return f"all recordings of {count} folds" if pooled else f"the mean over {count} folds"
+
+
+def _scores(tables: Sequence[pd.DataFrame], stepwise: bool, pooled: bool) -> list[str]:
     """Return the cells of a row."""
     cells = []
     for metric, is_binary, _ in COLUMNS:
-        of_seeds = [_seed_score(table, metric, is_binary, stepwise) for table in tables]
+        of_seeds = []
+        for table in tables:
+            seen = as_binary(table) if is_binary else table
+            if stepwise and not is_binary and metric != "auroc":
+                seen = in_two_steps(seen)
+            of_seeds.append(_seed_score(seen, metric, pooled))
         cells.append(_told(of_seeds, METRICS[metric].is_share and metric == "accuracy"))
     return cells
 
 
-def _seed_score(table: pd.DataFrame, metric: str, is_binary: bool, stepwise: bool) -> float:
-    """Return the mean over the folds in which the score is defined."""
-    if is_binary:
-        table = as_binary(table)
-    elif stepwise and metric != "auroc":
-        table = in_two_steps(table)
-    of_folds = [
-        score(metric, targets(rows), probabilities(rows)) for _, rows in table.groupby("fold")
-    ]
-    defined = [value for value in of_folds if not math.isnan(value)]
+def _seed_score(table: pd.DataFrame, metric: str, pooled: bool) -> float:
+    """Return the score of all rows, or the mean over the folds in which it is defined."""
+    parts = [table] if pooled else [rows for _, rows in table.groupby("fold")]
+    scores = [score(metric, targets(rows), probabilities(rows)) for rows in parts]
+    defined = [value for value in scores if not math.isnan(value)]
     return float(np.mean(defined)) if defined else math.nan
 
 
@@ -195,8 +206,3 @@ def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> It
             "control: site only knows where a recording was collected and nothing else; a model "
             "has learnt about the disease only what it scores inside one site"
         )
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

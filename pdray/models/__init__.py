@@ -6,23 +6,31 @@ recording and learns from all of them at once.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Tag
 from torch import nn
 
 from pdray.config import Settings
+from pdray.models.audio_mlp import AudioMlpConfig
 from pdray.models.c2d import C2DConfig, build_c2d, c2d_faults
 from pdray.models.frame_resnet import (
     FrameResNetConfig,
     build_frame_resnet,
     frame_resnet_faults,
 )
+from pdray.models.fusion import FusionConfig
 from pdray.models.i3d import I3DConfig, build_i3d, i3d_faults
 from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import LandmarkHeadConfig
 from pdray.models.landmark_mlp import LandmarkMlpConfig
+from pdray.models.linear_probe import LinearProbeConfig
 from pdray.models.r3d import R3DConfig, build_r3d, r3d_faults
+from pdray.models.region_attention import (
+    RegionAttentionConfig,
+    build_region_attention,
+    region_attention_faults,
+)
 from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d, resnet3d_faults
 from pdray.models.s3d import S3DConfig, build_s3d, s3d_faults
 from pdray.models.slowfast import SlowFastConfig, build_slowfast, slowfast_faults
@@ -42,11 +50,15 @@ class Architecture(NamedTuple):
         build: ``build(config, num_classes, num_channels)`` gives the network.
         faults: ``faults(config, num_frames=, height=, width=)`` lists what the network cannot
             take.
+        sees: What it may be given, as ``modality``.
+        beside: What it is given beside that.
     """
 
     settings: type[Settings]
     build: Callable[..., nn.Module]
     faults: Callable[..., list[str]]
+    sees: tuple[str, ...] = ("rgb", "flow", "boundaries")
+    beside: tuple[Literal["regions"], ...] = ()
 
 
 def _guarded(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
@@ -84,12 +96,22 @@ _ARCHITECTURES = (
     Architecture(C2DConfig, build_c2d, c2d_faults),
     Architecture(FrameResNetConfig, build_frame_resnet, frame_resnet_faults),
     Architecture(TwoStreamConfig, build_two_stream, two_stream_faults),
+    Architecture(
+        RegionAttentionConfig,
+        build_region_attention,
+        region_attention_faults,
+        sees=("rgb",),
+        beside=("regions",),
+    ),
 )
 
 ESTIMATORS: dict[str, Estimator] = {
     "landmark_head": Estimator(LandmarkHeadConfig, ("landmarks",)),
     "landmark_choice": Estimator(LandmarkChoiceConfig, ("landmarks",)),
     "landmark_mlp": Estimator(LandmarkMlpConfig, ("landmarks",)),
+    "audio_mlp": Estimator(AudioMlpConfig, ("mfcc", "log_mel", "waveform")),
+    "fusion": Estimator(FusionConfig, ("several",)),
+    "linear_probe": Estimator(LinearProbeConfig, ("rgb", "flow", "boundaries")),
 }
 """Every estimator under its short key."""
 
@@ -117,9 +139,13 @@ ModelConfig = Annotated[
     | Annotated[C2DConfig, Tag("c2d")]
     | Annotated[FrameResNetConfig, Tag("frame_resnet")]
     | Annotated[TwoStreamConfig, Tag("two_stream")]
+    | Annotated[RegionAttentionConfig, Tag("region_attention")]
     | Annotated[LandmarkHeadConfig, Tag("landmark_head")]
     | Annotated[LandmarkChoiceConfig, Tag("landmark_choice")]
-    | Annotated[LandmarkMlpConfig, Tag("landmark_mlp")],
+    | Annotated[LandmarkMlpConfig, Tag("landmark_mlp")]
+    | Annotated[AudioMlpConfig, Tag("audio_mlp")]
+    | Annotated[FusionConfig, Tag("fusion")]
+    | Annotated[LinearProbeConfig, Tag("linear_probe")],
     Discriminator(_key),
 ]
 """The section ``model`` of a study; its ``name`` says which model it is of."""

@@ -8,7 +8,7 @@ What a file is shows in its first bytes, not in its name:
     anything .safetensors, if the safetensors package is installed
 
 The first two go through ``torch.load(weights_only=True)``, which makes tensors, numbers, texts and
-containers and nothing else, the third through :mod:`pdray.models.array_pickle`.
+containers and nothing else, the third through :mod:`pdray.plain_pickle`.
 """
 
 import importlib
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from pdray.errors import PdrayError, refuse
-from pdray.models.array_pickle import ArrayPickleError, read_arrays
+from pdray.plain_pickle import PlainPickleError, read_arrays
 
 ZIP = b"PK\x03\x04"
 OLD_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
@@ -108,7 +108,7 @@ def _damaged(path: Path, reason: str) -> CheckpointError:
 def _read_pickle(path: Path, start: bytes) -> object:
     try:
         arrays = read_arrays(path.read_bytes())
-    except ArrayPickleError as error:
+    except PlainPickleError as error:
         raise CheckpointError(
             f"{path} is no file of weights (it starts with {start[:12]!r}): {error}; expected a "
             "file of torch.save or a pickle of NumPy arrays"

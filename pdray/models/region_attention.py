@@ -19,10 +19,9 @@ that are absent - no box, or nothing of it within the picture - are left out of 
 heads, not taken as zeros; a frozen stage's norms keep their statistics in training too. What the
 code does to time and regions by mistake is not copied (``space_time_attention.py``).
 
-What training does not change is worth computing once, for a fixed view of a recording:
-- wholly frozen (``frozen_stages`` is ``map_stage``): the :class:`Tokens` of ``region_tokens``, X
-  numbers for each of 15 tokens a frame; only :class:`RegionClassifier` is trained;
-- fewer stages frozen: the maps of ``frozen_maps`` and the boxes; ``align_tokens`` goes on.
+What training does not change is worth computing once, for a fixed view of a recording: the maps of
+``frozen_maps``. ``align_tokens`` goes on from them and the boxes; where the backbone is wholly
+frozen (``frozen_stages`` is ``map_stage``) it reads the regions and nothing else.
 Letters: B batch, C channel, T time step, H height, W width, N frame (B T), D feature, R region,
 S token of a frame (1 + R, the global one first), P bin along an axis, X what was read of the map
 for a token (D P P), F feature of a token in the attention, K class.
@@ -93,7 +92,7 @@ class RegionAttention(nn.Module):
         self.classifier = RegionClassifier(
             config, num_inputs=num_maps * config.roi_size**2, num_classes=num_classes
         )
-        for part in self._still():
+        for part in self.still_parts():
             part.requires_grad_(False)
 
     def _stages(self) -> list[Sequence[nn.Module]]:
@@ -102,23 +101,24 @@ class RegionAttention(nn.Module):
         stem = (net.conv1, net.bn1, net.relu, net.maxpool)
         return [stem, (net.layer1,), (net.layer2,), (net.layer3,), (net.layer4,)]
 
-    def _frozen(self) -> list[nn.Module]:
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the modules of the frozen stages in their order."""
         stages = self._stages()[: self.frozen_stages + 1] if self.frozen_stages else []
         return [part for stage in stages for part in stage]
 
     def _trained(self) -> list[nn.Module]:
         read = [part for stage in self._stages()[: self.map_stage + 1] for part in stage]
-        return read[len(self._frozen()) :]
+        return read[len(self.frozen_parts()) :]
 
-    def _still(self) -> list[nn.Module]:
+    def still_parts(self) -> list[nn.Module]:
         """Return what is not trained: frozen, or behind the map; published weights have both."""
         unread = [part for stage in self._stages()[self.map_stage + 1 :] for part in stage]
-        return self._frozen() + unread
+        return self.frozen_parts() + unread
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all but the frozen stages, whose norms keep their statistics."""
         super().train(mode)
-        for part in self._still():
+        for part in self.still_parts():
             part.eval()
         return self
 
@@ -135,7 +135,7 @@ class RegionAttention(nn.Module):
         """
         check_snippets(x_BCTHW, num_channels=self.num_channels)
         x_NDHW = x_BCTHW.transpose(1, 2).flatten(0, 1)
-        for part in self._frozen():
+        for part in self.frozen_parts():
             x_NDHW = part(x_NDHW)
         return x_NDHW
 

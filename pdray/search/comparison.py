@@ -94,7 +94,7 @@ def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
         study,
         mirror,
         say,
-        extent=Extent(len(params), 0, len(trials.sides), config.optim.epochs),
+        extent=Extent(len(params), 0, len(trials.sides), plan.epochs),
         direction=(
             f"test/{config.search.metric}",
             METRICS[config.search.metric].greater_is_better,

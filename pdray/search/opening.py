@@ -8,22 +8,27 @@ from pdray.atomic import write_text
 from pdray.data.folds import folds_to_json
 from pdray.data.forecast import check_room, forecast
 from pdray.data.plan import RatedRecording
-from pdray.data.prepare import check_failures, prepare_store, rate_notes
+from pdray.data.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.data.store import FrameStore, StoredRecording
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin
+from pdray.models.fusion import FusionConfig
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
 from pdray.search.cohort import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror, Say
+from pdray.search.region_preparation import check_regions, with_marks
 from pdray.search.resume import keep_entries, keep_weights
 from pdray.search.settings import StudyConfig, StudyPlan, recipe
 from pdray.search.space import Value, networks, trial_config
 from pdray.search.trial import TrialPlan
+from pdray.search.view_preparation import prepare_views
 from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
+from pdray.training.embedding import embedding_files
+from pdray.training.frame_features import describe_frames
 from pdray.training.network import describe_start
 from pdray.training.task import FitConfig
 
@@ -77,13 +82,16 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
     for note in start_notes(plan, cohort.num_classes):
         say(note)
     check_shared([config.output, study.folder])
-    keep_weights(study, start_files(plan))
+    marks = [] if config.data.marks is None else [config.data.marks]
+    keep_weights(study, [*start_files(plan), *marks])
     stored = None
     if config.frames == "store":
         check_room(expected, store.root)
         stored = prepare_frames(plan, cohort, study, store, say)
         cohort = readable(cohort, config, stored)
-    recordings = rated(cohort, config.data, stored)
+        check_regions(plan, cohort.recordings)
+    recordings = with_marks(plan, rated(cohort, config.data, stored), say)
+    prepare_views(plan, recordings, capacity, say)
     start_log(plan, cohort, study, say)
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
     _prepare_mirror(mirror, config, uri)
@@ -109,7 +117,7 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     faults = []
     for params, config in _starts(plan):
         try:
-            lines = describe_start(config, num_classes)
+            lines = _describe(config, num_classes)
         except PdrayError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
             faults.append(f"pretrained{f' with {told}' if told else ''}: {error}")
@@ -122,10 +130,26 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     return list(notes)
 
 
+def _describe(config: FitConfig, num_classes: int) -> list[str]:
+    """Say what a fit starts from, and that the network that hears a waveform is there."""
+    lines = []
+    if "waveform" in config.sees:
+        files = embedding_files(config.embedding)
+        lines.append(f"embedding: {files['weights']}")
+    if isinstance(config.model, FusionConfig):
+        seen = "rgb" in config.sees
+        return lines + (describe_frames(config.model.backbone, config.pretrained) if seen else [])
+    return lines + describe_start(config, num_classes)
+
+
 def start_files(plan: StudyPlan) -> list[Path]:
     """Return the files that trials start from, each once."""
-    files = (config.pretrained for _, config in _starts(plan))
-    return list(dict.fromkeys(file for file in files if file is not None))
+    files: list[Path] = []
+    for _, config in _starts(plan):
+        files += [config.pretrained] if config.pretrained is not None else []
+        if "waveform" in config.sees:
+            files += embedding_files(config.embedding).values()
+    return list(dict.fromkeys(files))
 
 
 def _starts(plan: StudyPlan) -> list[tuple[Mapping[str, Value], FitConfig]]:
@@ -195,16 +219,34 @@ def prepare_frames(
             said = tenth
             say(f"frames: {done}/{total} recordings in the store")
 
-    prepared, failures = prepare_store(cohort.recordings, store, plan.modalities, progress=progress)
+    prepared, failures = prepare_store(
+        cohort.recordings, store, plan.modalities, progress=progress, needed=plan.needs
+    )
+    failures |= unjudged(plan, prepared)
+    prepared = {name: one for name, one in prepared.items() if name not in failures}
     table = study.folder / "decode_failures.csv"
     check_failures(failures, table, allowed=config.data.max_decode_failures)
     if failures:
         say(f"frames: {len(failures)} recordings cannot be read and take no part, see {table}")
-    for note in rate_notes(prepared):
+    for note in [*rate_notes(prepared), *lack_notes(prepared)]:
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
     keep_entries(study, stored)
     return stored
+
+
+def unjudged(plan: StudyPlan, prepared: Mapping[str, Prepared]) -> dict[str, str]:
+    """Return the reason by id of each recording that some trial could not judge.
+
+    Trials are compared on the same recordings, so each must have one of what any trial sees.
+    """
+    asked = dict.fromkeys(config.sees for config in plan.fits)
+    return {
+        name: f"recording {name}: has none of {', '.join(sees)}, which is all that a trial may see"
+        for name, one in prepared.items()
+        for sees in asked
+        if not set(sees) & set(one.stored.paths)
+    }
 
 
 def _prepare_mirror(mirror: Mirror, config: StudyConfig, uri: str) -> None:

@@ -1,5 +1,6 @@
 """A paper's table as a YAML file: what the paper sets, which runs, and which cell they stand in."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,11 @@ class PaperTable(Settings):
         default_factory=dict,
         description="layout severity: row label, then column heading, to the paper's figure",
     )
+    pooled: bool = Field(
+        False,
+        description="layout severity: score the recordings of all folds together, where a fold is "
+        "too small to be scored; else the mean over folds",
+    )
     two_steps: tuple[str, ...] = Field(
         (), description="layout severity: rows whose class is decided in two steps"
     )
@@ -39,7 +45,7 @@ class PaperTable(Settings):
         default_factory=dict, description="over them for a rendered cohort, so that it is small"
     )
     runs: dict[str, dict[str, Any]] = Field(
-        description="each run's dotted settings; 'pretrained: weights.NAME' is a file that "
+        description="each run's dotted settings; 'weights.NAME' is the file or folder that "
         "weights.NAME=FILE names"
     )
     synthetic_runs: dict[str, dict[str, Any]] = Field(
@@ -103,7 +109,10 @@ def read_table(path: Path) -> PaperTable:
     return table
 
 
-def weights_name(params: dict[str, Any]) -> str | None:
-    """Return the name of the weights that a run starts from; None where all are drawn."""
-    file = params.get("pretrained")
-    return file.removeprefix(_REFERENCE) if isinstance(file, str) else None
+def weights_of(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return by key of a run's settings the name of the weights that stand there."""
+    return {
+        key: value.removeprefix(_REFERENCE)
+        for key, value in params.items()
+        if isinstance(value, str) and value.startswith(_REFERENCE)
+    }

@@ -51,7 +51,7 @@ def describe_plan(
 
 def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
     config, num_folds = plan.config, len(cohort.folds.folds)
-    epochs, trials = config.optim.epochs, config.search.trials
+    epochs, trials = plan.epochs, config.search.trials
     if plan.fixed:
         told = f"{num_folds} folds of all subjects; each is scored once, by what the others taught"
         if config.folds.from_split:

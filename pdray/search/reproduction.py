@@ -27,7 +27,7 @@ from pdray.evaluation.severity_table import Printed, Seed, severity_table
 from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.opening import learnt_from_rendered
-from pdray.search.paper_table import PaperTable, read_table, weights_name
+from pdray.search.paper_table import PaperTable, read_table, weights_of
 from pdray.search.settings import StudyConfig, StudyPlan, fit_config, plan_comparison
 from pdray.search.space import trial_config
 from pdray.search.table_notes import settings_notes
@@ -204,7 +204,9 @@ def _note_scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> No
 def _laid_out(table: PaperTable, found: Mapping[Part, Comparison]) -> str:
     synthetic = any(one.synthetic for one in found.values())
     if table.layout == "severity":
-        printed = Printed(table.title, table.paper, frozenset(table.two_steps), synthetic)
+        printed = Printed(
+            table.title, table.paper, frozenset(table.two_steps), synthetic, table.pooled
+        )
         return severity_table(printed, [_seed(table, one) for one in found.values()])
     cells = _cells(table, {part.item: one for part, one in found.items()})
     if table.layout == "detail":
@@ -220,13 +222,13 @@ def _seed(table: PaperTable, found: Comparison) -> Seed:
 def _with_files(
     runs: Runs, config: StudyConfig, usable: Sequence[Recording]
 ) -> tuple[Runs, list[str]]:
-    """Leave out the runs that need what no recording has; say so."""
+    """Leave out the runs that see what no recording has; say so."""
     kept, notes = {}, []
     for run, params in runs.items():
-        needs = trial_config(dump(fit_config(config)), params).needs
+        seen = trial_config(dump(fit_config(config)), params).sees
         lacking = [
             field
-            for field in dict.fromkeys(map(needed_field, needs))
+            for field in dict.fromkeys(map(needed_field, seen))
             if all(getattr(recording, field) is None for recording in usable)
         ]
         if lacking:
@@ -238,7 +240,7 @@ def _with_files(
 
 def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, list[str]]:
     """Put files in the place of their names; leave out, or note, the runs that lack theirs."""
-    named = {name for params in table.runs.values() if (name := weights_name(params)) is not None}
+    named = {name for params in table.runs.values() for name in weights_of(params).values()}
     refuse(
         [
             f"weights.{name}: the table has no such weights; it has: "
@@ -250,14 +252,17 @@ def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, 
     )
     runs, notes = {}, []
     for run, params in table.runs.items():
-        name = weights_name(params)
-        if name is None or name in weights:
-            runs[run] = {**params, **({"pretrained": weights[name]} if name else {})}
-        elif table.from_scratch:
-            runs[run] = {key: value for key, value in params.items() if key != "pretrained"}
-            notes.append(f"{run} starts from random weights: no weights.{name}=FILE")
+        wanted = weights_of(params)
+        missing = {key: name for key, name in wanted.items() if name not in weights}
+        found = {key: weights[name] for key, name in wanted.items() if name in weights}
+        told = ", ".join(f"weights.{name}=FILE" for name in missing.values())
+        if not missing:
+            runs[run] = {**params, **found}
+        elif table.from_scratch and set(missing) == {"pretrained"}:
+            runs[run] = {key: value for key, value in params.items() if key != "pretrained"} | found
+            notes.append(f"{run} starts from random weights: no {told}")
         else:
-            notes.append(f"{run} is left out: it needs weights.{name}=FILE")
+            notes.append(f"{run} is left out: it needs {told}")
     return runs, notes
 
 

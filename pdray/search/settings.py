@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
+from pdray.data.audio import AudioConfig
 from pdray.data.codec import StoreConfig
 from pdray.data.flow import FlowConfig
 from pdray.data.folds import FoldsConfig
@@ -115,6 +116,7 @@ class StudyConfig(FitConfig):
     tracking: TrackingConfig = TrackingConfig()
     store: StoreConfig = StoreConfig()
     flow: FlowConfig = FlowConfig()
+    audio: AudioConfig = AudioConfig()
     frames: Literal["store", "video"] = Field(
         "store",
         description="store: decode once into the output folder; video: decode at every read",
@@ -157,6 +159,11 @@ class StudyPlan:
         """The settings of each fixed trial, or one of each model that a search may draw."""
         every = list(self.fixed.values()) or networks(self.space)
         return tuple(trial_config(self.fit, params) for params in every)
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs of a fold that a trial may run."""
+        return max(config.optim.epochs for config in self.fits)
 
     @property
     def fit(self) -> dict[str, Any]:
@@ -230,7 +237,7 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
         base = dump(fit_config(config))
         wrong = combination_faults(base, space) if space else fit_faults(base, {})
         wrong += _sharing_faults(config, space)
-        wrong += _subject_faults(config) + _start_faults(config, {}, space)
+        wrong += subject_faults(config) + _start_faults(config, {}, space)
         wrong = wrong or _modality_faults(StudyPlan(config, space, dict(entries)))
     refuse(wrong, SettingsError, "settings")
     return StudyPlan(config, space, dict(entries))
@@ -260,14 +267,14 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
         wrong = wrong or [
             *_modality_faults(plan),
             *_sharing_faults(config, {}),
-            *_subject_faults(config),
+            *subject_faults(config),
             *_start_faults(config, fixed, {}),
         ]
     refuse(wrong, SettingsError, "settings")
     return plan
 
 
-def _subject_faults(config: StudyConfig) -> list[str]:
+def subject_faults(config: StudyConfig) -> list[str]:
     """Refuse a random split of recordings of people whom nobody has named, unless it is wanted."""
     unnamed = config.data.subjects == "none"
     if config.folds.of_recordings and not unnamed:
@@ -300,6 +307,8 @@ def _start_faults(
 
 def _modality_faults(plan: StudyPlan) -> list[str]:
     computed = [modality for modality in plan.modalities if modality != "rgb"]
+    if plan.config.frames == "video" and plan.config.is_estimator:
+        return [f"frames: {plan.config.model.name} reads what is kept; it needs frames=store"]
     if plan.config.frames == "video" and computed:
         return [
             f"modality {', '.join(computed)} is computed once into the frame store; it needs "

@@ -32,6 +32,7 @@ _FIXED = (
     "augment.crop_size",
     "augment.crop_scales",  # a list is no value of a search
     "model.name",
+    "model.backbone.name",
 )
 _SHAPING = ("model.", "snippet.", "segments.", "modality", "loss.kind")
 _WEIGHED = ("model.", "modality", "loss.kind", "pretrained")  # decide which tensors there are
@@ -131,7 +132,7 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
     if wrong:
         return wrong
     config = build(FitConfig, tree)
-    if config.is_estimator:
+    if config.network is None:
         return []
     size = {"height": config.decode.height, "width": config.decode.width}
     wrong = augment_faults(config.augment, **size)
@@ -140,14 +141,16 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
     height, width = seen_size(config.augment, **size)
     # Dense views may show an evaluated recording in shorter snippets than it is learnt from.
     lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
-    network_faults = MODELS[config.model.name].faults
+    network_faults = MODELS[config.network.name].faults
     for num_frames in sorted(lengths, reverse=True):
-        wrong += network_faults(config.model, num_frames=num_frames, height=height, width=width)
+        wrong += network_faults(config.network, num_frames=num_frames, height=height, width=width)
     keys = {
         "num_frames: ": "snippet.num_frames: " if len(lengths) == 1 else "snippet: num_frames: ",
         "height: ": "decode.height: " if height == config.decode.height else "crop height: ",
         "width: ": "decode.width: " if width == config.decode.width else "crop width: ",
     }
+    if config.is_estimator:  # a frozen network under it
+        keys["model."] = "model.backbone."
     return list(dict.fromkeys(_named(fault, keys) for fault in wrong))
 
 
@@ -168,6 +171,8 @@ def _overlaid(base: Mapping[str, Any], params: Mapping[str, Value]) -> dict[str,
     tree = merge({}, base)
     if "model.name" in params:  # another network has other settings, at its own defaults
         tree["model"] = {}
+    elif "model.backbone.name" in params:
+        tree["model"]["backbone"] = {}
     return merge(tree, nest(params))
 
 
@@ -178,7 +183,8 @@ def networks(space: Space) -> list[dict[str, Value]]:
     """
     keys = [key for key in space if key.startswith(_WEIGHED)]
     weighed: dict[str, tuple[Value, ...]] = {}
-    for key in sorted(keys, key=lambda key: key == "modality"):  # the last is never cut short
+    last = ("modality", "model.branches")  # what is seen is never cut short
+    for key in sorted(keys, key=lambda key: key in last):
         entry = space[key]
         weighed[key] = entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
     every = itertools.product(*weighed.values())

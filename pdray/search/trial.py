@@ -35,6 +35,7 @@ from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
 from pdray.training.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
 from pdray.training.task import EpochResult, FitTask
 
+_LOW_MEMORY = "running low on memory"
 Pruner = ray.remote(num_cpus=0)(QuantileRule)
 
 
@@ -348,6 +349,9 @@ def run_trials(
 
     Returns:
         Tune's results; pdray's own are in the log.
+
+    Raises:
+        ClusterError: If a node's memory does not do.
     """
     workers = plan.workers
     run = RunConfig(
@@ -366,4 +370,14 @@ def run_trials(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tuner = Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run)
-        return tuner.fit()
+        try:
+            return tuner.fit()
+        except RuntimeError as error:
+            # What Tune makes of it when Ray ends a process of its own; anything else is a fault.
+            if _LOW_MEMORY not in str(error):
+                raise
+            raise ClusterError(
+                "a node ran low on memory and Ray ended processes that the trials need; what is "
+                "complete is kept: make room (fewer search.max_concurrent_trials, another "
+                "program's memory) and run it again"
+            ) from error

@@ -17,7 +17,11 @@ from pdray.data.plan import RatedRecording
 from pdray.errors import DecodeError, DivergedError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.training.audio_estimator import AudioEstimator, describe_sound
+from pdray.training.fusion_branch import describe_fusion
+from pdray.training.fusion_estimator import FusionEstimator
 from pdray.training.landmark_estimator import LandmarkEstimator, describe_landmarks
+from pdray.training.probe_estimator import LinearProbe, describe_probe
 from pdray.training.task import EpochResult, FitConfig, FitTask
 
 _LEAST = 1e-12  # for the logit of a class that the training side lacks
@@ -49,6 +53,9 @@ _PARTS: Mapping[str, _Parts] = {
     "landmark_head": _LANDMARKS,
     "landmark_choice": _LANDMARKS,
     "landmark_mlp": _LANDMARKS,
+    "audio_mlp": _Parts(describe_sound, AudioEstimator),
+    "fusion": _Parts(describe_fusion, FusionEstimator),
+    "linear_probe": _Parts(describe_probe, LinearProbe),
 }
 
 
@@ -99,7 +106,9 @@ def describe(task: FitTask) -> list[Any]:
         try:
             found.append(parts.describe(recording, task.config))
         except DecodeError as error:
-            raise DecodeError(f"recording {recording.recording_id}: {error}") from error
+            named = f"recording {recording.recording_id}: "
+            told = str(error).removeprefix(named)  # what is kept in the store names it itself
+            raise DecodeError(named + told) from error
     return found
 
 

@@ -7,8 +7,10 @@
     <output>/embedding.csv, .png        where all test recordings lie among the network's features
     <output>/report.txt                 spread by class, separation
 
-Nothing of it goes to tracking. Recordings are seen as the winner was tested on them; the class of
-interest is the predicted one, by the mean probability of a recording's snippets, or the asked one.
+The network under a linear probe is frozen and knows nothing of the classes: it has no map, and its
+features alone are placed. Nothing of it goes to tracking. Recordings are seen as the winner was
+tested on them; the class of interest is the predicted one, by the mean probability of a recording's
+snippets, or the asked one.
 """
 
 import hashlib
@@ -28,9 +30,10 @@ from torch import Tensor
 
 from pdray.atomic import replacing, write_text
 from pdray.config import Settings
+from pdray.data.plan import RatedRecording
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import snippet_shape
-from pdray.errors import DivergedError, SettingsError
+from pdray.errors import DivergedError, SettingsError, refuse
 from pdray.evaluation.activation import class_activation, map_layers, on_frames
 from pdray.evaluation.embedding import embed, embedding_picture, separation, separation_sentence
 from pdray.evaluation.overlay import Overlay, write_overlay
@@ -45,6 +48,7 @@ from pdray.evaluation.spread import (
 from pdray.training.features import extract_features
 from pdray.training.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.training.objective import TrainingLoss, num_outputs
+from pdray.training.probe_estimator import describe_probe
 
 Say = Callable[[str], None]
 
@@ -123,6 +127,8 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     """
     _check_output(config)
     held = open_held_out(config.study)
+    if held.config.is_estimator:
+        return _place_frozen(config, held, say)
     rows = choose(held, config.recordings)
     layers = map_layers(held.network, config.layers)
     if config.shown_class is not None and config.shown_class >= held.num_classes:
@@ -147,11 +153,30 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
         shown = f"class {config.shown_class}"
     spreads = _write_tables(mapped, config.output)
     report = [spread_table(spreads, shown=shown), _embed(held, config.output, device)]
-    if held.synthetic:
-        report.insert(0, SYNTHETIC_MARK)
-    text = "\n\n".join(report)
-    write_text(config.output / "report.txt", f"{text}\n")
+    text = _write_report(held, config.output, report)
     return Explanation(config.output, len(rows), tuple(videos), text, held.synthetic)
+
+
+def _place_frozen(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
+    """Place the test recordings by the features under a linear probe."""
+    name = held.config.network.name
+    idle = {"recordings": config.recordings, "layers": config.layers}
+    faults = [
+        f"{key}: a linear_probe has no maps: its {name} is frozen and knows nothing of the "
+        "classes; leave it out"
+        for key, value in {**idle, "shown_class": config.shown_class}.items()
+        if value is not None
+    ]
+    refuse(faults, SettingsError, "settings")
+    weights = "random weights" if held.config.pretrained is None else str(held.config.pretrained)
+    say(f"maps       none: the {name} under the linear_probe is frozen ({weights})")
+    say(f"recordings {len(held.rows)} held out, placed by its features")
+    recordings = [held.rated(row) for row in held.rows]
+    features = np.stack([describe_probe(one, held.config) for one in recordings])
+    report = [f"features of the frozen {name} ({weights}); a linear_probe has no maps"]
+    report.append(_place(held, recordings, features.astype(np.float32), config.output))
+    text = _write_report(held, config.output, report)
+    return Explanation(config.output, 0, (), text, held.synthetic)
 
 
 def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
@@ -272,6 +297,16 @@ def _embed(held: HeldOut, folder: Path, device: torch.device) -> str:
     # Here, whatever the study was read with: no cluster is started for this.
     config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
     features = extract_features(held.network, recordings, config, device=device).vectors
+    return _place(held, recordings, features, folder)
+
+
+def _place(
+    held: HeldOut,
+    recordings: Sequence[RatedRecording],
+    features: NDArray[np.float32],
+    folder: Path,
+) -> str:
+    """Write table and picture of where recordings lie; return how far the classes are apart."""
     facts = pd.DataFrame(
         [
             {"recording_id": one.recording_id, "subject_id": one.subject_id,
@@ -292,6 +327,13 @@ def _embed(held: HeldOut, folder: Path, device: torch.device) -> str:
     picture = folder / "embedding.png"
     embedding_picture(embedding, facts, picture, title=sentence, synthetic=held.synthetic)
     return sentence
+
+
+def _write_report(held: HeldOut, folder: Path, report: Sequence[str]) -> str:
+    marked = [SYNTHETIC_MARK, *report] if held.synthetic else report
+    text = "\n\n".join(marked)
+    write_text(folder / "report.txt", f"{text}\n")
+    return text
 
 
 def _check_output(config: ExplainConfig) -> None:

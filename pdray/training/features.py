@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.augment import central_view, seen_size
+from pdray.data.entry import Entry
 from pdray.data.normalise import normalise_frames
 from pdray.data.plan import PlannedBatch, RatedRecording
 from pdray.data.reader import Batch, SnippetReader
-from pdray.data.snippet import snippet_shape
+from pdray.data.snippet import frame_indices, snippet_shape
 from pdray.data.stream import open_stream
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.activation import as_map
@@ -93,7 +94,7 @@ def extract_features(
         config.snippet,
         config.decode,
         0,
-        modality=config.modality,
+        modality=config.sees[0],
         limits=config.limits,
     )
     trained, evaluated = (np.prod(snippet_shape(config.snippet, training=t)) for t in (True, False))
@@ -153,6 +154,29 @@ def read_features(path: Path, kind: str) -> NDArray[np.float32]:
 
 
 @torch.inference_mode()
+def entry_vector(network: nn.Module, entry: Entry, config: FitConfig) -> NDArray[np.float32]:
+    """Return the (D,) vector of one stored recording, by :func:`extract_features`' own view.
+
+    Args:
+        network: In evaluation mode, on the device where it computes.
+        entry: Of the modality that the network sees.
+        config: How it is seen; shuffled frames have an order of the entry's own.
+
+    Raises:
+        PdrayError: If the entry is damaged, too short, or smaller than what is seen of it.
+    """
+    name = entry.path.stem
+    indices = frame_indices(len(entry), config.snippet, None, recording_id=name)
+    frames = torch.from_numpy(entry.read(indices.ravel()).reshape(*indices.shape, *entry.shape))
+    device = next(network.parameters()).device
+    parts = [
+        cast(Backbone, network).features(_seen(snippets.to(device), config, config.modality))
+        for snippets in torch.split(frames, config.optim.batch_size)
+    ]
+    return torch.cat(parts).float().mean(dim=0).cpu().numpy()
+
+
+@torch.inference_mode()
 def feature_shapes(config: FitConfig, num_classes: int) -> tuple[int, tuple[int, ...]]:
     """Return D of the vector and (C, T, H, W) of the last map, by seeing one blank snippet."""
     height, width = seen_size(
@@ -176,14 +200,18 @@ def _features(
     parts = []
     # As many snippets at once as in training, however many views a recording has.
     for snippets in torch.split(batch.frames.flatten(0, 1), config.optim.batch_size):
-        seen = central_view(snippets, config.augment)
-        x = normalise_frames(snippets, torch.float32, augmentation=seen, modality=batch.modality)
-        parts.append(_see(network, x))
+        parts.append(_see(network, _seen(snippets, config, batch.modality)))
     vector, last_map = (
         values.view(num_recordings, num_snippets, *values.shape[1:]).mean(dim=1).contiguous()
         for values in (torch.cat(kind) for kind in zip(*parts, strict=True))
     )
     return vector.numpy(), last_map.numpy()
+
+
+def _seen(snippets: Tensor, config: FitConfig, modality: str) -> Tensor:
+    """Return the (N, C, T, H, W) floats that a network sees of uint8 snippets."""
+    view = central_view(snippets, config.augment)
+    return normalise_frames(snippets, torch.float32, augmentation=view, modality=modality)
 
 
 def _see(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """A finished study's winner and the recordings that it never learnt from, ready to be looked at."""
 
+import hashlib
 import json
 import pickle
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from pdray.errors import StudyError, refuse
 from pdray.evaluation.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog
 from pdray.training.features import load_network
+from pdray.training.probe_estimator import frozen_features
 from pdray.training.task import FitConfig
 
 _SHOWN = 5  # recordings named in one message
@@ -41,7 +43,8 @@ class HeldOut:
 
     Attributes:
         config: The winner's settings.
-        network: The winner, in evaluation mode; no parameter wants a gradient.
+        network: The winner, or the frozen network under a linear probe, in evaluation mode; no
+            parameter wants a gradient.
         num_classes: K.
         rows: The test group's recordings that the study could use, in the manifest's order.
         synthetic: Whether the cohort is rendered.
@@ -75,7 +78,7 @@ class HeldOut:
         """
         assert row.grade is not None, "unrated rows were left out"
         assert row.video is not None, "rows without a video were left out"
-        modality: Modality = self.config.modality
+        modality: Modality = self.config.sees[0]
         stored = self.store.add(row, (modality, *beside))
         name = row.recording_id
         if self.entries is not None and stored.paths[modality].stem not in self.entries[name]:
@@ -126,21 +129,24 @@ def open_held_out(folder: Path) -> HeldOut:
         folder: The study's folder, ``<output>/studies/<name>``.
 
     Raises:
-        StudyError: If there is no study, no winner, or it is not finished; or the manifest has
-            changed since.
+        StudyError: If there is no study, no winner, it is not finished or sees no pictures; or
+            the manifest, or the file of frozen weights, has changed since.
         PdrayError: If the manifest, the folds or the weights cannot be read.
     """
     study = StudyLog(folder)
     facts = study.read()
-    trial = _finished_winner(study, facts)
+    config = _finished_winner(study, facts)
     settings = facts["settings"]
     data = build(DataConfig, settings.get("data", {}))
     manifest = load_manifest(data.manifest, check_files=False, subjects=data.subjects)
     if manifest.digest != facts["tags"].get("manifest_digest"):
         raise StudyError(f"study {facts['name']}: the manifest has changed since it started")
-    config = build(FitConfig, trial["settings"])
     num_classes = len(data.grade_cuts) + 1
-    network = _network(study.winner.model_path, config, num_classes)
+    if config.is_estimator:
+        _check_frozen(study, config)
+        network = frozen_features(config).network
+    else:
+        network = _network(study.winner.model_path, config, num_classes)
     rows, development, entries = _sides(study, manifest, data)
     recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
     synthetic = any(row.site == "synthetic" for row in rows)
@@ -197,7 +203,7 @@ def see(held: HeldOut, row: Recording, *, pictures: bool) -> Seen:
         PdrayError: If it cannot be read, as :meth:`HeldOut.rated`.
     """
     config = held.config
-    modality: Modality = config.modality
+    modality: Modality = config.sees[0]
     beside: list[Modality] = ["rgb"] if pictures and modality != "rgb" else []
     beside += ["regions"] if row.regions is not None else []
     recording = held.rated(row, *beside)
@@ -238,7 +244,8 @@ def _named_regions(track: Path, points: NDArray[np.float32]) -> Regions:
     return Regions(points, found.vertices, names)
 
 
-def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
+    """Return the settings of the winner."""
     name = facts["name"]
     if not study.winner.exists():
         raise StudyError(
@@ -246,13 +253,40 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> dict[str, Any
             "have ended (continue it with --resume), a comparison of fixed trials never has"
         )
     trial = study.winner.read()
-    if trial["state"] != "complete" or not study.winner.model_path.is_file():
+    config = build(FitConfig, trial["settings"])
+    if config.network is None:
         raise StudyError(
-            f"study {name}: its winner is {trial['state']} and has "
-            f"{'a' if study.winner.model_path.is_file() else 'no'} {study.winner.model_path.name}; "
-            "continue the study with --resume"
+            f"study {name}: its winner is {config.model.name}, which sees {config.modality}; maps "
+            "and features are of networks that see pictures, or of a linear_probe on one"
         )
-    return trial
+    if config.beside:
+        raise StudyError(
+            f"study {name}: its winner is {config.model.name}, which is given "
+            f"{', '.join(config.beside)} beside pictures; maps and features are of networks on "
+            "pictures alone"
+        )
+    has_weights = study.winner.model_path.is_file()
+    if trial["state"] != "complete" or not (has_weights or config.is_estimator):
+        weights = f" and has {'a' if has_weights else 'no'} {study.winner.model_path.name}"
+        raise StudyError(
+            f"study {name}: its winner is {trial['state']}"
+            f"{'' if config.is_estimator else weights}; continue the study with --resume"
+        )
+    return config
+
+
+def _check_frozen(study: StudyLog, config: FitConfig) -> None:
+    """Refuse other weights under a probe than those that the study read."""
+    file, table = config.pretrained, study.folder / "weights.json"
+    if file is None or not (file.is_file() and table.is_file()):
+        return  # whoever reads the file says that it is absent
+    read = json.loads(_text(table)).get(str(file))
+    with file.open("rb") as opened:
+        if read not in (None, hashlib.file_digest(opened, "sha256").hexdigest()):
+            raise StudyError(
+                f"study {study.folder.name}: the content of {file} has changed since it ran; put "
+                "the old one back"
+            )
 
 
 def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:

@@ -37,7 +37,7 @@ def describe_landmarks(recording: RatedRecording, config: FitConfig) -> NDArray[
     assert recording.stored is not None, "checked before"
     path = recording.stored["landmarks"]
     if isinstance(config.model, LandmarkMlpConfig):
-        return _frames(path, config.model.num_frames, config.model.unit)
+        return centred_frames(path, config.model.num_frames, config.model.unit)
     features = _features(path)
     if isinstance(config.model, LandmarkChoiceConfig):
         return features
@@ -100,7 +100,10 @@ def _features(path: Path) -> Features:
 
 
 @lru_cache(maxsize=_HELD)
-def _frames(path: Path, num_frames: int, unit: Literal["pixels", "eyes"]) -> NDArray[np.float64]:
+def centred_frames(
+    path: Path, num_frames: int, unit: Literal["pixels", "eyes"]
+) -> NDArray[np.float64]:
+    """Return (F, 106, 2) nose-centred landmarks of an entry; see :func:`nose_centred`."""
     return nose_centred(_track(path), num_frames=num_frames, unit=unit).astype(np.float64)
 
 

@@ -7,12 +7,19 @@ from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.models import MODELS
 from pdray.models.pixels import Pixels
 from pdray.models.pretrained import LoadReport, load_pretrained
+from pdray.models.region_attention import RegionAttention
 from pdray.models.segment_attention import SegmentNetwork
 from pdray.training.objective import num_outputs, wrap
+from pdray.training.region_network import RegionNetwork, draw_frozen
 from pdray.training.task import FitConfig
 
 OWN_NAME = "model.pt"  # what a study calls its weights
 NUM_CHANNELS = {"rgb": 3, "flow": 2, "boundaries": 2}
+
+_FROZEN_AT_RANDOM = (
+    "note: no file of weights: the frozen network keeps the random ones that were drawn for it, so "
+    "that its features were learnt from nothing"
+)
 
 
 def joins_segments(config: FitConfig) -> bool:
@@ -31,6 +38,8 @@ def build_network(config: FitConfig, num_classes: int) -> nn.Module:
         PdrayError: If the file of ``pretrained`` cannot be read or does not fit the network.
     """
     backbone, _ = _start(config, num_classes)
+    if isinstance(backbone, RegionNetwork):
+        return backbone
     network = backbone
     if joins_segments(config):
         network = SegmentNetwork(backbone, attention=config.segments.consensus == "attention")
@@ -44,16 +53,29 @@ def describe_start(config: FitConfig, num_classes: int) -> list[str]:
         PdrayError: As :func:`build_network`.
     """
     if config.pretrained is None:
-        return []
+        return [_FROZEN_AT_RANDOM] if _draws_frozen(config) else []
     with torch.random.fork_rng(devices=[]):
         _, report = _start(config, num_classes)
     return report.told() if report is not None else []
 
 
+def _draws_frozen(config: FitConfig) -> bool:
+    """Whether weights that nothing trains are given by no file."""
+    if config.pretrained is not None or config.network is None:
+        return False
+    return config.is_estimator or getattr(config.network, "frozen_stages", 0) > 0
+
+
 def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, LoadReport | None]:
     outputs = num_outputs(config.loss, num_classes)
-    build = MODELS[config.model.name].build
-    backbone = build(config.model, outputs, NUM_CHANNELS[config.modality])
+    build = MODELS[config.network.name].build
+    backbone = build(config.network, outputs, NUM_CHANNELS[config.modality])
+    if isinstance(backbone, RegionAttention):
+        if _draws_frozen(config):
+            draw_frozen(backbone)
+        classes = wrap(nn.Identity(), config.loss, num_classes)
+        size = None if config.views is None else config.views.seen_size
+        backbone = RegionNetwork(backbone, classes=classes, map_size=size)
     if config.pretrained is None:
         return backbone, None
     # Our own weights know our pixels; a published first layer is refitted to them.

@@ -4,10 +4,11 @@ Six losses, two kinds of outputs: one logit a class, or ordered thresholds on on
 loop asks how many outputs to build, wraps the network, and never learns which of the two it has.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -16,13 +17,13 @@ from torch.nn import functional
 
 from pdray.config import Settings
 from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
-from pdray.losses.hierarchy import hierarchy_loss
+from pdray.losses.hierarchy import Unmarked, hierarchy_loss, region_loss
 from pdray.losses.ordinal import class_log_probabilities, coral_loss, cumulative_link_loss
 from pdray.losses.soft_target import mean_over_votes
 from pdray.losses.softmax_focal import softmax_focal_loss
 from pdray.models.ordered import OrderedHead
 
-_GAMMA, _ALPHA, _LAMBDA = 2.0, 0.5, 0.9
+_GAMMA, _ALPHA, _LAMBDA, _REGION_WEIGHT = 2.0, 0.5, 0.9, 1.0
 _ORDERED = ("coral", "cumulative_link")
 _FOCUSED = ("class_balanced_focal", "focal")
 
@@ -50,6 +51,17 @@ class LossConfig(Settings):
         le=1,
         description="hierarchy: weight of class 0, healthy, against all others; the rest is that "
         "of the class. 000: 0.9 for video, 0.5 for landmarks and sound",
+    )
+    region_weight: float = Field(
+        _REGION_WEIGHT,
+        ge=0,
+        description="factor of the mean loss of the regions that have a label, beside the loss of "
+        "the recording, of networks on regions; 1 in 000 eq. 2",
+    )
+    unmarked: Unmarked = Field(
+        "normal",
+        description="an unmarked region of an ill recording with marks on others; normal: the "
+        "marks are all that showed the disease; unknown: it has no label",
     )
     normalize: bool = Field(
         True,
@@ -88,6 +100,13 @@ class LossConfig(Settings):
             raise ValueError("; ".join(idle))
         return self
 
+    @property
+    def region_settings(self) -> list[str]:
+        """Return the settings that were changed and need a network on regions."""
+        fields = LossConfig.model_fields
+        names = ("region_weight", "unmarked")
+        return [name for name in names if getattr(self, name) != fields[name].default]
+
 
 def num_outputs(config: LossConfig, num_classes: int) -> int:
     """Return how many outputs a network is built with: K, or 1 under ordered thresholds."""
@@ -107,6 +126,18 @@ def wrap(network: nn.Module, config: LossConfig, num_classes: int) -> nn.Module:
     return network
 
 
+class RegionTarget(NamedTuple):
+    """What a network on regions learns.
+
+    Attributes:
+        classes: (B,) int64 class, or (B, K) float shares of the classes that sum to 1.
+        regions: (B, R) float, 0 to 1, whether each region shows the disease; NaN: not known.
+    """
+
+    classes: Tensor
+    regions: Tensor
+
+
 @dataclass(frozen=True)
 class TrainingLoss:
     """The loss of a fold.
@@ -114,17 +145,21 @@ class TrainingLoss:
     Attributes:
         config: Settings.
         class_weights: (K,) float32; None for the losses that have none.
+        num_regions: R, how many of a network's last outputs are logits of regions.
     """
 
     config: LossConfig
     class_weights: Tensor | None
+    num_regions: int = 0
 
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, target: Tensor | RegionTarget) -> Tensor:
         """Return the loss of each snippet.
 
         Args:
             outputs: (B, K) logits of a network for classes, (B, K-1) of an ordered one; float.
-            target: (B,) int64 class, or (B, K) float shares of the classes that sum to 1.
+                With regions R more, NaN where the snippet does not show the region.
+            target: (B,) int64 class, or (B, K) float shares of the classes that sum to 1; with
+                regions both.
 
         Returns:
             (B,) loss in nats, not reduced.
@@ -132,6 +167,16 @@ class TrainingLoss:
         Raises:
             ValueError: If the target is neither, or a class is outside 0..K-1.
         """
+        if not isinstance(target, RegionTarget):
+            return self._class_loss(outputs, target)
+        logits = outputs[:, -self.num_regions :]
+        # What no frame shows has no logit. A network that diverged has none at all, of classes too.
+        wanted = target.regions.masked_fill(logits.isnan(), math.nan)
+        regions = region_loss(logits, wanted)
+        classes = self._class_loss(self.class_outputs(outputs), target.classes)
+        return classes + self.config.region_weight * regions
+
+    def _class_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         config = self.config
         if config.kind == "coral":
             return coral_loss(outputs, target)
@@ -150,12 +195,16 @@ class TrainingLoss:
             return mean_over_votes(balanced, outputs, target)
         return balanced(outputs, target)
 
+    def class_outputs(self, outputs: Tensor) -> Tensor:
+        """Return what (..., J) outputs say of the classes; the logits of regions are left out."""
+        return outputs[..., : outputs.shape[-1] - self.num_regions]
+
     def log_probabilities(self, outputs: Tensor) -> Tensor:
         """Return (B, K) float32 or wider log probabilities of the classes.
 
         Args:
-            outputs: As in :meth:`loss`. A network for classes means their softmax, also under the
-                class-balanced loss, whose yes or no for every class does not sum to 1.
+            outputs: Of :meth:`class_outputs`. A network for classes means their softmax, also under
+                the class-balanced loss, whose yes or no for every class does not sum to 1.
         """
         if self.config.kind in _ORDERED:
             return class_log_probabilities(outputs)
@@ -164,7 +213,7 @@ class TrainingLoss:
 
 
 def training_loss(
-    config: LossConfig, counts: Sequence[float], device: torch.device
+    config: LossConfig, counts: Sequence[float], device: torch.device, *, num_regions: int = 0
 ) -> TrainingLoss:
     """Make the loss of a fold.
 
@@ -175,12 +224,13 @@ def training_loss(
         counts: Training members of each class; with soft targets the expected ones, of
             :func:`pdray.data.raters.expected_counts`.
         device: Where the class weights go.
+        num_regions: How many of the network's last outputs are logits of regions.
 
     Raises:
         ValueError: If a class has no member and the loss weights classes; names each such class.
     """
     if config.kind != "class_balanced_focal":
-        return TrainingLoss(config, None)
+        return TrainingLoss(config, None, num_regions)
     # The formula is smooth in the counts: an expected count need not be whole.
     weights = class_balanced_weights(counts, normalize=config.normalize)
-    return TrainingLoss(config, weights.to(device))
+    return TrainingLoss(config, weights.to(device), num_regions)

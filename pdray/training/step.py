@@ -1,21 +1,30 @@
 """One step of training or evaluation: a plain function of model, batch and loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pdray.data.augment import AugmentConfig, central_view, draw_augmentation
+from pdray.data.augment import Augmentation, AugmentConfig, central_view, draw_augmentation
+from pdray.data.boxes import mirrored_regions, region_boxes
+from pdray.data.modality import Modality
 from pdray.data.normalise import normalise_frames
 from pdray.data.reader import Batch
 from pdray.errors import DivergedError
+from pdray.training.objective import RegionTarget
 
-Objective = Callable[[Tensor, Tensor], Tensor]
-"""(N, J) outputs of a network and their (N, ...) targets to (N,) loss in nats."""
+Objective = Callable[[Tensor, Any], Tensor]
+"""(N, J) outputs of a network and their (N, ...) targets to (N,) loss in nats.
 
-Network = Callable[[Tensor], Tensor]
-"""(N, C, T, H, W) normalised snippets to (N, J) outputs, or to one row for each recording."""
+A target is a tensor, or a :class:`RegionTarget` where the batch says what regions show.
+"""
+
+Network = Callable[..., Tensor]
+"""Of (N, C, T, H, W) normalised snippets, or the (N, T, H', W', D) maps of kept views, and where
+the batch has regions their (N, T, R, 4) boxes: (N, J) outputs, or one row for each recording.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,17 +77,19 @@ def train_step(
         ValueError: If the batch has modalities beside the one seen, which nothing here would crop
             and flip with it.
     """
-    if set(batch.inputs) != {batch.modality}:
-        raise ValueError(f"only {batch.modality} is augmented; got {', '.join(batch.inputs)}")
-    device = precision.device
-    snippets = batch.frames.flatten(0, 1).to(device, non_blocking=True)
-    target = batch.target.to(device, non_blocking=True)
+    parts = {
+        modality: values.flatten(0, 1).to(precision.device, non_blocking=True)
+        for modality, values in batch.inputs.items()
+    }
     settings, generator = augment
-    drawn = draw_augmentation(snippets, settings, generator)
-    x = normalise_frames(snippets, precision.dtype, augmentation=drawn, modality=batch.modality)
+    if batch.moved is None:
+        drawn = draw_augmentation(parts[batch.modality], settings, generator)
+    else:
+        drawn = batch.moved.augmentation
+    inputs = _inputs(parts, batch, drawn, precision.dtype)
     with precision.autocast():
-        outputs = model(x).float()
-    loss = objective(outputs, target.repeat_interleave(len(outputs) // len(target), dim=0)).sum()
+        outputs = model(*inputs).float()
+    loss = objective(outputs, _targets(batch, len(outputs), drawn, precision.device)).sum()
     if not bool(torch.isfinite(loss)):
         raise DivergedError(f"the training loss became {loss.item()}")
     (loss * scale).backward()  # type: ignore[no-untyped-call]
@@ -117,16 +128,71 @@ def evaluate_step(
     at_once = num_recordings if max_snippets is None else max_snippets
     if at_once < 1:
         raise ValueError(f"expected max_snippets of at least 1, got {at_once}")
-    settings = augment or AugmentConfig()
+    settings, device = augment or AugmentConfig(), precision.device
     scores, losses = [], []
-    flat = (batch.frames.flatten(0, 1), batch.target.repeat_interleave(num_snippets, dim=0))
-    for part in zip(*(torch.split(values, at_once) for values in flat), strict=True):
-        snippets, classes = (values.to(precision.device, non_blocking=True) for values in part)
-        seen = central_view(snippets, settings)
-        x = normalise_frames(snippets, precision.dtype, augmentation=seen, modality=batch.modality)
+    flat = {modality: values.flatten(0, 1) for modality, values in batch.inputs.items()}
+    targets = _targets(batch, num_recordings * num_snippets, None, device)
+    for first in range(0, num_recordings * num_snippets, at_once):
+        some = slice(first, first + at_once)
+        parts = {
+            modality: values[some].to(device, non_blocking=True)
+            for modality, values in flat.items()
+        }
+        seen = _evaluated_view(parts[batch.modality], batch, settings)
+        inputs = _inputs(parts, batch, seen, precision.dtype)
         with precision.autocast():
-            outputs = model(x).float()
+            outputs = model(*inputs).float()
         scores.append(outputs)
-        losses.append(objective(outputs, classes))
+        losses.append(objective(outputs, _some(targets, some)))
     shape = (num_recordings, num_snippets)
     return torch.cat(scores).cpu().view(*shape, -1), torch.cat(losses).cpu().view(shape)
+
+
+def _inputs(
+    parts: Mapping[Modality, Tensor],
+    batch: Batch,
+    augmentation: Augmentation | None,
+    dtype: torch.dtype,
+) -> tuple[Tensor, ...]:
+    """Return what the network is called with, of snippets (N, T, ...) by modality."""
+    seen = parts[batch.modality]
+    beside = [modality for modality in parts if modality not in (batch.modality, "regions")]
+    if beside:
+        raise ValueError(
+            f"only {batch.modality} and regions are augmented; got {', '.join(beside)}"
+        )
+    if batch.moved is None:
+        size = (seen.shape[2], seen.shape[3])
+        x = normalise_frames(seen, dtype, augmentation=augmentation, modality=batch.modality)
+    else:
+        size, x = batch.moved.size, seen.to(dtype)
+    if "regions" not in parts:
+        return (x,)
+    return x, region_boxes(parts["regions"], augmentation, size)
+
+
+def _evaluated_view(seen: Tensor, batch: Batch, settings: AugmentConfig) -> Augmentation | None:
+    """Return the part of the pictures that evaluation sees, or that the kept maps are of."""
+    if batch.moved is None:
+        return central_view(seen, settings)
+    shape = (*seen.shape[:2], *batch.moved.size, 3)
+    return central_view(torch.empty(shape, dtype=torch.uint8, device="meta"), settings)
+
+
+def _targets(
+    batch: Batch, num_rows: int, augmentation: Augmentation | None, device: torch.device
+) -> Tensor | RegionTarget:
+    """Return the targets of ``num_rows`` rows; regions change sides where pictures are flipped."""
+    target = batch.target.to(device, non_blocking=True)
+    target = target.repeat_interleave(num_rows // len(target), dim=0)
+    if batch.region_target is None:
+        return target
+    regions = batch.region_target.to(device, non_blocking=True)
+    regions = regions.repeat_interleave(num_rows // len(regions), dim=0)
+    return RegionTarget(target, mirrored_regions(regions, augmentation))
+
+
+def _some(targets: Tensor | RegionTarget, rows: slice) -> Tensor | RegionTarget:
+    if isinstance(targets, RegionTarget):
+        return RegionTarget(targets.classes[rows], targets.regions[rows])
+    return targets[rows]

@@ -30,9 +30,12 @@ from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.models.region_classifier import NUM_REGIONS
 from pdray.training.estimator import fit_estimator
 from pdray.training.network import build_network, joins_segments
 from pdray.training.objective import TrainingLoss, training_loss
+from pdray.training.region_network import frozen_names, region_labels
+from pdray.training.region_views import keep_views
 from pdray.training.step import Network, Objective, Precision, evaluate_step, train_step
 from pdray.training.task import EpochResult, FitTask, OptimConfig
 
@@ -76,12 +79,14 @@ def fit(
     plan = plan_batches(task.sides, task.schedule(first_step), **worker)
     config = task.config
     reader = SnippetReader(
-        task.recordings,
+        keep_views(task.recordings, config),
         config.snippet,
         config.decode,
         task.origin.seed,
-        modality=config.modality,
+        modality=config.sees[0],
+        beside=config.beside,
         limits=config.limits,
+        views=config.views,
     )
     stored = all(recording.stored is not None for recording in task.recordings)
     kind = config.stream.chosen(num_workers=place.num_workers, stored=stored)
@@ -149,6 +154,7 @@ class _Learner:
         self.trained = _trained(self.model, task.config.optim, place)
         self.optimizer = _optimizer(task.config.optim, self.model)
         self.objective = _objective(task, fold, place.device)
+        self.region_target = region_labels(task) if task.config.beside else None
         self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
 
     def begin_epoch(self, epoch: int) -> None:
@@ -171,7 +177,7 @@ class _Learner:
         try:
             loss = train_step(
                 network,
-                self._with_votes(batch),
+                self._with_votes(self._with_regions(batch)),
                 objective=_same_fate(self.objective.loss, self.place),
                 precision=self.precision,
                 # DDP averages gradients over workers, the loss is a mean over the global batch.
@@ -195,6 +201,12 @@ class _Learner:
         self.optimizer.zero_grad(set_to_none=True)
         return loss
 
+    def _with_regions(self, batch: Batch) -> Batch:
+        """Say what the regions of each recording show, if they are learnt."""
+        if self.region_target is None:
+            return batch
+        return replace(batch, region_target=self.region_target[list(batch.planned.recordings)])
+
     def _with_votes(self, batch: Batch) -> Batch:
         """Put the raters' shares in the place of the consensus classes, if they are learnt."""
         if not self.task.config.loss.soft_targets:
@@ -212,16 +224,17 @@ class _Learner:
         config = self.task.config
         outputs, loss = evaluate_step(
             self.model,
-            batch,
+            self._with_regions(batch),
             objective=self.objective.loss,
             precision=self.precision,
             augment=config.augment,
             max_snippets=config.optim.batch_size * snippet_shape(config.snippet)[0],
         )
+        outputs = self.objective.class_outputs(outputs)
         if outputs.shape[-1] != self.task.num_classes:  # ordered thresholds, not classes
             flat = self.objective.log_probabilities(outputs.flatten(0, 1))
             outputs = flat.view(*outputs.shape[:2], -1)
-        return replace(batch, inputs={}), outputs, loss
+        return replace(batch, inputs={}, moved=None), outputs, loss
 
     def summarise(
         self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]
@@ -267,15 +280,19 @@ class _Learner:
         return predictions_table(origin, facts, np.concatenate([logits for _, logits, _ in rows]))
 
     def state(self, epoch: int) -> dict[str, Any]:
+        step, model = self.fold * self.task.epochs + epoch + 1, self.model.state_dict()
+        if step < self.task.num_steps:  # until the end only what is not there anew at a restart
+            frozen = frozen_names(self.model)
+            model = {name: value for name, value in model.items() if name not in frozen}
         return {
-            "step": self.fold * self.task.epochs + epoch + 1,
+            "step": step,
             "num_steps": self.task.num_steps,
-            "model": self.model.state_dict(),
+            "model": model,
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(self.model.state_dict() | state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
@@ -296,7 +313,8 @@ def _objective(task: FitTask, fold: int, device: torch.device) -> TrainingLoss:
     else:
         classes = torch.tensor([task.recordings[index].target for index in training])
         counts = torch.bincount(classes, minlength=task.num_classes).tolist()
-    return training_loss(task.config.loss, counts, device)
+    num_regions = NUM_REGIONS if task.config.beside else 0
+    return training_loss(task.config.loss, counts, device, num_regions=num_regions)
 
 
 def _shares(task: FitTask, index: int) -> tuple[float, ...]:
@@ -338,10 +356,14 @@ def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..
 
 
 def _optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
-    kind: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
-    if config.optimizer == "sgd":
-        kind = partial(torch.optim.SGD, momentum=0.9)
-    return kind(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    kinds: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": partial(torch.optim.SGD, momentum=0.9),
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    return kinds[config.optimizer](trained, **rates)
 
 
 def _dtype(config: OptimConfig, device: torch.device) -> torch.dtype:

@@ -20,17 +20,54 @@ SMALL: dict[str, dict[str, Any]] = {
     "c2d": {"depth": 14, "width_factor": 0.25},
     "frame_resnet": {"depth": 18, "width_factor": 0.25},
     "two_stream": {"depth": 18, "width_factor": 0.25, "stacked_frames": 16},
+    "region_attention": {
+        "depth": 18,
+        "width_factor": 0.25,
+        "layout": "torchvision",
+        "token_dim": 24,
+        "frozen_stages": 0,
+    },
 }
 NUM_CLASSES = 3
 PUBLISHED_FRAMES = {"two_stream": {"stacked_frames": 32}}  # its first layer is made for them
 TIME_BLIND = {"frame_resnet", "c2d"}  # a mean over frames, in any order
 
 
+class BetweenBoxes(nn.Module):
+    """A network on regions as one on snippets: the boxes are the same for each of them."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.num_channels, self.num_features = network.num_channels, network.num_features
+        self.MAP_LAYERS = tuple(f"network.{name}" for name in network.MAP_LAYERS)
+
+    def boxes(self, x: Tensor) -> Tensor:
+        draw = torch.Generator().manual_seed(3)
+        low = 20 * torch.rand(x.shape[2], 14, 2, generator=draw)
+        return torch.cat([low, low + 15], dim=-1).to(x.dtype).expand(len(x), -1, -1, -1)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.network.features(x, self.boxes(x))
+
+    def classify(self, f: Tensor) -> Tensor:
+        return self.network.classify(f)
+
+    def everything(self, x: Tensor) -> Tensor:
+        outputs = self.network(x, self.boxes(x))
+        return torch.cat([outputs.video, outputs.regions], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x, self.boxes(x)).video
+
+
 def make(key: str, seed: int = 0, channels: int = 3) -> nn.Module:
-    settings, build, _ = MODELS[key]
+    architecture = MODELS[key]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build(settings(**SMALL[key]), NUM_CLASSES, channels)
+        config = architecture.settings(**SMALL[key])
+        network = architecture.build(config, NUM_CLASSES, channels)
+    return BetweenBoxes(network) if architecture.beside else network
 
 
 def snippets(batch: int, channels: int = 3) -> Tensor:
@@ -71,7 +108,8 @@ def test_every_parameter_has_a_gradient(key: str) -> None:
         for parameter in model.parameters():
             if not parameter.any():  # the last norm of a block may start as zero, and hides it
                 parameter.fill_(0.1)
-    model(snippets(2)).square().sum().backward()
+    everything = getattr(model, "everything", model)
+    everything(snippets(2)).square().sum().backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

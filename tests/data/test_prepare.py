@@ -1,16 +1,26 @@
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
 
 from pdray.data.decode import DecodeConfig, decode
-from pdray.data.manifest import load_manifest
+from pdray.data.manifest import Recording, load_manifest
 from pdray.data.modality import Recipe
-from pdray.data.prepare import Prepared, check_failures, prepare_store, rate_notes
+from pdray.data.prepare import (
+    Prepared,
+    available,
+    check_failures,
+    lack_notes,
+    prepare_store,
+    rate_notes,
+)
 from pdray.data.store import FrameStore, StoredRecording
+from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=24, width=24)
+SOUNDS = ("log_mel", "mfcc")
 
 
 @pytest.fixture
@@ -79,6 +89,74 @@ def test_other_rates_and_varying_ones_are_told_with_the_setting_that_mends_them(
     assert notes[0].startswith("recordings have 25 to 60 frames a second; ")
     assert notes[1].startswith("1 recordings have a varying frame rate (R2); ")
     assert all("decode.frame_rate" in note for note in notes)
+
+
+@pytest.fixture
+def write_track_file(tmp_path):
+    def write(name):
+        path = tmp_path / name
+        points = np.zeros((12, 106, 2))
+        write_track(path, Track(points, np.arange(12) / 25, (24.0, 24.0)))
+        return path
+
+    return write
+
+
+def test_what_is_not_needed_is_made_where_its_files_are(
+    tmp_path, numbered_video, write_sound, write_track_file
+):
+    three = ("rgb", "mfcc", "landmarks")
+    row = partial(Recording, "R", "S", "face_interview")
+    silent = row(video=numbered_video)
+    assert available(silent, three, ()) == ("rgb",)
+    assert available(silent, three, ("landmarks",)) == ("rgb", "landmarks")
+    assert available(silent, three, ("mfcc",)) == ("rgb", "mfcc")  # whose absence is then told
+    heard = row(video=numbered_video, audio=write_sound("a.mp4"))
+    assert available(heard, three, ()) == ("rgb", "mfcc")
+    named = row(video=numbered_video, audio=numbered_video)
+    assert available(named, three, ()) == ("rgb", "mfcc")  # the row says that there is sound
+    assert available(row(landmarks=write_track_file("t.npz")), three, ()) == ("landmarks",)
+    assert available(row(video=write_sound("v.mp4")), SOUNDS, ()) == SOUNDS
+    assert available(row(), three, ()) == ()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    assert available(row(video=broken), three, ()) == ("rgb", "mfcc")  # the decoder says why
+
+
+def test_recordings_that_take_part_without_a_modality_are_told():
+    names = [f"R{number}" for number in range(7)]
+    lacking = {name: prepared(lacks=("mfcc",)) for name in names}
+    notes = lack_notes({**lacking, "R8": prepared(), "R9": prepared(lacks=("rgb", "mfcc"))})
+    assert notes == [
+        "8 of 9 recordings have no mfcc and take part without it: R0, R1, R2, R3, R4, ...",
+        "1 of 9 recordings have no rgb and take part without it: R9",
+    ]
+    assert lack_notes({"R8": prepared()}) == []
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")  # Ray warns about itself
+def test_what_a_recording_lacks_is_counted_and_nothing_at_all_is_a_failure(
+    local_ray, tmp_path, numbered_video, write_sound, write_track_file
+):
+    row = partial(Recording, subject_id="S", item="face_interview")
+    recordings = [
+        row("silent", video=numbered_video),
+        row("both", video=numbered_video, audio=write_sound("a.mp4")),
+        row("named", video=numbered_video, audio=numbered_video),
+        row("none", landmarks=write_track_file("t.npz")),
+    ]
+    store = FrameStore(tmp_path / "store", Recipe(decode=CONFIG))
+    found, reasons = prepare_store(
+        recordings, store, ("rgb", "mfcc"), progress=lambda *_: None, needed=()
+    )
+    assert {name: one.lacks for name, one in found.items()} == {"silent": ("mfcc",), "both": ()}
+    assert list(found["silent"].stored.paths) == ["rgb"]
+    assert reasons["none"] == "recording none: has none of rgb, mfcc"
+    assert reasons["named"].startswith("recording named: has no audio stream")
+    # Needed, the same silence is a failure.
+    _, reasons = prepare_store(recordings[:1], store, ("mfcc",), progress=lambda *_: None)
+    assert reasons["silent"].startswith("recording silent: has no audio stream, only video")
 
 
 @pytest.mark.integration

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from pdray.data.augment import AugmentConfig
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.plan import FoldSides, PlannedBatch, Schedule, plan_batches
 from pdray.data.reader import SnippetReader, StreamConfig, read_locally
 from pdray.data.snippet import Draw, SnippetConfig, frame_indices
+from pdray.data.views import Views
 from pdray.errors import DecodeError, StoreError, StreamError
 
 SIDES = (FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),)
@@ -250,3 +253,38 @@ def test_a_reading_that_hangs_ends_with_what_it_waits_for(make_reader):
 def test_auto_reads_locally_only_for_one_worker_on_a_store(asked, num_workers, stored, chosen):
     config = StreamConfig(reader=asked)
     assert config.chosen(num_workers=num_workers, stored=stored) == chosen
+
+
+def test_a_kept_view_is_read_in_the_place_of_the_pictures(tmp_path, write_entry, make_reader):
+    reader = make_reader(2)
+    recordings = []
+    for number, one in enumerate(reader.recordings):
+        maps = np.repeat(np.arange(12, dtype=np.float16), 24).reshape(12, 2, 3, 4)
+        files = [tmp_path / f"{number}{view}.arrow" for view in range(2)]
+        paths = [write_entry(path, maps + 100 * view) for view, path in enumerate(files)]
+        recordings.append(replace(one, stored={"rgb": tmp_path / "no"}, views=tuple(paths)))
+    views = Views(AugmentConfig(), 2, (8, 6))
+    reader = replace(reader, recordings=tuple(recordings), views=views)
+    plain = read_batch(reader, PlannedBatch(0, 0, False, (0, 1), 2))
+    assert plain.frames.shape[3:] == (2, 3, 4)
+    assert plain.frames.dtype == torch.float16
+    assert plain.frames.max() < 100
+    assert plain.moved is not None
+    assert plain.moved.size == (8, 6)
+    assert not any(plain.moved.augmentation.flipped)
+    seen = set()
+    for epoch in range(12):
+        batch = read_batch(reader, PlannedBatch(0, epoch, True, (1, 0), 2))
+        assert batch.moved is not None
+        flipped = batch.moved.augmentation.flipped
+        assert tuple(bool(one.min() >= 100) for one in batch.frames.flatten(0, 1)) == flipped
+        seen.add(flipped)
+    assert len(seen) > 2
+
+
+def read_batch(reader, planned):
+    inputs = reader.allocate(planned)
+    for position in range(len(planned.recordings)):
+        views = {name: values[position].numpy() for name, values in inputs.items()}
+        reader.read(planned, position, views)
+    return reader.batch(planned, inputs)

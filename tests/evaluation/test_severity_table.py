@@ -173,3 +173,15 @@ def test_the_constant_learns_from_the_training_side_of_each_fold(num_folds: int)
     text = severity_table(PRINTED, seeds(num_folds))
     row = next(line.split() for line in text.splitlines() if line.startswith("control: constant"))
     assert row[2] == f"{100 * np.mean(GRADES == 0):.1f}+-0.0"  # four of six are healthy
+
+
+def test_recordings_of_folds_that_are_too_small_are_scored_together() -> None:
+    printed = Printed("T", {}, frozenset(), False, pooled=True)
+    text = severity_table(printed, seeds(num_folds=30))
+    assert "of all recordings of 30 folds" in text
+    row = next(line for line in text.splitlines() if line.startswith("Ours")).split()[1:]
+    areas = []
+    for seed in seeds(num_folds=30):
+        table = seed.tables["Ours"]
+        areas.append(reference.roc_auc_score(table["target"] > 0, 1 - probabilities(table)[:, 0]))
+    assert row[5] == f"{np.mean(areas):.2f}+-{np.std(areas, ddof=1):.2f}"

@@ -83,9 +83,9 @@ def test_guarding_touches_padded_convolutions_over_time_only() -> None:
 
 @pytest.mark.parametrize("key", MODELS)
 def test_every_model_is_given_out_guarded(key: str) -> None:
-    settings, build, _ = MODELS[key]
+    architecture = MODELS[key]
     with torch.device("meta"):
-        network = build(settings(), 2, 3)
+        network = architecture.build(architecture.settings(), 2, 3)
     plain = [
         name
         for name, module in network.named_modules()

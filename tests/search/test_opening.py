@@ -4,11 +4,14 @@ from typing import Any
 import pytest
 import torch
 
+from pdray.data.prepare import Prepared
+from pdray.data.store import StoredRecording
 from pdray.errors import SettingsError
-from pdray.search.opening import learnt_from_rendered, start_files, start_notes
+from pdray.search.opening import learnt_from_rendered, start_files, start_notes, unjudged
 from pdray.search.settings import plan_comparison, plan_study
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import StudyLog
+from pdray.training import embedding
 from pdray.training.network import build_network
 
 BASE: dict[str, Any] = {
@@ -67,3 +70,59 @@ def test_weights_of_a_study_on_rendered_recordings_are_known(tmp_path: Path) -> 
         assert learnt_from_rendered(study.winner.model_path) == (name == "rendered")
     assert not learnt_from_rendered(tmp_path / "studies" / "rendered" / "winner" / "other.pt")
     assert not learnt_from_rendered(Path("/model.pt"))
+
+
+FUSION: dict[str, Any] = {
+    "data": {"manifest": "/x.csv"},
+    "decode": {"height": 32, "width": 32},
+    "modality": "several",
+    "model": {"name": "fusion", "backbone": {"depth": 18, "layout": "torchvision"}},
+    "optim": {"epochs": 1},
+}
+
+
+def test_a_fusion_says_what_its_frozen_network_starts_from(tmp_path: Path) -> None:
+    (note,) = start_notes(plan_study(FUSION), num_classes=2)
+    assert "frozen network of rgb keeps the random ones" in note
+    path = tmp_path / "notes.pt"
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(SettingsError, match=r"settings: pretrained: \S+/notes\.pt "):
+        start_notes(plan_study({**FUSION, "pretrained": str(path)}), num_classes=2)
+    blind = {**FUSION, "model": {"name": "fusion", "branches": "landmarks+mfcc"}}
+    assert start_notes(plan_study(blind), num_classes=2) == []
+
+
+def test_the_network_that_hears_is_looked_for_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "find_spec", lambda name: name)
+    sound = {"modality": "waveform", "model": {"name": "audio_mlp"}, "optim": {"epochs": 1}}
+    plan = plan_study(
+        {"data": {"manifest": "/x.csv"}, **sound, "embedding": {"folder": str(tmp_path)}}
+    )
+    with pytest.raises(SettingsError, match=r"embedding\.folder: \S+ has no config\.json"):
+        start_notes(plan, num_classes=2)
+    for name in ("preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "wav2vec2"}')
+    assert start_notes(plan, num_classes=2) == [
+        f"pretrained embedding: {tmp_path / 'model.safetensors'}"
+    ]
+    names = ["config.json", "preprocessor_config.json", "model.safetensors"]
+    assert [file.name for file in start_files(plan)] == names
+
+
+def test_a_recording_that_some_trial_could_not_judge_is_listed() -> None:
+    branches = {"model.branches": {"choices": ["rgb+landmarks", "landmarks+mfcc", "rgb+mfcc"]}}
+    plan = plan_study({**FUSION, "space": branches})
+
+    def having(*modalities: Any) -> Prepared:
+        stored = StoredRecording("r", {one: Path("x") for one in modalities})
+        return Prepared(stored, num_bytes=1, seconds=1.0, rate=1.0, is_varying=False)
+
+    prepared = {"two": having("rgb", "mfcc"), "face": having("landmarks"), "voice": having("mfcc")}
+    assert unjudged(plan, prepared) == {
+        "face": "recording face: has none of rgb, mfcc, which is all that a trial may see",
+        "voice": "recording voice: has none of rgb, landmarks, which is all that a trial may see",
+    }
+    assert unjudged(plan_study(FUSION), prepared) == {}

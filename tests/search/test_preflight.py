@@ -4,11 +4,13 @@ import pytest
 
 from pdray.data.forecast import Forecast
 from pdray.data.manifest import load_manifest
+from pdray.models.landmark_head import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import make_cohort
 from pdray.search.preflight import describe_frames, describe_plan
 from pdray.search.settings import plan_study
 from pdray.training.launch import Workers
+from pdray.training.task import OptimConfig
 
 CAPACITY = Capacity(cpus=16, gpus=2, num_nodes=3)
 RESERVATION = Reservation(Workers(2, 1.5, 1.0), concurrent_trials=4, cpus_per_trial=3.5)
@@ -101,7 +103,12 @@ def test_notes_and_synthetic_data_are_said(study):
 
 def test_a_study_without_pictures_says_what_it_reads(study):
     plan, _ = study()
-    config = plan.config.model_copy(update={"modality": "landmarks"})
+    head = {
+        "modality": "landmarks",
+        "model": LandmarkHeadConfig(),
+        "optim": OptimConfig(epochs=1),
+    }
+    config = plan.config.model_copy(update=head)
     assert describe_frames(replace(plan, config=config), FORECAST) == (
         "landmarks of 20 recordings, no pictures"
     )

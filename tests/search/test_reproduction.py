@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from pdray.errors import SettingsError
+from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import reproduction
 from pdray.search.comparison import Comparison
@@ -139,3 +140,75 @@ def test_fewer_items_than_the_tables_may_be_asked_for_and_no_others(
     assert [part.item for part in ready.plans] == ["finger_tapping"]
     with pytest.raises(SettingsError, match=r"data\.items: the table has no toe_tapping; it"):
         plan_reproduction(path, [*words, "data.items=[finger_tapping,toe_tapping]"])
+
+
+def test_a_run_of_a_modality_that_no_recording_has_is_left_out(
+    write_table: Callable[..., Path], words: list[str]
+) -> None:
+    points = {"modality": "landmarks", "model.name": "landmark_head", "optim.epochs": 1}
+    changes: dict[str, Any] = {
+        "settings": {},
+        "runs": {"one": {}, "two": points},
+        "rows": {"One": {"": ["one"]}, "Two": {"": ["two"]}},
+        "synthetic_runs": {},
+    }
+    ready = plan_reproduction(write_table(**changes), words)
+    (plan,) = ready.plans.values()
+    assert list(plan.fixed) == ["one"]
+    assert ready.notes == ("two is left out: no recording has landmarks",)
+
+
+def test_every_seed_is_a_comparison_with_folds_of_its_own(
+    write_table: Callable[..., Path], words: list[str], tmp_path: Path, monkeypatch
+) -> None:
+    changes: dict[str, Any] = {
+        "layout": "severity", "seeds": 2, "from_scratch": True, "items": None,
+        "paper": {"One": {"AUROC 2": "0.5"}},
+    }  # fmt: skip
+    ready = plan_reproduction(write_table(**changes), words)
+    assert list(ready.plans) == [Part("9.9-seed0", None, 0), Part("9.9-seed1", None, 1)]
+    seeds = [(plan.config.search.seed, plan.config.folds.seed) for plan in ready.plans.values()]
+    assert seeds == [(0, 0), (1, 1)]
+    facts: dict[str, Any] = {
+        "recording_id": ["r0", "r1"], "snippet": [0, 0], "subject_id": ["s0", "s1"],
+        "item": ["finger_tapping"] * 2, "grade": [0, 3], "target": [0, 1],
+    }  # fmt: skip
+    origin = Origin(study="9.9", trial=0, fold=0, epoch=1, split="test")
+    table = predictions_table(origin, facts, pd.DataFrame([[2.0, 0], [0, 2.0]]).to_numpy())
+    log = tmp_path / "out" / "tables" / "scorings.csv"
+    lines = []
+
+    def compare(plan: Any, name: str, say: Any) -> Comparison:
+        lines.append(log.read_text(encoding="utf-8").splitlines())
+        known = {0: [Known(0, None), Known(1, None)]}
+        tables = {"one": table, "two": table}
+        return Comparison(tmp_path, tables, False, known, {"r0": None, "r1": None})
+
+    monkeypatch.setattr(reproduction, "run_comparison", compare)
+    text, _ = run_reproduction(ready, say=pytest.fail)
+    # The line is there before there is a score.
+    assert lines[0][0] == "time,table,study,seed,source,manifest,runs"
+    assert [len(seen) for seen in lines] == [2, 3]
+    assert ",9.9,9.9-seed1,1," in lines[1][2]
+    assert lines[1][2].endswith(",manifest.csv,one; two")
+    row = next(line for line in text.splitlines() if line.startswith("One")).split()
+    assert row[1] == "100.0+-0.0"
+    assert "paper" in text
+
+
+def test_weights_may_be_a_folder_of_an_embedding(
+    write_table: Callable[..., Path], words: list[str], tmp_path: Path
+) -> None:
+    sound = {"modality": "waveform", "model.name": "audio_mlp", "optim.epochs": 1}
+    changes: dict[str, Any] = {
+        "settings": {},
+        "runs": {"one": {}, "mae": {**sound, "embedding.folder": "weights.mae"}},
+        "rows": {"One": {"": ["one"]}, "MAE": {"": ["mae"]}},
+        "synthetic_runs": {},
+        "from_scratch": True,
+    }
+    ready = plan_reproduction(write_table(**changes), words)
+    assert ready.notes == ("mae is left out: it needs weights.mae=FILE",)
+    ready = plan_reproduction(write_table(**changes), [*words, f"weights.mae={tmp_path}"])
+    (plan,) = ready.plans.values()
+    assert plan.fixed["mae"]["embedding.folder"] == str(tmp_path)

@@ -15,6 +15,7 @@ from pdray.search.settings import (
     load_study,
     plan_comparison,
     plan_study,
+    recipe,
     saved_settings,
 )
 from pdray.tracking.run_log import StudyLog
@@ -249,3 +250,28 @@ def test_people_whom_nobody_has_named_are_not_split_at_random_unawares(make: Any
         make({"data": {"manifest": "/m.csv"}, "folds": {"of_recordings": True}})
     with pytest.raises(SettingsError, match="from_split and of_recordings are two ways to split"):
         make({"data": data, "folds": {"from_split": True, "of_recordings": True}})
+
+
+FUSION = {"modality": "several", "model": {"name": "fusion"}, "optim": {"epochs": 1}}
+
+
+def test_a_fusion_makes_what_any_of_its_trials_sees_and_needs_none():
+    space = {
+        "model.branches": {"choices": ["landmarks+mfcc", "rgb+log_mel"]},
+        # More combinations than networks are looked at.
+        "model.num_hidden": {"choices": [8, 16, 24, 32, 40, 48, 56, 64]},
+        "model.num_hidden_sound": {"choices": [8, 16, 24, 32, 40, 48, 56, 64, 72]},
+    }
+    plan = plan_study({**DATA, **FUSION, "space": space})
+    assert plan.modalities == ("rgb", "log_mel", "mfcc", "landmarks")
+    assert plan.needs == ()
+
+
+def test_an_estimator_reads_what_is_kept():
+    with pytest.raises(SettingsError, match=r"frames: fusion reads what is kept; .* frames=store"):
+        plan_study({**DATA, **FUSION, "frames": "video"})
+
+
+def test_spectra_are_taken_as_the_study_says():
+    plan = plan_study({**DATA, **FUSION, "audio": {"num_mfcc": 13}})
+    assert recipe(plan.config).audio.num_mfcc == 13

@@ -113,8 +113,8 @@ def test_what_all_trials_share_cannot_be_searched(key):
         ("model.attention_depth", {"choices": ["one"]}, [".choices: got 'one'", "integer"]),
         (
             "model.attention_depth",
-            {"choices": [0, 9]},
-            [".choices: got 9", "less than or equal to 4"],
+            {"choices": [0, 13]},
+            [".choices: got 13", "less than or equal to 4"],
         ),
         ("model.temporal_stride", {"choices": [121222]}, ["got 121222", "quotes"]),
         ("loss.normalize", {"choices": ["no"]}, ["got 'no'", "boolean"]),
@@ -137,12 +137,19 @@ def test_all_faults_are_told_at_once_and_right_entries_kept():
         {
             "loss.gama": {"low": 0.0, "high": 1.0},
             "optim.learning_rate": {"low": 1.0, "high": 0.1},
-            "model.attention_depth": {"choices": ["one", 7]},
+            "model.attention_depth": {"choices": ["one", 13]},
             "model.dropout": {"low": 0.0, "high": 0.5},
         }
     )
     assert len(faults) == 4
     assert space["model.dropout"] == Range(0.0, 0.5, log=False, step=None, whole=False)
+
+
+def test_what_another_network_may_have_is_refused_of_this_one():
+    # Regions attend up to 12 times, temporal self-attention in 4 stages at most.
+    space = {"model.attention_depth": Choices((1, 7))}
+    (fault,) = combination_faults({}, space)
+    assert "model.attention_depth: got 7" in fault
 
 
 def test_a_combination_without_enough_time_steps_is_told_once_with_the_values():
@@ -213,3 +220,24 @@ def test_sizes_that_a_network_cannot_take_are_told_by_their_settings():
     views = {"views": "dense", "view_frames": 2}
     dense = {"model": {"name": "i3d"}, "snippet": views}
     assert fit_faults(dense, {})[0].startswith("snippet: num_frames: 2 collapse to one before")
+
+
+PROBE = {"model": {"name": "linear_probe"}, "optim": {"epochs": 1}}
+
+
+def test_a_frozen_network_is_checked_as_one_that_is_trained():
+    small = {**PROBE, "decode": {"height": 16}}
+    assert fit_faults(small, {})[0].startswith("decode.height: 16 px collapse to one before")
+    thin = {**PROBE, "model": {"name": "linear_probe", "backbone": {"width_factor": 0.001}}}
+    assert fit_faults(thin, {})[0].startswith("model.backbone.width_factor: 0.001 leaves")
+    assert fit_faults(PROBE, {"model.num_epochs": 5}) == []
+
+
+def test_frozen_networks_are_compared_each_with_its_own_settings():
+    assert "model.backbone.depth" in searchable()
+    assert "model.backbone.name" not in searchable()
+    base = {**PROBE, "model": {"name": "linear_probe", "backbone": {"depth": 18}, "num_epochs": 7}}
+    model = trial_config(base, {"model.backbone.name": "i3d"}).model
+    assert (model.backbone.name, model.num_epochs) == ("i3d", 7)
+    other = {"model.name": "linear_probe", "model.backbone.name": "x3d", "optim.epochs": 1}
+    assert trial_config({}, other).model.backbone.name == "x3d"

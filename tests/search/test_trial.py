@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ray.tune import TuneConfig
 
 from pdray.data.plan import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
+from pdray.search import trial
 from pdray.search.trial import Recorder, TrialPlan, held_out_score
 from pdray.tracking.run_log import StudyLog
 from pdray.training.launch import Workers
@@ -216,3 +218,24 @@ def test_a_failed_refit_is_tried_again_and_a_failed_trial_is_not(tmp_path: Path)
         recorder.fail("the disk was full")
     assert Recorder(plan, 0, {}).ended() is not None
     assert Recorder(replace(plan, role="winner"), 0, {}).ended() is None
+
+
+def test_a_node_without_memory_is_told_in_words_and_other_faults_are_not_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"reason": "Caught: 3 worker(s) were killed due to the node running low on memory. More"}
+
+    class Tuner:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def fit(self) -> None:
+            raise RuntimeError(said["reason"])
+
+    monkeypatch.setattr(trial, "Tuner", Tuner)
+    monkeypatch.setattr(trial.tune, "with_parameters", lambda trainable, **_: trainable)
+    monkeypatch.setattr(trial.tune, "with_resources", lambda trainable, _: trainable)
+    with pytest.raises(ClusterError, match=r"ran low on memory .* what is complete is kept"):
+        trial.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
+    said["reason"] = "a fault of ours"
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        trial.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])

@@ -12,8 +12,10 @@ from pdray.config import build, leaves
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.face_points import REGIONS
 from pdray.data.plan import RatedRecording
+from pdray.data.reader import StreamConfig
 from pdray.errors import DivergedError, PdrayError, SettingsError
 from pdray.evaluation.activation import class_activation, on_frames
+from pdray.evaluation.embedding import embed
 from pdray.evaluation.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
 from pdray.training import explain as module
@@ -21,7 +23,7 @@ from pdray.training.explain import ExplainConfig, Explanation, class_score, expl
 from pdray.training.features import Features, extract_features
 from pdray.training.held_out import open_held_out, see
 from pdray.training.task import FitConfig
-from tests.training.tiny_study import make_study, render_faces
+from tests.training.tiny_study import PROBE, make_study, render_faces
 
 LAYERS = ["layer2", "layer4"]
 
@@ -280,6 +282,35 @@ def test_a_real_cohort_carries_no_mark(study: StudyLog, tmp_path: Path, faces: P
 
 def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_probe_has_its_frozen_features_placed_and_no_map(tmp_path: Path, faces: Path) -> None:
+    study = make_study(tmp_path / "output", faces, PROBE)
+    done, told = run(study, tmp_path / "maps", layers=None)
+    assert told == [
+        "maps       none: the frame_resnet under the linear_probe is frozen (random weights)",
+        "recordings 3 held out, placed by its features",
+    ]
+    assert (done.num_recordings, done.videos, done.synthetic) == (0, (), True)
+    files = sorted(path.name for path in done.folder.iterdir())
+    assert files == ["embedding.csv", "embedding.png", "report.txt"]
+    report = (done.folder / "report.txt").read_text()
+    assert report == f"{done.report}\n"
+    assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
+    assert (
+        "features of the frozen frame_resnet (random weights); a linear_probe has no maps" in report
+    )
+    held = open_held_out(study.folder)
+    config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
+    recordings = [held.rated(row) for row in held.rows]
+    vectors = extract_features(held.network, recordings, config).vectors
+    table = pd.read_csv(done.folder / "embedding.csv")
+    assert table["recording_id"].tolist() == [name_of(number) for number in (1, 2, 3)]
+    np.testing.assert_allclose(table["pca_1"], embed(vectors).pca[:, 0], atol=1e-4)
+    with pytest.raises(SettingsError, match="2 faults") as caught:
+        run(study, tmp_path / "more", shown_class=1)
+    for key in ("layers", "shown_class"):
+        assert f"{key}: a linear_probe has no maps: its frame_resnet is frozen" in str(caught.value)
 
 
 @pytest.mark.gpu

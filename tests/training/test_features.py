@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from pdray.data.entry import Entry
 from pdray.data.normalise import normalise_frames
 from pdray.data.snippet import frame_indices
 from pdray.errors import DivergedError, StudyError
 from pdray.training.features import (
+    entry_vector,
     extract_features,
     feature_shapes,
     kept_features,
@@ -58,6 +60,17 @@ def test_features_are_those_of_the_evaluation_view_of_each_recording(
     np.testing.assert_allclose(found.vectors, vectors, atol=1e-5)
     np.testing.assert_allclose(found.maps, maps, atol=1e-5)
     assert found.vectors.dtype == found.maps.dtype == np.float32
+
+
+@pytest.mark.parametrize("settings", [{}, VIEWS, {"augment": {"crop_size": [17, 11]}}])
+def test_the_vector_of_an_entry_is_that_of_its_recording(make_task, settings):
+    task = make_task(settings)
+    network = network_of(task)
+    found = extract_features(network, task.recordings, task.config).vectors
+    for recording, expected in zip(task.recordings, found, strict=True):
+        vector = entry_vector(network, Entry(recording.stored["rgb"]), task.config)
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
+        assert vector.dtype == np.float32
 
 
 def test_the_vector_is_the_mean_of_the_last_map_of_a_residual_network(make_task):

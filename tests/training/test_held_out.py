@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pdray.config import build, dump, merge
 from pdray.data.entry import Entry
 from pdray.data.face_points import REGIONS
 from pdray.data.normalise import normalise_frames
@@ -14,7 +16,9 @@ from pdray.data.tracks import read_track
 from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
 from pdray.tracking.run_log import StudyLog
 from pdray.training.held_out import choose, open_held_out, see
-from tests.training.tiny_study import make_study, render_faces
+from pdray.training.network import build_network
+from pdray.training.task import FitConfig
+from tests.training.tiny_study import PROBE, make_study, render_faces
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +254,47 @@ def test_what_has_no_regions_gets_a_grid(study: StudyLog) -> None:
     seen = see(held, bare, pictures=False)
     assert seen.regions.is_grid
     assert seen.regions.points.shape == (6, 36, 2)
+
+
+def test_the_winner_of_a_probe_is_its_frozen_network(tmp_path: Path, faces: Path) -> None:
+    path = tmp_path / "faces.pt"
+    settings = merge(merge({}, PROBE), {"pretrained": str(path)})
+    with torch.random.fork_rng():
+        source = build_network(build(FitConfig, PROBE), 3)
+    torch.save(source.state_dict(), path)
+    study = make_study(tmp_path / "output", faces, settings)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (study.folder / "weights.json").write_text(json.dumps({str(path): digest}))
+    held = open_held_out(study.folder)
+    assert not study.winner.model_path.exists()
+    assert held.config.model.name == "linear_probe"
+    assert torch.equal(held.network.conv1.weight, source.conv1.weight)
+    assert not any(parameter.requires_grad for parameter in held.network.parameters())
+    torch.save({**source.state_dict(), "conv1.weight": source.conv1.weight + 1}, path)
+    with pytest.raises(StudyError, match=r"study faces: the content of .*faces\.pt has changed"):
+        open_held_out(study.folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}},
+            "study faces: its winner is landmark_head, which sees landmarks; maps and features are",
+        ),
+        (
+            {"model": {"name": "region_attention"}},
+            "study faces: its winner is region_attention, which is given regions beside pictures",
+        ),
+    ],
+)
+def test_a_winner_without_maps_or_features_is_refused_in_words(
+    tmp_path: Path, faces: Path, settings: dict[str, object], message: str
+) -> None:
+    study = make_study(tmp_path / "output", faces, PROBE)
+    path = study.winner.folder / "trial.json"
+    trial = json.loads(path.read_text())
+    trial["settings"] = dump(build(FitConfig, settings))
+    path.write_text(json.dumps(trial))
+    with pytest.raises(StudyError, match=message):
+        open_held_out(study.folder)

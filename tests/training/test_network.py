@@ -67,3 +67,16 @@ def test_looking_at_the_start_draws_no_numbers(tmp_path: Path) -> None:
 def test_the_attention_of_one_snippet_is_refused() -> None:
     with pytest.raises(Exception, match=r"segments.consensus mean needs snippet.mode segments"):
         config_of({"segments": {"consensus": "mean"}})
+
+
+def test_a_probe_says_what_its_frozen_network_starts_from(tmp_path: Path) -> None:
+    backbone = {"name": "frame_resnet", "depth": 18, "width_factor": 0.125}
+    tree = {"model": {"name": "linear_probe", "backbone": backbone}, "optim": {"epochs": 1}}
+    config = build(FitConfig, tree)
+    (note,) = describe_start(config, 2)
+    assert "no file of weights: the frozen network keeps the random ones" in note
+    assert build_network(config, 2)(torch.zeros(1, 3, 2, 24, 24)).shape == (1, 2)
+    path = tmp_path / "model.pt"
+    torch.save(build_network(config, 2).state_dict(), path)
+    told = describe_start(build(FitConfig, {**tree, "pretrained": str(path)}), 2)
+    assert any("loaded as they are" in line for line in told)

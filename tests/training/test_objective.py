@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,13 @@ from pdray.losses.hierarchy import hierarchy_loss
 from pdray.losses.ordinal import coral_loss, cumulative_link_loss
 from pdray.losses.softmax_focal import softmax_focal_loss
 from pdray.models.ordered import OrderedHead
-from pdray.training.objective import LossConfig, num_outputs, training_loss, wrap
+from pdray.training.objective import (
+    LossConfig,
+    RegionTarget,
+    num_outputs,
+    training_loss,
+    wrap,
+)
 
 KINDS = ("class_balanced_focal", "focal", "cross_entropy", "hierarchy", "coral", "cumulative_link")
 ORDERED = ("coral", "cumulative_link")
@@ -148,3 +156,47 @@ def test_idle_settings_come_together():
 def test_written_out_defaults_are_never_idle(kind):
     config = LossConfig(kind=kind)
     assert build(LossConfig, dump(config)) == config
+
+
+def with_regions(kind="cross_entropy", **settings):
+    config = LossConfig(kind=kind, **settings)
+    return training_loss(config, [1, 1, 1], torch.device("cpu"), num_regions=2)
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "hierarchy", "coral"])
+def test_regions_that_are_known_and_seen_add_their_mean(kind):
+    torch.manual_seed(0)
+    num_outputs = 2 if kind == "coral" else 3
+    classes, target = torch.randn(3, num_outputs), torch.tensor([0, 2, 1])
+    regions = torch.tensor([[0.5, -1.0], [2.0, math.nan], [0.3, 0.7]])
+    known = torch.tensor([[1.0, 0.0], [0.0, 1.0], [math.nan, math.nan]])
+    found = with_regions(kind, region_weight=0.5).loss(
+        torch.cat([classes, regions], dim=1), RegionTarget(target, known)
+    )
+    alone = training_loss(LossConfig(kind=kind), [1, 1, 1], torch.device("cpu"))
+    first = (math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-1.0))) / 2
+    second = math.log1p(math.exp(2.0))  # the other region is in no frame
+    expected = alone.loss(classes, target) + 0.5 * torch.tensor([first, second, 0.0])
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_region_that_is_not_seen_leaves_no_gradient_behind():
+    outputs = torch.tensor([[0.1, 0.2, 0.3, math.nan, 1.0]], requires_grad=True)
+    target = RegionTarget(torch.tensor([1]), torch.tensor([[1.0, math.nan]]))
+    with_regions().loss(outputs, target).sum().backward()
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+    assert outputs.grad[0, 3:].tolist() == [0.0, 0.0]
+
+
+def test_classes_are_what_stands_before_the_regions():
+    outputs = torch.arange(10.0).view(2, 5)
+    assert with_regions().class_outputs(outputs).tolist() == [[0, 1, 2], [5, 6, 7]]
+    plain = training_loss(LossConfig(kind="focal"), [1, 1], torch.device("cpu"))
+    assert torch.equal(plain.class_outputs(outputs), outputs)
+
+
+def test_settings_of_regions_are_told_apart():
+    assert LossConfig().region_settings == []
+    changed = LossConfig(region_weight=0.5, unmarked="unknown")
+    assert changed.region_settings == ["region_weight", "unmarked"]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -6,9 +7,11 @@ import torch
 from torch import nn
 
 from pdray.data.augment import AugmentConfig
+from pdray.data.boxes import REGION_MIRROR, region_boxes
 from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.data.plan import PlannedBatch
-from pdray.data.reader import Batch
+from pdray.data.reader import Batch, Moved
+from pdray.data.views import Views
 from pdray.errors import DivergedError, SettingsError
 from pdray.training.step import Precision, evaluate_step, train_step
 
@@ -233,3 +236,95 @@ def test_the_model_gets_the_number_format_that_it_computes_in(model, batch, prec
     step(counting, batch, precision=precision)
     evaluate_step(counting, batch, objective=cross_entropy, precision=precision)
     assert {dtype for _, _, dtype in counting.seen} == {precision.dtype}
+
+
+class BoxReader(nn.Module):
+    """Gives the boxes of the first frame back, in three outputs of a region's left edge."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+        self.asked = []
+
+    def forward(self, x, boxes):
+        self.asked.append((x, boxes))
+        return self.gain * boxes[:, 0, :3, 0].nan_to_num()
+
+
+def region_batch(**changes):
+    """Two recordings with one snippet of 2 frames of 40 x 60 px, and polygons on them."""
+    draw = np.random.default_rng(0)
+    frames = torch.from_numpy(draw.integers(0, 256, (2, 1, 2, 40, 60, 3), np.uint8))
+    points = torch.from_numpy(draw.uniform(0, 40, (2, 1, 2, 58, 2)).astype(np.float32))
+    inputs = {"rgb": frames, "regions": points}
+    planned = PlannedBatch(0, 0, True, (5, 6), 2)
+    side = torch.zeros(2, dtype=torch.int8)
+    known = torch.arange(28.0).view(2, 14)
+    batch = Batch(planned, inputs, "rgb", torch.tensor([1, 0]), side, region_target=known)
+    return replace(batch, **changes)
+
+
+def heard(batch, augment, *, evaluate=False):
+    """Return what a network and an objective were given of a batch."""
+    model, targets = BoxReader(), []
+
+    def objective(outputs, target):
+        targets.append(target)
+        return outputs.sum(dim=1)
+
+    if evaluate:
+        given = {"objective": objective, "precision": FLOAT32, "augment": augment}
+        evaluate_step(model, batch, max_snippets=1, **given)
+    else:
+        step(model, batch, objective=objective, augment=augment)
+    return model.asked, targets
+
+
+def test_boxes_and_what_regions_show_are_flipped_with_the_pictures():
+    batch = region_batch()
+    ((x, boxes),), (target,) = heard(batch, PLAIN)
+    plain = region_boxes(batch.inputs["regions"].flatten(0, 1), None, (40, 60))
+    torch.testing.assert_close(boxes, plain)
+    assert torch.equal(target.regions, batch.region_target)
+    mirror = AugmentConfig(flip=1.0, brightness=0.0, contrast=0.0, max_shift=0.0)
+    ((mirrored, flipped),), (changed,) = heard(batch, mirror)
+    torch.testing.assert_close(mirrored, x.flip(4))
+    torch.testing.assert_close(flipped[..., REGION_MIRROR, 0], 60 - boxes[..., 2])
+    torch.testing.assert_close(flipped[..., REGION_MIRROR, 1], boxes[..., 1])
+    assert torch.equal(changed.regions, target.regions[:, REGION_MIRROR])
+    assert torch.equal(changed.classes, target.classes)
+
+
+def test_evaluation_sees_the_plain_boxes_of_each_part():
+    crop = AugmentConfig(flip=1.0, crop_size=(20, 30))
+    asked, targets = heard(region_batch(), crop, evaluate=True)
+    assert [x.shape[3:] for x, _ in asked] == [(20, 30)] * 2
+    whole = region_boxes(region_batch().inputs["regions"].flatten(0, 1), None, (40, 60))
+    for number, (_, boxes) in enumerate(asked):
+        torch.testing.assert_close(boxes[0, ..., 0], whole[number, ..., 0] - 15)
+        torch.testing.assert_close(boxes[0, ..., 3], whole[number, ..., 3] - 10)
+        assert torch.equal(targets[number].regions, region_batch().region_target[[number]])
+
+
+def test_kept_maps_go_as_they_are_and_their_view_moves_the_boxes():
+    maps = torch.randn(2, 1, 2, 3, 5, 4).half()
+    views = Views(AugmentConfig(), 2, (40, 60))
+    moved = Moved(views.moves(["a", "b"], [0, 1]), (40, 60))
+    points = region_batch().inputs["regions"]
+    batch = region_batch(inputs={"rgb": maps, "regions": points}, moved=moved)
+    ((x, boxes),), (target,) = heard(batch, AugmentConfig())
+    assert torch.equal(x, maps[:, 0].float())
+    plain = region_boxes(points.flatten(0, 1), None, (40, 60))
+    torch.testing.assert_close(boxes[0], plain[0])
+    torch.testing.assert_close(boxes[1][:, REGION_MIRROR, 2], 60 - plain[1][..., 0])
+    assert torch.equal(target.regions[0], batch.region_target[0])
+    assert torch.equal(target.regions[1], batch.region_target[1, REGION_MIRROR])
+    asked, _ = heard(replace(batch, moved=moved), AugmentConfig(), evaluate=True)
+    torch.testing.assert_close(torch.cat([one for _, one in asked]), plain)
+
+
+def test_what_nothing_moves_with_the_pictures_is_refused(model):
+    batch = region_batch()
+    strange = replace(batch, inputs={**batch.inputs, "mfcc": torch.zeros(2, 1, 2, 13)})
+    with pytest.raises(ValueError, match="only rgb and regions are augmented; got mfcc"):
+        step(model, strange)

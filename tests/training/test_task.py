@@ -58,7 +58,7 @@ def test_the_defaults_are_the_published_ones():
         ("epochs", 0),
         ("warmup_epochs", -1.0),
         ("gradient_clip", 0.0),
-        ("optimizer", "adam"),
+        ("optimizer", "rmsprop"),
         ("schedule", "linear"),
         ("precision", "float16"),
     ],
@@ -103,3 +103,144 @@ def test_what_an_estimator_does_not_have_is_refused(changes, message):
 def test_a_network_has_no_groups_of_landmarks():
     with pytest.raises(SettingsError, match="landmarks: no part of tsa; leave it out"):
         build(FitConfig, {"landmarks": {"groups": "head"}})
+
+
+PROBE = {"model": {"name": "linear_probe"}, "optim": {"epochs": 1}}
+
+
+def test_a_probe_says_how_its_frozen_network_sees():
+    seen = {"snippet": {"num_frames": 8}, "augment": {"crop_size": [10, 10]}, "pretrained": "w.pt"}
+    config = build(FitConfig, {**PROBE, **seen})
+    assert config.is_estimator
+    assert config.network.name == "frame_resnet"
+    assert build(FitConfig, dump(config)) == config
+    assert build(FitConfig, HEAD).network is None
+    assert build(FitConfig, {}).network.name == "tsa"
+    assert build(FitConfig, {**PROBE, "modality": "flow"}).sees == ("flow",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"augment": {"flip": 0.0}}, "augment: no part of linear_probe; .* but for augment.crop_s"),
+        ({"loss": {"gamma": 1.0}}, "loss: no part of linear_probe; leave it out"),
+        ({"optim": {}}, "optim: no part of linear_probe; leave it out but for optim.epochs=1"),
+        ({"stream": {"reader": "local"}}, "stream: no part of linear_probe"),
+        ({"modality": "landmarks"}, "modality landmarks: linear_probe sees rgb, flow or boundari"),
+        (
+            {"model": {"name": "linear_probe", "backbone": {"name": "i4d"}}},
+            r"model\.backbone\.name: got 'i4d'; expected one of tsa, ",
+        ),
+        (
+            {"model": {"name": "linear_probe", "backbone": {"name": "i3d", "dept": 3}}},
+            r"unknown key 'model\.backbone\.dept': .*valid keys: model\.backbone\.name",
+        ),
+    ],
+)
+def test_what_a_probe_does_not_have_is_refused(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        build(FitConfig, {**PROBE, **changes})
+
+
+FUSION = {"modality": "several", "model": {"name": "fusion"}, "optim": {"epochs": 1}}
+SOUND = {"modality": "mfcc", "model": {"name": "audio_mlp"}, "optim": {"epochs": 1}}
+
+
+def test_a_fusion_sees_its_branches_and_needs_none_of_them():
+    config = build(FitConfig, FUSION)
+    assert config.sees == ("rgb", "landmarks", "mfcc")
+    assert config.needs == ()
+    assert build(FitConfig, {**FUSION, "pretrained": "w.pt"}).pretrained is not None
+    assert build(FitConfig, SOUND).needs == ("mfcc",)
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "message"),
+    [
+        (FUSION, {"modality": "rgb"}, "modality rgb: fusion sees several"),
+        (SOUND, {"modality": "several"}, "several: audio_mlp sees mfcc, log_mel or waveform"),
+        (FUSION, {"snippet": {"num_frames": 8}}, "snippet: no part of fusion; leave it out"),
+        (
+            FUSION,
+            {"model": {"name": "fusion", "branches": "mfcc"}, "pretrained": "w.pt"},
+            "pretrained: no part of fusion",
+        ),
+        (FUSION, {"decode": {"height": 16}}, "height: .*16"),
+        (
+            FUSION,
+            {"model": {"name": "fusion", "backbone": {"depth": 18, "layout": "vggface2"}}},
+            r"model\.backbone\.layout: vggface2 .* model\.backbone\.depth 18",
+        ),
+        (SOUND, {"modality": "waveform"}, r"embedding\.folder: modality waveform .* local folder"),
+        (SOUND, {"embedding": {"folder": "w"}}, "embedding: hears the modality waveform only"),
+    ],
+)
+def test_what_a_fusion_and_a_voice_do_not_have_is_refused(base, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        build(FitConfig, {**base, **changes})
+
+
+def test_a_waveform_is_heard_by_the_network_of_a_folder():
+    config = build(FitConfig, {**SOUND, "modality": "waveform", "embedding": {"folder": "w"}})
+    assert config.sees == ("waveform",)
+    assert build(FitConfig, dump(config)) == config
+
+
+REGIONS = {"model": {"name": "region_attention"}}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"features": {"views": 3}}, "features: no part of tsa; leave it out"),
+        ({"loss": {"region_weight": 0.5}}, "loss.region_weight: tsa has no regions"),
+        ({**REGIONS, "modality": "flow"}, "modality flow: region_attention sees rgb"),
+        (
+            {**REGIONS, "augment": {"brightness": 0.4, "max_shift": 0.1}},
+            r"augment.brightness, augment.max_shift: maps .* for 2 fixed views.*features.views=4",
+        ),
+        (
+            {**REGIONS, "features": {"cache": "off", "views": 3}},
+            "features.views: got 3; no view is kept with features.cache off",
+        ),
+        (
+            {"model": {**REGIONS["model"], "frozen_stages": 2}, "features": {"views": 1}},
+            "features.views: got 1; no view is kept so early: .*model.frozen_stages=3",
+        ),
+        (
+            {
+                **REGIONS,
+                "snippet": {"mode": "segments"},
+                "segments": {"consensus": "attention"},
+            },
+            "segments.consensus attention: region_attention joins no snippets",
+        ),
+    ],
+)
+def test_settings_of_regions_and_kept_views_are_never_idle(tree, message):
+    with pytest.raises(SettingsError, match=message):
+        build(FitConfig, tree)
+
+
+def test_a_network_on_regions_sees_and_needs_them():
+    config = build(FitConfig, REGIONS)
+    assert config.sees == config.needs == ("rgb", "regions")
+    assert build(FitConfig, {}).beside == ()
+
+
+@pytest.mark.parametrize(
+    ("tree", "count"),
+    [
+        (REGIONS, 2),
+        ({**REGIONS, "features": {"cache": "off"}}, None),
+        ({**REGIONS, "features": {"views": 4}, "augment": {"brightness": 0.4}}, 4),
+        ({"model": {**REGIONS["model"], "map_stage": 3}}, 2),
+        ({"model": {**REGIONS["model"], "frozen_stages": 0}}, None),
+        ({}, None),
+    ],
+)
+def test_views_are_kept_from_three_frozen_stages_on(tree, count):
+    views = build(FitConfig, tree).views
+    assert (None if views is None else views.count) == count
+    if views is not None:
+        assert views.size == (112, 112)

@@ -13,8 +13,11 @@ from pdray.data.plan import FoldSides
 from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.training import worker
+from pdray.training.network import build_network
+from pdray.training.region_network import frozen_names
 from pdray.training.task import FitConfig, OptimConfig
 from pdray.training.worker import fit, learning_rate_factor
+from tests.training.region_task import make_region_task
 
 STEPS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 PLAIN = {"flip": 0.0, "brightness": 0.0, "contrast": 0.0, "max_shift": 0.0}
@@ -346,3 +349,52 @@ def test_networks_in_2d_are_trained_too(make_task, name):
         tree["model"]["stacked_frames"] = 6
     (result, *_) = run(replace(task, config=build(FitConfig, tree)))
     assert math.isfinite(result.metrics["train/loss"])
+
+
+@pytest.fixture
+def region_task(tmp_path, write_entry):
+    return lambda **settings: make_region_task(tmp_path, write_entry, settings)
+
+
+@pytest.mark.parametrize("cache", ["auto", "off"])
+def test_a_fit_on_regions_resumed_after_any_epoch_ends_with_the_same_numbers(region_task, cache):
+    task = region_task(model={"frozen_stages": 3, "dropout": 0.2}, features={"cache": cache})
+    whole = run(task)
+    for done in (1, 3):
+        for one, other in zip(whole[done:], run(task, whole[done - 1].state), strict=True):
+            same(one, other)
+
+
+@pytest.mark.parametrize("cache", ["auto", "off"])
+def test_frozen_stages_stay_as_they_were_and_the_others_learn(region_task, cache):
+    task = region_task(model={"frozen_stages": 3}, features={"cache": cache})
+    first, second, _, last = (result.state["model"] for result in run(task))
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    assert "network.backbone.layer4.0.conv1.weight" in changed
+    assert "network.backbone.layer4.0.bn1.running_mean" in changed
+    assert "network.classifier.region_heads.out_RG" in changed
+    built = build_network(task.config, 2)
+    frozen = frozen_names(built)
+    assert first.keys() == last.keys() - frozen
+    assert {"network.backbone.conv1.weight", "network.backbone.layer3.1.bn2.running_var"} <= frozen
+    assert all(torch.equal(last[name], built.state_dict()[name]) for name in frozen)
+
+
+def test_regions_are_learnt_where_something_is_known_of_them(region_task):
+    weighed = run(region_task(loss={"region_weight": 1.0}))
+    ignored = run(region_task(loss={"region_weight": 0.0}))
+    assert weighed[0].metrics["train/loss"] > ignored[0].metrics["train/loss"] + 0.1
+    name = "network.classifier.region_heads.out_RG"
+    before, after = (ignored[number].state["model"][name] for number in (0, 1))
+    assert torch.equal(before, after)
+    assert not torch.equal(*(weighed[number].state["model"][name] for number in (0, 1)))
+    for result in weighed:
+        assert result.predictions is not None
+        assert {"logit_0", "logit_1"} <= set(result.predictions)
+        assert "logit_2" not in result.predictions
+
+
+@pytest.mark.parametrize(("name", "decoupled"), [("adam", False), ("adamw", True)])
+def test_adam_s_weight_decay_is_where_its_name_says(make_task, name, decoupled):
+    (group,) = run(make_task({"optim": {"optimizer": name}}))[0].state["optimizer"]["param_groups"]
+    assert group.get("decoupled_weight_decay", False) == decoupled

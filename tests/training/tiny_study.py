@@ -37,6 +37,16 @@ SMALL: Mapping[str, Any] = {
     "loss": {"kind": "cross_entropy"},
     "optim": {"batch_size": 2},
 }
+# Of a linear probe; such a study leaves no model.pt.
+PROBE: Mapping[str, Any] = {
+    "decode": {"height": 32, "width": 32},
+    "snippet": {"num_frames": 4},
+    "model": {
+        "name": "linear_probe",
+        "backbone": {"name": "frame_resnet", "depth": 18, "width_factor": 0.0625},
+    },
+    "optim": {"epochs": 1},
+}
 TEST = ("S001", "S002", "S003")
 
 
@@ -52,8 +62,12 @@ def make_study(
     *,
     tags: Mapping[str, str] | None = None,
 ) -> StudyLog:
-    """Leave what a study leaves that tested the first three subjects; its winner is untrained."""
-    fit = build(FitConfig, merge(merge({}, SMALL), settings or {}))
+    """Leave what a study leaves that tested the first three subjects; its winner is untrained.
+
+    Settings that name their model stand alone, others over SMALL.
+    """
+    first = {} if "name" in (settings or {}).get("model", {}) else SMALL
+    fit = build(FitConfig, merge(merge({}, first), settings or {}))
     study = StudyLog(output / "studies" / "faces")
     data = {"manifest": str(manifest), "items": ["face_interview"], "grade_cuts": [2]}
     found = load_manifest(manifest, check_files=False)
@@ -66,10 +80,11 @@ def make_study(
     folds = Folds(frozenset(TEST), (frozenset(others[:1]), frozenset(others[1:])))
     study.folds_path.write_text(folds_to_json(folds), encoding="utf-8")
     study.winner.start(number=0, num_epochs=1, params={}, settings=dump(fit), role="winner")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = build_network(fit, 2)
-    torch.save(network.state_dict(), study.winner.model_path)
+    if not fit.is_estimator:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = build_network(fit, 2)
+        torch.save(network.state_dict(), study.winner.model_path)
     study.winner.finish(state="complete")
     study.finish(state="complete", best=0)
     return study

@@ -1,0 +1,153 @@
+"""Training on regions of faces from kept maps against computing them anew; ratios of one run.
+
+    python -m benchmarks.regions             # about eight minutes on one core
+    python -m benchmarks.regions size=quick  # does it run? seconds; its numbers mean nothing
+
+An epoch of training is measured as a study runs it: frames and polygons, or maps and polygons, are
+read from the frame store, augmented or not, and a network on ResNet-50 takes a step of Adam on each
+batch of 16 snippets of 8 frames of 224 px. What is read lies in the memory of the operating system,
+as it does from the second epoch on. Two heads stand behind the same backbone: the one of
+``search_spaces/region_attention.yaml`` and the one of 000, whose projection of 3x3 bins to 768
+features costs a quarter of the ResNet-50 itself, so that sparing the latter cannot make it 20 times
+as fast. Times are CPU times of one thread, reading included. The recordings are SYNTHETIC noise.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.compare import Row, cpu
+from pdray.config import build, merge, read_tree
+from pdray.data.codec import StoreConfig
+from pdray.data.entry import EntryWriter
+from pdray.data.face_points import REGIONS, VERTICES
+from pdray.data.plan import FoldSides, RatedRecording
+from pdray.evaluation.predictions import Origin
+from pdray.training.region_views import keep_views
+from pdray.training.task import FitConfig, FitTask
+from pdray.training.worker import fit
+
+SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "region_attention.yaml"
+FROZEN_GOAL, LAST_GOAL = 20.0, 2.0
+NUM_CLIPS, NUM_FRAMES = 16, 12
+MEASURED = 2  # epochs; one before them builds the network, one after them is evaluated
+HEAD_OF_000 = {"token_dim": 768, "roi_size": 3, "num_heads": 3}
+QUICK = {"depth": 18, "layout": "torchvision", "width_factor": 0.0625, "token_dim": 24}
+
+
+def settings(is_quick: bool, *changes: Mapping[str, Any]) -> FitConfig:
+    """Return the fit of the study's file with some changes, on few frames and epochs."""
+    tree = read_tree(FitConfig, ["--config", str(SETTINGS)])
+    tree = {name: section for name, section in tree.items() if name in FitConfig.model_fields}
+    side = 64 if is_quick else 224
+    few: dict[str, Any] = {
+        "decode": {"height": side, "width": side},
+        "snippet": {"num_frames": 8},
+        "optim": {"batch_size": NUM_CLIPS, "epochs": MEASURED + 2},
+        "features": {"views": 1},
+        "stream": {"reader": "local", "threads": 1},
+    }
+    for change in (few, *changes, *([{"model": QUICK}] if is_quick else [])):
+        tree = merge(tree, change)
+    return build(FitConfig, tree)
+
+
+def write_noise(folder: Path, side: int) -> tuple[RatedRecording, ...]:
+    """Write recordings of noise with polygons, half of them ill, and one to evaluate."""
+    draw = np.random.default_rng(0)
+    recordings = []
+    for number in range(NUM_CLIPS + 1):
+        paths = {name: folder / f"{name}{number}" / "entry.arrow" for name in ("rgb", "regions")}
+        for path in paths.values():
+            path.parent.mkdir()
+        middle = draw.uniform(0.3 * side, 0.7 * side, (NUM_FRAMES, len(REGIONS), 2))
+        corners = np.repeat(middle, VERTICES, axis=1)
+        corners += draw.uniform(-0.15 * side, 0.15 * side, corners.shape)
+        pixels = draw.integers(0, 256, (NUM_FRAMES, side, side, 3), np.uint8)
+        items = {"rgb": pixels, "regions": corners.astype(np.float32)}
+        for name, path in paths.items():
+            with EntryWriter(path, StoreConfig(codec="raw")) as out:
+                for step, item in enumerate(items[name]):
+                    out.append(step / 25, item)
+        recordings.append(
+            RatedRecording(
+                recording_id=f"R{number}",
+                subject_id=f"S{number}",
+                item="face_interview",
+                grade=number % 2,
+                target=number % 2,
+                video=None,
+                stored={"rgb": paths["rgb"], "regions": paths["regions"]},
+            )
+        )
+    return tuple(recordings)
+
+
+def epoch_seconds(recordings: tuple[RatedRecording, ...], config: FitConfig) -> float:
+    """Return the least CPU time of an epoch of training [s]."""
+    keep_views(recordings, config)
+    task = FitTask(
+        origin=Origin(study="regions", trial=0, fold=0, epoch=0, seed=0),
+        config=config,
+        recordings=recordings,
+        sides=(FoldSides(tuple(range(NUM_CLIPS)), (NUM_CLIPS,)),),
+        num_classes=2,
+        epochs=config.optim.epochs,
+        evaluate="last_epoch",
+    )
+    results = fit(task)
+    next(results)
+    costs = []
+    for _ in range(MEASURED):
+        started = cpu()
+        next(results)
+        costs.append(cpu() - started)
+    results.close()
+    return min(costs)
+
+
+def rows(recordings: tuple[RatedRecording, ...], *, is_quick: bool) -> list[Row]:
+    """Measure every head behind every number of frozen stages, from maps and from pictures."""
+    found = []
+    heads: Mapping[str, Mapping[str, Any]] = {"small head": {}, "head of 000": HEAD_OF_000}
+    for head, model in heads.items():
+        for stages, goal in ((4, FROZEN_GOAL), (3, LAST_GOAL)):
+            change = {"model": {**model, "frozen_stages": stages}}
+            kept = settings(is_quick, change)
+            default = {"views": FitConfig.model_fields["features"].get_default().views}
+            read = settings(is_quick, change, {"features": {"cache": "off", **default}})
+            mine, theirs = (epoch_seconds(recordings, one) / NUM_CLIPS for one in (kept, read))
+            frozen = "all frozen" if stages == 4 else "last stage trained"
+            least = 0.0 if is_quick or (stages == 4 and model) else goal
+            found.append(Row(f"a clip, {frozen}, {head}", mine, theirs, "computed anew", least))
+    return found
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark and print the table; 1 when a goal is missed, 2 for an unknown word."""
+    unknown = [word for word in argv if word not in ("size=quick", "size=full")]
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; known: size=quick, size=full")
+        return 2
+    is_quick, started = "size=quick" in argv, time.perf_counter()
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, 1 thread, CPU time; SYNTHETIC noise")
+    print(f"{'':<48} {'kept':>9} {'anew':>9}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        recordings = write_noise(Path(folder), settings(is_quick).decode.height)
+        found = rows(recordings, is_quick=is_quick)
+    for row in found:
+        print(row.told())
+        print(f"{'':<48} {1 / row.ours:>9.2f} {1 / row.rival:>9.2f} clips/s")
+    print(f"{time.perf_counter() - started:.0f} s")
+    return int(any(row.rival / row.ours < row.goal for row in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""The marks of a clinician on regions of faces, by recording: what a region's label is made of.
+
+The table is the one that :mod:`pdray.data.youtubepd_marks` writes beside a manifest. A region that
+was marked more than once has its highest mark. Absent is not zero: a region without a mark is None.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from pdray.data.csv_table import read_table
+from pdray.data.face_points import REGIONS
+from pdray.data.plan import RatedRecording
+from pdray.data.youtubepd_marks import COLUMNS, HIGHEST
+from pdray.errors import ManifestError, refuse
+
+RegionMarks = tuple[int | None, ...]
+"""Of each region the severity of its mark, 0 to 10; None where it has none."""
+
+NO_MARKS: RegionMarks = (None,) * len(REGIONS)
+
+
+class MarksTable(NamedTuple):
+    """What a table of marks says.
+
+    Attributes:
+        regions: By recording id; every recording that is in the table.
+        num_vague: Rows that name no region or no severity: they mark nothing.
+    """
+
+    regions: Mapping[str, RegionMarks]
+    num_vague: int
+
+
+def read_marks(path: Path) -> MarksTable:
+    """Read a table of marks.
+
+    Args:
+        path: CSV with at least the columns recording_id, region_index (0 to 13) and mark_0_10; the
+            latter two may be empty.
+
+    Raises:
+        ManifestError: If it cannot be read, with every fault of its cells.
+    """
+    columns = ("recording_id", "region_index", "mark_0_10")
+    rows = read_table(path, columns, optional=[one for one in COLUMNS if one not in columns])
+    found: dict[str, list[int | None]] = {}
+    faults, num_vague = [], 0
+    for row in rows:
+        name, region, mark = (row.cells[column] for column in columns)
+        highest = {"region_index": len(REGIONS) - 1, "mark_0_10": HIGHEST}
+        wrong = [
+            f"row {row.number}: {column} '{row.cells[column]}' is not 0..{most}"
+            for column, most in highest.items()
+            if row.cells[column] and not _is_within(row.cells[column], most)
+        ]
+        if not name:
+            wrong.append(f"row {row.number}: recording_id is empty")
+        faults += wrong
+        if wrong:
+            continue
+        marks = found.setdefault(name, list(NO_MARKS))
+        if not region or not mark:
+            num_vague += 1
+            continue
+        marks[int(region)] = max(int(mark), marks[int(region)] or 0)
+    refuse(faults, ManifestError, path.name)
+    return MarksTable({name: tuple(marks) for name, marks in found.items()}, num_vague)
+
+
+def add_marks(
+    recordings: Sequence[RatedRecording], table: MarksTable
+) -> tuple[RatedRecording, ...]:
+    """Give recordings their marks; those that are not in the table, and marks of no use, have none.
+
+    Raises:
+        ManifestError: If a healthy recording has a mark above 0; names every such one.
+    """
+    faults = [
+        f"recording {one.recording_id}: grade 0, and a mark of {max(found)} on a region: marks are "
+        "of ill recordings only"
+        for one in recordings
+        if one.grade == 0
+        and (found := [mark for mark in table.regions.get(one.recording_id, NO_MARKS) if mark])
+    ]
+    refuse(faults, ManifestError, "marks")
+    return tuple(replace(one, marks=table.regions.get(one.recording_id)) for one in recordings)
+
+
+def _is_within(text: str, most: int) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) <= most

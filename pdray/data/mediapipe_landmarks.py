@@ -1,0 +1,309 @@
+"""Landmarks and regions of faces from video, by MediaPipe's Face Landmarker.
+
+For each recording that has a video and no track of its face: every frame is looked at, the mesh
+that is found becomes the 106 landmarks and 14 regions of ``face_points``, and a new manifest names
+the two tracks. A frame without a face is absent, not guessed; a recording without a face in any
+frame, or one that cannot be read, is listed and keeps empty cells. One face a frame is followed:
+that of the person filmed, as long as nobody else is nearer or larger.
+
+    <output>                                  the manifest, with every row and cell of the old one
+    <output less .csv>.tracks/                the tracks
+    <output less .csv>.no_face.csv            who has none, and why
+
+MediaPipe is an extra (``pip install "pdray[landmarks]"``); its model is a file that the user has.
+Written against mediapipe 1.2.2 and run with it up to the opening of a model file; with a model, on
+videos, it has not been run: the tests put a landmarker of the same interface in its place.
+"""
+
+import csv
+import hashlib
+import importlib
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from pdray.atomic import write_text
+from pdray.config import Settings
+from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
+from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.manifest import Recording, Subjects, load_manifest
+from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
+from pdray.data.rows import FILES, read_rows
+from pdray.data.tracks import Track, write_track
+from pdray.errors import DecodeError, ManifestError, SettingsError
+
+Floats = NDArray[np.float64]
+Say = Callable[[str], None]
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TRACKS = ("landmarks", "regions")
+
+
+class Landmarker(Protocol):
+    """What finds a face in the frames of one recording, in time order."""
+
+    def detect(self, picture: NDArray[np.uint8], milliseconds: int) -> Floats | None:
+        """Return the (478, 2) mesh of a picture's face, or None.
+
+        Args:
+            picture: (H, W, 3) RGB.
+            milliseconds: When it is shown, later than the last one.
+
+        Returns:
+            x, y as parts of width and height from the left top corner of the picture.
+        """
+
+
+OpenLandmarker = Callable[[], AbstractContextManager[Landmarker]]
+
+
+class ExtractConfig(Settings):
+    """The root of ``jobs/extract_landmarks.py``."""
+
+    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
+    model: Path = Field(description="file of a MediaPipe Face Landmarker, such as x.task")
+    output: Path = Field(description="the manifest to write, .csv; tracks go beside it")
+    items: tuple[str, ...] = Field(
+        ("face_interview",), min_length=1, description="items whose faces are followed"
+    )
+    subjects: Subjects = Field(
+        "required", description="none: rows of public videos need not name a subject"
+    )
+    size: int = Field(
+        640, ge=64, le=2160, description="longer side of the picture that is looked at [px]"
+    )
+    limits: DecodeLimits = DecodeLimits()
+
+    @field_validator("output")
+    @classmethod
+    def _is_new(cls, output: Path) -> Path:
+        if output.suffix != ".csv" or output.exists():
+            raise ValueError(f"got {output}; expected a .csv file that is not there yet")
+        return output.absolute()
+
+
+class Face(NamedTuple):
+    """What was found in a recording.
+
+    Attributes:
+        landmarks: Track of 106 points.
+        regions: Track of 14 polygons.
+        num_seen: Frames with a face.
+    """
+
+    landmarks: Track
+    regions: Track
+    num_seen: int
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What was done.
+
+    Attributes:
+        manifest: The new one.
+        lacks: Table of those without tracks.
+        num_done: Recordings that have tracks now.
+        num_kept: Recordings that had one.
+        num_frames: Frames that were looked at in those done.
+        num_seen: Of them those with a face.
+        without: Recording id and why it has no track.
+    """
+
+    manifest: Path
+    lacks: Path
+    num_done: int
+    num_kept: int
+    num_frames: int
+    num_seen: int
+    without: tuple[tuple[str, str], ...]
+
+
+def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted:
+    """Follow the faces of a manifest's videos and write a manifest that has them.
+
+    Args:
+        config: Checked settings.
+        opens: Opens the landmarker, anew for each recording.
+        say: Told of progress.
+
+    Raises:
+        PdrayError: If the manifest cannot be used, the model not be opened or a file not be
+            written.
+    """
+    manifest = load_manifest(config.manifest, subjects=config.subjects)
+    rows = read_rows(manifest.path, manifest.path.read_bytes(), required=())
+    wanted = [one for one in manifest.recordings if one.item in config.items]
+    todo = [one for one in wanted if one.landmarks is None and one.regions is None]
+    found: dict[str, dict[str, str]] = {}
+    without: list[tuple[str, str]] = []
+    num_frames = num_seen = 0
+    for number, recording in enumerate(todo, start=1):
+        try:
+            face = follow_face(recording, opens, size=config.size, limits=config.limits)
+        except DecodeError as error:
+            without.append((recording.recording_id, str(error)))
+        else:
+            found[recording.recording_id] = _write_face(recording.recording_id, face, config.output)
+            num_frames += len(face.landmarks.points)
+            num_seen += face.num_seen
+        if number == len(todo) or number % max(1, len(todo) // 10) == 0:
+            say(f"recordings {number}/{len(todo)}")
+    cells = [_row(row.cells, found, manifest.path.parent, config.output.parent) for row in rows]
+    lacks = config.output.with_suffix(".no_face.csv")
+    lacking = [{"recording_id": name, "why": why} for name, why in without]
+    try:
+        write_text(lacks, _table(("recording_id", "why"), lacking))
+        columns = dict.fromkeys([*rows[0].cells, *_TRACKS])
+        write_text(config.output, _table(tuple(columns), cells))
+    except OSError as error:
+        raise ManifestError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    kept = len(wanted) - len(todo)
+    return Extracted(
+        config.output, lacks, len(found), kept, num_frames, num_seen, tuple(without)
+    )  # fmt: skip
+
+
+def follow_face(
+    recording: Recording, opens: OpenLandmarker, *, size: int, limits: DecodeLimits
+) -> Face:
+    """Find the face in every frame of a recording.
+
+    Args:
+        recording: Row of a manifest.
+        opens: Opens the landmarker.
+        size: Longer side of the picture that is looked at [px].
+        limits: What the recording may cost.
+
+    Raises:
+        DecodeError: If it has no video, cannot be read, or has no face in any frame; without its
+            id.
+    """
+    if recording.video is None:
+        raise DecodeError("has no video")
+    canvas = DecodeConfig(height=size, width=size)
+    box = content_box(recording.video, canvas, limits)
+    frames = decode_frames(
+        recording.video,
+        canvas,
+        limits,
+        start_seconds=recording.start_seconds,
+        end_seconds=recording.end_seconds,
+    )
+    meshes, times, last = [], [], -1
+    with opens() as landmarker:
+        for seconds, drawn in frames:
+            picture = drawn[box.top : box.top + box.height, box.left : box.left + box.width]
+            last = max(last + 1, round(1000 * seconds))
+            mesh = landmarker.detect(np.ascontiguousarray(picture), last)
+            meshes.append(np.full((NUM_MESH, 2), np.nan) if mesh is None else mesh)
+            times.append(seconds)
+    points = np.stack(meshes) * [box.width, box.height]
+    num_seen = int(np.isfinite(points).all(axis=(1, 2)).sum())
+    if not num_seen:
+        raise DecodeError(f"has no face in any of its {len(points)} frames")
+    landmarks = to_landmarks(points)
+    shared = np.array(times), (float(box.width), float(box.height))
+    return Face(
+        Track(landmarks.astype(np.float32), *shared, names=LANDMARKS),
+        Track(to_regions(landmarks).astype(np.float32), *shared, VERTICES, REGIONS),
+        num_seen,
+    )
+
+
+@contextmanager
+def open_landmarker(model: Path) -> Iterator[Landmarker]:
+    """Open MediaPipe's Face Landmarker for one recording; nothing is downloaded.
+
+    Raises:
+        SettingsError: If MediaPipe is not installed, or the file is no such model.
+    """
+    mediapipe, vision = _mediapipe()
+    python = importlib.import_module("mediapipe.tasks.python")
+    try:
+        options = vision.FaceLandmarkerOptions(
+            base_options=python.BaseOptions(model_asset_path=str(model)),
+            running_mode=vision.RunningMode.VIDEO,
+            num_faces=1,
+        )
+        task = vision.FaceLandmarker.create_from_options(options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"model: {model} is no Face Landmarker: {error}") from error
+    with task:
+        yield _MediaPipe(mediapipe, task)
+
+
+class _MediaPipe:
+    """A Face Landmarker in its video mode."""
+
+    def __init__(self, mediapipe: Any, task: Any) -> None:
+        self._mediapipe, self._task = mediapipe, task
+
+    def detect(self, picture: NDArray[np.uint8], milliseconds: int) -> Floats | None:
+        image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=picture)
+        faces = self._task.detect_for_video(image, milliseconds).face_landmarks
+        if not faces:
+            return None
+        mesh = np.array([(point.x, point.y) for point in faces[0]], np.float64)
+        if len(mesh) != NUM_MESH:
+            raise SettingsError(
+                f"model: it gives {len(mesh)} points a face; a Face Landmarker with irises gives "
+                f"{NUM_MESH}"
+            )
+        return mesh
+
+
+def _mediapipe() -> tuple[Any, Any]:
+    try:
+        return (
+            importlib.import_module("mediapipe"),
+            importlib.import_module("mediapipe.tasks.python.vision"),
+        )
+    except ImportError as error:
+        raise SettingsError(
+            f'MediaPipe cannot be imported ({error}); pip install "pdray[landmarks]"'
+        ) from error
+
+
+def _write_face(name: str, face: Face, output: Path) -> dict[str, str]:
+    """Write both tracks; return the cells that name them."""
+    if not _PLAIN.fullmatch(name):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{re.sub('[^A-Za-z0-9]+', '_', name)[:80]}-{digest}"
+    cells = {}
+    for what in _TRACKS:
+        cells[what] = f"{output.stem}.tracks/{name}_{what}.npz"
+        path = output.parent / cells[what]
+        try:
+            write_track(path, getattr(face, what))
+        except OSError as error:
+            raise ManifestError(f"{path}: cannot be written: {error.strerror}") from error
+    return cells
+
+
+def _row(
+    cells: Mapping[str, str], found: Mapping[str, Mapping[str, str]], old: Path, new: Path
+) -> dict[str, str]:
+    """Return a row of the new manifest, its files named from the new folder."""
+    moved = dict(cells)
+    for name in FILES:
+        if cells.get(name):
+            path = (old / cells[name]).absolute()
+            moved[name] = (path.relative_to(new) if path.is_relative_to(new) else path).as_posix()
+    return moved | dict(found.get(cells["recording_id"], {}))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

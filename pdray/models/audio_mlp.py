@@ -1,0 +1,79 @@
+"""Multi-layer perceptron on one vector of a recording's sound: the audio baseline of YouTubePD.
+
+Source: 000, section 5.2 (a 768-dimensional mean of a pretrained embedding over all of the sound,
+then an MLP), C.2 (one hidden layer of 1,024, Adam 3e-4, batch 64, lambda 0.5) and D.1 (MFCC in
+place of an embedding).
+Differs, where the paper is silent: dropout before the output layer, and inputs that are brought to
+mean 0 and standard deviation 1 of the recordings learnt from, since the statistics of spectra
+differ by orders of magnitude. That is the caller's part.
+Letters: B batch, D feature, K class.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from pdray.config import Settings
+
+
+class AudioMlpConfig(Settings):
+    """Settings of the network on sound."""
+
+    name: Literal["audio_mlp"] = Field("audio_mlp", description="architecture")
+    num_hidden: int = Field(
+        1024, ge=1, le=65536, description="units of the hidden layer; 000: 1024"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the output layer")
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam; 000: 3e-4")
+    batch_size: int = Field(64, ge=1, description="recordings of a step; 000: 64 [recordings]")
+    num_epochs: int = Field(100, ge=1, description="times over the training side [epochs]")
+    hierarchy_lambda: float = Field(
+        0.5, ge=0, le=1, description="weight of ill or not in the loss; 000: 0.5"
+    )
+
+
+class AudioMlp(nn.Module):
+    """Hidden layer, ReLU, linear head."""
+
+    def __init__(
+        self, *, num_inputs: int, num_hidden: int, dropout: float, num_classes: int
+    ) -> None:
+        super().__init__()
+        self.num_inputs = num_inputs
+        # torch's own initial weights; the numbers come from the ambient torch generator.
+        self.hidden = nn.Linear(num_inputs, num_hidden)
+        self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(num_hidden, num_classes)
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """Return logits (B, K) of vectors (B, D).
+
+        Raises:
+            ValueError: If the axes are not those of vectors, or they are no floating point numbers;
+                names the shape and the dtype.
+        """
+        got = f"got {tuple(x_BD.shape)} {x_BD.dtype}"
+        if x_BD.ndim != 2 or x_BD.shape[1] != self.num_inputs:
+            raise ValueError(f"sound needs the axes (B, D) = (B, {self.num_inputs}), {got}")
+        if not x_BD.is_floating_point():
+            raise ValueError(f"vectors of sound are floating point numbers, {got}")
+        logits_BK: Tensor = self.head(self.dropout(self.relu(self.hidden(x_BD))))
+        return logits_BK
+
+
+def build_audio_mlp(config: AudioMlpConfig, *, num_inputs: int, num_classes: int) -> AudioMlp:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings.
+        num_inputs: Numbers D of a recording.
+        num_classes: Classes K, at least 2.
+    """
+    return AudioMlp(
+        num_inputs=num_inputs,
+        num_hidden=config.num_hidden,
+        dropout=config.dropout,
+        num_classes=num_classes,
+    )

@@ -1,0 +1,54 @@
+"""Section B.2 of 000 on a manifest and its table of marks; the folds are those of a comparison."""
+
+import numpy as np
+from pydantic import Field
+
+from pdray.config import Settings, build, dump
+from pdray.data.folds import FoldsConfig
+from pdray.data.manifest import DataConfig, load_manifest
+from pdray.data.marks import NO_MARKS, read_marks
+from pdray.errors import SettingsError, refuse
+from pdray.evaluation.region_marks import MarkedRecordings, Split, marks_report
+from pdray.search.cohort import compared_sides, make_cohort, rated
+from pdray.search.settings import StudyConfig, subject_faults
+
+
+class MarksConfig(Settings):
+    """The root of ``jobs/correlate_marks.py``."""
+
+    data: DataConfig
+    folds: FoldsConfig = FoldsConfig()
+    repeats: int = Field(5, ge=1, description="times that folds and controls are drawn [count]")
+
+
+def correlate_marks(config: MarksConfig) -> str:
+    """Return the report of :mod:`pdray.evaluation.region_marks`.
+
+    Raises:
+        PdrayError: If a table has a fault, ``data.marks`` is missing, or the recordings cannot be
+            split as asked.
+    """
+    if config.data.marks is None:
+        raise SettingsError("'data.marks' is missing; give the table of marks of an importer")
+    study = build(StudyConfig, {"data": dump(config)["data"], "folds": dump(config)["folds"]})
+    refuse(subject_faults(study), SettingsError, "settings")
+    manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
+    table = read_marks(config.data.marks)
+    splits: list[Split] = []
+    for repeat in range(config.repeats):
+        folds = config.folds.model_copy(update={"seed": config.folds.seed + repeat})
+        drawn = study.model_copy(update={"folds": folds})
+        cohort = make_cohort(manifest, drawn, needs=(), searches=False)
+        recordings = rated(cohort, config.data, None)
+        sides = compared_sides(cohort.folds, recordings)
+        splits.append([(side.training, side.evaluation) for side in sides])
+    every = [table.regions.get(one.recording_id, NO_MARKS) for one in recordings]
+    known = MarkedRecordings(
+        np.array([[bool(mark) for mark in marks] for marks in every]),
+        np.array([one.target for one in recordings], np.int64),
+        cohort.is_synthetic,
+    )
+    how = f"each of {config.folds.num_outer} folds is held out in turn"
+    if config.folds.from_split:
+        how = "the manifest's column split says who is held out"
+    return "\n".join([marks_report(known, splits, how), *(f"note: {one}" for one in cohort.notes)])

@@ -1,0 +1,66 @@
+"""What a study of networks on regions has to know before its first trial: polygons and marks."""
+
+from collections.abc import Sequence
+
+from pdray.data.boxes import check_polygons
+from pdray.data.manifest import Recording
+from pdray.data.marks import add_marks, read_marks
+from pdray.data.plan import RatedRecording
+from pdray.errors import DecodeError, refuse
+from pdray.search.progress import Say
+from pdray.search.settings import StudyPlan
+
+
+def check_regions(plan: StudyPlan, recordings: Sequence[Recording]) -> None:
+    """Refuse polygons of other regions than the networks read.
+
+    Args:
+        plan: What the study searches or compares.
+        recordings: Those that it reads.
+
+    Raises:
+        DecodeError: If a track cannot be read or has other polygons; names every such recording.
+    """
+    if not _reads_regions(plan):
+        return
+    faults = []
+    for one in recordings:
+        assert one.regions is not None, "recordings without were left out"
+        try:
+            check_polygons(one.regions)
+        except DecodeError as error:
+            faults.append(f"recording {one.recording_id}: {error}")
+    refuse(faults, DecodeError, "regions")
+
+
+def with_marks(
+    plan: StudyPlan, recordings: tuple[RatedRecording, ...], say: Say
+) -> tuple[RatedRecording, ...]:
+    """Give recordings the marks of ``data.marks``, and say what regions are learnt from.
+
+    Args:
+        plan: What the study searches or compares.
+        recordings: As the trials read them.
+        say: Prints a line.
+
+    Raises:
+        ManifestError: If the table cannot be read, or a healthy recording has a mark.
+    """
+    if not _reads_regions(plan):
+        return recordings
+    if plan.config.data.marks is None:
+        say(
+            "note: without data.marks nothing is known of the regions of ill recordings; the "
+            "heads of regions learn from healthy ones alone, that they are normal"
+        )
+        return recordings
+    table = read_marks(plan.config.data.marks)
+    marked = add_marks(recordings, table)
+    known = sum(one.marks is not None for one in marked)
+    vague = f"; {table.num_vague} rows name no region or no severity" if table.num_vague else ""
+    say(f"marks      {known} of {len(marked)} recordings have marked regions{vague}")
+    return marked
+
+
+def _reads_regions(plan: StudyPlan) -> bool:
+    return any("regions" in config.beside for config in plan.fits)

@@ -1,0 +1,109 @@
+"""The maps of frozen stages, for every recording and view, made once before the trials."""
+
+import pickle
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+import ray.exceptions
+import torch
+
+from pdray.data.entry import Entry
+from pdray.data.plan import RatedRecording
+from pdray.errors import ClusterError, PdrayError, StoreError
+from pdray.search.cluster import Capacity
+from pdray.search.progress import Say
+from pdray.search.settings import StudyPlan
+from pdray.training.region_views import frozen_stages, keep_views, lacking_views
+from pdray.training.task import FitConfig
+
+_ROOM = 0.9  # of the free space that may be filled
+
+
+def prepare_views(
+    plan: StudyPlan, recordings: Sequence[RatedRecording], capacity: Capacity, say: Say
+) -> None:
+    """Fill the frame store with the maps that trials read in the place of pictures.
+
+    What a search draws between the ends of a range, and is not known here, is made by the trial
+    that needs it.
+
+    Args:
+        plan: What the study searches or compares.
+        recordings: As the trials read them.
+        capacity: What there is to compute with.
+        say: Prints a line.
+
+    Raises:
+        PdrayError: If a file of weights or a recording cannot be read, or the store cannot hold the
+            maps.
+    """
+    for config in plan.fits:
+        lacking = lacking_views(recordings, config)
+        if lacking:
+            _check_room(lacking, config, say)
+            _make(lacking, config, capacity, say)
+
+
+def _check_room(lacking: Sequence[tuple[RatedRecording, int]], config: FitConfig, say: Say) -> None:
+    stages = frozen_stages(config)
+    sources = [(one.stored or {})["rgb"] for one, _ in lacking]
+    lengths = {path: len(Entry(path)) for path in set(sources)}
+    num_bytes = stages.item_bytes * sum(lengths[path] for path in sources)
+    height, width, num_maps = stages.map_shape
+    say(
+        f"features: {len(lacking)} views of recordings to compute once, {num_maps} maps of "
+        f"{height}x{width} a frame, about {num_bytes / 1e9:.2f} GB"
+    )
+    free = shutil.disk_usage(sources[0].parent).free
+    if num_bytes > _ROOM * free:
+        raise StoreError(
+            f"the maps of frozen stages need about {num_bytes / 1e9:.1f} GB and {free / 1e9:.1f} "
+            "GB are free; choose another output, a smaller decode.height and decode.width, fewer "
+            "features.views, a lower decode.frame_rate, or compute them at every step with "
+            "features.cache=off"
+        )
+
+
+def _make(
+    lacking: Sequence[tuple[RatedRecording, int]],
+    config: FitConfig,
+    capacity: Capacity,
+    say: Say,
+) -> None:
+    # A task makes all views of a recording: its frames are then read from memory.
+    recordings = list({one.recording_id: one for one, _ in lacking}.values())
+    task = ray.remote(_keep).options(num_cpus=1, num_gpus=1 if capacity.gpus else 0)
+    shared = ray.put(config)
+    waiting = [task.remote(one, shared) for one in recordings]
+    said = 0
+    try:
+        for done in range(1, len(recordings) + 1):
+            (ready,), waiting = ray.wait(waiting)
+            fault = ray.get(ready)
+            if fault is not None:
+                raise pickle.loads(fault)
+            tenth = 10 * done // len(recordings)
+            if tenth != said:
+                said = tenth
+                say(f"features: {done}/{len(recordings)} recordings have their maps")
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"a process that computes maps was lost: {str(error).splitlines()[0]}; what is in the "
+            "store stays, run it again to go on"
+        ) from error
+    finally:
+        for left in waiting:
+            ray.cancel(left)
+
+
+def _keep(recording: RatedRecording, config: FitConfig) -> Any:
+    """Make the views of a recording in a task; return the fault, pickled, if there was one."""
+    torch.set_num_threads(1)
+    try:
+        keep_views([recording], config)
+    except PdrayError as error:
+        # Raised here, Ray would put its own words and type in place of the error's.
+        return pickle.dumps(error)
+    return None

@@ -1,0 +1,255 @@
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pdray.config import build
+from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.manifest import load_manifest
+from pdray.data.mediapipe_landmarks import ExtractConfig, Extracted, extract, open_landmarker
+from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
+from pdray.data.modality import Recipe
+from pdray.data.store import FrameStore
+from pdray.data.tracks import read_track
+from pdray.errors import ManifestError, SettingsError
+
+MESH = np.random.default_rng(3).uniform(0.3, 0.7, (NUM_MESH, 2))  # SYNTHETIC
+NUM_FRAMES = 10
+
+
+class Fake:
+    """Finds the same face in every bright picture; remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[list[tuple[tuple[int, ...], int]]] = []
+
+    @contextmanager
+    def opens(self) -> Iterator["Fake"]:
+        self.shown.append([])
+        yield self
+
+    def detect(self, picture: np.ndarray, milliseconds: int) -> np.ndarray | None:
+        assert picture.flags.c_contiguous
+        assert picture.dtype == np.uint8
+        self.shown[-1].append((picture.shape, milliseconds))
+        return MESH.copy() if picture.mean() > 128 else None
+
+
+@pytest.fixture
+def cohort(write_video: Callable[..., Path], write_manifest: Callable[..., Path]) -> Path:
+    """Interviews, 64 x 32 px at 25 Hz: bright but for two frames, dark, without video; a gait."""
+    bright = np.full((NUM_FRAMES, 32, 64, 3), 255, np.uint8)
+    blinking = bright.copy()
+    blinking[[2, 7]] = 0
+    write_video("videos/a.mp4", blinking)
+    write_video("videos/b.mp4", 0 * bright)
+    write_video("videos/d.mp4", bright)
+    rows = [
+        {"recording_id": name, "subject_id": f"S{name}", "item": item, "grade": 1, "video": video,
+         "age": 60}
+        for name, item, video in (
+            ("a", "face_interview", "videos/a.mp4"),
+            ("b/x", "face_interview", "videos/b.mp4"),
+            ("d", "gait", "videos/d.mp4"),
+            ("e", "face_interview", ""),
+        )
+    ]  # fmt: skip
+    return write_manifest(rows)
+
+
+def run(
+    manifest: Path, output: Path, fake: Fake, **settings: object
+) -> tuple[Extracted, list[str]]:
+    tree = {"manifest": manifest, "output": output, "model": "x.task", "size": 128, **settings}
+    said: list[str] = []
+    return extract(build(ExtractConfig, tree), fake.opens, said.append), said
+
+
+def test_faces_become_tracks_and_a_manifest_that_names_them(cohort: Path, tmp_path: Path) -> None:
+    fake = Fake()
+    output = tmp_path / "new" / "m.csv"
+    done, said = run(cohort, output, fake)
+    assert (done.manifest, done.num_done, done.num_kept) == (output, 1, 0)
+    assert (done.num_frames, done.num_seen) == (NUM_FRAMES, NUM_FRAMES - 2)
+    assert said[-1] == "recordings 3/3"
+    # A picture of 64 x 32 fills the width of the canvas; each recording has its own landmarker.
+    assert [len(one) for one in fake.shown] == [NUM_FRAMES, NUM_FRAMES]
+    assert fake.shown[0] == [((64, 128, 3), 40 * number) for number in range(NUM_FRAMES)]
+    manifest = load_manifest(output)
+    first, *others = manifest.recordings
+    assert first.video == cohort.parent / "videos" / "a.mp4"
+    assert (first.grade, first.age) == (1, 60.0)
+    assert first.landmarks == tmp_path / "new" / "m.tracks" / "a_landmarks.npz"
+    assert all((one.landmarks, one.regions) == (None, None) for one in others)
+    assert [one.recording_id for one in others] == ["b/x", "d", "e"]
+    landmarks, regions = read_track(first.landmarks), read_track(first.regions)
+    assert landmarks.names == LANDMARKS
+    assert regions.names == REGIONS
+    np.testing.assert_array_equal(regions.vertices, VERTICES)
+    assert landmarks.size == regions.size == (128.0, 64.0)
+    np.testing.assert_allclose(landmarks.seconds, np.arange(NUM_FRAMES) / 25, atol=1e-6)
+    absent = np.isnan(landmarks.points).all(axis=(1, 2))
+    assert np.flatnonzero(absent).tolist() == [2, 7]
+    points = to_landmarks(MESH[None] * [128, 64])
+    np.testing.assert_allclose(landmarks.points[~absent], np.tile(points, (8, 1, 1)), rtol=1e-5)
+    np.testing.assert_allclose(regions.points[0], to_regions(points)[0], rtol=1e-4)
+    FrameStore(tmp_path / "store", Recipe()).add(first, ("landmarks", "regions"))
+
+
+def test_who_has_no_track_is_listed_with_the_reason(cohort: Path, tmp_path: Path) -> None:
+    done, _ = run(cohort, tmp_path / "m.csv", Fake())
+    assert done.without == (
+        ("b/x", f"has no face in any of its {NUM_FRAMES} frames"),
+        ("e", "has no video"),
+    )
+    lines = done.lacks.read_text().splitlines()
+    assert lines[0] == "recording_id,why"
+    assert lines[1].startswith("b/x,has no face")
+    assert done.lacks.name == "m.no_face.csv"
+    assert sorted(path.name for path in (tmp_path / "m.tracks").iterdir()) == [
+        "a_landmarks.npz", "a_regions.npz",
+    ]  # fmt: skip
+
+
+def test_a_damaged_video_is_listed(
+    write_video: Callable[..., Path], write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 32, 64, 3), np.uint8)
+    path = write_video("c.mkv", noise)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    row = {"recording_id": "c", "subject_id": "S", "item": "face_interview", "video": "c.mkv"}
+    done, _ = run(write_manifest([row]), tmp_path / "m.csv", Fake())
+    ((name, why),) = done.without
+    assert name == "c"
+    assert str(tmp_path) not in why
+    assert not (tmp_path / "m.tracks").exists()
+
+
+def test_tracks_that_are_there_stay(
+    cohort: Path, write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    done, _ = run(cohort, tmp_path / "m.csv", Fake())
+    fake = Fake()
+    again, _ = run(done.manifest, tmp_path / "again.csv", fake, items=["face_interview", "gait"])
+    assert again.num_kept == 1
+    assert again.num_done == 1
+    assert len(fake.shown) == 2
+    found = {one.recording_id: one for one in load_manifest(again.manifest).recordings}
+    assert found["a"].landmarks == tmp_path / "m.tracks" / "a_landmarks.npz"
+    assert found["d"].landmarks == tmp_path / "again.tracks" / "d_landmarks.npz"
+
+
+def test_a_span_keeps_its_place_in_time_and_an_odd_id_its_own_file(
+    write_video: Callable[..., Path], write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_video("v.mp4", np.full((NUM_FRAMES, 32, 64, 3), 255, np.uint8))
+    rows = [
+        {"recording_id": name, "subject_id": "S", "item": "face_interview", "video": "v.mp4",
+         "start_seconds": start, "end_seconds": start + 0.2}
+        for name, start in (("../a", 0.0), ("..?a", 0.2))
+    ]  # fmt: skip
+    done, _ = run(write_manifest(rows), tmp_path / "m.csv", Fake())
+    tracks = [one.landmarks for one in load_manifest(done.manifest).recordings]
+    assert all(path is not None and path.parent == tmp_path / "m.tracks" for path in tracks)
+    assert len(set(tracks)) == 2
+    for path, start in zip(tracks, (0.0, 0.2), strict=True):
+        np.testing.assert_allclose(read_track(path).seconds, start + np.arange(5) / 25, atol=1e-6)
+
+
+def test_an_output_that_is_there_or_no_csv_is_refused(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("")
+    for name in ("m.csv", "m.parquet"):
+        with pytest.raises(SettingsError, match=rf"output: got .*{name}; expected a .csv file"):
+            run(cohort, tmp_path / name, Fake())
+
+
+def test_a_folder_that_cannot_be_written_is_named(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.tracks").write_text("a file in the folder's place")
+    with pytest.raises(ManifestError, match=r"m\.tracks.* cannot be written: "):
+        run(cohort, tmp_path / "m.csv", Fake())
+
+
+def install(monkeypatch: pytest.MonkeyPatch, num_points: int) -> dict[str, Any]:
+    """Put a package of mediapipe 1.2's interface into the place of MediaPipe's."""
+    told: dict[str, Any] = {}
+    point = SimpleNamespace(x=0.25, y=0.5, z=0.0)
+
+    class FaceLandmarker:
+        def __enter__(self) -> "FaceLandmarker":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            told["closed"] = True
+
+        @staticmethod
+        def create_from_options(options: Any) -> "FaceLandmarker":
+            told.update(vars(options))
+            if not Path(options.base_options.model_asset_path).exists():
+                raise FileNotFoundError("Unable to open file")
+            return FaceLandmarker()
+
+        def detect_for_video(self, image: Any, milliseconds: int) -> Any:
+            told["at"] = milliseconds
+            faces = [[point] * num_points] if image.data.any() else []
+            return SimpleNamespace(face_landmarks=faces)
+
+    package, tasks, python = (
+        ModuleType(f"mediapipe{name}") for name in ("", ".tasks", ".tasks.python")
+    )
+    vision = ModuleType("mediapipe.tasks.python.vision")
+    package.Image = lambda image_format, data: SimpleNamespace(data=data)  # type: ignore[attr-defined]
+    package.ImageFormat = SimpleNamespace(SRGB=1)  # type: ignore[attr-defined]
+    python.BaseOptions = SimpleNamespace  # type: ignore[attr-defined]
+    vision.FaceLandmarkerOptions = SimpleNamespace  # type: ignore[attr-defined]
+    vision.RunningMode = SimpleNamespace(VIDEO="video")  # type: ignore[attr-defined]
+    vision.FaceLandmarker = FaceLandmarker  # type: ignore[attr-defined]
+    for module in (package, tasks, python, vision):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return told
+
+
+def test_mediapipe_is_asked_for_one_face_of_a_video(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = tmp_path / "x.task"
+    model.write_bytes(b"")
+    told = install(monkeypatch, NUM_MESH)
+    with open_landmarker(model) as landmarker:
+        mesh = landmarker.detect(np.ones((4, 4, 3), np.uint8), 40)
+        assert mesh.tolist() == [[0.25, 0.5]] * NUM_MESH
+        assert landmarker.detect(np.zeros((4, 4, 3), np.uint8), 80) is None
+    assert told["closed"]
+    assert (told["running_mode"], told["num_faces"], told["at"]) == ("video", 1, 80)
+
+
+def test_a_model_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, 468)
+    with (
+        pytest.raises(SettingsError, match=r"model: .*y\.task is no Face Landmarker: Unable to op"),
+        open_landmarker(tmp_path / "y.task"),
+    ):
+        pass
+    (tmp_path / "x.task").write_bytes(b"")
+    with (
+        open_landmarker(tmp_path / "x.task") as landmarker,
+        pytest.raises(SettingsError, match=r"model: it gives 468 points a face; .* gives 478"),
+    ):
+        landmarker.detect(np.ones((4, 4, 3), np.uint8), 0)
+
+
+def test_without_the_extra_its_name_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with (
+        pytest.raises(SettingsError, match=r'pip install "pdray\[landmarks\]"'),
+        open_landmarker(tmp_path / "x.task"),
+    ):
+        pass

@@ -1,0 +1,62 @@
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from pdray.evaluation.region_marks import MarkedRecordings, correlate, marks_report
+
+NUM = 90
+HALF = ([*range(0, NUM, 2)], [*range(1, NUM, 2)])
+SPLITS = [[HALF, HALF[::-1]]] * 2
+
+
+def made(*, telling: bool) -> MarkedRecordings:
+    """A third is healthy and unmarked; marks tell class 1 from class 2, or nothing."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(3), NUM // 3)
+    rng.shuffle(classes)
+    marked = rng.random((NUM, 14)) < 0.4
+    marked[:, 0] = True
+    if telling:
+        marked[:, 5] = classes == 2
+    marked[classes == 0] = False
+    return MarkedRecordings(marked, classes, False)
+
+
+def test_a_row_is_what_held_out_recordings_get_from_the_others() -> None:
+    known = made(telling=True)
+    found = correlate(known, SPLITS)["marks"]
+    hits = []
+    for learnt, held in SPLITS[0]:
+        linear = LogisticRegression(max_iter=1000).fit(known.marked[learnt], known.classes[learnt])
+        hits += (linear.predict(known.marked[held]) == known.classes[held]).tolist()
+    assert found[:, 0].tolist() == [np.mean(hits)] * 2
+    assert found[0, 0] > 0.9
+
+
+def test_exchanged_marks_know_who_is_ill_and_not_how_severely() -> None:
+    found = {
+        label: row.mean(axis=0)[0] for label, row in correlate(made(telling=True), SPLITS).items()
+    }
+    assert found["ill alone, marks"] > 0.8
+    assert 0.3 < found["ill alone, control: exchanged"] < 0.7
+    assert 0.5 < found["control: exchanged among the ill"] < 0.8  # healthy right, the rest by luck
+    assert found["control: drawn for everybody"] < 0.5
+    assert found["control: no marks"] <= 0.4
+
+
+def test_marks_that_tell_nothing_score_as_exchanged_ones() -> None:
+    found = {
+        label: row.mean(axis=0)[0] for label, row in correlate(made(telling=False), SPLITS).items()
+    }
+    assert abs(found["ill alone, marks"] - found["ill alone, control: exchanged"]) < 0.2
+
+
+def test_the_report_counts_marks_of_each_class() -> None:
+    known = made(telling=True)
+    text = marks_report(known, SPLITS, "odd and even")
+    rows = {line[:24].strip(): line[24:].split() for line in text.splitlines()}
+    share = 100 * known.marked[known.classes == 2, 5].mean()
+    assert share == 100
+    assert rows["left outer eye"] == ["0", "100"]
+    assert "90 recordings, 60 ill, 0 of them without a mark; odd and even; mean+-SD" in text
+    assert "SYNTHETIC" not in text
+    assert "SYNTHETIC" in marks_report(known._replace(synthetic=True), SPLITS, "x").splitlines()[0]

@@ -1,0 +1,84 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pdray.models.region_attention import RegionAttention, RegionAttentionConfig
+from pdray.training.network import build_network
+from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels
+from tests.training.region_task import REGION_SETTINGS, SIDE, make_region_task
+
+SHAPE = {**REGION_SETTINGS["model"], "frozen_stages": 3}
+
+
+def network(seed: int = 0, **changes: Any) -> RegionAttention:
+    torch.manual_seed(seed)
+    config = RegionAttentionConfig(**{**SHAPE, **changes})
+    return RegionAttention(config, num_classes=2, num_channels=3).eval()
+
+
+def snippets() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(2, 3, 5, SIDE, SIDE, generator=generator)
+    low = 40 * torch.rand(2, 5, 14, 2, generator=generator)
+    boxes = torch.cat([low, low + 20], dim=-1)
+    boxes[0, :, 6] = torch.nan
+    return x, boxes
+
+
+def test_a_row_has_the_classes_and_then_a_logit_for_each_region() -> None:
+    inner, (x, boxes) = network(), snippets()
+    rows = RegionNetwork(inner, classes=nn.Identity(), map_size=None)(x, boxes)
+    expected = inner(x, boxes)
+    assert rows.shape == (2, 2 + 14)
+    torch.testing.assert_close(rows[:, :2], expected.video)
+    torch.testing.assert_close(rows[:, 2:], expected.regions, equal_nan=True)
+    assert rows.isnan().nonzero().tolist() == [[0, 2 + 6]]
+
+
+@pytest.mark.parametrize("stages", [3, 4])
+def test_kept_maps_stand_for_pictures(stages: int) -> None:
+    inner, (x, boxes) = network(frozen_stages=stages), snippets()
+    maps = inner.frozen_maps(x).permute(0, 2, 3, 1)
+    from_maps = RegionNetwork(inner, classes=nn.Identity(), map_size=(SIDE, SIDE))
+    from_pictures = RegionNetwork(inner, classes=nn.Identity(), map_size=None)
+    found = from_maps(maps.reshape(2, 5, *maps.shape[1:]), boxes)
+    torch.testing.assert_close(found, from_pictures(x, boxes), equal_nan=True)
+
+
+def test_thresholds_stand_on_the_score_of_the_recording(tmp_path: Path, write_entry: Any) -> None:
+    task = make_region_task(tmp_path, write_entry, {"loss": {"kind": "coral"}})
+    built = build_network(task.config, 3)
+    maps = torch.randn(2, 4, 2, 2, 32)
+    rows = built.eval()(maps, snippets()[1][:, :4])
+    assert rows.shape == (2, 2 + 14)
+    assert bool((rows[:, 0] >= rows[:, 1]).all())
+
+
+def test_frozen_stages_that_no_file_gives_are_the_same_everywhere() -> None:
+    one, other = network(0), network(1)
+    weights = [net.backbone.layer2[0].conv1.weight.clone() for net in (one, other)]
+    assert not torch.equal(*weights)
+    state = torch.get_rng_state()
+    for net in (one, other):
+        draw_frozen(net)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(one.backbone.layer2[0].conv1.weight, other.backbone.layer2[0].conv1.weight)
+    heads = [net.classifier.project_region.weight for net in (one, other)]
+    assert not torch.equal(*heads)
+
+
+def test_labels_are_the_marks_and_absent_is_not_normal(
+    tmp_path: Path, write_entry: Callable[..., Path]
+) -> None:
+    task = make_region_task(tmp_path, write_entry)
+    labels = region_labels(task)
+    assert labels.shape == (8, 14)
+    assert not labels[[0, 1, 6, 7]].any()  # healthy
+    assert labels[2].tolist() == [0, 1, *[0] * 12]  # the ill one with marks
+    assert labels[[3, 4, 5]].isnan().all()
+    unknown = make_region_task(tmp_path, write_entry, {"loss": {"unmarked": "unknown"}})
+    assert region_labels(unknown)[2].isnan().tolist() == [True, False, *[True] * 12]
