@@ -47,6 +47,7 @@ bench: $(READY) ## measure how fast data arrives, networks train and what one le
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(PYTHON) -m benchmarks.input
 	@$(PYTHON) -m benchmarks.models
+	@$(PYTHON) -m benchmarks.regions
 	@$(PYTHON) -m benchmarks.learning
 
 ci: ## run everything that continuous integration runs

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
 from pdray.data.face_points import REGIONS
+from pdray.errors import FoldsError
 from pdray.evaluation.aligned import aligned
 from pdray.evaluation.report import SYNTHETIC_MARK
 
@@ -55,6 +56,9 @@ def correlate(known: MarkedRecordings, splits: Sequence[Split]) -> dict[str, NDA
 
     Returns:
         Row label to (repeats, 3) accuracy, macro F1 and MSE of all held-out recordings of the row.
+
+    Raises:
+        FoldsError: If the ill recordings that a fold learns from are of fewer than two classes.
     """
     marked, classes, _ = known
     ill = classes > 0
@@ -83,6 +87,15 @@ def _crossed(given: Marked, classes: Classes, chosen: Marked, split: Split) -> l
     guess, true = [], []
     for sides in split:
         learnt, held = (np.array([i for i in side if chosen[i]], np.int64) for side in sides)
+        if not len(held):
+            continue
+        severities = np.unique(classes[learnt])
+        if len(severities) < 2:
+            told = ", ".join(map(str, severities)) or "none"
+            raise FoldsError(
+                f"the recordings that a fold learns severity from, ill ones among them alone too, "
+                f"need two classes, got {told}; use more data.grade_cuts or fewer folds"
+            )
         linear = LogisticRegression(max_iter=1000).fit(given[learnt], classes[learnt])
         guess.append(linear.predict(given[held]))
         true.append(classes[held])

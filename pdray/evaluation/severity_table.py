@@ -104,10 +104,10 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
             body.append([f"  site {site} alone", *_scores(alone, stepwise, printed.pooled)])
         if label in printed.paper:
             body.append(["  paper", *_published(printed.paper[label])])
-    for told, control in zip(_CONTROLS, _controls(sites), strict=False):
+    for told, control in zip(_CONTROLS, _controls(seeds[0]), strict=False):
         made = [_control(one, one.tables[labels[0]], control) for one in seeds]
         body.append([told, *_scores(made, False, printed.pooled)])
-    for label in printed.paper.keys() - set(labels):
+    for label in [name for name in printed.paper if name not in labels]:
         body += [[label, *([_NOTHING] * len(COLUMNS))]]
         body += [["  paper", *_published(printed.paper[label])]]
     table = seeds[0].tables[labels[0]]
@@ -165,16 +165,22 @@ def _published(figures: Mapping[str, str]) -> list[str]:
 
 def _told_sites(seed: Seed) -> list[str]:
     """Return the sites that have both healthy and ill recordings, where there are several."""
-    table = next(iter(seed.tables.values()))
-    site = table["recording_id"].map(seed.sites)
+    site = _sites(seed)
     if site.isna().any() or site.nunique() < 2:
         return []
-    ill = table["target"] > 0
+    ill = next(iter(seed.tables.values()))["target"] > 0
     return sorted(set(site[ill]) & set(site[~ill]))
 
 
-def _controls(sites: Sequence[str]) -> list[Callable[..., pd.DataFrame]]:
-    return [constant_control, group_control] if sites else [constant_control]
+def _sites(seed: Seed) -> pd.Series:
+    """Return the site of each row; NaN where none is named."""
+    return next(iter(seed.tables.values()))["recording_id"].map(seed.sites)
+
+
+def _controls(seed: Seed) -> list[Callable[..., pd.DataFrame]]:
+    """Return the controls; recordings without a named site are a group of their own."""
+    has_sites = _sites(seed).nunique(dropna=False) > 1
+    return [constant_control, group_control] if has_sites else [constant_control]
 
 
 def _control(seed: Seed, table: pd.DataFrame, control: Callable[..., pd.DataFrame]) -> pd.DataFrame:
@@ -201,7 +207,14 @@ def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> It
     }
     for classes in sorted(absent - {()}):
         yield absent_note(classes, "some folds" if len(absent) > 1 else "")
-    if _told_sites(seeds[0]):
+    site = _sites(seeds[0])
+    if site.nunique(dropna=False) > 1:
+        if not _told_sites(seeds[0]):
+            yield (
+                f"no score inside one site: {int(site.isna().sum())} recordings name none"
+                if site.isna().any()
+                else "no score inside one site: none has both healthy and ill recordings"
+            )
         yield (
             "control: site only knows where a recording was collected and nothing else; a model "
             "has learnt about the disease only what it scores inside one site"

@@ -6,7 +6,7 @@ from pydantic import Field
 from pdray.config import Settings, build, dump
 from pdray.data.folds import FoldsConfig
 from pdray.data.manifest import DataConfig, load_manifest
-from pdray.data.marks import NO_MARKS, read_marks
+from pdray.data.marks import NO_MARKS, add_marks, read_marks
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.region_marks import MarkedRecordings, Split, marks_report
 from pdray.search.cohort import compared_sides, make_cohort, rated
@@ -39,10 +39,15 @@ def correlate_marks(config: MarksConfig) -> str:
         folds = config.folds.model_copy(update={"seed": config.folds.seed + repeat})
         drawn = study.model_copy(update={"folds": folds})
         cohort = make_cohort(manifest, drawn, needs=(), searches=False)
-        recordings = rated(cohort, config.data, None)
+        recordings = add_marks(rated(cohort, config.data, None), table)
         sides = compared_sides(cohort.folds, recordings)
         splits.append([(side.training, side.evaluation) for side in sides])
-    every = [table.regions.get(one.recording_id, NO_MARKS) for one in recordings]
+    if not any(one.marks for one in recordings):
+        raise SettingsError(
+            f"data.marks: none of its {len(table.regions)} recordings is among the "
+            f"{len(recordings)} of the manifest; give the table that belongs to it"
+        )
+    every = [one.marks or NO_MARKS for one in recordings]
     known = MarkedRecordings(
         np.array([[bool(mark) for mark in marks] for marks in every]),
         np.array([one.target for one in recordings], np.int64),

@@ -7,6 +7,7 @@ from pathlib import Path
 from pdray.atomic import write_text
 from pdray.data.folds import folds_to_json
 from pdray.data.forecast import check_room, forecast
+from pdray.data.marks import read_marks
 from pdray.data.plan import RatedRecording
 from pdray.data.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.data.store import FrameStore, StoredRecording
@@ -81,16 +82,19 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
     say(describe_plan(plan, cohort, capacity, reservation, expected))
     for note in start_notes(plan, cohort.num_classes):
         say(note)
+    for note in same_people_notes(plan, cohort.manifest.digest):
+        say(note)
+    marks = read_marks(config.data.marks) if config.data.marks is not None else None
     check_shared([config.output, study.folder])
-    marks = [] if config.data.marks is None else [config.data.marks]
-    keep_weights(study, [*start_files(plan), *marks])
+    tables = [] if config.data.marks is None else [config.data.marks]
+    keep_weights(study, [*start_files(plan), *tables])
     stored = None
     if config.frames == "store":
         check_room(expected, store.root)
         stored = prepare_frames(plan, cohort, study, store, say)
         cohort = readable(cohort, config, stored)
         check_regions(plan, cohort.recordings)
-    recordings = with_marks(plan, rated(cohort, config.data, stored), say)
+    recordings = with_marks(plan, rated(cohort, config.data, stored), marks, say)
     prepare_views(plan, recordings, capacity, say)
     start_log(plan, cohort, study, say)
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
@@ -114,16 +118,22 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
             have; with every such network.
     """
     notes: dict[str, None] = {}
-    faults = []
+    faults: dict[str, str] = {}
+    met: set[str] = set()
     for params, config in _starts(plan):
+        backbone = getattr(config.model, "backbone", None)
+        loaded = (config.network, backbone, config.sees, config.loss.kind, config.pretrained)
+        if repr(loaded) in met:  # what differs behind a frozen network loads nothing else
+            continue
+        met.add(repr(loaded))
         try:
             lines = _describe(config, num_classes)
         except PdrayError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
-            faults.append(f"pretrained{f' with {told}' if told else ''}: {error}")
+            faults.setdefault(str(error), f"pretrained{f' with {told}' if told else ''}: {error}")
             continue
         notes |= dict.fromkeys(f"pretrained {line}" for line in lines)
-    refuse(faults, SettingsError, "settings")
+    refuse(list(faults.values()), SettingsError, "settings")
     for file in start_files(plan):
         if learnt_from_rendered(file):
             notes[f"pretrained note: {file} was learnt from SYNTHETIC recordings"] = None
@@ -158,13 +168,30 @@ def _starts(plan: StudyPlan) -> list[tuple[Mapping[str, Value], FitConfig]]:
     return [(params, trial_config(plan.fit, params)) for params in every]
 
 
+def same_people_notes(plan: StudyPlan, manifest_digest: str) -> list[str]:
+    """Say which files were learnt from recordings of the very manifest that is studied."""
+    notes = []
+    for file in start_files(plan):
+        study = _study_of(file)
+        if study is not None and study.read()["tags"].get("manifest_digest") == manifest_digest:
+            notes.append(
+                f"note: {file} has learnt from recordings of this manifest: of people whom it has "
+                "seen no score here is one of unseen people"
+            )
+    return notes
+
+
 def learnt_from_rendered(file: Path) -> bool:
     """Whether a file of weights is the winner of a study on rendered recordings."""
+    study = _study_of(file)
+    return study is not None and study.read()["tags"].get("synthetic") == "true"
+
+
+def _study_of(file: Path) -> StudyLog | None:
+    """Return the study whose winner a file of weights is."""
     file = file.absolute()
     study = StudyLog(file.parent.parent)
-    if file != study.winner.model_path or not study.exists():
-        return False
-    return bool(study.read()["tags"].get("synthetic") == "true")
+    return study if file == study.winner.model_path and study.exists() else None
 
 
 def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:

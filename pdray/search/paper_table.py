@@ -23,6 +23,7 @@ class PaperTable(Settings):
         description="matrix: a score by row and column; detail: MCC with interval and p; severity: "
         "ill or not and the classes side by side, with controls and the paper's figures",
     )
+    notes: tuple[str, ...] = Field((), description="what must be said beneath it")
     seeds: int = Field(1, ge=1, description="times that everything is run, with seeds 0, 1, ...")
     paper: dict[str, dict[str, str]] = Field(
         default_factory=dict,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pdray.data.boxes import check_polygons
 from pdray.data.manifest import Recording
-from pdray.data.marks import add_marks, read_marks
+from pdray.data.marks import MarksTable, add_marks
 from pdray.data.plan import RatedRecording
 from pdray.errors import DecodeError, refuse
 from pdray.search.progress import Say
@@ -34,27 +34,30 @@ def check_regions(plan: StudyPlan, recordings: Sequence[Recording]) -> None:
 
 
 def with_marks(
-    plan: StudyPlan, recordings: tuple[RatedRecording, ...], say: Say
+    plan: StudyPlan,
+    recordings: tuple[RatedRecording, ...],
+    table: MarksTable | None,
+    say: Say,
 ) -> tuple[RatedRecording, ...]:
     """Give recordings the marks of ``data.marks``, and say what regions are learnt from.
 
     Args:
         plan: What the study searches or compares.
         recordings: As the trials read them.
+        table: Of ``data.marks``; None where none is given.
         say: Prints a line.
 
     Raises:
-        ManifestError: If the table cannot be read, or a healthy recording has a mark.
+        ManifestError: If a healthy recording has a mark.
     """
     if not _reads_regions(plan):
         return recordings
-    if plan.config.data.marks is None:
+    if table is None:
         say(
             "note: without data.marks nothing is known of the regions of ill recordings; the "
             "heads of regions learn from healthy ones alone, that they are normal"
         )
         return recordings
-    table = read_marks(plan.config.data.marks)
     marked = add_marks(recordings, table)
     known = sum(one.marks is not None for one in marked)
     vague = f"; {table.num_vague} rows name no region or no severity" if table.num_vague else ""

@@ -93,6 +93,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     table = read_table(path)
     asked = read_tree(ReproduceConfig, argv)
     config = build(ReproduceConfig, merge(merge({}, table.settings), asked))
+    _check_seeds(table, asked)
     manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
     usable, _ = select(manifest, items=table.items or config.data.items, needs=("grade",))
     is_rendered = any(recording.site == "synthetic" for recording in usable)
@@ -123,7 +124,17 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     plan = next(iter(plans.values()))
     told = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
-    return Reproduction(table, plans, (*told, *notes), kept)
+    return Reproduction(table, plans, (*table.notes, *told, *notes), kept)
+
+
+def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:
+    """Refuse a seed of the user's where the table runs several of its own."""
+    given = [f"{name}.seed" for name in ("search", "folds") if "seed" in asked.get(name, {})]
+    if table.seeds > 1 and given:
+        raise SettingsError(
+            f"{', '.join(given)}: the table runs seeds 0 to {table.seeds - 1}, of fits and folds; "
+            "leave it out"
+        )
 
 
 def _part_name(table: PaperTable, name: str, item: str | None, seed: int) -> str:

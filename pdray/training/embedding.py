@@ -1,8 +1,10 @@
 """What a pretrained network of sound makes of a recording: one vector, computed once.
 
-Source: 000, section 5.2 and D.1: the outputs of a spectrogram masked autoencoder (Huang et al.
-2022, arXiv:2207.06405) or of wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477), averaged over all
-of the sound; 768 numbers for networks of base size. Through transformers, from a local folder only,
+Source: 000, section 5.2 and D.1: the outputs of a spectrogram masked autoencoder or of wav2vec 2.0
+(Baevski et al. 2020, arXiv:2006.11477), averaged over all of the sound; 768 numbers for networks of
+base size. Differs: the masked autoencoder of 000 is that of Niizumi et al. 2022 (arXiv:2204.12260),
+which has no form in transformers; here it is that of Huang et al. 2022 (arXiv:2207.06405), of other
+spectrograms, pieces and training. Through transformers, from a local folder only,
 which holds ``config.json``, ``preprocessor_config.json`` and ``model.safetensors`` (or
 ``pytorch_model.bin``, read as plain tensors). Three kinds, told by ``model_type``:
 
@@ -17,7 +19,6 @@ Sound longer than a network takes is cut into equal pieces; every time step coun
 behind a short spectrogram are left out of the mean, the special tokens too. 000 does not say which.
 """
 
-import hashlib
 import importlib
 import json
 import math
@@ -41,6 +42,7 @@ from pdray.data.modality import Modality
 from pdray.errors import DecodeError, SettingsError
 from pdray.models.checkpoint import read_checkpoint
 from pdray.models.vision import load_torchvision
+from pdray.training.frozen import file_digest
 
 Samples = NDArray[np.float32]
 
@@ -137,7 +139,7 @@ class Embedding:
         self.decides: Mapping[str, Any] = {
             "computes": "mean embedding of sound",
             "piece_seconds": config.piece_seconds,
-            **{name: _digest(path) for name, path in files.items()},
+            **{name: file_digest(path) for name, path in files.items()},
         }
 
     def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
@@ -146,7 +148,7 @@ class Embedding:
         Raises:
             DecodeError: If the sound is shorter than a window, or the result is not finite.
             SettingsError: If the network cannot be loaded.
-        CheckpointError: If the file of weights cannot be read.
+            CheckpointError: If the file of weights cannot be read.
         """
         entry = entries["waveform"]
         samples = entry.read(np.arange(1))[0].astype(np.float32) / np.float32(_FULL_SCALE)
@@ -278,12 +280,9 @@ def _weights(folder: Path) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SettingsError(f"embedding.folder: {path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise SettingsError(f"embedding.folder: {path} names no settings, it is no JSON object")
     return found
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ are the middles of equal parts of the recording, seen as they are evaluated. Wei
 gives are drawn from one seed for every study, trial and fold.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from pdray.errors import DivergedError
 from pdray.models.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
 from pdray.models.pixels import Pixels
 from pdray.models.pretrained import load_pretrained
-from pdray.training.frozen import keep_frozen
+from pdray.training.frozen import file_digest, file_state, keep_frozen
 from pdray.training.network import OWN_NAME
 
 _HELD = 4096  # recordings whose features a process keeps, some ten kilobytes each
@@ -60,7 +59,9 @@ class FrameFeatures:
             "computes": "features of frames",
             "network": dump(backbone),
             "num_frames": num_frames,
-            "weights": None if weights is None else [_digest(weights), weights.name == OWN_NAME],
+            "weights": None
+            if weights is None
+            else [file_digest(weights), weights.name == OWN_NAME],
         }
 
     def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
@@ -112,8 +113,7 @@ def open_features(
     backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None
 ) -> FrameFeatures:
     """Return the frozen network of a fit; a process reads its weights once."""
-    state = None if weights is None else (weights.stat().st_size, weights.stat().st_mtime_ns)
-    return _opened(backbone, num_frames, weights, state)
+    return _opened(backbone, num_frames, weights, file_state(weights))
 
 
 def describe_frames(backbone: FrameResNetConfig, weights: Path | None) -> list[str]:
@@ -142,7 +142,7 @@ def _opened(
     backbone: FrameResNetConfig,
     num_frames: int,
     weights: Path | None,
-    state: tuple[int, int] | None,
+    state: tuple[int, ...],
 ) -> FrameFeatures:
     """Build it; the state of the file is there to tell one content from another."""
     del state
@@ -154,8 +154,3 @@ def _vectors(path: Path) -> NDArray[np.float32]:
     entry = Entry(path)
     features: NDArray[np.float32] = entry.read(np.arange(len(entry)))
     return features
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,12 +8,13 @@ appears whole or not at all, and writers may race.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pdray.atomic import replacing
 from pdray.data.codec import StoreConfig
@@ -89,6 +90,29 @@ def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
             f"{error.strerror or error}"
         ) from error
     return path
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_state(path: Path | None) -> tuple[int, ...]:
+    """Return what tells one content of a file from another at little cost; nothing of no file."""
+    if path is None or not path.exists():  # whoever reads it says what is wrong
+        return ()
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def weights_digest(weights: Iterable[tuple[str, Tensor]]) -> str:
+    """Return the SHA-256 of named tensors, in the order given."""
+    digest = hashlib.sha256()
+    for name, tensor in weights:
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _sources(frozen: Frozen, recording: RatedRecording) -> dict[Modality, Path]:

@@ -93,11 +93,17 @@ class BranchNetwork:
         return self
 
     def logits(self, x: list[Seen]) -> NDArray[np.float64]:
-        """Return (N, K) logits, NaN of the recordings that lack the modality."""
+        """Return (N, K) logits, NaN of the recordings that lack the modality.
+
+        Raises:
+            DivergedError: If a logit of one that has it is not finite; names the modality.
+        """
         found = np.full((len(x), self.num_classes), np.nan)
         has = [number for number, one in enumerate(x) if self.name in one]
         if has:
             found[has] = self.fitted.logits(np.stack([x[number][self.name] for number in has]))
+            if not np.isfinite(found[has]).all():  # it would pass for a modality that is absent
+                raise DivergedError(f"branch {self.name}: a logit is not finite")
         return found
 
     def _build(self, shape: tuple[int, ...]) -> nn.Module:

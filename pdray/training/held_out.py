@@ -1,6 +1,5 @@
 """A finished study's winner and the recordings that it never learnt from, ready to be looked at."""
 
-import hashlib
 import json
 import pickle
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from pdray.errors import StudyError, refuse
 from pdray.evaluation.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog
 from pdray.training.features import load_network
+from pdray.training.frozen import file_digest
 from pdray.training.probe_estimator import frozen_features
 from pdray.training.task import FitConfig
 
@@ -281,12 +281,11 @@ def _check_frozen(study: StudyLog, config: FitConfig) -> None:
     if file is None or not (file.is_file() and table.is_file()):
         return  # whoever reads the file says that it is absent
     read = json.loads(_text(table)).get(str(file))
-    with file.open("rb") as opened:
-        if read not in (None, hashlib.file_digest(opened, "sha256").hexdigest()):
-            raise StudyError(
-                f"study {study.folder.name}: the content of {file} has changed since it ran; put "
-                "the old one back"
-            )
+    if read not in (None, file_digest(file)):
+        raise StudyError(
+            f"study {study.folder.name}: the content of {file} has changed since it ran; put the "
+            "old one back"
+        )
 
 
 def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:

@@ -6,7 +6,6 @@ stay. Weights that no file gives are drawn from one seed for every study and fol
 a probe is the same one in all of them.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +27,7 @@ from pdray.data.plan import RatedRecording, derive_seed
 from pdray.errors import DivergedError, FoldsError
 from pdray.models.linear_probe import LinearProbeConfig
 from pdray.training.features import entry_vector
-from pdray.training.frozen import keep_frozen
+from pdray.training.frozen import file_state, keep_frozen, weights_digest
 from pdray.training.network import build_network
 from pdray.training.network_in_memory import ScaledNetwork
 from pdray.training.task import FitConfig, OptimConfig
@@ -62,7 +61,7 @@ class FrozenFeatures:
         self.decides: Mapping[str, Any] = {
             "kind": "features",
             "network": dump(config.network),
-            "weights": _weights_digest(network),
+            "weights": weights_digest(sorted(network.state_dict().items())),
             "snippet": dump(config.snippet),
             "crop_size": config.augment.crop_size,
         }
@@ -105,7 +104,7 @@ def frozen_features(config: FitConfig) -> FrozenFeatures:
         pretrained=config.pretrained,
         optim=OptimConfig(epochs=1),
     )
-    return _frozen(seen, _file_state(config.pretrained))
+    return _frozen(seen, file_state(config.pretrained))
 
 
 class LinearProbe:
@@ -161,28 +160,13 @@ class LinearProbe:
 
 
 @lru_cache(maxsize=1)
-def _frozen(config: FitConfig, file_state: tuple[int, ...]) -> FrozenFeatures:
+def _frozen(config: FitConfig, state: tuple[int, ...]) -> FrozenFeatures:
     """Build the network; the state of its file is there to tell one content from another."""
-    del file_state
+    del state
     return FrozenFeatures(config)
-
-
-def _file_state(file: Path | None) -> tuple[int, ...]:
-    if file is None or not file.exists():  # whoever reads it says what is wrong
-        return ()
-    facts = file.stat()
-    return facts.st_size, facts.st_mtime_ns
 
 
 @lru_cache(maxsize=_HELD)
 def _vector(path: Path) -> Floats:
     found: Floats = Entry(path).read(np.array([0]))[0].astype(np.float64)
     return found
-
-
-def _weights_digest(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -6,11 +6,9 @@ stages behind it may still be trained. Items are (H', W', D) float16. The boxes 
 in their own entry: what moved a view's pictures moves them as the maps are read.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +24,7 @@ from pdray.data.plan import RatedRecording
 from pdray.data.views import Views
 from pdray.errors import DecodeError
 from pdray.models.region_attention import RegionAttention
-from pdray.training.frozen import frozen_path, keep_frozen
+from pdray.training.frozen import file_state, frozen_path, keep_frozen, weights_digest
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
@@ -153,7 +151,7 @@ def frozen_stages(config: FitConfig) -> FrozenStages:
         pretrained=config.pretrained,
         features=config.features,
     )
-    return _built(seen, _file_state(config.pretrained))
+    return _built(seen, file_state(config.pretrained))
 
 
 @lru_cache(maxsize=2)
@@ -169,22 +167,14 @@ def _built(config: FitConfig, _file: tuple[int, ...]) -> FrozenStages:
         "kind": "maps",
         "layout": dump(config.model)["layout"],
         "stages": network.frozen_stages,
-        "weights": _digest(network),
+        "weights": weights_digest(
+            pair for part in network.frozen_parts() for pair in sorted(part.state_dict().items())
+        ),
     }
     height, width = views.seen_size
     blank = torch.zeros((1, 3, 1, height, width), device=next(network.parameters()).device)
     _, num_maps, map_height, map_width = network.frozen_maps(blank).shape
     return FrozenStages(network, views, facts, (map_height, map_width, num_maps))
-
-
-def _digest(network: RegionAttention) -> str:
-    """Return the SHA-256 of the weights of the frozen stages."""
-    digest = hashlib.sha256()
-    for part in network.frozen_parts():
-        for name, tensor in sorted(part.state_dict().items()):
-            digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _described(augmentation: Augmentation | None) -> Any:
@@ -201,10 +191,3 @@ def _described(augmentation: Augmentation | None) -> Any:
     }
     moves = (augmentation.flipped, augmentation.shifts, augmentation.crops, augmentation.size)
     return [moves, factors]
-
-
-def _file_state(file: Path | None) -> tuple[int, ...]:
-    if file is None or not file.exists():  # whoever reads it says what is wrong
-        return ()
-    facts = file.stat()
-    return facts.st_size, facts.st_mtime_ns

@@ -154,7 +154,8 @@ class FitConfig(Settings):
             if self.network is not None:  # which weights are frozen, and what they are shown
                 unused = [name for name in unused if name not in ("snippet", "pretrained")]
                 but["augment"] = {"crop_size": self.augment.crop_size}
-            elif "rgb" in self.sees:  # a fusion's frozen network
+            elif isinstance(self.model, FusionConfig):
+                # Of the frozen network of rgb, which some trials of a search may leave out.
                 unused.remove("pretrained")
         faults = []
         for name in unused:
@@ -191,7 +192,9 @@ class FitConfig(Settings):
                 "embedding.folder: modality waveform is heard by a pretrained network; name its "
                 "local folder"
             )
-        if "waveform" not in self.sees and self.embedding != EmbeddingConfig():
+        # A search of branches names the network for the trials that hear a waveform.
+        is_fusion = isinstance(self.model, FusionConfig)
+        if not is_fusion and "waveform" not in self.sees and self.embedding != EmbeddingConfig():
             raise ValueError("embedding: hears the modality waveform only; leave it out")
         return self
 

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 from sklearn.linear_model import LogisticRegression
 
+from pdray.errors import FoldsError
 from pdray.evaluation.region_marks import MarkedRecordings, correlate, marks_report
 
 NUM = 90
@@ -60,3 +62,19 @@ def test_the_report_counts_marks_of_each_class() -> None:
     assert "90 recordings, 60 ill, 0 of them without a mark; odd and even; mean+-SD" in text
     assert "SYNTHETIC" not in text
     assert "SYNTHETIC" in marks_report(known._replace(synthetic=True), SPLITS, "x").splitlines()[0]
+
+
+def test_one_severity_is_nothing_to_tell() -> None:
+    known = made(telling=True)
+    binary = known._replace(classes=np.minimum(known.classes, 1))
+    with pytest.raises(FoldsError, match=r"need two classes, got 1; use more data\.grade_cuts"):
+        correlate(binary, SPLITS)
+
+
+def test_a_fold_without_ill_recordings_holds_none_of_them_out() -> None:
+    known = made(telling=True)
+    healthy = np.flatnonzero(known.classes == 0)
+    aside = [healthy[:5].tolist(), np.setdiff1d(np.arange(NUM), healthy[:5]).tolist()]
+    found = correlate(known, [[HALF, HALF[::-1], (aside[1], aside[0])]])
+    both = correlate(known, [[HALF, HALF[::-1]]])
+    assert found["ill alone, marks"].tolist() == both["ill alone, marks"].tolist()

@@ -109,6 +109,24 @@ def test_one_site_or_none_has_no_control_of_sites() -> None:
         assert "site" not in text.replace("one versus rest", "")
 
 
+def test_sites_that_tell_the_disease_are_scored_although_no_model_can_be_inside_one() -> None:
+    apart = {f"r{i}": "A" if GRADES[i] else "B" for i in range(NUM)}
+    learnt = {0: [Known(0, "B"), Known(0, "B"), Known(1, "A"), Known(2, "A")]}
+    made = [Seed(one.tables, learnt, apart) for one in seeds()]
+    text = severity_table(PRINTED, made)
+    row = next(line for line in text.splitlines() if line.startswith("control: site only"))
+    heading = [name for *_, name in COLUMNS].index("AUROC 2")
+    assert row.split()[3 + heading] == "1.00+-0.00"
+    assert "alone" not in text
+    assert "no score inside one site: none has both healthy and ill recordings" in text
+
+
+def test_recordings_that_name_no_site_are_told_and_do_not_hide_the_control() -> None:
+    text = severity_table(PRINTED, seeds(sites={**SITES, "r0": None, "r1": None}))
+    assert "control: site only" in text
+    assert "no score inside one site: 2 recordings name none" in text
+
+
 def test_a_score_of_a_seed_is_the_mean_over_its_folds() -> None:
     text = severity_table(PRINTED, seeds(num_folds=4))
     assert "of the mean over 4 folds" in text
@@ -142,7 +160,7 @@ def test_two_steps_change_the_decision_and_nothing_else() -> None:
 
 
 def test_the_papers_figures_stand_beneath_its_rows_and_where_ours_are_missing() -> None:
-    paper = {"Ours": {"AUROC 2": "0.72+-0.02"}, "Audio": {"MSE K": "6.26"}}
+    paper = {"Ours": {"AUROC 2": "0.72+-0.02"}, "Audio": {"MSE K": "6.26"}, "Z": {}, "B": {}}
     text = severity_table(Printed("T", paper, frozenset(), True), seeds())
     lines = text.splitlines()
     assert "SYNTHETIC" in lines[0]
@@ -150,6 +168,13 @@ def test_the_papers_figures_stand_beneath_its_rows_and_where_ours_are_missing() 
     assert published == [
         ["paper", "-", "-", "-", "-", "-", "0.72+-0.02", "-", "-", "-"],
         ["paper", "-", "-", "-", "-", "-", "-", "-", "-", "6.26"],
+        ["paper", *["-"] * 9],
+        ["paper", *["-"] * 9],
+    ]
+    assert [line.split()[0] for line in lines if line.startswith(("Audio", "Z", "B"))] == [
+        "Audio",
+        "Z",
+        "B",
     ]
     assert next(line for line in lines if line.startswith("Audio")).split()[1:] == ["-"] * 9
 

@@ -20,9 +20,24 @@ def test_the_fusion_of_the_paper_is_what_it_starts_from() -> None:
     assert {"model.branches", "model.rule", "model.learning_rate"} < set(plan.space)
 
 
-def test_the_search_on_sound_reads_both_spectra_and_needs_one() -> None:
-    plan = load_study(["--config", str(AUDIO), "data.manifest=/x.csv"])
-    assert plan.modalities == plan.needs == ("log_mel", "mfcc")
+def test_weights_of_the_face_may_be_given_though_some_trials_see_none(tmp_path: Path) -> None:
+    weights = tmp_path / "resnet50.pkl"
+    weights.touch()
+    words = ["--config", str(SETTINGS), "data.manifest=/x.csv", f"pretrained={weights}"]
+    assert load_study(words).config.pretrained == weights
+
+
+@pytest.mark.parametrize(
+    ("words", "sees"),
+    [
+        ([], "mfcc"),
+        (["modality=log_mel"], "log_mel"),
+        (["modality=waveform", "embedding.folder=/data/wav2vec2"], "waveform"),
+    ],
+)
+def test_the_search_on_sound_reads_what_it_is_told_to(words: list[str], sees: str) -> None:
+    plan = load_study(["--config", str(AUDIO), "data.manifest=/x.csv", *words])
+    assert plan.modalities == plan.needs == (sees,)
     assert isinstance(plan.config, FitConfig)
     assert plan.config.model.name == "audio_mlp"
 

@@ -4,7 +4,7 @@ import pytest
 
 from pdray.config import build
 from pdray.data.face_points import REGIONS
-from pdray.errors import SettingsError
+from pdray.errors import ManifestError, SettingsError
 from pdray.search.marks import MarksConfig, correlate_marks
 
 ROWS = 60
@@ -51,4 +51,20 @@ def test_a_random_split_of_unnamed_people_is_refused(tables) -> None:
 def test_the_table_of_marks_is_needed(tables) -> None:
     config = config_of({"manifest": tables["manifest"]}, from_split=True)
     with pytest.raises(SettingsError, match=r"'data.marks' is missing; give the table of marks"):
+        correlate_marks(config)
+
+
+def test_a_table_of_other_recordings_is_refused(tables, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("recording_id,region_index,mark_0_10\nw1,2,5\n", encoding="utf-8")
+    config = config_of({**tables, "marks": str(other)}, from_split=True)
+    with pytest.raises(SettingsError, match="none of its 1 recordings is among the 60"):
+        correlate_marks(config)
+
+
+def test_a_healthy_recording_with_a_mark_is_refused(tables, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("recording_id,region_index,mark_0_10\nv0,2,5\n", encoding="utf-8")
+    config = config_of({**tables, "marks": str(other)}, from_split=True)
+    with pytest.raises(ManifestError, match="recording v0: grade 0, and a mark of 5"):
         correlate_marks(config)

@@ -7,7 +7,13 @@ import torch
 from pdray.data.prepare import Prepared
 from pdray.data.store import StoredRecording
 from pdray.errors import SettingsError
-from pdray.search.opening import learnt_from_rendered, start_files, start_notes, unjudged
+from pdray.search.opening import (
+    learnt_from_rendered,
+    same_people_notes,
+    start_files,
+    start_notes,
+    unjudged,
+)
 from pdray.search.settings import plan_comparison, plan_study
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import StudyLog
@@ -126,3 +132,28 @@ def test_a_recording_that_some_trial_could_not_judge_is_listed() -> None:
         "voice": "recording voice: has none of rgb, landmarks, which is all that a trial may see",
     }
     assert unjudged(plan_study(FUSION), prepared) == {}
+
+
+def test_files_that_have_learnt_from_this_manifest_are_told(tmp_path: Path) -> None:
+    before = StudyLog(tmp_path / "before")
+    before.start(name="before", settings={}, tags={"manifest_digest": "abc"})
+    before.winner.folder.mkdir()
+    before.winner.model_path.touch()
+    plan = plan_study({**BASE, "pretrained": str(before.winner.model_path)})
+    (note,) = same_people_notes(plan, "abc")
+    assert note.endswith("no score here is one of unseen people")
+    assert same_people_notes(plan, "another") == []
+
+
+def test_weights_behind_which_alone_trials_differ_are_looked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "w.pt").write_bytes(b"no weights")
+    tree = {
+        "data": {"manifest": "/x.csv"},
+        "model": {"name": "linear_probe", "backbone": {"name": "i3d"}},
+        "optim": {"epochs": 1},
+        "pretrained": str(tmp_path / "w.pt"),
+        "space": {"model.kind": {"choices": ["adam", "logistic"]}},
+    }
+    with pytest.raises(SettingsError) as refused:
+        start_notes(plan_study(tree), 2)
+    assert str(refused.value).count("w.pt") == 1

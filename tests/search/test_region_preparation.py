@@ -7,6 +7,7 @@ import pytest
 
 from pdray.data.face_points import VERTICES
 from pdray.data.manifest import Recording
+from pdray.data.marks import read_marks
 from pdray.data.plan import RatedRecording
 from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
@@ -44,9 +45,9 @@ def test_every_recording_with_other_polygons_is_named(tmp_path: Path) -> None:
 
 def test_without_marks_the_study_says_what_is_not_known() -> None:
     said: list[str] = []
-    assert with_marks(plan(), (ILL,), said.append) == (ILL,)
+    assert with_marks(plan(), (ILL,), None, said.append) == (ILL,)
     assert said[0].startswith("note: without data.marks nothing is known of the regions of ill")
-    with_marks(plan_study(PLAIN), (ILL,), said.append)
+    with_marks(plan_study(PLAIN), (ILL,), None, said.append)
     assert len(said) == 1
 
 
@@ -54,7 +55,8 @@ def test_marks_are_given_and_counted(tmp_path: Path) -> None:
     table = tmp_path / "m.marks.csv"
     table.write_text("recording_id,region_index,mark_0_10\na,2,5\na,,\n")
     said: list[str] = []
-    marked, other = with_marks(plan(marks=str(table)), (ILL, HEALTHY), said.append)
+    both = (ILL, HEALTHY)
+    marked, other = with_marks(plan(marks=str(table)), both, read_marks(table), said.append)
     assert marked.marks == (None, None, 5, *[None] * 11)
     assert other.marks is None
     assert said == [
@@ -62,4 +64,4 @@ def test_marks_are_given_and_counted(tmp_path: Path) -> None:
     ]
     table.write_text("recording_id,region_index,mark_0_10\nh,2,5\n")
     with pytest.raises(ManifestError, match="recording h: grade 0, and a mark of 5"):
-        with_marks(plan(marks=str(table)), (ILL, HEALTHY), said.append)
+        with_marks(plan(marks=str(table)), (ILL, HEALTHY), read_marks(table), said.append)

@@ -212,3 +212,18 @@ def test_weights_may_be_a_folder_of_an_embedding(
     ready = plan_reproduction(write_table(**changes), [*words, f"weights.mae={tmp_path}"])
     (plan,) = ready.plans.values()
     assert plan.fixed["mae"]["embedding.folder"] == str(tmp_path)
+
+
+def test_a_seed_of_the_users_does_not_go_with_the_tables_own(
+    write_table: Callable[..., Path], words: list[str]
+) -> None:
+    path = write_table(seeds=3)
+    with pytest.raises(SettingsError, match=r"search\.seed: the table runs seeds 0 to 2"):
+        plan_reproduction(path, [*words, "search.seed=7"])
+
+
+def test_what_a_table_says_of_itself_stands_beneath_it(
+    write_table: Callable[..., Path], words: list[str]
+) -> None:
+    ready = plan_reproduction(write_table(notes=["seen before"]), words)
+    assert ready.notes[0] == "seen before"

@@ -165,6 +165,9 @@ def test_what_a_folder_lacks_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(SettingsError, match=r"config\.json cannot be read"):
         embedding_files(config)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(SettingsError, match=r"config\.json names no settings, it is no JSON obj"):
+        embedding_files(config)
 
 
 def test_without_the_library_the_message_says_what_to_install(

@@ -1,15 +1,23 @@
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pdray.data.codec import StoreConfig
 from pdray.data.entry import Entry, EntryWriter
 from pdray.data.plan import RatedRecording
 from pdray.errors import DecodeError, StoreError
-from pdray.training.frozen import frozen_path, keep_frozen
+from pdray.training.frozen import (
+    file_digest,
+    file_state,
+    frozen_path,
+    keep_frozen,
+    weights_digest,
+)
 
 FRAMES = np.arange(5 * 4, dtype=np.float32).reshape(5, 4)
 
@@ -82,3 +90,26 @@ def test_what_is_not_stored_or_cannot_be_written_is_told(
     (frozen_path(Doubled(), recording).parent).write_text("a file in the folder's place")
     with pytest.raises(StoreError, match=r"recording r1: .* cannot be written: "):
         keep_frozen(Doubled(), recording)
+
+
+def test_a_file_is_told_from_another_by_its_content_and_its_state(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    assert file_state(None) == file_state(path) == ()
+    path.write_bytes(b"abc")
+    assert file_digest(path) == hashlib.sha256(b"abc").hexdigest()
+    before = file_state(path)
+    path.write_bytes(b"abcd")
+    assert file_state(path) != before
+
+
+def test_a_digest_of_weights_is_of_names_numbers_and_shapes() -> None:
+    weights = {"a": torch.arange(4.0), "b": torch.ones(2)}
+    digest = weights_digest(weights.items())
+    assert digest == weights_digest({name: one.clone() for name, one in weights.items()}.items())
+    for other in (
+        {"a": torch.arange(4.0), "c": torch.ones(2)},
+        {"a": torch.arange(4.0), "b": torch.zeros(2)},
+        {"a": torch.arange(4.0).view(2, 2), "b": torch.ones(2)},
+        {"a": torch.arange(4.0), "b": torch.ones(2).view(torch.int32)},
+    ):
+        assert weights_digest(other.items()) != digest

@@ -154,17 +154,20 @@ def test_a_fusion_sees_its_branches_and_needs_none_of_them():
     assert build(FitConfig, SOUND).needs == ("mfcc",)
 
 
+def test_a_fusion_may_name_files_that_only_other_trials_of_its_search_read():
+    model = {"name": "fusion", "branches": "landmarks+mfcc"}
+    files = {"pretrained": "w.pt", "embedding": {"folder": "w"}}
+    config = build(FitConfig, {**FUSION, "model": model, **files})
+    assert config.sees == ("landmarks", "mfcc")
+    assert config.pretrained is not None
+
+
 @pytest.mark.parametrize(
     ("base", "changes", "message"),
     [
         (FUSION, {"modality": "rgb"}, "modality rgb: fusion sees several"),
         (SOUND, {"modality": "several"}, "several: audio_mlp sees mfcc, log_mel or waveform"),
         (FUSION, {"snippet": {"num_frames": 8}}, "snippet: no part of fusion; leave it out"),
-        (
-            FUSION,
-            {"model": {"name": "fusion", "branches": "mfcc"}, "pretrained": "w.pt"},
-            "pretrained: no part of fusion",
-        ),
         (FUSION, {"decode": {"height": 16}}, "height: .*16"),
         (
             FUSION,
