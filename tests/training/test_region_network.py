@@ -1,15 +1,22 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from pdray.data.codec import StoreConfig
+from pdray.data.entry import EntryWriter
+from pdray.data.face_points import VERTICES
+from pdray.data.plan import FoldSides
 from pdray.models.region_attention import RegionAttention, RegionAttentionConfig
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels
-from tests.training.region_task import REGION_SETTINGS, SIDE, make_region_task
+from pdray.training.worker import fit
+from tests.training.region_task import PLAIN, REGION_SETTINGS, SIDE, make_region_task
 
 SHAPE = {**REGION_SETTINGS["model"], "frozen_stages": 3}
 
@@ -82,3 +89,40 @@ def test_labels_are_the_marks_and_absent_is_not_normal(
     assert labels[[3, 4, 5]].isnan().all()
     unknown = make_region_task(tmp_path, write_entry, {"loss": {"unmarked": "unknown"}})
     assert region_labels(unknown)[2].isnan().tolist() == [True, False, *[True] * 12]
+
+
+def test_a_fit_learns_that_a_region_looks_ill(tmp_path: Path, write_entry: Any) -> None:
+    """A region is bright, or a place between them: the picture as a whole tells nothing."""
+    model = {"width_factor": 0.125, "token_dim": 24, "roi_size": 1, "map_stage": 3}
+    settings = {
+        **PLAIN,
+        "model": {**model, "frozen_stages": 0},
+        "loss": {"region_weight": 0.0},
+        "optim": {"batch_size": 8, "epochs": 24, "learning_rate": 0.003},
+    }
+    task = make_region_task(tmp_path, write_entry, settings)
+    draw, recordings = np.random.default_rng(0), []
+    for number in range(56):
+        target = number // 2 % 2
+        places = draw.permutation(16)  # of the regions, and of two cells between them
+        corners = np.stack([places % 4, places // 4], axis=1) * (SIDE // 4)
+        frames = draw.integers(0, 60, (4, SIDE, SIDE, 3), np.uint8)
+        x, y = corners[draw.integers(14) if target else 14]
+        frames[:, y : y + SIDE // 4, x : x + SIDE // 4] += 180
+        square = np.array([[0, 0], [16, 0], [16, 16], [0, 16], [0, 8]], np.float32)
+        points = np.concatenate(
+            [corner + square[:count] for corner, count in zip(corners[:14], VERTICES, strict=True)]
+        ).astype(np.float32)
+        paths = {}
+        for name, items in (("rgb", frames), ("regions", np.repeat(points[None], 4, axis=0))):
+            paths[name] = tmp_path / "made" / f"{name}{number}" / f"{name}{number}.arrow"
+            paths[name].parent.mkdir(parents=True)
+            with EntryWriter(paths[name], StoreConfig(codec="raw")) as out:
+                for step, item in enumerate(items):
+                    out.append(step / 25, item)
+        one = replace(task.recordings[0], recording_id=f"M{number}", subject_id=f"M{number // 2}")
+        recordings.append(replace(one, target=target, grade=2 * target, stored=paths))
+    sides = (FoldSides(tuple(range(40)), tuple(range(40, 56))),)
+    made = replace(task, recordings=tuple(recordings), sides=sides, evaluate="last_epoch")
+    *_, last = fit(made)
+    assert last.metrics["val/auroc"] > 0.95
