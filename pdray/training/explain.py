@@ -7,10 +7,10 @@
     <output>/embedding.csv, .png        where all test recordings lie among the network's features
     <output>/report.txt                 spread by class, separation
 
-The network under a linear probe is frozen and knows nothing of the classes: it has no map, and its
-features alone are placed. Nothing of it goes to tracking. Recordings are seen as the winner was
-tested on them; the class of interest is the predicted one, by the mean probability of a recording's
-snippets, or the asked one.
+The network under a linear probe is frozen and knows nothing of the classes, and one on regions is
+given them beside pictures: these have no maps, and their features alone are placed. Nothing of it
+goes to tracking. Recordings are seen as the winner was tested on them; the class of interest is the
+predicted one, by the mean probability of a recording's snippets, or the asked one.
 """
 
 import hashlib
@@ -45,10 +45,12 @@ from pdray.evaluation.spread import (
     spread,
     spread_table,
 )
-from pdray.training.features import extract_features
+from pdray.training.features import extract_features, region_vector
 from pdray.training.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.training.objective import TrainingLoss, num_outputs
 from pdray.training.probe_estimator import describe_probe
+from pdray.training.region_network import RegionNetwork
+from pdray.training.task import FitConfig
 
 Say = Callable[[str], None]
 
@@ -127,8 +129,8 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     """
     _check_output(config)
     held = open_held_out(config.study)
-    if held.config.is_estimator:
-        return _place_frozen(config, held, say)
+    if held.config.is_estimator or isinstance(held.network, RegionNetwork):
+        return _place_alone(config, held, say)
     rows = choose(held, config.recordings)
     layers = map_layers(held.network, config.layers)
     if config.shown_class is not None and config.shown_class >= held.num_classes:
@@ -157,26 +159,45 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     return Explanation(config.output, len(rows), tuple(videos), text, held.synthetic)
 
 
-def _place_frozen(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
-    """Place the test recordings by the features under a linear probe."""
-    name = held.config.network.name
+def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
+    """Place the test recordings of a winner that has no maps: a linear probe, or one on regions."""
+    note, fault, what = _no_maps(held.config)
     idle = {"recordings": config.recordings, "layers": config.layers}
     faults = [
-        f"{key}: a linear_probe has no maps: its {name} is frozen and knows nothing of the "
-        "classes; leave it out"
+        f"{key}: {fault}; leave it out"
         for key, value in {**idle, "shown_class": config.shown_class}.items()
         if value is not None
     ]
     refuse(faults, SettingsError, "settings")
-    weights = "random weights" if held.config.pretrained is None else str(held.config.pretrained)
-    say(f"maps       none: the {name} under the linear_probe is frozen ({weights})")
+    say(f"maps       none: {note}")
     say(f"recordings {len(held.rows)} held out, placed by its features")
-    recordings = [held.rated(row) for row in held.rows]
-    features = np.stack([describe_probe(one, held.config) for one in recordings])
-    report = [f"features of the frozen {name} ({weights}); a linear_probe has no maps"]
-    report.append(_place(held, recordings, features.astype(np.float32), config.output))
+    recordings = [held.rated(row, *held.config.beside) for row in held.rows]
+    features = np.stack([_alone(held, one) for one in recordings]).astype(np.float32)
+    report = [what]
+    report.append(_place(held, recordings, features, config.output))
     text = _write_report(held, config.output, report)
     return Explanation(config.output, 0, (), text, held.synthetic)
+
+
+def _no_maps(config: FitConfig) -> tuple[str, str, str]:
+    """Say why a winner has no maps, for a line of progress, a fault and the report."""
+    if not config.is_estimator:
+        name = config.model.name
+        why = f"{name} is given regions beside pictures"
+        return why, f"there are no maps: {why}", f"features that the head of {name} reads; no maps"
+    name, weights = config.network.name, str(config.pretrained or "random weights")
+    return (
+        f"the {name} under the linear_probe is frozen ({weights})",
+        f"a linear_probe has no maps: its {name} is frozen and knows nothing of the classes",
+        f"features of the frozen {name} ({weights}); a linear_probe has no maps",
+    )
+
+
+def _alone(held: HeldOut, recording: RatedRecording) -> NDArray[np.floating[Any]]:
+    """Return the (D,) features of a recording."""
+    if isinstance(held.network, RegionNetwork):
+        return region_vector(held.network, recording, held.config)
+    return describe_probe(recording, held.config)
 
 
 def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.augment import central_view, seen_size
+from pdray.data.boxes import region_boxes
 from pdray.data.entry import Entry
 from pdray.data.normalise import normalise_frames
 from pdray.data.plan import PlannedBatch, RatedRecording
@@ -31,6 +32,7 @@ from pdray.data.stream import open_stream
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.activation import as_map
 from pdray.training.network import NUM_CHANNELS, build_network
+from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
 
 _CPU = torch.device("cpu")
@@ -174,6 +176,39 @@ def entry_vector(network: nn.Module, entry: Entry, config: FitConfig) -> NDArray
         for snippets in torch.split(frames, config.optim.batch_size)
     ]
     return torch.cat(parts).float().mean(dim=0).cpu().numpy()
+
+
+@torch.inference_mode()
+def region_vector(
+    network: RegionNetwork, recording: RatedRecording, config: FitConfig
+) -> NDArray[np.float32]:
+    """Return the (D,) vector that the video's head of a network on regions reads of a recording.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        recording: Stored, with its regions.
+        config: How it is seen; the plain view of its pictures, whatever the fit kept.
+
+    Raises:
+        PdrayError: If it cannot be read; names it.
+    """
+    reader = SnippetReader(
+        (recording,), config.snippet, config.decode, 0,
+        modality="rgb", beside=("regions",), limits=config.limits,
+    )  # fmt: skip
+    planned = PlannedBatch(0, 0, False, (0,), 1)
+    read = {name: values[0] for name, values in reader.allocate(planned).items()}
+    reader.read(planned, 0, {name: values.numpy() for name, values in read.items()})
+    parts = []
+    for frames, points in zip(
+        *(torch.split(read[name], config.optim.batch_size) for name in ("rgb", "regions")),
+        strict=True,
+    ):
+        view = central_view(frames, config.augment)
+        boxes = region_boxes(points, view, (frames.shape[2], frames.shape[3]))
+        x = normalise_frames(frames, torch.float32, augmentation=view)
+        parts.append(network.network.features(x, boxes))
+    return torch.cat(parts).float().mean(dim=0).numpy()
 
 
 @torch.inference_mode()

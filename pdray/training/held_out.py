@@ -17,7 +17,7 @@ from pdray.data.augment import augment_points, central_view, move_frames
 from pdray.data.entry import Entry
 from pdray.data.folds import Folds, folds_from_json
 from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, load_manifest, select
-from pdray.data.modality import Modality, Recipe
+from pdray.data.modality import Modality, Recipe, needed_field
 from pdray.data.normalise import normalise_frames
 from pdray.data.plan import PlannedBatch, RatedRecording
 from pdray.data.reader import SnippetReader
@@ -147,7 +147,7 @@ def open_held_out(folder: Path) -> HeldOut:
         network = frozen_features(config).network
     else:
         network = _network(study.winner.model_path, config, num_classes)
-    rows, development, entries = _sides(study, manifest, data)
+    rows, development, entries = _sides(study, manifest, data, config.beside)
     recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
     synthetic = any(row.site == "synthetic" for row in rows)
     return HeldOut(
@@ -259,12 +259,6 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
             f"study {name}: its winner is {config.model.name}, which sees {config.modality}; maps "
             "and features are of networks that see pictures, or of a linear_probe on one"
         )
-    if config.beside:
-        raise StudyError(
-            f"study {name}: its winner is {config.model.name}, which is given "
-            f"{', '.join(config.beside)} beside pictures; maps and features are of networks on "
-            "pictures alone"
-        )
     has_weights = study.winner.model_path.is_file()
     if trial["state"] != "complete" or not (has_weights or config.is_estimator):
         weights = f" and has {'a' if has_weights else 'no'} {study.winner.model_path.name}"
@@ -299,7 +293,7 @@ def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:
 
 
 def _sides(
-    study: StudyLog, manifest: Manifest, data: DataConfig
+    study: StudyLog, manifest: Manifest, data: DataConfig, beside: Sequence[Modality]
 ) -> tuple[tuple[Recording, ...], frozenset[str], Mapping[str, Sequence[str]] | None]:
     """Return the test recordings, ids of the development ones, and the entries that were read."""
     folds: Folds = folds_from_json(_text(study.folds_path))
@@ -307,7 +301,8 @@ def _sides(
     table = study.folder / "entries.json"
     if table.is_file():
         entries = json.loads(_text(table))
-    usable, _ = select(manifest, items=data.items, needs=("video", "grade"))
+    needs = ("video", "grade", *(needed_field(modality) for modality in beside))
+    usable, _ = select(manifest, items=data.items, needs=needs)
     read = [one for one in usable if entries is None or one.recording_id in entries]
     rows = tuple(one for one in read if one.subject_id in folds.test)
     if not rows:

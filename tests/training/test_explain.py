@@ -9,10 +9,14 @@ import torch
 from torch import nn
 
 from pdray.config import build, leaves
+from pdray.data.boxes import region_boxes
 from pdray.data.decode import DecodeConfig, decode
+from pdray.data.entry import Entry
 from pdray.data.face_points import REGIONS
+from pdray.data.normalise import normalise_frames
 from pdray.data.plan import RatedRecording
 from pdray.data.reader import StreamConfig
+from pdray.data.snippet import frame_indices
 from pdray.errors import DivergedError, PdrayError, SettingsError
 from pdray.evaluation.activation import class_activation, on_frames
 from pdray.evaluation.embedding import embed
@@ -311,6 +315,41 @@ def test_a_probe_has_its_frozen_features_placed_and_no_map(tmp_path: Path, faces
         run(study, tmp_path / "more", shown_class=1)
     for key in ("layers", "shown_class"):
         assert f"{key}: a linear_probe has no maps: its frame_resnet is frozen" in str(caught.value)
+
+
+def test_a_winner_on_regions_has_its_features_placed_and_no_map(
+    tmp_path: Path, faces: Path
+) -> None:
+    settings = {
+        "decode": {"height": 32, "width": 32},
+        "snippet": {"num_frames": 4},
+        "model": {
+            "name": "region_attention", "depth": 18, "layout": "torchvision",
+            "width_factor": 0.0625, "token_dim": 12,
+        },
+        "loss": {"kind": "hierarchy"},
+        "optim": {"batch_size": 2},
+    }  # fmt: skip
+    study = make_study(tmp_path / "output", faces, settings)
+    done, told = run(study, tmp_path / "maps", layers=None)
+    assert told[0] == "maps       none: region_attention is given regions beside pictures"
+    assert "features that the head of region_attention reads; no maps" in done.report
+    table = pd.read_csv(done.folder / "embedding.csv")
+    held = open_held_out(study.folder)
+    network, found = held.network.network, []
+    for row in held.rows:
+        stored = held.rated(row, "regions").stored
+        entries = [Entry(stored[name]) for name in ("rgb", "regions")]
+        (indices,) = frame_indices(len(entries[0]), held.config.snippet, None, recording_id="")
+        frames, points = (torch.from_numpy(entry.read(indices))[None] for entry in entries)
+        boxes = region_boxes(points, None, (32, 32))
+        with torch.inference_mode():
+            found.append(network.features(normalise_frames(frames, torch.float32), boxes)[0])
+    np.testing.assert_allclose(
+        table["pca_1"], embed(torch.stack(found).numpy()).pca[:, 0], atol=1e-4
+    )
+    with pytest.raises(SettingsError, match="layers: there are no maps: region_attention is given"):
+        run(study, tmp_path / "more")
 
 
 @pytest.mark.gpu

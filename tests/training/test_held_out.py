@@ -282,10 +282,6 @@ def test_the_winner_of_a_probe_is_its_frozen_network(tmp_path: Path, faces: Path
             {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}},
             "study faces: its winner is landmark_head, which sees landmarks; maps and features are",
         ),
-        (
-            {"model": {"name": "region_attention"}},
-            "study faces: its winner is region_attention, which is given regions beside pictures",
-        ),
     ],
 )
 def test_a_winner_without_maps_or_features_is_refused_in_words(
