@@ -310,6 +310,8 @@ def _split(labels: Labels, num_sides: int, *, seed: int, what: str) -> list[froz
     subjects = np.array([subject for subject, _ in labels])
     classes = np.array([label for _, label in labels])
     num_subjects, largest = len(set(subjects)), max(Counter(classes.tolist()).values())
+    if num_subjects == num_sides:  # each held out by itself: nothing to balance
+        return [frozenset([subject]) for subject in sorted(set(subjects.tolist()))]
     if num_subjects < num_sides or largest < num_sides:
         raise FoldsError(
             f"{num_sides} {what} need at least {num_sides} subjects and as many recordings of the "

@@ -151,6 +151,15 @@ def test_an_empty_side_cannot_be_built():
         Folds(A, ())
 
 
+def test_every_subject_may_be_held_out_alone_however_rare_the_classes():
+    subjects = [f"S{number}" for number in (3, 0, 1, 2, 2, 4, 5)]
+    classes = [0, 1, 2, 0, 1, 2, 1]  # no class has as many recordings as there are subjects
+    folds = make_held_out_folds(subjects, classes, FoldsConfig(num_outer=6), num_classes=3)
+    assert folds.folds == tuple(frozenset([f"S{number}"]) for number in range(6))
+    assert folds.test == frozenset()
+    assert folds.train(2) == {"S0", "S1", "S3", "S4", "S5"}
+
+
 def test_splits_say_who_is_learnt_from_and_who_is_held_out():
     assert Folds(A, (B, C)).splits == {
         "validation side of fold 0": (C, B),
