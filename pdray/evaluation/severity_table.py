@@ -40,7 +40,7 @@ COLUMNS = (
 )
 _LEGEND = (
     "2: healthy or ill, P(ill) = 1 - p_0, F1 and recall of the ill; K: {classes} classes; Top-1 in "
-    "percent; mean+-SD over {seeds} seeds, of {folds}",
+    "percent; {seeds}, of {folds}",
     "AUROC K: one versus rest, mean over the classes that are there",
 )
 _CONTROLS = ("control: constant", "control: site only")
@@ -114,7 +114,7 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
     folds = table["fold"].nunique()
     given = {
         "classes": num_classes(table),
-        "seeds": len(seeds),
+        "seeds": f"mean+-SD over {len(seeds)} seeds" if len(seeds) > 1 else "one seed",
         "folds": _told_folds(folds, printed.pooled),
     }
     title = f"{printed.title} ({SYNTHETIC_MARK})" if printed.synthetic else printed.title
@@ -203,10 +203,16 @@ def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> It
             "then the likeliest grade above 0; other rows: the likeliest class"
         )
     absent = {
-        absent_classes(targets(rows), num_classes(table)) for _, rows in table.groupby("fold")
+        absent_classes(targets(rows), num_classes(table))
+        for rows in ([table] if printed.pooled else [rows for _, rows in table.groupby("fold")])
     }
     for classes in sorted(absent - {()}):
         yield absent_note(classes, "some folds" if len(absent) > 1 else "")
+    if printed.pooled:
+        yield (
+            "recordings of all folds are ranked together though other fits scored them: the class "
+            "that is held out is rarer among those learnt from, so a constant is below AUROC 0.5"
+        )
     site = _sites(seeds[0])
     if site.nunique(dropna=False) > 1:
         if not _told_sites(seeds[0]):

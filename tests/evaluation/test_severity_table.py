@@ -189,6 +189,7 @@ def test_one_seed_has_no_spread_and_an_undefined_score_is_none() -> None:
         if line.startswith("Ours")
     )
     assert "+-" not in " ".join(row)
+    assert "in percent; one seed, of one split" in severity_table(PRINTED, [one])
     assert row[5] == row[7] == "-"  # no ill recording: no AUROC, no recall
     assert "no classes 1, 2" in severity_table(PRINTED, [one])
 
@@ -204,6 +205,8 @@ def test_recordings_of_folds_that_are_too_small_are_scored_together() -> None:
     printed = Printed("T", {}, frozenset(), False, pooled=True)
     text = severity_table(printed, seeds(num_folds=30))
     assert "of all recordings of 30 folds" in text
+    assert "are ranked together though other fits scored them" in text
+    assert "in some folds" not in text  # of two recordings, which lack classes
     row = next(line for line in text.splitlines() if line.startswith("Ours")).split()[1:]
     areas = []
     for seed in seeds(num_folds=30):
