@@ -18,7 +18,7 @@ STUDY = demo-$(shell cat search_spaces/demo.yaml $$(find pdray -name '*.py' | so
 # pip and the jobs must not see another environment's packages.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint integration chaos bench ci clean
+.PHONY: help demo test lint integration slow chaos bench ci clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -38,7 +38,10 @@ lint: $(READY) ## check style, types and import contracts
 	@$(VENV)/bin/lint-imports --no-cache
 
 integration: $(READY) ## run the tests that start Ray and MLflow, the submitted main job among them
-	@$(PYTHON) -m pytest -q -m 'integration and not chaos'
+	@$(PYTHON) -m pytest -q -m 'integration and not slow and not chaos'
+
+slow: $(READY) ## run the longer tests of whole searches and tables; takes some minutes
+	@$(PYTHON) -m pytest -q -m slow
 
 chaos: $(READY) ## run the tests that kill processes and cut networks; takes many minutes
 	@$(PYTHON) -m pytest -q -m chaos

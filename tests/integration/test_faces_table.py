@@ -20,6 +20,7 @@ WORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -> None:
     manifest = make_cohort(tmp_path / "faces", build(DemoConfig, COHORT), num_processes=2)

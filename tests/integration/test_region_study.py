@@ -32,6 +32,7 @@ def run(*words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_maps_are_made_once_and_trials_learn_from_them(tmp_path: Path) -> None:
     manifest = make_cohort(tmp_path / "faces", build(DemoConfig, COHORT), num_processes=1)
