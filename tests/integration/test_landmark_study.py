@@ -9,7 +9,7 @@ from pdray.config import build
 from pdray.data.synthetic import DemoConfig, make_cohort
 from tests.integration.conftest import Job
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SPACE = """\
 modality: landmarks
