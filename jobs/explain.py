@@ -5,8 +5,8 @@ python jobs/explain.py study=... output=... recordings=[S01_V1_face] layers=[Mix
 
 Class activation maps (Grad-CAM) of the winner's layers are laid over each test recording, as a
 video, and summed by region; the test recordings are placed by their features. A recording of the
-development subjects is refused. The network under a linear probe has no maps; its features are
-placed alone.
+development subjects is refused. The network under a linear probe and region attention have no
+maps here; their features are placed alone.
 """
 
 import sys
