@@ -20,7 +20,8 @@ from pdray.data.tracks import Track, align
 from pdray.errors import DecodeError
 
 Floats = npt.NDArray[np.float64]
-Unit = Literal["pixels", "picture", "eyes"]
+Unit = Literal["pixels", "eyes"]
+_CROP = 256.0  # side of the benchmark's pictures of faces [px]
 
 
 def numbers_of(*names: str) -> npt.NDArray[np.int64]:
@@ -164,15 +165,14 @@ def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np
     """Pick frames evenly from a recording and centre each on the tip of the nose.
 
     The paper gives 8 or 10 frames and neither the centre's point nor a unit (000, section 5.2 and
-    C.2): here the nose tip, and pixels, half of the picture's larger side, or the frame's distance
-    between the eyes.
+    C.2). Its public code has the nose tip and 256 pixels, the side of the benchmark's pictures.
 
     Args:
         track: Landmarks of the whole recording.
         num_frames: Frames F, at least 1: those nearest to the middles of F equal parts of the time
             between the first and the last complete frame; of fewer, some are taken again.
-        unit: ``pixels`` are the track's, ``picture`` keeps the size of the face in the picture,
-            ``eyes`` removes it.
+        unit: ``pixels`` are 256 of the track's, which keeps the size of the face in the picture;
+            ``eyes`` is the frame's distance between the eyes, which removes it.
 
     Returns:
         (F, 106, 2) float32, the nose tip at 0, 0.
@@ -193,8 +193,8 @@ def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np
     centred = chosen - chosen[:, [NOSE_TIP]]
     if unit == "eyes":
         centred = centred / np.abs(_eye_line(_complex(chosen)))[:, None, None]
-    elif unit == "picture":
-        centred = centred / (max(track.size) / 2)
+    else:
+        centred = centred / _CROP
     return np.asarray(centred, np.float32)
 
 

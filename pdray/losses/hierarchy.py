@@ -43,17 +43,21 @@ def hierarchy_loss(
     *,
     hierarchy_lambda: float,
     regions: RegionTerm | None = None,
+    class_weights_K: Tensor | None = None,
 ) -> Tensor:
     """Return Eq. 2 of each snippet.
 
     Computed in logs in float32 or wider, so that logits of any size give a finite loss and
-    gradient. With two classes ``l_bin`` is ``l_multi``, and lambda changes nothing.
+    gradient. With two classes ``l_bin`` is ``l_multi``, and lambda changes nothing but what
+    ``class_weights_K`` do.
 
     Args:
         logits_BK: (B, K) float, any real number; K at least 2.
         target: (B,) int64 class, 0 to K-1; or (B, K) float, shares from 0 to 1 that sum to 1.
         hierarchy_lambda: Weight of ill or healthy against the grade, 0 to 1.
         regions: The third term; None for networks without regions.
+        class_weights_K: (K,) factors of ``l_multi``, at least 0, which Eq. 2 does not have and the
+            public code of 000 does for landmarks and sound; None: 1.
 
     Returns:
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
@@ -69,7 +73,8 @@ def hierarchy_loss(
     logits_BK = _wide(logits_BK)
     y_BK = target_shares(target, logits_BK.shape[1], logits_BK.dtype)
     log_p_BK = functional.log_softmax(logits_BK, dim=1)
-    multi_B = -(y_BK * log_p_BK).sum(dim=1)
+    w_K = 1.0 if class_weights_K is None else class_weights_K.to(log_p_BK.dtype)
+    multi_B = -(w_K * y_BK * log_p_BK).sum(dim=1)
     # log(1 - p_0) from the other grades: 1 - p_0 itself has no digits left near p_0 = 1.
     log_ill_B = log_p_BK[:, 1:].logsumexp(dim=1)
     healthy_B = y_BK[:, 0]

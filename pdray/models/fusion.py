@@ -56,7 +56,7 @@ class FusionConfig(Settings):
         description="frozen network of rgb; its weights are those of pretrained",
     )
     unit: Literal["pixels", "eyes"] = Field(
-        "pixels", description="of landmarks: pixels, or the distance between the eyes"
+        "pixels", description="of landmarks: 256 pixels, or the distance between the eyes"
     )
     num_hidden: int = Field(128, ge=1, le=65536, description="hidden units of landmarks")
     num_hidden_sound: int = Field(

@@ -1,6 +1,6 @@
 """Training the landmark network of YouTubePD, all recordings of a fold in memory.
 
-Trained as :mod:`pdray.training.network_in_memory` says, with the settings of
+Trained as :func:`pdray.training.network_in_memory.train_balanced` says, with the settings of
 :class:`pdray.models.landmark_mlp.LandmarkMlpConfig`; coordinates are taken as they are.
 """
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from pdray.models.landmark_mlp import LandmarkMlpConfig, build_landmark_mlp
-from pdray.training.network_in_memory import draw_network, network_logits, train_network
+from pdray.training.network_in_memory import draw_network, network_logits, train_balanced
 
 
 class LandmarkNetwork:
@@ -40,7 +40,7 @@ class LandmarkNetwork:
         Raises:
             DivergedError: If the loss is not finite.
         """
-        train_network(self.network, x, y, self.config, seed=self.seed)
+        train_balanced(self.network, x, y, self.config, seed=self.seed)
         return self
 
     def predict_proba(self, x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -138,24 +138,24 @@ def test_what_are_no_landmarks_is_refused() -> None:
     with pytest.raises(DecodeError, match="no frame with all four corners of the eyes"):
         align_frames(track_of(blind))
     with pytest.raises(DecodeError, match="no frame with all 106 landmarks"):
-        nose_centred(track_of(blind), num_frames=8, unit="picture")
+        nose_centred(track_of(blind), num_frames=8, unit="pixels")
 
 
 def test_nose_centred_frames_are_the_middles_of_equal_parts() -> None:
     points = face(100)
     points[:, :, 0] += np.arange(100)[:, None]  # of the whole face: taken out again
     points[:, INDEX["contour_chin"], 1] += np.arange(100)
-    got = nose_centred(track_of(points), num_frames=10, unit="picture")
+    got = nose_centred(track_of(points), num_frames=10, unit="pixels")
     assert got.shape == (10, 106, 2)
     assert got.dtype == np.float32
     assert (got[:, NOSE_TIP] == 0).all()
     # Tenths of 9.9 s: their middles are 0.495, 1.485 ... s, at 10 frames a second.
     frames = np.round((np.arange(10) + 0.5) * 9.9 - 1e-9).astype(int)
     chin = points[frames, INDEX["contour_chin"], 1] - points[frames, NOSE_TIP, 1]
-    np.testing.assert_allclose(got[:, INDEX["contour_chin"], 1], chin / 200, atol=1e-6)
+    np.testing.assert_allclose(got[:, INDEX["contour_chin"], 1], chin / 256, atol=1e-6)
 
 
-def test_unit_eyes_takes_the_size_of_the_face_out_and_unit_picture_keeps_it() -> None:
+def test_unit_eyes_takes_the_size_of_the_face_out_and_unit_pixels_keeps_it() -> None:
     small, large = face(5), face(5) * 2
     eyes = [nose_centred(track_of(one), num_frames=4, unit="eyes") for one in (small, large)]
     np.testing.assert_allclose(eyes[0], eyes[1], atol=1e-6)
@@ -163,19 +163,17 @@ def test_unit_eyes_takes_the_size_of_the_face_out_and_unit_picture_keeps_it() ->
                    for one in ("left", "right"))  # fmt: skip
     between = eyes[0][:, right].mean(axis=1) - eyes[0][:, left].mean(axis=1)
     np.testing.assert_allclose(np.linalg.norm(between, axis=1), 1, atol=1e-6)
-    picture = [nose_centred(track_of(one), num_frames=4, unit="picture") for one in (small, large)]
-    np.testing.assert_allclose(picture[1], 2 * picture[0], atol=1e-5)
-    pixels = nose_centred(track_of(small), num_frames=4, unit="pixels")
-    np.testing.assert_allclose(pixels, picture[0] * 200, atol=1e-4)
+    pixels = [nose_centred(track_of(one), num_frames=4, unit="pixels") for one in (small, large)]
+    np.testing.assert_allclose(pixels[1], 2 * pixels[0], atol=1e-5)
 
 
 def test_few_frames_are_taken_again_and_incomplete_ones_never() -> None:
     points = face(4)
     points[:, INDEX["contour_chin"], 1] += np.arange(4)
     points[[0, 3], INDEX["mouth_left_corner"]] = np.nan
-    got = nose_centred(track_of(points), num_frames=6, unit="picture")
+    got = nose_centred(track_of(points), num_frames=6, unit="pixels")
     chin = points[[1, 1, 1, 2, 2, 2], INDEX["contour_chin"], 1] - points[1, NOSE_TIP, 1]
-    np.testing.assert_allclose(got[:, INDEX["contour_chin"], 1] * 200, chin, atol=1e-4)
+    np.testing.assert_allclose(got[:, INDEX["contour_chin"], 1] * 256, chin, atol=1e-4)
 
 
 @pytest.mark.skipif(not PACK.is_dir(), reason="the YouTubePD pack is not beside the checkout")

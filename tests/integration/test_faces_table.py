@@ -43,7 +43,7 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
     assert "SYNTHETIC" in lines[0]
     scored = {line[:38].strip(): line[38:].split() for line in lines[2:]}
     for row in (
-        "VGGFace, linear probe", "Landmarks, MLP on 10 frames (FC)", "Landmarks, MLP a frame (FV)",
+        "VGGFace, linear probe", "Landmarks, MLP on 8 frames (FC)", "Landmarks, MLP a frame (FV)",
         "Landmarks, motion, chosen in training", "Audio, MFCC statistics",
         "Fusion, L1-normalised logits (MFCC)", "Fusion, stacking (MFCC)", "control: constant",
     ):  # fmt: skip

@@ -50,6 +50,20 @@ def test_loss_is_the_formula_term_by_term(weight: float, num_classes: int) -> No
     torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64))
 
 
+def test_classes_weigh_in_the_grades_part_alone() -> None:
+    logits, target = draw(6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+    weights = [1.0, 2.5, 0.0]
+    loss = hierarchy_loss(
+        logits, target, hierarchy_lambda=0.4, class_weights_K=torch.tensor(weights)
+    )
+    expected = [
+        slow_video(one.tolist(), int(k), 1.0) * 0.4
+        + slow_video(one.tolist(), int(k), 0.0) * 0.6 * weights[int(k)]
+        for one, k in zip(logits, target, strict=True)
+    ]
+    torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64))
+
+
 def test_without_regions_there_are_two_terms() -> None:
     logits, target = draw(4, 6), torch.tensor([0, 5, 2, 0])
     loss = hierarchy_loss(logits, target, hierarchy_lambda=0.5)

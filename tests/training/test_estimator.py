@@ -101,7 +101,7 @@ def test_each_fold_is_the_head_on_the_features_of_the_others(recordings, tmp_pat
 
 
 def test_the_papers_network_sees_nose_centred_frames(recordings) -> None:
-    model = {"name": "landmark_mlp", "num_frames": 4, "num_epochs": 3, "unit": "eyes"}
+    model = {"name": "landmark_mlp", "num_frames": 4, "num_steps": 3, "unit": "eyes"}
     tree = {**SETTINGS, "model": model, "landmarks": {}}
     task = make_task(recordings, config=build(FitConfig, tree))
     x = np.stack(describe(task))
