@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdray.config import Settings
+from pdray.models.row_norm import norm_rows
 
 NUM_COORDINATES = 2
 
@@ -92,23 +93,13 @@ class LandmarkMlp(nn.Module):
             raise ValueError(f"landmarks are floating point numbers, {got}")
         h_BFD = functional.relu(self.hidden(x_BFPC.flatten(2)))
         h_BVD = h_BFD if self.is_voting else h_BFD.flatten(1)[:, None]
-        logits_BVK: Tensor = self.head(self.dropout(self._normed(h_BVD)))
+        y_BVD = norm_rows(self.norm, h_BVD.flatten(0, 1)).view(h_BVD.shape)
+        logits_BVK: Tensor = self.head(self.dropout(y_BVD))
         return logits_BVK
 
     def forward(self, x_BFPC: Tensor) -> Tensor:
         """Return logits (B, K) of nose-centred landmarks (B, F, P, 2); raises as :meth:`vote`."""
         return self.vote(x_BFPC).sum(dim=1)
-
-    def _normed(self, h_BVD: Tensor) -> Tensor:
-        h_ND = h_BVD.flatten(0, 1)
-        if len(h_ND) > 1:
-            y_ND: Tensor = self.norm(h_ND)
-        else:  # one row alone has no variance: what has been seen so far stands for it
-            norm = self.norm
-            y_ND = functional.batch_norm(
-                h_ND, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
-        return y_ND.view(h_BVD.shape)
 
 
 def build_landmark_mlp(config: LandmarkMlpConfig, num_classes: int) -> LandmarkMlp:

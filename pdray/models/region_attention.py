@@ -10,8 +10,10 @@ of 3x3 bins (code); tokens of 768 features, 3 heads, hidden layers of heads half
 regions are projected as the global feature is (code); the global feature is averaged over as many
 bins as a region has; the global token takes part in the attention over time; each head reads the
 mean over the frames in which its token is there (the code learns a further token a region for
-that); residual sums and norms are TimeSformer's (``space_time_attention.py``); dropout acts on
-tokens, attention and hidden layers.
+that); tokens are batch-normalised before their positions are added, all tokens of a batch alike
+(the code: each frame's number before the projection), and positions start at a spread of 0.5
+(the code: 0.02); residual sums and norms are TimeSformer's (``space_time_attention.py``); dropout
+acts on tokens, attention and hidden layers.
 The paper says both that the backbone is frozen and that three stages are; its features are 2048,
 those of stage 4, where the code reads stage 3. ``map_stage`` and ``frozen_stages`` are settings.
 Differs: one logit a region for two and a softmax; boxes are cut at the picture's edges; regions

@@ -2,9 +2,9 @@
 
 Source: YouTubePD (000), section 5.1; ``region_attention.py`` says what is read there and how. This
 part is trained alone where the backbone is wholly frozen and its tokens are kept.
-Letters: B batch, T time step, R region, S token of a frame (1 + R, the global one first), X what
-was read of the map for a token, F feature of a token in the attention, G hidden feature of a head,
-K class.
+Letters: B batch, T time step, R region, S token of a frame (1 + R, the global one first), N token
+that is there, X what was read of the map for a token, F feature of a token in the attention, G
+hidden feature of a head, K class.
 """
 
 import math
@@ -16,10 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdray.config import Settings
+from pdray.models.row_norm import norm_rows
 from pdray.models.space_time_attention import SpaceTimeAttention
 
 NUM_REGIONS = 14
-POSITION_SPREAD = 0.02
+# Half of what normalised tokens have, so that a token tells what it is and where. With 0.02, usual
+# for learned positions, a network did not learn which of two regions told the classes apart.
+POSITION_SPREAD = 0.5
 
 
 class RegionClassifierShape(Settings):
@@ -101,7 +104,7 @@ class RegionHeads(nn.Module):
 
 
 class RegionClassifier(nn.Module):
-    """Projection, positions, attention over space and time, mean over frames, heads."""
+    """Projection, norm, positions, attention over space and time, mean over frames, heads."""
 
     def __init__(self, config: RegionClassifierShape, *, num_inputs: int, num_classes: int) -> None:
         """Build the classifier.
@@ -116,6 +119,7 @@ class RegionClassifier(nn.Module):
         self.max_frames = config.max_frames
         self.project_global = nn.Linear(num_inputs, dim)
         self.project_region = nn.Linear(num_inputs, dim)
+        self.token_norm = nn.BatchNorm1d(dim)
         over_space = config.attention_kind in ("spatial", "both")
         over_time = config.attention_kind in ("temporal", "both")
         # A token's place is told where somebody attends over such places.
@@ -159,6 +163,11 @@ class RegionClassifier(nn.Module):
                 self.project_region(values_BTSX[:, :, 1:]),
             ],
             dim=2,
+        )
+        # Features behind a ReLU have much in common; it would drown what tells tokens apart.
+        x_NF = norm_rows(self.token_norm, x_BTSF[is_there_BTS])
+        x_BTSF = torch.zeros_like(x_BTSF, dtype=x_NF.dtype).masked_scatter(
+            is_there_BTS[..., None], x_NF
         )
         x_BTSF = self.dropout(self._placed(x_BTSF))
         for block in self.attention:

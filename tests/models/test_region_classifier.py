@@ -21,13 +21,15 @@ SMALL = {"token_dim": DIM, "num_heads": 2, "max_frames": 4}
 
 def seeded(**changes: Any) -> RegionClassifier:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(2)  # no hidden layer of a head is silent
         model = RegionClassifier(
             RegionClassifierShape(**{**SMALL, **changes}), num_inputs=READ, num_classes=CLASSES
         ).double()
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.5)
-    return model
+        torch.nn.init.normal_(model.token_norm.running_mean)
+        torch.nn.init.uniform_(model.token_norm.running_var, 0.5, 2)
+    return model.eval()  # in training the tokens of a batch are normalised together
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
@@ -53,8 +55,13 @@ def slow_norm(x: Tensor, norm: Any) -> Tensor:
     return result
 
 
-def slow_token(model: RegionClassifier, read: Tensor, t: int, s: int) -> Tensor:
-    token = linear(read, model.project_region if s else model.project_global)
+def slow_token(model: RegionClassifier, read: Tensor | None, t: int, s: int) -> Tensor:
+    token = torch.zeros(DIM, dtype=torch.float64)
+    if read is not None:
+        token = linear(read, model.project_region if s else model.project_global)
+        norm = model.token_norm
+        share = (token - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
+        token = share * norm.weight + norm.bias
     if model.space_position_SF is not None:
         token = token + model.space_position_SF[s]
     if model.time_position_TF is not None:
@@ -80,8 +87,7 @@ def slow_outputs(model: RegionClassifier, tokens: Tokens) -> tuple[Tensor, Tenso
         there = [[True, *tokens.is_there[b, t].tolist()] for t in range(STEPS)]
         rows = torch.zeros(STEPS, 1 + NUM_REGIONS, DIM, dtype=torch.float64)
         for t, s in itertools.product(range(STEPS), range(1 + NUM_REGIONS)):
-            read = tokens.values[b, t, s] if there[t][s] else torch.zeros(READ).double()
-            rows[t, s] = slow_token(model, read, t, s)
+            rows[t, s] = slow_token(model, tokens.values[b, t, s] if there[t][s] else None, t, s)
         for block in model.attention:
             rows = block(rows[None], torch.tensor(there)[None])[0]
         for s in range(1 + NUM_REGIONS):
@@ -171,9 +177,64 @@ def test_each_region_has_a_head_of_its_own() -> None:
     assert len(set(model.region_heads(f_BRF)[0].tolist())) == NUM_REGIONS
 
 
+def test_the_tokens_that_are_there_are_normalised_together_in_training() -> None:
+    model, tokens = seeded(attention_kind="none"), some_tokens()
+    seen: list[Tensor] = []
+    model.dropout.register_forward_hook(lambda _, given, out: seen.append(given[0]))
+    model.train()(tokens)
+    there = [
+        (b, t, s)
+        for b, t, s in itertools.product(range(BATCH), range(STEPS), range(1 + NUM_REGIONS))
+        if s == 0 or tokens.is_there[b, t, s - 1]
+    ]
+    read = torch.stack(
+        [
+            linear(tokens.values[place], model.project_region if place[2] else model.project_global)
+            for place in there
+        ]
+    )
+    share = (read - read.mean(dim=0)) / (read.var(dim=0, unbiased=False) + 1e-5).sqrt()
+    expected = share * model.token_norm.weight + model.token_norm.bias
+    torch.testing.assert_close(torch.stack([seen[0][place] for place in there]), expected)
+    assert not seen[0][0, 1, 4].any()  # absent
+
+
+@pytest.mark.parametrize(("kind", "places"), [("both", "regions"), ("temporal", "frames")])
+def test_which_place_is_bright_is_learnt_from_few_snippets(kind: str, places: str) -> None:
+    # As much is bright in one class as in the other: the place alone tells them apart.
+    def snippets(number: int, seed: int) -> tuple[Tokens, Tensor]:
+        values = draw(number, 4, 1 + NUM_REGIONS, 24, seed=seed).float() / 2
+        target = torch.arange(number) % 2
+        if places == "regions":
+            for row, one in enumerate((4, 10)):
+                values[row::2, :, one] += 1.0
+        else:  # of what the video's head reads
+            for row, one in enumerate((0, 3)):
+                values[row::2, one, 0] += 1.0
+        return Tokens(values, torch.ones(number, 4, NUM_REGIONS, dtype=torch.bool)), target
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = RegionClassifierShape(token_dim=96, num_heads=3, attention_kind=kind)
+        model = RegionClassifier(config, num_inputs=24, num_classes=2)
+    (tokens, target), (held, expected) = snippets(64, 1), snippets(100, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    order = torch.Generator().manual_seed(0)
+    for _ in range(38):
+        for batch in torch.randperm(64, generator=order).split(16):
+            chosen = Tokens(tokens.values[batch], tokens.is_there[batch])
+            loss = torch.nn.functional.cross_entropy(model(chosen).video, target[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    model.eval()
+    right = (model(held).video.argmax(dim=1) == expected).float().mean().item()
+    assert right > 0.9
+
+
 def test_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
-    model, tokens = seeded(dropout=0.5), some_tokens()
+    model, tokens = seeded(dropout=0.5).train(), some_tokens()
     assert not torch.allclose(model(tokens).regions[0], model(tokens).regions[0])
     model.eval()
     assert torch.equal(model(tokens).video, model(tokens).video)

@@ -98,11 +98,11 @@ def test_a_fit_learns_that_a_region_looks_ill(tmp_path: Path, write_entry: Any) 
         **PLAIN,
         "model": {**model, "frozen_stages": 0},
         "loss": {"region_weight": 0.0},
-        "optim": {"batch_size": 8, "epochs": 24, "learning_rate": 0.003},
+        "optim": {"batch_size": 8, "epochs": 14, "learning_rate": 0.003},
     }
     task = make_region_task(tmp_path, write_entry, settings)
     draw, recordings = np.random.default_rng(0), []
-    for number in range(56):
+    for number in range(136):
         target = number // 2 % 2
         places = draw.permutation(16)  # of the regions, and of two cells between them
         corners = np.stack([places % 4, places // 4], axis=1) * (SIDE // 4)
@@ -122,7 +122,7 @@ def test_a_fit_learns_that_a_region_looks_ill(tmp_path: Path, write_entry: Any) 
                     out.append(step / 25, item)
         one = replace(task.recordings[0], recording_id=f"M{number}", subject_id=f"M{number // 2}")
         recordings.append(replace(one, target=target, grade=2 * target, stored=paths))
-    sides = (FoldSides(tuple(range(40)), tuple(range(40, 56))),)
+    sides = (FoldSides(tuple(range(120)), tuple(range(120, 136))),)
     made = replace(task, recordings=tuple(recordings), sides=sides, evaluate="last_epoch")
     *_, last = fit(made)
     assert last.metrics["val/auroc"] > 0.95
