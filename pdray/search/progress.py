@@ -102,7 +102,7 @@ class Progress(tune.Callback):
         self._metric, self._greater = direction
         self._started = time.monotonic()
         self._last_line = 0.0
-        self._steps_done = 0
+        self._first: tuple[float, int] | None = None
         self._ended: dict[str, int] = {}
         self._running: dict[int, int] = {}
         self.best: tuple[float, int] | None = None
@@ -112,7 +112,6 @@ class Progress(tune.Callback):
     ) -> None:
         """Count an epoch and say so, if the last line is long enough ago."""
         number, state = result["number"], result["state"]
-        self._steps_done += 1
         self._running[number] = result["step"]
         if state == "complete" and self._is_better(result["value"]):
             self.best = (result["value"], number)
@@ -162,12 +161,21 @@ class Progress(tune.Callback):
         )
 
     def _time_left(self, spent: float) -> str:
-        """Estimate from the pace so far; a pruned trial counts with all its steps."""
+        """Estimate from the pace so far; a pruned trial counts with all its steps.
+
+        What came before the first result, the start of workers and reading for the first time, is
+        not the pace of what is left.
+        """
         steps = self._extent.num_folds * self._extent.num_epochs
         running = sum(step + 1 for step in self._running.values())
         here = sum(self._ended.values()) * steps + running
         left = (self._extent.num_trials - self._extent.num_ended) * steps - here
-        return f"about {_clock(spent * left / here)}" if here and left > 0 else "-"
+        if self._first is None:
+            self._first = spent, here
+        since, done = spent - self._first[0], here - self._first[1]
+        if left <= 0 or done <= 0 or since < _LINE_SECONDS:
+            return "-"
+        return f"about {_clock(since * left / done)}"
 
 
 class RefitProgress(tune.Callback):

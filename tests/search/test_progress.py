@@ -18,6 +18,9 @@ class StillMirror:
         self.updates.append(now)
 
 
+TIMES = [divmod(10 * (17 - step), 60) for step in range(1, 17)]
+
+
 def make(folder: Path, lines: list[str]) -> tuple[Progress, StillMirror]:
     mirror = StillMirror()
     extent = Extent(num_trials=4, num_ended=1, num_folds=2, num_epochs=3)
@@ -42,11 +45,26 @@ def result(number: int, step: int, state: str, value: float) -> dict[str, Any]:
     }
 
 
-def test_an_epoch_line_tells_trials_fold_epoch_best_and_time_left(tmp_path: Path) -> None:
+def test_the_time_left_is_told_from_the_pace_after_the_first_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, lines = 0.0, []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    told, _ = make(tmp_path, lines)
+    # A minute until the first result, then 10 s each of the 18 of three trials.
+    for step in range(18):
+        now = 60.0 + 10 * step
+        state = "complete" if step % 6 == 5 else "running"
+        told.on_trial_result(0, [], None, result(1 + step // 6, step % 6, state, 0.1))
+    left = [line.split("left ")[1].split(",")[0] for line in lines]
+    assert left == ["-", *(f"about {m}m{s:02d}s" for m, s in TIMES), "-"]
+
+
+def test_an_epoch_line_tells_trials_fold_epoch_and_best(tmp_path: Path) -> None:
     lines: list[str] = []
     told, mirror = make(tmp_path, lines)
     told.on_trial_result(0, [], None, result(1, 4, "running", 0.25))
-    assert lines[0].startswith("[1/4 trials, 0m00s, left about ")
+    assert lines[0].startswith("[1/4 trials, 0m00s, left -")
     assert lines[0].endswith("best -] trial 1 fold 2/2 epoch 2/3: val/mcc 0.250")
     told.on_trial_result(0, [], None, result(1, 5, "complete", 0.5))
     assert "[2/4 trials" in lines[1]
