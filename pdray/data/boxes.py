@@ -16,10 +16,11 @@ from torch import Tensor
 
 from pdray.data.augment import Augmentation, augment_points
 from pdray.data.face_points import REGIONS, VERTICES, mirrored
-from pdray.data.tracks import read_track
+from pdray.data.tracks import Track, read_track
 from pdray.errors import DecodeError
 
 NUM_POINTS = int(VERTICES.sum())
+_OUT = 0.5  # of the picture's side: farther out is of another picture or another scale
 
 
 def _mirrored_regions() -> NDArray[np.int64]:
@@ -97,17 +98,41 @@ def mirrored_regions(values: Tensor, augmentation: Augmentation | None) -> Tenso
 
 
 def check_polygons(track: Path) -> None:
-    """Refuse a track whose polygons are not those of the regions.
+    """Refuse a track whose polygons are not those of the regions, or of another picture.
 
     An entry of the frame store holds the vertices and not where a polygon ends.
 
     Raises:
-        DecodeError: If the file cannot be read, or its polygons are others; without the path.
+        DecodeError: If the file cannot be read, its polygons are others, or a vertex lies farther
+            out of the picture than half of its side; without the path.
     """
-    vertices = read_track(track).vertices
+    found = read_track(track)
+    vertices = found.vertices
     if vertices is None or not np.array_equal(vertices, VERTICES):
         got = "none" if vertices is None else " ".join(map(str, vertices.tolist()))
         raise DecodeError(
             f"its regions have polygons of {got} vertices; the {len(REGIONS)} regions of a face "
             f"have {' '.join(map(str, VERTICES.tolist()))}"
         )
+    _check_places(found)
+
+
+def _check_places(track: Track) -> None:
+    """Refuse vertices far outside of the picture; those of a face at its edge reach a little out.
+
+    Raises:
+        DecodeError: Names the first one and how many rows there are.
+    """
+    size = np.array(track.size)
+    points = track.points.astype(np.float64)
+    # Both comparisons are false of what is absent.
+    far = (points < -_OUT * size) | (points > (1 + _OUT) * size)
+    if not far.any():
+        return
+    row, point, axis = np.argwhere(far)[0]
+    region = int(np.searchsorted(np.cumsum(VERTICES), point, side="right"))
+    raise DecodeError(
+        f"its regions at {track.seconds[row]:g} s: {'xy'[axis]} {points[row, point, axis]:g} of "
+        f"{REGIONS[region]} is not within {-_OUT * size[axis]:g}..{(1 + _OUT) * size[axis]:g} px "
+        f"of a picture of {size[axis]:g} px; so are {int(far.any(axis=(1, 2)).sum())} rows"
+    )

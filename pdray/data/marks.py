@@ -57,6 +57,9 @@ def read_marks(path: Path) -> MarksTable:
         ]
         if not name:
             wrong.append(f"row {row.number}: recording_id is empty")
+        frame, total = (row.cells.get(column, "") for column in ("frame", "total_frames"))
+        if frame and total and not (total.isdecimal() and _is_within(frame, int(total))):
+            wrong.append(f"row {row.number}: frame '{frame}' is not within its total of '{total}'")
         faults += wrong
         if wrong:
             continue

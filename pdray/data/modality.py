@@ -7,6 +7,7 @@ all of them, so that modalities are brought together by time and by nothing else
 import itertools
 import math
 from collections.abc import Collection, Generator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -17,7 +18,9 @@ from pdray.config import Settings, dump
 from pdray.data.audio import AudioConfig, log_mel, mfcc, read_waveform
 from pdray.data.codec import Item, StoreConfig
 from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
+from pdray.data.face_points import LANDMARKS
 from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.landmark_shape import landmark_points
 from pdray.data.manifest import Recording
 from pdray.data.seek import scan
 from pdray.data.timeline import TICK_SLACK_SECONDS
@@ -182,6 +185,11 @@ def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generato
     if (track.vertices is None) == (modality == "regions"):
         has = "no" if track.vertices is None else "an"
         raise DecodeError(f"its {modality} file has {has} array 'vertices', which makes regions")
+    if modality == "landmarks":
+        # An entry holds no names: what reads it takes the points by their place.
+        track = replace(track, points=landmark_points(track), names=LANDMARKS)
+        if np.isnan(track.points).all():
+            raise DecodeError("its landmarks file has no face in any row; leave its cell empty")
     video, start, end = recording.video, recording.start_seconds, recording.end_seconds
     if video is None:
         yield from _own_rows(track, modality, start or 0.0, math.inf if end is None else end)

@@ -125,3 +125,22 @@ def test_other_polygons_are_refused_with_their_vertices(tmp_path: Path) -> None:
         check_polygons(track(tmp_path / "turned.npz", turned))
     with pytest.raises(DecodeError, match="polygons of none vertices"):
         check_polygons(track(tmp_path / "landmarks.npz", None))
+
+
+def test_polygons_of_another_picture_are_refused_with_their_place(tmp_path: Path) -> None:
+    points = np.full((3, NUM_POINTS, 2), 5.0, np.float32)
+    points[1] = np.nan  # absent
+    points[:, 4] = -4.5, 14.5  # of a face at the edge
+    path = tmp_path / "r.npz"
+
+    def write() -> None:
+        write_track(path, Track(points, np.array([0.0, 0.5, 1.0]), (10.0, 20.0), VERTICES))
+
+    write()
+    check_polygons(path)
+    points[2, 40, 1] = 30.5
+    write()
+    region = REGIONS[int(np.searchsorted(np.cumsum(VERTICES), 40, side="right"))]
+    words = rf"at 1 s: y 30.5 of {region} is not within -10..30 px of a picture of 20 px; so are 1"
+    with pytest.raises(DecodeError, match=words):
+        check_polygons(path)

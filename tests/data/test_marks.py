@@ -53,6 +53,19 @@ def test_every_fault_is_named_with_its_row(tmp_path: Path) -> None:
     assert "row 5: mark_0_10 'x'" in told
 
 
+@pytest.mark.parametrize("total", ["148", "", "all"])
+def test_a_frame_behind_its_total_is_refused(tmp_path: Path, total: str) -> None:
+    path = tmp_path / "m.csv"
+    columns = "recording_id,region_index,mark_0_10,frame,total_frames"
+    path.write_text(f"{columns}\na,1,2,148,148\na,2,2,500,{total}\n")
+    if not total:  # nothing is said of where it ends
+        assert read_marks(path).regions["a"][1:3] == (2, 2)
+        return
+    words = f"row 3: frame '500' is not within its total of '{total}'"
+    with pytest.raises(ManifestError, match=words):
+        read_marks(path)
+
+
 def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("recording_id,region\na,1\n")

@@ -12,6 +12,7 @@ from pdray.data.audio import log_mel, read_waveform
 from pdray.data.codec import StoreConfig
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.entry import Entry
+from pdray.data.face_points import LANDMARKS
 from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.data.manifest import Recording
 from pdray.data.modality import MODALITIES, SOUND, Recipe, extract, sources
@@ -161,7 +162,7 @@ def test_real_tracks_stand_beside_their_frames(tmp_path, read_entry, tracked, na
 
 def numbered_track(path, seconds, size=(64.0, 64.0), **more):
     """Points whose x is the number of their row."""
-    points = np.zeros((len(seconds), 3, 2))
+    points = np.zeros((len(seconds), 106, 2))
     points[:, :, 0] = np.arange(len(seconds))[:, None]
     write_track(path, Track(points=points, seconds=np.array(seconds), size=size, **more))
     return path
@@ -203,7 +204,28 @@ def test_a_track_of_another_recording_is_refused(tmp_path, numbered_video):
     with pytest.raises(DecodeError, match="its regions file has no array 'vertices'"):
         add(regions=numbered_track(tmp_path / "r.npz", seconds))
     with pytest.raises(DecodeError, match="its landmarks file has an array 'vertices'"):
-        add(landmarks=numbered_track(tmp_path / "v.npz", seconds, vertices=np.array([3])))
+        add(landmarks=numbered_track(tmp_path / "v.npz", seconds, vertices=np.array([106])))
+
+
+def test_landmarks_are_kept_in_their_order_and_others_are_refused(tmp_path):
+    seconds = np.arange(3) / 10
+    points = np.random.default_rng(0).uniform(0, 60, (3, 106, 2)).astype(np.float32)
+
+    def kept(points, **more):
+        track = Track(points=points, seconds=seconds, size=(64.0, 64.0), **more)
+        write_track(tmp_path / "l.npz", track)
+        one = recording(None, landmarks=tmp_path / "l.npz")
+        return np.stack([p.item for p in extract(one, ("landmarks",), Recipe(decode=SIZE))])
+
+    turned = kept(points[:, ::-1], names=LANDMARKS[::-1])  # entries hold no names
+    np.testing.assert_array_equal(turned, points)
+    with pytest.raises(DecodeError, match="its track has 105 points a frame, not the 106"):
+        kept(points[:, :105])
+    points[1:] = np.nan
+    assert np.isnan(kept(points)[1:]).all()
+    points[:] = np.nan
+    with pytest.raises(DecodeError, match="its landmarks file has no face in any row; leave its"):
+        kept(points)
 
 
 @real
@@ -215,7 +237,7 @@ def test_a_clip_without_sound_has_none(tmp_path):
 
 
 def test_a_track_without_a_video_keeps_its_own_rows(tmp_path, read_entry):
-    points = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    points = np.arange(848, dtype=np.float32).reshape(4, 106, 2)
     points[2, 1] = np.nan
     write_track(tmp_path / "l.npz", Track(points, np.array([0.0, 0.1, 0.3, 0.5]), (256, 256)))
     alone = Recording("r1", "S1", "face_interview", landmarks=tmp_path / "l.npz")
