@@ -92,18 +92,32 @@ def dump(settings: Settings) -> dict[str, Any]:
     return plain
 
 
-def describe(root: type[Settings]) -> str:
-    """List every dotted key with its default and what it means, for ``--help``."""
-    rows = [
-        (key, "required" if field.is_required() else str(plain_default(field)), field.description)
-        for key, field in leaves(root)
-    ]
+def describe(root: type[Settings], *, start: Mapping[str, Any] | None = None) -> str:
+    """List every dotted key with its default and what it means, for ``--help``.
+
+    Args:
+        root: The job's root class.
+        start: What the job starts from in place of the class's own defaults, nested.
+    """
+    rows = []
+    for key, field in leaves(root):
+        given = _at(start or {}, key)
+        default = "required" if field.is_required() else str(plain_default(field))
+        rows.append((key, default if given is None else str(given), field.description))
     wide_key = max(len(key) for key, _, _ in rows)
     wide_default = min(26, max(len(default) for _, default, _ in rows))
     return "\n".join(
         f"  {key:<{wide_key}}  {default:<{wide_default}}  {text or ''}".rstrip()
         for key, default, text in rows
     )
+
+
+def _at(tree: Mapping[str, Any], key: str) -> object:
+    """Return what stands at a dotted key of a nested mapping; None where nothing does."""
+    found: object = tree
+    for word in key.split("."):
+        found = found.get(word) if isinstance(found, Mapping) else None
+    return found
 
 
 def leaves(root: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

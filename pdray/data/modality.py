@@ -187,7 +187,8 @@ def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generato
         raise DecodeError(f"its {modality} file has {has} array 'vertices', which makes regions")
     if modality == "landmarks":
         # An entry holds no names: what reads it takes the points by their place.
-        track = replace(track, points=landmark_points(track), names=LANDMARKS)
+        points = landmark_points(track).astype(np.float32)
+        track = replace(track, points=points, names=LANDMARKS)
         if np.isnan(track.points).all():
             raise DecodeError("its landmarks file has no face in any row; leave its cell empty")
     video, start, end = recording.video, recording.start_seconds, recording.end_seconds

@@ -1,9 +1,13 @@
-"""What a study found, as text: the leaderboard of its trials and the winner's held-out score."""
+"""What a study found, as text: its leaderboard, the winner's held-out score and the controls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pdray.evaluation.metrics import metric_named
+import pandas as pd
+
+from pdray.evaluation.controls import Known, constant_control, group_control, within_group
+from pdray.evaluation.metrics import metric_named, score
+from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.uncertainty import Interval
 
 SYNTHETIC_MARK = "SYNTHETIC data: a rendered cohort, not patients"
@@ -59,6 +63,7 @@ def held_out_sentence(
     num_recordings: int,
     absent: Sequence[int] = (),
     synthetic: bool = False,
+    unnamed: bool = False,
 ) -> str:
     """Say what the winner scores on subjects that the search never saw.
 
@@ -68,15 +73,18 @@ def held_out_sentence(
         num_recordings: Recordings that were scored.
         absent: Classes that no test recording has.
         synthetic: Whether the cohort is rendered.
+        unnamed: Whether the recordings name no subject, so that each counts as one.
 
     Returns:
         One line.
     """
     percent = f"{100 * interval.level:g}%"
+    people = f"{interval.num_subjects} held-out subjects, {num_recordings} recordings"
+    if unnamed:
+        people = f"{num_recordings} held-out recordings, which name no subject"
     parts = [
         f"{metric} {_number(interval.value)}, {percent} interval {_number(interval.low)} to"
-        f" {_number(interval.high)} ({interval.num_resamples} resamples of"
-        f" {interval.num_subjects} held-out subjects, {num_recordings} recordings)"
+        f" {_number(interval.high)} ({interval.num_resamples} resamples of {people})"
     ]
     if interval.low == interval.high:
         parts.append("all resamples agree: too few subjects or errors to show the uncertainty")
@@ -87,6 +95,41 @@ def held_out_sentence(
     if synthetic:
         parts.append(SYNTHETIC_MARK)
     return "; ".join(parts)
+
+
+def control_lines(
+    metric: str,
+    table: pd.DataFrame,
+    learnt: Sequence[Known],
+    sites: Mapping[str, str | None],
+) -> list[str]:
+    """Say what the same recordings score without a look at them, and what the winner in one site.
+
+    Where classes are unevenly spread over sites, to know the site alone may score as well as a
+    model: it has learnt about the disease only what it scores inside one.
+
+    Args:
+        metric: "test/mcc".
+        table: The winner's predictions, a row a recording.
+        learnt: The recordings that it was trained on.
+        sites: Of each recording by id; None where the manifest names none.
+
+    Returns:
+        Lines of text: of the sites that have both healthy and ill recordings, and of the controls.
+    """
+
+    def told(rows: pd.DataFrame) -> str:
+        return _number(score(metric.rpartition("/")[2], targets(rows), probabilities(rows)))
+
+    lines, controls = [], [f"class frequencies {told(constant_control(table, learnt))}"]
+    site = table["recording_id"].map(lambda name: sites[name])
+    if not site.isna().any() and site.nunique() > 1:
+        ill = table["target"] > 0
+        for name in sorted(set(site[ill]) & set(site[~ill])):
+            alone = within_group(table, sites, name)
+            lines.append(f"{metric} {told(alone)} in site {name} alone, {len(alone)} recordings")
+        controls.append(f"the site and nothing else {told(group_control(table, learnt, sites))}")
+    return [*lines, f"{metric} without a look at any recording: {', '.join(controls)}"]
 
 
 def absent_note(absent: Sequence[int], where: str = "") -> str:

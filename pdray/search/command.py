@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pdray.config import describe
+from pdray.config import describe, read_tree
 from pdray.errors import PdrayError
 from pdray.search.settings import StudyConfig, load_study, saved_settings
 from pdray.search.study import StudyOutcome, run_study
@@ -34,7 +34,8 @@ def tune(job: str, argv: Sequence[str], *, settings: Path | None, say: Print) ->
     """
     if "--help" in argv or "-h" in argv:
         say(_USAGE.format(job=job))
-        say(describe(StudyConfig))
+        begin = read_tree(StudyConfig, ["--config", str(settings)]) if settings else None
+        say(describe(StudyConfig, start=begin))
         return 0
     words = [word for word in argv if word != "--resume"]
     is_new = "--resume" not in argv

@@ -3,12 +3,14 @@
 from collections import Counter
 
 from pdray.data.forecast import Forecast
+from pdray.data.manifest import grade_class
 from pdray.data.modality import PICTURES
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.cohort import Cohort
 from pdray.search.settings import StudyPlan
 
 _SHOWN = 5
+_MOST_CLASSES = 8  # more, as of actions, are not told one by one
 
 
 def describe_plan(
@@ -22,11 +24,13 @@ def describe_plan(
     config = plan.config
     recordings = cohort.recordings
     subjects = {recording.subject_id for recording in recordings}
+    people = "unnamed subjects" if config.data.subjects == "none" else f"{len(subjects)} subjects"
     grades = Counter(recording.grade for recording in recordings)
     workers = reservation.workers
     lines = [
-        f"cohort     {len(recordings)} recordings of {len(subjects)} subjects; grades "
+        f"cohort     {len(recordings)} recordings of {people}; grades "
         + ", ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades, key=str)),
+        f"classes    {_describe_classes(plan, cohort)}",
         *_describe_work(plan, cohort),
         f"resources  a trial reserves {workers.num_workers} x {workers.cpus_per_worker:g} CPUs, "
         f"{workers.num_workers} x {workers.gpus_per_worker:g} GPUs; "
@@ -47,6 +51,24 @@ def describe_plan(
     if cohort.is_synthetic:
         lines.append("note       SYNTHETIC data: a rendered cohort, not patients")
     return "\n".join(lines)
+
+
+def _describe_classes(plan: StudyPlan, cohort: Cohort) -> str:
+    """Say which grades are told apart, and how many recordings each class has."""
+    cuts = plan.config.data.grade_cuts
+    if len(cuts) >= _MOST_CLASSES:
+        return f"{len(cuts) + 1}"
+    counts = Counter(
+        grade_class(one.grade, cuts) for one in cohort.recordings if one.grade is not None
+    )
+    told = []
+    for number, low in enumerate((0, *cuts)):
+        last = cuts[number] - 1 if number < len(cuts) else None
+        grades = f"grade {low}" if low == last else f"grades {low} to {last}"
+        if last is None:
+            grades = f"grade {low} and above"
+        told.append(f"{number}: {grades} ({counts[number]} recordings)")
+    return ", ".join(told)
 
 
 def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:

@@ -176,8 +176,11 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
         PdrayError: If something the user can mend is wrong; complete trials are kept.
     """
     found: dict[Part, Comparison] = {}
-    for part, plan in reproduction.plans.items():
-        _note_scoring(reproduction, part, plan)
+    for number, (part, plan) in enumerate(reproduction.plans.items(), start=1):
+        if not _is_complete(part, plan):
+            if len(reproduction.plans) > 1:
+                say(f"study {number} of {len(reproduction.plans)}: {part.name}")
+            _note_scoring(reproduction, part, plan)
         found[part] = run_comparison(plan, part.name, say)
     text = "\n".join(
         [_laid_out(reproduction.table, found), *(f"note: {note}" for note in reproduction.notes)]
@@ -186,11 +189,13 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     return text, reproduction.path
 
 
+def _is_complete(part: Part, plan: StudyPlan) -> bool:
+    study = StudyLog(plan.config.output / "studies" / part.name)
+    return study.exists() and study.read()["state"] == "complete"
+
+
 def _note_scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> None:
     """Append a line to the list of scorings of held-out recordings, before there is a score."""
-    study = StudyLog(plan.config.output / "studies" / part.name)
-    if study.exists() and study.read()["state"] == "complete":
-        return
     table = reproduction.path.parent / "scorings.csv"
     line = io.StringIO()
     rows = csv.writer(line, lineterminator="\n")

@@ -33,7 +33,7 @@ class StudyOutcome:
         tracking_uri: Where its runs are, or will be once the server is back.
         is_mirrored: Whether MLflow has all of it.
         leaderboard: Text table of the trials.
-        held_out: One sentence on the winner's score on the test subjects.
+        held_out: The winner's score on the test subjects, and the controls beside it.
     """
 
     folder: Path

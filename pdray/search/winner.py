@@ -10,11 +10,12 @@ from ray.tune import TuneConfig
 from pdray.atomic import write_text
 from pdray.errors import StudyError
 from pdray.evaluation.aggregate import by_recording
+from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import read_predictions, targets
-from pdray.evaluation.report import held_out_sentence, leaderboard
+from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
-from pdray.search.cohort import Cohort, outer_sides
+from pdray.search.cohort import Cohort, outer_sides, rated
 from pdray.search.progress import Mirror, RefitProgress, Say
 from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan, run_trials
@@ -58,23 +59,32 @@ def refit(
 
 
 def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
-    """Return leaderboard and held-out sentence, and leave both in the study's folder."""
+    """Return leaderboard and held-out scores, and leave both in the study's folder."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
-    rows = [{**trial, "note": _note(trial, cohort)} for trial in map(TrialLog.read, study.trials())]
+    rows = [{**trial, "note": _failure(trial)} for trial in map(TrialLog.read, study.trials())]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
-    held_out = held_out_sentence(
+    board = "\n".join([board, *(f"note: {note}" for note in cohort.notes)])
+    sentence = held_out_sentence(
         f"test/{metric}",
         subject_bootstrap(table, metric),
         num_recordings=len(table),
         absent=absent_classes(targets(table), cohort.num_classes),
         synthetic=cohort.is_synthetic,
+        unnamed=plan.config.data.subjects == "none",
     )
+    recordings = rated(cohort, plan.config.data, None)
+    sites = {one.recording_id: one.site for one in cohort.recordings}
+    (sides,) = outer_sides(cohort.folds, recordings)
+    learnt = [
+        Known(recordings[i].target, sites[recordings[i].recording_id]) for i in sides.training
+    ]
+    controls = control_lines(f"test/{metric}", table, learnt, sites)
+    held_out = "\n".join([sentence, *controls])
     write_text(study.folder / REPORT, f"{board}\n\n{held_out}\n")
     return board, held_out
 
 
-def _note(trial: Mapping[str, Any], cohort: Cohort) -> str:
-    """Say what a reader must know of a trial's score, and why one that failed has none."""
-    reasons = [str(trial["reason"])] if trial["state"] == "failed" else []
-    return "; ".join([*cohort.notes, *reasons])
+def _failure(trial: Mapping[str, Any]) -> str:
+    """Say why a trial that failed has no score."""
+    return str(trial["reason"]) if trial["state"] == "failed" else ""

@@ -1,9 +1,12 @@
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pdray.errors import SettingsError
-from pdray.evaluation.report import absent_note, held_out_sentence, leaderboard
+from pdray.evaluation.controls import Known
+from pdray.evaluation.report import absent_note, control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import Interval
 
 
@@ -84,6 +87,37 @@ def test_the_held_out_sentence_says_everything_that_limits_the_score() -> None:
     plain = held_out_sentence("test/mcc", Interval(0.8, 0.5, 1, 8, 0, 10, 0.9), num_recordings=9)
     assert "90% interval" in plain
     assert ";" not in plain
+
+
+def test_recordings_that_name_nobody_are_not_called_subjects() -> None:
+    text = held_out_sentence(
+        "test/mcc", Interval(0.8, 0.5, 1, 9, 0, 10, 0.9), num_recordings=9, unnamed=True
+    )
+    assert "(10 resamples of 9 held-out recordings, which name no subject)" in text
+
+
+def test_the_controls_stand_beside_the_score() -> None:
+    # Ill are all from A and half of A; what is learnt of the sites says so.
+    targets = [1, 1, 0, 0, 0, 0]
+    ill = np.array([0.9, 0.4, 0.5, 0.1, 0.8, 0.2])
+    sites = dict(zip("abcdef", "AAAABB", strict=True))
+    table = pd.DataFrame(
+        {
+            "recording_id": list("abcdef"), "target": targets,
+            "probability_0": 1 - ill, "probability_1": ill,
+        }
+    )  # fmt: skip
+    learnt = [Known(1, "A"), Known(0, "A"), Known(0, "B"), Known(0, "B")]
+    assert control_lines("test/auroc", table, learnt, sites) == [
+        "test/auroc 0.750 in site A alone, 4 recordings",
+        "test/auroc without a look at any recording: class frequencies 0.500, the site and nothing "
+        "else 0.750",
+    ]
+    assert control_lines("test/auroc", table, learnt, {**sites, "a": None}) == [
+        "test/auroc without a look at any recording: class frequencies 0.500"
+    ]
+    one_site = dict.fromkeys("abcdef", "A")
+    assert len(control_lines("test/auroc", table, learnt, one_site)) == 1
 
 
 def test_an_interval_without_width_is_explained() -> None:

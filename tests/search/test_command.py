@@ -45,6 +45,18 @@ def test_a_server_that_was_not_reached_is_told_with_the_way_out(
     assert "jobs/sync_tracking.py study=log tracking.uri=http://there" in lines[-1]
 
 
+def test_help_shows_what_the_job_starts_from(lines: list[str], tmp_path: Path) -> None:
+    settings = tmp_path / "start.yaml"
+    settings.write_text("model: {name: fusion}\noptim: {epochs: 43}\n", encoding="utf-8")
+    assert tune("job", ["--help"], settings=settings, say=lines.append) == 0
+    defaults = {line.split()[0]: line.split()[1] for line in lines[1].splitlines()}
+    assert (defaults["model.name"], defaults["optim.epochs"]) == ("fusion", "43")
+    assert defaults["decode.height"] == "112"
+    assert tune("job", ["--help"], settings=None, say=lines.append) == 0
+    plain = {line.split()[0]: line.split()[1] for line in lines[3].splitlines()}
+    assert plain["model.name"] == "tsa"
+
+
 def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
     lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

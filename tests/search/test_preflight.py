@@ -40,6 +40,9 @@ def study(tiny_manifest, tmp_path):
     return plan
 
 
+CLASSES = "0: grades 0 to 1 (8 recordings), 1: grade 2 and above (12 recordings)"
+
+
 def describe(plan, cohort, expected=FORECAST):
     """Return the lines of a description by their first words."""
     text = describe_plan(plan, cohort, CAPACITY, RESERVATION, expected)
@@ -49,6 +52,7 @@ def describe(plan, cohort, expected=FORECAST):
 def test_the_plan_says_what_will_run_where(study, tmp_path):
     lines = describe(*study())
     assert lines["cohort"] == "20 recordings of 10 subjects; grades 0: 4, 1: 4, 2: 4, 3: 4, 4: 4"
+    assert lines["classes"] == CLASSES
     assert lines["folds"].startswith("2 inner folds of 8 development subjects; 2 test subjects")
     assert lines["search"] == (
         "7 trials x 2 folds x 5 epochs, 1 searched settings, val/mcc decides"
