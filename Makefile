@@ -28,8 +28,9 @@ demo: $(READY) ## render the SYNTHETIC cohort and search a network on it
 	@$(PYTHON) jobs/tune_tsa.py --config search_spaces/demo.yaml search.name=$(STUDY) \
 	  data.manifest="$(OUTPUT)/demo/cohort/manifest.csv" output="$(OUTPUT)/demo"
 
+# One thread a process: the processes share the cores already.
 test: $(READY) ## run the unit tests
-	@$(PYTHON) -m pytest -q
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --maxprocesses 8
 
 lint: $(READY) ## check style, types and import contracts
 	@$(PYTHON) -m ruff check .
@@ -38,7 +39,7 @@ lint: $(READY) ## check style, types and import contracts
 	@$(VENV)/bin/lint-imports --no-cache
 
 integration: $(READY) ## run the tests that start Ray and MLflow, the submitted main job among them
-	@$(PYTHON) -m pytest -q -m 'integration and not slow and not chaos'
+	@$(PYTHON) -m pytest -q --durations=12 -m 'integration and not slow and not chaos'
 
 slow: $(READY) ## run the longer tests of whole searches and tables; takes some minutes
 	@$(PYTHON) -m pytest -q -m slow

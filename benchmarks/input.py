@@ -4,9 +4,10 @@
 
 Sections: source, store, normalise, build, stream, memory; all without a word. The recordings are
 SYNTHETIC (``clips.py``), 1920x1080 H.264, read at 340x256 with one thread. Rivals that are not
-installed are named and left out: ``pip install "pdray[bench]"``, and FFmpeg from the system.
-Times are CPU times of this process and its children unless a row says wall; the best of some
-runs, taken in turn, counts. Other load on the machine moves the times more than the ratios.
+installed are named and left out (in the checkout: ``pip install -c constraints.txt -e '.[bench]'``,
+and FFmpeg from the system). Times are CPU times of this process and its children unless a row says
+wall; the best of some runs, taken in turn, counts. Other load on the machine moves the times more
+than the ratios.
 """
 
 import os

@@ -5,9 +5,10 @@
 Sections: tsa, precision, compile (takes minutes), rivals, views, input, gpu; all without a word.
 The snippets are SYNTHETIC noise: what they show decides no time. A training step is forward, loss,
 backward and SGD with momentum; dropout is off, so that two implementations can be seen to compute
-the same. Rivals that are not installed are named and left out: ``pip install "pdray[bench]"``.
-Times are CPU times of one thread; with ``threads=2`` and more they are wall times, and a machine
-that has other work falsifies them. The best of some runs, taken in turn, counts.
+the same. Rivals that are not installed are named and left out (in the checkout:
+``pip install -c constraints.txt -e '.[bench]'``). Times are CPU times of one thread; with
+``threads=2`` and more they are wall times, and a machine that has other work falsifies them. The
+best of some runs, taken in turn, counts.
 """
 
 import subprocess

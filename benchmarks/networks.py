@@ -22,7 +22,9 @@ Pack = Callable[[Tensor], list[Tensor]]
 
 PLAIN, LAST = torch.contiguous_format, torch.channels_last_3d
 NUM_CLASSES = 400  # of Kinetics, as the references have them
-NEED_PYTORCHVIDEO = 'pytorchvideo is not installed: pip install "pdray[bench]"'
+NEED_PYTORCHVIDEO = (
+    "pytorchvideo is not installed; in the checkout: pip install -c constraints.txt -e '.[bench]'"
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Ask whether the regions that a clinician marked tell how severe the disease is.
+r"""Ask whether the regions that a clinician marked tell how severe the disease is.
 
-python jobs/correlate_marks.py --config /data/youtubepd/manifest.data.yaml data.marks=/data/youtubepd/manifest.marks.csv
+python jobs/correlate_marks.py --config /data/youtubepd/manifest.data.yaml \
+  data.marks=/data/youtubepd/manifest.marks.csv
 """
 
 import sys

@@ -3,8 +3,8 @@ r"""Follow faces through videos by MediaPipe: the 106 landmarks and 14 regions o
 python jobs/extract_landmarks.py manifest=/data/manifest.csv model=/data/face_landmarker.task \
   output=/data/with_faces.csv
 
-Needs pip install "pdray[landmarks]" and the file of a Face Landmarker, which MediaPipe's makers
-give away; nothing is downloaded. Rows that have landmarks or regions keep them.
+Needs pip install -c constraints.txt -e '.[landmarks]' and the file of a Face Landmarker, which
+MediaPipe's makers give away; nothing is downloaded. Rows that have landmarks or regions keep them.
 """
 
 import sys

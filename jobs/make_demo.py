@@ -1,16 +1,19 @@
 """Draw the synthetic demo cohort: ``python jobs/make_demo.py folder=demo seed=0``.
 
-Two items by default; ``items=[pronation,gait,face_interview]`` draws others.
+Two items by default; ``items=[pronation,gait,face_interview]`` draws others. Face interviews come
+with a SYNTHETIC table of marks on regions, for ``data.marks=``.
 """
 
 import sys
 from pathlib import Path
 
 from pydantic import Field
+from tqdm import tqdm
 
+from pdray.atomic import folder_faults
 from pdray.config import build, describe, dump, load
-from pdray.data.synthetic import DemoConfig, make_cohort
-from pdray.errors import PdrayError
+from pdray.data.synthetic import DemoConfig, make_cohort, marks_beside
+from pdray.errors import PdrayError, SettingsError, refuse
 
 
 class MakeDemoConfig(DemoConfig):
@@ -21,20 +24,34 @@ class MakeDemoConfig(DemoConfig):
 
 
 def main(argv: list[str]) -> int:
-    """Draw the cohort and print where its manifest is; return the exit status."""
+    """Draw the cohort and print where its tables are; return the exit status."""
     if "--help" in argv or "-h" in argv:
         print(f"{__doc__}\n\nsettings (key, default, meaning):\n{describe(MakeDemoConfig)}")
         return 0
-    try:
-        job = load(MakeDemoConfig, argv)
-        drawn = {key: value for key, value in dump(job).items() if key in DemoConfig.model_fields}
-        manifest = make_cohort(
-            job.folder, build(DemoConfig, drawn), num_processes=job.num_processes
-        )
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    # A bar on a terminal; a log gets a line now and then.
+    with tqdm(unit="recording", leave=False, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+            if bar.disable and 10 * done // total != 10 * (done - 1) // total:
+                print(f"{done}/{total} recordings", flush=True)
+
+        try:
+            job = load(MakeDemoConfig, argv)
+            refuse(folder_faults(job.folder, key="folder"), SettingsError, "settings")
+            tree = {key: dump(job)[key] for key in DemoConfig.model_fields}
+            config, processes = build(DemoConfig, tree), job.num_processes
+            manifest = make_cohort(job.folder, config, num_processes=processes, progress=progress)
+        except (PdrayError, KeyboardInterrupt) as error:
+            bar.close()
+            stopped = isinstance(error, KeyboardInterrupt)
+            told = "interrupted; run it again to go on" if stopped else f"error: {error}"
+            print(told, file=sys.stderr)
+            return 130 if stopped else 2
     print(f"manifest {manifest} (synthetic)")
+    if "face_interview" in config.items:
+        print(f"marks    {marks_beside(manifest)} (synthetic)")
     return 0
 
 

@@ -7,8 +7,9 @@ ray job submit --working-dir . -- python jobs/reproduce.py --table 004.2 ...
 import sys
 from pathlib import Path
 
+from pdray.atomic import folder_faults
 from pdray.config import describe
-from pdray.errors import PdrayError
+from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.search.paper_table import table_titles
 from pdray.search.reproduction import ReproduceConfig, plan_reproduction, run_reproduction
 
@@ -40,6 +41,8 @@ def main(argv: list[str]) -> int:
     rest = [*argv[:place], *argv[place + 2 :]]
     try:
         reproduction = plan_reproduction(TABLES / f"{argv[place + 1]}.yaml", rest)
+        tables = reproduction.path.parent
+        refuse(folder_faults(tables, key="output"), SettingsError, "settings")
         text, path = run_reproduction(reproduction, say=lambda line: print(line, flush=True))
     except PdrayError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from pdray.atomic import folder_faults
 from pdray.config import Settings, describe, load
-from pdray.errors import PdrayError
+from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.tracking.address import TrackingConfig, check_tracking, default_uri
 from pdray.tracking.mlflow_log import mirror_study
 
@@ -31,6 +32,8 @@ def main(argv: list[str]) -> int:
         # <output>/studies/<name>: the default is the one the study itself has.
         uri = config.tracking.uri or default_uri(config.study.resolve().parents[1])
         check_tracking(uri, num_nodes=1)
+        # What was sent is noted beside the log.
+        refuse(folder_faults(config.study, key="study"), SettingsError, "settings")
         report = mirror_study(config.study, uri, config.tracking.experiment)
     except PdrayError as error:
         print(f"error: {error}", file=sys.stderr)

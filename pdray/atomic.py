@@ -1,10 +1,14 @@
-"""A file appears whole or not at all: written beside its place, then renamed into it."""
+"""A file appears whole or not at all: written beside its place, then renamed into it.
+
+Where a folder cannot be written, that is said before there is anything to write.
+"""
 
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @contextmanager
@@ -29,6 +33,42 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def folder_faults(folder: Path, *, key: str) -> list[str]:
+    """Say why nothing can be written into a folder, before any work that is for it.
+
+    The nearest folder that is there is tried, with a folder and a file that are removed at once.
+    Rights alone do not tell: a disk may be read-only, or a system's own. Nothing is made, so that
+    a job that stops for another reason leaves nothing.
+
+    Args:
+        folder: Where files will be written; made then when missing.
+        key: Of the setting that names it.
+
+    Returns:
+        One fault, or none.
+    """
+    there = folder.absolute()
+    try:
+        while not _is_there(there):
+            there = there.parent
+        with TemporaryDirectory(prefix=".tried-", dir=there) as tried:
+            (Path(tried) / "file").touch()
+    except OSError as error:
+        return [
+            f"{key}: nothing can be written into {folder}: no file can be made in {there}: "
+            f"{error.strerror or error}; give one that can be made and written"
+        ]
+    return []
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,8 +1,11 @@
+import errno
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from pdray.atomic import replacing, write_bytes, write_text
+from pdray.atomic import folder_faults, replacing, write_bytes, write_text
 
 
 def names(folder):
@@ -61,3 +64,54 @@ def test_racing_writers_leave_one_whole_file(tmp_path):
         thread.join()
     assert path.read_bytes() in contents
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("name", [".", "a", "a/b/c"])
+def test_a_folder_that_can_be_made_has_no_fault_and_is_not_made(tmp_path, monkeypatch, name):
+    assert folder_faults(tmp_path / name, key="output") == []
+    monkeypatch.chdir(tmp_path)
+    assert folder_faults(Path(name), key="output") == []
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["file", "file/k", "file/k/l"])
+def test_a_folder_below_a_file_is_refused_with_key_folder_and_reason(tmp_path, name):
+    (tmp_path / "file").write_text("kept")
+    assert folder_faults(tmp_path / name, key="output") == [
+        f"output: nothing can be written into {tmp_path / name}: no file can be made in "
+        f"{tmp_path / 'file'}: Not a directory; give one that can be made and written"
+    ]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_link_to_nowhere_and_a_name_that_no_disk_takes_are_refused(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (fault,) = folder_faults(tmp_path / "link" / "k", key="folder")
+    assert fault.startswith(f"folder: nothing can be written into {tmp_path / 'link' / 'k'}: ")
+    (fault,) = folder_faults(tmp_path / ("x" * 300), key="folder")
+    assert "File name too long" in fault
+    assert names(tmp_path) == ["link"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_folder_of_the_system_is_refused():
+    (fault,) = folder_faults(Path("/proc/k"), key="output")
+    assert "no file can be made in /proc: No such file or directory; " in fault
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch, code):
+    def forbidden(path, mode=0o777):
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(os, "mkdir", forbidden)
+    (fault,) = folder_faults(tmp_path / "k", key="output")
+    assert f"no file can be made in {tmp_path}: {os.strerror(code)}; " in fault
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_rights_that_are_lacking_are_met(tmp_path):
+    tmp_path.chmod(0o555)
+    (fault,) = folder_faults(tmp_path / "k", key="output")
+    tmp_path.chmod(0o755)
+    assert f"no file can be made in {tmp_path}: Permission denied; " in fault

@@ -19,11 +19,11 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from pdray.atomic import write_text
+from pdray.atomic import folder_faults, write_text
 from pdray.config import Settings
 from pdray.data.action_lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.data.manifest import ACTION, load_manifest
-from pdray.errors import ManifestError, refuse
+from pdray.errors import ManifestError, SettingsError, refuse
 
 COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov"})
@@ -145,7 +145,9 @@ def import_actions(config: ImportConfig) -> Imported:
         ManifestError: If a folder or list cannot be read, a listed recording has no file or a file
             is in no list, a class has no recording, two files have one name, or the output is
             there with another content.
+        SettingsError: If the output's folder cannot be made or written.
     """
+    refuse(folder_faults(config.output.parent, key="output"), SettingsError, "settings")
     _inside(config.folder)
     found = _LAYOUTS[config.layout](config)
     faults = [*_list_faults(found, config), *_class_faults(found), *_name_faults(found)]

@@ -49,7 +49,7 @@ _TVL1 = {
     "medianFiltering": 5,
     "useInitialFlow": False,
 }
-_INSTALL = 'pip install "pdray[flow]"'
+_INSTALL = "in the checkout: pip install -c constraints.txt -e '.[flow]'"
 _MIN_DIS_SIDE = 16  # on less OpenCV 5.0's DIS gives NaN or ends the process, with no exception
 
 
@@ -202,9 +202,9 @@ def _opencv() -> Any:
     try:
         opencv = importlib.import_module("cv2")
     except ImportError as error:
-        raise SettingsError(f"optical flow needs OpenCV: {_INSTALL}") from error
+        raise SettingsError(f"optical flow needs OpenCV; {_INSTALL}") from error
     if not hasattr(opencv, "optflow"):
         raise SettingsError(
-            f"optical flow needs OpenCV's contrib modules, which this OpenCV lacks: {_INSTALL}"
+            f"optical flow needs OpenCV's contrib modules, which this OpenCV lacks; {_INSTALL}"
         )
     return opencv

@@ -21,6 +21,7 @@ from pdray.config import Settings
 from pdray.errors import FoldsError, refuse
 
 _SHOWN = 5  # subjects named in one message
+_FOLDS = {"folds.num_outer": "outer folds", "folds.num_folds": "inner folds"}
 
 
 class FoldsConfig(Settings):
@@ -137,10 +138,11 @@ def make_folds(
     labels = _check_rows(subjects, classes, num_classes)
     # One outer fold is set aside before the rest is split again.
     needed = max(config.num_outer, config.num_folds + 1)
-    asked = f"{config.num_outer} outer and {config.num_folds} inner folds"
-    faults = _count_faults(labels, needed, asked, num_classes)
+    asked = f"{config.num_outer} outer and {config.num_folds} inner folds need"
+    right = "lower folds.num_outer or folds.num_folds"
+    faults = _count_faults(labels, needed, f"{asked}; {right}", num_classes)
     refuse(faults, FoldsError, "subjects cannot be split")
-    outer = _split(labels, config.num_outer, seed=config.seed, what="outer folds")
+    outer = _split(labels, config.num_outer, seed=config.seed, key="folds.num_outer")
     test = outer[config.outer_fold]
     if len(test) < 2:
         raise FoldsError(
@@ -148,7 +150,7 @@ def make_folds(
             f"folds.num_outer = {config.num_outer} for {len({s for s, _ in labels})} subjects"
         )
     development = [row for row in labels if row[0] not in test]
-    inner = _split(development, config.num_folds, seed=config.seed, what="inner folds")
+    inner = _split(development, config.num_folds, seed=config.seed, key="folds.num_folds")
     return _learnable(Folds(test, tuple(inner)), labels, num_classes)
 
 
@@ -174,10 +176,11 @@ def make_held_out_folds(
         ValueError: If the lengths differ or a class is out of range.
     """
     labels = _check_rows(subjects, classes, num_classes)
-    asked = f"{config.num_outer} outer folds"
+    right = f"lower folds.num_outer to at most {len(set(subjects))}"
+    asked = f"{config.num_outer} outer folds need; {right}"
     faults = _count_faults(labels, config.num_outer, asked, num_classes)
     refuse(faults, FoldsError, "subjects cannot be split")
-    outer = _split(labels, config.num_outer, seed=config.seed, what="outer folds")
+    outer = _split(labels, config.num_outer, seed=config.seed, key="folds.num_outer")
     return _learnable(Folds(frozenset(), tuple(outer)), labels, num_classes)
 
 
@@ -221,7 +224,7 @@ def make_fixed_folds(
     if inner is None or held & learnt:
         return _learnable(Folds(held, (learnt,)), labels, num_classes)
     development = [row for row in labels if row[0] in learnt]
-    folds = _split(development, inner.num_folds, seed=inner.seed, what="inner folds")
+    folds = _split(development, inner.num_folds, seed=inner.seed, key="folds.num_folds")
     return _learnable(Folds(held, tuple(folds)), labels, num_classes)
 
 
@@ -293,10 +296,7 @@ def _count_faults(labels: Labels, needed: int, asked: str, num_classes: int) -> 
     num_subjects = len({subject for subject, _ in labels})
     faults = []
     if num_subjects < needed:
-        faults.append(
-            f"{num_subjects} subjects are fewer than the {needed} that {asked} need; lower "
-            "num_outer or num_folds"
-        )
+        faults.append(f"{num_subjects} subjects are fewer than the {needed} that {asked}")
     counts = Counter(label for _, label in labels)
     return faults + [
         f"class {label} has 0 of {len(labels)} recordings; change the grade cuts or the items"
@@ -305,17 +305,20 @@ def _count_faults(labels: Labels, needed: int, asked: str, num_classes: int) -> 
     ]
 
 
-def _split(labels: Labels, num_sides: int, *, seed: int, what: str) -> list[frozenset[str]]:
-    """Return the subjects of each side."""
+def _split(labels: Labels, num_sides: int, *, seed: int, key: str) -> list[frozenset[str]]:
+    """Return the subjects of each side; ``key`` is the setting that says how many."""
     subjects = np.array([subject for subject, _ in labels])
     classes = np.array([label for _, label in labels])
     num_subjects, largest = len(set(subjects)), max(Counter(classes.tolist()).values())
     if num_subjects == num_sides:  # each held out by itself: nothing to balance
         return [frozenset([subject]) for subject in sorted(set(subjects.tolist()))]
     if num_subjects < num_sides or largest < num_sides:
+        most = num_subjects if num_subjects < num_sides else largest
+        right = f"lower {key} to at most {most}" if most > 1 else "too few for any folds"
         raise FoldsError(
-            f"{num_sides} {what} need at least {num_sides} subjects and as many recordings of the "
-            f"most frequent class; there are {num_subjects} subjects and {largest} recordings"
+            f"{num_sides} {_FOLDS[key]} need at least {num_sides} subjects and as many recordings "
+            f"of the most frequent class; there are {num_subjects} subjects and {largest} "
+            f"recordings: {right}"
         )
     splitter = StratifiedGroupKFold(num_sides, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

@@ -1,10 +1,10 @@
 """Manifest: the table of recordings a user hands over, checked whole before anything runs.
 
 One row a recording, as CSV (UTF-8, commas) or Parquet. An empty cell means absent - never zero,
-never guessed; ``NA`` or ``nan`` in a numeric cell is an error. Cells are taken literally: a space
-around one is reported, not stripped, because 'S01 ' and 'S01' would silently be two subjects.
-Every fault of a file is reported at once, with its row: the line in a CSV file (the header is
-line 1), the number of the record, from 1, in a Parquet file.
+never guessed; ``NA`` or ``nan`` in a numeric cell is an error. Without ``audio`` the sound is the
+video's own, where it has any. Cells are taken literally: a space around one is reported, not
+stripped, because 'S01 ' and 'S01' would silently be two subjects. Every fault of a file is reported
+at once, with its row: the line in a CSV file (line 1 is the header), the record from 1 in Parquet.
 """
 
 import hashlib
@@ -65,7 +65,8 @@ class Recording:
         side: "left" or "right".
         start_seconds: Where the recording starts inside the video, at least 0.
         end_seconds: Where it ends, greater than the start.
-        audio, landmarks, regions: Absolute paths.
+        audio: Absolute path of its sound; where None, the video's own sound is taken, if any.
+        landmarks, regions: Absolute paths.
         split: A split fixed by the cohort's owner; one value a subject.
         visit_score: The visit's total score, finite.
         raters: Grade by each rater, ``rater_1`` first; None where one did not rate.
@@ -96,7 +97,7 @@ class Recording:
 
     @property
     def sound(self) -> Path | None:
-        """Where its sound is, or may be: a video may have none."""
+        """Where its sound is: ``audio``, else the video, which may have none."""
         return self.audio or self.video
 
 
@@ -200,14 +201,9 @@ def load_manifest(
     if not rows:
         raise ManifestError(f"{path}: is empty: expected one row a recording below the header")
     checks = [_check_row(row, path.parent) for row in rows]
-    faults = [
-        *(
-            (row.number, text)
-            for row, (_, texts) in zip(rows, checks, strict=True)
-            for text in texts
-        ),
-        *_cross_faults(rows),
-    ]
+    checked = zip(rows, checks, strict=True)
+    faults = [(row.number, text) for row, (_, texts) in checked for text in texts]
+    faults += _cross_faults(rows)
     if check_files:
         faults += _file_faults(rows, path.parent)
     # Stable: the faults of one row stay in the order they were found.
@@ -377,7 +373,7 @@ def _file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
     named = [one for one in named if one[2]]
     wanted = sorted({(name == "video", cell) for _, name, cell in named})
     with ThreadPoolExecutor(_READERS) as pool:
-        reasons = pool.map(lambda want: _file_fault(folder / want[1], is_video=want[0]), wanted)
+        reasons = pool.map(lambda want: _file_fault(folder, want[1], is_video=want[0]), wanted)
         found = dict(zip(wanted, reasons, strict=True))
     return [
         (number, f"{name} {cell}: {reason}")
@@ -386,10 +382,11 @@ def _file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
     ]
 
 
-def _file_fault(path: Path, *, is_video: bool) -> str | None:
+def _file_fault(folder: Path, cell: str, *, is_video: bool) -> str | None:
+    path = folder / cell
     try:
         if not path.exists():
-            return f"no such file: {path}"
+            return "no such file" + ("" if Path(cell).is_absolute() else f": {path}")
         if not path.is_file():
             return "is not a file"
     except OSError as error:

@@ -10,7 +10,8 @@ that of the person filmed, as long as nobody else is nearer or larger.
     <output less .csv>.tracks/                the tracks
     <output less .csv>.no_face.csv            who has none, and why
 
-MediaPipe is an extra (``pip install "pdray[landmarks]"``); its model is a file that the user has.
+MediaPipe is an extra (in the checkout: ``pip install -c constraints.txt -e '.[landmarks]'``); its
+model is a file that the user has.
 Written against mediapipe 1.2.2 and run with it up to the opening of a model file; with a model, on
 videos, it has not been run: the tests put a landmarker of the same interface in its place.
 """
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from pdray.atomic import write_text
+from pdray.atomic import folder_faults, write_text
 from pdray.config import Settings
 from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
 from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
@@ -38,7 +39,7 @@ from pdray.data.manifest import Recording, Subjects, load_manifest
 from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
 from pdray.data.rows import FILES, read_rows
 from pdray.data.tracks import Track, write_track
-from pdray.errors import DecodeError, ManifestError, SettingsError
+from pdray.errors import DecodeError, ManifestError, SettingsError, refuse
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -132,7 +133,8 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
 
     Args:
         config: Checked settings.
-        opens: Opens the landmarker, anew for each recording.
+        opens: Opens the landmarker, anew for each recording; once before all, so that a wrong
+            model is told whatever there is to do.
         say: Told of progress.
 
     Raises:
@@ -140,6 +142,9 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
             written.
     """
     manifest = load_manifest(config.manifest, subjects=config.subjects)
+    refuse(folder_faults(config.output.parent, key="output"), SettingsError, "settings")
+    with opens():
+        pass
     rows = read_rows(manifest.path, manifest.path.read_bytes(), required=())
     wanted = [one for one in manifest.recordings if one.item in config.items]
     todo = [one for one in wanted if one.landmarks is None and one.regions is None]
@@ -224,8 +229,13 @@ def open_landmarker(model: Path) -> Iterator[Landmarker]:
     """Open MediaPipe's Face Landmarker for one recording; nothing is downloaded.
 
     Raises:
-        SettingsError: If MediaPipe is not installed, or the file is no such model.
+        SettingsError: If there is no such file, MediaPipe is not installed, or the file is no such
+            model.
     """
+    if not model.is_file():
+        raise SettingsError(
+            f"model: no such file: {model}; expected a MediaPipe Face Landmarker, such as x.task"
+        )
     mediapipe, vision = _mediapipe()
     python = importlib.import_module("mediapipe.tasks.python")
     try:
@@ -269,7 +279,8 @@ def _mediapipe() -> tuple[Any, Any]:
         )
     except ImportError as error:
         raise SettingsError(
-            f'MediaPipe cannot be imported ({error}); pip install "pdray[landmarks]"'
+            f"MediaPipe cannot be imported ({error}); in the checkout: pip install -c "
+            "constraints.txt -e '.[landmarks]'"
         ) from error
 
 

@@ -18,7 +18,7 @@ from pdray.atomic import write_text
 from pdray.data.decode import DEFAULT_LIMITS
 from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
-from pdray.data.modality import PICTURES, SOUND, Modality, sources
+from pdray.data.modality import PICTURES, SOUND, TRACKS, Modality, sources
 from pdray.data.source import open_file
 from pdray.data.store import FrameStore, StoredRecording
 from pdray.errors import ClusterError, DecodeError, PdrayError, SettingsError, StoreError
@@ -38,9 +38,10 @@ class Prepared:
     Attributes:
         stored: Where.
         num_bytes: Size of its entries [byte].
-        seconds: Length of its pictures, or else of its first modality [s].
-        rate: Items of those a second [Hz]; 0 for a single item.
-        is_varying: Whether the time between items varies, as in many phone videos.
+        seconds: Length of its pictures, or else of its tracks, or else of its sound [s].
+        rate: Frames a second [Hz], of its pictures or else its tracks; 0 for a single one, and
+            where there is sound alone, whose features have a rate of their own.
+        is_varying: Whether the time between frames varies, as in many phone videos.
         lacks: Modalities that it could do without, and does.
     """
 
@@ -193,7 +194,8 @@ def _add(
 
 
 def _facts(entry: StoredRecording) -> dict[str, Any]:
-    first = next((m for m in PICTURES if m in entry.paths), next(iter(entry.paths)))
+    first = next(m for m in (*PICTURES, *TRACKS, *SOUND) if m in entry.paths)
+    is_seen = first not in SOUND
     times = Entry(entry.paths[first]).seconds
     steps = np.diff(times)
     step = float(np.median(steps)) if len(steps) else 0.0
@@ -201,8 +203,8 @@ def _facts(entry: StoredRecording) -> dict[str, Any]:
         "paths": {modality: str(path) for modality, path in entry.paths.items()},
         "num_bytes": sum(path.stat().st_size for path in entry.paths.values()),
         "seconds": float(times[-1] - times[0]) + step,
-        "rate": 1 / step if step else 0.0,
-        "is_varying": bool(len(steps) and steps.max() > _VARYING * step),
+        "rate": 1 / step if step and is_seen else 0.0,
+        "is_varying": bool(is_seen and len(steps) and steps.max() > _VARYING * step),
     }
 
 

@@ -50,6 +50,7 @@ class Purpose(IntEnum):
     RATERS = 10
     SUBJECT_FACE = 11
     VISIT_FACE = 12
+    MARKS = 13
 
 
 class DemoConfig(Settings):

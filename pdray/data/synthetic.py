@@ -3,7 +3,8 @@
 How severe a recording is, is planned in ``severity.py``. The look of the picture belongs to the
 subject and the visit and knows nothing of the grade; length and frame rate neither. The same
 settings give the same pixels before encoding. A face interview comes with its landmarks and
-regions, known exactly, as tracks.
+regions, known exactly, as tracks, and ill ones with SYNTHETIC marks on regions
+(``synthetic_marks.py``) in a table beside the manifest.
 """
 
 import csv
@@ -12,7 +13,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,9 +43,11 @@ from pdray.data.severity import (
 )
 from pdray.data.severity import DemoConfig as DemoConfig  # the cohort's settings, for its callers
 from pdray.data.severity import DemoRecording as DemoRecording
+from pdray.data.synthetic_marks import MARKED_ITEM, draw_marks
 from pdray.data.tracks import Track, write_track
 from pdray.data.tremor import draw_posture, draw_reaching
 from pdray.data.voice import SAMPLE_RATE, draw_voice
+from pdray.data.youtubepd_marks import marks_text
 from pdray.errors import SettingsError
 
 HIGHEST_VOICE = 4  # the voice's scale ends here; interviews are rated up to 5
@@ -60,6 +63,13 @@ Every recording in this folder was drawn and spoken by a program (pdray.data.syn
 Nobody was filmed. Grades, ages and medication states are random numbers. Nothing measured
 on this folder says anything about Parkinson's disease; it shows that the software works.
 """
+MARKS_README = """
+The marks on regions of faces (manifest.marks.csv) are SYNTHETIC too: no clinician made them.
+They were drawn by a program that knows which regions of a drawn face move less at each grade.
+"""
+
+Progress = Callable[[int, int], None]
+"""Is told how many recordings are drawn, and how many are to be."""
 
 
 @dataclass(frozen=True)
@@ -104,33 +114,53 @@ MOTIONS = {
 }
 
 
-def make_cohort(folder: Path, config: DemoConfig, *, num_processes: int | None = None) -> Path:
+def make_cohort(
+    folder: Path,
+    config: DemoConfig,
+    *,
+    num_processes: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Draw the cohort, or the part of it that is not there yet.
 
     Every file appears whole or not at all and the manifest last, so a call that was interrupted
-    is finished by the next one.
+    is finished by the next one. A cohort with face interviews has a table of marks beside its
+    manifest; where it was drawn before there were marks it gets them, and is else left alone.
 
     Args:
         folder: Where the cohort goes; made when missing.
         config: What to draw.
         num_processes: Processes that draw, at least 1; None is one a CPU.
+        progress: Is called after each recording that this call draws.
 
     Returns:
-        Path of ``manifest.csv``.
+        Path of ``manifest.csv``; that of the marks is :func:`marks_beside`.
 
     Raises:
-        SettingsError: If the folder holds a cohort of other settings, or a foreign manifest.
+        SettingsError: If the folder holds a cohort of other settings, or a foreign manifest or
+            table of marks.
     """
     manifest, marker = folder / "manifest.csv", folder / "demo.json"
     _check_folder(manifest, marker, config)
     missing = [one for one in plan_cohort(config) if not (folder / one.video).exists()]
-    if not missing and manifest.exists():
+    marks = marks_beside(manifest) if MARKED_ITEM in config.items else None
+    is_whole = not missing and manifest.exists()
+    if is_whole and (marks is None or marks.exists()):
         return manifest
-    write_text(marker, _marker_text(config))
-    write_text(folder / "README.txt", README)
-    _draw_all(folder, config, missing, num_processes or os.cpu_count() or 1)
-    write_text(manifest, _manifest_text(config))
+    write_text(folder / "README.txt", README + (MARKS_README if marks else ""))
+    if not is_whole:
+        write_text(marker, _marker_text(config))
+        _draw_all(folder, config, missing, num_processes or os.cpu_count() or 1, progress)
+    if marks:
+        write_text(marks, _marks_text(config))
+    if not is_whole:
+        write_text(manifest, _manifest_text(config))
     return manifest
+
+
+def marks_beside(manifest: Path) -> Path:
+    """Return where the table of marks of a cohort with face interviews is."""
+    return manifest.with_suffix(".marks.csv")
 
 
 def draw_recording(recording: DemoRecording, config: DemoConfig) -> Drawn:
@@ -200,20 +230,27 @@ def _length(recording: DemoRecording, config: DemoConfig) -> tuple[np.random.Gen
 
 
 def _draw_all(
-    folder: Path, config: DemoConfig, recordings: Sequence[DemoRecording], num_processes: int
+    folder: Path,
+    config: DemoConfig,
+    recordings: Sequence[DemoRecording],
+    num_processes: int,
+    progress: Progress | None,
 ) -> None:
     """Draw and encode files, here or in processes of their own."""
+    tell = progress or (lambda done, total: None)
     if num_processes == 1 or len(recordings) < 2:
-        for recording in recordings:
+        for number, recording in enumerate(recordings, start=1):
             _draw_file(folder, config, recording)
+            tell(number, len(recordings))
         return
     # Spawned, not forked: a caller may hold threads (torch, Ray) that do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(num_processes, len(recordings)), mp_context=context) as pool:
         jobs = [pool.submit(_draw_file, folder, config, recording) for recording in recordings]
         try:
-            for job in jobs:
+            for number, job in enumerate(as_completed(jobs), start=1):
                 job.result()
+                tell(number, len(jobs))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -242,10 +279,13 @@ def _check_folder(manifest: Path, marker: Path, config: DemoConfig) -> None:
                 f"{manifest.parent} holds a demo cohort of other settings "
                 f"({' '.join(found.split())}); give another folder or remove this one"
             )
-    elif manifest.exists():
-        raise SettingsError(
-            f"{manifest} exists and was not written by the demo; give another folder"
-        )
+        return
+    tables = [manifest, *([marks_beside(manifest)] if MARKED_ITEM in config.items else [])]
+    for table in tables:
+        if table.exists():
+            raise SettingsError(
+                f"{table} exists and was not written by the demo; give another folder"
+            )
 
 
 def _marker_text(config: DemoConfig, *, without: Sequence[str] = ()) -> str:
@@ -281,3 +321,10 @@ def _manifest_text(config: DemoConfig) -> str:
              one.track("regions"), *rater_grades(one, config)]
         )  # fmt: skip
     return table.getvalue()
+
+
+def _marks_text(config: DemoConfig) -> str:
+    plan = plan_cohort(config)
+    drawn = (draw_marks(one, config, num_frames=_length(one, config)[1]) for one in plan)
+    recordings = {one.recording_id for one in plan}
+    return marks_text([mark for marks in drawn for mark in marks], recordings)

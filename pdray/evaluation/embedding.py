@@ -6,6 +6,8 @@ group and b to the nearest other one, 1 far apart, 0 mixed, -1 in the wrong grou
 feature space, not in the picture. Recordings of one person are alike whatever the grade, so the
 same number is given with persons as groups: where it is the higher one, features tell who it is
 rather than how severe.
+Differs from Rousseeuw: a recording that is alone in its group has no distance to its own, and where
+he sets 0 it has no silhouette here and no part in a mean.
 """
 
 import math
@@ -34,10 +36,10 @@ _SHOWN = 14  # subjects in the legend, as many as there are markers
 
 @dataclass(frozen=True)
 class Separation:
-    """Mean silhouettes; nan where there are fewer than two groups, or every group is one point.
+    """Mean silhouettes; nan where there are fewer than two groups, or nobody is in company.
 
     Attributes:
-        by_class: Over all recordings, groups being the classes.
+        by_class: Over the recordings that are not alone in their group, groups being the classes.
         of_class: The same over the recordings of each class.
         by_subject: Groups being the subjects.
     """
@@ -72,20 +74,41 @@ def separation(features: NDArray[np.float32], facts: pd.DataFrame) -> Separation
     targets = facts["target"].to_numpy()
     samples = _silhouettes(features, targets)
     return Separation(
-        by_class=float(samples.mean()),
-        of_class={int(k): float(samples[targets == k].mean()) for k in np.unique(targets)},
-        by_subject=float(_silhouettes(features, facts["subject_id"].to_numpy()).mean()),
+        by_class=_mean(samples),
+        of_class={int(k): _mean(samples[targets == k]) for k in np.unique(targets)},
+        by_subject=_mean(_silhouettes(features, facts["subject_id"].to_numpy())),
     )
 
 
 def separation_sentence(found: Separation, facts: pd.DataFrame) -> str:
-    """Say how far the classes are apart, and of whom that is known."""
+    """Say how far the classes are apart, of whom that is known, and why where it is not."""
     classes = ", ".join(f"class {k}: {_number(value)}" for k, value in found.of_class.items())
     return (
         f"silhouette by class {_number(found.by_class)} ({classes}), by subject "
         f"{_number(found.by_subject)}; {len(facts)} held-out recordings of "
-        f"{facts['subject_id'].nunique()} subjects, none learnt from"
+        f"{facts['subject_id'].nunique()} subjects, none learnt from{_why_not(facts)}"
     )
+
+
+def _why_not(facts: pd.DataFrame) -> str:
+    """Say which groups have no silhouette; empty where all have one."""
+    told = []
+    for kind, groups, column in (
+        ("class", "classes", "target"),
+        ("subject", "subjects", "subject_id"),
+    ):
+        counts = facts[column].value_counts().sort_index()
+        alone = counts.index[counts == 1]
+        if len(counts) < 2:
+            told.append(f"all are of one {kind}")
+        elif len(alone) == len(counts):
+            told.append(f"no {kind} has two recordings")
+        elif len(alone):
+            names = f"{kind} {alone[0]} of one recording"
+            if len(alone) > 1:
+                names = f"{len(alone)} {groups} of one recording each"
+            told.append(f"{names} left out")
+    return f"; {'; '.join(told)}" if told else ""
 
 
 def embed(features: NDArray[np.float32], *, seed: int = 0) -> Embedding:
@@ -192,12 +215,18 @@ def _legend(facts: pd.DataFrame) -> list[Line2D]:
 
 def _silhouettes(features: NDArray[np.float32], groups: NDArray[np.generic]) -> NDArray[np.float64]:
     """Return the (N,) silhouettes, nan where they are not defined."""
-    num_groups = len(np.unique(groups))
-    if not 2 <= num_groups < len(groups):
+    _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    if not 2 <= len(counts) < len(groups):
         return np.full(len(groups), math.nan)
     found: NDArray[np.float64] = silhouette_samples(features.astype(np.float64), groups)
+    found[counts[group] == 1] = math.nan  # scikit-learn says 0
     return found
 
 
+def _mean(samples: NDArray[np.float64]) -> float:
+    known = samples[np.isfinite(samples)]
+    return float(known.mean()) if len(known) else math.nan
+
+
 def _number(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.2f}"
+    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -1,5 +1,6 @@
 """Pictures of a predictions table: the confusion matrix and ROC curves, as PNG."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 from pdray.atomic import replacing
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
+
+_LETTER = 0.08  # widest letter of a tick label [inch]
+_LINE = 0.16  # of a legend [inch]
+_WRAP = 70  # letters of a legend's line
 
 
 def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
@@ -26,17 +31,22 @@ def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> No
         targets(table), predicted(probabilities(table)), labels=list(range(classes))
     )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(4.2, 4.0), layout="constrained")
+    # The ticks below hold the number of the class over its grades; a cell is as wide as these.
+    grades = _grades(table)
+    cell = max(0.6, _LETTER * max(map(len, grades)))
+    side = max(2.4, cell * classes)
+    beside = _LETTER * max(map(len, _class_names(table)))
+    figure = Figure(figsize=(side + beside + 0.6, side + 1.4), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=color)
-    names = _class_names(table)
-    axes.set_xticks(range(classes), labels=names)
-    axes.set_yticks(range(classes), labels=names, rotation=90, va="center")
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    below = [f"{k}\n{grade}" for k, grade in enumerate(grades)]
+    axes.set_xticks(range(classes), labels=below, fontsize=9)
+    axes.set_yticks(range(classes), labels=_class_names(table), fontsize=9)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
     axes.set_title(_title(table, "shade: share of the true class", synthetic), fontsize=9)
     _save(figure, path)
 
@@ -44,28 +54,41 @@ def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> No
 def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
     """Draw ROC curves: of all rows and of each item for two classes, else of each class.
 
-    A curve whose rows are all of one side of its question is left out and named in the title.
+    A curve whose rows are all of one side of its question is left out and named in the legend,
+    which stands below the axes and hides nothing.
 
     Args:
         table: A predictions table, or one row a recording.
         path: The PNG to write.
         synthetic: Whether the cohort is rendered; the title says so.
     """
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    figure = Figure(layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    left_out = []
-    for label, rows, positive in _curves(table):
+    left_out: list[str] = []
+    curves = _curves(table)
+    for number, (label, rows, positive) in enumerate(curves):
         is_class, share = targets(rows) == positive, probabilities(rows)[:, positive]
         if is_class.all() or not is_class.any():
             left_out.append(label)
             continue
         false_rate, true_rate, _ = roc_curve(is_class, share)
         area = roc_auc_score(is_class, share)
-        axes.plot(false_rate, true_rate, label=f"{label} (area {area:.2f}, n={len(rows)})")
+        counted = f"n={int(is_class.sum())} of {len(rows)}"
+        axes.plot(
+            false_rate,
+            true_rate,
+            label=f"{label} (area {area:.2f}, {counted})",
+            linewidth=1 + 0.8 * (len(curves) - 1 - number),  # of two that agree both are seen
+        )
     if left_out:
-        axes.plot([], [], " ", label=f"one class only, no curve: {', '.join(left_out)}")
-    axes.legend(loc="lower right", fontsize=7)
+        told = f"one class only, no curve: {', '.join(left_out)}"
+        axes.plot([], [], " ", label=textwrap.fill(told, _WRAP))
+    _, labels = axes.get_legend_handles_labels()
+    lines = sum(label.count("\n") + 1 for label in labels)
+    figure.set_size_inches(4.8, 4.9 + _LINE * lines)
+    figure.legend(loc="outside lower center", fontsize=7)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))  # a curve along the edge is seen
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
     axes.set_title(_title(table, "ROC, one versus rest", synthetic), fontsize=9)
@@ -81,10 +104,14 @@ def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, int]]:
 
 
 def _class_names(table: pd.DataFrame) -> list[str]:
-    """Name each class by the grades that its rows carry."""
+    return [f"{k}: {grade}" for k, grade in enumerate(_grades(table))]
+
+
+def _grades(table: pd.DataFrame) -> list[str]:
+    """Return of each class the grades that its rows carry."""
     grades = {k: sorted(rows.unique()) for k, rows in table.groupby("target")["grade"]}
     return [
-        f"{k}: grade {', '.join(map(str, grades[k]))}" if k in grades else f"{k}: absent"
+        f"grade {', '.join(map(str, grades[k]))}" if k in grades else "absent"
         for k in range(num_classes(table))
     ]
 

@@ -26,6 +26,7 @@ _GRID = (
     *("bottom left", "bottom", "bottom right"),
 )
 _MEASURES = ("picture_spread", "region_spread", "time_spread", "area_above_half")
+_NAMED = 3  # regions in a line
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,38 @@ def spread_table(rows: pd.DataFrame, *, shown: str) -> str:
         for layer, count in empty.items()
     ]
     return "\n".join([head, *body, *notes])
+
+
+def regions_text(rows: pd.DataFrame, *, shown: str) -> str:
+    """Name the regions where most of each layer's activation lies.
+
+    Args:
+        rows: One a recording, layer and region with ``subject_id``, ``item``, ``layer`` and what
+            :func:`shares_over_time` gives; a subject's recordings are averaged, NaN left out.
+        shown: Which class the maps are of, in words.
+
+    Returns:
+        A line a layer and item: the three highest mean shares over subjects with the mean density,
+        and the share of what is in no region; "-" where nothing is known.
+    """
+    keys = ["layer", "item", "region", "subject_id"]
+    people = rows.groupby(keys, sort=False)[["share", "density"]].mean().reset_index()
+    means = people.groupby(keys[:3], sort=False)[["share", "density"]].mean().reset_index()
+    lines = [
+        f"most of the activation for {shown}: mean share over subjects (density, 1 is even); "
+        "regions may overlap"
+    ]
+    several = rows["item"].nunique() > 1
+    for (layer, item), found in means.groupby(["layer", "item"], sort=False):
+        known = found.dropna()
+        bodily = known[known["region"] != ELSEWHERE].nlargest(_NAMED, "share")
+        parts = [f"{one.region} {one.share:.2f} ({one.density:.1f})" for one in bodily.itertuples()]
+        parts += [
+            f"in no region {share:.2f}"
+            for share in known.loc[known["region"] == ELSEWHERE, "share"]
+        ]
+        lines.append(f"{layer}{f', {item}' if several else ''}: {', '.join(parts) or '-'}")
+    return "\n".join(lines)
 
 
 def _cell(values: NDArray[np.float64]) -> str:

@@ -127,7 +127,12 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
             continue
         met.add(repr(loaded))
         try:
-            lines = _describe(config, num_classes)
+            lines = _heard(config)
+        except PdrayError as error:  # of a folder, whatever else a trial sets
+            faults.setdefault(str(error), str(error))
+            continue
+        try:
+            lines += _describe(config, num_classes)
         except PdrayError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
             faults.setdefault(str(error), f"pretrained{f' with {told}' if told else ''}: {error}")
@@ -141,15 +146,18 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
 
 
 def _describe(config: FitConfig, num_classes: int) -> list[str]:
-    """Say what a fit starts from, and that the network that hears a waveform is there."""
-    lines = []
-    if "waveform" in config.sees:
-        files = embedding_files(config.embedding)
-        lines.append(f"embedding: {files['weights']}")
+    """Say what a fit starts from."""
     if isinstance(config.model, FusionConfig):
         seen = "rgb" in config.sees
-        return lines + (describe_frames(config.model.backbone, config.pretrained) if seen else [])
-    return lines + describe_start(config, num_classes)
+        return describe_frames(config.model.backbone, config.pretrained) if seen else []
+    return describe_start(config, num_classes)
+
+
+def _heard(config: FitConfig) -> list[str]:
+    """Say that the network that hears a waveform is there."""
+    if "waveform" not in config.sees:
+        return []
+    return [f"embedding: {embedding_files(config.embedding)['weights']}"]
 
 
 def start_files(plan: StudyPlan) -> list[Path]:

@@ -8,13 +8,14 @@ from pathlib import Path
 import ray
 from pydantic import Field
 
+from pdray.atomic import folder_faults
 from pdray.config import build, dump, read_tree
 from pdray.data.forecast import Forecast, check_room, forecast
 from pdray.data.manifest import DataConfig, Recording, load_manifest, select
 from pdray.data.modality import PICTURES, SOUND, TRACKS, Modality, Recipe
 from pdray.data.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store import FrameStore
-from pdray.errors import StoreError, refuse
+from pdray.errors import SettingsError, StoreError, refuse
 from pdray.search.cluster import check_shared, join_cluster
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
 
@@ -105,11 +106,13 @@ def run_preparation(
         A summary of what is in the store now.
 
     Raises:
-        StoreError: If the disk is too small or cannot be written.
+        SettingsError: If the output cannot be written.
+        StoreError: If the disk is too small or full.
         DecodeError: If more recordings than allowed cannot be read.
         ClusterError: If the cluster cannot be reached, or a node does not see the store.
     """
     config, store = preparation.config, preparation.store
+    refuse(folder_faults(store.root, key="output"), SettingsError, "settings")
     expected = forecast(preparation.recordings, store, config.modalities)
     say(_announce(preparation, expected))
     check_room(expected, store.root)

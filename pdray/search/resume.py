@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import write_text
+from pdray.atomic import folder_faults, write_text
 from pdray.config import leaves, plain_default
 from pdray.data.store import StoredRecording
-from pdray.errors import StudyError
+from pdray.errors import SettingsError, StudyError, refuse
 from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.tracking.run_log import StudyLog
 
@@ -21,7 +21,12 @@ def only_driver(study: StudyLog) -> Iterator[None]:
     """Hold a study's folder, so that a second job does not run the same trials.
 
     A folder in which nothing was begun is removed again.
+
+    Raises:
+        SettingsError: If the folder cannot be made or written.
+        StudyError: If another job holds it.
     """
+    refuse(folder_faults(study.folder, key="output"), SettingsError, "settings")
     study.folder.mkdir(parents=True, exist_ok=True)
     path = study.folder / "driver.lock"
     with path.open("w") as lock:

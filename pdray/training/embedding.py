@@ -95,7 +95,8 @@ def embedding_files(config: EmbeddingConfig) -> dict[str, Path]:
         )
     if find_spec("transformers") is None:
         raise SettingsError(
-            "embedding.folder: transformers is not installed; pip install 'pdray[audio]'"
+            "embedding.folder: transformers is not installed; in the checkout: pip install -c "
+            "constraints.txt -e '.[audio]'"
         )
     folder = config.folder
     files = {

@@ -5,7 +5,7 @@
     <output>/regions.csv                the same over time
     <output>/spread.csv                 how far it spreads, one row a recording and layer
     <output>/embedding.csv, .png        where all test recordings lie among the network's features
-    <output>/report.txt                 spread by class, separation
+    <output>/report.txt                 spread by class, first regions, separation
 
 The network under a linear probe is frozen and knows nothing of the classes, and one on regions is
 given them beside pictures: these have no maps, and their features alone are placed. Nothing of it
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pdray.atomic import replacing, write_text
+from pdray.atomic import folder_faults, replacing, write_text
 from pdray.config import Settings
 from pdray.data.plan import RatedRecording
 from pdray.data.reader import StreamConfig
@@ -40,6 +40,7 @@ from pdray.evaluation.overlay import Overlay, write_overlay
 from pdray.evaluation.report import SYNTHETIC_MARK
 from pdray.evaluation.spread import (
     region_shares,
+    regions_text,
     shares_by_frame,
     shares_over_time,
     spread,
@@ -93,7 +94,7 @@ class Explanation:
         folder: Everything.
         num_recordings: Recordings that were mapped.
         videos: Files that show people.
-        report: Spread by class and separation, as text.
+        report: Spread by class, first regions and separation, as text.
         synthetic: Whether the cohort is rendered.
     """
 
@@ -125,7 +126,8 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
         Where everything is.
 
     Raises:
-        PdrayError: If the study, a recording, a layer or the class cannot be had.
+        PdrayError: If the study, a recording, a layer or the class cannot be had, or the output
+            cannot be written.
     """
     _check_output(config)
     held = open_held_out(config.study)
@@ -153,8 +155,12 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     shown = "the predicted class"
     if config.shown_class is not None:
         shown = f"class {config.shown_class}"
-    spreads = _write_tables(mapped, config.output)
-    report = [spread_table(spreads, shown=shown), _embed(held, config.output, device)]
+    over_time, spreads = _write_tables(mapped, config.output)
+    report = [
+        spread_table(spreads, shown=shown),
+        regions_text(over_time, shown=shown),
+        _embed(held, config.output, device),
+    ]
     text = _write_report(held, config.output, report)
     return Explanation(config.output, len(rows), tuple(videos), text, held.synthetic)
 
@@ -300,8 +306,8 @@ def _prefixed(facts: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([left, table], axis=1)
 
 
-def _write_tables(mapped: Sequence[_Mapped], folder: Path) -> pd.DataFrame:
-    """Write the tables of all recordings; return that of the spread."""
+def _write_tables(mapped: Sequence[_Mapped], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write the tables of all recordings; return those of the regions and of the spread."""
     by_frame = pd.concat([one.by_frame for one in mapped], ignore_index=True)
     over_time = pd.concat([one.over_time for one in mapped], ignore_index=True)
     spreads = pd.concat([one.spread for one in mapped], ignore_index=True)
@@ -309,7 +315,7 @@ def _write_tables(mapped: Sequence[_Mapped], folder: Path) -> pd.DataFrame:
         by_frame.to_parquet(temporary, index=False)
     for name, table in (("regions", over_time), ("spread", spreads)):
         write_text(folder / f"{name}.csv", table.to_csv(index=False))
-    return spreads
+    return over_time, spreads
 
 
 def _embed(held: HeldOut, folder: Path, device: torch.device) -> str:
@@ -364,6 +370,7 @@ def _check_output(config: ExplainConfig) -> None:
             f"output: got {output}, inside the study's folder, which is there to be shared; these "
             "files show people: choose another folder"
         )
+    refuse(folder_faults(config.output, key="output"), SettingsError, "settings")
 
 
 def _file_name(recording_id: str) -> str:

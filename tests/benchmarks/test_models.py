@@ -97,7 +97,8 @@ def test_a_rival_that_is_not_installed_is_named(monkeypatch):
     )
     monkeypatch.setattr(models, "references", lambda *, is_quick: [lacking])
     assert list(models.rivals(QUICK)) == [
-        'PyTorchVideo x3d_xs: left out, pytorchvideo is not installed: pip install "pdray[bench]"'
+        "PyTorchVideo x3d_xs: left out, pytorchvideo is not installed; in the checkout: "
+        "pip install -c constraints.txt -e '.[bench]'"
     ]
 
 

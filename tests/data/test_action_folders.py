@@ -218,7 +218,7 @@ def test_another_manifest_is_never_written_over(tmp_path, touch):
 
 def test_an_output_that_cannot_be_written_is_named(tmp_path, touch):
     touch("k400/train/a/x.mp4", "k400/train/b/y.mp4", "out")
-    with pytest.raises(ManifestError, match=r"m\.csv: cannot be written: "):
+    with pytest.raises(SettingsError, match=r"output: nothing can be written into \S+/out: "):
         imported(tmp_path, "kinetics", tmp_path / "k400")
 
 

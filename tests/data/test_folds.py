@@ -81,8 +81,23 @@ def test_one_subject_may_be_held_out_at_a_time():
     asked = FoldsConfig(num_outer=6)
     folds = make_held_out_folds(subjects, classes, asked, num_classes=2)
     assert sorted(folds.folds, key=min) == [frozenset({name}) for name in sorted(set(subjects))]
-    with pytest.raises(FoldsError, match="6 subjects are fewer than the 7 that 7 outer folds need"):
+    told = r"6 subjects are fewer than the 7 that 7 outer folds need; lower folds.num_outer .* 6$"
+    with pytest.raises(FoldsError, match=told):
         make_held_out_folds(subjects, classes, FoldsConfig(num_outer=7), num_classes=2)
+
+
+def test_a_class_that_is_rarer_than_the_folds_says_how_many_there_can_be():
+    classes = [0, 1, 2, 0, 1, 2, 0, 1]
+    told = (
+        "5 outer folds need at least 5 subjects and as many recordings of the most frequent class; "
+        "there are 8 subjects and 3 recordings: lower folds.num_outer to at most 3"
+    )
+    with pytest.raises(FoldsError, match=f"^{told}$"):
+        make_held_out_folds(list("abcdefgh"), classes, FoldsConfig(), num_classes=3)
+    folds = make_held_out_folds(list("abcdefgh"), classes, FoldsConfig(num_outer=3), num_classes=3)
+    assert len(folds.folds) == 3
+    with pytest.raises(FoldsError, match="4 subjects and 1 recordings: too few for any folds"):
+        make_held_out_folds(list("abcd"), range(4), FoldsConfig(num_outer=2), num_classes=4)
 
 
 @pytest.mark.parametrize("held", ["test", "val"])
@@ -104,7 +119,7 @@ def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
     assert made.development == {f"S{number:03d}" for number in range(15)}
     assert len(made.folds) == 3
     many = FoldsConfig(num_folds=99)
-    with pytest.raises(FoldsError, match="99 inner folds need at least 99 subjects"):
+    with pytest.raises(FoldsError, match=r"99 inner folds need at least 99 subjects.* at most 15$"):
         make_fixed_folds(subjects, classes, sides, num_classes=2, inner=many)
     mixed = ["test", *sides[1:]]
     with pytest.raises(FoldsError, match="subject S000 is in the test group and in fold 0"):
@@ -190,7 +205,8 @@ def test_fewer_subjects_than_folds_are_refused_with_the_counts():
 
 def test_too_few_development_subjects_are_refused_with_the_counts():
     # Two outer folds take half of six subjects; four inner folds cannot be made of three.
-    with pytest.raises(FoldsError, match=r"4 inner folds need at least 4 subjects.*3 subjects"):
+    told = r"4 inner folds need .* 3 subjects and .*: lower folds\.num_folds to at most 3$"
+    with pytest.raises(FoldsError, match=told):
         make_folds(list("aabbccddeeff"), [0, 1] * 6, FoldsConfig(num_outer=2, num_folds=4),
                    num_classes=2)  # fmt: skip
 

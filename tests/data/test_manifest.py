@@ -240,8 +240,11 @@ def test_unreadable_files_are_reported_with_their_rows(write_manifest, numbered_
     assert "row 4: video text.mp4: is not a video that can be read: Invalid data" in text
     assert "row 5: video gone.mp4: no such file" in text
     assert "row 6: video empty.mp4: is empty" in text
-    assert "row 6: audio gone.wav: no such file" in text
+    assert f"row 6: audio gone.wav: no such file: {tmp_path / 'gone.wav'}" in text
     assert len(load_manifest(path, check_files=False).recordings) == 5
+    there = rows(video=["numbered.mp4"], landmarks=[tmp_path / "gone.npz"])
+    with pytest.raises(ManifestError, match=r"row 2: landmarks /\S+/gone\.npz: no such file$"):
+        load_manifest(write_manifest(there))
 
 
 def test_several_items_of_one_continuous_recording(write_manifest, numbered_video):

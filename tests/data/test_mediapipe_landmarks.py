@@ -1,6 +1,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -78,8 +79,9 @@ def test_faces_become_tracks_and_a_manifest_that_names_them(cohort: Path, tmp_pa
     assert (done.num_frames, done.num_seen) == (NUM_FRAMES, NUM_FRAMES - 2)
     assert said[-1] == "recordings 3/3"
     # A picture of 64 x 32 fills the width of the canvas; each recording has its own landmarker.
-    assert [len(one) for one in fake.shown] == [NUM_FRAMES, NUM_FRAMES]
-    assert fake.shown[0] == [((64, 128, 3), 40 * number) for number in range(NUM_FRAMES)]
+    # The first is opened to see that it can be.
+    assert [len(one) for one in fake.shown] == [0, NUM_FRAMES, NUM_FRAMES]
+    assert fake.shown[1] == [((64, 128, 3), 40 * number) for number in range(NUM_FRAMES)]
     manifest = load_manifest(output)
     first, *others = manifest.recordings
     assert first.video == cohort.parent / "videos" / "a.mp4"
@@ -116,6 +118,26 @@ def test_who_has_no_track_is_listed_with_the_reason(cohort: Path, tmp_path: Path
     ]  # fmt: skip
 
 
+def test_a_wrong_model_is_told_even_where_there_is_nothing_to_do(
+    cohort: Path, tmp_path: Path
+) -> None:
+    tree = {"manifest": cohort, "output": tmp_path / "m.csv", "items": ["hand_opening"]}
+    config = build(ExtractConfig, {**tree, "model": "x.task"})
+    with pytest.raises(SettingsError, match=r"model: no such file: x\.task; expected a MediaPipe"):
+        extract(config, partial(open_landmarker, config.model), print)
+    assert not (tmp_path / "m.csv").exists()
+
+
+def test_an_output_that_cannot_be_made_is_told_before_a_face_is_followed(
+    cohort: Path, tmp_path: Path
+) -> None:
+    fake = Fake()
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(SettingsError, match=r"output: nothing can be written into \S+/file: "):
+        run(cohort, tmp_path / "file" / "m.csv", fake)
+    assert fake.shown == []
+
+
 def test_a_damaged_video_is_listed(
     write_video: Callable[..., Path], write_manifest: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -138,7 +160,7 @@ def test_tracks_that_are_there_stay(
     again, _ = run(done.manifest, tmp_path / "again.csv", fake, items=["face_interview", "gait"])
     assert again.num_kept == 1
     assert again.num_done == 1
-    assert len(fake.shown) == 2
+    assert [len(one) for one in fake.shown] == [0, NUM_FRAMES, NUM_FRAMES]
     found = {one.recording_id: one for one in load_manifest(again.manifest).recordings}
     assert found["a"].landmarks == tmp_path / "m.tracks" / "a_landmarks.npz"
     assert found["d"].landmarks == tmp_path / "again.tracks" / "d_landmarks.npz"
@@ -189,8 +211,8 @@ def install(monkeypatch: pytest.MonkeyPatch, num_points: int) -> dict[str, Any]:
         @staticmethod
         def create_from_options(options: Any) -> "FaceLandmarker":
             told.update(vars(options))
-            if not Path(options.base_options.model_asset_path).exists():
-                raise FileNotFoundError("Unable to open file")
+            if Path(options.base_options.model_asset_path).read_bytes():
+                raise RuntimeError("Unable to open zip archive")
             return FaceLandmarker()
 
         def detect_for_video(self, image: Any, milliseconds: int) -> Any:
@@ -232,6 +254,12 @@ def test_a_model_that_cannot_be_used_is_told(
 ) -> None:
     install(monkeypatch, 468)
     with (
+        pytest.raises(SettingsError, match=r"model: no such file: \S+/y\.task; expected a MediaP"),
+        open_landmarker(tmp_path / "y.task"),
+    ):
+        pass
+    (tmp_path / "y.task").write_bytes(b"no model")
+    with (
         pytest.raises(SettingsError, match=r"model: .*y\.task is no Face Landmarker: Unable to op"),
         open_landmarker(tmp_path / "y.task"),
     ):
@@ -248,8 +276,9 @@ def test_without_the_extra_its_name_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
+    (tmp_path / "x.task").write_bytes(b"")
     with (
-        pytest.raises(SettingsError, match=r'pip install "pdray\[landmarks\]"'),
+        pytest.raises(SettingsError, match=r"\); in the checkout: pip .* -e '\.\[landmarks\]'$"),
         open_landmarker(tmp_path / "x.task"),
     ):
         pass

@@ -91,6 +91,41 @@ def test_other_rates_and_varying_ones_are_told_with_the_setting_that_mends_them(
     assert all("decode.frame_rate" in note for note in notes)
 
 
+class Here:
+    """Rows of a data set that are mapped in this process, without a cluster."""
+
+    def __init__(self, rows, **_):
+        self.rows = rows
+
+    def map(self, function, **_):
+        return Here([function(row) for row in self.rows])
+
+    def iter_rows(self):
+        return iter(self.rows)
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray warns about itself
+def test_the_rate_is_that_of_frames_not_of_the_features_of_sound(
+    tmp_path, monkeypatch, numbered_video, write_sound, write_track_file
+):
+    monkeypatch.setattr("ray.data.from_items", Here)
+    sound, track = write_sound("a.mp4"), write_track_file("t.npz")
+    row = partial(Recording, subject_id="S", item="face_interview", audio=sound)
+    recordings = [
+        row("all", video=numbered_video, landmarks=track),
+        row("tracked", landmarks=track),
+        row("heard"),
+    ]
+    store = FrameStore(tmp_path / "store", Recipe(decode=CONFIG))
+    three = ("mfcc", "landmarks", "rgb")
+    found, failures = prepare_store(recordings, store, three, progress=lambda *_: None, needed=())
+    assert failures == {}
+    assert all(one.seconds > 0 for one in found.values())
+    rates = {name: one.rate for name, one in found.items()}
+    assert rates == pytest.approx({"all": 25.0, "tracked": 25.0, "heard": 0.0})
+    assert rate_notes(found) == []
+
+
 @pytest.fixture
 def write_track_file(tmp_path):
     def write(name):

@@ -212,6 +212,19 @@ def test_the_tracks_of_a_face_stand_at_the_frames_of_its_video(tmp_path: Path) -
         assert num_points in (None, track.points.shape[1])
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_progress_counts_what_is_drawn(tmp_path: Path, num_processes: int) -> None:
+    small = TINY.model_copy(update={"num_subjects": 1, "num_visits": 1, "missing": 0.0})
+    told: list[tuple[int, int]] = []
+    make_cohort(
+        tmp_path,
+        small,
+        num_processes=num_processes,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(number, 4) for number in (1, 2, 3, 4)]
+
+
 def test_a_manifest_of_someone_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("precious")
     with pytest.raises(

@@ -70,10 +70,39 @@ def test_features_that_know_the_person_separate_persons_more() -> None:
 def test_one_class_or_one_recording_a_person_has_no_silhouette() -> None:
     features, facts = cohort(num_subjects=4, num_each=1)
     assert math.isnan(separation(features, facts).by_subject)
-    found = separation(features, facts.assign(target=0))
+    facts = facts.assign(target=0)
+    found = separation(features, facts)
     assert math.isnan(found.by_class)
     told = separation_sentence(found, facts)
-    assert told.startswith("silhouette by class undefined (class 0: undefined), by subject undef")
+    assert told == (
+        "silhouette by class - (class 0: -), by subject -; 4 held-out recordings of 4 subjects, "
+        "none learnt from; all are of one class; no subject has two recordings"
+    )
+
+
+def test_a_class_of_one_recording_has_no_silhouette_and_no_part_in_the_mean() -> None:
+    features, facts = cohort(num_subjects=4, num_each=3)
+    targets = facts["target"].to_numpy(copy=True)
+    targets[-1] = 2
+    facts = facts.assign(target=targets)
+    found = separation(features, facts)
+    expected = np.array(slow_silhouettes(features, targets.tolist()))
+    assert expected[-1] == 0.0  # as Rousseeuw has it
+    assert math.isnan(found.of_class[2])
+    assert found.by_class == pytest.approx(expected[:-1].mean(), abs=1e-9)
+    told = separation_sentence(found, facts)
+    assert f"class 1: {found.of_class[1]:.2f}, class 2: -), by subject " in told
+    assert told.endswith("none learnt from; class 2 of one recording left out")
+
+
+def test_several_persons_of_one_recording_are_counted_and_not_named() -> None:
+    features, facts = cohort(num_subjects=3, num_each=2)
+    facts = facts.assign(subject_id=["S0", "S0", "S1", "S1", "S2", "S3"])
+    found = separation(features, facts)
+    people = slow_silhouettes(features, facts["subject_id"].tolist())
+    assert found.by_subject == pytest.approx(np.mean(people[:4]), abs=1e-9)
+    told = separation_sentence(found, facts)
+    assert told.endswith("none learnt from; 2 subjects of one recording each left out")
 
 
 def test_the_sentence_says_of_whom_it_is_known() -> None:

@@ -45,7 +45,37 @@ def test_the_counts_of_the_confusion_matrix_are_written_in_it(
     per_class = table["target"].value_counts()
     assert texts == [str(per_class[0]), "0", "0", str(per_class[1])]
     ticks = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    assert ticks == ["0\ngrade 0", "1\ngrade 2"]
+    ticks = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
     assert ticks == ["0: grade 0", "1: grade 2"]
+    assert drawn[0].axes[0].get_xlabel() == "predicted class"
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("many_grades", [False, True])
+def test_no_two_labels_of_the_confusion_matrix_overlap(
+    make_table: TableMaker,
+    tmp_path: Path,
+    drawn: list[Figure],
+    num_classes: int,
+    many_grades: bool,
+) -> None:
+    table = make_table(num_classes=num_classes)
+    if many_grades:  # of class 0: its label is the longest that a scale of six grades can have
+        table.loc[table["target"] == 0, "grade"] = [
+            row % 5 for row in range(int((table["target"] == 0).sum()))
+        ]
+    plots.confusion_picture(table, tmp_path / "c.png", synthetic=True)
+    drawn[0].canvas.draw()  # at the figure's own resolution, as the boxes are
+    axes = drawn[0].axes[0]
+    labels = [*axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label]
+    boxes = [label.get_window_extent() for label in [*labels, axes.title]]
+    whole = drawn[0].bbox
+    for number, box in enumerate(boxes):
+        assert not [other for other in boxes[:number] if box.overlaps(other)]
+        assert min(box.x0, box.y0) >= 0
+        assert box.x1 <= whole.x1
+        assert box.y1 <= whole.y1
 
 
 def test_synthetic_data_is_marked_in_the_title_and_real_data_is_not(
@@ -64,8 +94,29 @@ def test_a_roc_curve_that_cannot_be_drawn_is_named(
     table = make_table()
     table = table[(table["item"] == "finger_tapping") | (table["target"] == 0)]
     plots.roc_picture(table, tmp_path / "r.png", synthetic=False)
-    legend = drawn[0].axes[0].get_legend()
-    assert legend is not None
-    labels = [text.get_text() for text in legend.get_texts()]
+    labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert any(label.startswith("all (area ") for label in labels)
     assert "one class only, no curve: hand_opening" in labels
+
+
+@pytest.mark.parametrize("num_classes", [2, 6])
+def test_the_legend_counts_each_class_and_stands_beside_everything(
+    make_table: TableMaker, tmp_path: Path, drawn: list[Figure], num_classes: int
+) -> None:
+    table = make_table(num_classes=num_classes)
+    plots.roc_picture(table, tmp_path / "r.png", synthetic=True)
+    drawn[0].canvas.draw()
+    legend, axes = drawn[0].legends[0], drawn[0].axes[0]
+    labels = [text.get_text() for text in legend.get_texts()]
+    if num_classes == 2:
+        count = int((table["target"] == 1).sum())
+        assert labels[0].endswith(f", n={count} of {len(table)})")
+    else:
+        counts = table["target"].value_counts()
+        assert [label.split(", ")[1] for label in labels] == [
+            f"n={counts[k]} of {len(table)})" for k in range(6)
+        ]
+    boxes = [axes.bbox, axes.xaxis.label.get_window_extent(), axes.title.get_window_extent()]
+    assert not [box for box in boxes if box.overlaps(legend.get_window_extent())]
+    assert legend.get_window_extent().y0 >= 0
+    assert boxes[2].y1 <= drawn[0].bbox.y1

@@ -10,6 +10,7 @@ from pdray.evaluation.spread import (
     grid,
     region_mask,
     region_shares,
+    regions_text,
     shares_by_frame,
     shares_over_time,
     spread,
@@ -195,3 +196,27 @@ def test_spread_is_averaged_over_people_and_not_over_recordings() -> None:
     assert told[3].startswith("late   1      0.40 +- 0.14 (n=2)")
     assert told[3].endswith("undefined")
     assert told[4:] == ["late: nothing speaks for the class in 1 of 5 maps, left out"]
+
+
+def test_the_first_regions_are_named_by_their_mean_over_people() -> None:
+    cells = [
+        ("A", "mouth", 0.1, 1.0), ("A", "mouth", 0.5, 3.0), ("B", "mouth", 0.4, 4.0),
+        ("A", "eye", 0.2, 2.0), ("B", "eye", 0.2, 2.0), ("A", "brow", 0.06, 0.5),
+        ("B", "brow", math.nan, math.nan), ("A", "chin", 0.01, 0.1), ("A", "elsewhere", 0.6, 0.7),
+        ("B", "elsewhere", 0.5, 0.7),
+    ]  # fmt: skip
+    table = pd.DataFrame(cells, columns=["subject_id", "region", "share", "density"])
+    late, early = table.assign(layer="late"), table.assign(layer="early", share=math.nan)
+    every = pd.concat([late, early]).assign(item="face_interview")
+    told = regions_text(every, shown="class 1").splitlines()
+    assert told[0].startswith("most of the activation for class 1: mean share over subjects (")
+    # A has 0.3 of the mouth at 2.0, B 0.4 at 4.0.
+    assert told[1:] == [
+        "late: mouth 0.35 (3.0), eye 0.20 (2.0), brow 0.06 (0.5), in no region 0.55",
+        "early: -",
+    ]
+    hands = table.assign(layer="late", item="gait", region="centre")
+    told = regions_text(pd.concat([every, hands]), shown="class 1").splitlines()
+    assert [line.split(": ")[0] for line in told[1:]] == [
+        "late, face_interview", "early, face_interview", "late, gait",
+    ]  # fmt: skip

@@ -5,6 +5,7 @@ import pytest
 from jobs import assemble_patients
 from jobs.assemble_patients import main
 from pdray.config import leaves
+from pdray.search import assembling
 from pdray.search.assembling import Assembly
 from pdray.search.visit_plan import AssembleConfig, load_assembly
 
@@ -55,3 +56,13 @@ def test_what_was_found_and_where_it_is_are_printed(
     assert main(["data.manifest=/x.csv"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told == ["", "the tables", "", f"weights    {picture}", f"log        {tmp_path}"]
+
+
+def test_an_output_that_cannot_be_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(assembling, "plan_visits", lambda config: None)
+    (tmp_path / "file").write_text("kept")
+    assert main(["data.manifest=/x.csv", f"output={tmp_path / 'file' / 'k'}"]) == 2
+    told = capsys.readouterr().err
+    assert f"output: nothing can be written into {tmp_path / 'file' / 'k' / 'assembling'}/" in told

@@ -69,3 +69,12 @@ def test_mistakes_are_told_with_exit_code_2(
 ) -> None:
     assert main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_made_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    assert main([f"study={tmp_path / 'study'}", f"output={tmp_path / 'file' / 'k'}"]) == 2
+    told = capsys.readouterr().err
+    assert f"output: nothing can be written into {tmp_path / 'file' / 'k'}: " in told

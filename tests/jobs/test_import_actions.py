@@ -38,3 +38,9 @@ def test_a_mistake_ends_with_status_two_and_writes_nothing(words, tmp_path, caps
     assert "class wave has no video" in told.err
     assert "Traceback" not in told.err
     assert [path.name for path in tmp_path.iterdir()] == ["k400"]
+
+
+def test_an_output_that_cannot_be_made_is_refused(words, tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    assert main([*words, f"output={tmp_path / 'file' / 'm.csv'}"]) == 2
+    assert f"output: nothing can be written into {tmp_path / 'file'}: " in capsys.readouterr().err

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.correlate_marks import main as correlate
+
 JOB = Path(__file__).parents[2] / "jobs" / "make_demo.py"
 
 
@@ -17,7 +19,10 @@ def test_it_draws_a_cohort_and_says_where(
 ) -> None:
     words = ["num_subjects=1", "num_visits=1", "size=32", "min_seconds=1", "max_seconds=1"]
     assert main([f"folder={tmp_path}", "num_processes=1", "seed=2", *words]) == 0
-    assert capsys.readouterr().out == f"manifest {tmp_path / 'manifest.csv'} (synthetic)\n"
+    told = capsys.readouterr().out.splitlines()
+    # No terminal: lines and no bar.
+    assert told[:-1] == ["1/3 recordings", "2/3 recordings", "3/3 recordings"]
+    assert told[-1] == f"manifest {tmp_path / 'manifest.csv'} (synthetic)"
     assert len(list((tmp_path / "videos").iterdir())) == 3
 
 
@@ -35,6 +40,32 @@ def test_items_are_chosen_on_the_command_line(
     assert "item 'gate' is not drawn: did you mean 'gait'?" in capsys.readouterr().err
 
 
+def test_the_marks_of_faces_can_be_correlated_with_their_grades(
+    main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["num_subjects=15", "missing=0", "size=32", "min_seconds=1", "max_seconds=1"]
+    items = "items=[face_interview]"
+    assert main([f"folder={tmp_path}", "num_processes=1", items, *words]) == 0
+    told = capsys.readouterr().out.splitlines()
+    marks = tmp_path / "manifest.marks.csv"
+    assert told[-1] == f"marks    {marks} (synthetic)"
+    assert len(told) == 12  # a line each tenth, and two paths
+    words = [f"data.manifest={tmp_path / 'manifest.csv'}", f"data.marks={marks}", "repeats=2"]
+    cuts = ["data.items=[face_interview]", "data.grade_cuts=[1,2,3,4,5]", "folds.num_outer=2"]
+    assert correlate([*words, *cuts, "folds.num_folds=2"]) == 0
+    told = capsys.readouterr().out
+    assert "SYNTHETIC data" in told.splitlines()[0]
+    scores = {line.split("  ")[0]: line for line in told.splitlines()}
+    right = {
+        name: float(scores[name].removeprefix(name).split("+-")[0])
+        for name in ("ill alone, marks", "ill alone, control: exchanged")
+    }
+    assert right["ill alone, marks"] > right["ill alone, control: exchanged"]
+    shares = {name: scores[name].removeprefix(name).split() for name in ("forehead", "right eye")}
+    assert shares["forehead"] == ["0"] * 5
+    assert int(shares["right eye"][-1]) > int(shares["right eye"][0])
+
+
 def test_a_wrong_key_ends_with_status_two_and_the_nearest_key(
     main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,3 +79,12 @@ def test_help_lists_every_setting(
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(key in shown for key in ("folder", "seed", "items", "face_interview", "fps", "[px]"))
+
+
+def test_a_folder_that_cannot_be_made_is_refused(
+    main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    assert main([f"folder={tmp_path / 'file' / 'k'}", "num_subjects=1"]) == 2
+    told = capsys.readouterr().err
+    assert f"folder: nothing can be written into {tmp_path / 'file' / 'k'}: " in told

@@ -47,3 +47,12 @@ def test_prepared_then_verified(capsys, words):
     assert told.splitlines()[-1].startswith("in store   4 recordings, 0.00 hours, 0.000 GB")
     assert main(["--verify", *words]) == 0
     assert "verified   4 recordings" in capsys.readouterr().out
+
+
+def test_an_output_that_cannot_be_made_is_refused_before_a_cluster_is_joined(
+    capsys, words, tmp_path
+):
+    (tmp_path / "out").write_text("kept")
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"output: nothing can be written into {tmp_path / 'out' / 'store'}: " in told

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,16 @@ def test_an_unknown_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["--table", "9.9", "data.manifest=/x.csv", f"output={tmp_path}"]) == 2
     assert "error: there is no table 9.9; there are: 000.13, " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_made_is_refused(
+    tmp_path: Path, tiny_manifest: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    manifest = tiny_manifest(10)
+    manifest.write_text(manifest.read_text().replace("finger_tapping", "gait"))
+    words = [f"data.manifest={manifest}", "data.items=[gait]"]
+    assert main(["--table", "004.2", *words, f"output={tmp_path / 'file' / 'k'}"]) == 2
+    told = capsys.readouterr().err
+    assert f"output: nothing can be written into {tmp_path / 'file' / 'k' / 'tables'}: " in told
+    assert "Not a directory" in told

@@ -77,3 +77,19 @@ def test_help_lists_every_setting(
     out = capsys.readouterr().out
     for key in ("study", "tracking.uri", "tracking.experiment"):
         assert f"\n  {key} " in out
+
+
+def test_a_study_that_may_not_be_written_is_refused(
+    main: Callable[[list[str]], int],
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def forbidden(path: str, mode: int = 0o777) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.mkdir", forbidden)
+    assert main([f"study={study}"]) == 2
+    told = capsys.readouterr().err
+    assert f"study: nothing can be written into {study}: " in told
+    assert "Permission denied" in told

@@ -61,3 +61,23 @@ def test_resume_without_a_study_says_where_it_looked(
 ) -> None:
     assert main(["--resume", f"output={tmp_path}"]) == 2
     assert f"no study to resume in {tmp_path / 'studies'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", ["file", "file/k"])
+def test_an_output_that_cannot_be_made_is_refused_before_anything_starts(
+    below: str,
+    tmp_path: Path,
+    tiny_manifest: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    asked = [f"data.manifest={tiny_manifest(12)}", f"output={tmp_path / below}", "search.name=a"]
+    assert main(asked) == 2
+    told = capsys.readouterr()
+    assert told.err == (
+        f"error: settings: output: nothing can be written into {tmp_path / below}/studies/a: no "
+        f"file can be made in {tmp_path / 'file'}: Not a directory; give one that can be made and "
+        "written\n"
+    )
+    assert told.out == ""
+    assert (tmp_path / "file").read_text() == "kept"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pdray.data.store import StoredRecording
-from pdray.errors import StudyError
+from pdray.errors import SettingsError, StudyError
 from pdray.search.resume import check_same, keep_entries, keep_weights, only_driver
 from pdray.search.settings import plan_study
 from pdray.tracking.run_log import StudyLog
@@ -130,3 +130,13 @@ def test_a_study_does_not_go_on_with_weights_that_have_changed(
     other.write_bytes(b"changed")
     with pytest.raises(StudyError, match=r"the content of \S+/other\.pt has changed since it st"):
         keep_weights(started, [one, other])
+
+
+def test_a_study_whose_folder_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "studies").write_text("a file in the folder's place")
+    told = r"settings: output: nothing can be written into \S+/studies/a: .*: Not a directory; give"
+    with (
+        pytest.raises(SettingsError, match=told),
+        only_driver(StudyLog(tmp_path / "studies" / "a")),
+    ):
+        pass

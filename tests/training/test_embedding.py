@@ -29,7 +29,7 @@ RATE = 16_000
 @pytest.fixture(scope="module")
 def library() -> Any:
     load_torchvision()
-    return pytest.importorskip("transformers", reason="needs pip install 'pdray[audio]'")
+    return pytest.importorskip("transformers", reason="needs the extra '.[audio]'")
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -174,7 +174,7 @@ def test_without_the_library_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(embedding, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"not installed; pip install 'pdray\[audio\]'"):
+    with pytest.raises(SettingsError, match=r"not installed; in the .* -e '\.\[audio\]'$"):
         embedding_files(EmbeddingConfig(folder=tmp_path))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from pdray.config import build
 from pdray.data.entry import Entry
+from pdray.data.face_points import INDEX
 from pdray.data.landmark_motion import feature_columns, landmark_features
 from pdray.data.landmark_shape import nose_centred
 from pdray.data.manifest import Recording
@@ -143,11 +144,12 @@ def test_a_recording_that_cannot_be_described_is_named(recordings, tmp_path: Pat
     bare = (replace(recordings[0], stored=None), *recordings[1:])
     with pytest.raises(DecodeError, match="recording r0: its landmarks is not stored"):
         list(fit_estimator(make_task(bare)))
-    path = tmp_path / "few.npz"
-    few = track_of(nodding(0))
-    write_track(path, replace(few, points=few.points[:, :105], names=None))
+    path = tmp_path / "blind.npz"
+    blind = track_of(nodding(0))
+    blind.points[:, INDEX["left_eye_left_corner"]] = np.nan
+    write_track(path, blind)
     row = Recording("r1", "S1", "face_interview", landmarks=path)
     stored = FrameStore(tmp_path / "store", Recipe()).add(row, ("landmarks",)).paths
     wrong = (recordings[0], replace(recordings[1], stored=stored), *recordings[2:])
-    with pytest.raises(DecodeError, match=r"recording r1: .*105"):
+    with pytest.raises(DecodeError, match=r"recording r1: .* all four corners of the eyes"):
         list(fit_estimator(make_task(wrong)))

@@ -79,6 +79,13 @@ def test_everything_is_made_of_the_test_group_and_says_so(
     assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
     assert "spread of the activation for the predicted class" in report
     assert "3 held-out recordings of 3 subjects, none learnt from" in report
+    most = report.split("most of the activation for the predicted class")[1].splitlines()[1:3]
+    table = pd.read_csv(done.folder / "regions.csv")
+    for layer, line in zip(LAYERS, most, strict=True):
+        mine = table[(table["layer"] == layer) & (table["region"] != ELSEWHERE)]
+        shares = mine.groupby("region")["share"].mean().nlargest(3)
+        first = [part.split(" (")[0] for part in line.removeprefix(f"{layer}: ").split(", ")[:3]]
+        assert first == [f"{region} {share:.2f}" for region, share in shares.items()]
     for name in ("regions", "spread", "embedding"):
         table = pd.read_csv(done.folder / f"{name}.csv")
         assert set(table["recording_id"]) == {name_of(number) for number in (1, 2, 3)}
