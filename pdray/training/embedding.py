@@ -42,7 +42,7 @@ from pdray.data.modality import Modality
 from pdray.errors import DecodeError, SettingsError
 from pdray.models.checkpoint import read_checkpoint
 from pdray.models.vision import load_torchvision
-from pdray.training.frozen import file_digest
+from pdray.training.frozen import file_digest, file_state
 
 Samples = NDArray[np.float32]
 
@@ -71,13 +71,18 @@ class EmbeddingConfig(Settings):
     )
 
 
-@lru_cache(maxsize=4)
 def open_embedding(config: EmbeddingConfig) -> "Embedding":
     """Return the embedding of a folder; its network is loaded when it is needed first.
 
     Raises:
         SettingsError: As :func:`embedding_files`.
     """
+    return _opened(config, *map(file_state, embedding_files(config).values()))
+
+
+@lru_cache(maxsize=4)
+def _opened(config: EmbeddingConfig, *state: tuple[int, ...]) -> "Embedding":
+    """Keep what was opened, as long as the folder's files (``state``) stay as they are."""
     return Embedding(config)
 
 

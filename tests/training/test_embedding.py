@@ -12,7 +12,12 @@ from pdray.errors import DecodeError, SettingsError
 from pdray.models.checkpoint import CheckpointError
 from pdray.models.vision import load_torchvision
 from pdray.training import embedding
-from pdray.training.embedding import Embedding, EmbeddingConfig, embedding_files
+from pdray.training.embedding import (
+    Embedding,
+    EmbeddingConfig,
+    embedding_files,
+    open_embedding,
+)
 from pdray.training.frozen import keep_frozen
 
 # transformers warns of its own future while it is imported.
@@ -143,6 +148,19 @@ def test_other_weights_are_another_embedding(speech: Path, library: Any, tmp_pat
         network.feature_projection.projection.bias.add_(1)
     changed = save(network, tmp_path / "other", do_normalize=True)
     assert Embedding(EmbeddingConfig(folder=changed)).decides["weights"] != first["weights"]
+
+
+def test_a_folder_whose_files_change_is_opened_anew(
+    speech: Path, library: Any, tmp_path: Path
+) -> None:
+    network = library.Wav2Vec2Model.from_pretrained(speech)
+    config = EmbeddingConfig(folder=save(network, tmp_path / "mine", do_normalize=True))
+    first = open_embedding(config)
+    assert open_embedding(config) is first
+    with torch.no_grad():
+        network.feature_projection.projection.bias.add_(1)
+    save(network, tmp_path / "mine", do_normalize=True)
+    assert open_embedding(config).decides["weights"] != first.decides["weights"]
 
 
 def test_too_short_sound_is_refused_with_its_length(speech: Path) -> None:
