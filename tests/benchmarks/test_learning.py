@@ -97,6 +97,7 @@ def test_a_wrong_key_ends_with_status_two_and_the_nearest_key(
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 def test_the_quick_run_prints_all_of_them_and_says_synthetic(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.learning", "quick=true", f"folder={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)

@@ -118,7 +118,11 @@ def test_ctrl_c_leaves_a_study_that_resumes(job: Job) -> None:
 
 @pytest.mark.parametrize(
     "epochs",
-    [3, pytest.param(1, marks=pytest.mark.chaos), pytest.param(6, marks=pytest.mark.chaos)],
+    [
+        pytest.param(3, marks=pytest.mark.slow),
+        pytest.param(1, marks=pytest.mark.chaos),
+        pytest.param(6, marks=pytest.mark.chaos),
+    ],
 )
 def test_a_killed_and_resumed_study_ends_like_one_never_killed(
     make_job: Callable[[str], Job], epochs: int

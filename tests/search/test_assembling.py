@@ -135,6 +135,7 @@ def written(folder: Path, pattern: str) -> dict[str, int]:
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray warns about itself
 def test_a_run_leaves_networks_heads_and_tables_and_goes_on_with_them(
     make_config: Callable[..., AssembleConfig],
