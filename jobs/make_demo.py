@@ -5,13 +5,14 @@ with a SYNTHETIC table of marks on regions, for ``data.marks=``.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
-from tqdm import tqdm
 
 from pdray.atomic import folder_faults
 from pdray.config import build, describe, dump, load
+from pdray.data.recordings_bar import recordings_bar
 from pdray.data.synthetic import DemoConfig, make_cohort, marks_beside
 from pdray.errors import PdrayError, SettingsError, refuse
 
@@ -28,27 +29,18 @@ def main(argv: list[str]) -> int:
     if "--help" in argv or "-h" in argv:
         print(f"{__doc__}\n\nsettings (key, default, meaning):\n{describe(MakeDemoConfig)}")
         return 0
-    # A bar on a terminal; a log gets a line now and then.
-    with tqdm(unit="recording", leave=False, disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-            if bar.disable and 10 * done // total != 10 * (done - 1) // total:
-                print(f"{done}/{total} recordings", flush=True)
-
-        try:
-            job = load(MakeDemoConfig, argv)
-            refuse(folder_faults(job.folder, key="folder"), SettingsError, "settings")
-            tree = {key: dump(job)[key] for key in DemoConfig.model_fields}
-            config, processes = build(DemoConfig, tree), job.num_processes
+    try:
+        job = load(MakeDemoConfig, argv)
+        refuse(folder_faults(job.folder, key="folder"), SettingsError, "settings")
+        tree = {key: dump(job)[key] for key in DemoConfig.model_fields}
+        config, processes = build(DemoConfig, tree), job.num_processes
+        with recordings_bar(partial(print, flush=True)) as progress:
             manifest = make_cohort(job.folder, config, num_processes=processes, progress=progress)
-        except (PdrayError, KeyboardInterrupt) as error:
-            bar.close()
-            stopped = isinstance(error, KeyboardInterrupt)
-            told = "interrupted; run it again to go on" if stopped else f"error: {error}"
-            print(told, file=sys.stderr)
-            return 130 if stopped else 2
+    except (PdrayError, KeyboardInterrupt) as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        told = "interrupted; run it again to go on" if stopped else f"error: {error}"
+        print(told, file=sys.stderr)
+        return 130 if stopped else 2
     print(f"manifest {manifest} (synthetic)")
     if "face_interview" in config.items:
         print(f"marks    {marks_beside(manifest)} (synthetic)")

@@ -4,10 +4,12 @@ python jobs/prepare.py [--verify] --config search_spaces/tsa.yaml data.manifest=
 """
 
 import sys
+from functools import partial
 
 from tqdm import tqdm
 
 from pdray.config import describe
+from pdray.data.recordings_bar import recordings_bar
 from pdray.errors import PdrayError
 from pdray.search.preparation import (
     PrepareConfig,
@@ -31,27 +33,18 @@ def main(argv: list[str]) -> int:
         print(_USAGE, describe(PrepareConfig), sep="\n")
         return 0
     words = [word for word in argv if word != "--verify"]
-    # A bar on a terminal; a log gets a line now and then.
-    with tqdm(unit="recording", leave=False, disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-            if bar.disable and 10 * done // total != 10 * (done - 1) // total:
-                print(f"{done}/{total} recordings", flush=True)
-
-        try:
-            preparation = plan_preparation(load_preparation(words))
+    try:
+        preparation = plan_preparation(load_preparation(words))
+        with recordings_bar(partial(print, flush=True)) as progress:
             if "--verify" in argv:
                 told = verify_preparation(preparation, progress=progress)
             else:
                 told = run_preparation(preparation, say=tqdm.write, progress=progress)
-        except (PdrayError, KeyboardInterrupt) as error:
-            bar.close()
-            stopped = isinstance(error, KeyboardInterrupt)
-            told = "interrupted; run it again to go on" if stopped else f"error: {error}"
-            print(told, file=sys.stderr)
-            return 130 if stopped else 2
+    except (PdrayError, KeyboardInterrupt) as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        told = "interrupted; run it again to go on" if stopped else f"error: {error}"
+        print(told, file=sys.stderr)
+        return 130 if stopped else 2
     print(told)
     return 0
 
