@@ -6,12 +6,12 @@ Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against f
 ``fv``).
 Readings where the paper is silent, with the authors' public code where it says ("code"): 8 frames;
 one hidden layer of 256 units for each frame, with the same weights in all of them; batch
-normalisation after its ReLU; 400 steps, each on recordings drawn anew; grades weigh what the
-commonest of them outnumbers them by (``landmark_network.py``) (all code); dropout before the output
-layer.
-Differs: frames are the middles of equal parts of the recording, where the code takes every twelfth
-of 100 interpolated ones and leaves out the last eighth of the recording; lambda is the paper's,
-where the code has set its term to 0. D.1 averages where 5.2 sums: after L1 normalisation the same.
+normalisation after its ReLU; 400 steps, each on recordings drawn anew; a grade weighs as much as
+the commonest one outnumbers it (``training/network_in_memory.py``) (all code); dropout before the
+output layer.
+Differs: frames are the middles of equal parts of the recording, where the code takes eight at steps
+of 12 from 100 interpolated ones, the last of them number 84; lambda is the paper's, where the code
+has set its term to 0. D.1 averages where 5.2 sums: after L1 normalisation the same.
 Predictions are summed as logits, and the loss is of the sum; D.1 may train on each frame by itself
 (``vote`` gives the logits for that).
 Letters: B batch, F frame, P landmark, C coordinate (x, y), V vote, D feature, K class.
