@@ -8,7 +8,7 @@ group, where the group tells nothing.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,23 @@ def group_control(
     }
     found = [of_group.get(group, everyone) for group in _groups_of(table, groups)]
     return _with_probabilities(table, np.array(found).reshape(len(table), classes))
+
+
+def mixed_groups(table: pd.DataFrame, groups: Mapping[str, Hashable | None]) -> list[Any]:
+    """Return the groups that have both healthy rows (class 0) and others, where there are several.
+
+    Args:
+        table: Rows with ``recording_id`` and ``target``.
+        groups: Group of each recording by id.
+
+    Returns:
+        In their order; none where a row has no group.
+    """
+    found = table["recording_id"].map(dict(groups))
+    if found.isna().any() or found.nunique() < 2:
+        return []
+    ill = table["target"] > 0
+    return sorted(set(found[ill]) & set(found[~ill]))
 
 
 def within_group(

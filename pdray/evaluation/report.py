@@ -5,7 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from pdray.evaluation.controls import Known, constant_control, group_control, within_group
+from pdray.evaluation.controls import (
+    Known,
+    constant_control,
+    group_control,
+    mixed_groups,
+    within_group,
+)
 from pdray.evaluation.metrics import metric_named, score
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.uncertainty import Interval
@@ -121,13 +127,13 @@ def control_lines(
     def told(rows: pd.DataFrame) -> str:
         return _number(score(metric.rpartition("/")[2], targets(rows), probabilities(rows)))
 
-    lines, controls = [], [f"class frequencies {told(constant_control(table, learnt))}"]
-    site = table["recording_id"].map(lambda name: sites[name])
-    if not site.isna().any() and site.nunique() > 1:
-        ill = table["target"] > 0
-        for name in sorted(set(site[ill]) & set(site[~ill])):
-            alone = within_group(table, sites, name)
-            lines.append(f"{metric} {told(alone)} in site {name} alone, {len(alone)} recordings")
+    lines = []
+    for name in mixed_groups(table, sites):
+        alone = within_group(table, sites, name)
+        lines.append(f"{metric} {told(alone)} in site {name} alone, {len(alone)} recordings")
+    controls = [f"class frequencies {told(constant_control(table, learnt))}"]
+    found = {sites[name] for name in table["recording_id"]}
+    if len(found) > 1 and None not in found:
         controls.append(f"the site and nothing else {told(group_control(table, learnt, sites))}")
     return [*lines, f"{metric} without a look at any recording: {', '.join(controls)}"]
 

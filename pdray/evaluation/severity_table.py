@@ -19,6 +19,7 @@ from pdray.evaluation.controls import (
     as_binary,
     constant_control,
     group_control,
+    mixed_groups,
     within_group,
 )
 from pdray.evaluation.decision import in_two_steps
@@ -165,11 +166,7 @@ def _published(figures: Mapping[str, str]) -> list[str]:
 
 def _told_sites(seed: Seed) -> list[str]:
     """Return the sites that have both healthy and ill recordings, where there are several."""
-    site = _sites(seed)
-    if site.isna().any() or site.nunique() < 2:
-        return []
-    ill = next(iter(seed.tables.values()))["target"] > 0
-    return sorted(set(site[ill]) & set(site[~ill]))
+    return mixed_groups(next(iter(seed.tables.values())), seed.sites)
 
 
 def _sites(seed: Seed) -> pd.Series:

@@ -179,13 +179,20 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
         [_class(one, config) for one in recordings],
         num_classes=cohort.num_classes,
     )
-    unnamed = sum(one.subject_id == one.recording_id for one in recordings)
-    if config.subjects == "none" and unnamed:
+    unnamed = num_unnamed(recordings, config)
+    if unnamed:
         notes.append(
             f"{unnamed} of {len(recordings)} recordings name no subject: a person may be on both "
             "sides, and scores are those of recordings, not of people"
         )
     return tuple(notes)
+
+
+def num_unnamed(recordings: Sequence[Recording], config: DataConfig) -> int:
+    """Return how many recordings name no subject, so that each is taken for a subject."""
+    if config.subjects != "none":
+        return 0
+    return sum(one.subject_id == one.recording_id for one in recordings)
 
 
 def _class(recording: Recording, config: DataConfig) -> int:

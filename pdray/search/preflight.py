@@ -6,7 +6,7 @@ from pdray.data.forecast import Forecast
 from pdray.data.manifest import grade_class
 from pdray.data.modality import PICTURES
 from pdray.search.cluster import Capacity, Reservation
-from pdray.search.cohort import Cohort
+from pdray.search.cohort import Cohort, num_unnamed
 from pdray.search.settings import StudyPlan
 
 _SHOWN = 5
@@ -24,7 +24,9 @@ def describe_plan(
     config = plan.config
     recordings = cohort.recordings
     subjects = {recording.subject_id for recording in recordings}
-    people = "unnamed subjects" if config.data.subjects == "none" else f"{len(subjects)} subjects"
+    people = f"{len(subjects)} subjects"
+    if num_unnamed(recordings, config.data) == len(recordings):
+        people = "unnamed subjects"
     grades = Counter(recording.grade for recording in recordings)
     workers = reservation.workers
     lines = [

@@ -15,7 +15,7 @@ from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
-from pdray.search.cohort import Cohort, outer_sides, rated
+from pdray.search.cohort import Cohort, num_unnamed, outer_sides, rated
 from pdray.search.progress import Mirror, RefitProgress, Say
 from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan, run_trials
@@ -65,13 +65,14 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     rows = [{**trial, "note": _failure(trial)} for trial in map(TrialLog.read, study.trials())]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
     board = "\n".join([board, *(f"note: {note}" for note in cohort.notes)])
+    tested = [one for one in cohort.recordings if one.subject_id in cohort.folds.test]
     sentence = held_out_sentence(
         f"test/{metric}",
         subject_bootstrap(table, metric),
         num_recordings=len(table),
         absent=absent_classes(targets(table), cohort.num_classes),
         synthetic=cohort.is_synthetic,
-        unnamed=plan.config.data.subjects == "none",
+        unnamed=num_unnamed(tested, plan.config.data) == len(tested),
     )
     recordings = rated(cohort, plan.config.data, None)
     sites = {one.recording_id: one.site for one in cohort.recordings}

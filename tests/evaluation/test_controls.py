@@ -8,6 +8,7 @@ from pdray.evaluation.controls import (
     as_binary,
     constant_control,
     group_control,
+    mixed_groups,
     within_group,
 )
 from pdray.evaluation.metrics import score
@@ -116,3 +117,11 @@ def test_callers_mistakes_are_named(scored) -> None:
         constant_control(table, [])
     with pytest.raises(ValueError, match=r"training classes \[6\] are outside 0\.\.5"):
         constant_control(table, [Known(6, "A")])
+
+
+def test_groups_with_both_healthy_and_ill_rows_are_named_in_order() -> None:
+    table = pd.DataFrame({"recording_id": list("abcdef"), "target": [0, 2, 0, 0, 1, 0]})
+    groups = dict(zip("abcdef", "BBCCAA", strict=True))
+    assert mixed_groups(table, groups) == ["A", "B"]
+    assert mixed_groups(table, {**groups, "c": None}) == []
+    assert mixed_groups(table, dict.fromkeys("abcdef", "A")) == []

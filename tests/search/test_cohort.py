@@ -6,7 +6,14 @@ from pdray.config import build
 from pdray.data.manifest import load_manifest
 from pdray.data.store import StoredRecording
 from pdray.errors import FoldsError, ManifestError
-from pdray.search.cohort import inner_sides, make_cohort, outer_sides, rated, readable
+from pdray.search.cohort import (
+    inner_sides,
+    make_cohort,
+    num_unnamed,
+    outer_sides,
+    rated,
+    readable,
+)
 from pdray.search.settings import StudyConfig
 
 
@@ -66,6 +73,11 @@ def test_recordings_of_people_whom_nobody_has_named_are_called_so(load):
     assert {f"S{n:02d}left" for n in range(18) if n % 4} <= cohort.folds.test
     assert len(cohort.folds.folds) == 2
     assert make_cohort(manifest, config, searches=False).folds.test == cohort.folds.test
+    assert num_unnamed(cohort.recordings, config.data) == 36
+    named = [one for one in cohort.recordings if one.subject_id != one.recording_id]
+    assert num_unnamed(named, config.data) == 0  # allowed to be unnamed, and are not
+    required = config.data.model_copy(update={"subjects": "required"})
+    assert num_unnamed(cohort.recordings, required) == 0
 
 
 def test_what_lacks_a_video_or_a_grade_is_listed_and_left_out(load):
