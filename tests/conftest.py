@@ -17,6 +17,13 @@ import pytest
 hypothesis.settings.register_profile("pdray", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("pdray")
 
+pytest_plugins = (
+    "tests.fixtures.predictions",
+    "tests.fixtures.stored",
+    "tests.fixtures.studies",
+    "tests.fixtures.task",
+)
+
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
 
 NUM_NUMBERED = 40

@@ -2,7 +2,6 @@ import copy
 import re
 import subprocess
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,8 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
+
 FILE = ROOT / "cluster.yaml"
 PHASES = (
     "initialization_commands",

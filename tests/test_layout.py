@@ -3,20 +3,20 @@
 import ast
 import re
 import subprocess
-from pathlib import Path
+import warnings
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
+
 PACKAGE, TESTS, JOBS = ROOT / "pdray", ROOT / "tests", ROOT / "jobs"
 
-MAX_LINES = 400
+MAX_LINES, LONG_LINES = 500, 300
 MAX_FUNCTION_LINES = {"pdray/training/worker.py": 80}  # the one loop worth reading whole
 MAX_JOB_LINES = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc", "base", "manager", "core"}
-# Tests of the house itself and of families of modules mirror no single module.
-NO_MIRROR = {"tests/test_layout.py", "tests/test_cluster_yaml.py"}
-FREE_FOLDERS = {"contracts", "integration"}
+# Folders of tests of families of modules, and of what tests share; they mirror no package.
+FREE_FOLDERS = {"contracts", "integration", "fixtures"}
 # Written so that this file does not match itself.
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|tmp)/\w")
 
@@ -34,9 +34,9 @@ def modules():
 
 
 def mirror_of(path):
-    """Return where the test of a module stands."""
-    folder = path.relative_to(PACKAGE if PACKAGE in path.parents else ROOT).parent
-    return TESTS / folder / f"test_{path.name}"
+    """Return the folder of the tests of a module."""
+    parents = path.parents
+    return TESTS / path.relative_to(PACKAGE if PACKAGE in parents else ROOT).parent
 
 
 def versioned_files():
@@ -53,33 +53,42 @@ def test_there_is_something_to_check():
     assert len(sources("tests")) > 10
 
 
-def test_every_module_has_its_test():
-    lacking = [name_of(path) for path in modules() if not mirror_of(path).exists()]
-    assert not lacking, "\n".join(lacking)
+def test_every_package_has_its_tests():
+    lacking = {
+        name_of(mirror_of(path))
+        for path in [*modules(), *sources("jobs", "benchmarks")]
+        if not list(mirror_of(path).glob("test_*.py"))
+    }
+    assert not lacking, "\n".join(sorted(lacking))
 
 
 def test_every_job_has_its_test():
-    lacking = [name_of(path) for path in sources("jobs") if not mirror_of(path).exists()]
+    lacking = [
+        name_of(path)
+        for path in sources("jobs")
+        if not (TESTS / "jobs" / f"test_{path.name}").exists()
+    ]
     assert not lacking, "\n".join(lacking)
 
 
-def test_every_test_mirrors_a_module():
+def test_tests_stand_in_the_folder_of_a_package():
     known = {mirror_of(path) for path in [*modules(), *sources("jobs", "benchmarks")]}
-    known |= {mirror_of(path.parent) for path in sources("pdray") if path.name == "__init__.py"}
     strays = [
         name_of(path)
         for path in sorted(TESTS.rglob("test_*.py"))
-        if path not in known
-        and name_of(path) not in NO_MIRROR
-        and path.relative_to(TESTS).parts[0] not in FREE_FOLDERS
+        if path.parent not in known and path.relative_to(TESTS).parts[0] not in FREE_FOLDERS
     ]
     assert not strays, "\n".join(strays)
 
 
-def test_files_have_at_most_400_lines():
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_files_have_at_most_500_lines_and_a_warning_from_300():
     files = sources("pdray", "jobs", "benchmarks", "tests")
-    long = {name_of(path): len(path.read_text().splitlines()) for path in files}
-    assert {name: lines for name, lines in long.items() if lines > MAX_LINES} == {}
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in files}
+    long = [f"{name} ({count})" for name, count in lines.items() if count > LONG_LINES]
+    if long:
+        warnings.warn(f"over {LONG_LINES} lines, one idea each? {', '.join(long)}", stacklevel=1)
+    assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}
 
 
 def test_jobs_have_at_most_60_lines():

@@ -1,7 +1,7 @@
 """Networks filled from files give what the files' own networks gave, within 1e-3 of the spread.
 
 torchvision and PyTorchVideo are asked themselves; the others are written down in float64 from
-their public sources (tests/models/published_layouts.py), with random weights of their names and
+their public sources (tests/fixtures/published_layouts.py), with random weights of their names and
 shapes.
 """
 
@@ -24,7 +24,7 @@ from pdray.models.s3d import S3DConfig, build_s3d
 from pdray.models.slowfast import SlowFastConfig, build_slowfast
 from pdray.models.vision import load_torchvision
 from pdray.models.x3d import X3DConfig, build_x3d
-from tests.models.published_layouts import (
+from tests.fixtures.published_layouts import (
     agree,
     blank,
     draw,

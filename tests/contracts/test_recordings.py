@@ -22,8 +22,8 @@ import pytest
 
 from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode
 from pdray.errors import DecodeError
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NUM_FRAMES = 8
 
 X265 = {"crf": "10", "x265-params": "log-level=none"}

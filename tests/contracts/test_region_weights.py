@@ -11,7 +11,7 @@ from pdray.data.normalise import normalise_frames
 from pdray.training.network import build_network, describe_start
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
-from tests.models.published_layouts import normed, vggface2, write
+from tests.fixtures.published_layouts import normed, vggface2, write
 
 MODEL = {"name": "region_attention", "token_dim": 12, "roi_size": 1}
 MEAN_BGR = (91.4953, 103.8827, 131.0912)

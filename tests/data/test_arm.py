@@ -6,7 +6,7 @@ import pytest
 from pdray.data.arm import FORE, NOSE, TARGET, UPPER, held_figure, reaching_figure
 from pdray.data.limb import Appearance, Figure
 from pdray.data.movement import Movement
-from tests.data.scene import SIZE, draw, held, opened, plain_look
+from tests.fixtures.scene import SIZE, draw, held, opened, plain_look
 
 ARMS = {"held": held_figure, "reaching": reaching_figure}
 EVERY_ARM = pytest.mark.parametrize("arm", sorted(ARMS))

@@ -1,12 +1,10 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pdray.data.face_points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
-
-PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "youtubepd"
+from tests.places import YOUTUBEPD
 
 
 def test_there_are_106_landmarks_in_the_order_of_their_names() -> None:
@@ -68,9 +66,9 @@ def test_left_regions_mirror_right_ones() -> None:
         np.testing.assert_allclose(here * (-1, 1), there)
 
 
-@pytest.mark.skipif(not PACK.exists(), reason="the YouTubePD pack is not on this machine")
+@pytest.mark.skipif(not YOUTUBEPD.exists(), reason="the YouTubePD pack is not on this machine")
 def test_names_and_order_are_those_of_the_benchmark() -> None:
-    assert json.loads((PACK / "landmark_names.json").read_text())["names"] == list(LANDMARKS)
-    regions = json.loads((PACK / "region_names.json").read_text())
+    assert json.loads((YOUTUBEPD / "landmark_names.json").read_text())["names"] == list(LANDMARKS)
+    regions = json.loads((YOUTUBEPD / "region_names.json").read_text())
     assert regions["names"] == list(REGIONS)
     assert regions["vertices"] == VERTICES.tolist()

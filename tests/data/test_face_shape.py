@@ -1,5 +1,4 @@
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +6,8 @@ import pytest
 from pdray.data.face_movement import Expression, draw_expression
 from pdray.data.face_points import INDEX, LANDMARKS, REGIONS, VERTICES
 from pdray.data.face_shape import MIDDLE_Y, Placement, chin_of, draw_shape, place_points
+from tests.places import YOUTUBEPD
 
-PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "youtubepd"
 SHAPE = draw_shape(np.random.default_rng(4))
 
 
@@ -158,11 +157,11 @@ def test_people_differ_and_the_same_generator_is_the_same_person() -> None:
     assert draw_shape(np.random.default_rng(5)) != SHAPE
 
 
-@pytest.mark.skipif(not PACK.exists(), reason="the YouTubePD pack is not on this machine")
+@pytest.mark.skipif(not YOUTUBEPD.exists(), reason="the YouTubePD pack is not on this machine")
 def test_every_index_means_the_same_place_as_in_the_benchmark() -> None:
     """Medians of both, eyes laid over eyes; heads that turn make the real outline uneven."""
     ours, our_corners = _mean_face()
-    with np.load(PACK / "landmarks.npz") as file, np.load(PACK / "regions.npz") as boxes:
+    with np.load(YOUTUBEPD / "landmarks.npz") as file, np.load(YOUTUBEPD / "regions.npz") as boxes:
         keys = [key for key in file.files if "__" not in key and key in boxes.files]
         faces, corners = [], []
         for key in keys:

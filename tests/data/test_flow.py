@@ -1,7 +1,6 @@
 import hashlib
 import subprocess
 import sys
-from pathlib import Path
 
 import av
 import numpy as np
@@ -12,11 +11,11 @@ from hypothesis import strategies as st
 from pdray.data import flow as flow_module
 from pdray.data.flow import FlowConfig, dequantise, motion, motion_boundaries, quantise
 from pdray.errors import DecodeError, SettingsError
+from tests.places import ROOT, YOUTUBEPD
 
 cv2 = pytest.importorskip("cv2", reason="needs the extra '.[flow]'")
 
-ROOT = Path(__file__).resolve().parents[2]
-MEDIA = ROOT.parent / "shared" / "data" / "youtubepd" / "media"
+MEDIA = YOUTUBEPD / "media"
 METHODS = ("tvl1", "dis")
 DIS = FlowConfig(method="dis")
 

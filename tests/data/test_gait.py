@@ -6,7 +6,7 @@ import pytest
 
 from pdray.data.gait import MARKS_METRES, SHIN, THIGH, draw_walk, walking_figure
 from pdray.data.movement import Movement, Reach
-from tests.data.scene import SIZE, draw, held, plain_look
+from tests.fixtures.scene import SIZE, draw, held, plain_look
 
 GRADES = range(5)
 FPS = 25

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pdray.data.hand import opening_figure, tapping_figure, turning_figure
-from tests.data.scene import SIZE, draw, held, opened, plain_look
+from tests.fixtures.scene import SIZE, draw, held, opened, plain_look
 
 HANDS = {"tapping": tapping_figure, "opening": opening_figure, "turning": turning_figure}
 EVERY_HAND = pytest.mark.parametrize("hand", sorted(HANDS))

@@ -5,8 +5,8 @@ from pdray.data.face_points import INDEX, mirrored
 from pdray.data.face_shape import Placement, draw_shape, place_points
 from pdray.data.landmark_measures import MEASURES, SIDES, face_measures
 from pdray.data.landmark_shape import GROUPS, Shapes, align_frames
-from tests.data.landmark_made import UNIT_PX, face, track_of
 from tests.data.test_face_shape import still
+from tests.fixtures.landmark_made import UNIT_PX, face, track_of
 
 
 def made(turn: tuple[float, float, float] = (0, 0, 0), **expression: float) -> dict[str, float]:

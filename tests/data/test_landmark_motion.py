@@ -19,7 +19,7 @@ from pdray.data.landmark_motion import (
 from pdray.data.landmark_shape import GROUPS, align_frames
 from pdray.data.tracks import Track
 from pdray.errors import SettingsError
-from tests.data.landmark_made import UNIT_PX, face, moved, shaken, track_of
+from tests.fixtures.landmark_made import UNIT_PX, face, moved, shaken, track_of
 
 
 def lively(num_frames: int = 100, seed: int = 0, size_px: float = 3.0) -> np.ndarray:

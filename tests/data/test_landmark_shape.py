@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +18,8 @@ from pdray.data.landmark_shape import (
 )
 from pdray.data.tracks import Track
 from pdray.errors import DecodeError
-from tests.data.landmark_made import face, moved, shaken, track_of
-
-PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "youtubepd"
+from tests.fixtures.landmark_made import face, moved, shaken, track_of
+from tests.places import YOUTUBEPD
 
 
 def umeyama(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
@@ -176,7 +174,7 @@ def test_few_frames_are_taken_again_and_incomplete_ones_never() -> None:
     np.testing.assert_allclose(got[:, INDEX["contour_chin"], 1] * 256, chin, atol=1e-4)
 
 
-@pytest.mark.skipif(not PACK.is_dir(), reason="the YouTubePD pack is not beside the checkout")
+@pytest.mark.skipif(not YOUTUBEPD.is_dir(), reason="the YouTubePD pack is not beside the checkout")
 def test_groups_are_the_packs() -> None:
-    pack = json.loads((PACK / "landmark_names.json").read_text())
+    pack = json.loads((YOUTUBEPD / "landmark_names.json").read_text())
     assert {name: list(numbers) for name, numbers in GROUPS.items()} == pack["groups"]

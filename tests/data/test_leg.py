@@ -3,7 +3,7 @@ import pytest
 
 from pdray.data.leg import TOES_DEGREES, lifted_figure, toes_figure
 from pdray.data.limb import Figure
-from tests.data.scene import SIZE, draw, held, opened, plain_look
+from tests.fixtures.scene import SIZE, draw, held, opened, plain_look
 
 LEGS = {"toes": toes_figure, "leg": lifted_figure}
 EVERY_LEG = pytest.mark.parametrize("leg", sorted(LEGS))

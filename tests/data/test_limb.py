@@ -15,7 +15,7 @@ from pdray.data.limb import (
     limb_along,
     still_limb,
 )
-from tests.data.scene import SIZE, plain_look
+from tests.fixtures.scene import SIZE, plain_look
 
 UNITS = 2.0
 VIEW = View(middle=(0.0, 0.0), units=UNITS, tilt=0.5)

@@ -10,7 +10,7 @@ from pdray.data.mediapipe_points import (
     to_regions,
 )
 from pdray.data.tracks import region_boxes
-from tests.data.landmark_made import face
+from tests.fixtures.landmark_made import face
 
 # Lines of the mesh as mediapipe 1.2.2 names them (FaceLandmarksConnections): the person's right,
 # which stands left in the picture, and its left.

@@ -20,12 +20,14 @@ from pdray.data.store import FrameStore
 from pdray.data.synthetic import DemoConfig, make_cohort
 from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError
+from tests.places import YOUTUBEPD
 
-PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "youtubepd"
 SIZE = DecodeConfig(height=64, width=96)
 FLOW = FlowConfig(method="dis")
 
-real = pytest.mark.skipif(not PACK.exists(), reason="the YouTubePD pack is not beside the project")
+real = pytest.mark.skipif(
+    not YOUTUBEPD.exists(), reason="the YouTubePD pack is not beside the project"
+)
 
 
 def luma_psnr(first, second):
@@ -43,8 +45,11 @@ def tracked(tmp_path):
     """A real clip, its landmarks and its regions as track files."""
 
     def make(name):
-        facts = json.loads((PACK / "media" / "facts.json").read_text())[f"{name}.mp4"]
-        landmarks, regions = np.load(PACK / "landmarks.npz"), np.load(PACK / "regions.npz")
+        facts = json.loads((YOUTUBEPD / "media" / "facts.json").read_text())[f"{name}.mp4"]
+        landmarks, regions = (
+            np.load(YOUTUBEPD / "landmarks.npz"),
+            np.load(YOUTUBEPD / "regions.npz"),
+        )
         size = np.array([256.0, 256.0])
         # Landmark frame F, from 1, is the clip's frame 2 (F - 1); the card says so.
         moments = 2 * (landmarks[f"{name}__frame_index"] - 1) / facts["fps"]
@@ -52,10 +57,10 @@ def tracked(tmp_path):
         write_track(tmp_path / "l.npz", Track(points=points, seconds=moments, size=size))
         shapes = regions[name].astype(np.float64)
         moments = np.arange(len(shapes)) / facts["fps"]
-        vertices = np.array(json.loads((PACK / "region_names.json").read_text())["vertices"])
+        vertices = np.array(json.loads((YOUTUBEPD / "region_names.json").read_text())["vertices"])
         track = Track(points=shapes, seconds=moments, size=size, vertices=vertices)
         write_track(tmp_path / "r.npz", track)
-        video = PACK / "media" / f"{name}.mp4"
+        video = YOUTUBEPD / "media" / f"{name}.mp4"
         return recording(video, landmarks=tmp_path / "l.npz", regions=tmp_path / "r.npz")
 
     return make
@@ -118,7 +123,7 @@ def test_what_is_not_wanted_is_not_made(numbered_video):
 @pytest.mark.parametrize("codec", ["raw", "lz4", "jpeg"])
 def test_real_clips_pass_every_codec(tmp_path, read_entry, name, codec):
     pytest.importorskip("cv2")
-    video = PACK / "media" / f"{name}.mp4"
+    video = YOUTUBEPD / "media" / f"{name}.mp4"
     size = DecodeConfig(height=128, width=128)
     recipe = Recipe(decode=size, flow=FLOW, store=StoreConfig(codec=codec))
     span = recording(video, end_seconds=1.5)
@@ -152,7 +157,7 @@ def test_real_tracks_stand_beside_their_frames(tmp_path, read_entry, tracked, na
     points = read_entry(paths["landmarks"])
     assert points.shape == (len(times[0]), 106, 2)
     # 256 px on a canvas of 96 x 64: the picture is 64 px wide and starts 16 px from the left.
-    given = np.load(PACK / "landmarks.npz")[name][0].astype(np.float64)
+    given = np.load(YOUTUBEPD / "landmarks.npz")[name][0].astype(np.float64)
     np.testing.assert_allclose(points[0], given * 64 / 256 + (16, 0), atol=1e-3)
     # Ten rows a second stand beside twenty frames a second; a face does not jump between them.
     there = ~np.isnan(points[:, 0, 0])
@@ -232,7 +237,7 @@ def test_landmarks_are_kept_in_their_order_and_others_are_refused(tmp_path):
 def test_a_clip_without_sound_has_none(tmp_path):
     store = FrameStore(tmp_path / "store", Recipe(decode=SIZE))
     with pytest.raises(DecodeError, match="recording r1: has no audio stream"):
-        store.add(recording(PACK / "media" / "video74.mp4"), ("log_mel",))
+        store.add(recording(YOUTUBEPD / "media" / "video74.mp4"), ("log_mel",))
     assert list(store.root.rglob("*.arrow")) == []
 
 

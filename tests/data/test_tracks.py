@@ -1,7 +1,6 @@
 import json
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import av
 import numpy as np
@@ -13,11 +12,10 @@ from pdray.data import tracks
 from pdray.data.picture import Box
 from pdray.data.tracks import Track, align, read_track, region_boxes, to_canvas, write_track
 from pdray.errors import DecodeError
+from tests.places import YOUTUBEPD
 
-ROOT = Path(__file__).resolve().parents[2]
-PACK = ROOT.parent / "shared" / "data" / "youtubepd"
 VIDEOS = ("video74", "video91")
-needs_pack = pytest.mark.skipif(not PACK.is_dir(), reason="the real tracks are not here")
+needs_pack = pytest.mark.skipif(not YOUTUBEPD.is_dir(), reason="the real tracks are not here")
 
 
 def arrays(**changes):
@@ -268,20 +266,20 @@ def test_boxes_of_regions_are_those_of_their_vertices():
 
 
 def real_frames(video):
-    with av.open(str(PACK / "media" / f"{video}.mp4")) as file:
+    with av.open(str(YOUTUBEPD / "media" / f"{video}.mp4")) as file:
         return np.array([float(frame.time) for frame in file.decode(video=0)])
 
 
 def real_landmarks(video):
     """Landmark frame F is clip frame 2 (F - 1) of 20 Hz, as the pack's data card says."""
-    with np.load(PACK / "landmarks.npz", allow_pickle=False) as pack:
+    with np.load(YOUTUBEPD / "landmarks.npz", allow_pickle=False) as pack:
         seconds = 2 * (pack[f"{video}__frame_index"] - 1) / 20
         return Track(pack[video].astype(np.float32), seconds, (256.0, 256.0))
 
 
 def real_regions(video):
-    about = json.loads((PACK / "region_names.json").read_text())
-    with np.load(PACK / "regions.npz", allow_pickle=False) as pack:
+    about = json.loads((YOUTUBEPD / "region_names.json").read_text())
+    with np.load(YOUTUBEPD / "regions.npz", allow_pickle=False) as pack:
         points = pack[video]
     names, vertices = tuple(about["names"]), np.array(about["vertices"])
     return Track(points, np.arange(len(points)) / 20, (256.0, 256.0), vertices, names)
@@ -325,7 +323,7 @@ def test_real_regions_lie_around_the_landmarks_of_their_names(tmp_path, video):
     assert boxes.shape == (len(frames), 14, 4)
     assert np.isfinite(boxes).all()
     landmarks = to_canvas(real_landmarks(video), frames, box)
-    names = json.loads((PACK / "landmark_names.json").read_text())["names"]
+    names = json.loads((YOUTUBEPD / "landmark_names.json").read_text())["names"]
     for region, prefix in [
         ("mouth", "mouth_"),
         ("left eye", "left_eye_"),

@@ -1,6 +1,5 @@
 import csv
 from collections import Counter
-from pathlib import Path
 
 import av
 import numpy as np
@@ -12,10 +11,12 @@ from pdray.data.manifest import load_manifest
 from pdray.data.tracks import align, read_track, region_boxes
 from pdray.data.youtubepd import ImportConfig, count_lacks, import_youtubepd
 from pdray.errors import ManifestError, SettingsError
-from tests.data.youtubepd_made import Made
+from tests.fixtures.youtubepd_made import Made
+from tests.places import YOUTUBEPD
 
-PACK = Path(__file__).resolve().parents[3] / "shared" / "data" / "youtubepd"
-real = pytest.mark.skipif(not PACK.is_dir(), reason="the YouTubePD pack is not beside the project")
+real = pytest.mark.skipif(
+    not YOUTUBEPD.is_dir(), reason="the YouTubePD pack is not beside the project"
+)
 
 
 def run(folder, output, **settings):
@@ -224,7 +225,7 @@ def test_settings_that_cannot_be_are_refused(words, message):
 def imported(tmp_path_factory):
     """What comes of the real pack."""
     output = tmp_path_factory.mktemp("youtubepd") / "m.csv"
-    return run(PACK, output, videos=PACK / "media")
+    return run(YOUTUBEPD, output, videos=YOUTUBEPD / "media")
 
 
 @real
@@ -248,7 +249,7 @@ def test_the_real_pack_has_the_counts_of_its_card(imported):
 @real
 def test_the_real_marks_are_all_there(imported):
     rows = table(imported.marks)
-    source = table(PACK / "region_annotations.csv")
+    source = table(YOUTUBEPD / "region_annotations.csv")
     assert len(rows) == len(source) == 461
     assert sum(row["in_manifest"] == "1" for row in rows) == 417
     assert len({row["recording_id"] for row in rows if row["in_manifest"] == "0"}) == 6
@@ -274,7 +275,7 @@ def test_real_landmarks_and_regions_stand_at_the_frames_of_their_clip(imported, 
     folder = imported.manifest.parent
     landmarks = read_track(folder / "landmarks" / f"{name}.npz")
     regions = read_track(folder / "regions" / f"{name}.npz")
-    with av.open(str(PACK / "media" / f"{name}.mp4")) as file:
+    with av.open(str(YOUTUBEPD / "media" / f"{name}.mp4")) as file:
         frames = np.array([float(frame.time) for frame in file.decode(video=0)])
     np.testing.assert_allclose(regions.seconds, frames[: len(regions.seconds)], atol=1e-3)
     assert len(frames) - len(regions.seconds) <= 1

@@ -6,7 +6,7 @@ import pytest
 from pdray.data.youtubepd_clips import Lack
 from pdray.data.youtubepd_pack import read_pack
 from pdray.errors import ManifestError
-from tests.data.youtubepd_made import Made, write_csv
+from tests.fixtures.youtubepd_made import Made, write_csv
 
 
 @pytest.fixture

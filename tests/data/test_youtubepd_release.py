@@ -9,7 +9,7 @@ from pdray.data.youtubepd_clips import Lack
 from pdray.data.youtubepd_pack import read_pack
 from pdray.data.youtubepd_release import read_release
 from pdray.errors import ManifestError
-from tests.data.youtubepd_made import Made, nested, write_pickle
+from tests.fixtures.youtubepd_made import Made, nested, write_pickle
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pdray.data.youtubepd_tracks import (
     gaps,
     to_track,
 )
-from tests.data.youtubepd_made import polygons
+from tests.fixtures.youtubepd_made import polygons
 
 RNG = np.random.default_rng(0)
 

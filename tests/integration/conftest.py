@@ -15,8 +15,8 @@ import pytest
 
 from pdray.config import build
 from pdray.data.synthetic import DemoConfig, make_cohort
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SPACE = """\
 decode: {height: 32, width: 32}
 snippet: {num_frames: 16}

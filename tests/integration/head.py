@@ -24,8 +24,8 @@ import psutil
 import pytest
 
 from pdray.data.synthetic import DemoConfig, make_cohort
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TAG = "PDRAY_TEST_CLUSTER"
 # Leaves a file a process that says which pdray it imported, and in which process.

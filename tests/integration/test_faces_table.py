@@ -9,7 +9,7 @@ import pytest
 
 from pdray.config import build
 from pdray.data.synthetic import DemoConfig, make_cohort
-from tests.integration.conftest import ROOT
+from tests.places import ROOT
 
 COHORT = {
     "num_subjects": 24, "num_visits": 1, "items": ["face_interview"], "missing": 0.0, "size": 48,

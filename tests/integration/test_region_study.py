@@ -9,6 +9,7 @@ import pytest
 from pdray.config import build
 from pdray.data.manifest import load_manifest
 from pdray.data.synthetic import DemoConfig, make_cohort
+from tests.places import ROOT
 
 COHORT = {
     "num_subjects": 12, "num_visits": 1, "items": ["face_interview"], "missing": 0.0, "size": 48,
@@ -22,7 +23,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-JOB = Path(__file__).resolve().parents[2] / "jobs" / "tune_region_attention.py"
+JOB = ROOT / "jobs" / "tune_region_attention.py"
 
 
 def run(*words: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration.conftest import ROOT
+from tests.places import ROOT
 
 pytestmark = pytest.mark.integration
 

@@ -8,6 +8,7 @@ from pdray.config import leaves
 from pdray.search import assembling
 from pdray.search.assembling import Assembly
 from pdray.search.visit_plan import AssembleConfig, load_assembly
+from tests.places import ROOT
 
 
 def test_help_says_how_nothing_leaks_and_lists_every_setting(
@@ -41,7 +42,7 @@ def test_a_missing_manifest_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_the_shipped_settings_are_valid() -> None:
-    file = Path(__file__).parents[2] / "search_spaces" / "assemble.yaml"
+    file = ROOT / "search_spaces" / "assemble.yaml"
     config = load_assembly(["--config", str(file), "data.manifest=/x.csv"])
     assert len(config.data.items or ()) == 8
     assert config.heads.repeats == 20

@@ -6,7 +6,7 @@ from jobs import explain as job
 from jobs.explain import main
 from pdray.config import leaves
 from pdray.training.explain import ExplainConfig, Explanation
-from tests.training.tiny_study import make_study, render_faces
+from tests.fixtures.tiny_study import make_study, render_faces
 
 
 def test_help_says_who_is_shown_and_lists_every_setting(

@@ -1,7 +1,7 @@
 import pytest
 
 from jobs.import_youtubepd import main
-from tests.data.youtubepd_made import Made
+from tests.fixtures.youtubepd_made import Made
 
 
 @pytest.fixture

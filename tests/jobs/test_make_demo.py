@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from jobs.correlate_marks import main as correlate
+from tests.places import ROOT
 
-JOB = Path(__file__).parents[2] / "jobs" / "make_demo.py"
+JOB = ROOT / "jobs" / "make_demo.py"
 
 
 @pytest.fixture

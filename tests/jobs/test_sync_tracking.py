@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pdray.tracking.run_log import StudyLog
+from tests.places import ROOT
 
-JOB = Path(__file__).parents[2] / "jobs" / "sync_tracking.py"
+JOB = ROOT / "jobs" / "sync_tracking.py"
 
 
 @pytest.fixture

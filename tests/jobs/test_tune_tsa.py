@@ -6,6 +6,7 @@ import pytest
 from jobs.tune_tsa import main
 from pdray.config import leaves
 from pdray.search.settings import StudyConfig
+from tests.places import ROOT
 
 
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +49,7 @@ def test_a_missing_manifest_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 def test_the_shipped_search_spaces_are_valid() -> None:
     from pdray.search.settings import load_study
 
-    shipped = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+    shipped = sorted((ROOT / "search_spaces").glob("*.yaml"))
     files = [file for file in shipped if "\nspace:" in file.read_text(encoding="utf-8")]
     assert len(files) >= 3
     for file in files:

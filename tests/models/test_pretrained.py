@@ -17,7 +17,7 @@ from pdray.models.segment_attention import SegmentNetwork
 from pdray.models.tsa import TsaConfig, build_tsa
 from pdray.models.two_stream import TwoStreamConfig, across_modalities, build_two_stream
 from pdray.models.vision import load_torchvision
-from tests.models.published_layouts import (
+from tests.fixtures.published_layouts import (
     agree,
     blank,
     draw,

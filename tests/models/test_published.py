@@ -43,7 +43,7 @@ from pdray.models.tsa import TsaConfig, build_tsa
 from pdray.models.two_stream import TwoStreamConfig, build_two_stream
 from pdray.models.vision import load_torchvision
 from pdray.models.x3d import X3DConfig, build_x3d
-from tests.models.published_layouts import Drawing, State, piergiaj, residual_state
+from tests.fixtures.published_layouts import Drawing, State, piergiaj, residual_state
 
 
 def shapes(make: Callable[[], Any]) -> dict[str, Tensor]:

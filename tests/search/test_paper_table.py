@@ -6,7 +6,7 @@ import yaml
 
 from pdray.errors import SettingsError
 from pdray.search.paper_table import read_table, table_titles
-from tests.search.small_table import SMALL
+from tests.fixtures.small_table import SMALL
 
 
 def test_titles_are_told_by_name(write_table: Callable[..., Path]) -> None:

@@ -13,7 +13,7 @@ from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
 from pdray.search.region_preparation import check_regions, with_marks
 from pdray.search.settings import StudyPlan, plan_study
-from tests.training.region_task import REGION_SETTINGS
+from tests.fixtures.region_task import REGION_SETTINGS
 
 ILL = RatedRecording("a", "A", "face_interview", 3, 1, None)
 HEALTHY = replace(ILL, recording_id="h", subject_id="H", grade=0, target=0)

@@ -16,7 +16,7 @@ from pdray.search.settings import StudyPlan, plan_study
 from pdray.search.view_preparation import prepare_views
 from pdray.training.region_views import lacking_views
 from pdray.training.task import FitTask
-from tests.training.region_task import UNCACHED, make_region_task
+from tests.fixtures.region_task import UNCACHED, make_region_task
 
 CAPACITY = Capacity(num_nodes=1, cpus=2.0, gpus=0.0)
 

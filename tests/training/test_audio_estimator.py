@@ -15,7 +15,7 @@ from pdray.training import audio_estimator
 from pdray.training.audio_estimator import AudioEstimator, describe_sound
 from pdray.training.estimator import fit_estimator
 from pdray.training.task import FitConfig, FitTask
-from tests.training.sound_made import NUM, stored_recordings
+from tests.fixtures.sound_made import NUM, stored_recordings
 
 
 def config_of(modality: str = "mfcc", **settings: object) -> FitConfig:

@@ -22,7 +22,7 @@ from pdray.training.estimator import describe, fit_estimator
 from pdray.training.landmark_network import LandmarkNetwork
 from pdray.training.task import FitConfig, FitTask
 from pdray.training.worker import fit
-from tests.data.landmark_made import face, moved, track_of
+from tests.fixtures.landmark_made import face, moved, track_of
 
 SETTINGS = {
     "modality": "landmarks",

@@ -27,7 +27,7 @@ from pdray.training.explain import ExplainConfig, Explanation, class_score, expl
 from pdray.training.features import Features, extract_features
 from pdray.training.held_out import open_held_out, see
 from pdray.training.task import FitConfig
-from tests.training.tiny_study import PROBE, make_study, render_faces
+from tests.fixtures.tiny_study import PROBE, make_study, render_faces
 
 LAYERS = ["layer2", "layer4"]
 

@@ -16,7 +16,7 @@ from pdray.training.frame_features import (
     frame_vectors,
     open_features,
 )
-from tests.training.sound_made import stored_recordings
+from tests.fixtures.sound_made import stored_recordings
 
 SHAPE = FrameResNetConfig(depth=18, width_factor=0.125)
 

@@ -13,7 +13,7 @@ from pdray.training.frame_features import FrameFeatures, frame_vectors
 from pdray.training.fusion_branch import BranchNetwork, describe_fusion
 from pdray.training.landmark_estimator import centred_frames
 from pdray.training.task import FitConfig
-from tests.training.sound_made import stored_recordings
+from tests.fixtures.sound_made import stored_recordings
 
 BACKBONE = {"name": "frame_resnet", "depth": 18, "width_factor": 0.125, "layout": "torchvision"}
 SMALL = {

@@ -12,7 +12,7 @@ from pdray.training.estimator import fit_estimator
 from pdray.training.fusion_branch import BranchNetwork
 from pdray.training.fusion_estimator import FusionEstimator, weights
 from pdray.training.task import FitTask
-from tests.training.sound_made import NUM, stored_recordings
+from tests.fixtures.sound_made import NUM, stored_recordings
 from tests.training.test_fusion_branch import config_of
 
 LACKS = {0: ("mfcc",), 4: ("mfcc",), 8: ("mfcc",), 13: ("rgb", "landmarks"), 14: ("landmarks",)}

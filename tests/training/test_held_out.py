@@ -18,7 +18,7 @@ from pdray.tracking.run_log import StudyLog
 from pdray.training.held_out import choose, open_held_out, see
 from pdray.training.network import build_network
 from pdray.training.task import FitConfig
-from tests.training.tiny_study import PROBE, make_study, render_faces
+from tests.fixtures.tiny_study import PROBE, make_study, render_faces
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track
 from pdray.training.landmark_estimator import LandmarkEstimator, describe_landmarks
 from pdray.training.task import FitConfig
-from tests.data.landmark_made import face, track_of
+from tests.fixtures.landmark_made import face, track_of
 
 SMALL = {"logistic": [1.0], "svm": [], "vote": False, "num_folds": 2, "num_repeats": 1}
 

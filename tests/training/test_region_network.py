@@ -16,7 +16,7 @@ from pdray.models.region_attention import RegionAttention, RegionAttentionConfig
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels
 from pdray.training.worker import fit
-from tests.training.region_task import PLAIN, REGION_SETTINGS, SIDE, make_region_task
+from tests.fixtures.region_task import PLAIN, REGION_SETTINGS, SIDE, make_region_task
 
 SHAPE = {**REGION_SETTINGS["model"], "frozen_stages": 3}
 

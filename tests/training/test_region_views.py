@@ -13,7 +13,7 @@ from pdray.errors import DecodeError
 from pdray.training.region_views import frozen_stages, keep_views, lacking_views
 from pdray.training.task import FitTask
 from pdray.training.worker import fit
-from tests.training.region_task import PLAIN, UNCACHED, make_region_task
+from tests.fixtures.region_task import PLAIN, UNCACHED, make_region_task
 
 ONE_VIEW = {"features": {"views": 1}}
 LAST_STAGE = {"model": {"frozen_stages": 3}}

@@ -17,7 +17,7 @@ from pdray.training.network import build_network
 from pdray.training.region_network import frozen_names
 from pdray.training.task import FitConfig, OptimConfig
 from pdray.training.worker import fit, learning_rate_factor
-from tests.training.region_task import make_region_task
+from tests.fixtures.region_task import make_region_task
 
 STEPS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 PLAIN = {"flip": 0.0, "brightness": 0.0, "contrast": 0.0, "max_shift": 0.0}
