@@ -18,7 +18,8 @@ from benchmarks.rivals import default_ray_batches, loader
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.plan import FoldSides, PlannedBatch, RatedRecording, Schedule, plan_batches
+from pdray.data.plan import PlannedBatch, Schedule, plan_batches
+from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.reader import SnippetReader, StreamConfig
 from pdray.data.snippet import SnippetConfig
 from pdray.data.store import FrameStore

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.arrival import NETWORK, start_ray, stored_cohort
-from pdray.data.plan import FoldSides, Schedule, plan_batches
+from pdray.data.plan import Schedule, plan_batches
+from pdray.data.rated import FoldSides
 from pdray.data.reader import SnippetReader, StreamConfig
 from pdray.data.snippet import SnippetConfig
 from pdray.data.stream import open_stream

@@ -45,7 +45,7 @@ from pdray.data.flow import FlowConfig
 from pdray.data.folds import FoldsConfig, make_held_out_folds
 from pdray.data.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.modality import Modality, Recipe
-from pdray.data.plan import FoldSides, RatedRecording
+from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.synthetic import DemoConfig, make_cohort
 from pdray.errors import PdrayError, SettingsError, refuse

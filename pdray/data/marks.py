@@ -1,24 +1,53 @@
 """The marks of a clinician on regions of faces, by recording: what a region's label is made of.
 
-The table is the one that :mod:`pdray.data.youtubepd_marks` writes beside a manifest. A region that
-was marked more than once has its highest mark. Absent is not zero: a region without a mark is None.
+The table is the one that :func:`marks_text` makes; importers write it beside a manifest. A region
+that was marked more than once has its highest mark. Absent is not zero: a region without a mark is
+None.
 """
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pdray.data.csv_table import read_table
 from pdray.data.face_points import REGIONS
-from pdray.data.plan import RatedRecording
-from pdray.data.youtubepd_marks import COLUMNS, HIGHEST
+from pdray.data.rated import RatedRecording
 from pdray.errors import ManifestError, refuse
+
+HIGHEST = 10  # of a mark and of a confidence
+COLUMNS = ("recording_id", "in_manifest", "region_index", "region", "mark_0_10", "grade_0_5",
+           "confidence_0_10", "frame", "total_frames", "time_ratio", "repeated",
+           "note")  # fmt: skip
 
 RegionMarks = tuple[int | None, ...]
 """Of each region the severity of its mark, 0 to 10; None where it has none."""
 
 NO_MARKS: RegionMarks = (None,) * len(REGIONS)
+
+
+class Mark(NamedTuple):
+    """One mark; None where it does not say.
+
+    Attributes:
+        clip: Name of the clip.
+        region: 0 to 13, the place in :data:`pdray.data.face_points.REGIONS`.
+        frame: Of the annotator's timeline, 0 to ``total``.
+        total: Frames of that timeline, at least 1.
+        severity: 0 to 10.
+        confidence: 0 to 10.
+        note: What is odd about it; may be empty.
+    """
+
+    clip: str
+    region: int | None
+    frame: int | None
+    total: int | None
+    severity: int | None
+    confidence: int | None
+    note: str = ""
 
 
 class MarksTable(NamedTuple):
@@ -91,5 +120,49 @@ def add_marks(
     return tuple(replace(one, marks=table.regions.get(one.recording_id)) for one in recordings)
 
 
+def marks_text(marks: Iterable[Mark], recordings: Collection[str]) -> str:
+    """Return the table of marks.
+
+    Args:
+        marks: In the order to write.
+        recordings: Those of the manifest; marks of others are flagged.
+
+    Returns:
+        CSV with the columns :data:`COLUMNS`. ``repeated`` flags a mark that says the same as one
+        above it; ``time_ratio`` is the frame's share of the total, 0 to 1.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    seen = set()
+    for mark in marks:
+        said = mark[:-1]
+        region = "" if mark.region is None else REGIONS[mark.region]
+        writer.writerow(
+            [
+                mark.clip,
+                int(mark.clip in recordings),
+                mark.region,
+                region,
+                mark.severity,
+                None if mark.severity is None else (mark.severity + 1) // 2,
+                mark.confidence,
+                mark.frame,
+                mark.total,
+                _share(mark),
+                int(said in seen),
+                mark.note,
+            ]
+        )
+        seen.add(said)
+    return table.getvalue()
+
+
 def _is_within(text: str, most: int) -> bool:
     return text.isascii() and text.isdecimal() and int(text) <= most
+
+
+def _share(mark: Mark) -> str:
+    if mark.frame is None or mark.total is None:
+        return ""
+    return f"{mark.frame / mark.total:.6f}"

@@ -19,8 +19,9 @@ from pdray.data.decode import DEFAULT_LIMITS
 from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
 from pdray.data.modality import PICTURES, SOUND, TRACKS, Modality, sources
+from pdray.data.rated import StoredRecording
 from pdray.data.source import open_file
-from pdray.data.store import FrameStore, StoredRecording
+from pdray.data.store import FrameStore
 from pdray.errors import ClusterError, DecodeError, PdrayError, SettingsError, StoreError
 
 # A task takes a while to start, so it gets several small recordings; a large one is its own task,

@@ -20,7 +20,8 @@ from pdray.data.augment import Augmentation
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.plan import PlannedBatch, RatedRecording
+from pdray.data.plan import PlannedBatch
+from pdray.data.rated import RatedRecording
 from pdray.data.seek import read_frames, scan
 from pdray.data.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.tracks import align

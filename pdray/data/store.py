@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pdray.atomic import replacing, write_text
 from pdray.data.entry import Entry, EntryWriter
 from pdray.data.manifest import Recording
 from pdray.data.modality import Modality, Recipe, extract, sources
+from pdray.data.rated import StoredRecording
 from pdray.errors import DecodeError, StoreError
 
 # Part of every key: raise it when what an entry holds for the same settings changes.
@@ -31,19 +31,6 @@ _NOT_PREPARED = (
     "settings that it was prepared with: "
 )
 _IN_MOTION = "its file changed while it was read; run again when it is complete"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecording:
-    """Where a recording is in the store.
-
-    Attributes:
-        recording_id: As in the manifest.
-        paths: The entry of each modality.
-    """
-
-    recording_id: str
-    paths: Mapping[Modality, Path]
 
 
 class FrameStore:

@@ -30,6 +30,7 @@ from pdray.data.gait import draw_walk, walking_figure
 from pdray.data.hand import opening_figure, tapping_figure, turning_figure
 from pdray.data.leg import lifted_figure, toes_figure
 from pdray.data.limb import Appearance, Figure, draw_appearance, draw_frames
+from pdray.data.marks import marks_text
 from pdray.data.movement import LEGS, TAPPING, TOES, TURNING, Movement, Reach, draw_movement
 from pdray.data.severity import (
     FIRST_ITEMS,
@@ -47,7 +48,6 @@ from pdray.data.synthetic_marks import MARKED_ITEM, draw_marks
 from pdray.data.tracks import Track, write_track
 from pdray.data.tremor import draw_posture, draw_reaching
 from pdray.data.voice import SAMPLE_RATE, draw_voice
-from pdray.data.youtubepd_marks import marks_text
 from pdray.errors import SettingsError
 
 HIGHEST_VOICE = 4  # the voice's scale ends here; interviews are rated up to 5

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pdray.data.csv_table import read_table
 from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.marks import Mark
 from pdray.data.rows import Row
 from pdray.data.youtubepd_clips import (
     Clip,
@@ -30,7 +31,7 @@ from pdray.data.youtubepd_clips import (
     severity,
     unique_clips,
 )
-from pdray.data.youtubepd_marks import Mark, mark_faults
+from pdray.data.youtubepd_marks import mark_faults
 from pdray.data.youtubepd_tracks import (
     LANDMARK,
     REGION,

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.marks import Mark
 from pdray.data.youtubepd_clips import (
     SPLITS,
     Clip,
@@ -32,7 +33,7 @@ from pdray.data.youtubepd_clips import (
     parse_clip,
     unique_clips,
 )
-from pdray.data.youtubepd_marks import Mark, mark_faults, parse_mark
+from pdray.data.youtubepd_marks import mark_faults, parse_mark
 from pdray.data.youtubepd_tracks import (
     LANDMARK,
     REGION,

@@ -28,6 +28,7 @@ from pdray.atomic import replacing, write_text
 from pdray.config import dump
 from pdray.data.folds import folds_to_json
 from pdray.data.forecast import check_room, forecast
+from pdray.data.members import rated
 from pdray.data.store import FrameStore
 from pdray.errors import ClusterError, PdrayError, StudyError
 from pdray.evaluation.assembled_report import Row, baseline_table, methods_table, weights_picture
@@ -40,7 +41,6 @@ from pdray.search.cluster import (
     measure,
     reserve,
 )
-from pdray.search.cohort import rated
 from pdray.search.opening import prepare_frames, start_log
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import StudyPlan, recipe

@@ -16,12 +16,12 @@ from ray import tune
 from ray.tune import TuneConfig
 
 from pdray.data.manifest import load_manifest
+from pdray.data.members import Cohort, compared_sides, make_cohort, rated
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import join_cluster
-from pdray.search.cohort import Cohort, compared_sides, make_cohort, rated
 from pdray.search.opening import OpenStudy, open_study
 from pdray.search.progress import Extent, Progress, Say
 from pdray.search.resume import check_same, only_driver
@@ -67,7 +67,7 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     """
     config = plan.config
     manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
-    cohort = make_cohort(manifest, config, needs=plan.needs, searches=False)
+    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     study = StudyLog(config.output / "studies" / name)
     with only_driver(study):
         if study.exists():

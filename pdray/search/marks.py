@@ -7,9 +7,9 @@ from pdray.config import Settings, build, dump
 from pdray.data.folds import FoldsConfig
 from pdray.data.manifest import DataConfig, load_manifest
 from pdray.data.marks import NO_MARKS, add_marks, read_marks
+from pdray.data.members import compared_sides, make_cohort, rated
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.region_marks import MarkedRecordings, Split, marks_report
-from pdray.search.cohort import compared_sides, make_cohort, rated
 from pdray.search.settings import StudyConfig, subject_faults
 
 
@@ -37,8 +37,7 @@ def correlate_marks(config: MarksConfig) -> str:
     splits: list[Split] = []
     for repeat in range(config.repeats):
         folds = config.folds.model_copy(update={"seed": config.folds.seed + repeat})
-        drawn = study.model_copy(update={"folds": folds})
-        cohort = make_cohort(manifest, drawn, needs=(), searches=False)
+        cohort = make_cohort(manifest, config.data, folds, needs=(), searches=False)
         recordings = add_marks(rated(cohort, config.data, None), table)
         sides = compared_sides(cohort.folds, recordings)
         splits.append([(side.training, side.evaluation) for side in sides])

@@ -8,14 +8,14 @@ from pdray.atomic import write_text
 from pdray.data.folds import folds_to_json
 from pdray.data.forecast import check_room, forecast
 from pdray.data.marks import read_marks
-from pdray.data.plan import RatedRecording
+from pdray.data.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
-from pdray.data.store import FrameStore, StoredRecording
+from pdray.data.rated import RatedRecording, StoredRecording
+from pdray.data.store import FrameStore
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin
 from pdray.models.fusion import FusionConfig
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
-from pdray.search.cohort import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror, Say
 from pdray.search.region_preparation import check_regions, with_marks
@@ -92,7 +92,7 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
     if config.frames == "store":
         check_room(expected, store.root)
         stored = prepare_frames(plan, cohort, study, store, say)
-        cohort = readable(cohort, config, stored)
+        cohort = readable(cohort, config.data, stored)
         check_regions(plan, cohort.recordings)
     recordings = with_marks(plan, rated(cohort, config.data, stored), marks, say)
     prepare_views(plan, recordings, capacity, say)

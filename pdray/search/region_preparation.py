@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pdray.data.boxes import check_polygons
 from pdray.data.manifest import Recording
 from pdray.data.marks import MarksTable, add_marks
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, refuse
 from pdray.search.progress import Say
 from pdray.search.settings import StudyPlan

@@ -10,10 +10,10 @@ from ray.tune import TuneConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.data.manifest import load_manifest
+from pdray.data.members import Cohort, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.cluster import Reservation, join_cluster
-from pdray.search.cohort import Cohort, make_cohort
 from pdray.search.opening import open_study
 from pdray.search.progress import Extent, Mirror, Progress, Say
 from pdray.search.proposals import StudySearch
@@ -60,7 +60,7 @@ def run_study(plan: StudyPlan, say: Say) -> StudyOutcome:
     """
     config = plan.config
     manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
-    cohort = make_cohort(manifest, config, needs=plan.needs)
+    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
     study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
     with only_driver(study):
         if study.exists():

@@ -7,13 +7,12 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, build, dump, read_tree
-from pdray.data.action_classes import check_action_classes
 from pdray.data.codec import StoreConfig
 from pdray.data.flow import FlowConfig
 from pdray.data.folds import Folds, FoldsConfig, make_held_out_folds
 from pdray.data.manifest import DataConfig, load_manifest, select
-from pdray.data.plan import RatedRecording
-from pdray.data.store import StoredRecording
+from pdray.data.members import Cohort, check_action_classes, readable
+from pdray.data.rated import RatedRecording, StoredRecording
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
 from pdray.evaluation.predictions import Origin
 from pdray.evaluation.visits import (
@@ -25,7 +24,6 @@ from pdray.evaluation.visits import (
     make_visits,
 )
 from pdray.models.assembling import AssemblingConfig, assembling_faults
-from pdray.search.cohort import Cohort, readable
 from pdray.search.settings import (
     OutputFolder,
     ResourcesConfig,
@@ -199,7 +197,7 @@ def with_store(plan: VisitPlan, stored: Mapping[str, StoredRecording]) -> VisitP
         FoldsError: If a training side has lost a class.
         StudyError: If a fold cannot be learnt or scored any more.
     """
-    cohort = readable(plan.cohort, plan.config.study, stored)
+    cohort = readable(plan.cohort, plan.config.study.data, stored)
     visits, unseen = _with_recordings(plan.visits.visits, set(stored))
     notes = (*plan.notes, *(note for note in unseen if note not in plan.notes))
     left = replace(plan, cohort=cohort, visits=VisitFolds(visits, plan.visits.folds), notes=notes)

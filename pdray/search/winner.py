@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune import TuneConfig
 
 from pdray.atomic import write_text
+from pdray.data.members import Cohort, num_unnamed, outer_sides, rated
 from pdray.errors import StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known
@@ -15,7 +16,6 @@ from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
-from pdray.search.cohort import Cohort, num_unnamed, outer_sides, rated
 from pdray.search.progress import Mirror, RefitProgress, Say
 from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan, run_trials

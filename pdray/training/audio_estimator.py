@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.sound_statistics import sound_statistics
 from pdray.models.audio_mlp import AudioMlpConfig, build_audio_mlp
 from pdray.training.embedding import open_embedding

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from pdray.atomic import folder_faults, replacing, write_text
 from pdray.config import Settings
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import snippet_shape
 from pdray.errors import DivergedError, SettingsError, refuse

@@ -25,7 +25,8 @@ from pdray.data.augment import central_view, seen_size
 from pdray.data.boxes import region_boxes
 from pdray.data.entry import Entry
 from pdray.data.normalise import normalise_frames
-from pdray.data.plan import PlannedBatch, RatedRecording
+from pdray.data.plan import PlannedBatch
+from pdray.data.rated import RatedRecording
 from pdray.data.reader import Batch, SnippetReader
 from pdray.data.snippet import frame_indices, snippet_shape
 from pdray.data.stream import open_stream

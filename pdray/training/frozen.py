@@ -20,7 +20,7 @@ from pdray.atomic import replacing
 from pdray.data.codec import StoreConfig
 from pdray.data.entry import Entry, EntryWriter
 from pdray.data.modality import Modality
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, PdrayError, StoreError
 
 _FORMAT = 1  # part of every name: raise it when the same settings give other items

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pdray.data.plan import RatedRecording, derive_seed
+from pdray.data.plan import derive_seed
+from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
 from pdray.models.audio_mlp import AudioMlp
 from pdray.models.fusion import Branch, FrameLinear, FusionConfig

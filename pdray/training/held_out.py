@@ -16,10 +16,12 @@ from pdray.config import build
 from pdray.data.augment import augment_points, central_view, move_frames
 from pdray.data.entry import Entry
 from pdray.data.folds import Folds, folds_from_json
-from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, load_manifest, select
+from pdray.data.manifest import DataConfig, Manifest, Recording, load_manifest, select
+from pdray.data.members import rate
 from pdray.data.modality import Modality, Recipe, needed_field
 from pdray.data.normalise import normalise_frames
-from pdray.data.plan import PlannedBatch, RatedRecording
+from pdray.data.plan import PlannedBatch
+from pdray.data.rated import RatedRecording
 from pdray.data.reader import SnippetReader
 from pdray.data.snippet import frame_indices
 from pdray.data.store import FrameStore
@@ -86,17 +88,7 @@ class HeldOut:
                 f"recording {name}: its file is not what it was when the study ran; put the old "
                 "one back"
             )
-        return RatedRecording(
-            recording_id=name,
-            subject_id=row.subject_id,
-            item=row.item,
-            grade=row.grade,
-            target=grade_class(row.grade, self.cuts),
-            video=row.video,
-            span=(row.start_seconds, row.end_seconds),
-            side=row.side,
-            stored=stored.paths,
-        )
+        return rate(row, self.cuts, stored=stored)
 
 
 @dataclass(frozen=True)

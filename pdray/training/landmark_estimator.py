@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pdray.data.entry import Entry
 from pdray.data.landmark_motion import Features, feature_columns, landmark_features
 from pdray.data.landmark_shape import nose_centred
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.tracks import Track
 from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import LandmarkHeadConfig, build_landmark_head

@@ -23,7 +23,8 @@ from torch import nn
 from pdray.config import dump
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.plan import RatedRecording, derive_seed
+from pdray.data.plan import derive_seed
+from pdray.data.rated import RatedRecording
 from pdray.errors import DivergedError, FoldsError
 from pdray.models.linear_probe import LinearProbeConfig
 from pdray.training.features import entry_vector

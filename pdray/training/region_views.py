@@ -20,7 +20,7 @@ from pdray.data.augment import Augmentation
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
 from pdray.data.normalise import normalise_frames
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.views import Views
 from pdray.errors import DecodeError
 from pdray.models.region_attention import RegionAttention

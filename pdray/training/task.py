@@ -14,7 +14,8 @@ from pdray.data.augment import AugmentConfig
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.landmark_motion import LandmarkFeatureConfig
 from pdray.data.modality import Modality
-from pdray.data.plan import FoldSides, RatedRecording, Schedule, check_sides
+from pdray.data.plan import Schedule
+from pdray.data.rated import FoldSides, RatedRecording, check_sides
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import SnippetConfig, snippet_shape
 from pdray.data.views import FeaturesConfig, Views

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pdray.data.marks import NO_MARKS, add_marks, read_marks
-from pdray.data.plan import RatedRecording
-from pdray.data.youtubepd_marks import Mark, marks_text
+from pdray.data.marks import NO_MARKS, Mark, add_marks, marks_text, read_marks
+from pdray.data.rated import RatedRecording
 from pdray.errors import ManifestError
 
 ILL = RatedRecording("a", "A", "face_interview", 3, 1, None)

@@ -6,14 +6,8 @@ from itertools import groupby
 
 import pytest
 
-from pdray.data.plan import (
-    FoldSides,
-    RatedRecording,
-    Schedule,
-    check_sides,
-    derive_seed,
-    plan_batches,
-)
+from pdray.data.plan import Schedule, derive_seed, plan_batches
+from pdray.data.rated import FoldSides, RatedRecording, check_sides
 from pdray.errors import FoldsError, SettingsError
 
 SIDES = (

@@ -15,7 +15,8 @@ from pdray.data.prepare import (
     prepare_store,
     rate_notes,
 )
-from pdray.data.store import FrameStore, StoredRecording
+from pdray.data.rated import StoredRecording
+from pdray.data.store import FrameStore
 from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, StoreError
 

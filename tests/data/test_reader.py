@@ -9,7 +9,8 @@ import torch
 
 from pdray.data.augment import AugmentConfig
 from pdray.data.decode import DecodeConfig, decode
-from pdray.data.plan import FoldSides, PlannedBatch, Schedule, plan_batches
+from pdray.data.plan import PlannedBatch, Schedule, plan_batches
+from pdray.data.rated import FoldSides
 from pdray.data.reader import SnippetReader, StreamConfig, read_locally
 from pdray.data.snippet import Draw, SnippetConfig, frame_indices
 from pdray.data.views import Views

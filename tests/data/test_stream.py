@@ -10,7 +10,8 @@ import pytest
 
 from pdray.data import stream as stream_module
 from pdray.data.decode import DecodeConfig
-from pdray.data.plan import FoldSides, Schedule, plan_batches
+from pdray.data.plan import Schedule, plan_batches
+from pdray.data.rated import FoldSides
 from pdray.data.reader import SnippetReader, StreamConfig
 from pdray.data.snippet import SnippetConfig
 from pdray.data.stream import open_stream
@@ -157,7 +158,7 @@ def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path
 def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
     from pdray.data.manifest import load_manifest
     from pdray.data.modality import Recipe
-    from pdray.data.plan import RatedRecording
+    from pdray.data.rated import RatedRecording
     from pdray.data.store import FrameStore
 
     config = DecodeConfig(height=24, width=24)

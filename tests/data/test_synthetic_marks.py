@@ -8,11 +8,11 @@ import pytest
 from pdray.data.face import draw_face, draw_interview
 from pdray.data.face_points import REGIONS
 from pdray.data.manifest import load_manifest
-from pdray.data.marks import read_marks
+from pdray.data.marks import Mark, read_marks
 from pdray.data.severity import DemoConfig, DemoRecording, plan_cohort
 from pdray.data.synthetic import draw_recording, make_cohort, marks_beside
 from pdray.data.synthetic_marks import SEEN, draw_marks
-from pdray.data.youtubepd_marks import Mark, is_whole, mark_faults
+from pdray.data.youtubepd_marks import is_whole, mark_faults
 from pdray.errors import SettingsError
 
 CONFIG = DemoConfig(items=("face_interview",), seed=4)

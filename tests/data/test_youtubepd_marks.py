@@ -3,7 +3,8 @@ import io
 
 import pytest
 
-from pdray.data.youtubepd_marks import Mark, is_whole, mark_faults, marks_text, parse_mark
+from pdray.data.marks import Mark, marks_text
+from pdray.data.youtubepd_marks import is_whole, mark_faults, parse_mark
 
 
 @pytest.mark.parametrize("text", ["67/148,6,9,8", "67/148, 6, 9, 8", " 67 / 148 ,6 ,9 ,8 "])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pdray.data.manifest import load_manifest
+from pdray.data.members import compared_sides, make_cohort, rated
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.search.cohort import compared_sides, make_cohort, rated
 from pdray.search.comparison import run_comparison
 from pdray.search.settings import StudyPlan, plan_comparison
 from pdray.tracking.run_log import StudyLog
@@ -66,7 +66,13 @@ def test_a_comparison_of_other_trials_is_refused(plan: StudyPlan, complete: Stud
 
 def test_every_subject_is_held_out_once(plan: StudyPlan) -> None:
     config = plan.config
-    cohort = make_cohort(load_manifest(config.data.manifest), config, searches=False)
+    cohort = make_cohort(
+        load_manifest(config.data.manifest),
+        config.data,
+        config.folds,
+        needs=("rgb",),
+        searches=False,
+    )
     recordings = rated(cohort, config.data, None)
     sides = compared_sides(cohort.folds, recordings)
     assert len(sides) == 3
@@ -89,7 +95,9 @@ def test_a_fixed_split_is_taken_from_the_manifest(
     config = plan.config.model_copy(
         update={"folds": plan.config.folds.model_copy(update={"from_split": True})}
     )
-    cohort = make_cohort(load_manifest(source), config, searches=False)
+    cohort = make_cohort(
+        load_manifest(source), config.data, config.folds, needs=("rgb",), searches=False
+    )
     recordings = rated(cohort, config.data, None)
     (side,) = compared_sides(cohort.folds, recordings)
     assert {recordings[i].recording_id for i in side.evaluation} == {
@@ -99,4 +107,6 @@ def test_a_fixed_split_is_taken_from_the_manifest(
 
     source.write_text("\n".join(marked).replace(",test", ",dev") + "\n", encoding="utf-8")
     with pytest.raises(FoldsError, match=r"holds dev, train; expected train and test"):
-        make_cohort(load_manifest(source), config, searches=False)
+        make_cohort(
+            load_manifest(source), config.data, config.folds, needs=("rgb",), searches=False
+        )

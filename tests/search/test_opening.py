@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdray.data.prepare import Prepared
-from pdray.data.store import StoredRecording
+from pdray.data.rated import StoredRecording
 from pdray.errors import SettingsError
 from pdray.search.opening import (
     learnt_from_rendered,

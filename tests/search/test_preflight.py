@@ -4,9 +4,9 @@ import pytest
 
 from pdray.data.forecast import Forecast
 from pdray.data.manifest import load_manifest
+from pdray.data.members import make_cohort
 from pdray.models.landmark_head import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
-from pdray.search.cohort import make_cohort
 from pdray.search.preflight import describe_frames, describe_plan
 from pdray.search.settings import plan_study
 from pdray.training.launch import Workers
@@ -35,7 +35,10 @@ def study(tiny_manifest, tmp_path):
             **settings,
         }
         made = plan_study(tree)
-        return made, make_cohort(load_manifest(path), made.config)
+        cohort = make_cohort(
+            load_manifest(path), made.config.data, made.config.folds, needs=made.needs
+        )
+        return made, cohort
 
     return plan
 

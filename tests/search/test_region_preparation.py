@@ -8,7 +8,7 @@ import pytest
 from pdray.data.face_points import VERTICES
 from pdray.data.manifest import Recording
 from pdray.data.marks import read_marks
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
 from pdray.search.region_preparation import check_regions, with_marks

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from pdray.config import build, merge
-from pdray.data.plan import RatedRecording
-from pdray.data.store import StoredRecording
+from pdray.data.members import rated
+from pdray.data.rated import RatedRecording, StoredRecording
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError
-from pdray.search.cohort import rated
 from pdray.search.visit_plan import (
     AssembleConfig,
     VisitPlan,

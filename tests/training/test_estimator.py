@@ -11,7 +11,7 @@ from pdray.data.landmark_motion import feature_columns, landmark_features
 from pdray.data.landmark_shape import nose_centred
 from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.plan import FoldSides, RatedRecording
+from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track
 from pdray.errors import DecodeError, StudyError

@@ -14,7 +14,7 @@ from pdray.data.decode import DecodeConfig, decode
 from pdray.data.entry import Entry
 from pdray.data.face_points import REGIONS
 from pdray.data.normalise import normalise_frames
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.reader import StreamConfig
 from pdray.data.snippet import frame_indices
 from pdray.errors import DivergedError, PdrayError, SettingsError

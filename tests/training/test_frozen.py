@@ -9,7 +9,7 @@ import torch
 
 from pdray.data.codec import StoreConfig
 from pdray.data.entry import Entry, EntryWriter
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, StoreError
 from pdray.training.frozen import (
     file_digest,

@@ -7,7 +7,7 @@ from pdray.config import build
 from pdray.data.landmark_motion import Features, landmark_features
 from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.plan import RatedRecording
+from pdray.data.rated import RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track
 from pdray.training.landmark_estimator import LandmarkEstimator, describe_landmarks

@@ -4,21 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pdray.data.action_classes import check_action_classes
 from pdray.data.folds import (
     Folds,
+    FoldsConfig,
     absent_classes,
     make_fixed_folds,
     make_folds,
     make_held_out_folds,
 )
-from pdray.data.manifest import DataConfig, Manifest, Recording, grade_class, select
+from pdray.data.manifest import ACTION, DataConfig, Manifest, Recording, grade_class, select
 from pdray.data.modality import Modality, needed_field
-from pdray.data.plan import FoldSides, RatedRecording
+from pdray.data.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.raters import rater_shares
-from pdray.data.store import StoredRecording
 from pdray.errors import FoldsError, ManifestError
-from pdray.search.settings import StudyConfig
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,19 @@ class Cohort:
 
 def make_cohort(
     manifest: Manifest,
-    config: StudyConfig,
+    config: DataConfig,
+    split: FoldsConfig,
     *,
-    needs: Collection[Modality] | None = None,
+    needs: Collection[Modality],
     searches: bool = True,
 ) -> Cohort:
     """Choose the recordings of a study and split their subjects.
 
     Args:
         manifest: Its manifest.
-        config: Its settings.
-        needs: Modalities that every recording must have; None is what the settings need.
+        config: Items and grade cuts.
+        split: How subjects are split.
+        needs: Modalities that every recording must have.
         searches: Whether something is chosen, so that test subjects are set aside; else every
             subject is held out once, or the cohort's owner has said who is.
 
@@ -68,25 +68,51 @@ def make_cohort(
             do not make.
         FoldsError: If the subjects cannot be split as asked.
     """
-    fields = map(needed_field, config.needs if needs is None else needs)
-    needed = (*dict.fromkeys(fields), "grade")
-    recordings, lacking = select(manifest, items=config.data.items, needs=needed)
-    check_action_classes(recordings, config.data.grade_cuts)
+    needed = (*dict.fromkeys(map(needed_field, needs)), "grade")
+    recordings, lacking = select(manifest, items=config.items, needs=needed)
+    check_action_classes(recordings, config.grade_cuts)
     subjects = [recording.subject_id for recording in recordings]
-    classes = [_class(recording, config.data) for recording in recordings]
-    num_classes = len(config.data.grade_cuts) + 1
-    if config.folds.from_split:
-        split = [recording.split for recording in recordings]
-        inner = config.folds if searches else None
-        folds = make_fixed_folds(subjects, classes, split, num_classes=num_classes, inner=inner)
+    classes = [_class(recording, config) for recording in recordings]
+    num_classes = len(config.grade_cuts) + 1
+    if split.from_split:
+        sides = [recording.split for recording in recordings]
+        inner = split if searches else None
+        folds = make_fixed_folds(subjects, classes, sides, num_classes=num_classes, inner=inner)
     else:
         make = make_folds if searches else make_held_out_folds
-        folds = make(subjects, classes, config.folds, num_classes=num_classes)
+        folds = make(subjects, classes, split, num_classes=num_classes)
     cohort = Cohort(manifest, recordings, lacking, folds, (), num_classes)
-    return replace(cohort, notes=_notes(cohort, config.data))
+    return replace(cohort, notes=_notes(cohort, config))
 
 
-def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRecording]) -> Cohort:
+def check_action_classes(recordings: Sequence[Recording], cuts: Sequence[int]) -> None:
+    """Refuse actions of a class that the cuts do not make.
+
+    The grades of a rating scale may be joined, so a cut is a threshold and every grade from the
+    last one on is of the top class. The number of an action's class has no order: one beyond the
+    cuts would be taken for the top class.
+
+    Args:
+        recordings: Of any item; those without a grade are not looked at.
+        cuts: First number of each class but the lowest.
+
+    Raises:
+        ManifestError: If the class of an action is outside 0..len(cuts); counts the recordings,
+            names the first one and its class and says which cuts there must be.
+    """
+    actions = [one for one in recordings if one.item == ACTION and one.grade is not None]
+    beyond = [one for one in actions if one.grade not in range(len(cuts) + 1)]
+    if beyond:
+        highest = max(one.grade or 0 for one in actions)
+        raise ManifestError(
+            f"item {ACTION}: {len(beyond)} of {len(actions)} recordings have a class outside "
+            f"0..{len(cuts)}, the first {beyond[0].recording_id} with {beyond[0].grade}; with "
+            f"classes up to {highest}, data.grade_cuts must be every number from 1 to {highest}, "
+            f"got {list(cuts)}"
+        )
+
+
+def readable(cohort: Cohort, config: DataConfig, stored: Mapping[str, StoredRecording]) -> Cohort:
     """Leave out the recordings that could not be read; the subjects keep their sides.
 
     Raises:
@@ -106,14 +132,14 @@ def readable(cohort: Cohort, config: StudyConfig, stored: Mapping[str, StoredRec
             )
     left = replace(cohort, recordings=kept)
     for name, (side, _) in cohort.folds.splits.items():
-        seen = {_class(one, config.data) for one in kept if one.subject_id in side}
+        seen = {_class(one, config) for one in kept if one.subject_id in side}
         missing = set(range(cohort.num_classes)) - seen
         if missing:
             raise FoldsError(
                 f"without the {len(cohort.recordings) - len(kept)} recordings that cannot be read, "
                 f"class {min(missing)} has no recording to train on outside the {name}"
             )
-    return replace(left, notes=_notes(left, config.data))
+    return replace(left, notes=_notes(left, config))
 
 
 def rated(
@@ -127,20 +153,34 @@ def rated(
         stored: Store entries by recording id; None decodes every recording at every read.
     """
     return tuple(
-        RatedRecording(
-            recording_id=recording.recording_id,
-            subject_id=recording.subject_id,
-            item=recording.item,
-            grade=recording.grade,
-            target=_class(recording, config),
-            video=recording.video,
-            span=(recording.start_seconds, recording.end_seconds),
-            side=recording.side,
-            shares=tuple(rater_shares(recording.raters, recording.grade, config.grade_cuts)),
-            stored=None if stored is None else stored[recording.recording_id].paths,
-        )
-        for recording in cohort.recordings
-        if recording.grade is not None
+        rate(one, config.grade_cuts, stored=None if stored is None else stored[one.recording_id])
+        for one in cohort.recordings
+        if one.grade is not None
+    )
+
+
+def rate(
+    recording: Recording, cuts: Sequence[int], *, stored: StoredRecording | None
+) -> RatedRecording:
+    """Return a recording as a fit reads it.
+
+    Args:
+        recording: With a grade.
+        cuts: First grade of each class but the lowest.
+        stored: Its entries in the frame store; None decodes it at every read.
+    """
+    assert recording.grade is not None, "recordings without a grade were left out"
+    return RatedRecording(
+        recording_id=recording.recording_id,
+        subject_id=recording.subject_id,
+        item=recording.item,
+        grade=recording.grade,
+        target=grade_class(recording.grade, cuts),
+        video=recording.video,
+        span=(recording.start_seconds, recording.end_seconds),
+        side=recording.side,
+        shares=tuple(rater_shares(recording.raters, recording.grade, cuts)),
+        stored=None if stored is None else stored.paths,
     )
 
 

@@ -3,10 +3,9 @@ from dataclasses import replace
 import pytest
 
 from pdray.config import build
-from pdray.data.manifest import load_manifest
-from pdray.data.store import StoredRecording
-from pdray.errors import FoldsError, ManifestError
-from pdray.search.cohort import (
+from pdray.data.manifest import Recording, load_manifest
+from pdray.data.members import (
+    check_action_classes,
     inner_sides,
     make_cohort,
     num_unnamed,
@@ -14,6 +13,8 @@ from pdray.search.cohort import (
     rated,
     readable,
 )
+from pdray.data.rated import StoredRecording
+from pdray.errors import FoldsError, ManifestError
 from pdray.search.settings import StudyConfig
 
 
@@ -42,12 +43,16 @@ def load(write_manifest):
     return build_cohort
 
 
+def cohort_of(manifest, config, *, searches=True):
+    return make_cohort(manifest, config.data, config.folds, needs=config.needs, searches=searches)
+
+
 def subjects(recordings, positions):
     return {recordings[position].subject_id for position in positions}
 
 
 def test_every_recording_takes_part_and_every_subject_has_one_side(load):
-    cohort = make_cohort(*load())
+    cohort = cohort_of(*load())
     assert len(cohort.recordings) == 40
     everyone = {recording.subject_id for recording in cohort.recordings}
     assert cohort.folds.test | cohort.folds.development == everyone
@@ -65,14 +70,14 @@ def test_recordings_of_people_whom_nobody_has_named_are_called_so(load):
         data={"manifest": "m.csv", "items": ["face_interview"], "subjects": "none"},
         folds={"from_split": True, "num_folds": 2},
     )
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     told = "36 of 40 recordings name no subject: a person may be on both sides, and scores are"
     assert [note for note in cohort.notes if "subject" in note] == [
         f"{told} those of recordings, not of people"
     ]
     assert {f"S{n:02d}left" for n in range(18) if n % 4} <= cohort.folds.test
     assert len(cohort.folds.folds) == 2
-    assert make_cohort(manifest, config, searches=False).folds.test == cohort.folds.test
+    assert cohort_of(manifest, config, searches=False).folds.test == cohort.folds.test
     assert num_unnamed(cohort.recordings, config.data) == 36
     named = [one for one in cohort.recordings if one.subject_id != one.recording_id]
     assert num_unnamed(named, config.data) == 0  # allowed to be unnamed, and are not
@@ -84,7 +89,7 @@ def test_what_lacks_a_video_or_a_grade_is_listed_and_left_out(load):
     def changes(subject, side):
         return {"grade": ""} if (subject, side) == (3, "left") else {}
 
-    cohort = make_cohort(*load(changes))
+    cohort = cohort_of(*load(changes))
     assert len(cohort.recordings) == 39
     assert list(cohort.lacking["grade"]) == ["S03left"]
     assert "S03left" not in {recording.recording_id for recording in cohort.recordings}
@@ -93,17 +98,17 @@ def test_what_lacks_a_video_or_a_grade_is_listed_and_left_out(load):
 def test_a_cohort_without_the_item_is_refused_with_its_name(load):
     manifest, config = load(data={"manifest": "m.csv", "items": ["gait"]})
     with pytest.raises(ManifestError, match="0 of 40 are of the items gait"):
-        make_cohort(manifest, config)
+        cohort_of(manifest, config)
 
 
 def test_too_few_subjects_for_the_folds_are_refused(load):
     with pytest.raises(FoldsError, match="20 subjects"):
-        make_cohort(*load(folds={"num_outer": 21}))
+        cohort_of(*load(folds={"num_outer": 21}))
 
 
 def test_cuts_make_the_classes(load):
     manifest, config = load(data={"manifest": "m.csv", "grade_cuts": [1, 3]})
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     assert cohort.num_classes == 3
     targets = {r.grade: r.target for r in rated(cohort, config.data, None)}
     assert targets == {0: 0, 1: 1, 2: 1, 3: 2, 4: 2}
@@ -115,8 +120,8 @@ def test_an_action_of_a_class_beyond_the_cuts_is_refused(load):
 
     data = {"manifest": "m.csv", "items": ["action"]}
     with pytest.raises(ManifestError, match=r"12 of 40 .* 0\.\.1, the first S02left with 2"):
-        make_cohort(*load(changes, data={**data, "grade_cuts": [1]}))
-    assert make_cohort(*load(changes, data={**data, "grade_cuts": [1, 2]})).num_classes == 3
+        cohort_of(*load(changes, data={**data, "grade_cuts": [1]}))
+    assert cohort_of(*load(changes, data={**data, "grade_cuts": [1, 2]})).num_classes == 3
 
 
 def test_a_class_that_an_evaluation_side_lacks_is_noted(load):
@@ -125,19 +130,19 @@ def test_a_class_that_an_evaluation_side_lacks_is_noted(load):
     def changes(subject, side):
         return {"grade": 4 if subject in (3, 11, 15) else subject % 2}
 
-    cohort = make_cohort(*load(changes, data={"manifest": "m.csv", "grade_cuts": [1, 4]}))
+    cohort = cohort_of(*load(changes, data={"manifest": "m.csv", "grade_cuts": [1, 4]}))
     assert cohort.notes
     assert all("class 2 has 0 of" in note for note in cohort.notes)
 
 
 def test_a_rendered_recording_makes_the_cohort_synthetic(load):
-    cohort = make_cohort(*load(lambda subject, side: {"site": "synthetic"}))
+    cohort = cohort_of(*load(lambda subject, side: {"site": "synthetic"}))
     assert cohort.is_synthetic
 
 
 def test_rated_recordings_carry_what_is_read(load, tmp_path):
     manifest, config = load(lambda subject, side: {"start_seconds": 1.5, "end_seconds": 4.0})
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     first = cohort.recordings[0]
     decoded = rated(cohort, config.data, None)
     assert len(decoded) == 40
@@ -158,11 +163,11 @@ def entries_of(recordings, folder):
 
 def test_unreadable_recordings_leave_and_the_subjects_keep_their_sides(load, tmp_path):
     manifest, config = load()
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     entries = entries_of(cohort.recordings, tmp_path)
     gone = cohort.recordings[3].recording_id
     del entries[gone]
-    left = readable(cohort, config, entries)
+    left = readable(cohort, config.data, entries)
     assert left.folds == cohort.folds
     assert len(left.recordings) == len(cohort.recordings) - 1
     assert gone not in {one.recording_id for one in left.recordings}
@@ -170,18 +175,18 @@ def test_unreadable_recordings_leave_and_the_subjects_keep_their_sides(load, tmp
 
 def test_a_class_lost_with_the_unreadable_recordings_is_refused(load, tmp_path):
     manifest, config = load()
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     severe = [one for one in cohort.recordings if one.grade is not None and one.grade < 2]
     with pytest.raises(
         FoldsError,
         match="class 1 has no recording to train on outside the validation side of fold 0",
     ):
-        readable(cohort, config, entries_of(severe, tmp_path))
+        readable(cohort, config.data, entries_of(severe, tmp_path))
 
 
 def test_one_content_under_two_subjects_is_refused(load, tmp_path):
     manifest, config = load()
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     entries = entries_of(cohort.recordings, tmp_path)
     first, last = cohort.recordings[0], cohort.recordings[-1]
     entries[last.recording_id] = replace(
@@ -189,12 +194,12 @@ def test_one_content_under_two_subjects_is_refused(load, tmp_path):
     )
     told = f"{first.recording_id} of subject {first.subject_id}"
     with pytest.raises(ManifestError, match=f"{told} and .* have the same content"):
-        readable(cohort, config, entries)
+        readable(cohort, config.data, entries)
 
 
 def test_inner_sides_partition_the_development_recordings_without_a_test_subject(load):
     manifest, config = load(folds={"num_folds": 3})
-    cohort = make_cohort(manifest, config)
+    cohort = cohort_of(manifest, config)
     recordings = rated(cohort, config.data, None)
     sides = inner_sides(cohort.folds, recordings)
     assert len(sides) == 3
@@ -209,9 +214,36 @@ def test_inner_sides_partition_the_development_recordings_without_a_test_subject
 
 
 def test_the_outer_sides_train_on_development_and_score_the_test_group(load):
-    cohort = make_cohort(*load())
+    cohort = cohort_of(*load())
     recordings = rated(cohort, load()[1].data, None)
     (side,) = outer_sides(cohort.folds, recordings)
     assert subjects(recordings, side.training) == cohort.folds.development
     assert subjects(recordings, side.evaluation) == cohort.folds.test
     assert len(side.training) + len(side.evaluation) == 40
+
+
+def actions(*grades, item="action"):
+    return [Recording(f"r{at}", f"r{at}", item, grade=grade) for at, grade in enumerate(grades)]
+
+
+def test_a_class_beyond_the_cuts_is_refused():
+    message = (
+        r"item action: 2 of 4 recordings have a class outside 0\.\.8, the first r2 with 9; with "
+        r"classes up to 100, data\.grade_cuts must be every number from 1 to 100, got \[1, 2, 3, "
+        r"4, 5, 6, 7, 8\]$"
+    )
+    with pytest.raises(ManifestError, match=message):
+        check_action_classes(actions(0, 8, 9, 100), range(1, 9))
+
+
+def test_a_gap_between_the_cuts_does_not_make_more_classes():
+    with pytest.raises(
+        ManifestError, match=r"1 of 2 .* outside 0\.\.1, the first r1 with 2; .*\[2\]"
+    ):
+        check_action_classes(actions(1, 2), (2,))
+
+
+def test_every_class_of_the_cuts_and_every_grade_is_left_alone():
+    check_action_classes(actions(0, 1, 57, 100, None), range(1, 101))
+    check_action_classes(actions(0, 4, item="gait"), (2,))
+    check_action_classes([], (2,))
