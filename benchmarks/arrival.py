@@ -15,15 +15,15 @@ import torch
 from benchmarks.clips import CLIPS, draw
 from benchmarks.compare import Row, best
 from benchmarks.rivals import default_ray_batches, loader
+from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
+from pdray.data.batches.reader import SnippetReader, StreamConfig
+from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.stream import open_stream
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.plan import PlannedBatch, Schedule, plan_batches
 from pdray.data.rated import FoldSides, RatedRecording
-from pdray.data.reader import SnippetReader, StreamConfig
-from pdray.data.snippet import SnippetConfig
 from pdray.data.store import FrameStore
-from pdray.data.stream import open_stream
 
 NETWORK = DecodeConfig(height=224, width=224)
 FRAMES, BATCH = 32, 8

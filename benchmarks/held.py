@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.arrival import NETWORK, start_ray, stored_cohort
-from pdray.data.plan import Schedule, plan_batches
+from pdray.data.batches.plan import Schedule, plan_batches
+from pdray.data.batches.reader import SnippetReader, StreamConfig
+from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.stream import open_stream
 from pdray.data.rated import FoldSides
-from pdray.data.reader import SnippetReader, StreamConfig
-from pdray.data.snippet import SnippetConfig
-from pdray.data.stream import open_stream
 
 COUNT, BATCHES = 10_000, 40
 

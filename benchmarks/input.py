@@ -25,12 +25,12 @@ from benchmarks.arrival import memory, stream
 from benchmarks.clips import CLIPS, draw
 from benchmarks.compare import Row, best
 from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, source_readers
+from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
 from pdray.data.codec import CodecName, StoreConfig
 from pdray.data.decode import DecodeConfig, DecodeLimits, decode
 from pdray.data.entry import Entry
 from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
 from pdray.data.seek import read_frames, scan
 from pdray.data.store import FrameStore
 

@@ -34,9 +34,9 @@ from benchmarks.networks import (
     references,
     training_step,
 )
-from pdray.data.normalise import normalise_frames
-from pdray.data.plan import PlannedBatch
-from pdray.data.reader import Batch
+from pdray.data.batches.normalise import normalise_frames
+from pdray.data.batches.plan import PlannedBatch
+from pdray.data.batches.reader import Batch
 from pdray.training.step import Precision, evaluate_step
 
 FLOAT, HALF = torch.float32, torch.bfloat16

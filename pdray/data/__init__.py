@@ -1,0 +1,1 @@
+"""Recordings: who takes part, their files, and the tensors made of them."""

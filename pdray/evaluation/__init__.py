@@ -1,0 +1,1 @@
+"""From predictions tables to scores, intervals, pictures and reports."""

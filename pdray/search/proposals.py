@@ -16,7 +16,7 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.search.settings import StudyPlan
 from pdray.search.space import Choices, Range
 

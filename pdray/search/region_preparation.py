@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pdray.data.boxes import check_polygons
+from pdray.data.batches.boxes import check_polygons
 from pdray.data.manifest import Recording
 from pdray.data.marks import MarksTable, add_marks
 from pdray.data.rated import RatedRecording

@@ -1,0 +1,1 @@
+"""The log of a study on disk, and its mirror in MLflow."""

@@ -1,0 +1,1 @@
+"""One fit: its settings, its network, what is computed once, and the training loop."""

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pdray.config import Settings
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.errors import DivergedError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.evaluation.visits import Visit, level_cuts, level_of, visit_class

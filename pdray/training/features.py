@@ -21,15 +21,15 @@ from torch import Tensor, nn
 
 from pdray.atomic import replacing
 from pdray.config import dump
-from pdray.data.augment import central_view, seen_size
-from pdray.data.boxes import region_boxes
+from pdray.data.batches.augment import central_view, seen_size
+from pdray.data.batches.boxes import region_boxes
+from pdray.data.batches.normalise import normalise_frames
+from pdray.data.batches.plan import PlannedBatch
+from pdray.data.batches.reader import Batch, SnippetReader
+from pdray.data.batches.snippet import frame_indices, snippet_shape
+from pdray.data.batches.stream import open_stream
 from pdray.data.entry import Entry
-from pdray.data.normalise import normalise_frames
-from pdray.data.plan import PlannedBatch
 from pdray.data.rated import RatedRecording
-from pdray.data.reader import Batch, SnippetReader
-from pdray.data.snippet import frame_indices, snippet_shape
-from pdray.data.stream import open_stream
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.activation import as_map
 from pdray.training.network import NUM_CHANNELS, build_network

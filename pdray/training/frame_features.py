@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from pdray.config import dump
+from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
+from pdray.data.batches.plan import derive_seed
+from pdray.data.batches.snippet import SnippetConfig, frame_indices
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
-from pdray.data.plan import derive_seed
 from pdray.data.rated import RatedRecording
-from pdray.data.snippet import SnippetConfig, frame_indices
 from pdray.errors import DivergedError
 from pdray.models.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
 from pdray.models.pixels import Pixels

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
 from pdray.models.audio_mlp import AudioMlp

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.errors import FoldsError
 from pdray.models.fusion import FusionConfig, contributions, fuse
 from pdray.training.fusion_branch import BranchNetwork, Seen

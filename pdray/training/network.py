@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD
+from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.models import MODELS
 from pdray.models.pixels import Pixels
 from pdray.models.pretrained import LoadReport, load_pretrained

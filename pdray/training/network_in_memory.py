@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.errors import DivergedError
 from pdray.losses.hierarchy import hierarchy_loss
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdray.data.augment import Augmentation, AugmentConfig, central_view, draw_augmentation
-from pdray.data.boxes import mirrored_regions, region_boxes
+from pdray.data.batches.augment import Augmentation, AugmentConfig, central_view, draw_augmentation
+from pdray.data.batches.boxes import mirrored_regions, region_boxes
+from pdray.data.batches.normalise import normalise_frames
+from pdray.data.batches.reader import Batch
 from pdray.data.modality import Modality
-from pdray.data.normalise import normalise_frames
-from pdray.data.reader import Batch
 from pdray.errors import DivergedError
 from pdray.training.objective import RegionTarget
 

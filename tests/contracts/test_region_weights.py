@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from pdray.config import build
-from pdray.data.normalise import normalise_frames
+from pdray.data.batches.normalise import normalise_frames
 from pdray.training.network import build_network, describe_start
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig

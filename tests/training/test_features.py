@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from pdray.data.batches.normalise import normalise_frames
+from pdray.data.batches.snippet import frame_indices
 from pdray.data.entry import Entry
-from pdray.data.normalise import normalise_frames
-from pdray.data.snippet import frame_indices
 from pdray.errors import DivergedError, StudyError
 from pdray.training.features import (
     entry_vector,

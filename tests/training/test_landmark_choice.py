@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.errors import FoldsError
 from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import build_landmark_head

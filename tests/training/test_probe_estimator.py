@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pdray.config import build, merge
-from pdray.data.plan import derive_seed
+from pdray.data.batches.plan import derive_seed
 from pdray.errors import DecodeError, DivergedError, FoldsError, PdrayError
 from pdray.evaluation.predictions import probabilities
 from pdray.losses.hierarchy import hierarchy_loss

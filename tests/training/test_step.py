@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from pdray.data.augment import AugmentConfig
-from pdray.data.boxes import REGION_MIRROR, region_boxes
-from pdray.data.normalise import KINETICS_MEAN, KINETICS_STD
-from pdray.data.plan import PlannedBatch
-from pdray.data.reader import Batch, Moved
-from pdray.data.views import Views
+from pdray.data.batches.augment import AugmentConfig
+from pdray.data.batches.boxes import REGION_MIRROR, region_boxes
+from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
+from pdray.data.batches.plan import PlannedBatch
+from pdray.data.batches.reader import Batch, Moved
+from pdray.data.batches.views import Views
 from pdray.errors import DivergedError, SettingsError
 from pdray.training.step import Precision, evaluate_step, train_step
 

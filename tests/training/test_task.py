@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pdray.config import build, dump
-from pdray.data.plan import Schedule
+from pdray.data.batches.plan import Schedule
 from pdray.data.rated import FoldSides
 from pdray.errors import FoldsError, SettingsError
 from pdray.training.task import FitConfig, OptimConfig

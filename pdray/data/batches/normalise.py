@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdray.data.augment import CHANNELS, NO_MOTION, Augmentation, move_frames
+from pdray.data.batches.augment import CHANNELS, NO_MOTION, Augmentation, move_frames
 
 # Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
 # with which the published weights were trained.

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from pdray.data.plan import PlannedBatch
-from pdray.data.reader import Batch, SnippetReader, StreamConfig, read_locally
-from pdray.data.snippet import snippet_shape
+from pdray.data.batches.plan import PlannedBatch
+from pdray.data.batches.reader import Batch, SnippetReader, StreamConfig, read_locally
+from pdray.data.batches.snippet import snippet_shape
 from pdray.errors import PdrayError, StreamError
 
 _BLOCK_BYTES = 32 << 20

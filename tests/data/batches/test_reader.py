@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.data.augment import AugmentConfig
+from pdray.data.batches.augment import AugmentConfig
+from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
+from pdray.data.batches.reader import SnippetReader, StreamConfig, read_locally
+from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices
+from pdray.data.batches.views import Views
 from pdray.data.decode import DecodeConfig, decode
-from pdray.data.plan import PlannedBatch, Schedule, plan_batches
 from pdray.data.rated import FoldSides
-from pdray.data.reader import SnippetReader, StreamConfig, read_locally
-from pdray.data.snippet import Draw, SnippetConfig, frame_indices
-from pdray.data.views import Views
 from pdray.errors import DecodeError, StoreError, StreamError
 
 SIDES = (FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.data.augment import Augmentation, Crop, move_frames
-from pdray.data.boxes import (
+from pdray.data.batches.augment import Augmentation, Crop, move_frames
+from pdray.data.batches.boxes import (
     NUM_POINTS,
     POINT_MIRROR,
     REGION_MIRROR,

@@ -8,13 +8,13 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from pdray.data import stream as stream_module
+from pdray.data.batches import stream as stream_module
+from pdray.data.batches.plan import Schedule, plan_batches
+from pdray.data.batches.reader import SnippetReader, StreamConfig
+from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.stream import open_stream
 from pdray.data.decode import DecodeConfig
-from pdray.data.plan import Schedule, plan_batches
 from pdray.data.rated import FoldSides
-from pdray.data.reader import SnippetReader, StreamConfig
-from pdray.data.snippet import SnippetConfig
-from pdray.data.stream import open_stream
 from pdray.errors import DecodeError, StreamError
 
 SIDES = (
@@ -142,14 +142,14 @@ def test_ray_gives_the_local_batches_bit_for_bit_and_in_order(local_ray, make_re
 def test_blocks_that_do_not_end_with_a_batch_change_nothing(local_ray, make_reader, monkeypatch):
     reader = make_reader()
     # Two recordings a block where batches have two or three, and many blocks at once.
-    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 2 * reader.snippet_bytes())
+    monkeypatch.setattr("pdray.data.batches.stream._BLOCK_BYTES", 2 * reader.snippet_bytes())
     same(read_all(PLAN, reader, "ray", cpus_per_task=0.25), read_all(PLAN, reader, "local"))
 
 
 @integration
 def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path, monkeypatch):
     reader = NotingReader(make_reader(), tmp_path / "notes", seconds=0.2)
-    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", reader.snippet_bytes())
+    monkeypatch.setattr("pdray.data.batches.stream._BLOCK_BYTES", reader.snippet_bytes())
     plan = PLAN[:8]
     same(read_all(plan, reader, "ray", cpus_per_task=0.5), read_all(plan, make_reader(), "local"))
 
@@ -190,7 +190,7 @@ def test_leaving_the_ray_stream_stops_its_tasks_within_a_second(
     # within 0.05 s, and 800 reads by two tasks would take 10 s.
     plan = plan_batches(SIDES, Schedule(seed=1, batch_size=3, epochs=40))
     reader = NotingReader(make_reader(), tmp_path / "notes", seconds=0.05)
-    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
+    monkeypatch.setattr("pdray.data.batches.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
     # Somebody else holds the blocks too, so that it is not the end of the last reference.
     kept = []
     iter_blocks = stream_module.iter_blocks
@@ -214,8 +214,8 @@ def test_a_slow_consumer_bounds_what_is_read_in_advance(
     reader = NotingReader(make_reader(num_frames=256), tmp_path / "notes")
     total = sum(len(batch.recordings) for batch in plan)
     assert total == 200
-    monkeypatch.setattr("pdray.data.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
-    monkeypatch.setattr("pdray.data.stream._STREAM_BYTES", 40 * reader.snippet_bytes())
+    monkeypatch.setattr("pdray.data.batches.stream._BLOCK_BYTES", 4 * reader.snippet_bytes())
+    monkeypatch.setattr("pdray.data.batches.stream._STREAM_BYTES", 40 * reader.snippet_bytes())
     with open_stream(plan, reader, StreamConfig(cpus_per_task=0.5), kind="ray") as stream:
         next(stream)
         time.sleep(4.0)

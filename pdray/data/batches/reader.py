@@ -16,16 +16,16 @@ from pydantic import Field
 from torch import Tensor
 
 from pdray.config import Settings
-from pdray.data.augment import Augmentation
+from pdray.data.batches.augment import Augmentation
+from pdray.data.batches.plan import PlannedBatch
+from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
+from pdray.data.batches.views import Views
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.plan import PlannedBatch
 from pdray.data.rated import RatedRecording
 from pdray.data.seek import read_frames, scan
-from pdray.data.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.tracks import align
-from pdray.data.views import Views
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
 Inputs = dict[Modality, NDArray[Any]]

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 
-from pdray.data.plan import Schedule, derive_seed, plan_batches
+from pdray.data.batches.plan import Schedule, derive_seed, plan_batches
 from pdray.data.rated import FoldSides, RatedRecording, check_sides
 from pdray.errors import FoldsError, SettingsError
 
@@ -157,7 +157,7 @@ def test_a_derived_seed_depends_on_every_part_and_on_their_borders():
 
 
 def test_a_derived_seed_is_the_same_in_another_process():
-    code = "from pdray.data.plan import derive_seed; print(derive_seed(1, 'order', 0, 2))"
+    code = "from pdray.data.batches.plan import derive_seed; print(derive_seed(1, 'order', 0, 2))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(told.stdout) == derive_seed(1, "order", 0, 2)
 

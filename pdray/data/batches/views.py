@@ -22,7 +22,7 @@ import torch
 from pydantic import Field
 
 from pdray.config import Settings
-from pdray.data.augment import (
+from pdray.data.batches.augment import (
     Augmentation,
     AugmentConfig,
     Crop,
@@ -30,8 +30,8 @@ from pdray.data.augment import (
     draw_augmentation,
     seen_size,
 )
-from pdray.data.plan import derive_seed
-from pdray.data.snippet import Draw
+from pdray.data.batches.plan import derive_seed
+from pdray.data.batches.snippet import Draw
 
 PLAIN, MIRRORED = 0, 1
 

@@ -3,9 +3,9 @@ from collections import Counter
 import pytest
 import torch
 
-from pdray.data.augment import AugmentConfig, Crop
-from pdray.data.snippet import Draw
-from pdray.data.views import Views
+from pdray.data.batches.augment import AugmentConfig, Crop
+from pdray.data.batches.snippet import Draw
+from pdray.data.batches.views import Views
 
 PICTURE = (48, 64)
 CROPPED = AugmentConfig(crop_size=(40, 40))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pdray.data.augment import Augmentation, augment_points
+from pdray.data.batches.augment import Augmentation, augment_points
 from pdray.data.face_points import REGIONS, VERTICES, mirrored
 from pdray.data.tracks import Track, read_track
 from pdray.errors import DecodeError

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdray.config import build, dump
-from pdray.data.augment import (
+from pdray.data.batches.augment import (
     Augmentation,
     AugmentConfig,
     Crop,
