@@ -19,10 +19,10 @@ from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader, StreamConfig
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.decode import DecodeConfig, decode
-from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.store import FrameStore
 
 NETWORK = DecodeConfig(height=224, width=224)

@@ -19,7 +19,7 @@ from pdray.data.batches.plan import Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader, StreamConfig
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
-from pdray.data.rated import FoldSides
+from pdray.data.cohort.rated import FoldSides
 
 COUNT, BATCHES = 10_000, 40
 

@@ -27,9 +27,9 @@ from benchmarks.compare import Row, best
 from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, source_readers
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
 from pdray.data.codec import CodecName, StoreConfig
+from pdray.data.cohort.manifest import Recording
 from pdray.data.decode import DecodeConfig, DecodeLimits, decode
 from pdray.data.entry import Entry
-from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
 from pdray.data.seek import read_frames, scan
 from pdray.data.store import FrameStore

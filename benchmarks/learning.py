@@ -41,11 +41,11 @@ from pydantic import Field
 from benchmarks.spectrum import linear_control, origin
 from pdray.atomic import replacing
 from pdray.config import build, describe, dump, merge, read_tree
+from pdray.data.cohort.folds import FoldsConfig, make_held_out_folds
+from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.flow import FlowConfig
-from pdray.data.folds import FoldsConfig, make_held_out_folds
-from pdray.data.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.modality import Modality, Recipe
-from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.synthetic import DemoConfig, make_cohort
 from pdray.errors import PdrayError, SettingsError, refuse

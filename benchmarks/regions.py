@@ -25,9 +25,9 @@ import torch
 from benchmarks.compare import Row, cpu
 from pdray.config import build, merge, read_tree
 from pdray.data.codec import StoreConfig
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.entry import EntryWriter
 from pdray.data.face_points import REGIONS, VERTICES
-from pdray.data.rated import FoldSides, RatedRecording
 from pdray.evaluation.predictions import Origin
 from pdray.training.region_views import keep_views
 from pdray.training.task import FitConfig, FitTask

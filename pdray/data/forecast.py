@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from pdray.data.codec import encode
+from pdray.data.cohort.manifest import Recording
 from pdray.data.decode import declared_length
-from pdray.data.manifest import Recording
 from pdray.data.modality import PICTURES, Modality, Recipe, extract
 from pdray.data.store import FrameStore
 from pdray.errors import DecodeError, StoreError

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pdray.atomic import replacing, write_text
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.rated import StoredRecording
 from pdray.data.entry import Entry, EntryWriter
-from pdray.data.manifest import Recording
 from pdray.data.modality import Modality, Recipe, extract, sources
-from pdray.data.rated import StoredRecording
 from pdray.errors import DecodeError, StoreError
 
 # Part of every key: raise it when what an entry holds for the same settings changes.

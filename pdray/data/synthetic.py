@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from pdray.atomic import write_text
 from pdray.config import dump
 from pdray.data.arm import held_figure, reaching_figure
+from pdray.data.cohort.marks import marks_text
 from pdray.data.encode import encode
 from pdray.data.face import Interview, draw_face, draw_interview
 from pdray.data.gait import draw_walk, walking_figure
 from pdray.data.hand import opening_figure, tapping_figure, turning_figure
 from pdray.data.leg import lifted_figure, toes_figure
 from pdray.data.limb import Appearance, Figure, draw_appearance, draw_frames
-from pdray.data.marks import marks_text
 from pdray.data.movement import LEGS, TAPPING, TOES, TURNING, Movement, Reach, draw_movement
 from pdray.data.severity import (
     FIRST_ITEMS,

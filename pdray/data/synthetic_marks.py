@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pdray.data.cohort.marks import HIGHEST, Mark
 from pdray.data.face_movement import BLINK_DEPTH, BLINKS_PER_SECOND, LIVELINESS
 from pdray.data.face_points import REGIONS
-from pdray.data.marks import HIGHEST, Mark
 from pdray.data.movement import at_severity
 from pdray.data.severity import DemoConfig, DemoRecording, Purpose, stream
 from pdray.data.voice import PAUSE_SHARE

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pdray.data.marks import Mark
+from pdray.data.cohort.marks import Mark
 from pdray.data.youtubepd_tracks import Frames
 
 HIGHEST_LABEL = 10

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pdray.data.csv_table import read_table
+from pdray.data.cohort.csv_table import read_table
+from pdray.data.cohort.marks import Mark
+from pdray.data.cohort.rows import Row
 from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.marks import Mark
-from pdray.data.rows import Row
 from pdray.data.youtubepd_clips import (
     Clip,
     Content,

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from pdray.data.cohort.marks import Mark
 from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.marks import Mark
 from pdray.data.youtubepd_clips import (
     SPLITS,
     Clip,

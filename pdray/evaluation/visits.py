@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
-from pdray.data.manifest import Recording
+from pdray.data.cohort.manifest import Recording
 from pdray.errors import ManifestError, StudyError, refuse
 
 LEVELS = ("slight", "moderate", "severe")

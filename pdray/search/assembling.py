@@ -26,9 +26,9 @@ import torch
 
 from pdray.atomic import replacing, write_text
 from pdray.config import dump
-from pdray.data.folds import folds_to_json
+from pdray.data.cohort.folds import folds_to_json
+from pdray.data.cohort.members import rated
 from pdray.data.forecast import check_room, forecast
-from pdray.data.members import rated
 from pdray.data.store import FrameStore
 from pdray.errors import ClusterError, PdrayError, StudyError
 from pdray.evaluation.assembled_report import Row, baseline_table, methods_table, weights_picture

@@ -15,8 +15,8 @@ import ray
 from ray import tune
 from ray.tune import TuneConfig
 
-from pdray.data.manifest import load_manifest
-from pdray.data.members import Cohort, compared_sides, make_cohort, rated
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS

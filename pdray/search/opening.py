@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdray.atomic import write_text
-from pdray.data.folds import folds_to_json
+from pdray.data.cohort.folds import folds_to_json
+from pdray.data.cohort.marks import read_marks
+from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
+from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.data.forecast import check_room, forecast
-from pdray.data.marks import read_marks
-from pdray.data.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
-from pdray.data.rated import RatedRecording, StoredRecording
 from pdray.data.store import FrameStore
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
+from pdray.data.cohort.manifest import grade_class
+from pdray.data.cohort.members import Cohort, num_unnamed
 from pdray.data.forecast import Forecast
-from pdray.data.manifest import grade_class
-from pdray.data.members import Cohort, num_unnamed
 from pdray.data.modality import PICTURES
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.settings import StudyPlan

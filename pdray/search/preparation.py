@@ -10,8 +10,8 @@ from pydantic import Field
 
 from pdray.atomic import folder_faults
 from pdray.config import build, dump, read_tree
+from pdray.data.cohort.manifest import DataConfig, Recording, load_manifest, select
 from pdray.data.forecast import Forecast, check_room, forecast
-from pdray.data.manifest import DataConfig, Recording, load_manifest, select
 from pdray.data.modality import PICTURES, SOUND, TRACKS, Modality, Recipe
 from pdray.data.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store import FrameStore

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from pdray.atomic import write_text
 from pdray.config import build, dump, merge, read_tree
-from pdray.data.manifest import Recording, load_manifest, select
+from pdray.data.cohort.manifest import Recording, load_manifest, select
 from pdray.data.modality import needed_field
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.fusion import fuse

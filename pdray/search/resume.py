@@ -10,7 +10,7 @@ from typing import Any
 
 from pdray.atomic import folder_faults, write_text
 from pdray.config import leaves, plain_default
-from pdray.data.rated import StoredRecording
+from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.tracking.run_log import StudyLog

@@ -9,8 +9,8 @@ import ray
 from ray.tune import TuneConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pdray.data.manifest import load_manifest
-from pdray.data.members import Cohort, make_cohort
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.members import Cohort, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.cluster import Reservation, join_cluster

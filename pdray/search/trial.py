@@ -21,7 +21,7 @@ from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
-from pdray.data.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import METRICS, undefined_reason

@@ -9,8 +9,8 @@ import ray
 import ray.exceptions
 import torch
 
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
-from pdray.data.rated import RatedRecording
 from pdray.errors import ClusterError, PdrayError, StoreError
 from pdray.search.cluster import Capacity
 from pdray.search.progress import Say

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune import TuneConfig
 
 from pdray.atomic import write_text
-from pdray.data.members import Cohort, num_unnamed, outer_sides, rated
+from pdray.data.cohort.members import Cohort, num_unnamed, outer_sides, rated
 from pdray.errors import StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.rated import RatedRecording
 from pdray.data.sound_statistics import sound_statistics
 from pdray.models.audio_mlp import AudioMlpConfig, build_audio_mlp
 from pdray.training.embedding import open_embedding

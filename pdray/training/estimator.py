@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.rated import RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets

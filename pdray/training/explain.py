@@ -32,7 +32,7 @@ from pdray.atomic import folder_faults, replacing, write_text
 from pdray.config import Settings
 from pdray.data.batches.reader import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
-from pdray.data.rated import RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DivergedError, SettingsError, refuse
 from pdray.evaluation.activation import class_activation, map_layers, on_frames
 from pdray.evaluation.embedding import embed, embedding_picture, separation, separation_sentence

@@ -18,9 +18,9 @@ from pdray.config import dump
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
 from pdray.data.batches.plan import derive_seed
 from pdray.data.batches.snippet import SnippetConfig, frame_indices
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.rated import RatedRecording
 from pdray.errors import DivergedError
 from pdray.models.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
 from pdray.models.pixels import Pixels

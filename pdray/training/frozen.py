@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pdray.atomic import replacing
 from pdray.data.codec import StoreConfig
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry, EntryWriter
 from pdray.data.modality import Modality
-from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, PdrayError, StoreError
 
 _FORMAT = 1  # part of every name: raise it when the same settings give other items

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pdray.data.batches.plan import derive_seed
-from pdray.data.rated import RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
 from pdray.models.audio_mlp import AudioMlp
 from pdray.models.fusion import Branch, FrameLinear, FusionConfig

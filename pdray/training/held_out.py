@@ -18,12 +18,12 @@ from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import SnippetReader
 from pdray.data.batches.snippet import frame_indices
+from pdray.data.cohort.folds import Folds, folds_from_json
+from pdray.data.cohort.manifest import DataConfig, Manifest, Recording, load_manifest, select
+from pdray.data.cohort.members import rate
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
-from pdray.data.folds import Folds, folds_from_json
-from pdray.data.manifest import DataConfig, Manifest, Recording, load_manifest, select
-from pdray.data.members import rate
 from pdray.data.modality import Modality, Recipe, needed_field
-from pdray.data.rated import RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track
 from pdray.errors import StudyError, refuse

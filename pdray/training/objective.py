@@ -222,7 +222,7 @@ def training_loss(
     Args:
         config: Settings.
         counts: Training members of each class; with soft targets the expected ones, of
-            :func:`pdray.data.raters.expected_counts`.
+            :func:`pdray.data.cohort.raters.expected_counts`.
         device: Where the class weights go.
         num_regions: How many of the network's last outputs are logits of regions.
 

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from pdray.atomic import replacing
-from pdray.data.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import read_predictions, write_predictions
 from pdray.evaluation.visits import Visit

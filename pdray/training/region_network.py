@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pdray.data.marks import NO_MARKS
+from pdray.data.cohort.marks import NO_MARKS
 from pdray.losses.hierarchy import region_targets
 from pdray.models.region_attention import RegionAttention
 from pdray.training.task import FitTask

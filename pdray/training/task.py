@@ -15,10 +15,10 @@ from pdray.data.batches.plan import Schedule
 from pdray.data.batches.reader import StreamConfig
 from pdray.data.batches.snippet import SnippetConfig, snippet_shape
 from pdray.data.batches.views import FeaturesConfig, Views
+from pdray.data.cohort.rated import FoldSides, RatedRecording, check_sides
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.landmark_motion import LandmarkFeatureConfig
 from pdray.data.modality import Modality
-from pdray.data.rated import FoldSides, RatedRecording, check_sides
 from pdray.evaluation.predictions import Origin
 from pdray.models import ESTIMATORS, MODELS, ModelConfig
 from pdray.models.frame_resnet import frame_resnet_faults

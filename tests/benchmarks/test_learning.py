@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import learning
-from pdray.data.rated import RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 
 NUM_SUBJECTS, NUM_VISITS = 12, 6
 

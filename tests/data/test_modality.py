@@ -10,11 +10,11 @@ import pytest
 
 from pdray.data.audio import log_mel, read_waveform
 from pdray.data.codec import StoreConfig
+from pdray.data.cohort.manifest import Recording
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.entry import Entry
 from pdray.data.face_points import LANDMARKS
 from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
-from pdray.data.manifest import Recording
 from pdray.data.modality import MODALITIES, SOUND, Recipe, extract, sources
 from pdray.data.store import FrameStore
 from pdray.data.synthetic import DemoConfig, make_cohort
@@ -264,7 +264,7 @@ def test_a_track_without_a_video_keeps_its_own_rows(tmp_path, read_entry):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The recordings of a small SYNTHETIC cohort that have sound."""
-    from pdray.data.manifest import load_manifest
+    from pdray.data.cohort.manifest import load_manifest
 
     config = DemoConfig(num_subjects=1, num_visits=1, size=64, min_seconds=1.0, max_seconds=1.2)
     manifest = make_cohort(tmp_path_factory.mktemp("demo"), config, num_processes=1)

@@ -4,8 +4,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from pdray.data.cohort.manifest import Recording, load_manifest
+from pdray.data.cohort.rated import StoredRecording
 from pdray.data.decode import DecodeConfig, decode
-from pdray.data.manifest import Recording, load_manifest
 from pdray.data.modality import Recipe
 from pdray.data.prepare import (
     Prepared,
@@ -15,7 +16,6 @@ from pdray.data.prepare import (
     prepare_store,
     rate_notes,
 )
-from pdray.data.rated import StoredRecording
 from pdray.data.store import FrameStore
 from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, StoreError

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from pdray.data.manifest import ITEMS
+from pdray.data.cohort.manifest import ITEMS
 from pdray.data.severity import (
     DEMO_ITEMS,
     FIRST_ITEMS,

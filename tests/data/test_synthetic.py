@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pdray.data.cohort.manifest import ITEMS, load_manifest
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.limb import draw_appearance, draw_frames
-from pdray.data.manifest import ITEMS, load_manifest
 from pdray.data.severity import DEMO_ITEMS, Purpose, rate_cohort, rater_grades, stream, visit_scores
 from pdray.data.synthetic import (
     MOTIONS,

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.marks import Mark, read_marks
 from pdray.data.face import draw_face, draw_interview
 from pdray.data.face_points import REGIONS
-from pdray.data.manifest import load_manifest
-from pdray.data.marks import Mark, read_marks
 from pdray.data.severity import DemoConfig, DemoRecording, plan_cohort
 from pdray.data.synthetic import draw_recording, make_cohort, marks_beside
 from pdray.data.synthetic_marks import SEEN, draw_marks

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pdray.config import load
-from pdray.data.manifest import load_manifest
+from pdray.data.cohort.manifest import load_manifest
 from pdray.data.tracks import align, read_track, region_boxes
 from pdray.data.youtubepd import ImportConfig, count_lacks, import_youtubepd
 from pdray.errors import ManifestError, SettingsError

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from pdray.data.marks import Mark, marks_text
+from pdray.data.cohort.marks import Mark, marks_text
 from pdray.data.youtubepd_marks import is_whole, mark_faults, parse_mark
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdray.config import build
-from pdray.data.manifest import Recording
+from pdray.data.cohort.manifest import Recording
 from pdray.errors import ManifestError, SettingsError, StudyError
 from pdray.evaluation.visits import (
     LevelsConfig,

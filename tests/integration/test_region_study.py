@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pdray.config import build
-from pdray.data.manifest import load_manifest
+from pdray.data.cohort.manifest import load_manifest
 from pdray.data.synthetic import DemoConfig, make_cohort
 from tests.places import ROOT
 

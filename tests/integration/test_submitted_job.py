@@ -14,7 +14,7 @@ from urllib.parse import quote
 import optuna
 import pytest
 
-from pdray.data.folds import folds_from_json
+from pdray.data.cohort.folds import folds_from_json
 from pdray.evaluation.predictions import read_predictions
 from pdray.tracking.mlflow_log import MlflowClient
 from pdray.tracking.run_log import StudyLog

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pdray.data.manifest import load_manifest
-from pdray.data.members import compared_sides, make_cohort, rated
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.members import compared_sides, make_cohort, rated
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search.comparison import run_comparison

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
+from pdray.data.cohort.rated import StoredRecording
 from pdray.data.prepare import Prepared
-from pdray.data.rated import StoredRecording
 from pdray.errors import SettingsError
 from pdray.search.opening import (
     learnt_from_rendered,

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.members import make_cohort
 from pdray.data.forecast import Forecast
-from pdray.data.manifest import load_manifest
-from pdray.data.members import make_cohort
 from pdray.models.landmark_head import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.preflight import describe_frames, describe_plan

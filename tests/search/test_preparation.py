@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from pdray.config import build
-from pdray.data.manifest import load_manifest
+from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import DecodeError, ManifestError, SettingsError, StoreError
 from pdray.search.preparation import (
     PrepareConfig,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pdray.data.rated import StoredRecording
+from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import SettingsError, StudyError
 from pdray.search.resume import check_same, keep_entries, keep_weights, only_driver
 from pdray.search.settings import plan_study

@@ -12,7 +12,7 @@ import pytest
 import torch
 from ray.tune import TuneConfig
 
-from pdray.data.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import trial

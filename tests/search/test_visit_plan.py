@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pdray.config import build, merge
-from pdray.data.members import rated
-from pdray.data.rated import RatedRecording, StoredRecording
+from pdray.data.cohort.members import rated
+from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError
 from pdray.search.visit_plan import (
     AssembleConfig,

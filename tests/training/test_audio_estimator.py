@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pdray.config import build
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.entry import Entry
-from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.sound_statistics import sound_statistics
 from pdray.errors import DecodeError
 from pdray.evaluation.metrics import score

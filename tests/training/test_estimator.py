@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from pdray.config import build
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.entry import Entry
 from pdray.data.face_points import INDEX
 from pdray.data.landmark_motion import feature_columns, landmark_features
 from pdray.data.landmark_shape import nose_centred
-from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.rated import FoldSides, RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track
 from pdray.errors import DecodeError, StudyError

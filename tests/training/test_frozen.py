@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pdray.data.codec import StoreConfig
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry, EntryWriter
-from pdray.data.rated import RatedRecording
 from pdray.errors import DecodeError, StoreError
 from pdray.training.frozen import (
     file_digest,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pdray.config import build
-from pdray.data.rated import RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
 from pdray.models.fusion import FusionConfig
 from pdray.training.audio_estimator import sound_vector

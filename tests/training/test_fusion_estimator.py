@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pdray.data.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import DecodeError, FoldsError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets

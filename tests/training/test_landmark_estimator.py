@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pdray.config import build
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.landmark_motion import Features, landmark_features
-from pdray.data.manifest import Recording
 from pdray.data.modality import Recipe
-from pdray.data.rated import RatedRecording
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track
 from pdray.training.landmark_estimator import LandmarkEstimator, describe_landmarks

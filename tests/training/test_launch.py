@@ -14,7 +14,7 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing
 
-from pdray.data.rated import FoldSides
+from pdray.data.cohort.rated import FoldSides
 from pdray.errors import DivergedError
 from pdray.training import worker
 from pdray.training.launch import Workers, run_distributed, run_in_process

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from pdray.data.codec import StoreConfig
+from pdray.data.cohort.rated import FoldSides
 from pdray.data.entry import EntryWriter
 from pdray.data.face_points import VERTICES
-from pdray.data.rated import FoldSides
 from pdray.models.region_attention import RegionAttention, RegionAttentionConfig
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels

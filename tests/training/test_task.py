@@ -4,7 +4,7 @@ import pytest
 
 from pdray.config import build, dump
 from pdray.data.batches.plan import Schedule
-from pdray.data.rated import FoldSides
+from pdray.data.cohort.rated import FoldSides
 from pdray.errors import FoldsError, SettingsError
 from pdray.training.task import FitConfig, OptimConfig
 

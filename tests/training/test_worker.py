@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pdray.config import build, dump
-from pdray.data.rated import FoldSides
+from pdray.data.cohort.rated import FoldSides
 from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.training import worker

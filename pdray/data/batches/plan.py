@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from pdray.data.rated import FoldSides
+from pdray.data.cohort.rated import FoldSides
 from pdray.errors import SettingsError
 
 

@@ -20,10 +20,10 @@ from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.batches.views import Views
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.entry import Entry
 from pdray.data.modality import Modality
-from pdray.data.rated import RatedRecording
 from pdray.data.seek import read_frames, scan
 from pdray.data.tracks import align
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError

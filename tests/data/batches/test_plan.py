@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 
 from pdray.data.batches.plan import Schedule, derive_seed, plan_batches
-from pdray.data.rated import FoldSides, RatedRecording, check_sides
+from pdray.data.cohort.rated import FoldSides, RatedRecording, check_sides
 from pdray.errors import FoldsError, SettingsError
 
 SIDES = (

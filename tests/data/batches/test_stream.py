@@ -13,8 +13,8 @@ from pdray.data.batches.plan import Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader, StreamConfig
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
+from pdray.data.cohort.rated import FoldSides
 from pdray.data.decode import DecodeConfig
-from pdray.data.rated import FoldSides
 from pdray.errors import DecodeError, StreamError
 
 SIDES = (
@@ -156,9 +156,9 @@ def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path
 
 @integration
 def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
-    from pdray.data.manifest import load_manifest
+    from pdray.data.cohort.manifest import load_manifest
+    from pdray.data.cohort.rated import RatedRecording
     from pdray.data.modality import Recipe
-    from pdray.data.rated import RatedRecording
     from pdray.data.store import FrameStore
 
     config = DecodeConfig(height=24, width=24)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pdray.config import build
-from pdray.data.manifest import (
+from pdray.data.cohort.manifest import (
     ITEMS,
     DataConfig,
     Manifest,

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from pdray.config import build
-from pdray.data.manifest import Recording, load_manifest
-from pdray.data.members import (
+from pdray.data.cohort.manifest import Recording, load_manifest
+from pdray.data.cohort.members import (
     check_action_classes,
     inner_sides,
     make_cohort,
@@ -13,7 +13,7 @@ from pdray.data.members import (
     rated,
     readable,
 )
-from pdray.data.rated import StoredRecording
+from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import FoldsError, ManifestError
 from pdray.search.settings import StudyConfig
 

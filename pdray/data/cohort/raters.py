@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.manifest import grade_class
+from pdray.data.cohort.manifest import grade_class
 from pdray.errors import ManifestError
 
 

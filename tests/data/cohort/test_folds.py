@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdray.data.folds import (
+from pdray.data.cohort.folds import (
     Folds,
     FoldsConfig,
     absent_classes,

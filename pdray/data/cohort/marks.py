@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pdray.data.csv_table import read_table
+from pdray.data.cohort.csv_table import read_table
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face_points import REGIONS
-from pdray.data.rated import RatedRecording
 from pdray.errors import ManifestError, refuse
 
 HIGHEST = 10  # of a mark and of a confidence

@@ -1,6 +1,6 @@
 """A CSV file with known columns, as text: nothing converted, filled or passed over.
 
-UTF-8 with commas, as :mod:`pdray.data.rows` reads manifests, but the columns are the caller's.
+UTF-8 with commas, as :mod:`pdray.data.cohort.rows` reads manifests, but the columns are the caller's.
 """
 
 import csv
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdray.config import nearest
-from pdray.data.rows import Row
+from pdray.data.cohort.rows import Row
 from pdray.errors import ManifestError, refuse
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pdray.data.csv_table import read_table
+from pdray.data.cohort.csv_table import read_table
 from pdray.errors import ManifestError
 
 

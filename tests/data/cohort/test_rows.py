@@ -1,6 +1,6 @@
 import pytest
 
-from pdray.data.rows import COLUMNS, read_rows
+from pdray.data.cohort.rows import COLUMNS, read_rows
 from pdray.errors import ManifestError
 
 

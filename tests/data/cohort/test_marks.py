@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pdray.data.marks import NO_MARKS, Mark, add_marks, marks_text, read_marks
-from pdray.data.rated import RatedRecording
+from pdray.data.cohort.marks import NO_MARKS, Mark, add_marks, marks_text, read_marks
+from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import ManifestError
 
 ILL = RatedRecording("a", "A", "face_interview", 3, 1, None)

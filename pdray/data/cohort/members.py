@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pdray.data.folds import (
+from pdray.data.cohort.folds import (
     Folds,
     FoldsConfig,
     absent_classes,
@@ -12,10 +12,10 @@ from pdray.data.folds import (
     make_folds,
     make_held_out_folds,
 )
-from pdray.data.manifest import ACTION, DataConfig, Manifest, Recording, grade_class, select
+from pdray.data.cohort.manifest import ACTION, DataConfig, Manifest, Recording, grade_class, select
+from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
+from pdray.data.cohort.raters import rater_shares
 from pdray.data.modality import Modality, needed_field
-from pdray.data.rated import FoldSides, RatedRecording, StoredRecording
-from pdray.data.raters import rater_shares
 from pdray.errors import FoldsError, ManifestError
 
 
