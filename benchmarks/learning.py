@@ -47,7 +47,7 @@ from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.flow import FlowConfig
 from pdray.data.modality import Modality, Recipe
 from pdray.data.store import FrameStore
-from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import score

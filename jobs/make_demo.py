@@ -13,7 +13,7 @@ from pydantic import Field
 from pdray.atomic import folder_faults
 from pdray.config import build, describe, dump, load
 from pdray.data.recordings_bar import recordings_bar
-from pdray.data.synthetic import DemoConfig, make_cohort, marks_beside
+from pdray.demo.cohort import DemoConfig, make_cohort, marks_beside
 from pdray.errors import PdrayError, SettingsError, refuse
 
 

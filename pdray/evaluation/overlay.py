@@ -163,7 +163,7 @@ def _encode(path: Path, frames: Iterable[Pixels], seconds: NDArray[np.float64]) 
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = Fraction(1, _TICKS)
         video.codec_context.thread_count = 1
-        # As in data/encode.py: without it the same pictures do not give the same file.
+        # As in demo/encode.py: without it the same pictures do not give the same file.
         video.options = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
         for number, pixels in enumerate(frames):
             if number == 0:

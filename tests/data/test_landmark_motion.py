@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pdray.data.face_movement import draw_expression
 from pdray.data.face_points import REGIONS
-from pdray.data.face_shape import Placement, draw_shape, place_points
 from pdray.data.landmark_measures import face_measures
 from pdray.data.landmark_motion import (
     FEATURE_GROUPS,
@@ -18,6 +16,8 @@ from pdray.data.landmark_motion import (
 )
 from pdray.data.landmark_shape import GROUPS, align_frames
 from pdray.data.tracks import Track
+from pdray.demo.face.movement import draw_expression
+from pdray.demo.face.shape import Placement, draw_shape, place_points
 from pdray.errors import SettingsError
 from tests.fixtures.landmark_made import UNIT_PX, face, moved, shaken, track_of
 

@@ -17,8 +17,8 @@ from pdray.data.face_points import LANDMARKS
 from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.data.modality import MODALITIES, SOUND, Recipe, extract, sources
 from pdray.data.store import FrameStore
-from pdray.data.synthetic import DemoConfig, make_cohort
 from pdray.data.tracks import Track, write_track
+from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD
 

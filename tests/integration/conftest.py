@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from pdray.config import build
-from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.demo.cohort import DemoConfig, make_cohort
 from tests.places import ROOT
 
 SPACE = """\

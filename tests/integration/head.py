@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.demo.cohort import DemoConfig, make_cohort
 from tests.places import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pdray.config import build
-from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.demo.cohort import DemoConfig, make_cohort
 from tests.integration.conftest import Job
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -8,7 +8,7 @@ import pytest
 
 from pdray.config import build
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.demo.cohort import DemoConfig, make_cohort
 from tests.places import ROOT
 
 COHORT = {

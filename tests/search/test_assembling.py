@@ -12,7 +12,7 @@ import torch
 
 from pdray.config import build, dump
 from pdray.data.cohort.folds import Folds, folds_from_json, folds_to_json
-from pdray.data.synthetic import DemoConfig, make_cohort
+from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.predictions import read_predictions
 from pdray.search import assembling

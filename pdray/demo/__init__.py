@@ -1,0 +1,1 @@
+"""Draws the SYNTHETIC cohort; no other package imports it."""

@@ -1,0 +1,1 @@
+"""Draws SYNTHETIC limbs and movements, an item per file."""

@@ -1,0 +1,332 @@
+"""The demo cohort: SYNTHETIC recordings of drawn people, encoded to real H.264/AAC files.
+
+How severe a recording is, is planned in ``severity.py``. The look of the picture belongs to the
+subject and the visit and knows nothing of the grade; length and frame rate neither. The same
+settings give the same pixels before encoding. A face interview comes with its landmarks and
+regions, known exactly, as tracks, and ill ones with SYNTHETIC marks on regions
+(``synthetic_marks.py``) in a table beside the manifest.
+"""
+
+import csv
+import io
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pdray.atomic import write_text
+from pdray.config import dump
+from pdray.data.cohort.marks import marks_text
+from pdray.data.tracks import Track, write_track
+from pdray.demo.body.arm import held_figure, reaching_figure
+from pdray.demo.body.gait import draw_walk, walking_figure
+from pdray.demo.body.hand import opening_figure, tapping_figure, turning_figure
+from pdray.demo.body.leg import lifted_figure, toes_figure
+from pdray.demo.body.limb import Appearance, Figure, draw_appearance, draw_frames
+from pdray.demo.body.tremor import draw_posture, draw_reaching
+from pdray.demo.encode import encode
+from pdray.demo.face.interview import Interview, draw_face, draw_interview
+from pdray.demo.face.voice import SAMPLE_RATE, draw_voice
+from pdray.demo.illness.movement import LEGS, TAPPING, TOES, TURNING, Movement, Reach, draw_movement
+from pdray.demo.illness.severity import (
+    FIRST_ITEMS,
+    NUM_RATERS,
+    Purpose,
+    plan_cohort,
+    rate_cohort,
+    rater_grades,
+    stream,
+    visit_scores,
+)
+from pdray.demo.illness.severity import (
+    DemoConfig as DemoConfig,  # the cohort's settings, for its callers
+)
+from pdray.demo.illness.severity import DemoRecording as DemoRecording
+from pdray.demo.marks import MARKED_ITEM, draw_marks
+from pdray.errors import SettingsError
+
+HIGHEST_VOICE = 4  # the voice's scale ends here; interviews are rated up to 5
+VERSION = 1  # of the drawing; a folder drawn by another version is refused, not mixed
+COLUMNS = (
+    "recording_id", "subject_id", "visit_id", "item", "side", "grade", "video", "audio",
+    "medication_state", "sex", "age", "site", "visit_score", "landmarks", "regions",
+    *(f"rater_{number}" for number in range(1, NUM_RATERS + 1)),
+)  # fmt: skip
+README = """SYNTHETIC DATA - not patients.
+
+Every recording in this folder was drawn and spoken by a program (pdray.demo.cohort).
+Nobody was filmed. Grades, ages and medication states are random numbers. Nothing measured
+on this folder says anything about Parkinson's disease; it shows that the software works.
+"""
+MARKS_README = """
+The marks on regions of faces (manifest.marks.csv) are SYNTHETIC too: no clinician made them.
+They were drawn by a program that knows which regions of a drawn face move less at each grade.
+"""
+
+Progress = Callable[[int, int], None]
+"""Is told how many recordings are drawn, and how many are to be."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How an item moves and how it looks.
+
+    Attributes:
+        draw: From grade, reach, generator, ``num_frames`` and ``fps``: what a recording does.
+        figure: From that and the visit's look: who does it.
+    """
+
+    draw: Callable[..., Movement]
+    figure: Callable[[Movement, Appearance], Figure]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A recording before it is encoded.
+
+    Attributes:
+        frames: (N, H, W, 3) uint8 RGB.
+        voice: (num_samples,) float32 in -1..1 at 16 kHz.
+        landmarks: Points of a face; None for limbs.
+        regions: Polygons of a face; None for limbs.
+    """
+
+    frames: NDArray[np.uint8]
+    voice: NDArray[np.float32]
+    landmarks: Track | None
+    regions: Track | None
+
+
+MOTIONS = {
+    "finger_tapping": Motion(partial(draw_movement, profile=TAPPING), tapping_figure),
+    "hand_opening": Motion(partial(draw_movement, profile=TAPPING), opening_figure),
+    "pronation": Motion(partial(draw_movement, profile=TURNING), turning_figure),
+    "toe_tapping": Motion(partial(draw_movement, profile=TOES), toes_figure),
+    "leg_agility": Motion(partial(draw_movement, profile=LEGS), lifted_figure),
+    "postural_tremor": Motion(draw_posture, held_figure),
+    "kinetic_tremor": Motion(draw_reaching, reaching_figure),
+    "gait": Motion(draw_walk, walking_figure),
+}
+
+
+def make_cohort(
+    folder: Path,
+    config: DemoConfig,
+    *,
+    num_processes: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Draw the cohort, or the part of it that is not there yet.
+
+    Every file appears whole or not at all and the manifest last, so a call that was interrupted
+    is finished by the next one. A cohort with face interviews has a table of marks beside its
+    manifest; where it was drawn before there were marks it gets them, and is else left alone.
+
+    Args:
+        folder: Where the cohort goes; made when missing.
+        config: What to draw.
+        num_processes: Processes that draw, at least 1; None is one a CPU.
+        progress: Is called after each recording that this call draws.
+
+    Returns:
+        Path of ``manifest.csv``; that of the marks is :func:`marks_beside`.
+
+    Raises:
+        SettingsError: If the folder holds a cohort of other settings, or a foreign manifest or
+            table of marks.
+    """
+    manifest, marker = folder / "manifest.csv", folder / "demo.json"
+    _check_folder(manifest, marker, config)
+    missing = [one for one in plan_cohort(config) if not (folder / one.video).exists()]
+    marks = marks_beside(manifest) if MARKED_ITEM in config.items else None
+    is_whole = not missing and manifest.exists()
+    if is_whole and (marks is None or marks.exists()):
+        return manifest
+    write_text(folder / "README.txt", README + (MARKS_README if marks else ""))
+    if not is_whole:
+        write_text(marker, _marker_text(config))
+        _draw_all(folder, config, missing, num_processes or os.cpu_count() or 1, progress)
+    if marks:
+        write_text(marks, _marks_text(config))
+    if not is_whole:
+        write_text(manifest, _manifest_text(config))
+    return manifest
+
+
+def marks_beside(manifest: Path) -> Path:
+    """Return where the table of marks of a cohort with face interviews is."""
+    return manifest.with_suffix(".marks.csv")
+
+
+def draw_recording(recording: DemoRecording, config: DemoConfig) -> Drawn:
+    """Draw one recording before it is encoded.
+
+    Args:
+        recording: What to draw.
+        config: The cohort's settings.
+
+    Returns:
+        Its frames and its voice, and the tracks of a face.
+    """
+    landmarks = regions = None
+    if recording.item == "face_interview":
+        interview = _draw_face(recording, config)
+        frames, landmarks, regions = interview.frames, interview.landmarks, interview.regions
+    else:
+        frames = _draw_motion(recording, config)
+    voice = draw_voice(
+        min(recording.grade, HIGHEST_VOICE),
+        _pitch_hz(recording.subject, config),
+        stream(config, Purpose.VOICE, *recording.key),
+        seconds=len(frames) / config.fps,
+    )
+    return Drawn(frames, voice, landmarks, regions)
+
+
+def movement_of(recording: DemoRecording, config: DemoConfig) -> Movement:
+    """Draw what the limbs of one recording do, as long as the recording lasts."""
+    rng, num_frames = _length(recording, config)
+    # How far a limb goes is the person's habit and the recording's chance, not the grade's.
+    habit = stream(config, Purpose.HABIT, recording.subject).uniform(0.45, 0.9)
+    span = habit * rng.uniform(0.65, 1.1)
+    closed = rng.uniform(0.0, 1.0) * (1.0 - span)
+    reach = Reach(closed=closed, opened=closed + span)
+    return MOTIONS[recording.item].draw(
+        recording.grade, reach, rng, num_frames=num_frames, fps=config.fps
+    )
+
+
+def _draw_motion(recording: DemoRecording, config: DemoConfig) -> NDArray[np.uint8]:
+    look = draw_appearance(
+        stream(config, Purpose.SUBJECT_LOOK, recording.subject),
+        stream(config, Purpose.VISIT_LOOK, recording.subject, recording.visit),
+        size=config.size,
+    )
+    figure = MOTIONS[recording.item].figure(movement_of(recording, config), look)
+    camera = stream(config, Purpose.CAMERA, *recording.key)
+    return draw_frames(figure, recording.side, look, camera)
+
+
+def _draw_face(recording: DemoRecording, config: DemoConfig) -> Interview:
+    rng, num_frames = _length(recording, config)
+    face = draw_face(
+        stream(config, Purpose.SUBJECT_FACE, recording.subject),
+        stream(config, Purpose.VISIT_FACE, recording.subject, recording.visit),
+        size=config.size,
+    )
+    return draw_interview(recording.grade, face, rng, num_frames=num_frames, fps=config.fps)
+
+
+def _length(recording: DemoRecording, config: DemoConfig) -> tuple[np.random.Generator, int]:
+    """Return the generator of a recording's movement, and its number of frames drawn from it."""
+    rng = stream(config, Purpose.MOVEMENT, *recording.key)
+    seconds = rng.uniform(config.min_seconds, config.max_seconds)
+    return rng, round(seconds * config.fps)
+
+
+def _draw_all(
+    folder: Path,
+    config: DemoConfig,
+    recordings: Sequence[DemoRecording],
+    num_processes: int,
+    progress: Progress | None,
+) -> None:
+    """Draw and encode files, here or in processes of their own."""
+    tell = progress or (lambda done, total: None)
+    if num_processes == 1 or len(recordings) < 2:
+        for number, recording in enumerate(recordings, start=1):
+            _draw_file(folder, config, recording)
+            tell(number, len(recordings))
+        return
+    # Spawned, not forked: a caller may hold threads (torch, Ray) that do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(num_processes, len(recordings)), mp_context=context) as pool:
+        jobs = [pool.submit(_draw_file, folder, config, recording) for recording in recordings]
+        try:
+            for number, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                tell(number, len(jobs))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _draw_file(folder: Path, config: DemoConfig, recording: DemoRecording) -> None:
+    drawn = draw_recording(recording, config)
+    # Before the video: a recording is finished when that is there.
+    for kind, track in (("landmarks", drawn.landmarks), ("regions", drawn.regions)):
+        if track is not None:
+            write_track(folder / recording.track(kind), track)
+    encode(
+        folder / recording.video, drawn.frames, drawn.voice, fps=config.fps, sample_rate=SAMPLE_RATE
+    )
+
+
+def _check_folder(manifest: Path, marker: Path, config: DemoConfig) -> None:
+    if marker.exists():
+        found = marker.read_text(encoding="utf-8")
+        accepted = [_marker_text(config)]
+        if config.items == FIRST_ITEMS:
+            # Written before there was a choice of items: the same files, and a manifest with fewer
+            # columns, which stays as it is.
+            accepted.append(_marker_text(config, without=("items",)))
+        if found not in accepted:
+            raise SettingsError(
+                f"{manifest.parent} holds a demo cohort of other settings "
+                f"({' '.join(found.split())}); give another folder or remove this one"
+            )
+        return
+    tables = [manifest, *([marks_beside(manifest)] if MARKED_ITEM in config.items else [])]
+    for table in tables:
+        if table.exists():
+            raise SettingsError(
+                f"{table} exists and was not written by the demo; give another folder"
+            )
+
+
+def _marker_text(config: DemoConfig, *, without: Sequence[str] = ()) -> str:
+    settings = {key: value for key, value in dump(config).items() if key not in without}
+    return json.dumps({"version": VERSION, "synthetic": True, **settings}, indent=1)
+
+
+def _person(subject: int, config: DemoConfig) -> tuple[str, int]:
+    """Return sex and age of a subject."""
+    rng = stream(config, Purpose.PERSON, subject)
+    return ("female", "male")[rng.integers(2)], int(rng.integers(48, 83))
+
+
+def _pitch_hz(subject: int, config: DemoConfig) -> float:
+    middle = {"female": 200.0, "male": 120.0}[_person(subject, config)[0]]
+    spread = stream(config, Purpose.PITCH, subject).standard_normal()
+    return float(middle * np.exp(0.1 * spread))
+
+
+def _manifest_text(config: DemoConfig) -> str:
+    rated = rate_cohort(config)
+    scores = visit_scores(rated)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in (one.recording for one in rated if one.is_kept):
+        sex, age = _person(one.subject, config)
+        subject_id, visit_id = one.recording_id.split("_")[:2]
+        writer.writerow(
+            [one.recording_id, subject_id, visit_id, one.item, one.side, one.grade, one.video,
+             one.video, "on" if one.is_on else "off", sex, age, "synthetic",
+             scores.get((one.subject, one.visit), ""), one.track("landmarks"),
+             one.track("regions"), *rater_grades(one, config)]
+        )  # fmt: skip
+    return table.getvalue()
+
+
+def _marks_text(config: DemoConfig) -> str:
+    plan = plan_cohort(config)
+    drawn = (draw_marks(one, config, num_frames=_length(one, config)[1]) for one in plan)
+    recordings = {one.recording_id for one in plan}
+    return marks_text([mark for marks in drawn for mark in marks], recordings)

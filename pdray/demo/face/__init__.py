@@ -1,0 +1,1 @@
+"""Draws SYNTHETIC faces that talk, and their voices."""

@@ -1,0 +1,1 @@
+"""How severe a SYNTHETIC subject is, and how severity changes a movement."""

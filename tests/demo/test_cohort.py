@@ -1,0 +1,347 @@
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pdray.data.cohort.manifest import ITEMS, load_manifest
+from pdray.data.decode import DecodeConfig, decode
+from pdray.data.tracks import read_track
+from pdray.demo.body.limb import draw_appearance, draw_frames
+from pdray.demo.cohort import (
+    MOTIONS,
+    DemoConfig,
+    DemoRecording,
+    draw_recording,
+    make_cohort,
+    movement_of,
+    plan_cohort,
+)
+from pdray.demo.illness.severity import (
+    DEMO_ITEMS,
+    Purpose,
+    rate_cohort,
+    rater_grades,
+    stream,
+    visit_scores,
+)
+from pdray.errors import SettingsError
+
+TINY = DemoConfig(num_subjects=2, size=48, min_seconds=1.0, max_seconds=1.2, missing=0.5, seed=3)
+
+
+# Every item, small; the shortest in which a slow walk still shows its rhythm.
+WHOLE = TINY.model_copy(update={"items": DEMO_ITEMS, "num_subjects": 1, "num_visits": 1})
+SHORT = DemoConfig(size=32, min_seconds=2.4, max_seconds=2.6, missing=0.4, seed=1)
+NEW_ITEMS = [item for item in MOTIONS if item not in DemoConfig().items]
+
+
+@pytest.fixture(scope="module")
+def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cohort(tmp_path_factory.mktemp("cohort"), TINY, num_processes=1).parent
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open(encoding="utf-8") as table:
+        return list(csv.DictReader(table))
+
+
+def cross_validated_mcc(features: np.ndarray, config: DemoConfig) -> float:
+    """MCC of slight {0, 1} against {2, 3, 4}, subjects never on both sides."""
+    plan = plan_cohort(config)
+    severe = np.array([one.grade >= 2 for one in plan])
+    subjects = [one.subject for one in plan]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=2000))
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    guess = cross_val_predict(model, features, severe, groups=subjects, cv=folds)
+    return float(matthews_corrcoef(severe, guess))
+
+
+def openings(config: DemoConfig) -> list[np.ndarray]:
+    return [movement_of(one, config).opening for one in plan_cohort(config)]
+
+
+def test_files_are_h264_and_aac_of_the_size_and_length_asked(tiny_cohort: Path) -> None:
+    rows = rows_of(tiny_cohort)
+    assert len(rows) == 8
+    for row in rows:
+        with av.open(str(tiny_cohort / row["video"])) as container:
+            video, audio = container.streams.video[0], container.streams.audio[0]
+            assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
+            assert (video.width, video.height, video.average_rate) == (48, 48, 25)
+            assert (audio.rate, audio.channels) == (16_000, 1)
+            assert 25 <= sum(1 for _ in container.decode(video=0)) <= 30
+
+
+def test_the_manifest_is_one_we_accept_and_its_files_decode(tiny_cohort: Path) -> None:
+    manifest = load_manifest(tiny_cohort / "manifest.csv")
+    assert len(manifest.recordings) == 8
+    for recording in manifest.recordings:
+        assert recording.site == "synthetic"
+        assert recording.medication_state in ("on", "off")
+        assert recording.video is not None
+        assert decode(recording.video, DecodeConfig(height=32, width=32)).frames.std() > 5
+
+
+def test_everything_says_synthetic_and_no_path_is_absolute(tiny_cohort: Path) -> None:
+    assert (tiny_cohort / "README.txt").read_text().startswith("SYNTHETIC")
+    assert '"synthetic": true' in (tiny_cohort / "demo.json").read_text()
+    assert all(not Path(row["video"]).is_absolute() for row in rows_of(tiny_cohort))
+
+
+def test_encoded_frames_show_what_was_drawn(tiny_cohort: Path) -> None:
+    recording = plan_cohort(TINY)[0]
+    drawn = draw_recording(recording, TINY).frames
+    shown = decode(tiny_cohort / recording.video, DecodeConfig(height=48, width=48)).frames
+    assert shown.shape == drawn.shape
+    assert np.abs(shown.astype(int) - drawn).mean() < 8
+
+
+def test_pixels_depend_on_the_seed_alone() -> None:
+    one = plan_cohort(TINY)[0]
+    drawn, again = draw_recording(one, TINY), draw_recording(one, TINY)
+    other = draw_recording(one, TINY.model_copy(update={"seed": 4})).frames
+    assert np.array_equal(drawn.frames, again.frames)
+    assert np.array_equal(drawn.voice, again.voice)
+    assert drawn.landmarks is None
+    assert drawn.frames.shape != other.shape or not np.array_equal(drawn.frames, other)
+
+
+def test_the_first_items_are_drawn_as_they_always_were() -> None:
+    # Number of frames, and frames and voice each projected on one random direction, by the code
+    # that knew two items only. A sum, not a digest of bytes: processors round sines differently,
+    # which may turn a few pixels of a million by one grey level.
+    before = {
+        "S001_V1_finger_tapping_left": (26, 45.481, -0.0073),
+        "S001_V1_hand_opening_left": (28, 37.858, -0.0024),
+        "S001_V1_hand_opening_right": (26, 70.896, -0.0462),
+        "S001_V2_finger_tapping_right": (27, 11.076, 0.1519),
+        "S002_V1_hand_opening_left": (29, -20.895, -0.1529),
+        "S002_V1_hand_opening_right": (26, -61.234, 0.0291),
+        "S002_V2_hand_opening_left": (25, -13.854, 0.0243),
+        "S002_V2_hand_opening_right": (29, -26.952, 0.0741),
+    }
+    plan = plan_cohort(TINY)
+    assert [one.recording_id for one in plan] == list(before)
+    for one in plan:
+        drawn = draw_recording(one, TINY)
+        num_frames, picture, sound = before[one.recording_id]
+        assert len(drawn.frames) == num_frames
+        assert projected(drawn.frames) == pytest.approx(picture, abs=0.02)
+        assert projected(drawn.voice) == pytest.approx(sound, abs=0.0002)
+
+
+def projected(values: np.ndarray) -> float:
+    direction = np.random.default_rng(0).standard_normal(values.size)
+    return float(values.astype(float).ravel() @ direction / np.sqrt(values.size))
+
+
+def test_two_processes_write_the_same_files_as_one(tiny_cohort: Path, tmp_path: Path) -> None:
+    make_cohort(tmp_path, TINY, num_processes=2)
+    for row in rows_of(tiny_cohort):
+        alone, together = (folder / row["video"] for folder in (tiny_cohort, tmp_path))
+        digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (alone, together)}
+        assert len(digests) == 1
+    assert (tiny_cohort / "manifest.csv").read_text() == (tmp_path / "manifest.csv").read_text()
+
+
+def test_a_second_call_changes_nothing_and_an_interrupted_one_is_finished(tmp_path: Path) -> None:
+    small = TINY.model_copy(update={"num_subjects": 1, "num_visits": 1})
+    make_cohort(tmp_path, small, num_processes=1)
+    files = sorted(tmp_path.rglob("*.*"))
+    before = [path.stat().st_mtime_ns for path in files]
+    make_cohort(tmp_path, small, num_processes=1)
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+    kept, lost = sorted((tmp_path / "videos").iterdir())
+    lost.unlink()
+    (tmp_path / "manifest.csv").unlink()
+    kept_time = kept.stat().st_mtime_ns
+    assert make_cohort(tmp_path, small, num_processes=1) == tmp_path / "manifest.csv"
+    assert lost.exists()
+    assert (tmp_path / "manifest.csv").exists()
+    assert kept.stat().st_mtime_ns == kept_time
+
+
+def test_a_folder_of_another_cohort_is_refused(tiny_cohort: Path) -> None:
+    with pytest.raises(SettingsError, match=r'other settings .*"seed": 3.*another folder'):
+        make_cohort(tiny_cohort, TINY.model_copy(update={"seed": 9}))
+
+
+def test_a_cohort_of_before_there_was_a_choice_of_items_is_taken_as_it_is(tmp_path: Path) -> None:
+    small = TINY.model_copy(update={"num_subjects": 1, "num_visits": 1})
+    make_cohort(tmp_path, small, num_processes=1)
+    marker, manifest = tmp_path / "demo.json", tmp_path / "manifest.csv"
+    settings = json.loads(marker.read_text())
+    del settings["items"]
+    marker.write_text(json.dumps(settings, indent=1))
+    manifest.write_text("older")
+    assert make_cohort(tmp_path, small, num_processes=1) == manifest
+    assert manifest.read_text() == "older"
+    with pytest.raises(SettingsError, match="other settings"):
+        make_cohort(tmp_path, small.model_copy(update={"items": ("gait",)}), num_processes=1)
+
+
+def test_a_cohort_of_every_item_has_its_columns_and_tracks(tmp_path: Path) -> None:
+    manifest = load_manifest(make_cohort(tmp_path, WHOLE, num_processes=1))
+    plan = {one.recording_id: one for one in plan_cohort(WHOLE)}
+    scores = visit_scores(rate_cohort(WHOLE))
+    assert {one.item for one in manifest.recordings} == set(ITEMS)
+    for one in manifest.recordings:
+        planned = plan[one.recording_id]
+        assert (one.item, one.side or "", one.grade) == (planned.item, planned.side, planned.grade)
+        assert one.raters == rater_grades(planned, WHOLE)
+        assert one.visit_score == scores[planned.subject, planned.visit]
+        assert (one.landmarks is not None) == (one.item == "face_interview")
+        assert (one.regions is not None) == (one.item == "face_interview")
+
+
+def test_the_tracks_of_a_face_stand_at_the_frames_of_its_video(tmp_path: Path) -> None:
+    config = WHOLE.model_copy(update={"items": ("face_interview",)})
+    (face,) = load_manifest(make_cohort(tmp_path, config, num_processes=1)).recordings
+    assert face.video is not None
+    assert face.landmarks is not None
+    assert face.regions is not None
+    assert face.visit_score is None
+    clip = decode(face.video, DecodeConfig(height=48, width=48))
+    for path, num_points in ((face.landmarks, 106), (face.regions, None)):
+        track = read_track(path)
+        assert track.size == (48, 48)
+        assert track.seconds == pytest.approx(np.arange(len(clip.frames)) / 25, abs=1e-6)
+        assert num_points in (None, track.points.shape[1])
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_progress_counts_what_is_drawn(tmp_path: Path, num_processes: int) -> None:
+    small = TINY.model_copy(update={"num_subjects": 1, "num_visits": 1, "missing": 0.0})
+    told: list[tuple[int, int]] = []
+    make_cohort(
+        tmp_path,
+        small,
+        num_processes=num_processes,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(number, 4) for number in (1, 2, 3, 4)]
+
+
+def test_a_manifest_of_someone_else_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("precious")
+    with pytest.raises(
+        SettingsError, match=r"manifest\.csv exists and was not written by the demo"
+    ):
+        make_cohort(tmp_path, TINY)
+    assert (tmp_path / "manifest.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_length_knows_nothing_of_the_grade(seed: int) -> None:
+    config = DemoConfig(seed=seed)
+    grades = [one.grade for one in plan_cohort(config)]
+    lengths = [len(opening) for opening in openings(config)]
+    assert min(lengths) >= 90
+    assert max(lengths) <= 120
+    assert abs(np.corrcoef(grades, lengths)[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_rhythm_tells_the_grade(seed: int) -> None:
+    config = DemoConfig(seed=seed)
+    spectra = []
+    for opening in openings(config):
+        speed = np.abs(np.diff(opening))
+        power = np.abs(np.fft.rfft((speed - speed.mean()) * np.hanning(len(speed)), 128)) ** 2
+        spectra.append(np.log(power / power.sum() + 0.05))
+    assert 0.75 < cross_validated_mcc(np.array(spectra), config) < 0.99
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_pose_does_not_tell_the_grade(seed: int) -> None:
+    config = DemoConfig(seed=seed)
+    for place in (0.1, 0.5, 0.95):
+        pose = np.array([[one[int(place * len(one))]] for one in openings(config)])
+        assert cross_validated_mcc(np.hstack([pose, pose**2, pose**3]), config) < 0.25
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_poses_without_their_order_tell_little(seed: int) -> None:
+    config = DemoConfig(seed=seed)
+    levels = np.linspace(0, 1, 11)
+    poses = np.array([np.quantile(one, levels) for one in openings(config)])
+    assert cross_validated_mcc(np.column_stack([poses, np.ptp(poses, axis=1)]), config) < 0.5
+
+
+def frames_of(item: str) -> tuple[list[DemoRecording], list[np.ndarray]]:
+    """Draw 48 recordings of an item, without their voices."""
+    num_subjects = 40 if item == "gait" else 20
+    config = SHORT.model_copy(update={"items": (item,), "num_subjects": num_subjects})
+    plan = plan_cohort(config)
+    frames = []
+    for one in plan:
+        look = draw_appearance(
+            stream(config, Purpose.SUBJECT_LOOK, one.subject),
+            stream(config, Purpose.VISIT_LOOK, one.subject, one.visit),
+            size=config.size,
+        )
+        figure = MOTIONS[item].figure(movement_of(one, config), look)
+        camera = stream(config, Purpose.CAMERA, *one.key)
+        frames.append(draw_frames(figure, one.side, look, camera))
+    return plan, frames
+
+
+def held_out_auc(features: list[np.ndarray], plan: list[DemoRecording]) -> float:
+    severe = [one.grade >= 2 for one in plan]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=2000))
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    guess = cross_val_predict(
+        model, np.array(features), severe, groups=[one.subject for one in plan], cv=folds,
+        method="predict_proba",
+    )  # fmt: skip
+    return float(roc_auc_score(severe, guess[:, 1]))
+
+
+def rhythm(frames: np.ndarray) -> np.ndarray:
+    """Return the log power of the mean frame difference in bands of half a cycle a second."""
+    activity = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(axis=(1, 2, 3))
+    power = np.abs(np.fft.rfft(activity - activity.mean(), 250)) ** 2 / len(activity)
+    return np.log(power[:120].reshape(24, 5).mean(axis=1) + 1e-4)
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    return picture.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3)).ravel()
+
+
+@pytest.mark.parametrize("item", NEW_ITEMS)
+def test_motion_tells_the_grade_of_the_other_items_and_a_picture_does_not(item: str) -> None:
+    plan, frames = frames_of(item)
+    assert len(plan) == 48
+    assert held_out_auc([rhythm(one) for one in frames], plan) > 0.85
+    # Chance at 48 recordings: a standard deviation of 0.08 or more.
+    assert held_out_auc([blurred(one[len(one) // 2]) for one in frames], plan) < 0.75
+    assert held_out_auc([blurred(one.mean(axis=0)) for one in frames], plan) < 0.75
+
+
+@pytest.mark.parametrize("item", NEW_ITEMS)
+def test_one_pose_of_the_other_items_hardly_tells_the_grade(item: str) -> None:
+    config = DemoConfig(items=(item,), num_subjects=100 if item == "gait" else 50)
+    plan = plan_cohort(config)
+    look = draw_appearance(np.random.default_rng(0), np.random.default_rng(1), size=32)
+    noise = np.random.default_rng(2)
+    poses = []
+    for one in plan:
+        figure = MOTIONS[item].figure(movement_of(one, config), look)
+        joints = [limb.joints for limb in figure.limbs if limb.surface != "room"]
+        half = len(joints[0]) // 2
+        pose = np.concatenate([one[half].reshape(-1, 2) for one in joints])
+        # As exactly as 96 pixels show it, wherever the camera points.
+        pose = pose + figure.view.units * noise.uniform(-0.05, 0.05, 2)
+        pose = pose + figure.view.units / 190 * noise.standard_normal(pose.shape)
+        poses.append(np.concatenate([pose, pose**2]).ravel())
+    assert held_out_auc(poses, plan) < 0.68
