@@ -22,7 +22,7 @@ person's right.
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.face_points import INDEX, LANDMARKS, mirrored, place_corners
+from pdray.data.face.points import INDEX, LANDMARKS, mirrored, place_corners
 
 NUM_MESH = 478
 _NUM_MODEL = 468

@@ -8,7 +8,7 @@ they are kept as they are, with a note.
 import re
 
 from pdray.data.cohort.marks import HIGHEST, Mark
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 
 _MOMENT = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,9})")
 _WHOLE = re.compile(r"[0-9]{1,9}")

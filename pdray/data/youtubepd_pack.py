@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pdray.data.cohort.csv_table import read_table
 from pdray.data.cohort.marks import Mark
 from pdray.data.cohort.rows import Row
-from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.youtubepd_clips import (
     Clip,
     Content,

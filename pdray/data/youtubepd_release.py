@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pdray.data.cohort.marks import Mark
-from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.youtubepd_clips import (
     SPLITS,
     Clip,

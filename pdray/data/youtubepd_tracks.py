@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.tracks import Track
 
 SIZE = 256.0  # width and height of the processed clip [px]

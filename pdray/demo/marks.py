@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pdray.data.cohort.marks import HIGHEST, Mark
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.demo.face.movement import BLINK_DEPTH, BLINKS_PER_SECOND, LIVELINESS
 from pdray.demo.face.voice import PAUSE_SHARE
 from pdray.demo.illness.movement import at_severity

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.errors import FoldsError
 from pdray.evaluation.aligned import aligned
 from pdray.evaluation.report import SYNTHETIC_MARK

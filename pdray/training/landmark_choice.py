@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
-from pdray.data.landmark_motion import LandmarkFeatureConfig, feature_columns
+from pdray.data.face.motion import LandmarkFeatureConfig, feature_columns
 from pdray.errors import FoldsError
 from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import LandmarkHead, LandmarkHeadConfig, build_landmark_head

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
-from pdray.data.landmark_motion import Features, feature_columns, landmark_features
-from pdray.data.landmark_shape import nose_centred
+from pdray.data.face.motion import Features, feature_columns, landmark_features
+from pdray.data.face.shape import nose_centred
 from pdray.data.tracks import Track
 from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import LandmarkHeadConfig, build_landmark_head

@@ -11,7 +11,7 @@ import pytest
 
 from pdray.config import build
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.mediapipe_landmarks import ExtractConfig, Extracted, extract, open_landmarker
 from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
 from pdray.data.modality import Recipe

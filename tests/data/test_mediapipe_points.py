@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
+from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
 from pdray.data.mediapipe_points import (
     MIXTURES,
     NUM_MESH,

@@ -13,7 +13,7 @@ from pdray.data.codec import StoreConfig
 from pdray.data.cohort.manifest import Recording
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.entry import Entry
-from pdray.data.face_points import LANDMARKS
+from pdray.data.face.points import LANDMARKS
 from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.data.modality import MODALITIES, SOUND, Recipe, extract, sources
 from pdray.data.store import FrameStore

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from pdray.data.face_points import LANDMARKS
+from pdray.data.face.points import LANDMARKS
 from pdray.data.youtubepd_clips import Lack
 from pdray.data.youtubepd_pack import read_pack
 from pdray.data.youtubepd_release import read_release

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.youtubepd_tracks import (
     LANDMARK,
     REGION,

@@ -7,7 +7,7 @@ import pytest
 
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.marks import Mark, read_marks
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.data.youtubepd_marks import is_whole, mark_faults
 from pdray.demo.cohort import draw_recording, make_cohort, marks_beside
 from pdray.demo.face.interview import draw_face, draw_interview

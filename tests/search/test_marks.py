@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pdray.config import build
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.errors import ManifestError, SettingsError
 from pdray.search.marks import MarksConfig, correlate_marks
 

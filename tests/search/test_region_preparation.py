@@ -8,7 +8,7 @@ import pytest
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.marks import read_marks
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.face_points import VERTICES
+from pdray.data.face.points import VERTICES
 from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
 from pdray.search.region_preparation import check_regions, with_marks

@@ -8,9 +8,9 @@ from pdray.config import build
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.entry import Entry
-from pdray.data.face_points import INDEX
-from pdray.data.landmark_motion import feature_columns, landmark_features
-from pdray.data.landmark_shape import nose_centred
+from pdray.data.face.motion import feature_columns, landmark_features
+from pdray.data.face.points import INDEX
+from pdray.data.face.shape import nose_centred
 from pdray.data.modality import Recipe
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track

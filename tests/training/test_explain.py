@@ -16,7 +16,7 @@ from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.decode import DecodeConfig, decode
 from pdray.data.entry import Entry
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.errors import DivergedError, PdrayError, SettingsError
 from pdray.evaluation.activation import class_activation, on_frames
 from pdray.evaluation.embedding import embed

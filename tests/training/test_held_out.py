@@ -11,7 +11,7 @@ from pdray.config import build, dump, merge
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.snippet import frame_indices
 from pdray.data.entry import Entry
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.data.tracks import read_track
 from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
 from pdray.tracking.run_log import StudyLog

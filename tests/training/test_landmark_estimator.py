@@ -6,7 +6,7 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.landmark_motion import Features, landmark_features
+from pdray.data.face.motion import Features, landmark_features
 from pdray.data.modality import Recipe
 from pdray.data.store import FrameStore
 from pdray.data.tracks import read_track, write_track

@@ -1,6 +1,6 @@
 """Boxes of a face's regions, from the polygons of a track, moved and mirrored with the pictures.
 
-Regions and their order are those of :mod:`pdray.data.face_points`. In a mirrored picture the right
+Regions and their order are those of :mod:`pdray.data.face.points`. In a mirrored picture the right
 eye lies where a left one does and looks like one, so that names change sides with the pixels, as do
 marks of the regions.
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pdray.data.batches.augment import Augmentation, augment_points
-from pdray.data.face_points import REGIONS, VERTICES, mirrored
+from pdray.data.face.points import REGIONS, VERTICES, mirrored
 from pdray.data.tracks import Track, read_track
 from pdray.errors import DecodeError
 

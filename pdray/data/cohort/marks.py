@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pdray.data.cohort.csv_table import read_table
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.face_points import REGIONS
+from pdray.data.face.points import REGIONS
 from pdray.errors import ManifestError, refuse
 
 HIGHEST = 10  # of a mark and of a confidence
@@ -33,7 +33,7 @@ class Mark(NamedTuple):
 
     Attributes:
         clip: Name of the clip.
-        region: 0 to 13, the place in :data:`pdray.data.face_points.REGIONS`.
+        region: 0 to 13, the place in :data:`pdray.data.face.points.REGIONS`.
         frame: Of the annotator's timeline, 0 to ``total``.
         total: Frames of that timeline, at least 1.
         severity: 0 to 10.

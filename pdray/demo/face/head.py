@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.face_points import INDEX
+from pdray.data.face.points import INDEX
 from pdray.demo.face.look import Look
 from pdray.demo.face.raster import Pen, Window, blend, paint_line, window
 from pdray.demo.face.shape import MIDDLE_Y, Placement, Shape

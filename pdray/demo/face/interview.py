@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.face_points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.tracks import Track
 from pdray.demo.face.drawing import paint_face
 from pdray.demo.face.head import Scene

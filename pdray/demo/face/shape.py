@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.face_points import CONTOUR, LANDMARKS, mirrored, place_corners
+from pdray.data.face.points import CONTOUR, LANDMARKS, mirrored, place_corners
 from pdray.demo.face.movement import Expression
 
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ from pdray.data.batches.boxes import (
     mirrored_regions,
     region_boxes,
 )
-from pdray.data.face_points import REGIONS, VERTICES
+from pdray.data.face.points import REGIONS, VERTICES
 from pdray.data.tracks import Track, write_track
 from pdray.data.tracks import region_boxes as boxes_of_a_track
 from pdray.errors import DecodeError

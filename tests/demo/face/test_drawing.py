@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX
+from pdray.data.face.points import INDEX
 from pdray.demo.face.drawing import SIDES, paint_face
 from pdray.demo.face.head import Scene
 from pdray.demo.face.look import Look, draw_look

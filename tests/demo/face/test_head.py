@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX
+from pdray.data.face.points import INDEX
 from pdray.demo.face.head import (
     Plane,
     Scene,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX, LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES
 from pdray.data.tracks import Track, read_track, write_track
 from pdray.demo.face.interview import Face, Interview, draw_face, draw_interview, draw_points
 

@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX, LANDMARKS, REGIONS, VERTICES
+from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES
 from pdray.demo.face.movement import Expression, draw_expression
 from pdray.demo.face.shape import MIDDLE_Y, Placement, chin_of, draw_shape, place_points
 from tests.places import YOUTUBEPD

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX, LANDMARKS, VERTICES
-from pdray.data.landmark_shape import (
+from pdray.data.face.points import INDEX, LANDMARKS, VERTICES
+from pdray.data.face.shape import (
     GROUPS,
     LEAST_STABLE,
     NOSE_TIP,

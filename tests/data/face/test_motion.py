@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pdray.data.face_points import REGIONS
-from pdray.data.landmark_measures import face_measures
-from pdray.data.landmark_motion import (
+from pdray.data.face.measures import face_measures
+from pdray.data.face.motion import (
     FEATURE_GROUPS,
     LAGS,
     LandmarkFeatureConfig,
@@ -14,7 +13,8 @@ from pdray.data.landmark_motion import (
     lagged_pairs,
     landmark_features,
 )
-from pdray.data.landmark_shape import GROUPS, align_frames
+from pdray.data.face.points import REGIONS
+from pdray.data.face.shape import GROUPS, align_frames
 from pdray.data.tracks import Track
 from pdray.demo.face.movement import draw_expression
 from pdray.demo.face.shape import Placement, draw_shape, place_points

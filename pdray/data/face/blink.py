@@ -10,7 +10,7 @@ MDS-UPDRS 3.2).
 import numpy as np
 import numpy.typing as npt
 
-from pdray.data.landmark_shape import Floats
+from pdray.data.face.shape import Floats
 
 BLINK_NAMES = (
     "rate_per_minute", "depth", "duration_seconds", "duration_variation", "interval_variation",
@@ -33,7 +33,7 @@ def blink_dynamics(
     Args:
         openness: (N,) of the eyes, NaN where absent.
         seconds: (N,) rising.
-        run: (N,) as :class:`pdray.data.landmark_shape.Shapes`; no blink lasts across two runs.
+        run: (N,) as :class:`pdray.data.face.shape.Shapes`; no blink lasts across two runs.
 
     Returns:
         Each of BLINK_NAMES: blinks a minute of seen time; the deepest loss of openness as a share
@@ -66,7 +66,7 @@ def rhythm(values: Floats, seconds: Floats, run: npt.NDArray[np.int64]) -> dict[
     Args:
         values: (N,) of a measure, NaN where absent.
         seconds: (N,) rising.
-        run: (N,) as :class:`pdray.data.landmark_shape.Shapes`.
+        run: (N,) as :class:`pdray.data.face.shape.Shapes`.
 
     Returns:
         Each of RHYTHM_NAMES, of the longest uninterrupted stretch after its line is taken out

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
+from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
 from tests.places import YOUTUBEPD
 
 

@@ -1,7 +1,7 @@
 """What landmarks say of a face in each frame: how the head is held, how far eye and mouth are open.
 
 Lengths are in distances between the eyes, on the recording's mean face
-(:mod:`pdray.data.landmark_shape`), so that moving, turning in the picture and coming nearer change
+(:mod:`pdray.data.face.shape`), so that moving, turning in the picture and coming nearer change
 none of them. Turning to the side (yaw) and nodding (pitch) show in a plane as shifts of the nose
 against the contour and are measured by these; angles would need the depth of the face. Of a frame
 that lacks a point, each measure that needs it is NaN.
@@ -12,7 +12,7 @@ using facial landmarks", eq. 1), here of three pairs of lids instead of two.
 
 import numpy as np
 
-from pdray.data.landmark_shape import GROUPS, Floats, Shapes, numbers_of
+from pdray.data.face.shape import GROUPS, Floats, Shapes, numbers_of
 
 SIDES = ("left", "right")
 _MEANS_OF_SIDES = ("eye_openness", "gaze_x", "gaze_y", "brow_height", "corner_height")

@@ -1,7 +1,7 @@
 """A recording's landmarks as one vector of named numbers: how much and how fast its face moves.
 
 Parkinson's disease makes faces and heads move less (hypomimia and bradykinesia: MDS-UPDRS 3.2 and
-3.14). So the heart is the *change* of each measure of :mod:`pdray.data.landmark_measures` over a
+3.14). So the heart is the *change* of each measure of :mod:`pdray.data.face.measures` over a
 lag: the natural logarithm of its mean absolute difference between frames that are 0.1 to 2 s apart
 and in one run (no cut between them). Unlike a range it neither grows with the recording's length
 nor needs one uninterrupted stretch, and it needs no rate of frames but one: frames are paired by
@@ -21,10 +21,10 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from pdray.config import Settings
-from pdray.data.face_points import REGIONS, VERTICES, place_corners
-from pdray.data.landmark_blink import BLINK_NAMES, RHYTHM_NAMES, blink_dynamics, rhythm
-from pdray.data.landmark_measures import SIDES, face_measures
-from pdray.data.landmark_shape import GROUPS, Floats, Shapes, align_frames
+from pdray.data.face.blink import BLINK_NAMES, RHYTHM_NAMES, blink_dynamics, rhythm
+from pdray.data.face.measures import SIDES, face_measures
+from pdray.data.face.points import REGIONS, VERTICES, place_corners
+from pdray.data.face.shape import GROUPS, Floats, Shapes, align_frames
 from pdray.data.tracks import Track
 from pdray.errors import SettingsError, refuse
 
@@ -94,7 +94,7 @@ def landmark_features(track: Track) -> Features:
         roll, of a ratio for eye_openness and pitch), at least log(1e-4).
 
     Raises:
-        DecodeError: As :func:`pdray.data.landmark_shape.align_frames`.
+        DecodeError: As :func:`pdray.data.face.shape.align_frames`.
     """
     shapes = align_frames(track)
     measures = face_measures(shapes)

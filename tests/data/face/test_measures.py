@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pdray.data.face_points import INDEX, mirrored
-from pdray.data.landmark_measures import MEASURES, SIDES, face_measures
-from pdray.data.landmark_shape import GROUPS, Shapes, align_frames
+from pdray.data.face.measures import MEASURES, SIDES, face_measures
+from pdray.data.face.points import INDEX, mirrored
+from pdray.data.face.shape import GROUPS, Shapes, align_frames
 from pdray.demo.face.shape import Placement, draw_shape, place_points
 from tests.demo.face.test_shape import still
 from tests.fixtures.landmark_made import UNIT_PX, face, track_of

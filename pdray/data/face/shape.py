@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pdray.data.face_points import INDEX, LANDMARKS
+from pdray.data.face.points import INDEX, LANDMARKS
 from pdray.data.tracks import Track, align
 from pdray.errors import DecodeError
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pdray.data.landmark_blink import BLINK_NAMES, RHYTHM_NAMES, blink_dynamics, rhythm
+from pdray.data.face.blink import BLINK_NAMES, RHYTHM_NAMES, blink_dynamics, rhythm
 
 RATE = 10.0
 

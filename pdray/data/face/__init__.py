@@ -1,0 +1,1 @@
+"""The 106 landmarks of a face as shapes and motion."""
