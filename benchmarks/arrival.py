@@ -21,7 +21,7 @@ from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.decode import DecodeConfig, decode
+from pdray.data.media.decode import DecodeConfig, decode
 from pdray.data.modality import Recipe
 from pdray.data.store import FrameStore
 

@@ -28,10 +28,10 @@ from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, sourc
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
 from pdray.data.codec import CodecName, StoreConfig
 from pdray.data.cohort.manifest import Recording
-from pdray.data.decode import DecodeConfig, DecodeLimits, decode
 from pdray.data.entry import Entry
+from pdray.data.media.decode import DecodeConfig, DecodeLimits, decode
+from pdray.data.media.seek import read_frames, scan
 from pdray.data.modality import Recipe
-from pdray.data.seek import read_frames, scan
 from pdray.data.store import FrameStore
 
 SIZE = DecodeConfig(height=256, width=340)

@@ -44,7 +44,7 @@ from pdray.config import build, describe, dump, merge, read_tree
 from pdray.data.cohort.folds import FoldsConfig, make_held_out_folds
 from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.flow import FlowConfig
+from pdray.data.media.flow import FlowConfig
 from pdray.data.modality import Modality, Recipe
 from pdray.data.store import FrameStore
 from pdray.demo.cohort import DemoConfig, make_cohort
@@ -170,7 +170,7 @@ def prepare(config: LearningConfig) -> dict[str, tuple[RatedRecording, ...]]:
     found = {}
     for name in NETWORKS:
         fitted = build(FitConfig, fit_tree(config, name))
-        # DIS in place of TV-L1: a hundredth of the time (pdray/data/flow.py).
+        # DIS in place of TV-L1: a hundredth of the time (pdray/data/media/flow.py).
         recipe = Recipe(decode=fitted.decode, flow=FlowConfig(method="dis"))
         found[name] = _rated(chosen, FrameStore(root / "frames", recipe), fitted.sees[0])
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pdray.data.codec import encode
 from pdray.data.cohort.manifest import Recording
-from pdray.data.decode import declared_length
+from pdray.data.media.decode import declared_length
 from pdray.data.modality import PICTURES, Modality, Recipe, extract
 from pdray.data.store import FrameStore
 from pdray.errors import DecodeError, StoreError

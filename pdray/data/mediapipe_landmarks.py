@@ -35,10 +35,10 @@ from pdray.atomic import folder_faults, write_text
 from pdray.config import Settings
 from pdray.data.cohort.manifest import Recording, Subjects, load_manifest
 from pdray.data.cohort.rows import FILES, read_rows
-from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
+from pdray.data.media.tracks import Track, write_track
 from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
-from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError, SettingsError, refuse
 
 Floats = NDArray[np.float64]

@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.config import Settings, dump
-from pdray.data.audio import AudioConfig, log_mel, mfcc, read_waveform
 from pdray.data.codec import Item, StoreConfig
 from pdray.data.cohort.manifest import Recording
-from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
 from pdray.data.face.points import LANDMARKS
 from pdray.data.face.shape import landmark_points
-from pdray.data.flow import FlowConfig, motion, motion_boundaries, quantise
-from pdray.data.seek import scan
-from pdray.data.timeline import TICK_SLACK_SECONDS
-from pdray.data.tracks import Track, fit_to_frames, read_track
+from pdray.data.media.audio import AudioConfig, log_mel, mfcc, read_waveform
+from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
+from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.media.seek import scan
+from pdray.data.media.timeline import TICK_SLACK_SECONDS
+from pdray.data.media.tracks import Track, fit_to_frames, read_track
 from pdray.errors import DecodeError
 
 Modality = Literal[

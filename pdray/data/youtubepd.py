@@ -21,7 +21,7 @@ from pdray.atomic import write_text
 from pdray.config import Settings
 from pdray.data.cohort.csv_table import read_table
 from pdray.data.cohort.marks import marks_text
-from pdray.data.tracks import Track, read_track, write_track
+from pdray.data.media.tracks import Track, read_track, write_track
 from pdray.data.youtubepd_clips import Clip, Content, Lack, batch, severity
 from pdray.data.youtubepd_marks import is_whole
 from pdray.data.youtubepd_pack import read_pack

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.tracks import Track
+from pdray.data.media.tracks import Track
 
 SIZE = 256.0  # width and height of the processed clip [px]
 RATE = 20.0  # its frames a second

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pdray.atomic import write_text
 from pdray.config import dump
 from pdray.data.cohort.marks import marks_text
-from pdray.data.tracks import Track, write_track
+from pdray.data.media.tracks import Track, write_track
 from pdray.demo.body.arm import held_figure, reaching_figure
 from pdray.demo.body.gait import draw_walk, walking_figure
 from pdray.demo.body.hand import opening_figure, tapping_figure, turning_figure

@@ -11,8 +11,8 @@ from scipy.special import softmax
 
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
+from pdray.data.media.sound_statistics import sound_statistics
 from pdray.data.modality import Modality
-from pdray.data.sound_statistics import sound_statistics
 from pdray.models.audio_mlp import AudioMlpConfig, build_audio_mlp
 from pdray.training.embedding import open_embedding
 from pdray.training.frozen import keep_frozen

@@ -36,8 +36,8 @@ from pydantic import Field
 from torch import Tensor
 
 from pdray.config import Settings
-from pdray.data.audio import SAMPLE_RATE
 from pdray.data.entry import Entry
+from pdray.data.media.audio import SAMPLE_RATE
 from pdray.data.modality import Modality
 from pdray.errors import DecodeError, SettingsError
 from pdray.models.checkpoint import read_checkpoint

@@ -23,9 +23,9 @@ from pdray.data.cohort.manifest import DataConfig, Manifest, Recording, load_man
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.entry import Entry
+from pdray.data.media.tracks import read_track
 from pdray.data.modality import Modality, Recipe, needed_field
 from pdray.data.store import FrameStore
-from pdray.data.tracks import read_track
 from pdray.errors import StudyError, refuse
 from pdray.evaluation.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog

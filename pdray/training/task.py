@@ -16,8 +16,8 @@ from pdray.data.batches.reader import StreamConfig
 from pdray.data.batches.snippet import SnippetConfig, snippet_shape
 from pdray.data.batches.views import FeaturesConfig, Views
 from pdray.data.cohort.rated import FoldSides, RatedRecording, check_sides
-from pdray.data.decode import DecodeConfig, DecodeLimits
 from pdray.data.face.motion import LandmarkFeatureConfig
+from pdray.data.media.decode import DecodeConfig, DecodeLimits
 from pdray.data.modality import Modality
 from pdray.evaluation.predictions import Origin
 from pdray.models import ESTIMATORS, MODELS, ModelConfig

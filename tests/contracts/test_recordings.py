@@ -20,7 +20,7 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.decode import DecodeConfig, DecodeLimits, content_box, decode
+from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode
 from pdray.errors import DecodeError
 from tests.places import ROOT
 
@@ -233,7 +233,7 @@ def test_ten_thousand_pixels_squared_are_refused_at_once(tmp_path, name, codec):
     code = (
         "import resource, sys, time\n"
         "from pathlib import Path\n"
-        "from pdray.data.decode import DecodeConfig, decode\n"
+        "from pdray.data.media.decode import DecodeConfig, decode\n"
         "from pdray.errors import DecodeError\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "before, spent = peak(), []\n"
@@ -320,7 +320,7 @@ def test_what_may_not_be_read_is_refused(numbered_video, closed):
         code = (
             "import os, sys\n"
             "from pathlib import Path\n"
-            "from pdray.data.decode import DecodeConfig, check_readable, decode\n"
+            "from pdray.data.media.decode import DecodeConfig, check_readable, decode\n"
             "from pdray.errors import DecodeError\n"
             "if os.getuid() == 0:\n"
             "    os.setgroups([])\n"

@@ -6,8 +6,8 @@ import pytest
 from pdray.data import forecast as forecast_module
 from pdray.data.codec import StoreConfig
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.decode import DecodeConfig
 from pdray.data.forecast import Forecast, check_room, forecast
+from pdray.data.media.decode import DecodeConfig
 from pdray.data.modality import Recipe
 from pdray.data.store import FrameStore
 from pdray.errors import StoreError

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
+from pdray.data.media.tracks import region_boxes
 from pdray.data.mediapipe_points import (
     MIXTURES,
     NUM_MESH,
@@ -9,7 +10,6 @@ from pdray.data.mediapipe_points import (
     to_landmarks,
     to_regions,
 )
-from pdray.data.tracks import region_boxes
 from tests.fixtures.landmark_made import face
 
 # Lines of the mesh as mediapipe 1.2.2 names them (FaceLandmarksConnections): the person's right,

@@ -6,7 +6,8 @@ import pytest
 
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rated import StoredRecording
-from pdray.data.decode import DecodeConfig, decode
+from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.tracks import Track, write_track
 from pdray.data.modality import Recipe
 from pdray.data.prepare import (
     Prepared,
@@ -17,7 +18,6 @@ from pdray.data.prepare import (
     rate_notes,
 )
 from pdray.data.store import FrameStore
-from pdray.data.tracks import Track, write_track
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=24, width=24)

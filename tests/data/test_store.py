@@ -11,8 +11,8 @@ import pytest
 from pdray.data import store
 from pdray.data.codec import StoreConfig
 from pdray.data.cohort.manifest import Recording
-from pdray.data.decode import DecodeConfig, decode
 from pdray.data.entry import Entry
+from pdray.data.media.decode import DecodeConfig, decode
 from pdray.data.modality import Recipe
 from pdray.data.store import FrameStore
 from pdray.errors import DecodeError, StoreError
@@ -214,7 +214,7 @@ ADD = """
 import json, sys
 from pathlib import Path
 from pdray.data import entry, store
-from pdray.data.decode import DecodeConfig
+from pdray.data.media.decode import DecodeConfig
 from pdray.data.cohort.manifest import Recording
 from pdray.data.modality import Recipe
 from pdray.errors import PdrayError

@@ -8,7 +8,7 @@ import yaml
 
 from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.tracks import align, read_track, region_boxes
+from pdray.data.media.tracks import align, read_track, region_boxes
 from pdray.data.youtubepd import ImportConfig, count_lacks, import_youtubepd
 from pdray.errors import ManifestError, SettingsError
 from tests.fixtures.youtubepd_made import Made

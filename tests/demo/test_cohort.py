@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pdray.data.cohort.manifest import ITEMS, load_manifest
-from pdray.data.decode import DecodeConfig, decode
-from pdray.data.tracks import read_track
+from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.tracks import read_track
 from pdray.demo.body.limb import draw_appearance, draw_frames
 from pdray.demo.cohort import (
     MOTIONS,

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.decode import DecodeConfig, decode
+from pdray.data.media.decode import DecodeConfig, decode
 from pdray.evaluation import overlay as module
 from pdray.evaluation.overlay import Overlay, overlay_frames, write_overlay
 from pdray.evaluation.spread import Regions, grid

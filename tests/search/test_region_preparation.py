@@ -9,7 +9,7 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.marks import read_marks
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.points import VERTICES
-from pdray.data.tracks import Track, write_track
+from pdray.data.media.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
 from pdray.search.region_preparation import check_regions, with_marks
 from pdray.search.settings import StudyPlan, plan_study

@@ -7,7 +7,7 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.entry import Entry
-from pdray.data.sound_statistics import sound_statistics
+from pdray.data.media.sound_statistics import sound_statistics
 from pdray.errors import DecodeError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets

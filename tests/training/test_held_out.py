@@ -12,7 +12,7 @@ from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.snippet import frame_indices
 from pdray.data.entry import Entry
 from pdray.data.face.points import REGIONS
-from pdray.data.tracks import read_track
+from pdray.data.media.tracks import read_track
 from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
 from pdray.tracking.run_log import StudyLog
 from pdray.training.held_out import choose, open_held_out, see

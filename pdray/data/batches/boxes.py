@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pdray.data.batches.augment import Augmentation, augment_points
 from pdray.data.face.points import REGIONS, VERTICES, mirrored
-from pdray.data.tracks import Track, read_track
+from pdray.data.media.tracks import Track, read_track
 from pdray.errors import DecodeError
 
 NUM_POINTS = int(VERTICES.sum())

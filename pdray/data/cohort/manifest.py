@@ -22,7 +22,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from pdray.config import Settings, nearest
 from pdray.data.cohort.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, Row, read_rows
-from pdray.data.decode import check_readable
+from pdray.data.media.decode import check_readable
 from pdray.errors import ManifestError, refuse
 
 # Item -> highest grade. MDS-UPDRS part III items are rated 0-4, the interviews of YouTubePD 0-5.

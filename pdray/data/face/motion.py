@@ -25,7 +25,7 @@ from pdray.data.face.blink import BLINK_NAMES, RHYTHM_NAMES, blink_dynamics, rhy
 from pdray.data.face.measures import SIDES, face_measures
 from pdray.data.face.points import REGIONS, VERTICES, place_corners
 from pdray.data.face.shape import GROUPS, Floats, Shapes, align_frames
-from pdray.data.tracks import Track
+from pdray.data.media.tracks import Track
 from pdray.errors import SettingsError, refuse
 
 FEATURE_GROUPS = ("head", "eyes", "gaze", "brows", "mouth", "parts", "regions", "blink", "rhythm",

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.data.face.points import INDEX, LANDMARKS
-from pdray.data.tracks import Track, align
+from pdray.data.media.tracks import Track, align
 from pdray.errors import DecodeError
 
 Floats = npt.NDArray[np.float64]

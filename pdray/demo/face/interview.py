@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.tracks import Track
+from pdray.data.media.tracks import Track
 from pdray.demo.face.drawing import paint_face
 from pdray.demo.face.head import Scene
 from pdray.demo.face.look import Look, draw_look

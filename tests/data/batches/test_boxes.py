@@ -14,8 +14,8 @@ from pdray.data.batches.boxes import (
     region_boxes,
 )
 from pdray.data.face.points import REGIONS, VERTICES
-from pdray.data.tracks import Track, write_track
-from pdray.data.tracks import region_boxes as boxes_of_a_track
+from pdray.data.media.tracks import Track, write_track
+from pdray.data.media.tracks import region_boxes as boxes_of_a_track
 from pdray.errors import DecodeError
 
 SIZE = (40, 60)

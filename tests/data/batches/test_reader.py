@@ -13,7 +13,7 @@ from pdray.data.batches.reader import SnippetReader, StreamConfig, read_locally
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices
 from pdray.data.batches.views import Views
 from pdray.data.cohort.rated import FoldSides
-from pdray.data.decode import DecodeConfig, decode
+from pdray.data.media.decode import DecodeConfig, decode
 from pdray.errors import DecodeError, StoreError, StreamError
 
 SIDES = (FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),)

@@ -14,7 +14,7 @@ from pdray.data.batches.reader import SnippetReader, StreamConfig
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import FoldSides
-from pdray.data.decode import DecodeConfig
+from pdray.data.media.decode import DecodeConfig
 from pdray.errors import DecodeError, StreamError
 
 SIDES = (

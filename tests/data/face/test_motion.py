@@ -15,7 +15,7 @@ from pdray.data.face.motion import (
 )
 from pdray.data.face.points import REGIONS
 from pdray.data.face.shape import GROUPS, align_frames
-from pdray.data.tracks import Track
+from pdray.data.media.tracks import Track
 from pdray.demo.face.movement import draw_expression
 from pdray.demo.face.shape import Placement, draw_shape, place_points
 from pdray.errors import SettingsError

@@ -16,7 +16,7 @@ from pdray.data.face.shape import (
     nose_centred,
     numbers_of,
 )
-from pdray.data.tracks import Track
+from pdray.data.media.tracks import Track
 from pdray.errors import DecodeError
 from tests.fixtures.landmark_made import face, moved, shaken, track_of
 from tests.places import YOUTUBEPD

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES
-from pdray.data.tracks import Track, read_track, write_track
+from pdray.data.media.tracks import Track, read_track, write_track
 from pdray.demo.face.interview import Face, Interview, draw_face, draw_interview, draw_points
 
 SIZE = 48

@@ -6,7 +6,7 @@ the decoder is told to leave out pictures that no other refers to (H.264; MPEG-4
 temporal layer). Behind the last wanted frame of a group the decoder is drained, not fed. Where a
 wanted frame does not come out (open groups of H.264), the file's first key frame is tried.
 
-Frames are the same bits as :func:`pdray.data.decode.decode` gives at the same positions. Where
+Frames are the same bits as :func:`pdray.data.media.decode.decode` gives at the same positions. Where
 packets do not tell the frames, everything is decoded instead, which is slower and no less exact:
   - containers other than MP4, MOV, Matroska and WebM; other codecs than those of ``_CODECS``;
   - packets without a time, or two of one time; a header that counts other packets than there are;
@@ -33,7 +33,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pdray.data.decode import (
+from pdray.data.media.decode import (
     DEFAULT_LIMITS,
     Deadline,
     DecodeConfig,
@@ -41,9 +41,9 @@ from pdray.data.decode import (
     canvas_for,
     decode_frames,
 )
-from pdray.data.picture import Pixels
-from pdray.data.source import check_end, check_length, check_pixels, opened, packets
-from pdray.data.timeline import Span, Timed, shown
+from pdray.data.media.picture import Pixels
+from pdray.data.media.source import check_end, check_length, check_pixels, opened, packets
+from pdray.data.media.timeline import Span, Timed, shown
 from pdray.errors import DecodeError
 
 Integers = npt.NDArray[np.int64]
@@ -93,7 +93,7 @@ def scan(
         video: The encoded file.
         config: Its frame rate is used.
         limits: What the recording may cost.
-        start_seconds: As in :func:`pdray.data.decode.decode_frames`.
+        start_seconds: As in :func:`pdray.data.media.decode.decode_frames`.
         end_seconds: As there.
 
     Returns:

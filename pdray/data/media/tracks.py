@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.atomic import replacing
-from pdray.data.picture import Box
+from pdray.data.media.picture import Box
 from pdray.errors import DecodeError, refuse
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from pdray.data.timeline import Span, check_seconds
+from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
 # Matroska's own length of one track, e.g. 00:00:04.000000000.

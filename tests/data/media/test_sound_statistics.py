@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pdray.data.sound_statistics import sound_statistics
+from pdray.data.media.sound_statistics import sound_statistics
 from pdray.errors import DecodeError
 
 

@@ -37,8 +37,8 @@ from av.video.stream import VideoStream
 from pydantic import Field
 
 from pdray.config import Settings
-from pdray.data.picture import Box, Canvas, Pixels
-from pdray.data.source import (
+from pdray.data.media.picture import Box, Canvas, Pixels
+from pdray.data.media.source import (
     check_end,
     check_length,
     check_pixels,
@@ -47,7 +47,7 @@ from pdray.data.source import (
     packets,
     video_stream,
 )
-from pdray.data.timeline import Span, Timed, shown
+from pdray.data.media.timeline import Span, Timed, shown
 from pdray.errors import DecodeError
 
 

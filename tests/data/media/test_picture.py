@@ -5,8 +5,8 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.decode import DecodeConfig, content_box, decode
-from pdray.data.picture import Box, Canvas
+from pdray.data.media.decode import DecodeConfig, content_box, decode
+from pdray.data.media.picture import Box, Canvas
 from pdray.errors import DecodeError
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdray.data import seek as module
-from pdray.data.decode import DecodeConfig, DecodeLimits, decode
-from pdray.data.seek import read_frames, scan
+from pdray.data.media import seek as module
+from pdray.data.media.decode import DecodeConfig, DecodeLimits, decode
+from pdray.data.media.seek import read_frames, scan
 from pdray.errors import DecodeError
 
 CONFIG = DecodeConfig(height=24, width=32)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdray.data.timeline import Span, Timed, check_seconds, shown
+from pdray.data.media.timeline import Span, Timed, check_seconds, shown
 from pdray.errors import DecodeError
 
 WHOLE = Span.between(None, None)

@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.source import check_end, check_length, check_pixels, opened, packets
-from pdray.data.timeline import Span
+from pdray.data.media.source import check_end, check_length, check_pixels, opened, packets
+from pdray.data.media.timeline import Span
 from pdray.errors import DecodeError
 
 MANY = 1 << 30

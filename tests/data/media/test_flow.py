@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdray.data import flow as flow_module
-from pdray.data.flow import FlowConfig, dequantise, motion, motion_boundaries, quantise
+from pdray.data.media import flow as flow_module
+from pdray.data.media.flow import FlowConfig, dequantise, motion, motion_boundaries, quantise
 from pdray.errors import DecodeError, SettingsError
 from tests.places import ROOT, YOUTUBEPD
 
@@ -90,7 +90,7 @@ def test_the_same_frames_give_the_same_bits_whatever_the_threads(method):
 
 def test_another_process_gives_the_same_bits():
     program = (
-        "from tests.data.test_flow import METHODS, FlowConfig, digest, fields, pan\n"
+        "from tests.data.media.test_flow import METHODS, FlowConfig, digest, fields, pan\n"
         "print(*(digest(fields(pan(2), FlowConfig(method=m))) for m in METHODS))"
     )
     result = subprocess.run(

@@ -5,8 +5,8 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data import decode as module
-from pdray.data.decode import (
+from pdray.data.media import decode as module
+from pdray.data.media.decode import (
     DecodeConfig,
     DecodeLimits,
     check_readable,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdray.config import build, faults
-from pdray.data import audio
-from pdray.data.audio import AudioConfig, Waveform, log_mel, mfcc, read_waveform
+from pdray.data.media import audio
+from pdray.data.media.audio import AudioConfig, Waveform, log_mel, mfcc, read_waveform
 from pdray.errors import DecodeError, SettingsError
 
 RATE = 16_000

@@ -40,9 +40,9 @@ from av.video.frame import VideoFrame
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
-from pdray.data.decode import DEFAULT_LIMITS
-from pdray.data.source import check_pixels, open_file, video_stream
-from pdray.data.timeline import Span, check_seconds
+from pdray.data.media.decode import DEFAULT_LIMITS
+from pdray.data.media.source import check_pixels, open_file, video_stream
+from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
 Samples = npt.NDArray[np.int16]

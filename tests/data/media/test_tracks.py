@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdray.data import tracks
-from pdray.data.picture import Box
-from pdray.data.tracks import Track, align, read_track, region_boxes, to_canvas, write_track
+from pdray.data.media import tracks
+from pdray.data.media.picture import Box
+from pdray.data.media.tracks import Track, align, read_track, region_boxes, to_canvas, write_track
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD
 

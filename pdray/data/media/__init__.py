@@ -1,0 +1,1 @@
+"""From files to frames, sound and tracks on one clock."""
