@@ -22,8 +22,8 @@ from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.media.decode import DecodeConfig, decode
-from pdray.data.modality import Recipe
-from pdray.data.store import FrameStore
+from pdray.data.store.extract import Recipe
+from pdray.data.store.frame_store import FrameStore
 
 NETWORK = DecodeConfig(height=224, width=224)
 FRAMES, BATCH = 32, 8

@@ -26,13 +26,13 @@ from benchmarks.clips import CLIPS, draw
 from benchmarks.compare import Row, best
 from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, source_readers
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
-from pdray.data.codec import CodecName, StoreConfig
 from pdray.data.cohort.manifest import Recording
-from pdray.data.entry import Entry
 from pdray.data.media.decode import DecodeConfig, DecodeLimits, decode
 from pdray.data.media.seek import read_frames, scan
-from pdray.data.modality import Recipe
-from pdray.data.store import FrameStore
+from pdray.data.store.codec import CodecName, StoreConfig
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Recipe
+from pdray.data.store.frame_store import FrameStore
 
 SIZE = DecodeConfig(height=256, width=340)
 LIMITS = DecodeLimits()

@@ -45,8 +45,8 @@ from pdray.data.cohort.folds import FoldsConfig, make_held_out_folds
 from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.media.flow import FlowConfig
-from pdray.data.modality import Modality, Recipe
-from pdray.data.store import FrameStore
+from pdray.data.store.extract import Modality, Recipe
+from pdray.data.store.frame_store import FrameStore
 from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.aggregate import by_recording

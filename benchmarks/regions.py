@@ -24,10 +24,10 @@ import torch
 
 from benchmarks.compare import Row, cpu
 from pdray.config import build, merge, read_tree
-from pdray.data.codec import StoreConfig
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.entry import EntryWriter
 from pdray.data.face.points import REGIONS, VERTICES
+from pdray.data.store.codec import StoreConfig
+from pdray.data.store.entry import EntryWriter
 from pdray.evaluation.predictions import Origin
 from pdray.training.region_views import keep_views
 from pdray.training.task import FitConfig, FitTask

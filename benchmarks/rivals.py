@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.models.vision import load_torchvision
 
 Reader = Callable[[Path, NDArray[np.int64], int, int], NDArray[np.uint8]]

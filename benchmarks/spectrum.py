@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.predictions import Origin, predictions_table
 

@@ -115,8 +115,8 @@ def write_entry() -> Callable[..., Path]:
     """Return a function that writes items (N, ...) to an entry of the frame store."""
 
     def write(path: Path, items: Any, *, rate: float = 25.0, start: float = 0.0) -> Path:
-        from pdray.data.codec import StoreConfig
-        from pdray.data.entry import EntryWriter
+        from pdray.data.store.codec import StoreConfig
+        from pdray.data.store.entry import EntryWriter
 
         with EntryWriter(path, StoreConfig()) as writer:
             for number, item in enumerate(items):
@@ -131,7 +131,7 @@ def read_entry() -> Callable[[Path], Any]:
     """Return a function that reads all items of an entry, (N, ...)."""
 
     def read(path: Path) -> Any:
-        from pdray.data.entry import Entry
+        from pdray.data.store.entry import Entry
 
         entry = Entry(path)
         return entry.read(np.arange(len(entry)))

@@ -28,8 +28,8 @@ from pdray.atomic import replacing, write_text
 from pdray.config import dump
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import rated
-from pdray.data.forecast import check_room, forecast
-from pdray.data.store import FrameStore
+from pdray.data.store.forecast import check_room, forecast
+from pdray.data.store.frame_store import FrameStore
 from pdray.errors import ClusterError, PdrayError, StudyError
 from pdray.evaluation.assembled_report import Row, baseline_table, methods_table, weights_picture
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions

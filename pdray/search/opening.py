@@ -9,9 +9,9 @@ from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.marks import read_marks
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
-from pdray.data.forecast import check_room, forecast
-from pdray.data.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
-from pdray.data.store import FrameStore
+from pdray.data.store.forecast import check_room, forecast
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin
 from pdray.models.fusion import FusionConfig

@@ -4,8 +4,8 @@ from collections import Counter
 
 from pdray.data.cohort.manifest import grade_class
 from pdray.data.cohort.members import Cohort, num_unnamed
-from pdray.data.forecast import Forecast
-from pdray.data.modality import PICTURES
+from pdray.data.store.extract import PICTURES
+from pdray.data.store.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.settings import StudyPlan
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
-from pdray.data.codec import StoreConfig
 from pdray.data.cohort.folds import FoldsConfig
 from pdray.data.cohort.manifest import ACTION, DataConfig
 from pdray.data.media.audio import AudioConfig
 from pdray.data.media.flow import FlowConfig
-from pdray.data.modality import MODALITIES, Modality, Recipe
+from pdray.data.store.codec import StoreConfig
+from pdray.data.store.extract import MODALITIES, Modality, Recipe
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.search.space import (

@@ -10,7 +10,7 @@ import ray.exceptions
 import torch
 
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.errors import ClusterError, PdrayError, StoreError
 from pdray.search.cluster import Capacity
 from pdray.search.progress import Say

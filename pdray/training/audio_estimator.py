@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.media.sound_statistics import sound_statistics
-from pdray.data.modality import Modality
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Modality
 from pdray.models.audio_mlp import AudioMlpConfig, build_audio_mlp
 from pdray.training.embedding import open_embedding
 from pdray.training.frozen import keep_frozen

@@ -29,7 +29,7 @@ from pdray.data.batches.reader import Batch, SnippetReader
 from pdray.data.batches.snippet import frame_indices, snippet_shape
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.activation import as_map
 from pdray.training.network import NUM_CHANNELS, build_network

@@ -22,10 +22,10 @@ from pdray.data.cohort.folds import Folds, folds_from_json
 from pdray.data.cohort.manifest import DataConfig, Manifest, Recording, load_manifest, select
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.media.tracks import read_track
-from pdray.data.modality import Modality, Recipe, needed_field
-from pdray.data.store import FrameStore
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Modality, Recipe, needed_field
+from pdray.data.store.frame_store import FrameStore
 from pdray.errors import StudyError, refuse
 from pdray.evaluation.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog

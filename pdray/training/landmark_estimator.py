@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.face.motion import Features, feature_columns, landmark_features
 from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import Track
+from pdray.data.store.entry import Entry
 from pdray.models.landmark_choice import LandmarkChoiceConfig
 from pdray.models.landmark_head import LandmarkHeadConfig, build_landmark_head
 from pdray.models.landmark_mlp import LandmarkMlpConfig

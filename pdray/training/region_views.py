@@ -20,8 +20,8 @@ from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.views import Views
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
-from pdray.data.modality import Modality
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError
 from pdray.models.region_attention import RegionAttention
 from pdray.training.frozen import file_state, frozen_path, keep_frozen, weights_digest

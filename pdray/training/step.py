@@ -11,7 +11,7 @@ from pdray.data.batches.augment import Augmentation, AugmentConfig, central_view
 from pdray.data.batches.boxes import mirrored_regions, region_boxes
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.reader import Batch
-from pdray.data.modality import Modality
+from pdray.data.store.extract import Modality
 from pdray.errors import DivergedError
 from pdray.training.objective import RegionTarget
 

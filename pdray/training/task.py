@@ -18,7 +18,7 @@ from pdray.data.batches.views import FeaturesConfig, Views
 from pdray.data.cohort.rated import FoldSides, RatedRecording, check_sides
 from pdray.data.face.motion import LandmarkFeatureConfig
 from pdray.data.media.decode import DecodeConfig, DecodeLimits
-from pdray.data.modality import Modality
+from pdray.data.store.extract import Modality
 from pdray.evaluation.predictions import Origin
 from pdray.models import ESTIMATORS, MODELS, ModelConfig
 from pdray.models.frame_resnet import frame_resnet_faults

@@ -15,8 +15,8 @@ from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.tracks import read_track
 from pdray.data.mediapipe_landmarks import ExtractConfig, Extracted, extract, open_landmarker
 from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
-from pdray.data.modality import Recipe
-from pdray.data.store import FrameStore
+from pdray.data.store.extract import Recipe
+from pdray.data.store.frame_store import FrameStore
 from pdray.errors import ManifestError, SettingsError
 
 MESH = np.random.default_rng(3).uniform(0.3, 0.7, (NUM_MESH, 2))  # SYNTHETIC

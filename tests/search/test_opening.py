@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdray.data.cohort.rated import StoredRecording
-from pdray.data.prepare import Prepared
+from pdray.data.store.prepare import Prepared
 from pdray.errors import SettingsError
 from pdray.search.opening import (
     learnt_from_rendered,

@@ -6,8 +6,8 @@ import pytest
 
 from pdray.config import build
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.media.sound_statistics import sound_statistics
+from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets

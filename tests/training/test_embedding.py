@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError
 from pdray.models.checkpoint import CheckpointError
 from pdray.models.vision import load_torchvision

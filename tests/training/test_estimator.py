@@ -7,13 +7,13 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.face.motion import feature_columns, landmark_features
 from pdray.data.face.points import INDEX
 from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import read_track, write_track
-from pdray.data.modality import Recipe
-from pdray.data.store import FrameStore
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Recipe
+from pdray.data.store.frame_store import FrameStore
 from pdray.errors import DecodeError, StudyError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets

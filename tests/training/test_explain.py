@@ -14,9 +14,9 @@ from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.reader import StreamConfig
 from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.face.points import REGIONS
 from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, PdrayError, SettingsError
 from pdray.evaluation.activation import class_activation, on_frames
 from pdray.evaluation.embedding import embed

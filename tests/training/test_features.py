@@ -7,7 +7,7 @@ import torch
 
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.snippet import frame_indices
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, StudyError
 from pdray.training.features import (
     entry_vector,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, DivergedError
 from pdray.models.checkpoint import CheckpointError
 from pdray.models.frame_resnet import FrameResNetConfig, build_frame_resnet

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.data.codec import StoreConfig
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry, EntryWriter
+from pdray.data.store.codec import StoreConfig
+from pdray.data.store.entry import Entry, EntryWriter
 from pdray.errors import DecodeError, StoreError
 from pdray.training.frozen import (
     file_digest,

@@ -10,9 +10,9 @@ import torch
 from pdray.config import build, dump, merge
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.snippet import frame_indices
-from pdray.data.entry import Entry
 from pdray.data.face.points import REGIONS
 from pdray.data.media.tracks import read_track
+from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
 from pdray.tracking.run_log import StudyLog
 from pdray.training.held_out import choose, open_held_out, see

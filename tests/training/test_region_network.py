@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from pdray.data.codec import StoreConfig
 from pdray.data.cohort.rated import FoldSides
-from pdray.data.entry import EntryWriter
 from pdray.data.face.points import VERTICES
+from pdray.data.store.codec import StoreConfig
+from pdray.data.store.entry import EntryWriter
 from pdray.models.region_attention import RegionAttention, RegionAttentionConfig
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels

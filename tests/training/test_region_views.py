@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pdray.data.batches.normalise import normalise_frames
-from pdray.data.entry import Entry
+from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError
 from pdray.training.region_views import frozen_stages, keep_views, lacking_views
 from pdray.training.task import FitTask

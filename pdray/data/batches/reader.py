@@ -21,11 +21,11 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.batches.views import Views
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.entry import Entry
 from pdray.data.media.decode import DecodeConfig, DecodeLimits
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.tracks import align
-from pdray.data.modality import Modality
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
 Inputs = dict[Modality, NDArray[Any]]

@@ -15,7 +15,7 @@ from pdray.data.cohort.folds import (
 from pdray.data.cohort.manifest import ACTION, DataConfig, Manifest, Recording, grade_class, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.cohort.raters import rater_shares
-from pdray.data.modality import Modality, needed_field
+from pdray.data.store.extract import Modality, needed_field
 from pdray.errors import FoldsError, ManifestError
 
 

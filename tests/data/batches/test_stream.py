@@ -158,8 +158,8 @@ def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path
 def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
     from pdray.data.cohort.manifest import load_manifest
     from pdray.data.cohort.rated import RatedRecording
-    from pdray.data.modality import Recipe
-    from pdray.data.store import FrameStore
+    from pdray.data.store.extract import Recipe
+    from pdray.data.store.frame_store import FrameStore
 
     config = DecodeConfig(height=24, width=24)
     manifest = load_manifest(tiny_manifest(num_subjects=5))

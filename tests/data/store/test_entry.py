@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pdray.data.codec import StoreConfig
-from pdray.data.entry import Entry, EntryWriter
+from pdray.data.store.codec import StoreConfig
+from pdray.data.store.entry import Entry, EntryWriter
 from pdray.errors import StoreError
 
 ITEMS = np.random.default_rng(0).integers(0, 256, (23, 20, 30, 3), np.uint8)
@@ -12,7 +12,7 @@ ITEMS = np.random.default_rng(0).integers(0, 256, (23, 20, 30, 3), np.uint8)
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Four items a batch, so that an entry has several and the last is not full."""
-    monkeypatch.setattr("pdray.data.entry._BATCH_BYTES", 4 * ITEMS[0].nbytes)
+    monkeypatch.setattr("pdray.data.store.entry._BATCH_BYTES", 4 * ITEMS[0].nbytes)
 
 
 @pytest.fixture

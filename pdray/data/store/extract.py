@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.config import Settings, dump
-from pdray.data.codec import Item, StoreConfig
 from pdray.data.cohort.manifest import Recording
 from pdray.data.face.points import LANDMARKS
 from pdray.data.face.shape import landmark_points
@@ -25,6 +24,7 @@ from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantis
 from pdray.data.media.seek import scan
 from pdray.data.media.timeline import TICK_SLACK_SECONDS
 from pdray.data.media.tracks import Track, fit_to_frames, read_track
+from pdray.data.store.codec import Item, StoreConfig
 from pdray.errors import DecodeError
 
 Modality = Literal[

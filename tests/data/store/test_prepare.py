@@ -8,8 +8,9 @@ from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.decode import DecodeConfig, decode
 from pdray.data.media.tracks import Track, write_track
-from pdray.data.modality import Recipe
-from pdray.data.prepare import (
+from pdray.data.store.extract import Recipe
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.prepare import (
     Prepared,
     available,
     check_failures,
@@ -17,7 +18,6 @@ from pdray.data.prepare import (
     prepare_store,
     rate_notes,
 )
-from pdray.data.store import FrameStore
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=24, width=24)

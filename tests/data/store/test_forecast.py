@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from pdray.data import forecast as forecast_module
-from pdray.data.codec import StoreConfig
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.forecast import Forecast, check_room, forecast
 from pdray.data.media.decode import DecodeConfig
-from pdray.data.modality import Recipe
-from pdray.data.store import FrameStore
+from pdray.data.store.codec import StoreConfig
+from pdray.data.store.extract import Recipe
+from pdray.data.store.forecast import Forecast, check_room, forecast
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.frame_store import forecast as forecast_module
 from pdray.errors import StoreError
 
 SIZE = DecodeConfig(height=24, width=24)

@@ -2,7 +2,7 @@ import lz4.block
 import numpy as np
 import pytest
 
-from pdray.data.codec import StoreConfig, decode_into, encode
+from pdray.data.store.codec import StoreConfig, decode_into, encode
 
 
 def picture(height=48, width=64, channels=3):

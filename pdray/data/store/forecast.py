@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pdray.data.codec import encode
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import declared_length
-from pdray.data.modality import PICTURES, Modality, Recipe, extract
-from pdray.data.store import FrameStore
+from pdray.data.store.codec import encode
+from pdray.data.store.extract import PICTURES, Modality, Recipe, extract
+from pdray.data.store.frame_store import FrameStore
 from pdray.errors import DecodeError, StoreError
 
 _SAMPLED = 3  # recordings
@@ -43,7 +43,7 @@ class Forecast:
 def forecast(
     recordings: Sequence[Recording], store: FrameStore, modalities: Sequence[Modality]
 ) -> Forecast:
-    """Estimate what :func:`pdray.data.prepare.prepare_store` has to do.
+    """Estimate what :func:`pdray.data.store.prepare.prepare_store` has to do.
 
     Sound and tracks are left out: they are small.
     """

@@ -1,0 +1,1 @@
+"""The frame store: each recording decoded once."""
