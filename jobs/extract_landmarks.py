@@ -11,8 +11,8 @@ import sys
 from functools import partial
 
 from pdray.config import describe, load
-from pdray.data.mediapipe_landmarks import ExtractConfig, extract, open_landmarker
 from pdray.errors import PdrayError
+from pdray.importers.mediapipe.landmarks import ExtractConfig, extract, open_landmarker
 
 SHOWN = 5  # recordings without a face
 

@@ -11,8 +11,8 @@ import sys
 from collections import Counter
 
 from pdray.config import describe, load
-from pdray.data.action_folders import ImportConfig, class_names_path, import_actions
 from pdray.errors import PdrayError
+from pdray.importers.actions.folders import ImportConfig, class_names_path, import_actions
 
 
 def main(argv: list[str]) -> int:

@@ -11,9 +11,9 @@ import sys
 from collections import Counter
 
 from pdray.config import describe, load
-from pdray.data.youtubepd import ImportConfig, count_lacks, import_youtubepd
-from pdray.data.youtubepd_clips import batch, severity
 from pdray.errors import PdrayError
+from pdray.importers.youtubepd.clips import batch, severity
+from pdray.importers.youtubepd.importing import ImportConfig, count_lacks, import_youtubepd
 
 SHOWN = 5  # names of one kind
 

@@ -8,12 +8,12 @@ import pytest
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.marks import Mark, read_marks
 from pdray.data.face.points import REGIONS
-from pdray.data.youtubepd_marks import is_whole, mark_faults
 from pdray.demo.cohort import draw_recording, make_cohort, marks_beside
 from pdray.demo.face.interview import draw_face, draw_interview
 from pdray.demo.illness.severity import DemoConfig, DemoRecording, plan_cohort
 from pdray.demo.marks import SEEN, draw_marks
 from pdray.errors import SettingsError
+from pdray.importers.youtubepd.marks import is_whole, mark_faults
 
 CONFIG = DemoConfig(items=("face_interview",), seed=4)
 

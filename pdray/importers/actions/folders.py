@@ -21,9 +21,9 @@ from pydantic import Field, model_validator
 
 from pdray.atomic import folder_faults, write_text
 from pdray.config import Settings
-from pdray.data.action_lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.data.cohort.manifest import ACTION, load_manifest
 from pdray.errors import ManifestError, SettingsError, refuse
+from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 
 COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov"})

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from pdray.data.face.points import LANDMARKS
-from pdray.data.youtubepd_clips import Lack
-from pdray.data.youtubepd_pack import read_pack
-from pdray.data.youtubepd_release import read_release
 from pdray.errors import ManifestError
+from pdray.importers.youtubepd.clips import Lack
+from pdray.importers.youtubepd.pack import read_pack
+from pdray.importers.youtubepd.release import read_release
 from tests.fixtures.youtubepd_made import Made, nested, write_pickle
 
 

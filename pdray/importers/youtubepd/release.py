@@ -6,7 +6,7 @@ Two checkouts (read as they were in October 2023):
                                            ``bbox_coords/videoN_kpts``: a pickle, video -> frame,
                                            from ``frame0`` -> 14 polygons -> points x, y and a
                                            score; ``region_video_annotations.pkl``: a pickle,
-                                           video -> texts, as :mod:`pdray.data.youtubepd_marks`
+                                           video -> texts, as :mod:`pdray.importers.youtubepd.marks`
                                            reads them, blank ones between
   anshgs/YoutubePD_Additional_Modalities   ``Landmarks/videoN/F.pickle``, F from 1: a pickle, name
                                            of a landmark -> ``x`` and ``y``
@@ -24,7 +24,8 @@ import numpy as np
 
 from pdray.data.cohort.marks import Mark
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.youtubepd_clips import (
+from pdray.errors import ManifestError, refuse
+from pdray.importers.youtubepd.clips import (
     SPLITS,
     Clip,
     Content,
@@ -33,8 +34,8 @@ from pdray.data.youtubepd_clips import (
     parse_clip,
     unique_clips,
 )
-from pdray.data.youtubepd_marks import mark_faults, parse_mark
-from pdray.data.youtubepd_tracks import (
+from pdray.importers.youtubepd.marks import mark_faults, parse_mark
+from pdray.importers.youtubepd.tracks import (
     LANDMARK,
     REGION,
     Frames,
@@ -42,7 +43,6 @@ from pdray.data.youtubepd_tracks import (
     end_faults,
     frames_faults,
 )
-from pdray.errors import ManifestError, refuse
 from pdray.plain_pickle import PlainPickleError, read_plain
 
 MAX_BYTES = 64 * 1024**2  # of one pickle; a clip's boxes are 1 MB

@@ -3,7 +3,7 @@ import pytest
 
 from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
 from pdray.data.media.tracks import region_boxes
-from pdray.data.mediapipe_points import (
+from pdray.importers.mediapipe.points import (
     MIXTURES,
     NUM_MESH,
     mirrored_vertex,

@@ -38,8 +38,8 @@ from pdray.data.cohort.rows import FILES, read_rows
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
 from pdray.data.media.tracks import Track, write_track
-from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
 from pdray.errors import DecodeError, ManifestError, SettingsError, refuse
+from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]

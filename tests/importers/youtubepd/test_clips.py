@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pdray.data.youtubepd_clips import (
+from pdray.importers.youtubepd.clips import (
     Clip,
     Lack,
     batch,

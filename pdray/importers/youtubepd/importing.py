@@ -22,12 +22,12 @@ from pdray.config import Settings
 from pdray.data.cohort.csv_table import read_table
 from pdray.data.cohort.marks import marks_text
 from pdray.data.media.tracks import Track, read_track, write_track
-from pdray.data.youtubepd_clips import Clip, Content, Lack, batch, severity
-from pdray.data.youtubepd_marks import is_whole
-from pdray.data.youtubepd_pack import read_pack
-from pdray.data.youtubepd_release import read_release
-from pdray.data.youtubepd_tracks import LANDMARK, REGION, flat_frames, gaps, to_track
 from pdray.errors import DecodeError, ManifestError, refuse
+from pdray.importers.youtubepd.clips import Clip, Content, Lack, batch, severity
+from pdray.importers.youtubepd.marks import is_whole
+from pdray.importers.youtubepd.pack import read_pack
+from pdray.importers.youtubepd.release import read_release
+from pdray.importers.youtubepd.tracks import LANDMARK, REGION, flat_frames, gaps, to_track
 
 ITEM = "face_interview"
 COLUMNS = ("recording_id", "subject_id", "item", "video", "audio", "landmarks", "regions", "grade",

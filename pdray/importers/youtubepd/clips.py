@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pdray.data.cohort.marks import Mark
-from pdray.data.youtubepd_tracks import Frames
+from pdray.importers.youtubepd.tracks import Frames
 
 HIGHEST_LABEL = 10
 SPLITS = ("train", "test")

@@ -3,9 +3,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from pdray.data.youtubepd_clips import Lack
-from pdray.data.youtubepd_pack import read_pack
 from pdray.errors import ManifestError
+from pdray.importers.youtubepd.clips import Lack
+from pdray.importers.youtubepd.pack import read_pack
 from tests.fixtures.youtubepd_made import Made, write_csv
 
 

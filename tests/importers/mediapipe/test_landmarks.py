@@ -13,11 +13,11 @@ from pdray.config import build
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.tracks import read_track
-from pdray.data.mediapipe_landmarks import ExtractConfig, Extracted, extract, open_landmarker
-from pdray.data.mediapipe_points import NUM_MESH, to_landmarks, to_regions
 from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
 from pdray.errors import ManifestError, SettingsError
+from pdray.importers.mediapipe.landmarks import ExtractConfig, Extracted, extract, open_landmarker
+from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
 
 MESH = np.random.default_rng(3).uniform(0.3, 0.7, (NUM_MESH, 2))  # SYNTHETIC
 NUM_FRAMES = 10

@@ -1,7 +1,7 @@
 import pytest
 
-from pdray.data.action_lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.errors import ManifestError
+from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.youtubepd_tracks import (
+from pdray.importers.youtubepd.tracks import (
     LANDMARK,
     REGION,
     Frames,

@@ -21,7 +21,8 @@ from pdray.data.cohort.csv_table import read_table
 from pdray.data.cohort.marks import Mark
 from pdray.data.cohort.rows import Row
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.youtubepd_clips import (
+from pdray.errors import ManifestError, refuse
+from pdray.importers.youtubepd.clips import (
     Clip,
     Content,
     Lack,
@@ -31,8 +32,8 @@ from pdray.data.youtubepd_clips import (
     severity,
     unique_clips,
 )
-from pdray.data.youtubepd_marks import mark_faults
-from pdray.data.youtubepd_tracks import (
+from pdray.importers.youtubepd.marks import mark_faults
+from pdray.importers.youtubepd.tracks import (
     LANDMARK,
     REGION,
     Frames,
@@ -41,7 +42,6 @@ from pdray.data.youtubepd_tracks import (
     frames_faults,
     gaps,
 )
-from pdray.errors import ManifestError, refuse
 
 Arrays = dict[str, npt.NDArray[Any]]
 

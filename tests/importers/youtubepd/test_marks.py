@@ -4,7 +4,7 @@ import io
 import pytest
 
 from pdray.data.cohort.marks import Mark, marks_text
-from pdray.data.youtubepd_marks import is_whole, mark_faults, parse_mark
+from pdray.importers.youtubepd.marks import is_whole, mark_faults, parse_mark
 
 
 @pytest.mark.parametrize("text", ["67/148,6,9,8", "67/148, 6, 9, 8", " 67 / 148 ,6 ,9 ,8 "])

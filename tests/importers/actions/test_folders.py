@@ -4,10 +4,10 @@ import os
 import pytest
 
 from pdray.config import build, load, read_tree
-from pdray.data.action_folders import ImportConfig, class_names_path, import_actions
 from pdray.data.cohort.manifest import DataConfig, load_manifest, select
 from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import ManifestError, SettingsError
+from pdray.importers.actions.folders import ImportConfig, class_names_path, import_actions
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Data of other projects become manifests."""

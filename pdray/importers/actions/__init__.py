@@ -1,0 +1,1 @@
+"""Public data sets of actions become manifests."""

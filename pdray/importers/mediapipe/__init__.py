@@ -1,0 +1,1 @@
+"""Landmarks that MediaPipe finds become tracks."""

@@ -1,0 +1,1 @@
+"""YouTubePD becomes a manifest, tracks and marks."""
