@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from benchmarks.compare import Row, best, cpu
 from benchmarks.networks import LAST, Scale
-from pdray.models.tsa import TemporalSelfAttention
+from pdray.models.networks.tsa import TemporalSelfAttention
 
 HEADS = 8
 SPEED_GOAL, MEMORY_GOAL = 12.0, 2.0  # times faster than the convolution, times less memory

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdray.models import MODELS
-from pdray.models.vision import load_torchvision
+from pdray.models.layers.vision import load_torchvision
 
 Pack = Callable[[Tensor], list[Tensor]]
 """Makes the list that a network of several paths is given."""
@@ -205,7 +205,7 @@ def references(*, is_quick: bool) -> Sequence[Reference]:
     return (
         Reference("torchvision r3d_18", Case("r3d", 2, 32, 64), torchvision_model("r3d_18")),
         # Two time steps in layer4, where oneDNN's own gradient is wrong and the right one costs
-        # (models/time_padding.py): shown, but no goal.
+        # (models/layers/time_padding.py): shown, but no goal.
         Reference(
             "torchvision r3d_18", Case("r3d", 2, 16, 80), torchvision_model("r3d_18"), goal=0.0
         ),

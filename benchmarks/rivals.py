@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from pdray.data.store.entry import Entry
-from pdray.models.vision import load_torchvision
+from pdray.models.layers.vision import load_torchvision
 
 Reader = Callable[[Path, NDArray[np.int64], int, int], NDArray[np.uint8]]
 

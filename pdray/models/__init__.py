@@ -12,32 +12,32 @@ from pydantic import Discriminator, Tag
 from torch import nn
 
 from pdray.config import Settings
-from pdray.models.audio_mlp import AudioMlpConfig
-from pdray.models.c2d import C2DConfig, build_c2d, c2d_faults
-from pdray.models.frame_resnet import (
+from pdray.models.estimators.audio_mlp import AudioMlpConfig
+from pdray.models.estimators.fusion import FusionConfig
+from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
+from pdray.models.estimators.landmark_head import LandmarkHeadConfig
+from pdray.models.estimators.landmark_mlp import LandmarkMlpConfig
+from pdray.models.estimators.linear_probe import LinearProbeConfig
+from pdray.models.layers.time_padding import guard_time_axis
+from pdray.models.networks.c2d import C2DConfig, build_c2d, c2d_faults
+from pdray.models.networks.frame_resnet import (
     FrameResNetConfig,
     build_frame_resnet,
     frame_resnet_faults,
 )
-from pdray.models.fusion import FusionConfig
-from pdray.models.i3d import I3DConfig, build_i3d, i3d_faults
-from pdray.models.landmark_choice import LandmarkChoiceConfig
-from pdray.models.landmark_head import LandmarkHeadConfig
-from pdray.models.landmark_mlp import LandmarkMlpConfig
-from pdray.models.linear_probe import LinearProbeConfig
-from pdray.models.r3d import R3DConfig, build_r3d, r3d_faults
-from pdray.models.region_attention import (
+from pdray.models.networks.i3d import I3DConfig, build_i3d, i3d_faults
+from pdray.models.networks.r3d import R3DConfig, build_r3d, r3d_faults
+from pdray.models.networks.region_attention import (
     RegionAttentionConfig,
     build_region_attention,
     region_attention_faults,
 )
-from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d, resnet3d_faults
-from pdray.models.s3d import S3DConfig, build_s3d, s3d_faults
-from pdray.models.slowfast import SlowFastConfig, build_slowfast, slowfast_faults
-from pdray.models.time_padding import guard_time_axis
-from pdray.models.tsa import TsaConfig, build_tsa, tsa_faults
-from pdray.models.two_stream import TwoStreamConfig, build_two_stream, two_stream_faults
-from pdray.models.x3d import X3DConfig, build_x3d, x3d_faults
+from pdray.models.networks.resnet3d import ResNet3DConfig, build_resnet3d, resnet3d_faults
+from pdray.models.networks.s3d import S3DConfig, build_s3d, s3d_faults
+from pdray.models.networks.slowfast import SlowFastConfig, build_slowfast, slowfast_faults
+from pdray.models.networks.tsa import TsaConfig, build_tsa, tsa_faults
+from pdray.models.networks.two_stream import TwoStreamConfig, build_two_stream, two_stream_faults
+from pdray.models.networks.x3d import X3DConfig, build_x3d, x3d_faults
 
 DEFAULT = "tsa"
 

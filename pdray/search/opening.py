@@ -14,7 +14,7 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin
-from pdray.models.fusion import FusionConfig
+from pdray.models.estimators.fusion import FusionConfig
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror, Say

@@ -13,7 +13,7 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.sound_statistics import sound_statistics
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Modality
-from pdray.models.audio_mlp import AudioMlpConfig, build_audio_mlp
+from pdray.models.estimators.audio_mlp import AudioMlpConfig, build_audio_mlp
 from pdray.training.embedding import open_embedding
 from pdray.training.frozen import keep_frozen
 from pdray.training.network_in_memory import ScaledNetwork

@@ -40,8 +40,8 @@ from pdray.data.media.audio import SAMPLE_RATE
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError, SettingsError
-from pdray.models.checkpoint import read_checkpoint
-from pdray.models.vision import load_torchvision
+from pdray.models.layers.vision import load_torchvision
+from pdray.models.weights.checkpoint import read_checkpoint
 from pdray.training.frozen import file_digest, file_state
 
 Samples = NDArray[np.float32]

@@ -22,9 +22,9 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Modality
 from pdray.errors import DivergedError
-from pdray.models.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
-from pdray.models.pixels import Pixels
-from pdray.models.pretrained import load_pretrained
+from pdray.models.networks.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
+from pdray.models.weights.pixels import Pixels
+from pdray.models.weights.pretrained import load_pretrained
 from pdray.training.frozen import file_digest, file_state, keep_frozen
 from pdray.training.network import OWN_NAME
 

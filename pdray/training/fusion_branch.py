@@ -9,9 +9,9 @@ from torch import nn
 from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
-from pdray.models.audio_mlp import AudioMlp
-from pdray.models.fusion import Branch, FrameLinear, FusionConfig
-from pdray.models.landmark_mlp import LandmarkMlp
+from pdray.models.estimators.audio_mlp import AudioMlp
+from pdray.models.estimators.fusion import Branch, FrameLinear, FusionConfig
+from pdray.models.estimators.landmark_mlp import LandmarkMlp
 from pdray.training.audio_estimator import sound_vector
 from pdray.training.frame_features import frame_vectors, open_features
 from pdray.training.landmark_estimator import centred_frames

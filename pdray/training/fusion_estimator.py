@@ -1,7 +1,7 @@
 """Several modalities joined into one judgement: branches, the rule that joins them, their weights.
 
 Every branch learns from the recordings that have its modality. A recording is judged by those that
-it has; ``model.rule`` says how (:mod:`pdray.models.fusion`, :mod:`pdray.training.fusion_stack`).
+it has; ``model.rule`` says how (:mod:`pdray.models.estimators.fusion`, :mod:`pdray.training.fusion_stack`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import FoldsError
-from pdray.models.fusion import FusionConfig, contributions, fuse
+from pdray.models.estimators.fusion import FusionConfig, contributions, fuse
 from pdray.training.fusion_branch import BranchNetwork, Seen
 from pdray.training.fusion_stack import Stack
 from pdray.training.task import FitConfig

@@ -18,8 +18,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pdray.data.batches.plan import derive_seed
 from pdray.data.face.motion import LandmarkFeatureConfig, feature_columns
 from pdray.errors import FoldsError
-from pdray.models.landmark_choice import LandmarkChoiceConfig
-from pdray.models.landmark_head import LandmarkHead, LandmarkHeadConfig, build_landmark_head
+from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
+from pdray.models.estimators.landmark_head import (
+    LandmarkHead,
+    LandmarkHeadConfig,
+    build_landmark_head,
+)
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

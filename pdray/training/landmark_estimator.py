@@ -13,9 +13,9 @@ from pdray.data.face.motion import Features, feature_columns, landmark_features
 from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import Track
 from pdray.data.store.entry import Entry
-from pdray.models.landmark_choice import LandmarkChoiceConfig
-from pdray.models.landmark_head import LandmarkHeadConfig, build_landmark_head
-from pdray.models.landmark_mlp import LandmarkMlpConfig
+from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
+from pdray.models.estimators.landmark_head import LandmarkHeadConfig, build_landmark_head
+from pdray.models.estimators.landmark_mlp import LandmarkMlpConfig
 from pdray.training.landmark_choice import LandmarkChoice
 from pdray.training.landmark_network import LandmarkNetwork
 from pdray.training.task import FitConfig

@@ -1,7 +1,7 @@
 """Training the landmark network of YouTubePD, all recordings of a fold in memory.
 
 Trained as :func:`pdray.training.network_in_memory.train_balanced` says, with the settings of
-:class:`pdray.models.landmark_mlp.LandmarkMlpConfig`; coordinates are taken as they are.
+:class:`pdray.models.estimators.landmark_mlp.LandmarkMlpConfig`; coordinates are taken as they are.
 """
 
 from typing import Self
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from pdray.models.landmark_mlp import LandmarkMlpConfig, build_landmark_mlp
+from pdray.models.estimators.landmark_mlp import LandmarkMlpConfig, build_landmark_mlp
 from pdray.training.network_in_memory import draw_network, network_logits, train_balanced
 
 

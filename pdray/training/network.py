@@ -5,10 +5,10 @@ from torch import nn
 
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.models import MODELS
-from pdray.models.pixels import Pixels
-from pdray.models.pretrained import LoadReport, load_pretrained
-from pdray.models.region_attention import RegionAttention
-from pdray.models.segment_attention import SegmentNetwork
+from pdray.models.layers.segment_attention import SegmentNetwork
+from pdray.models.networks.region_attention import RegionAttention
+from pdray.models.weights.pixels import Pixels
+from pdray.models.weights.pretrained import LoadReport, load_pretrained
 from pdray.training.objective import num_outputs, wrap
 from pdray.training.region_network import RegionNetwork, draw_frozen
 from pdray.training.task import FitConfig

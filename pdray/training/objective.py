@@ -21,7 +21,7 @@ from pdray.losses.hierarchy import Unmarked, hierarchy_loss, region_loss
 from pdray.losses.ordinal import class_log_probabilities, coral_loss, cumulative_link_loss
 from pdray.losses.soft_target import mean_over_votes
 from pdray.losses.softmax_focal import softmax_focal_loss
-from pdray.models.ordered import OrderedHead
+from pdray.models.layers.ordered import OrderedHead
 
 _GAMMA, _ALPHA, _LAMBDA, _REGION_WEIGHT = 2.0, 0.5, 0.9, 1.0
 _ORDERED = ("coral", "cumulative_link")

@@ -26,7 +26,7 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Modality
 from pdray.errors import DivergedError, FoldsError
-from pdray.models.linear_probe import LinearProbeConfig
+from pdray.models.estimators.linear_probe import LinearProbeConfig
 from pdray.training.features import entry_vector
 from pdray.training.frozen import file_state, keep_frozen, weights_digest
 from pdray.training.network import build_network

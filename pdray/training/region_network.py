@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pdray.data.cohort.marks import NO_MARKS
 from pdray.losses.hierarchy import region_targets
-from pdray.models.region_attention import RegionAttention
+from pdray.models.networks.region_attention import RegionAttention
 from pdray.training.task import FitTask
 
 _SEED = 0  # of frozen stages that no file gives

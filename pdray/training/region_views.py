@@ -23,7 +23,7 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError
-from pdray.models.region_attention import RegionAttention
+from pdray.models.networks.region_attention import RegionAttention
 from pdray.training.frozen import file_state, frozen_path, keep_frozen, weights_digest
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork

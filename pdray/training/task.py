@@ -21,12 +21,12 @@ from pdray.data.media.decode import DecodeConfig, DecodeLimits
 from pdray.data.store.extract import Modality
 from pdray.evaluation.predictions import Origin
 from pdray.models import ESTIMATORS, MODELS, ModelConfig
-from pdray.models.frame_resnet import frame_resnet_faults
-from pdray.models.fusion import FusionConfig
-from pdray.models.linear_probe import LinearProbeConfig
-from pdray.models.region_attention import RegionAttentionConfig
-from pdray.models.segment_attention import SegmentsConfig
-from pdray.models.tsa import TsaConfig
+from pdray.models.estimators.fusion import FusionConfig
+from pdray.models.estimators.linear_probe import LinearProbeConfig
+from pdray.models.layers.segment_attention import SegmentsConfig
+from pdray.models.networks.frame_resnet import frame_resnet_faults
+from pdray.models.networks.region_attention import RegionAttentionConfig
+from pdray.models.networks.tsa import TsaConfig
 from pdray.training.embedding import EmbeddingConfig
 from pdray.training.objective import LossConfig
 

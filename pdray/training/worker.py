@@ -30,7 +30,7 @@ from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
-from pdray.models.region_classifier import NUM_REGIONS
+from pdray.models.layers.region_classifier import NUM_REGIONS
 from pdray.training.estimator import fit_estimator
 from pdray.training.network import build_network, joins_segments
 from pdray.training.objective import TrainingLoss, training_loss

@@ -13,17 +13,17 @@ from typing import Any, Literal
 import pytest
 from torch import nn
 
-from pdray.models.c2d import C2DConfig, build_c2d
-from pdray.models.checkpoint import CheckpointError
-from pdray.models.frame_resnet import FrameResNetConfig, build_frame_resnet
-from pdray.models.i3d import I3DConfig, build_i3d
-from pdray.models.pretrained import load_pretrained
-from pdray.models.r3d import R3DConfig, build_r3d
-from pdray.models.resnet3d import ResNet3DConfig, build_resnet3d
-from pdray.models.s3d import S3DConfig, build_s3d
-from pdray.models.slowfast import SlowFastConfig, build_slowfast
-from pdray.models.vision import load_torchvision
-from pdray.models.x3d import X3DConfig, build_x3d
+from pdray.models.layers.vision import load_torchvision
+from pdray.models.networks.c2d import C2DConfig, build_c2d
+from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet
+from pdray.models.networks.i3d import I3DConfig, build_i3d
+from pdray.models.networks.r3d import R3DConfig, build_r3d
+from pdray.models.networks.resnet3d import ResNet3DConfig, build_resnet3d
+from pdray.models.networks.s3d import S3DConfig, build_s3d
+from pdray.models.networks.slowfast import SlowFastConfig, build_slowfast
+from pdray.models.networks.x3d import X3DConfig, build_x3d
+from pdray.models.weights.checkpoint import CheckpointError
+from pdray.models.weights.pretrained import load_pretrained
 from tests.fixtures.published_layouts import (
     agree,
     blank,

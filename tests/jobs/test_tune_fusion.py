@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from jobs.tune_fusion import SETTINGS, main
-from pdray.models.fusion import FusionConfig
+from pdray.models.estimators.fusion import FusionConfig
 from pdray.search.settings import load_study
 from pdray.training.task import FitConfig
 

@@ -5,7 +5,7 @@ import pytest
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import make_cohort
 from pdray.data.store.forecast import Forecast
-from pdray.models.landmark_head import LandmarkHeadConfig
+from pdray.models.estimators.landmark_head import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.preflight import describe_frames, describe_plan
 from pdray.search.settings import plan_study

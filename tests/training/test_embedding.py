@@ -9,8 +9,8 @@ import torch
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError
-from pdray.models.checkpoint import CheckpointError
-from pdray.models.vision import load_torchvision
+from pdray.models.layers.vision import load_torchvision
+from pdray.models.weights.checkpoint import CheckpointError
 from pdray.training import embedding
 from pdray.training.embedding import (
     Embedding,

@@ -17,7 +17,7 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.errors import DecodeError, StudyError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets
-from pdray.models.landmark_head import build_landmark_head
+from pdray.models.estimators.landmark_head import build_landmark_head
 from pdray.training.estimator import describe, fit_estimator
 from pdray.training.landmark_network import LandmarkNetwork
 from pdray.training.task import FitConfig, FitTask

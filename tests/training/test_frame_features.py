@@ -8,8 +8,8 @@ import torch
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, DivergedError
-from pdray.models.checkpoint import CheckpointError
-from pdray.models.frame_resnet import FrameResNetConfig, build_frame_resnet
+from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet
+from pdray.models.weights.checkpoint import CheckpointError
 from pdray.training.frame_features import (
     FrameFeatures,
     describe_frames,

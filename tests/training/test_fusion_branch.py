@@ -7,7 +7,7 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
-from pdray.models.fusion import FusionConfig
+from pdray.models.estimators.fusion import FusionConfig
 from pdray.training.audio_estimator import sound_vector
 from pdray.training.frame_features import FrameFeatures, frame_vectors
 from pdray.training.fusion_branch import BranchNetwork, describe_fusion

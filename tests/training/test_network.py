@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pdray.config import build, merge
-from pdray.models.ordered import OrderedHead
-from pdray.models.segment_attention import SegmentNetwork
+from pdray.models.layers.ordered import OrderedHead
+from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.training.network import build_network, describe_start, joins_segments
 from pdray.training.task import FitConfig
 

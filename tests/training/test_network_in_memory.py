@@ -7,8 +7,8 @@ from torch import nn
 
 from pdray.errors import DivergedError
 from pdray.losses.hierarchy import hierarchy_loss
-from pdray.models.audio_mlp import AudioMlpConfig
-from pdray.models.fusion import FrameLinear
+from pdray.models.estimators.audio_mlp import AudioMlpConfig
+from pdray.models.estimators.fusion import FrameLinear
 from pdray.training.network_in_memory import (
     ScaledNetwork,
     draw_network,

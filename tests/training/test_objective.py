@@ -10,7 +10,7 @@ from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
 from pdray.losses.hierarchy import hierarchy_loss
 from pdray.losses.ordinal import coral_loss, cumulative_link_loss
 from pdray.losses.softmax_focal import softmax_focal_loss
-from pdray.models.ordered import OrderedHead
+from pdray.models.layers.ordered import OrderedHead
 from pdray.training.objective import (
     LossConfig,
     RegionTarget,

@@ -12,7 +12,7 @@ from pdray.data.batches.plan import derive_seed
 from pdray.errors import DecodeError, DivergedError, FoldsError, PdrayError
 from pdray.evaluation.predictions import probabilities
 from pdray.losses.hierarchy import hierarchy_loss
-from pdray.models.frame_resnet import build_frame_resnet
+from pdray.models.networks.frame_resnet import build_frame_resnet
 from pdray.training import probe_estimator as module
 from pdray.training.estimator import describe, fit_estimator
 from pdray.training.features import extract_features

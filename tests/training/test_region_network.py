@@ -12,7 +12,7 @@ from pdray.data.cohort.rated import FoldSides
 from pdray.data.face.points import VERTICES
 from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import EntryWriter
-from pdray.models.region_attention import RegionAttention, RegionAttentionConfig
+from pdray.models.networks.region_attention import RegionAttention, RegionAttentionConfig
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels
 from pdray.training.worker import fit

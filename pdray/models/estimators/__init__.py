@@ -1,0 +1,1 @@
+"""Settings of models that learn from numbers which describe a recording."""

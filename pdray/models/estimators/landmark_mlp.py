@@ -1,0 +1,119 @@
+"""Multi-layer perceptron on nose-centred landmarks: the landmark baseline of YouTubePD.
+
+Source: 000, section 5.2 (landmarks of 10 frames, an MLP, their features concatenated; for fusion
+each frame is predicted independently and the predictions of the frames are summed), C.2 (8 frames,
+Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against frame voting,
+``fv``).
+Readings where the paper is silent, with the authors' public code where it says ("code"): 8 frames;
+one hidden layer of 256 units for each frame, with the same weights in all of them; batch
+normalisation after its ReLU; 400 steps, each on recordings drawn anew; a grade weighs as much as
+the commonest one outnumbers it (``training/network_in_memory.py``) (all code); dropout before the
+output layer.
+Differs: frames are the middles of equal parts of the recording, where the code takes eight at steps
+of 12 from 100 interpolated ones, the last of them number 84; lambda is the paper's, where the code
+has set its term to 0. D.1 averages where 5.2 sums: after L1 normalisation the same.
+Predictions are summed as logits, and the loss is of the sum; D.1 may train on each frame by itself
+(``vote`` gives the logits for that).
+Letters: B batch, F frame, P landmark, C coordinate (x, y), V vote, D feature, K class.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pdray.config import Settings
+from pdray.models.layers.row_norm import norm_rows
+
+NUM_COORDINATES = 2
+
+
+class LandmarkMlpConfig(Settings):
+    """Settings of the network on landmarks."""
+
+    name: Literal["landmark_mlp"] = Field("landmark_mlp", description="architecture")
+    frames: Literal["fc", "fv"] = Field(
+        "fc", description="fc: frames concatenated; fv: each frame votes, the votes are summed"
+    )
+    num_frames: int = Field(8, ge=1, le=1024, description="frames of a recording; 000: 8 or 10")
+    num_points: int = Field(106, ge=1, description="landmarks of a frame")
+    num_hidden: int = Field(256, ge=1, le=65536, description="hidden units of a frame")
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the output layer")
+    unit: Literal["pixels", "eyes"] = Field(
+        "pixels",
+        description="what coordinates are measured in: 256 pixels, or the distance between the "
+        "eyes",
+    )
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam; 000: 3e-4")
+    batch_size: int = Field(64, ge=2, description="recordings of a step; 000: 64 [recordings]")
+    num_steps: int = Field(400, ge=1, description="steps of Adam")
+    hierarchy_lambda: float = Field(
+        0.5, ge=0, le=1, description="weight of ill or not in the loss; 000: 0.5"
+    )
+
+
+class LandmarkMlp(nn.Module):
+    """Hidden layer of each frame, ReLU, norm, linear head: of all frames at once, or of each."""
+
+    def __init__(
+        self,
+        *,
+        is_voting: bool,
+        num_frames: int,
+        num_points: int,
+        num_hidden: int,
+        dropout: float,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.is_voting = is_voting
+        self.num_frames = num_frames
+        self.num_points = num_points
+        # torch's own initial weights; the numbers come from the ambient torch generator.
+        self.hidden = nn.Linear(num_points * NUM_COORDINATES, num_hidden)
+        num_features = num_hidden * (1 if is_voting else num_frames)
+        self.norm = nn.BatchNorm1d(num_features)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(num_features, num_classes)
+
+    def vote(self, x_BFPC: Tensor) -> Tensor:
+        """Return logits (B, F, K) of each frame of (B, F, P, 2), or (B, 1, K) of all concatenated.
+
+        Raises:
+            ValueError: If the axes are not those of landmarks, or they are no floating point
+                numbers; names the shape and the dtype.
+        """
+        got = f"got {tuple(x_BFPC.shape)} {x_BFPC.dtype}"
+        wanted = (self.num_frames, self.num_points, NUM_COORDINATES)
+        if x_BFPC.shape[1:] != wanted or not len(x_BFPC):
+            sizes = ", ".join(map(str, wanted))
+            raise ValueError(f"landmarks need the axes (B, F, P, C) = (B, {sizes}), {got}")
+        if not x_BFPC.is_floating_point():
+            raise ValueError(f"landmarks are floating point numbers, {got}")
+        h_BFD = functional.relu(self.hidden(x_BFPC.flatten(2)))
+        h_BVD = h_BFD if self.is_voting else h_BFD.flatten(1)[:, None]
+        y_BVD = norm_rows(self.norm, h_BVD.flatten(0, 1)).view(h_BVD.shape)
+        logits_BVK: Tensor = self.head(self.dropout(y_BVD))
+        return logits_BVK
+
+    def forward(self, x_BFPC: Tensor) -> Tensor:
+        """Return logits (B, K) of nose-centred landmarks (B, F, P, 2); raises as :meth:`vote`."""
+        return self.vote(x_BFPC).sum(dim=1)
+
+
+def build_landmark_mlp(config: LandmarkMlpConfig, num_classes: int) -> LandmarkMlp:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings.
+        num_classes: Classes K, at least 2.
+    """
+    return LandmarkMlp(
+        is_voting=config.frames == "fv",
+        num_frames=config.num_frames,
+        num_points=config.num_points,
+        num_hidden=config.num_hidden,
+        dropout=config.dropout,
+        num_classes=num_classes,
+    )

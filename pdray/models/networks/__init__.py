@@ -1,0 +1,1 @@
+"""Networks that see pictures, an architecture per file."""

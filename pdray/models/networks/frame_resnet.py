@@ -1,0 +1,237 @@
+"""2D residual network on single frames, averaged over time: the baseline that sees no motion.
+
+Source: He et al. 2016 (arXiv:1512.03385), table 1; the 2D baseline of the hypomimia descriptor
+(003) and the face encoder of 000. Parameters are named as torchvision's (conv1, bn1,
+layer1.0.conv1, ..., fc). A bottleneck strides at its 3x3 convolution, as there.
+``layout`` vggface2 is that of the VGGFace2 ResNet-50 (Cao et al. 2018, arXiv:1710.08092), whose
+parameters have the same names and shapes: the stride lies on the first 1x1 convolution, and the
+pool of the stem has no padding and rounds its size up. Its files expect faces as blue, green, red
+in 0..255, less the mean (91.4953, 103.8827, 131.0912); torchvision's expect red, green, blue in
+0..1, less the mean (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225).
+Differs: the features of the frames are averaged before one head; the width is a setting; dropout
+before the head. Frames are folded into the batch, so the maps of ``MAP_LAYERS`` are (N, D', H', W')
+with N = B T, the frames of a snippet one after the other.
+Letters: B batch, C channel, T time step, H height, W width, N frame (B T), D feature, K class.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from pdray.config import Settings
+from pdray.models.layers.limits import check_snippets, frame_faults, side_faults, width_faults
+
+Layout = Literal["torchvision", "vggface2"]
+NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+WIDTHS = (64, 128, 256, 512)
+LEAST_BOTTLENECK = 50
+EXPANSION = 4
+
+
+class FrameResNetShape(Settings):
+    """Shape of a 2D network; the defaults are ResNet-50."""
+
+    name: str = Field("frame_resnet", description="architecture")
+    depth: Literal[18, 34, 50, 101] = Field(
+        50, description="layers; from 50 on the blocks are bottlenecks"
+    )
+    width_factor: float = Field(
+        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+
+
+class FrameResNetConfig(FrameResNetShape):
+    """Settings of the network on single frames."""
+
+    name: Literal["frame_resnet"] = Field("frame_resnet", description="architecture")
+    layout: Layout = Field(
+        "torchvision", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
+    )
+
+
+def sizes_before_last(size: int, layout: Layout) -> int:
+    """Return the pixels along one axis that enter layer4 of an input of ``size`` pixels."""
+    size = (size - 1) // 2 + 1
+    size = (size - 1) // 2 + 1 if layout == "torchvision" else -(-(size - 3) // 2) + 1
+    for _ in ("layer2", "layer3"):
+        size = (size - 1) // 2 + 1
+    return size
+
+
+def shape_faults(config: FrameResNetShape, *, layout: Layout, height: int, width: int) -> list[str]:
+    """List what is wrong with the width of a 2D network and with the size of its frames.
+
+    Args:
+        config: Settings, shown under the key ``model``.
+        layout: Where the strides lie.
+        height: Rows of a frame [px].
+        width: Columns of a frame [px].
+    """
+    least = next(size for size in range(1, 64) if sizes_before_last(size, layout) > 1)
+    return [
+        *width_faults(config.width_factor, narrowest=WIDTHS[0]),
+        *side_faults(height=height, width=width, least=least),
+    ]
+
+
+def frame_resnet_faults(
+    config: FrameResNetConfig, *, num_frames: int, height: int, width: int
+) -> list[str]:
+    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    faults = shape_faults(config, layout=config.layout, height=height, width=width)
+    if config.layout == "vggface2" and config.depth < LEAST_BOTTLENECK:
+        faults.append(
+            f"model.layout: vggface2 moves a stride within bottlenecks, model.depth {config.depth} "
+            "has none; use 50 or 101, or layout torchvision"
+        )
+    return faults + frame_faults(num_frames)
+
+
+def conv(channels: int, width: int, *, kernel: int, stride: int) -> nn.Conv2d:
+    """Return a convolution that keeps its size but for the stride; no bias."""
+    return nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+def make_shortcut(channels: int, out_channels: int, *, stride: int) -> nn.Module | None:
+    """Return the module between a block's input and its sum, None for the input itself."""
+    if channels == out_channels and stride == 1:
+        return None
+    return nn.Sequential(
+        conv(channels, out_channels, kernel=1, stride=stride), nn.BatchNorm2d(out_channels)
+    )
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    def __init__(self, channels: int, width: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = conv(channels, width, kernel=3, stride=stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv(width, width, kernel=3, stride=1)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(channels, width, stride=stride)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return (N, width, H', W')."""
+        y_NDHW = self.relu(self.bn1(self.conv1(x_NCHW)))
+        y_NDHW = self.bn2(self.conv2(y_NDHW))
+        y_NDHW += x_NCHW if self.downsample is None else self.downsample(x_NCHW)
+        out_NDHW: Tensor = self.relu(y_NDHW)
+        return out_NDHW
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut."""
+
+    def __init__(self, channels: int, width: int, *, stride: int, layout: Layout) -> None:
+        super().__init__()
+        first, second = (1, stride) if layout == "torchvision" else (stride, 1)
+        self.conv1 = conv(channels, width, kernel=1, stride=first)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv(width, width, kernel=3, stride=second)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = conv(width, width * EXPANSION, kernel=1, stride=1)
+        self.bn3 = nn.BatchNorm2d(width * EXPANSION)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(channels, width * EXPANSION, stride=stride)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return (N, 4 width, H', W')."""
+        y_NDHW = self.relu(self.bn1(self.conv1(x_NCHW)))
+        y_NDHW = self.relu(self.bn2(self.conv2(y_NDHW)))
+        y_NDHW = self.bn3(self.conv3(y_NDHW))
+        y_NDHW += x_NCHW if self.downsample is None else self.downsample(x_NCHW)
+        out_NDHW: Tensor = self.relu(y_NDHW)
+        return out_NDHW
+
+
+class FrameResNet(nn.Module):
+    """Stem, four stages of residual blocks, mean over space and over frames, linear head."""
+
+    MAP_LAYERS: ClassVar[tuple[str, ...]] = ("layer1", "layer2", "layer3", "layer4")
+
+    def __init__(
+        self, config: FrameResNetShape, *, layout: Layout, num_classes: int, num_channels: int
+    ) -> None:
+        super().__init__()
+        self.num_channels = num_channels
+        widths = [int(width * config.width_factor) for width in WIDTHS]
+        self.conv1 = conv(num_channels, widths[0], kernel=7, stride=2)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.relu = nn.ReLU(inplace=True)
+        is_padded = layout == "torchvision"
+        self.maxpool = nn.MaxPool2d(3, 2, padding=int(is_padded), ceil_mode=not is_padded)
+        channels = widths[0]
+        stages = []
+        for index, width in enumerate(widths):
+            blocks: list[nn.Module] = []
+            for number in range(NUM_BLOCKS[config.depth][index]):
+                stride = 2 if number == 0 and index > 0 else 1
+                if config.depth < LEAST_BOTTLENECK:
+                    blocks.append(BasicBlock(channels, width, stride=stride))
+                    channels = width
+                else:
+                    blocks.append(Bottleneck(channels, width, stride=stride, layout=layout))
+                    channels = width * EXPANSION
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.num_features = channels
+        self.dropout = nn.Dropout(config.dropout)
+        self.fc = nn.Linear(channels, num_classes)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the convolutions as torchvision does: normal, He et al. 2015, fan out.
+
+        Norms start as the identity and the head at torch's default, as there. The numbers come
+        from the ambient torch generator.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def look(self, x_NCHW: Tensor) -> Tensor:
+        """Return (N, D) the mean over space of the last stage of pictures (N, C, H, W)."""
+        x_NDHW = self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x_NDHW = stage(x_NDHW)
+        f_ND: Tensor = x_NDHW.mean(dim=(2, 3))
+        return f_ND
+
+    def features(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, D) the mean over frames of normalised snippets (B, C, T, H, W).
+
+        Raises:
+            ValueError: If the axes are not those of snippets.
+        """
+        check_snippets(x_BCTHW, num_channels=self.num_channels)
+        f_ND = self.look(x_BCTHW.transpose(1, 2).flatten(0, 1))
+        return f_ND.view(len(x_BCTHW), -1, self.num_features).mean(dim=1)
+
+    def classify(self, f_BD: Tensor) -> Tensor:
+        """Return logits (B, K) of features (B, D)."""
+        logits_BK: Tensor = self.fc(self.dropout(f_BD))
+        return logits_BK
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return logits (B, K) of normalised snippets; raises as :meth:`features`."""
+        return self.classify(self.features(x_BCTHW))
+
+
+def build_frame_resnet(
+    config: FrameResNetConfig, num_classes: int, num_channels: int = 3
+) -> FrameResNet:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`frame_resnet_faults`.
+        num_classes: Classes K, at least 2.
+        num_channels: 3 colours, or 2 components of flow.
+    """
+    return FrameResNet(
+        config, layout=config.layout, num_classes=num_classes, num_channels=num_channels
+    )

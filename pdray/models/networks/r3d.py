@@ -1,0 +1,87 @@
+"""R3D-18 as torchvision has it, with a severity head.
+
+Source: Tran et al. 2018 (arXiv:1711.11248), section 3; the layers are torchvision's own and keep
+their names (stem.0, layer1.0.conv1.0, ..., fc), so that the files of ``r3d_18`` map onto it by
+name. They were trained at 112 px with mean (0.43216, 0.394666, 0.37645) and standard deviation
+(0.22803, 0.22145, 0.216989) of pixels in 0..1; those of ``pdray.data.batches.normalise`` are near, but
+others.
+Differs: dropout before the head; a first convolution of two channels for flow.
+Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from pdray.config import Settings
+from pdray.models.layers.limits import check_snippets, frame_faults, side_faults
+from pdray.models.layers.vision import load_torchvision
+
+LEAST_PIXELS = 9  # ceil(9 / 2^3) = 2: the last of four halvings has two to choose from
+
+
+class R3DConfig(Settings):
+    """The depth and the width are torchvision's; ``resnet3d`` has others."""
+
+    name: Literal["r3d"] = Field("r3d", description="architecture")
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+
+
+def r3d_faults(config: R3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
+    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    del config  # none of the settings can be at fault
+    return frame_faults(num_frames) + side_faults(height=height, width=width, least=LEAST_PIXELS)
+
+
+class R3D(nn.Module):
+    """Stem, four stages of residual blocks, mean over space and time, linear head."""
+
+    MAP_LAYERS: ClassVar[tuple[str, ...]] = ("stem", "layer1", "layer2", "layer3", "layer4")
+
+    def __init__(self, *, num_classes: int, num_channels: int, dropout: float) -> None:
+        super().__init__()
+        net = load_torchvision().models.video.r3d_18(num_classes=num_classes)
+        self.num_channels = num_channels
+        self.num_features: int = net.fc.in_features
+        self.stem: nn.Sequential = net.stem
+        self.layer1, self.layer2 = net.layer1, net.layer2
+        self.layer3, self.layer4 = net.layer3, net.layer4
+        self.dropout = nn.Dropout(dropout)
+        self.fc: nn.Linear = net.fc
+        if num_channels != 3:
+            self.stem[0] = nn.Conv3d(
+                num_channels, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False
+            )
+            nn.init.kaiming_normal_(self.stem[0].weight, mode="fan_out", nonlinearity="relu")
+
+    def features(self, x_BCTHW: Tensor) -> Tensor:
+        """Return pooled features (B, D) of normalised snippets (B, C, T, H, W) of any size.
+
+        Raises:
+            ValueError: If the axes are not those of snippets.
+        """
+        check_snippets(x_BCTHW, num_channels=self.num_channels)
+        for stage in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4):
+            x_BCTHW = stage(x_BCTHW)
+        return x_BCTHW.mean(dim=(2, 3, 4))
+
+    def classify(self, f_BD: Tensor) -> Tensor:
+        """Return logits (B, K) of pooled features (B, D)."""
+        logits_BK: Tensor = self.fc(self.dropout(f_BD))
+        return logits_BK
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return logits (B, K) of normalised snippets; raises as :meth:`features`."""
+        return self.classify(self.features(x_BCTHW))
+
+
+def build_r3d(config: R3DConfig, num_classes: int, num_channels: int = 3) -> R3D:
+    """Build the network; its weights come from the ambient torch generator, as torchvision's do.
+
+    Args:
+        config: Settings.
+        num_classes: Classes K, at least 2.
+        num_channels: 3 colours, or 2 components of flow.
+    """
+    return R3D(num_classes=num_classes, num_channels=num_channels, dropout=config.dropout)

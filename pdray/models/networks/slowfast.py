@@ -1,0 +1,264 @@
+"""SlowFast network: a slow path of few frames and a thin fast path of all, with a severity head.
+
+Source: Feichtenhofer et al. 2019 (arXiv:1812.03982), table 1 and section 3.3, with time-strided
+lateral convolutions, and the public PyTorchVideo model ``slowfast_r50``, whose parameter
+names (blocks.0.multipathway_blocks.0.conv, ..., blocks.6.proj) are kept so that
+SLOWFAST_8x8_R50.pyth loads by name. That checkpoint expects 32 frames, 2 apart, as RGB in 0..1
+less 0.45 over 0.225.
+Differs from the paper as the public model does: lateral kernels are 7 frames long, not 5, and are
+normalised and rectified.
+Differs from the public model: the network slices its own slow path, every alpha-th frame from the
+first (there the caller packs T / alpha frames spread from the first to the last, so the same
+snippet is seen slightly otherwise); the head is a mean of features and then one linear map, so
+dropout falls on the mean; without dropout both are the same. The head's windows slide over larger
+maps as there, and smaller maps are averaged whole, so that any T is accepted. Alpha, the ratio of
+widths and widths and depths below the published ones are settings.
+Letters: B batch, C channel, T time step of the fast path, S of the slow path, H height, W width,
+D feature, E feature of the fast path, K class.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pdray.config import Settings
+from pdray.models.layers.flat_conv import FlatConv, in_fast_order
+from pdray.models.layers.limits import FIVE_HALVINGS, check_snippets, side_faults
+from pdray.models.networks.c2d import (
+    EXPANSION,
+    NUM_BLOCKS,
+    SPACE_STRIDES,
+    STEM_WIDTH,
+    Depth,
+    Head,
+    Stem,
+    initialise,
+    make_stage,
+    sliding_mean,
+)
+
+LATERAL_KERNEL = 7
+LATERAL_GROWTH = 2
+SLOW_STEM_KERNEL, FAST_STEM_KERNEL = 1, 5
+SLOW_TIME_KERNELS, FAST_TIME_KERNELS = (1, 1, 3, 3), (3, 3, 3, 3)
+HEAD_FRAMES, HEAD_SIDE = 8, 7
+
+
+class SlowFastConfig(Settings):
+    """Shape of the network; defaults are the SlowFast 8x8 R50 with public Kinetics-400 weights."""
+
+    name: Literal["slowfast"] = Field("slowfast", description="architecture")
+    depth: Depth = Field(50, description="layers of a path; 50 is published")
+    alpha: int = Field(4, ge=1, description="frames of the fast path for one of the slow [frames]")
+    width_ratio: int = Field(
+        8, ge=1, description="channels of the slow path for one of the fast (1 / beta)"
+    )
+    width_factor: float = Field(
+        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="probability before the head")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Sizes of the two paths.
+
+    Attributes:
+        num_blocks: Blocks of the four stages, the same in both.
+        slow_width: Channels of the slow stem and of the first stage's 1x3x3 convolutions.
+        fast_width: The same of the fast path.
+        alpha: Frames of the fast path for one of the slow.
+        num_channels: Of a snippet: 3 colours, or 2 components of flow.
+    """
+
+    num_blocks: tuple[int, ...]
+    slow_width: int
+    fast_width: int
+    alpha: int
+    num_channels: int
+
+
+def slowfast_faults(
+    config: SlowFastConfig, *, num_frames: int, height: int, width: int
+) -> list[str]:
+    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says.
+
+    The slow path has one frame for every ``alpha`` of a snippet, rounded up as the lateral
+    convolutions round, so that no length is refused for a remainder.
+    """
+    faults = []
+    slow_width = int(STEM_WIDTH * config.width_factor)
+    if slow_width < config.width_ratio:
+        faults.append(
+            f"model.width_factor: {config.width_factor} gives the slow path {slow_width} channels, "
+            f"which leaves the fast path none at model.width_ratio {config.width_ratio}; use at "
+            f"least {config.width_ratio / STEM_WIDTH} or a ratio of at most {max(slow_width, 1)}"
+        )
+    if num_frames < 1:
+        faults.append(f"num_frames: {num_frames} is no snippet; use at least {config.alpha + 1}")
+    elif num_frames <= config.alpha:
+        smaller = " or a smaller model.alpha" if num_frames > 1 else ""
+        faults.append(
+            f"num_frames: {num_frames} leave the slow path one frame at model.alpha "
+            f"{config.alpha}, where time is convolved; use at least {config.alpha + 1}{smaller}"
+        )
+    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS)
+
+
+class FuseFastToSlow(nn.Module):
+    """Lateral connection: a convolution over time, strided to the slow path's frames."""
+
+    def __init__(self, channels: int, *, alpha: int) -> None:
+        super().__init__()
+        out_channels = channels * LATERAL_GROWTH
+        self.conv_fast_to_slow = FlatConv(
+            channels,
+            out_channels,
+            (LATERAL_KERNEL, 1, 1),
+            stride=(alpha, 1, 1),
+            padding=(LATERAL_KERNEL // 2, 0, 0),
+            bias=False,
+        )
+        self.norm = nn.BatchNorm3d(out_channels)
+
+    def forward(self, slow_BDSHW: Tensor, fast_BETHW: Tensor) -> Tensor:
+        """Return (B, D + 2 E, S, H, W): the slow path's map and what the fast one adds."""
+        y_BESHW = self.norm(self.conv_fast_to_slow(fast_BETHW))
+        return torch.cat([slow_BDSHW, functional.relu(y_BESHW, inplace=True)], dim=1)
+
+
+class TwoPaths(nn.Module):
+    """A stem or a stage of each path, and the lateral connection after it."""
+
+    def __init__(self, slow: nn.Module, fast: nn.Module, fusion: nn.Module | None) -> None:
+        super().__init__()
+        self.multipathway_blocks = nn.ModuleList([slow, fast])
+        self.multipathway_fusion = fusion
+
+    def forward(self, slow_BDSHW: Tensor, fast_BETHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maps of both paths."""
+        fast_BETHW = self.multipathway_blocks[1](fast_BETHW)
+        slow_BDSHW = self.multipathway_blocks[0](slow_BDSHW)
+        if self.multipathway_fusion is not None:
+            slow_BDSHW = self.multipathway_fusion(slow_BDSHW, fast_BETHW)
+        return slow_BDSHW, fast_BETHW
+
+
+class PoolPaths(nn.Module):
+    """The means of both paths, one after the other."""
+
+    def __init__(self, alpha: int) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, slow_BDSHW: Tensor, fast_BETHW: Tensor) -> Tensor:
+        """Return (B, D + E)."""
+        slow_BD = sliding_mean(slow_BDSHW, (HEAD_FRAMES, HEAD_SIDE, HEAD_SIDE))
+        fast_BE = sliding_mean(fast_BETHW, (HEAD_FRAMES * self.alpha, HEAD_SIDE, HEAD_SIDE))
+        return torch.cat([slow_BD, fast_BE], dim=1)
+
+
+def make_two_paths(paths: Paths) -> list[TwoPaths]:
+    """Return the stems and the four stages; no lateral connection leaves the last."""
+    alpha, channels = paths.alpha, paths.num_channels
+    slow, fast = paths.slow_width, paths.fast_width
+    stems = (
+        Stem(channels, slow, time_kernel=SLOW_STEM_KERNEL),
+        Stem(channels, fast, time_kernel=FAST_STEM_KERNEL),
+    )
+    blocks = [TwoPaths(*stems, FuseFastToSlow(fast, alpha=alpha))]
+    slow_channels, fast_channels = slow, fast
+    plan = zip(paths.num_blocks, SPACE_STRIDES, SLOW_TIME_KERNELS, FAST_TIME_KERNELS, strict=True)
+    for number, (depth, stride, slow_kernel, fast_kernel) in enumerate(plan, start=1):
+        stages = (
+            make_stage(
+                depth,
+                in_channels=slow_channels + LATERAL_GROWTH * fast_channels,
+                width=slow,
+                time_kernel=slow_kernel,
+                stride=stride,
+            ),
+            make_stage(
+                depth,
+                in_channels=fast_channels,
+                width=fast,
+                time_kernel=fast_kernel,
+                stride=stride,
+            ),
+        )
+        slow_channels, fast_channels = slow * EXPANSION, fast * EXPANSION
+        is_last = number == len(paths.num_blocks)
+        blocks.append(
+            TwoPaths(*stages, None if is_last else FuseFastToSlow(fast_channels, alpha=alpha))
+        )
+        slow, fast = slow * 2, fast * 2
+    return blocks
+
+
+class SlowFast(nn.Module):
+    """Two stems, four stages of two paths, their means side by side, linear head."""
+
+    MAP_LAYERS: ClassVar[tuple[str, ...]] = tuple(
+        f"blocks.{block}.multipathway_blocks.{path}" for block in range(5) for path in (1, 0)
+    )
+
+    def __init__(self, paths: Paths, *, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        widest = EXPANSION * 2 ** (len(paths.num_blocks) - 1)
+        self.alpha = paths.alpha
+        self.num_channels = paths.num_channels
+        self.num_features = widest * (paths.slow_width + paths.fast_width)
+        self.blocks = nn.ModuleList(
+            [
+                *make_two_paths(paths),
+                PoolPaths(paths.alpha),
+                Head(self.num_features, num_classes, dropout=dropout),
+            ]
+        )
+        initialise(self)
+
+    def features(self, x_BCTHW: Tensor) -> Tensor:
+        """Return features (B, D) of normalised snippets (B, C, T, H, W) of any size.
+
+        Raises:
+            ValueError: If the axes are not those of snippets.
+        """
+        check_snippets(x_BCTHW, num_channels=self.num_channels)
+        x_BCTHW = in_fast_order(x_BCTHW)
+        paths = (x_BCTHW[:, :, :: self.alpha], x_BCTHW)
+        for block in self.blocks[:-2]:
+            paths = block(*paths)
+        f_BD: Tensor = self.blocks[-2](*paths)
+        return f_BD
+
+    def classify(self, f_BD: Tensor) -> Tensor:
+        """Return logits (B, K) of features (B, D)."""
+        logits_BK: Tensor = self.blocks[-1](f_BD)
+        return logits_BK
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return logits (B, K) of normalised snippets; raises as :meth:`features`."""
+        return self.classify(self.features(x_BCTHW))
+
+
+def build_slowfast(config: SlowFastConfig, num_classes: int, num_channels: int = 3) -> SlowFast:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`slowfast_faults`.
+        num_classes: Classes K, at least 2.
+        num_channels: Of a snippet: 3 colours, or 2 components of flow.
+    """
+    slow_width = int(STEM_WIDTH * config.width_factor)
+    paths = Paths(
+        num_blocks=NUM_BLOCKS[config.depth],
+        slow_width=slow_width,
+        fast_width=slow_width // config.width_ratio,
+        alpha=config.alpha,
+        num_channels=num_channels,
+    )
+    return SlowFast(paths, num_classes=num_classes, dropout=config.dropout)

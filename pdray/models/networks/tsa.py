@@ -1,0 +1,283 @@
+"""3D residual network whose last stages attend over time instead of convolving.
+
+Source: temporal self-attention (TSA), section III-B of Yin et al., "Assessment of Parkinson's
+disease severity from videos using deep architectures"; relative embeddings as in Bello et al. 2019
+(arXiv:1904.09925). Readings where the paper is silent: eight heads; key size C / heads; a stride is
+an average pooling before the attention (kernel 3, as Bello's) in space and in time; one table of
+relative embeddings a block, shared by its heads.
+Letters: B batch, C channel in, D channel out, T time step, H height, W width, N place (B H W),
+A head, S sequence of a snippet (H W A), E key feature of a head, V value feature of a head, F
+feature of all heads, R relative offset (2 T - 1).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pdray.models.layers.residual import Mixer, Stride, conv3x3x3
+from pdray.models.layers.time_attention import (
+    Maps,
+    attend_over_time,
+    order_of,
+    read,
+    relative_logits,
+    weigh,
+)
+from pdray.models.networks.resnet3d import (
+    ResNet3D,
+    ResNetShape,
+    make_layout,
+    resnet3d_faults,
+    time_steps,
+)
+
+
+class TsaConfig(ResNetShape):
+    """Settings of the residual network and of the attention in its last stages."""
+
+    name: Literal["tsa"] = Field("tsa", description="architecture")
+    attention_depth: int = Field(
+        2, ge=0, le=4, description="stages from the end that attend over time [stages]"
+    )
+    num_heads: int = Field(8, ge=1, description="heads of an attention; must divide its channels")
+    key_dim: int | None = Field(
+        None, ge=1, description="size of a head's keys; none: channels in / heads"
+    )
+    max_frames: int = Field(
+        64, ge=1, description="longest snippet the relative embeddings are made for [frames]"
+    )
+
+
+def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
+    """Average what lies within one step of every n-th position, along each strided axis.
+
+    The positions are those of a 3x3x3 convolution with padding 1, and so are the sizes.
+    """
+    if stride == (1, 1, 1):
+        return x_BCTHW
+    # torch refuses a kernel longer than the axis; the mean of one or two is then the whole axis.
+    sizes = x_BCTHW.shape[2:]
+    kernel = [min(3, size) if step > 1 else 1 for size, step in zip(sizes, stride, strict=True)]
+    padding = [1 if length == 3 else 0 for length in kernel]
+    return functional.avg_pool3d(x_BCTHW, kernel, stride, padding, count_include_pad=False)
+
+
+class AttentionMap(NamedTuple):
+    """What one attention gives each time step, by head and place.
+
+    Attributes:
+        weights: (B, A, T, T, H, W) of time step i (axis 2) for j (axis 3); sums to 1 over j.
+        relative: (B, A, T, T, H, W), ``S_rel`` of Eq. 6 before the division by sqrt(d_k).
+    """
+
+    weights: Tensor
+    relative: Tensor
+
+
+class TemporalSelfAttention(nn.Module):
+    """Multi-head attention over time at each place, where a 3x3x3 convolution stood.
+
+    Eq. 6: ``softmax((Q K^T + S_rel) / sqrt(d_k)) V`` for each head, then ``W^O``. The relative
+    logit ``S_rel[i, j]`` is ``q_i . r_{j-i}``; the embeddings r are learned, shared by the heads.
+    No map has a bias. A snippet with fewer time steps than the table uses the offsets that it has;
+    one with more gets a table stretched linearly to its length, so that its largest offset reads
+    the table's largest.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: Stride,
+        *,
+        num_heads: int,
+        key_dim: int | None,
+        max_time_steps: int,
+    ) -> None:
+        super().__init__()
+        if out_channels % num_heads or (key_dim is None and in_channels % num_heads):
+            raise ValueError(
+                f"num_heads {num_heads} must divide the channels: {in_channels} in, "
+                f"{out_channels} out"
+            )
+        key_dim = in_channels // num_heads if key_dim is None else key_dim
+        self.stride = stride
+        self.num_heads = num_heads
+        self.query = nn.Linear(in_channels, num_heads * key_dim, bias=False)
+        self.key = nn.Linear(in_channels, num_heads * key_dim, bias=False)
+        self.value = nn.Linear(in_channels, out_channels, bias=False)
+        self.out = nn.Linear(out_channels, out_channels, bias=False)
+        self.relative_RE = nn.Parameter(torch.empty(2 * max_time_steps - 1, key_dim))
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Draw the maps uniformly (Glorot and Bengio 2010), the table as Bello's appendix does."""
+        for module in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(module.weight)
+        nn.init.normal_(self.relative_RE, std=self.relative_RE.shape[1] ** -0.5)
+
+    def offsets(self, num_steps: int) -> Tensor:
+        """Return (T, T, E): the embedding of offset j - i at [i, j]."""
+        table_RE: Tensor = self.relative_RE
+        longest = table_RE.shape[0] // 2
+        if num_steps - 1 > longest:
+            stretched = functional.interpolate(
+                table_RE.T[None], size=2 * num_steps - 1, mode="linear", align_corners=True
+            )
+            table_RE, longest = stretched[0].T, num_steps - 1
+        step_T = torch.arange(num_steps, device=table_RE.device)
+        return table_RE[step_T[None, :] - step_T[:, None] + longest]
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """Return (B, D, T', H', W') of features (B, C, T, H, W)."""
+        # Taken before the pooling, which may change it; mixed orders cost the network copies.
+        order = order_of(x_BCTHW)
+        x_BCTHW = pool(x_BCTHW, self.stride)
+        maps = self.maps(x_BCTHW.shape[2])
+        device = x_BCTHW.device.type
+        if torch.is_autocast_enabled(device):
+            lower = torch.get_autocast_dtype(device)
+            x_BCTHW, maps = x_BCTHW.to(lower), Maps(*(part.to(lower) for part in maps))
+        with torch.autocast(device, enabled=False):
+            return attend_over_time(x_BCTHW, maps, num_heads=self.num_heads, order=order)
+
+    def maps(self, num_steps: int) -> Maps:
+        """Return the linear maps, with the relative embeddings of so many time steps."""
+        return Maps(
+            self.query.weight,
+            self.key.weight,
+            self.value.weight,
+            self.out.weight,
+            self.offsets(num_steps),
+        )
+
+    def attend(self, x_BCTHW: Tensor) -> AttentionMap:
+        """Return the weights that :meth:`forward` uses for the same features (B, C, T, H, W)."""
+        x_BCTHW = pool(x_BCTHW, self.stride)
+        batch, channels, steps, high, wide = x_BCTHW.shape
+        maps = self.maps(steps)
+        x_TMC = x_BCTHW.permute(2, 0, 3, 4, 1).reshape(steps, -1, channels).contiguous()
+        heads = weigh(*read(x_TMC, maps, self.num_heads), maps)
+        logits_STT = relative_logits(heads.query, maps.relative)
+        shape = (batch, high, wide, self.num_heads, steps, steps)
+        return AttentionMap(
+            heads.weights.reshape(shape).permute(0, 3, 4, 5, 1, 2),
+            logits_STT.reshape(shape).permute(0, 3, 4, 5, 1, 2),
+        )
+
+
+@torch.no_grad()
+def attention_maps(network: nn.Module, x_BCTHW: Tensor) -> dict[str, AttentionMap]:
+    """Return what every attention of a network gives its time steps, for pictures.
+
+    Args:
+        network: A network with attention blocks; it is left in its mode, training or not.
+        x_BCTHW: (B, C, T, H, W) normalised floating snippets.
+
+    Returns:
+        One entry a block in the order of the network, under the block's name in it, such as
+        ``layer3.0.conv1``; empty for a network without attention.
+    """
+    seen: dict[str, AttentionMap] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            assert isinstance(module, TemporalSelfAttention)
+            seen[name] = module.attend(inputs[0])
+
+        return look
+
+    hooks = [
+        module.register_forward_pre_hook(watch(name))
+        for name, module in network.named_modules()
+        if isinstance(module, TemporalSelfAttention)
+    ]
+    try:
+        network(x_BCTHW)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:
+    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    faults = resnet3d_faults(config, num_frames=num_frames, height=height, width=width)
+    if config.attention_depth > 0:
+        faults += _head_faults(config)
+    if config.attention_depth > 0 and num_frames >= 1:
+        faults += _time_faults(config, num_frames)
+    return faults
+
+
+def _head_faults(config: TsaConfig) -> list[str]:
+    """Name the widths of attention stages that the heads do not divide."""
+    layout = make_layout(config)
+    first = 4 - config.attention_depth
+    widths = set(layout.widths[first:])
+    if config.key_dim is None and not layout.is_bottleneck:
+        widths.add(layout.widths[max(first - 1, 0)])
+    odd = sorted(width for width in widths if width % config.num_heads)
+    if not odd or 0 in widths:
+        return []
+    valid = [n for n in range(1, min(widths) + 1) if not any(width % n for width in widths)]
+    return [
+        f"model.num_heads: {config.num_heads} does not divide {', '.join(map(str, odd))} channels "
+        f"of an attention stage (model.width_factor {config.width_factor}); "
+        f"valid: {', '.join(map(str, valid))}"
+    ]
+
+
+def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
+    """Name the attention stages with one time step, and a table shorter than the snippets."""
+    faults = []
+    steps = time_steps(num_frames, config)
+    single = [stage for stage in range(5 - config.attention_depth, 5) if steps[stage + 1] < 2]
+    if single:
+        enough = num_frames
+        while time_steps(enough, config)[-1] < 2:
+            enough += 1
+        faults.append(
+            f"model.temporal_stride: '{config.temporal_stride}' leaves 1 time step of {num_frames} "
+            f"frames in {', '.join(f'layer{stage}' for stage in single)}, where "
+            f"model.attention_depth {config.attention_depth} attends; attention needs 2: use at "
+            f"least {enough} frames or a stride with fewer 2s"
+        )
+    if num_frames > config.max_frames:
+        faults.append(
+            f"model.max_frames: {config.max_frames} is shorter than a snippet of {num_frames} "
+            f"frames; use at least {num_frames}"
+        )
+    return faults
+
+
+def build_tsa(config: TsaConfig, num_classes: int, num_channels: int = 3) -> ResNet3D:
+    """Build the network; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`tsa_faults`.
+        num_classes: Classes K, at least 2.
+        num_channels: Of a snippet: 3 colours, or 2 components of flow.
+    """
+    steps = time_steps(config.max_frames, config)
+    mixers: list[Mixer] = [conv3x3x3] * 4
+    for index in range(4 - config.attention_depth, 4):
+        mixers[index] = partial(
+            TemporalSelfAttention,
+            num_heads=config.num_heads,
+            key_dim=config.key_dim,
+            max_time_steps=steps[index + 2],
+        )
+    return ResNet3D(
+        make_layout(config, num_channels),
+        num_classes=num_classes,
+        shortcut=config.shortcut,
+        norm=config.norm,
+        dropout=config.dropout,
+        mixers=mixers,
+    )

@@ -1,0 +1,1 @@
+"""Files of weights, ours and published ones, and how they fit a network."""

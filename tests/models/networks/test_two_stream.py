@@ -1,0 +1,140 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pdray.models.layers.segment_attention import SegmentNetwork
+from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet
+from pdray.models.networks.two_stream import (
+    TwoStream,
+    TwoStreamConfig,
+    across_modalities,
+    build_two_stream,
+    two_stream_faults,
+)
+
+
+def small(**changes: Any) -> TwoStreamConfig:
+    return TwoStreamConfig(
+        **{"depth": 18, "width_factor": 0.125, "dropout": 0.0, "stacked_frames": 5, **changes}
+    )
+
+
+def seeded(config: TwoStreamConfig, num_channels: int = 2) -> TwoStream:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_two_stream(config, 3, num_channels)
+
+
+def draw(*shape: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def test_the_first_layer_sees_every_frame_one_after_the_other() -> None:
+    model = seeded(small()).double().eval()
+    seen: list[Tensor] = []
+    model.conv1.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
+    x = draw(2, 2, 5, 20, 24)
+    model(x)
+    expected = torch.stack([x[:, k % 2, k // 2] for k in range(10)], dim=1)
+    assert torch.equal(seen[0], expected)
+
+
+def test_a_stack_gives_what_the_frame_network_gives_for_one_picture_of_it() -> None:
+    # The frame network has a written-out reference of its own.
+    model = seeded(small()).double().eval()
+    config = FrameResNetConfig(depth=18, width_factor=0.125)
+    frame = build_frame_resnet(config, 3, num_channels=10).double().eval()
+    frame.load_state_dict(model.state_dict())
+    x = draw(2, 2, 5, 33, 24)
+    picture = x.transpose(1, 2).reshape(2, 10, 1, 33, 24)
+    with torch.no_grad():
+        assert torch.equal(model(x), frame(picture))
+        assert torch.equal(model.features(x), frame.features(picture))
+
+
+def test_one_frame_of_colours_is_the_spatial_stream() -> None:
+    model = seeded(small(stacked_frames=1), num_channels=3).double().eval()
+    assert model.conv1.weight.shape[1] == 3
+    assert model(draw(2, 3, 1, 20, 20)).shape == (2, 3)
+
+
+def test_features_are_what_the_head_reads_and_maps_have_no_time() -> None:
+    model = seeded(small(dropout=0.5)).double().eval()
+    shapes: list[tuple[int, ...]] = []
+    for name in model.MAP_LAYERS:
+        model.get_submodule(name).register_forward_hook(
+            lambda _m, _i, out: shapes.append(tuple(out.shape))
+        )
+    x = draw(2, 2, 5, 32, 64)
+    f = model.features(x)
+    assert f.shape == (2, model.num_features)
+    assert shapes == [(2, 8, 8, 16), (2, 16, 4, 8), (2, 32, 2, 4), (2, 64, 1, 2)]
+    assert torch.equal(model.classify(f), model(x))
+
+
+def test_under_the_mean_consensus_it_is_a_temporal_segment_network() -> None:
+    model = seeded(small()).double().eval()
+    x = draw(6, 2, 5, 20, 20)
+    with torch.no_grad():
+        found = SegmentNetwork(model, attention=False)(x, num_segments=3)
+        scores = torch.stack([model(one[None])[0] for one in x])
+        # The head is linear: the mean of features and the mean of scores are one.
+        torch.testing.assert_close(found, scores.view(2, 3, 3).mean(dim=1))
+
+
+@pytest.mark.parametrize("num_frames", [4, 6])
+def test_another_number_of_frames_is_refused(num_frames: int) -> None:
+    with pytest.raises(ValueError, match=f"snippets of 5 frames, got {num_frames} in .1, 2, "):
+        seeded(small())(torch.zeros(1, 2, num_frames, 20, 20))
+
+
+def test_swapped_time_and_channels_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected 2, got \(1, 5, 2, 20, 20\)"):
+        seeded(small())(torch.zeros(1, 5, 2, 20, 20))
+
+
+def test_colours_are_averaged_and_repeated_for_another_modality() -> None:
+    weight = draw(4, 3, 7, 7)
+    found = across_modalities(weight, 20)
+    assert found.shape == (4, 20, 7, 7)
+    for channel in range(20):
+        expected = (weight[:, 0] + weight[:, 1] + weight[:, 2]) / 3
+        torch.testing.assert_close(found[:, channel], expected)
+    model = seeded(small())
+    model.conv1.load_state_dict({"weight": across_modalities(draw(8, 3, 7, 7), 10)})
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_inputs", "message"),
+    [
+        ((4, 2, 7, 7), 10, r"got \(4, 2, 7, 7\) for 10 channels"),
+        ((4, 3, 7), 10, r"got \(4, 3, 7\) for 10 channels"),
+        ((4, 3, 7, 7), 0, r"got \(4, 3, 7, 7\) for 0 channels"),
+    ],
+)
+def test_weights_of_no_colours_are_refused(
+    shape: tuple[int, ...], num_inputs: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        across_modalities(torch.zeros(shape), num_inputs)
+
+
+def test_sound_settings_have_no_fault() -> None:
+    assert two_stream_faults(TwoStreamConfig(), num_frames=10, height=224, width=224) == []
+
+
+def test_faults_are_reported_together() -> None:
+    config = TwoStreamConfig(width_factor=0.01)
+    faults = two_stream_faults(config, num_frames=32, height=16, width=224)
+    assert [fault.split(" ")[:2] for fault in faults] == [
+        ["model.width_factor:", "0.01"],
+        ["height:", "16"],
+        ["model.stacked_frames:", "10"],
+    ]
+    assert "is not the 32 frames of a snippet" in faults[2]
+    assert "use at least 17 px" in faults[1]
+    (fault,) = two_stream_faults(TwoStreamConfig(), num_frames=0, height=17, width=17)
+    assert fault == "num_frames: 0 is no snippet; use at least 1"
