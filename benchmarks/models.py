@@ -37,7 +37,7 @@ from benchmarks.networks import (
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import Batch
-from pdray.training.step import Precision, evaluate_step
+from pdray.training.loop.step import Precision, evaluate_step
 
 FLOAT, HALF = torch.float32, torch.bfloat16
 DTYPES = {FLOAT: "float32", HALF: "bfloat16"}

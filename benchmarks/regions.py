@@ -29,9 +29,9 @@ from pdray.data.face.points import REGIONS, VERTICES
 from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import EntryWriter
 from pdray.evaluation.predictions import Origin
-from pdray.training.region_views import keep_views
+from pdray.training.frozen.region_views import keep_views
+from pdray.training.loop.worker import fit
 from pdray.training.task import FitConfig, FitTask
-from pdray.training.worker import fit
 
 SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "region_attention.yaml"
 FROZEN_GOAL, LAST_GOAL = 20.0, 2.0

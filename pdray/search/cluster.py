@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pdray.atomic import write_text
 from pdray.errors import ClusterError
 from pdray.search.settings import ResourcesConfig, StudyConfig
-from pdray.training.launch import Workers
+from pdray.training.loop.launch import Workers
 
 # A distributed trial's own process only waits for its workers, but Tune insists on a share.
 DISTRIBUTED_TRIAL_CPUS = 0.01

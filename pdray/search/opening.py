@@ -28,8 +28,8 @@ from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
-from pdray.training.embedding import embedding_files
-from pdray.training.frame_features import describe_frames
+from pdray.training.frozen.frame_features import describe_frames
+from pdray.training.frozen.sound import embedding_files
 from pdray.training.network import describe_start
 from pdray.training.task import FitConfig
 

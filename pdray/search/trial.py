@@ -32,7 +32,7 @@ from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
 from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
-from pdray.training.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
+from pdray.training.loop.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
 from pdray.training.task import EpochResult, FitTask
 
 _LOW_MEMORY = "running low on memory"

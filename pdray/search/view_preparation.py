@@ -15,7 +15,7 @@ from pdray.errors import ClusterError, PdrayError, StoreError
 from pdray.search.cluster import Capacity
 from pdray.search.progress import Say
 from pdray.search.settings import StudyPlan
-from pdray.training.region_views import frozen_stages, keep_views, lacking_views
+from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
 from pdray.training.task import FitConfig
 
 _ROOM = 0.9  # of the free space that may be filled

@@ -33,7 +33,7 @@ from pdray.search.settings import (
 )
 from pdray.search.space import fit_faults
 from pdray.training.assemble import Approach, HeadsConfig, VisitFolds, approaches, head_faults
-from pdray.training.features import feature_shapes
+from pdray.training.frozen.features import feature_shapes
 from pdray.training.out_of_fold import Pair, fold_pairs, item_sides
 from pdray.training.task import FitConfig, FitTask
 

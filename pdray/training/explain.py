@@ -46,10 +46,10 @@ from pdray.evaluation.spread import (
     spread,
     spread_table,
 )
-from pdray.training.features import extract_features, region_vector
+from pdray.training.estimators.probe import describe_probe
+from pdray.training.frozen.features import extract_features, region_vector
 from pdray.training.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.training.objective import TrainingLoss, num_outputs
-from pdray.training.probe_estimator import describe_probe
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
 

@@ -29,9 +29,9 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.errors import StudyError, refuse
 from pdray.evaluation.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog
-from pdray.training.features import load_network
-from pdray.training.frozen import file_digest
-from pdray.training.probe_estimator import frozen_features
+from pdray.training.estimators.probe import frozen_features
+from pdray.training.frozen.features import load_network
+from pdray.training.frozen.keep import file_digest
 from pdray.training.task import FitConfig
 
 _SHOWN = 5  # recordings named in one message

@@ -1,7 +1,7 @@
 """The network on regions of the face as the training loop knows networks: one tensor of outputs.
 
 What it is called with beside the pictures are the boxes of the regions; where the maps of its
-frozen stages are kept (:mod:`pdray.training.region_views`), those maps stand in the place of the
+frozen stages are kept (:mod:`pdray.training.frozen.region_views`), those maps stand in the place of the
 pictures. What it gives is a row a snippet: the outputs for the classes, which may be ordered
 thresholds, and after them a logit for each region.
 """

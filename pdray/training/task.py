@@ -27,7 +27,7 @@ from pdray.models.layers.segment_attention import SegmentsConfig
 from pdray.models.networks.frame_resnet import frame_resnet_faults
 from pdray.models.networks.region_attention import RegionAttentionConfig
 from pdray.models.networks.tsa import TsaConfig
-from pdray.training.embedding import EmbeddingConfig
+from pdray.training.frozen.sound import EmbeddingConfig
 from pdray.training.objective import LossConfig
 
 LEAST_FROZEN_STAGES = 3  # whose maps are kept: of fewer they are larger, and less is saved

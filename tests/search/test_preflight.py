@@ -9,7 +9,7 @@ from pdray.models.estimators.landmark_head import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.preflight import describe_frames, describe_plan
 from pdray.search.settings import plan_study
-from pdray.training.launch import Workers
+from pdray.training.loop.launch import Workers
 from pdray.training.task import OptimConfig
 
 CAPACITY = Capacity(cpus=16, gpus=2, num_nodes=3)

@@ -18,7 +18,7 @@ from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import trial
 from pdray.search.trial import Recorder, TrialPlan, held_out_score
 from pdray.tracking.run_log import StudyLog
-from pdray.training.launch import Workers
+from pdray.training.loop.launch import Workers
 from pdray.training.task import EpochResult
 
 FIT = {"model": {"depth": 10, "num_heads": 2}, "optim": {"epochs": 2}}

@@ -14,7 +14,7 @@ from pdray.search import view_preparation
 from pdray.search.cluster import Capacity
 from pdray.search.settings import StudyPlan, plan_study
 from pdray.search.view_preparation import prepare_views
-from pdray.training.region_views import lacking_views
+from pdray.training.frozen.region_views import lacking_views
 from pdray.training.task import FitTask
 from tests.fixtures.region_task import UNCACHED, make_region_task
 

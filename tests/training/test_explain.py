@@ -24,7 +24,7 @@ from pdray.evaluation.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
 from pdray.training import explain as module
 from pdray.training.explain import ExplainConfig, Explanation, class_score, explain
-from pdray.training.features import Features, extract_features
+from pdray.training.frozen.features import Features, extract_features
 from pdray.training.held_out import open_held_out, see
 from pdray.training.task import FitConfig
 from tests.fixtures.tiny_study import PROBE, make_study, render_faces

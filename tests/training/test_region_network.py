@@ -13,9 +13,9 @@ from pdray.data.face.points import VERTICES
 from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import EntryWriter
 from pdray.models.networks.region_attention import RegionAttention, RegionAttentionConfig
+from pdray.training.loop.worker import fit
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels
-from pdray.training.worker import fit
 from tests.fixtures.region_task import PLAIN, REGION_SETTINGS, SIDE, make_region_task
 
 SHAPE = {**REGION_SETTINGS["model"], "frozen_stages": 3}

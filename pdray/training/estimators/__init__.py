@@ -1,0 +1,1 @@
+"""Fits of estimators, which learn from all recordings at once."""

@@ -1,0 +1,139 @@
+"""Fitting an estimator: every fold in one step, from the numbers that describe each recording.
+
+The results are those of :func:`pdray.training.loop.worker.fit`, one epoch a fold, so that trials, logs
+and reports do not know the difference. Descriptions are computed once a process: the actors of a
+search are handed from trial to trial, and a trial then costs its fits alone.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pdray.data.cohort.rated import RatedRecording
+from pdray.errors import DecodeError, DivergedError, StudyError
+from pdray.evaluation.metrics import compute_metrics
+from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.training.estimators.fusion import FusionEstimator
+from pdray.training.estimators.fusion_branch import describe_fusion
+from pdray.training.estimators.landmarks import LandmarkEstimator, describe_landmarks
+from pdray.training.estimators.probe import LinearProbe, describe_probe
+from pdray.training.estimators.sound import AudioEstimator, describe_sound
+from pdray.training.task import EpochResult, FitConfig, FitTask
+
+_LEAST = 1e-12  # for the logit of a class that the training side lacks
+
+
+class Learner(Protocol):
+    """What learns classes from described recordings.
+
+    Attributes:
+        told: What is worth knowing of the last fit, by ``fit/name``; logged with its scores.
+    """
+
+    told: dict[str, float]
+
+    def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str]) -> Self:
+        """Learn from N descriptions, their (N,) classes and whose they are."""
+
+    def predict_proba(self, x: Sequence[Any]) -> NDArray[np.float64]:
+        """Return (N, K) probabilities of N descriptions."""
+
+
+class _Parts(NamedTuple):
+    describe: Callable[[RatedRecording, FitConfig], Any]
+    build: Callable[..., Learner]  # of (config, num_classes=, seed=)
+
+
+_LANDMARKS = _Parts(describe_landmarks, LandmarkEstimator)
+_PARTS: Mapping[str, _Parts] = {
+    "landmark_head": _LANDMARKS,
+    "landmark_choice": _LANDMARKS,
+    "landmark_mlp": _LANDMARKS,
+    "audio_mlp": _Parts(describe_sound, AudioEstimator),
+    "fusion": _Parts(describe_fusion, FusionEstimator),
+    "linear_probe": _Parts(describe_probe, LinearProbe),
+}
+
+
+def fit_estimator(
+    task: FitTask, *, resume: Mapping[str, Any] | None = None
+) -> Generator[EpochResult]:
+    """Fit and evaluate every fold of a task.
+
+    Args:
+        task: What to fit; its model is an estimator and its epochs are 1.
+        resume: ``state`` of the last result that counts.
+
+    Yields:
+        One result a fold.
+
+    Raises:
+        DecodeError: If a recording cannot be described; names it.
+        DivergedError: If a loss is not finite; names the fold.
+        StudyError: If ``resume`` does not belong to a task of this shape.
+        PdrayError: If a fold has too little to learn from.
+    """
+    if resume is not None and resume["num_steps"] != task.num_steps:
+        raise StudyError(
+            f"the checkpoint is of a fit of {resume['num_steps']} (fold, epoch) pairs, this one "
+            f"has {task.num_steps}"
+        )
+    started = time.perf_counter()
+    x = describe(task)
+    for fold in range(0 if resume is None else int(resume["step"]), len(task.sides)):
+        yield _fit_fold(task, fold, x, started)
+        started = time.perf_counter()
+
+
+def describe(task: FitTask) -> list[Any]:
+    """Return what the task's estimator sees of each recording.
+
+    Raises:
+        DecodeError: If a recording cannot be described; names it.
+        SettingsError: If a group of features is not there.
+    """
+    parts = _PARTS[task.config.model.name]
+    found = []
+    for recording in task.recordings:
+        if recording.stored is None:
+            raise DecodeError(
+                f"recording {recording.recording_id}: its {task.config.modality} is not stored"
+            )
+        try:
+            found.append(parts.describe(recording, task.config))
+        except DecodeError as error:
+            named = f"recording {recording.recording_id}: "
+            told = str(error).removeprefix(named)  # what is kept in the store names it itself
+            raise DecodeError(named + told) from error
+    return found
+
+
+def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> EpochResult:
+    side = task.sides[fold]
+    learnt, held = ([task.recordings[i] for i in of] for of in (side.training, side.evaluation))
+    classes = np.array([recording.target for recording in learnt], np.int64)
+    build = _PARTS[task.config.model.name].build
+    learner = build(task.config, num_classes=task.num_classes, seed=task.origin.seed)
+    try:
+        learner.fit([x[i] for i in side.training], classes, [one.subject_id for one in learnt])
+        shares = learner.predict_proba([x[i] for i in side.evaluation])
+    except DivergedError as error:
+        raise DivergedError(f"fold {fold}, {error}") from error
+    rows: dict[str, Any] = {
+        name: [getattr(recording, name) for recording in held]
+        for name in ("recording_id", "subject_id", "item", "grade", "target")
+    }
+    rows["snippet"] = [0] * len(held)
+    number = fold if len(task.sides) > 1 else task.origin.fold
+    origin = replace(task.origin, fold=number, epoch=0)
+    table = predictions_table(origin, rows, np.log(shares.clip(_LEAST)), shares)
+    scores = compute_metrics(targets(table), probabilities(table))
+    metrics = {f"{task.origin.split}/{name}": value for name, value in scores.items()}
+    metrics |= {name: float(value) for name, value in learner.told.items()}
+    metrics["time/epoch_seconds"] = time.perf_counter() - started
+    state = {"step": fold + 1, "num_steps": task.num_steps, "model": {}}
+    return EpochResult(fold, 0, metrics, table, state)

@@ -1,0 +1,137 @@
+"""Several modalities joined into one judgement: branches, the rule that joins them, their weights.
+
+Every branch learns from the recordings that have its modality. A recording is judged by those that
+it has; ``model.rule`` says how (:mod:`pdray.models.estimators.fusion`, :mod:`pdray.training.estimators.fusion_stack`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.model_selection import StratifiedGroupKFold
+
+from pdray.data.batches.plan import derive_seed
+from pdray.errors import FoldsError
+from pdray.models.estimators.fusion import FusionConfig, contributions, fuse
+from pdray.training.estimators.fusion_branch import BranchNetwork, Seen
+from pdray.training.estimators.fusion_stack import Stack
+from pdray.training.task import FitConfig
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+class FusionEstimator:
+    """The branches and their fusion, told of recordings one by one.
+
+    Args:
+        config: Settings of a fit whose model is ``fusion``.
+        num_classes: Classes K, at least 2; 0 is healthy.
+        seed: Of all randomness.
+
+    Attributes:
+        told: ``fit/lacks_<modality>``, how many recordings learnt from lack it, and
+            ``fit/weight_<modality>``, see :func:`weights`.
+    """
+
+    def __init__(self, config: FitConfig, *, num_classes: int, seed: int) -> None:
+        assert isinstance(config.model, FusionConfig), "chosen by its name"
+        self.config, self.num_classes, self.seed = config.model, num_classes, seed
+        self.names = config.model.modalities
+        self.told: dict[str, float] = {}
+
+    def fit(self, x: Sequence[Seen], y: Labels, subjects: Sequence[str]) -> Self:
+        """Learn from recordings.
+
+        Args:
+            x: What the branches see of N recordings.
+            y: (N,) class, 0 to K-1.
+            subjects: Of each recording; stacking's inner folds are of them.
+
+        Raises:
+            FoldsError: If no recording has a modality, or there is too little to stack.
+            DivergedError: If a branch's loss is not finite; names the branch.
+        """
+        seen = list(x)
+        self.branches = self._learnt(seen, y, self.seed)
+        if self.config.rule == "stacking":
+            self.stack = Stack(
+                self.names, num_classes=self.num_classes, strength=self.config.stack_strength
+            ).fit(self._out_of_fold(seen, y, subjects), y)
+            parts: Mapping[str, Floats] = self.stack.contributions()
+        else:
+            parts = self._parts(self._logits(self.branches, seen))
+        lacks = {name: sum(name not in one for one in seen) for name in self.names}
+        self.told = {f"fit/lacks_{name}": float(count) for name, count in lacks.items()}
+        self.told |= {f"fit/weight_{name}": value for name, value in weights(parts).items()}
+        return self
+
+    def predict_proba(self, x: Sequence[Seen]) -> Floats:
+        """Return (N, K) softmax of the fused logits of N recordings.
+
+        Of ``l1`` that is an order of the classes, not a calibrated probability.
+        """
+        logits = self._logits(self.branches, list(x))
+        if self.config.rule == "stacking":
+            fused = self.stack.logits(logits)
+        else:
+            present = torch.from_numpy(np.isfinite(logits).all(axis=2))
+            fused = fuse(torch.from_numpy(logits), present, self.config.rule).numpy()
+        shares: Floats = softmax(fused, axis=1)
+        return shares
+
+    def _learnt(self, x: list[Seen], y: Labels, seed: int) -> list[BranchNetwork]:
+        given = {"num_classes": self.num_classes, "seed": seed}
+        return [BranchNetwork(name, self.config, **given).fit(x, y) for name in self.names]
+
+    def _logits(self, branches: Sequence[BranchNetwork], x: list[Seen]) -> Floats:
+        """Return (M, N, K), NaN where a recording lacks the modality."""
+        return np.stack([branch.logits(x) for branch in branches])
+
+    def _out_of_fold(self, x: list[Seen], y: Labels, subjects: Sequence[str]) -> Floats:
+        """Return (M, N, K) logits of branches that did not learn from the recording's subject."""
+        found = np.full((len(self.names), len(x), self.num_classes), np.nan)
+        for number, (learnt, held) in enumerate(self._inner_folds(y, subjects)):
+            seed = derive_seed(self.seed, "inner", number)
+            branches = self._learnt([x[i] for i in learnt], y[learnt], seed)
+            found[:, held] = self._logits(branches, [x[i] for i in held])
+        return found
+
+    def _inner_folds(self, y: Labels, subjects: Sequence[str]) -> Iterator[tuple[Labels, Labels]]:
+        people, count = np.asarray(subjects), self.config.num_folds
+        for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
+            if len(set(members)) < count:
+                raise FoldsError(
+                    f"{len(set(members))} subjects to learn from are {told}; stacking inside them "
+                    f"needs model.num_folds = {count} at least"
+                )
+        drawn = derive_seed(self.seed, "inner") % 2**32
+        folds = StratifiedGroupKFold(count, shuffle=True, random_state=drawn)
+        yield from folds.split(y, y > 0, people)
+
+    def _parts(self, logits: Floats) -> dict[str, Floats]:
+        present = np.asarray(np.isfinite(logits).all(axis=2), np.bool_)
+        rule = self.config.rule
+        found = contributions(torch.from_numpy(logits), torch.from_numpy(present), rule).numpy()
+        return {name: found[m][present[m]] for m, name in enumerate(self.names)}
+
+
+def weights(parts: Mapping[str, Floats]) -> dict[str, float]:
+    """Return how much of what moves the fused result is each modality's.
+
+    The size of a contribution says nothing where it is the same for everybody (L1-normalised logits
+    all have the same), so what counts is its mean absolute distance from its own mean over the
+    recordings, as a share of all modalities' together.
+
+    Args:
+        parts: (N, k) contributions of each modality, of the recordings that have it.
+
+    Returns:
+        Shares that sum to 1; none where nothing moves.
+    """
+    moves = {name: float(np.abs(part - part.mean(axis=0)).mean()) for name, part in parts.items()}
+    total = sum(moves.values())
+    return {name: move / total for name, move in moves.items()} if total > 0 else {}

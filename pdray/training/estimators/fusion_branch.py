@@ -1,0 +1,135 @@
+"""One modality of a fusion: what it sees of a recording, and the network that judges it."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from pdray.data.batches.plan import derive_seed
+from pdray.data.cohort.rated import RatedRecording
+from pdray.errors import DecodeError, DivergedError, FoldsError
+from pdray.models.estimators.audio_mlp import AudioMlp
+from pdray.models.estimators.fusion import Branch, FrameLinear, FusionConfig
+from pdray.models.estimators.landmark_mlp import LandmarkMlp
+from pdray.training.estimators.landmarks import centred_frames
+from pdray.training.estimators.network_in_memory import ScaledNetwork
+from pdray.training.estimators.sound import sound_vector
+from pdray.training.frozen.frame_features import frame_vectors, open_features
+from pdray.training.task import FitConfig
+
+Seen = dict[Branch, NDArray[np.floating]]
+"""What the branches see of a recording; a modality that it lacks is not there."""
+
+
+def describe_fusion(recording: RatedRecording, config: FitConfig) -> Seen:
+    """Return what each branch sees of a recording.
+
+    Returns:
+        Of rgb (F, D) features of frames, of landmarks (F, 106, 2) nose-centred points, of sound
+        (D,) numbers; only what the recording has.
+
+    Raises:
+        DecodeError: If a modality that is there cannot be described, or none is.
+        PdrayError: If weights cannot be read.
+    """
+    model, stored = config.model, recording.stored or {}
+    assert isinstance(model, FusionConfig), "chosen by its name"
+    found: Seen = {}
+    for name in model.modalities:
+        if name not in stored:
+            continue
+        if name == "rgb":
+            frozen = open_features(
+                model.backbone, num_frames=model.num_frames, weights=config.pretrained
+            )
+            found[name] = frame_vectors(recording, frozen)
+        elif name == "landmarks":
+            found[name] = centred_frames(stored[name], model.num_frames, model.unit)
+        else:
+            found[name] = sound_vector(recording, name, config)
+    if not found:
+        raise DecodeError(f"has none of {', '.join(model.modalities)}, so it cannot be judged")
+    return found
+
+
+class BranchNetwork:
+    """The network of one modality, learnt from the recordings that have it.
+
+    Args:
+        name: The modality.
+        config: Settings.
+        num_classes: Classes K, at least 2; 0 is healthy.
+        seed: Of the weights and of the order of the recordings.
+    """
+
+    def __init__(self, name: Branch, config: FusionConfig, *, num_classes: int, seed: int) -> None:
+        self.name, self.config, self.num_classes = name, config, num_classes
+        has_frames = name in ("rgb", "landmarks")
+        self.fitted = ScaledNetwork(
+            self._build,
+            config,
+            seed=derive_seed(seed, name),
+            votes=has_frames and config.has_votes,
+            has_frames=has_frames,
+        )
+
+    def fit(self, x: list[Seen], y: NDArray[np.int64]) -> Self:
+        """Learn from the recordings among N that have the modality.
+
+        Raises:
+            FoldsError: If none has.
+            DivergedError: If the loss is not finite; names the modality.
+        """
+        has = [number for number, one in enumerate(x) if self.name in one]
+        if not has:
+            raise FoldsError(
+                f"none of the {len(x)} recordings to learn from has {self.name}; leave it out of "
+                "model.branches"
+            )
+        try:
+            self.fitted.fit(np.stack([x[number][self.name] for number in has]), y[has])
+        except DivergedError as error:
+            raise DivergedError(f"branch {self.name}, {error}") from error
+        return self
+
+    def logits(self, x: list[Seen]) -> NDArray[np.float64]:
+        """Return (N, K) logits, NaN of the recordings that lack the modality.
+
+        Raises:
+            DivergedError: If a logit of one that has it is not finite; names the modality.
+        """
+        found = np.full((len(x), self.num_classes), np.nan)
+        has = [number for number, one in enumerate(x) if self.name in one]
+        if has:
+            found[has] = self.fitted.logits(np.stack([x[number][self.name] for number in has]))
+            if not np.isfinite(found[has]).all():  # it would pass for a modality that is absent
+                raise DivergedError(f"branch {self.name}: a logit is not finite")
+        return found
+
+    def _build(self, shape: tuple[int, ...]) -> nn.Module:
+        config = self.config
+        is_voting, sizes = config.frames == "fv", {"num_classes": self.num_classes}
+        if self.name == "rgb":
+            return FrameLinear(
+                is_voting=is_voting,
+                num_frames=shape[0],
+                num_inputs=shape[1],
+                dropout=config.dropout,
+                **sizes,
+            )
+        if self.name == "landmarks":
+            return LandmarkMlp(
+                is_voting=is_voting,
+                num_frames=shape[0],
+                num_points=shape[1],
+                num_hidden=config.num_hidden,
+                dropout=config.dropout,
+                **sizes,
+            )
+        return AudioMlp(
+            num_inputs=shape[0],
+            num_hidden=config.num_hidden_sound,
+            dropout=config.dropout,
+            **sizes,
+        )

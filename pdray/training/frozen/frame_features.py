@@ -1,0 +1,157 @@
+"""What a frozen network makes of single frames: the picture branch of a fusion, computed once.
+
+Source: 000, section 5.2: the ResNet-50 of faces, 2,048 numbers a frame, its weights frozen. Frames
+are the middles of equal parts of the recording, seen as they are evaluated. Weights that no file
+gives are drawn from one seed for every study, trial and fold.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pdray.config import dump
+from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
+from pdray.data.batches.plan import derive_seed
+from pdray.data.batches.snippet import SnippetConfig, frame_indices
+from pdray.data.cohort.rated import RatedRecording
+from pdray.data.store.entry import Entry
+from pdray.data.store.extract import Modality
+from pdray.errors import DivergedError
+from pdray.models.networks.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
+from pdray.models.weights.pixels import Pixels
+from pdray.models.weights.pretrained import load_pretrained
+from pdray.training.frozen.keep import file_digest, file_state, keep_frozen
+from pdray.training.network import OWN_NAME
+
+_HELD = 4096  # recordings whose features a process keeps, some ten kilobytes each
+_AT_ONCE = 16  # frames
+_OUTPUTS = 2  # of the frozen network's own head, which nothing reads
+_AT_RANDOM = (
+    "note: no file of weights: the frozen network of rgb keeps the random ones that were drawn for "
+    "it, so that its features were learnt from nothing"
+)
+
+
+class FrameFeatures:
+    """The features of evenly spaced frames, a computation for ``keep_frozen``.
+
+    Args:
+        backbone: Shape of the network.
+        num_frames: Frames F of a recording; of fewer some are taken again.
+        weights: File of ``pretrained``; None draws them.
+
+    Attributes:
+        reads: Colours.
+        decides: Shape, frames, and the digest of the weights' file.
+    """
+
+    reads: tuple[Modality, ...] = ("rgb",)
+
+    def __init__(
+        self, backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None
+    ) -> None:
+        self.backbone, self.num_frames, self.weights = backbone, num_frames, weights
+        self.decides: Mapping[str, Any] = {
+            "computes": "features of frames",
+            "network": dump(backbone),
+            "num_frames": num_frames,
+            "weights": None
+            if weights is None
+            else [file_digest(weights), weights.name == OWN_NAME],
+        }
+
+    def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
+        """Yield (D,) float32 features of F frames at their times.
+
+        Raises:
+            StoreError: If a frame cannot be read.
+            DivergedError: If a feature is not finite.
+            CheckpointError: If the weights cannot be read or do not fit the network.
+        """
+        entry = entries["rgb"]
+        indices = frame_indices(len(entry), SnippetConfig(num_frames=self.num_frames), None)[0]
+        seconds = entry.seconds[indices]
+        for start in range(0, self.num_frames, _AT_ONCE):
+            chosen = indices[start : start + _AT_ONCE]
+            features = self.look(entry.read(chosen))
+            if not np.isfinite(features).all():
+                raise DivergedError("a feature of the frozen network is not finite")
+            yield from zip(seconds[start:].tolist(), features, strict=False)
+
+    @torch.inference_mode()
+    def look(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (F, D) features of (F, H, W, 3) frames."""
+        x = normalise_frames(torch.from_numpy(frames)[None])[0].transpose(0, 1)
+        features: NDArray[np.float32] = self._network.look(x.to(self._device)).cpu().numpy()
+        return features
+
+    @cached_property
+    def _device(self) -> torch.device:
+        # A GPU where the process sees one, whoever fits the branches.
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @cached_property
+    def _network(self) -> FrameResNet:
+        network, _ = _start(self.backbone, self.weights)
+        return network.to(self._device)
+
+
+def frame_vectors(recording: RatedRecording, frozen: FrameFeatures) -> NDArray[np.float32]:
+    """Return the (F, D) features of a recording, computed once.
+
+    Raises:
+        PdrayError: If the recording or the weights cannot be read; names the recording.
+    """
+    return _vectors(keep_frozen(frozen, recording))
+
+
+def open_features(
+    backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None
+) -> FrameFeatures:
+    """Return the frozen network of a fit; a process reads its weights once."""
+    return _opened(backbone, num_frames, weights, file_state(weights))
+
+
+def describe_frames(backbone: FrameResNetConfig, weights: Path | None) -> list[str]:
+    """Return what the frozen network starts from as lines of text.
+
+    Raises:
+        CheckpointError: If the weights cannot be read or do not fit the network.
+    """
+    return _start(backbone, weights)[1]
+
+
+def _start(backbone: FrameResNetConfig, weights: Path | None) -> tuple[FrameResNet, list[str]]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(0, "frozen"))
+        network = build_frame_resnet(backbone, _OUTPUTS)
+    told = [_AT_RANDOM]
+    if weights is not None:
+        # Our own weights know our pixels; a published first layer is refitted to them.
+        seen = None if weights.name == OWN_NAME else Pixels(KINETICS_MEAN, KINETICS_STD)
+        told = load_pretrained(network, weights, pixels=seen).told()
+    return network.eval().requires_grad_(False), told
+
+
+@lru_cache(maxsize=4)
+def _opened(
+    backbone: FrameResNetConfig,
+    num_frames: int,
+    weights: Path | None,
+    state: tuple[int, ...],
+) -> FrameFeatures:
+    """Build it; the state of the file is there to tell one content from another."""
+    del state
+    return FrameFeatures(backbone, num_frames=num_frames, weights=weights)
+
+
+@lru_cache(maxsize=_HELD)
+def _vectors(path: Path) -> NDArray[np.float32]:
+    entry = Entry(path)
+    features: NDArray[np.float32] = entry.read(np.arange(len(entry)))
+    return features

@@ -1,0 +1,1 @@
+"""The training loop: one step, one worker, one or many processes."""

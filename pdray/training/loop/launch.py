@@ -1,0 +1,130 @@
+"""Run a fit where its workers are: in the calling process, or in a Ray Train worker group."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray.train
+import torch
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+from ray.tune.integration.ray_train import TuneReportCallback
+from torch import distributed as dist
+
+from pdray.errors import DivergedError, PdrayError
+from pdray.training.loop.worker import Place, fit
+from pdray.training.task import EpochResult, FitTask
+
+# How often a trial starts again where it was after its process was lost, with a spot machine, say.
+MAX_RESTARTS = 3
+
+
+class Listener(Protocol):
+    """Hears each epoch's result, keeps what is worth keeping, and says when to stop."""
+
+    def resume(self) -> Mapping[str, Any] | None:
+        """Return the state to resume from, or None to start anew."""
+
+    def record(self, result: EpochResult) -> dict[str, Any]:
+        """Keep a result; return plain values to report, ``last`` true to end the fit."""
+
+    def fail(self, reason: str) -> dict[str, Any]:
+        """Keep why the fit cannot go on; return plain values to report."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What a fit reserves."""
+
+    num_workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+
+
+def run_in_process(
+    task: FitTask, listener: Listener, workers: Workers
+) -> Generator[dict[str, Any]]:
+    """Fit in this process and yield what the listener reports, one report an epoch.
+
+    Closing the iterator stops the fit and everything that reads in advance for it.
+    """
+    # Ray shows a process without a GPU of its own those of the machine.
+    place = Place(device=torch.device("cuda" if workers.gpus_per_worker else "cpu"))
+    with closing(fit(task, place=place, resume=listener.resume())) as results:
+        try:
+            for result in results:
+                report = listener.record(result)
+                yield report
+                if report["last"]:
+                    return
+        except PdrayError as error:  # would be met again, however often the trial restarts
+            yield listener.fail(str(error))
+
+
+def run_distributed(
+    task: FitTask, make_listener: Callable[[], Listener], workers: Workers, *, folder: Path
+) -> None:
+    """Fit with DDP in a Ray Train worker group, from inside a Tune function.
+
+    Each report of rank 0 reaches Tune through a callback; the fit ends itself, because a worker
+    group stopped from outside can keep its CPUs. A lost worker ends the trial's attempt: Tune
+    starts it again from its checkpoint.
+
+    Args:
+        task: What to train.
+        make_listener: Called on rank 0, and where a fault ends the fit.
+        workers: What to reserve.
+        folder: Where Ray Train keeps its own files; unique to this fit.
+
+    Raises:
+        WorkerGroupError: If a worker was lost, or met a fault; one that would be met again,
+            however often the fit restarts, has been told to a listener before.
+    """
+    trainer = TorchTrainer(
+        _train_loop,
+        train_loop_config={"task": task, "make_listener": make_listener},
+        scaling_config=ScalingConfig(
+            num_workers=workers.num_workers,
+            use_gpu=workers.gpus_per_worker > 0,
+            resources_per_worker={
+                "CPU": workers.cpus_per_worker,
+                **({"GPU": workers.gpus_per_worker} if workers.gpus_per_worker else {}),
+            },
+        ),
+        run_config=RunConfig(
+            name=folder.name,
+            storage_path=str(folder.parent),
+            callbacks=[TuneReportCallback()],
+            failure_config=FailureConfig(max_failures=0),
+        ),
+    )
+    trainer.fit()
+
+
+def _train_loop(config: dict[str, Any]) -> None:
+    """Fit on one worker; rank 0 listens, every worker reports equally often."""
+    context = ray.train.get_context()
+    place = Place(context.get_world_rank(), context.get_world_size(), get_device())
+    listener: Listener | None = config["make_listener"]() if place.rank == 0 else None
+    resume = _broadcast(listener.resume() if listener else None)
+    with closing(fit(config["task"], place=place, resume=resume)) as results:
+        try:
+            for result in results:
+                report = _broadcast(listener.record(result) if listener else None)
+                ray.train.report(report)
+                if report["last"]:
+                    return
+        except DivergedError as error:  # on every rank at once: see worker.py
+            ray.train.report(_broadcast(listener.fail(str(error)) if listener else None))
+        except PdrayError as error:  # on this rank only: the others wait for it, so no report
+            (listener or config["make_listener"]()).fail(str(error))
+            raise
+
+
+def _broadcast(value: Any) -> Any:
+    """Return rank 0's value on every rank."""
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]

@@ -1,0 +1,398 @@
+"""The training loop, in the open: folds, epochs, steps, evaluation.
+
+:func:`fit` is a generator of epoch results. It knows neither who listens nor who else trains
+(beyond its rank), so the same loop runs in a unit test, in a trial's own process and under DDP.
+All its randomness is a function of seed, fold and epoch, so a fit that resumes from an epoch's
+state ends with the numbers of one that was never interrupted.
+"""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from pdray.data.batches.plan import derive_seed, plan_batches
+from pdray.data.batches.reader import Batch, SnippetReader
+from pdray.data.batches.snippet import snippet_shape
+from pdray.data.batches.stream import open_stream
+from pdray.data.cohort.raters import expected_counts
+from pdray.errors import DivergedError, SettingsError, StudyError
+from pdray.evaluation.aggregate import by_recording
+from pdray.evaluation.metrics import compute_metrics
+from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.models.layers.region_classifier import NUM_REGIONS
+from pdray.training.estimators.fit import fit_estimator
+from pdray.training.frozen.region_views import keep_views
+from pdray.training.loop.step import Network, Objective, Precision, evaluate_step, train_step
+from pdray.training.network import build_network, joins_segments
+from pdray.training.objective import TrainingLoss, training_loss
+from pdray.training.region_network import frozen_names, region_labels
+from pdray.training.task import EpochResult, FitTask, OptimConfig
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which worker this is, of how many, on which device."""
+
+    rank: int = 0
+    num_workers: int = 1
+    device: torch.device = _CPU
+
+
+def fit(
+    task: FitTask, *, place: Place | None = None, resume: Mapping[str, Any] | None = None
+) -> Generator[EpochResult]:
+    """Train and evaluate every fold of a task, one after the other.
+
+    Args:
+        task: What to train.
+        place: Rank and device; the only worker, on the CPU, by default.
+        resume: ``state`` of the last result that counts; the next one is the epoch after it.
+
+    Yields:
+        One result an epoch, on every worker equally often.
+
+    Raises:
+        DivergedError: If a loss or a logit is not finite, on every worker at once; names fold and
+            epoch.
+        DecodeError: If a recording cannot be read; names it.
+        StudyError: If ``resume`` does not belong to a task of this shape.
+    """
+    place = place or Place()
+    if task.config.is_estimator:
+        yield from fit_estimator(task, resume=resume)
+        return
+    first_step = _first_step(task, resume)
+    worker = {"rank": place.rank, "num_workers": place.num_workers}
+    plan = plan_batches(task.sides, task.schedule(first_step), **worker)
+    config = task.config
+    reader = SnippetReader(
+        keep_views(task.recordings, config),
+        config.snippet,
+        config.decode,
+        task.origin.seed,
+        modality=config.sees[0],
+        beside=config.beside,
+        limits=config.limits,
+        views=config.views,
+    )
+    stored = all(recording.stored is not None for recording in task.recordings)
+    kind = config.stream.chosen(num_workers=place.num_workers, stored=stored)
+    learner: _Learner | None = None
+    with open_stream(plan, reader, config.stream, kind=kind, device=place.device) as stream:
+        for (fold, epoch), planned in groupby(plan, key=lambda batch: (batch.fold, batch.epoch)):
+            phases = [batch.training for batch in planned]
+            if learner is None or epoch == 0:
+                learner = _Learner(task, fold, place)
+                if resume is not None and epoch > 0:
+                    learner.load(resume)
+            yield _run_epoch(learner, stream, (epoch, sum(phases), len(phases)))
+
+
+def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
+    if resume is None:
+        return 0
+    if resume["num_steps"] != task.num_steps:
+        raise StudyError(
+            f"the checkpoint is of a fit of {resume['num_steps']} (fold, epoch) pairs, this one "
+            f"has {task.num_steps}"
+        )
+    return int(resume["step"])
+
+
+def _run_epoch(
+    learner: "_Learner", stream: Iterator[Batch], counts: tuple[int, int, int]
+) -> EpochResult:
+    """Train on the next batches of the stream, then evaluate the rest of the epoch's."""
+    epoch, num_training, num_batches = counts
+    started, waited = time.perf_counter(), 0.0
+    learner.begin_epoch(epoch)
+    losses: list[Tensor] = []
+    scored: list[tuple[Batch, Tensor, Tensor]] = []
+    for number in range(num_batches):
+        asked = time.perf_counter()
+        batch = next(stream)
+        waited += time.perf_counter() - asked
+        if number < num_training:
+            losses.append(learner.learn(batch, number, num_training))
+        if number == num_training - 1:
+            learner.end_training()
+        if number >= num_training:
+            scored.append(learner.evaluate(batch))
+    metrics, predictions = learner.summarise(epoch, losses, scored)
+    if learner.place.rank == 0:
+        seconds = time.perf_counter() - started
+        metrics["time/epoch_seconds"] = seconds
+        metrics["time/stall_fraction"] = waited / seconds
+    return EpochResult(learner.fold, epoch, metrics, predictions, learner.state(epoch))
+
+
+class _Learner:
+    """Model, optimiser and loss of one fold on one worker."""
+
+    def __init__(self, task: FitTask, fold: int, place: Place) -> None:
+        self.task, self.fold, self.place = task, fold, place
+        self.seed = task.origin.seed
+        self.precision = Precision(place.device, _dtype(task.config.optim, place.device))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, "weights", fold))
+            model = build_network(task.config, task.num_classes)
+        self.model: nn.Module = model.to(place.device)
+        _order_channels_last(self.model)
+        self.trained = _trained(self.model, task.config.optim, place)
+        self.optimizer = _optimizer(task.config.optim, self.model)
+        self.objective = _objective(task, fold, place.device)
+        self.region_target = region_labels(task) if task.config.beside else None
+        self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
+
+    def begin_epoch(self, epoch: int) -> None:
+        # Dropout takes no generator, so the worker's own global one is set, once an epoch.
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.fold, epoch, self.place.rank))
+        self.model.train()
+
+    def learn(self, batch: Batch, number: int, num_batches: int) -> Tensor:
+        """Take one optimiser step; return the sum of this worker's losses."""
+        planned, config = batch.planned, self.task.config
+        draws = torch.Generator().manual_seed(
+            derive_seed(self.seed, "augment", self.fold, planned.epoch, number, self.place.rank)
+        )
+        factor = learning_rate_factor(config.optim, planned.epoch + (number + 0.5) / num_batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.optim.learning_rate * factor
+        network: Network = self.trained
+        if joins_segments(config):
+            network = partial(self.trained, num_segments=batch.frames.shape[1])
+        try:
+            loss = train_step(
+                network,
+                self._with_votes(self._with_regions(batch)),
+                objective=_same_fate(self.objective.loss, self.place),
+                precision=self.precision,
+                # DDP averages gradients over workers, the loss is a mean over the global batch.
+                scale=self.place.num_workers / (planned.global_size * self.num_rows),
+                augment=(config.augment, draws),
+            )
+        except DivergedError as error:
+            mine = [self.task.recordings[index].recording_id for index in planned.recordings]
+            ids = ", ".join(sorted(_of_all(mine, self.place)))
+            where = f"fold {self.fold}, epoch {planned.epoch}"
+            raise DivergedError(f"{where}: {error}, in the batch of recordings {ids}") from error
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            reason = str(error.inner_exception).partition("\n")[0]
+            raise SettingsError(
+                f"optim.compiled: true, but torch.compile fails here: {reason}; set it to false, "
+                "or install a C++ compiler"
+            ) from error
+        if config.optim.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+    def _with_regions(self, batch: Batch) -> Batch:
+        """Say what the regions of each recording show, if they are learnt."""
+        if self.region_target is None:
+            return batch
+        return replace(batch, region_target=self.region_target[list(batch.planned.recordings)])
+
+    def _with_votes(self, batch: Batch) -> Batch:
+        """Put the raters' shares in the place of the consensus classes, if they are learnt."""
+        if not self.task.config.loss.soft_targets:
+            return batch
+        shares = [_shares(self.task, index) for index in batch.planned.recordings]
+        return replace(batch, target=torch.tensor(shares, dtype=torch.float32))
+
+    def end_training(self) -> None:
+        self.model.eval()
+        # Here and not in evaluate: a worker without a share of the evaluation takes part too.
+        for buffer in self.model.buffers() if self.place.num_workers > 1 else ():
+            dist.broadcast(buffer, src=0)
+
+    def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
+        config = self.task.config
+        outputs, loss = evaluate_step(
+            self.model,
+            self._with_regions(batch),
+            objective=self.objective.loss,
+            precision=self.precision,
+            augment=config.augment,
+            max_snippets=config.optim.batch_size * snippet_shape(config.snippet)[0],
+        )
+        outputs = self.objective.class_outputs(outputs)
+        if outputs.shape[-1] != self.task.num_classes:  # ordered thresholds, not classes
+            flat = self.objective.log_probabilities(outputs.flatten(0, 1))
+            outputs = flat.view(*outputs.shape[:2], -1)
+        return replace(batch, inputs={}, moved=None), outputs, loss
+
+    def summarise(
+        self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]
+    ) -> tuple[dict[str, float], pd.DataFrame | None]:
+        """Join all workers' results on rank 0; the others get nothing."""
+        total = torch.stack(losses).sum()
+        rows = [
+            (index, logits.numpy(), loss.numpy())
+            for batch, batch_logits, batch_loss in scored
+            for index, logits, loss in zip(
+                batch.planned.recordings, batch_logits, batch_loss, strict=True
+            )
+        ]
+        if _anywhere(not all(np.isfinite(logits).all() for _, logits, _ in rows), self.place):
+            raise DivergedError(f"fold {self.fold}, epoch {epoch}: the logits are not finite")
+        shares = _gather((total.item(), rows), self.place)
+        if self.place.rank != 0:
+            return {}, None
+        num_trained = len(self.task.sides[self.fold].training) * self.num_rows
+        metrics = {"train/loss": sum(share[0] for share in shares) / num_trained}
+        metrics["train/learning_rate"] = float(self.optimizer.param_groups[0]["lr"])
+        every = sorted((row for share in shares for row in share[1]), key=lambda row: row[0])
+        if not every:
+            return metrics, None
+        table = self._table(epoch, every)
+        split = self.task.origin.split
+        metrics[f"{split}/loss"] = float(np.mean([loss for _, _, loss in every]))
+        pooled = by_recording(table)
+        scores = compute_metrics(targets(pooled), probabilities(pooled))
+        metrics.update({f"{split}/{name}": value for name, value in scores.items()})
+        return metrics, table
+
+    def _table(self, epoch: int, rows: list[tuple[int, Any, Any]]) -> pd.DataFrame:
+        recordings = [self.task.recordings[index] for index, _, _ in rows]
+        num_snippets = len(rows[0][1])
+        facts: dict[str, Any] = {
+            name: np.repeat([getattr(recording, name) for recording in recordings], num_snippets)
+            for name in ("recording_id", "subject_id", "item", "grade", "target")
+        }
+        facts["snippet"] = np.tile(np.arange(num_snippets), len(rows))
+        fold = self.fold if len(self.task.sides) > 1 else self.task.origin.fold
+        origin = replace(self.task.origin, fold=fold, epoch=epoch)
+        return predictions_table(origin, facts, np.concatenate([logits for _, logits, _ in rows]))
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        step, model = self.fold * self.task.epochs + epoch + 1, self.model.state_dict()
+        if step < self.task.num_steps:  # until the end only what is not there anew at a restart
+            frozen = frozen_names(self.model)
+            model = {name: value for name, value in model.items() if name not in frozen}
+        return {
+            "step": step,
+            "num_steps": self.task.num_steps,
+            "model": model,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(self.model.state_dict() | state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def learning_rate_factor(config: OptimConfig, epochs_done: float) -> float:
+    """Return the share of the highest learning rate after so many (fractional) epochs."""
+    if epochs_done < config.warmup_epochs:
+        return epochs_done / config.warmup_epochs
+    if config.schedule == "constant":
+        return 1.0
+    left = (config.epochs - epochs_done) / max(config.epochs - config.warmup_epochs, 1e-9)
+    return 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
+
+
+def _objective(task: FitTask, fold: int, device: torch.device) -> TrainingLoss:
+    training = task.sides[fold].training
+    if task.config.loss.soft_targets:
+        counts = expected_counts([np.asarray(_shares(task, index)) for index in training])
+    else:
+        classes = torch.tensor([task.recordings[index].target for index in training])
+        counts = torch.bincount(classes, minlength=task.num_classes).tolist()
+    num_regions = NUM_REGIONS if task.config.beside else 0
+    return training_loss(task.config.loss, counts, device, num_regions=num_regions)
+
+
+def _shares(task: FitTask, index: int) -> tuple[float, ...]:
+    recording = task.recordings[index]
+    if recording.shares is not None:
+        return recording.shares
+    return tuple(float(recording.target == k) for k in range(task.num_classes))
+
+
+def _same_fate(objective: Objective, place: Place) -> Objective:
+    """Make a loss that is not finite on one worker so on all, before the gradients are joined.
+
+    Otherwise that worker would leave the step and the others would wait for it.
+    """
+    if place.num_workers == 1:
+        return objective
+
+    def joined(logits: Tensor, target: Tensor) -> Tensor:
+        loss = objective(logits, target)
+        broken = (~torch.isfinite(loss)).any().to(loss.dtype)
+        dist.all_reduce(broken, op=dist.ReduceOp.MAX)
+        return torch.where(broken > 0, torch.nan, loss)
+
+    return joined
+
+
+def _order_channels_last(model: nn.Module) -> None:
+    """Lay the weights of convolutions out in the order in which they are fastest."""
+    orders = {4: torch.channels_last, 5: torch.channels_last_3d}  # 2D networks have the former
+    for weight in model.parameters():
+        if weight.ndim in orders:
+            weight.data = weight.data.contiguous(memory_format=orders[weight.ndim])
+
+
+def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..., Tensor]:
+    """Return what a training step calls; its parameters are the model's."""
+    network = DistributedDataParallel(model) if place.num_workers > 1 else model
+    return torch.compile(network) if config.compiled else network
+
+
+def _optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
+    kinds: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": partial(torch.optim.SGD, momentum=0.9),
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    return kinds[config.optimizer](trained, **rates)
+
+
+def _dtype(config: OptimConfig, device: torch.device) -> torch.dtype:
+    if config.precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def _anywhere(broken: bool, place: Place) -> bool:
+    """Return on every worker whether it is so on any of them."""
+    flag = torch.tensor(float(broken), device=place.device)
+    if place.num_workers > 1:
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+    return bool(flag)
+
+
+def _of_all(mine: list[str], place: Place) -> list[str]:
+    """Return on every worker what all of them have."""
+    if place.num_workers == 1:
+        return mine
+    shares: list[list[str]] = [[]] * place.num_workers
+    dist.all_gather_object(shares, mine)
+    return [one for share in shares for one in share]
+
+
+def _gather(share: Any, place: Place) -> list[Any]:
+    """Collect every worker's share on rank 0, by rank; the other ranks get an empty list."""
+    if place.num_workers == 1:
+        return [share]
+    shares: list[Any] | None = [None] * place.num_workers if place.rank == 0 else None
+    dist.gather_object(share, shares, dst=0)
+    return shares or []

@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.errors import DecodeError, FoldsError
+from pdray.evaluation.metrics import score
+from pdray.evaluation.predictions import Origin, probabilities, targets
+from pdray.training.estimators.fit import fit_estimator
+from pdray.training.estimators.fusion import FusionEstimator, weights
+from pdray.training.estimators.fusion_branch import BranchNetwork
+from pdray.training.task import FitTask
+from tests.fixtures.sound_made import NUM, stored_recordings
+from tests.training.estimators.test_fusion_branch import config_of
+
+LACKS = {0: ("mfcc",), 4: ("mfcc",), 8: ("mfcc",), 13: ("rgb", "landmarks"), 14: ("landmarks",)}
+
+
+@pytest.fixture
+def recordings(tmp_path: Path, write_entry) -> tuple[RatedRecording, ...]:
+    return stored_recordings(tmp_path, write_entry, lacks=LACKS, num_classes=2)
+
+
+def task_of(recordings: tuple[RatedRecording, ...], **model: object) -> FitTask:
+    half = NUM // 2
+    first, second = tuple(range(half)), tuple(range(half, NUM))
+    return FitTask(
+        origin=Origin(study="s", trial=0, fold=0, epoch=0, seed=2),
+        config=config_of(**model),
+        recordings=recordings,
+        sides=(FoldSides(first, second), FoldSides(second, first)),
+        num_classes=2,
+        epochs=1,
+    )
+
+
+@pytest.mark.parametrize("rule", ["l1", "mean", "stacking"])
+def test_recordings_that_lack_a_modality_are_learnt_from_and_judged(recordings, rule: str) -> None:
+    results = list(fit_estimator(task_of(recordings, rule=rule, num_folds=2)))
+    for result, held in zip(results, (range(12, 24), range(12)), strict=True):
+        table = result.predictions
+        assert table["recording_id"].tolist() == [f"r{number}" for number in held]
+        shares = probabilities(table)
+        np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+        assert score("accuracy", targets(table), shares) > 0.9
+    told = results[0].metrics
+    assert (told["fit/lacks_mfcc"], told["fit/lacks_rgb"], told["fit/lacks_landmarks"]) == (3, 0, 0)
+    assert results[1].metrics["fit/lacks_landmarks"] == 2
+    named = [told[f"fit/weight_{name}"] for name in ("rgb", "landmarks", "mfcc")]
+    assert sum(named) == pytest.approx(1.0)
+    assert min(named) > 0.01
+
+
+def noise(num: int, seed: int = 0) -> tuple[list[dict[str, np.ndarray]], np.ndarray, list[str]]:
+    rng = np.random.default_rng(seed)
+    y = np.arange(num) % 2
+    x = [
+        {"mfcc": rng.normal(k, 1, 3), "log_mel": rng.normal(k, 3, 2)} if number % 5 else
+        {"mfcc": rng.normal(k, 1, 3)}
+        for number, k in enumerate(y)
+    ]  # fmt: skip
+    return x, y, [f"S{number // 2}" for number in range(num)]
+
+
+def test_l1_is_the_sum_of_the_papers_normalised_logits() -> None:
+    config = config_of(branches="mfcc+log_mel", rule="l1")
+    x, y, subjects = noise(20)
+    found = FusionEstimator(config, num_classes=2, seed=3).fit(x, y, subjects).predict_proba(x)
+    branches = [
+        BranchNetwork(name, config.model, num_classes=2, seed=3).fit(x, y).logits(x)
+        for name in ("mfcc", "log_mel")
+    ]
+    for number, one in enumerate(x):
+        fused = np.zeros(2)
+        for name, logits in zip(("mfcc", "log_mel"), branches, strict=True):
+            if name in one:
+                fused += logits[number] / np.abs(logits[number]).sum()
+        np.testing.assert_allclose(found[number], softmax(fused), rtol=1e-9)
+
+
+def test_stacking_learns_from_branches_that_did_not_see_the_subject(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = config_of(branches="mfcc+log_mel", rule="stacking", num_folds=3)
+    x, y, subjects = noise(24)
+    owner = {id(one["mfcc"]): subject for one, subject in zip(x, subjects, strict=True)}
+    met: list[tuple[set[str], set[str]]] = []
+    learnt, asked = BranchNetwork.fit, BranchNetwork.logits
+
+    def fit(self: BranchNetwork, some: list, labels: np.ndarray) -> BranchNetwork:
+        self.people = {owner[id(one["mfcc"])] for one in some}  # type: ignore[attr-defined]
+        return learnt(self, some, labels)
+
+    def logits(self: BranchNetwork, some: list) -> np.ndarray:
+        met.append((self.people, {owner[id(one["mfcc"])] for one in some}))  # type: ignore[attr-defined]
+        return asked(self, some)
+
+    monkeypatch.setattr(BranchNetwork, "fit", fit)
+    monkeypatch.setattr(BranchNetwork, "logits", logits)
+    FusionEstimator(config, num_classes=2, seed=3).fit(x, y, subjects)
+    assert len(met) == 6  # of two branches and three inner folds
+    assert all(not people & held for people, held in met)
+    assert set().union(*(held for _, held in met)) == set(subjects)
+
+
+def test_the_seed_decides() -> None:
+    config = config_of(branches="mfcc+log_mel", rule="stacking", num_folds=2)
+    x, y, subjects = noise(20)
+    one, same, other = (
+        FusionEstimator(config, num_classes=2, seed=seed).fit(x, y, subjects).predict_proba(x)
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other)
+
+
+def test_weights_are_shares_of_what_moves() -> None:
+    parts = {"a": np.array([[1.0], [3.0]]), "b": np.array([[5.0], [5.0]])}
+    assert weights(parts) == {"a": 1.0, "b": 0.0}
+    parts["b"] = np.array([[0.0], [6.0]])
+    assert weights(parts) == {"a": 0.25, "b": 0.75}
+    assert weights({"a": np.zeros((2, 1))}) == {}
+
+
+def test_too_few_subjects_to_stack_are_told_with_the_setting() -> None:
+    config = config_of(branches="mfcc+log_mel", rule="stacking", num_folds=9)
+    x, y, subjects = noise(16)
+    with pytest.raises(FoldsError, match=r"8 subjects to learn from are ill; .*num_folds = 9"):
+        FusionEstimator(config, num_classes=2, seed=0).fit(x, y, subjects)
+
+
+def test_a_recording_with_no_modality_is_named(tmp_path: Path, write_entry) -> None:
+    made = stored_recordings(tmp_path, write_entry, lacks={5: ("rgb", "landmarks", "mfcc")})
+    with pytest.raises(DecodeError, match="recording r5: has none of rgb, landmarks, mfcc"):
+        list(fit_estimator(task_of(made)))
