@@ -15,7 +15,7 @@ import torch
 
 from pdray.config import describe, load
 from pdray.errors import PdrayError
-from pdray.training.explain import ExplainConfig, explain
+from pdray.explain.run import ExplainConfig, explain
 
 _USAGE = """usage: python jobs/explain.py study=FOLDER output=FOLDER [--config FILE] [key=value ...]
 

@@ -5,7 +5,7 @@ import pytest
 from jobs import explain as job
 from jobs.explain import main
 from pdray.config import leaves
-from pdray.training.explain import ExplainConfig, Explanation
+from pdray.explain.run import ExplainConfig, Explanation
 from tests.fixtures.tiny_study import make_study, render_faces
 
 

@@ -31,7 +31,6 @@ from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, StudyError
-from pdray.evaluation.activation import as_map
 from pdray.training.network import NUM_CHANNELS, build_network
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
@@ -261,6 +260,18 @@ def _see(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     finally:
         hook.remove()
     return vector.float().cpu(), as_map(caught.pop(), len(x)).float().cpu()
+
+
+def as_map(output: Tensor, num_snippets: int) -> Tensor:
+    """Return a layer's output as (B, K, T', H', W').
+
+    Args:
+        output: That, or (B T', K, H', W') of a network that sees frame by frame.
+        num_snippets: B.
+    """
+    if output.ndim == 4:
+        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
+    return output
 
 
 def _digest(network: nn.Module, recordings: Sequence[RatedRecording], config: FitConfig) -> str:

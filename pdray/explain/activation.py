@@ -25,6 +25,7 @@ from torch.nn.functional import interpolate
 
 from pdray.config import nearest
 from pdray.errors import SettingsError, refuse
+from pdray.training.frozen.features import as_map
 
 Score = Callable[[Tensor], Tensor]
 """(B, J) outputs of a network to (B,) score of the class in question."""
@@ -90,18 +91,6 @@ def class_activation(
         alpha = slope.mean(dim=(2, 3, 4), keepdim=True)
         maps[name] = (alpha * value).sum(dim=1).relu()
     return maps
-
-
-def as_map(output: Tensor, num_snippets: int) -> Tensor:
-    """Return a layer's output as (B, K, T', H', W').
-
-    Args:
-        output: That, or (B T', K, H', W') of a network that sees frame by frame.
-        num_snippets: B.
-    """
-    if output.ndim == 4:
-        return output.view(num_snippets, -1, *output.shape[1:]).transpose(1, 2)
-    return output
 
 
 def on_frames(

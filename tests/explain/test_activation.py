@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pdray.errors import SettingsError
-from pdray.evaluation.activation import as_map, class_activation, map_layers, on_frames
+from pdray.explain.activation import as_map, class_activation, map_layers, on_frames
 
 
 class Tiny(nn.Module):

@@ -34,11 +34,12 @@ from pdray.data.batches.reader import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DivergedError, SettingsError, refuse
-from pdray.evaluation.activation import class_activation, map_layers, on_frames
-from pdray.evaluation.embedding import embed, embedding_picture, separation, separation_sentence
-from pdray.evaluation.overlay import Overlay, write_overlay
 from pdray.evaluation.report import SYNTHETIC_MARK
-from pdray.evaluation.spread import (
+from pdray.explain.activation import class_activation, map_layers, on_frames
+from pdray.explain.embedding import embed, embedding_picture, separation, separation_sentence
+from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
+from pdray.explain.overlay import Overlay, write_overlay
+from pdray.explain.spread import (
     region_shares,
     regions_text,
     shares_by_frame,
@@ -48,7 +49,6 @@ from pdray.evaluation.spread import (
 )
 from pdray.training.estimators.probe import describe_probe
 from pdray.training.frozen.features import extract_features, region_vector
-from pdray.training.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.training.objective import TrainingLoss, num_outputs
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig

@@ -18,14 +18,14 @@ from pdray.data.face.points import REGIONS
 from pdray.data.media.decode import DecodeConfig, decode
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, PdrayError, SettingsError
-from pdray.evaluation.activation import class_activation, on_frames
-from pdray.evaluation.embedding import embed
-from pdray.evaluation.spread import ELSEWHERE, region_shares, shares_over_time
+from pdray.explain import run as module
+from pdray.explain.activation import class_activation, on_frames
+from pdray.explain.embedding import embed
+from pdray.explain.held_out import open_held_out, see
+from pdray.explain.run import ExplainConfig, Explanation, class_score, explain
+from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
-from pdray.training import explain as module
-from pdray.training.explain import ExplainConfig, Explanation, class_score, explain
 from pdray.training.frozen.features import Features, extract_features
-from pdray.training.held_out import open_held_out, see
 from pdray.training.task import FitConfig
 from tests.fixtures.tiny_study import PROBE, make_study, render_faces
 

@@ -14,8 +14,8 @@ from pdray.data.face.points import REGIONS
 from pdray.data.media.tracks import read_track
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
+from pdray.explain.held_out import choose, open_held_out, see
 from pdray.tracking.run_log import StudyLog
-from pdray.training.held_out import choose, open_held_out, see
 from pdray.training.network import build_network
 from pdray.training.task import FitConfig
 from tests.fixtures.tiny_study import PROBE, make_study, render_faces

@@ -27,7 +27,7 @@ from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Modality, Recipe, needed_field
 from pdray.data.store.frame_store import FrameStore
 from pdray.errors import StudyError, refuse
-from pdray.evaluation.spread import Regions, grid
+from pdray.explain.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog
 from pdray.training.estimators.probe import frozen_features
 from pdray.training.frozen.features import load_network

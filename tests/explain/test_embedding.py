@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pdray.evaluation import embedding as module
-from pdray.evaluation.embedding import (
+from pdray.explain import embedding as module
+from pdray.explain.embedding import (
     TSNE_LEAST,
     embed,
     embedding_picture,

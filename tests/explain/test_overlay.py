@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from pdray.data.media.decode import DecodeConfig, decode
-from pdray.evaluation import overlay as module
-from pdray.evaluation.overlay import Overlay, overlay_frames, write_overlay
-from pdray.evaluation.spread import Regions, grid
+from pdray.explain import overlay as module
+from pdray.explain.overlay import Overlay, overlay_frames, write_overlay
+from pdray.explain.spread import Regions, grid
 
 HEAD = 36  # title and caption [px]
 

@@ -26,7 +26,7 @@ from torch.nn.functional import interpolate
 
 from pdray.atomic import replacing
 from pdray.evaluation.report import SYNTHETIC_MARK
-from pdray.evaluation.spread import Regions, region_mask
+from pdray.explain.spread import Regions, region_mask
 
 Pixels = NDArray[np.uint8]
 

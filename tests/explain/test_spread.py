@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pdray.evaluation.spread import (
+from pdray.explain.spread import (
     ELSEWHERE,
     Regions,
     grid,
