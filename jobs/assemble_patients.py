@@ -15,8 +15,8 @@ import sys
 
 from pdray.config import describe
 from pdray.errors import PdrayError
-from pdray.search.assembling import run_assembly
-from pdray.search.visit_plan import AssembleConfig, load_assembly
+from pdray.visits.plan import AssembleConfig, load_assembly
+from pdray.visits.run import run_assembly
 
 _USAGE = """usage: python jobs/assemble_patients.py [--config FILE] [key=value ...]
 

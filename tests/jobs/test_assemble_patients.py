@@ -5,9 +5,9 @@ import pytest
 from jobs import assemble_patients
 from jobs.assemble_patients import main
 from pdray.config import leaves
-from pdray.search import assembling
-from pdray.search.assembling import Assembly
-from pdray.search.visit_plan import AssembleConfig, load_assembly
+from pdray.visits import run as assembling
+from pdray.visits.plan import AssembleConfig, load_assembly
+from pdray.visits.run import Assembly
 from tests.places import ROOT
 
 

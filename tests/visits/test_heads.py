@@ -10,10 +10,8 @@ from pdray.config import build
 from pdray.errors import DivergedError, SettingsError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, check_predictions, probabilities, targets
-from pdray.evaluation.visits import Visit, level_cuts
-from pdray.models.assembling import METHODS, AssemblingConfig
-from pdray.training import assemble as module
-from pdray.training.assemble import (
+from pdray.visits import heads as module
+from pdray.visits.heads import (
     Approach,
     HeadsConfig,
     HeadTask,
@@ -24,7 +22,9 @@ from pdray.training.assemble import (
     head_faults,
     train_head,
 )
-from pdray.training.out_of_fold import FeatureBank, fold_pairs
+from pdray.visits.networks import METHODS, AssemblingConfig
+from pdray.visits.out_of_fold import FeatureBank, fold_pairs
+from pdray.visits.visits import Visit, level_cuts
 
 ITEMS = ("gait", "pronation", "toe_tapping")
 NUM_FOLDS, NUM_SUBJECTS, SIZE = 3, 18, 4

@@ -15,15 +15,6 @@ from pdray.data.media.flow import FlowConfig
 from pdray.data.store.codec import StoreConfig
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
 from pdray.evaluation.predictions import Origin
-from pdray.evaluation.visits import (
-    LEVELS,
-    LevelsConfig,
-    Visit,
-    level_cuts,
-    level_of,
-    make_visits,
-)
-from pdray.models.assembling import AssemblingConfig, assembling_faults
 from pdray.search.settings import (
     OutputFolder,
     ResourcesConfig,
@@ -32,10 +23,19 @@ from pdray.search.settings import (
     fit_config,
 )
 from pdray.search.space import fit_faults
-from pdray.training.assemble import Approach, HeadsConfig, VisitFolds, approaches, head_faults
 from pdray.training.frozen.features import feature_shapes
-from pdray.training.out_of_fold import Pair, fold_pairs, item_sides
 from pdray.training.task import FitConfig, FitTask
+from pdray.visits.heads import Approach, HeadsConfig, VisitFolds, approaches, head_faults
+from pdray.visits.networks import AssemblingConfig, assembling_faults
+from pdray.visits.out_of_fold import Pair, fold_pairs, item_sides
+from pdray.visits.visits import (
+    LEVELS,
+    LevelsConfig,
+    Visit,
+    level_cuts,
+    level_of,
+    make_visits,
+)
 
 QUESTIONS = {3: "slight, moderate and severe", 2: "slight and severe"}
 """Number of classes to what they are."""

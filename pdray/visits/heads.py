@@ -20,16 +20,16 @@ from pdray.config import Settings
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import DivergedError
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.evaluation.visits import Visit, level_cuts, level_of, visit_class
-from pdray.models.assembling import (
+from pdray.training.objective import LossConfig, TrainingLoss, num_outputs, training_loss, wrap
+from pdray.visits.networks import (
     METHODS,
     Assembler,
     AssemblingConfig,
     VectorWeighting,
     build_assembler,
 )
-from pdray.training.objective import LossConfig, TrainingLoss, num_outputs, training_loss, wrap
-from pdray.training.out_of_fold import Arrays, FeatureBank
+from pdray.visits.out_of_fold import Arrays, FeatureBank
+from pdray.visits.visits import Visit, level_cuts, level_of, visit_class
 
 _CPU = torch.device("cpu")
 _ARRAYS = {"avgpool": "vectors", "layer4": "maps"}
@@ -62,7 +62,7 @@ class Approach:
     """One row of a table: a method on the features of some items.
 
     Attributes:
-        method: A key of :data:`pdray.models.assembling.METHODS`.
+        method: A key of :data:`pdray.visits.networks.METHODS`.
         items: The items, at least one; a baseline has one.
     """
 

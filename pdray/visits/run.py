@@ -31,9 +31,7 @@ from pdray.data.cohort.members import rated
 from pdray.data.store.forecast import check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.errors import ClusterError, PdrayError, StudyError
-from pdray.evaluation.assembled_report import Row, baseline_table, methods_table, weights_picture
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
-from pdray.models.assembling import METHODS
 from pdray.search.cluster import (
     Reservation,
     check_shared,
@@ -44,7 +42,12 @@ from pdray.search.cluster import (
 from pdray.search.opening import prepare_frames, start_log
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import StudyPlan, recipe
-from pdray.search.visit_plan import (
+from pdray.tracking.run_log import REPORT, StudyLog
+from pdray.training.task import FitTask
+from pdray.visits.heads import Approach, HeadTask, assemble
+from pdray.visits.networks import METHODS
+from pdray.visits.out_of_fold import FeatureBank, Pair, fit_item
+from pdray.visits.plan import (
     QUESTIONS,
     AssembleConfig,
     VisitPlan,
@@ -52,10 +55,7 @@ from pdray.search.visit_plan import (
     plan_visits,
     with_store,
 )
-from pdray.tracking.run_log import REPORT, StudyLog
-from pdray.training.assemble import Approach, HeadTask, assemble
-from pdray.training.out_of_fold import FeatureBank, Pair, fit_item
-from pdray.training.task import FitTask
+from pdray.visits.report import Row, baseline_table, methods_table, weights_picture
 
 Say = Callable[[str], None]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pdray.config import build
-from pdray.models.assembling import (
+from pdray.visits.networks import (
     METHODS,
     Assembler,
     AssemblingConfig,

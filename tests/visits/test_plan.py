@@ -9,7 +9,7 @@ from pdray.config import build, merge
 from pdray.data.cohort.members import rated
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError
-from pdray.search.visit_plan import (
+from pdray.visits.plan import (
     AssembleConfig,
     VisitPlan,
     item_tasks,

@@ -15,15 +15,15 @@ from pdray.data.cohort.folds import Folds, folds_from_json, folds_to_json
 from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import DivergedError, StudyError
 from pdray.evaluation.predictions import read_predictions
-from pdray.search import assembling
-from pdray.search.assembling import Assembly, run_assembly
 from pdray.search.opening import start_log
 from pdray.search.settings import StudyConfig, StudyPlan
-from pdray.search.visit_plan import AssembleConfig, plan_visits
 from pdray.tracking.run_log import StudyLog
-from pdray.training.assemble import HeadTask
-from pdray.training.out_of_fold import FeatureBank, fold_pairs
 from pdray.training.task import FitTask
+from pdray.visits import run as assembling
+from pdray.visits.heads import HeadTask
+from pdray.visits.out_of_fold import FeatureBank, fold_pairs
+from pdray.visits.plan import AssembleConfig, plan_visits
+from pdray.visits.run import Assembly, run_assembly
 
 SETTINGS: dict[str, Any] = {
     "decode": {"height": 17, "width": 17},

@@ -7,8 +7,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from pdray.evaluation import assembled_report
-from pdray.evaluation.assembled_report import (
+from pdray.evaluation.metrics import score
+from pdray.evaluation.predictions import Origin, predictions_table, probabilities, targets
+from pdray.visits import report as assembled_report
+from pdray.visits.report import (
     Row,
     baseline_ranks,
     baseline_table,
@@ -16,8 +18,6 @@ from pdray.evaluation.assembled_report import (
     repeated_score,
     weights_picture,
 )
-from pdray.evaluation.metrics import score
-from pdray.evaluation.predictions import Origin, predictions_table, probabilities, targets
 
 
 def table(

@@ -29,10 +29,10 @@ from pdray.atomic import replacing
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import read_predictions, write_predictions
-from pdray.evaluation.visits import Visit
 from pdray.training.frozen.features import kept_features, load_network, read_features
 from pdray.training.loop.worker import Place, fit
 from pdray.training.task import FitTask
+from pdray.visits.visits import Visit
 
 _CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pdray.config import build
 from pdray.data.cohort.manifest import Recording
 from pdray.errors import ManifestError, SettingsError, StudyError
-from pdray.evaluation.visits import (
+from pdray.visits.visits import (
     LevelsConfig,
     Visit,
     level_cuts,

@@ -8,10 +8,10 @@ import torch
 
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import read_predictions
-from pdray.evaluation.visits import Visit
-from pdray.training import out_of_fold
 from pdray.training.frozen.features import extract_features, load_network, read_features
-from pdray.training.out_of_fold import FeatureBank, fit_item, fold_pairs, item_sides
+from pdray.visits import out_of_fold
+from pdray.visits.out_of_fold import FeatureBank, fit_item, fold_pairs, item_sides
+from pdray.visits.visits import Visit
 
 FOLDS = (frozenset({"S0"}), frozenset({"S1"}), frozenset({"S2", "S3"}))
 

@@ -1,0 +1,1 @@
+"""A patient per visit: joins the items of a visit into one score."""
