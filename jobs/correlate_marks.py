@@ -8,7 +8,7 @@ import sys
 
 from pdray.config import describe, load
 from pdray.errors import PdrayError
-from pdray.search.marks import MarksConfig, correlate_marks
+from pdray.papers.marks import MarksConfig, correlate_marks
 
 
 def main(argv: list[str]) -> int:

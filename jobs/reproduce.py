@@ -10,8 +10,8 @@ from pathlib import Path
 from pdray.atomic import folder_faults
 from pdray.config import describe
 from pdray.errors import PdrayError, SettingsError, refuse
-from pdray.search.paper_table import table_titles
-from pdray.search.reproduction import ReproduceConfig, plan_reproduction, run_reproduction
+from pdray.papers.reproduction import ReproduceConfig, plan_reproduction, run_reproduction
+from pdray.papers.table import table_titles
 
 TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"
 _USAGE = """usage: python jobs/reproduce.py --table NAME [--config FILE] [key=value ...]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jobs.reproduce import TABLES, main
-from pdray.search.paper_table import read_table
+from pdray.papers.table import read_table
 
 NAMES = sorted(path.stem for path in TABLES.glob("*.yaml"))
 

@@ -8,9 +8,9 @@ import pytest
 from pdray.errors import SettingsError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.search import reproduction
+from pdray.papers import reproduction
+from pdray.papers.reproduction import Part, plan_reproduction, run_reproduction
 from pdray.search.comparison import Comparison
-from pdray.search.reproduction import Part, plan_reproduction, run_reproduction
 from pdray.tracking.run_log import StudyLog
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from pdray.config import Settings, load
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
-from pdray.evaluation.severity_table import COLUMNS
+from pdray.papers.severity_table import COLUMNS
 
 _REFERENCE = "weights."
 

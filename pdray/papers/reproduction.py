@@ -21,16 +21,16 @@ from pdray.config import build, dump, merge, read_tree
 from pdray.data.cohort.manifest import Recording, load_manifest, select
 from pdray.data.store.extract import needed_field
 from pdray.errors import SettingsError, refuse
-from pdray.evaluation.fusion import fuse
-from pdray.evaluation.paper_tables import Cells, Place, detail_table, matrix_table
-from pdray.evaluation.severity_table import Printed, Seed, severity_table
+from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
+from pdray.papers.fuse import fuse
+from pdray.papers.notes import settings_notes
+from pdray.papers.severity_table import Printed, Seed, severity_table
+from pdray.papers.table import PaperTable, read_table, weights_of
 from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.opening import learnt_from_rendered
-from pdray.search.paper_table import PaperTable, read_table, weights_of
 from pdray.search.settings import StudyConfig, StudyPlan, fit_config, plan_comparison
 from pdray.search.space import trial_config
-from pdray.search.table_notes import settings_notes
 from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import StudyLog
 

@@ -5,7 +5,7 @@ import pytest
 from pdray.config import build
 from pdray.data.face.points import REGIONS
 from pdray.errors import ManifestError, SettingsError
-from pdray.search.marks import MarksConfig, correlate_marks
+from pdray.papers.marks import MarksConfig, correlate_marks
 
 ROWS = 60
 

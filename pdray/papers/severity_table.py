@@ -22,10 +22,10 @@ from pdray.evaluation.controls import (
     mixed_groups,
     within_group,
 )
-from pdray.evaluation.decision import in_two_steps
 from pdray.evaluation.metrics import METRICS, absent_classes, score
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.report import SYNTHETIC_MARK, absent_note
+from pdray.papers.decision import in_two_steps
 
 # Score, over two classes or all of them, and how the column is headed.
 COLUMNS = (

@@ -9,7 +9,7 @@ from pdray.data.cohort.manifest import DataConfig, load_manifest
 from pdray.data.cohort.marks import NO_MARKS, add_marks, read_marks
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
 from pdray.errors import SettingsError, refuse
-from pdray.evaluation.region_marks import MarkedRecordings, Split, marks_report
+from pdray.papers.region_marks import MarkedRecordings, Split, marks_report
 from pdray.search.settings import StudyConfig, subject_faults
 
 
@@ -22,7 +22,7 @@ class MarksConfig(Settings):
 
 
 def correlate_marks(config: MarksConfig) -> str:
-    """Return the report of :mod:`pdray.evaluation.region_marks`.
+    """Return the report of :mod:`pdray.papers.region_marks`.
 
     Raises:
         PdrayError: If a table has a fault, ``data.marks`` is missing, or the recordings cannot be

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from pdray.errors import SettingsError
-from pdray.search.paper_table import read_table, table_titles
+from pdray.papers.table import read_table, table_titles
 from tests.fixtures.small_table import SMALL
 
 

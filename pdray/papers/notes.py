@@ -6,7 +6,7 @@ from typing import Any
 
 from pdray.config import build, dump, merge
 from pdray.data.cohort.manifest import ACTION
-from pdray.search.paper_table import PaperTable
+from pdray.papers.table import PaperTable
 from pdray.search.resume import decides
 from pdray.search.settings import StudyConfig, StudyPlan, fit_config
 from pdray.search.space import trial_config

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pdray.evaluation.decision import in_two_steps
 from pdray.evaluation.predictions import probabilities
+from pdray.papers.decision import in_two_steps
 
 
 def table_of(*shares: tuple[float, ...]) -> pd.DataFrame:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pdray.errors import FoldsError
-from pdray.evaluation.region_marks import MarkedRecordings, correlate, marks_report
+from pdray.papers.region_marks import MarkedRecordings, correlate, marks_report
 
 NUM = 90
 HALF = ([*range(0, NUM, 2)], [*range(1, NUM, 2)])

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pdray.errors import StudyError
-from pdray.evaluation.fusion import fuse
 from pdray.evaluation.predictions import probabilities
+from pdray.papers.fuse import fuse
 
 TableMaker = Callable[..., pd.DataFrame]
 

@@ -6,7 +6,7 @@ from sklearn import metrics as reference
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table, probabilities
-from pdray.evaluation.severity_table import COLUMNS, Printed, Seed, severity_table
+from pdray.papers.severity_table import COLUMNS, Printed, Seed, severity_table
 
 NUM, CLASSES = 60, 3
 GRADES = np.arange(NUM) % CLASSES

@@ -1,0 +1,1 @@
+"""Tables of the papers, on their data or any other."""
