@@ -10,7 +10,7 @@ ray job submit --working-dir . -- python jobs/tune_motion_boundary.py ...
 import sys
 from pathlib import Path
 
-from pdray.search.command import tune
+from pdray.search.tuning import tune
 
 SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "motion_boundary.yaml"
 

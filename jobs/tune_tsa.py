@@ -6,7 +6,7 @@ ray job submit --working-dir . -- python jobs/tune_tsa.py ...
 
 import sys
 
-from pdray.search.command import tune
+from pdray.search.tuning import tune
 
 
 def main(argv: list[str]) -> int:

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from pdray.search import command
-from pdray.search.command import tune
+from pdray.search import tuning as command
 from pdray.search.settings import StudyPlan
 from pdray.search.study import StudyOutcome
+from pdray.search.tuning import tune
 
 
 @pytest.fixture
