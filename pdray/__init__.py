@@ -1,0 +1,1 @@
+"""Train and search video models of Parkinson's disease severity on Ray."""

@@ -1,9 +1,9 @@
 """The network on regions of the face as the training loop knows networks: one tensor of outputs.
 
-What it is called with beside the pictures are the boxes of the regions; where the maps of its
-frozen stages are kept (:mod:`pdray.training.frozen.region_views`), those maps stand in the place of the
-pictures. What it gives is a row a snippet: the outputs for the classes, which may be ordered
-thresholds, and after them a logit for each region.
+It takes the pictures and the boxes of the regions; where the maps of its frozen stages are kept
+(:mod:`pdray.training.frozen.region_views`), it takes those maps instead of the pictures. It gives a
+row per snippet: the outputs for the classes, which may be ordered thresholds, and after them a
+logit for each region.
 """
 
 import math

@@ -17,7 +17,7 @@ from pdray.search.opening import (
 from pdray.search.settings import plan_comparison, plan_study
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import StudyLog
-from pdray.training.frozen.keep import sound as embedding
+from pdray.training.frozen import sound as embedding
 from pdray.training.network import build_network
 
 BASE: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """A CSV file with known columns, as text: nothing converted, filled or passed over.
 
-UTF-8 with commas, as :mod:`pdray.data.cohort.rows` reads manifests, but the columns are the caller's.
+UTF-8 with commas, as :mod:`pdray.data.cohort.rows` reads manifests; the caller names the columns.
 """
 
 import csv

@@ -6,8 +6,8 @@ the decoder is told to leave out pictures that no other refers to (H.264; MPEG-4
 temporal layer). Behind the last wanted frame of a group the decoder is drained, not fed. Where a
 wanted frame does not come out (open groups of H.264), the file's first key frame is tried.
 
-Frames are the same bits as :func:`pdray.data.media.decode.decode` gives at the same positions. Where
-packets do not tell the frames, everything is decoded instead, which is slower and no less exact:
+Frames are the same bits as :func:`pdray.data.media.decode.decode` gives at the same positions.
+Where packets do not tell the frames, everything is decoded instead, slower and no less exact:
   - containers other than MP4, MOV, Matroska and WebM; other codecs than those of ``_CODECS``;
   - packets without a time, or two of one time; a header that counts other packets than there are;
   - a stream that does not begin with a key frame, or shows frames that come before its first one;

@@ -7,8 +7,8 @@ Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against f
 Readings where the paper is silent, with the authors' public code where it says ("code"): 8 frames;
 one hidden layer of 256 units for each frame, with the same weights in all of them; batch
 normalisation after its ReLU; 400 steps, each on recordings drawn anew; a grade weighs as much as
-the commonest one outnumbers it (``training/estimators/network_in_memory.py``) (all code); dropout before the
-output layer.
+the commonest one outnumbers it (``training/estimators/network_in_memory.py``) (all code); dropout
+before the output layer.
 Differs: frames are the middles of equal parts of the recording, where the code takes eight at steps
 of 12 from 100 interpolated ones, the last of them number 84; lambda is the paper's, where the code
 has set its term to 0. D.1 averages where 5.2 sums: after L1 normalisation the same.

@@ -3,8 +3,8 @@
 Source: Tran et al. 2018 (arXiv:1711.11248), section 3; the layers are torchvision's own and keep
 their names (stem.0, layer1.0.conv1.0, ..., fc), so that the files of ``r3d_18`` map onto it by
 name. They were trained at 112 px with mean (0.43216, 0.394666, 0.37645) and standard deviation
-(0.22803, 0.22145, 0.216989) of pixels in 0..1; those of ``pdray.data.batches.normalise`` are near, but
-others.
+(0.22803, 0.22145, 0.216989) of pixels in 0..1; those of
+``pdray.data.batches.normalise`` are near, but others.
 Differs: dropout before the head; a first convolution of two channels for flow.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """

@@ -1,7 +1,7 @@
 """Published weights into a network: all that belongs there, or nothing and a reason.
 
-A file is recognised by its tensors (:mod:`pdray.models.weights.published`), mapped onto the network by
-name, and written only when every tensor of the file and of the network is accounted for:
+A file is recognised by its tensors (:mod:`pdray.models.weights.published`), mapped onto the network
+by name, and written only when every tensor of the file and of the network is accounted for:
 
     same name, same shape     loaded
     head of other classes     dropped; the network's own head stays as it was drawn

@@ -1,8 +1,8 @@
 """Fitting an estimator: every fold in one step, from the numbers that describe each recording.
 
-The results are those of :func:`pdray.training.loop.worker.fit`, one epoch a fold, so that trials, logs
-and reports do not know the difference. Descriptions are computed once a process: the actors of a
-search are handed from trial to trial, and a trial then costs its fits alone.
+Results have the form of :func:`pdray.training.loop.worker.fit` with one epoch per fold, so that
+trials, logs and reports treat both alike. Descriptions are computed once per process: a search
+reuses its actors from trial to trial, and a trial then costs its fits alone.
 """
 
 import time

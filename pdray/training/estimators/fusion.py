@@ -1,7 +1,8 @@
 """Several modalities joined into one judgement: branches, the rule that joins them, their weights.
 
 Every branch learns from the recordings that have its modality. A recording is judged by those that
-it has; ``model.rule`` says how (:mod:`pdray.models.estimators.fusion`, :mod:`pdray.training.estimators.fusion_stack`).
+it has; ``model.rule`` says how (:mod:`pdray.models.estimators.fusion`,
+:mod:`pdray.training.estimators.fusion_stack`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

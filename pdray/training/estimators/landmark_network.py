@@ -1,6 +1,6 @@
 """Training the landmark network of YouTubePD, all recordings of a fold in memory.
 
-Trained as :func:`pdray.training.estimators.network_in_memory.train_balanced` says, with the settings of
+:func:`pdray.training.estimators.network_in_memory.train_balanced` trains it with the settings of
 :class:`pdray.models.estimators.landmark_mlp.LandmarkMlpConfig`; coordinates are taken as they are.
 """
 

@@ -5,11 +5,11 @@ import pytest
 
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.decode import DecodeConfig
+from pdray.data.store import forecast as forecast_module
 from pdray.data.store.codec import StoreConfig
 from pdray.data.store.extract import Recipe
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
-from pdray.data.store.frame_store import forecast as forecast_module
 from pdray.errors import StoreError
 
 SIZE = DecodeConfig(height=24, width=24)

@@ -10,11 +10,11 @@ import pytest
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.store import frame_store as store
 from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
-from pdray.data.store.frame_store import frame_store as store
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=32, width=48)
@@ -213,8 +213,8 @@ def test_a_store_that_cannot_be_written_is_a_clear_error(recording, tmp_path):
 ADD = """
 import json, sys
 from pathlib import Path
-from pdray.data.store.frame_store import entry
-from pdray.data.store.frame_store import frame_store as store
+from pdray.data.store import entry
+from pdray.data.store import frame_store as store
 from pdray.data.media.decode import DecodeConfig
 from pdray.data.cohort.manifest import Recording
 from pdray.data.store.extract import Recipe

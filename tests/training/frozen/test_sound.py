@@ -11,8 +11,8 @@ from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.weights.checkpoint import CheckpointError
+from pdray.training.frozen import sound as embedding
 from pdray.training.frozen.keep import keep_frozen
-from pdray.training.frozen.keep import sound as embedding
 from pdray.training.frozen.sound import (
     Embedding,
     EmbeddingConfig,
