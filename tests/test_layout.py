@@ -125,6 +125,14 @@ def test_inits_hold_the_purpose_of_their_folder_and_nothing_else():
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_tree_of_the_readme_has_each_package_with_its_purpose():
+    shown = [line.split(maxsplit=1) for line in (ROOT / "README.md").read_text().splitlines()]
+    for init in sources("pdray"):
+        if init.name == "__init__.py" and init.parent != PACKAGE:
+            purpose = ast.get_docstring(ast.parse(init.read_text())).splitlines()[0]
+            assert [f"{init.parent.name}/", purpose] in shown, name_of(init)
+
+
 def test_sources_are_ascii():
     files = sources("pdray", "jobs", "benchmarks", "tests")
     assert [name_of(path) for path in files if not path.read_bytes().isascii()] == []

@@ -1,1 +1,1 @@
-"""Recordings: who takes part, their files, and the tensors made of them."""
+"""Recordings, their files, and the tensors made of them."""

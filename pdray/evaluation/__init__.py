@@ -1,1 +1,1 @@
-"""From predictions tables to scores, intervals, pictures and reports."""
+"""Predictions tables become scores, intervals and reports."""

@@ -1,1 +1,1 @@
-"""What a trained model looks at: maps over videos, and embeddings of recordings."""
+"""Class activation maps, attention and embeddings."""

@@ -1,1 +1,1 @@
-"""Losses of grades."""
+"""Loss functions of grades."""

@@ -1,4 +1,4 @@
-"""Every model under its short key: the class of its settings, its builder, its check.
+"""Networks and estimators by name.
 
 Networks see pictures and are trained by gradients; an estimator sees the numbers that describe a
 recording and learns from all of them at once.

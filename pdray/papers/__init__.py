@@ -1,1 +1,1 @@
-"""Tables of the papers, on their data or any other."""
+"""The papers' tables, on their data or any other."""

@@ -1,1 +1,1 @@
-"""A study: its settings, trials, folds, pruning, and the refit of the winner."""
+"""A study: search space, trials, folds, pruning and refit."""

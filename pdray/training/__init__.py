@@ -1,1 +1,1 @@
-"""One fit: its settings, its network, what is computed once, and the training loop."""
+"""One fit: its settings, its network and its training."""

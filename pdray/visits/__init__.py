@@ -1,1 +1,1 @@
-"""A patient per visit: joins the items of a visit into one score."""
+"""Joins the items of a visit into one score of a patient."""

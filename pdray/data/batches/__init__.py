@@ -1,1 +1,1 @@
-"""From entries of the frame store to tensors: snippet, plan, augmentation, reader, stream."""
+"""Entries of the frame store become batches of tensors."""

@@ -1,1 +1,1 @@
-"""Who takes part, with which grade, on which side: rows, manifest, folds, raters, marks."""
+"""Who takes part, with which grade, on which side of a split."""

@@ -1,1 +1,1 @@
-"""From files to frames, sound and tracks on one clock."""
+"""Files become frames, sound and tracks on one clock."""

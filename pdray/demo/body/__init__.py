@@ -1,1 +1,1 @@
-"""Draws SYNTHETIC limbs and movements, an item per file."""
+"""Draws SYNTHETIC limbs and movements, one item per file."""

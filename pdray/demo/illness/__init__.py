@@ -1,1 +1,1 @@
-"""How severe a SYNTHETIC subject is, and how severity changes a movement."""
+"""Severity of a SYNTHETIC subject and its effect on movement."""

@@ -1,1 +1,1 @@
-"""Settings of models that learn from numbers which describe a recording."""
+"""Models that learn from numbers which describe a recording."""

@@ -1,1 +1,1 @@
-"""Networks that see pictures, an architecture per file."""
+"""Networks on pictures, one architecture per file."""

@@ -1,1 +1,1 @@
-"""Files of weights, ours and published ones, and how they fit a network."""
+"""Published weights files, and how they fit a network."""

@@ -1,1 +1,1 @@
-"""Outputs of frozen layers, computed once per recording and kept beside its frames."""
+"""Outputs of frozen layers, computed once per recording."""

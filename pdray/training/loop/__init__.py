@@ -1,1 +1,1 @@
-"""The training loop: one step, one worker, one or many processes."""
+"""The training loop: one step, one worker, many processes."""
