@@ -16,14 +16,16 @@ from benchmarks.clips import CLIPS, draw
 from benchmarks.compare import Row, best
 from benchmarks.rivals import default_ray_batches, loader
 from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
-from pdray.data.batches.reader import SnippetReader, StreamConfig
+from pdray.data.batches.reader import SnippetReader
+from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.media.decode import DecodeConfig, decode
-from pdray.data.store.extract import Recipe
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 
 NETWORK = DecodeConfig(height=224, width=224)
 FRAMES, BATCH = 32, 8

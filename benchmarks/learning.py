@@ -41,12 +41,14 @@ from pydantic import Field
 from benchmarks.spectrum import linear_control, origin
 from pdray.atomic import replacing
 from pdray.config import build, describe, dump, merge, read_tree
-from pdray.data.cohort.folds import FoldsConfig, make_held_out_folds
+from pdray.data.cohort.folds import make_held_out_folds
 from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.cohort.settings import FoldsConfig
 from pdray.data.media.flow import FlowConfig
-from pdray.data.store.extract import Modality, Recipe
+from pdray.data.modalities import Modality
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.aggregate import by_recording

@@ -26,8 +26,8 @@ from benchmarks.compare import Row, cpu
 from pdray.config import build, merge, read_tree
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.face.points import REGIONS, VERTICES
-from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import EntryWriter
+from pdray.data.store.settings import StoreConfig
 from pdray.evaluation.predictions import Origin
 from pdray.training.frozen.region_views import keep_views
 from pdray.training.loop.worker import fit

@@ -12,7 +12,8 @@ from functools import partial
 
 from pdray.config import describe, load
 from pdray.errors import PdrayError
-from pdray.importers.mediapipe.landmarks import ExtractConfig, extract, open_landmarker
+from pdray.importers.mediapipe.landmarks import extract, open_landmarker
+from pdray.importers.mediapipe.settings import ExtractConfig
 
 SHOWN = 5  # recordings without a face
 

@@ -12,7 +12,8 @@ from collections import Counter
 
 from pdray.config import describe, load
 from pdray.errors import PdrayError
-from pdray.importers.actions.folders import ImportConfig, class_names_path, import_actions
+from pdray.importers.actions.folders import class_names_path, import_actions
+from pdray.importers.actions.settings import ImportConfig
 
 
 def main(argv: list[str]) -> int:

@@ -13,7 +13,8 @@ from collections import Counter
 from pdray.config import describe, load
 from pdray.errors import PdrayError
 from pdray.importers.youtubepd.clips import batch, severity
-from pdray.importers.youtubepd.importing import ImportConfig, count_lacks, import_youtubepd
+from pdray.importers.youtubepd.importing import count_lacks, import_youtubepd
+from pdray.importers.youtubepd.settings import ImportConfig
 
 SHOWN = 5  # names of one kind
 

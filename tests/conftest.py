@@ -115,8 +115,8 @@ def write_entry() -> Callable[..., Path]:
     """Return a function that writes items (N, ...) to an entry of the frame store."""
 
     def write(path: Path, items: Any, *, rate: float = 25.0, start: float = 0.0) -> Path:
-        from pdray.data.store.codec import StoreConfig
         from pdray.data.store.entry import EntryWriter
+        from pdray.data.store.settings import StoreConfig
 
         with EntryWriter(path, StoreConfig()) as writer:
             for number, item in enumerate(items):

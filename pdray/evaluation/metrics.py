@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import metrics as reference
 
 from pdray.config import nearest
 from pdray.errors import SettingsError
@@ -126,52 +125,59 @@ def _checked(y_true: ArrayLike, probability: ArrayLike) -> tuple[Labels, Shares]
     return labels, shares
 
 
+def _reference(name: str, *rows: Any, **options: Any) -> float:
+    """Call a function of scikit-learn, which is imported here: a settings class reads METRICS."""
+    from sklearn import metrics
+
+    return float(getattr(metrics, name)(*rows, **options))
+
+
 def _accuracy(y_true: Labels, probability: Shares) -> float:
-    return float(reference.accuracy_score(y_true, predicted(probability)))
+    return _reference("accuracy_score", y_true, predicted(probability))
 
 
 def _precision(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
     if probability.shape[1] == 2:
-        return float(reference.precision_score(y_true, y_pred, zero_division=np.nan))
-    return float(reference.precision_score(y_true, y_pred, average="macro", zero_division=0.0))
+        return _reference("precision_score", y_true, y_pred, zero_division=np.nan)
+    return _reference("precision_score", y_true, y_pred, average="macro", zero_division=0.0)
 
 
 def _recall(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
     if probability.shape[1] == 2:
-        return float(reference.recall_score(y_true, y_pred, zero_division=np.nan))
+        return _reference("recall_score", y_true, y_pred, zero_division=np.nan)
     present = np.unique(y_true)
-    return float(reference.recall_score(y_true, y_pred, labels=present, average="macro"))
+    return _reference("recall_score", y_true, y_pred, labels=present, average="macro")
 
 
 def _f1_weighted(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
-    return float(reference.f1_score(y_true, y_pred, average="weighted", zero_division=0.0))
+    return _reference("f1_score", y_true, y_pred, average="weighted", zero_division=0.0)
 
 
 def _f1_macro(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
-    return float(reference.f1_score(y_true, y_pred, average="macro", zero_division=0.0))
+    return _reference("f1_score", y_true, y_pred, average="macro", zero_division=0.0)
 
 
 def _f1(y_true: Labels, probability: Shares) -> float:
     if probability.shape[1] == 2:
-        return float(reference.f1_score(y_true, predicted(probability), zero_division=np.nan))
+        return _reference("f1_score", y_true, predicted(probability), zero_division=np.nan)
     return _f1_macro(y_true, probability)
 
 
 def _mse(y_true: Labels, probability: Shares) -> float:
-    return float(reference.mean_squared_error(y_true, predicted(probability)))
+    return _reference("mean_squared_error", y_true, predicted(probability))
 
 
 def _mcc(y_true: Labels, probability: Shares) -> float:
-    return float(reference.matthews_corrcoef(y_true, predicted(probability)))
+    return _reference("matthews_corrcoef", y_true, predicted(probability))
 
 
 def _auroc(y_true: Labels, probability: Shares) -> float:
     present = [1] if probability.shape[1] == 2 else np.unique(y_true).tolist()
-    areas = [reference.roc_auc_score(y_true == k, probability[:, k]) for k in present]
+    areas = [_reference("roc_auc_score", y_true == k, probability[:, k]) for k in present]
     return float(np.mean(areas))
 
 

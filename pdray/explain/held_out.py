@@ -19,13 +19,15 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import SnippetReader
 from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.folds import Folds, folds_from_json
-from pdray.data.cohort.manifest import DataConfig, Manifest, Recording, load_manifest, select
+from pdray.data.cohort.manifest import Manifest, Recording, load_manifest, select
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.cohort.settings import DataConfig
 from pdray.data.media.tracks import read_track
+from pdray.data.modalities import Modality, needed_field
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality, Recipe, needed_field
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog

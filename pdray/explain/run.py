@@ -30,7 +30,7 @@ from torch import Tensor
 
 from pdray.atomic import folder_faults, replacing, write_text
 from pdray.config import Settings
-from pdray.data.batches.reader import StreamConfig
+from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DivergedError, SettingsError, refuse

@@ -4,10 +4,10 @@ import numpy as np
 from pydantic import Field
 
 from pdray.config import Settings, build, dump
-from pdray.data.cohort.folds import FoldsConfig
-from pdray.data.cohort.manifest import DataConfig, load_manifest
+from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.marks import NO_MARKS, add_marks, read_marks
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
+from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.errors import SettingsError, refuse
 from pdray.papers.region_marks import MarkedRecordings, Split, marks_report
 from pdray.search.settings import StudyConfig, subject_faults

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pdray.config import build, dump, merge
-from pdray.data.cohort.manifest import ACTION
+from pdray.data.cohort.settings import ACTION
 from pdray.papers.table import PaperTable
 from pdray.search.resume import decides
 from pdray.search.settings import StudyConfig, StudyPlan, fit_config

@@ -19,7 +19,7 @@ from pydantic import Field
 from pdray.atomic import write_text
 from pdray.config import build, dump, merge, read_tree
 from pdray.data.cohort.manifest import Recording, load_manifest, select
-from pdray.data.store.extract import needed_field
+from pdray.data.modalities import needed_field
 from pdray.errors import SettingsError, refuse
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.fuse import fuse

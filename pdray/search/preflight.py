@@ -4,7 +4,7 @@ from collections import Counter
 
 from pdray.data.cohort.manifest import grade_class
 from pdray.data.cohort.members import Cohort, num_unnamed
-from pdray.data.store.extract import PICTURES
+from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.settings import StudyPlan

@@ -10,11 +10,13 @@ from pydantic import Field
 
 from pdray.atomic import folder_faults
 from pdray.config import build, dump, read_tree
-from pdray.data.cohort.manifest import DataConfig, Recording, load_manifest, select
-from pdray.data.store.extract import PICTURES, SOUND, TRACKS, Modality, Recipe
+from pdray.data.cohort.manifest import Recording, load_manifest, select
+from pdray.data.cohort.settings import DataConfig
+from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
+from pdray.data.store.settings import Recipe
 from pdray.errors import SettingsError, StoreError, refuse
 from pdray.search.cluster import check_shared, join_cluster
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output

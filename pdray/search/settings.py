@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
-from pdray.data.cohort.folds import FoldsConfig
-from pdray.data.cohort.manifest import ACTION, DataConfig
-from pdray.data.media.audio import AudioConfig
+from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig
 from pdray.data.media.flow import FlowConfig
-from pdray.data.store.codec import StoreConfig
-from pdray.data.store.extract import MODALITIES, Modality, Recipe
+from pdray.data.media.settings import AudioConfig
+from pdray.data.modalities import MODALITIES, Modality
+from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.search.space import (

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from pdray.config import accepts, build, faults, leaves, merge, nearest, nest
-from pdray.data.batches.augment import augment_faults, seen_size
+from pdray.data.batches.settings import augment_faults, seen_size
 from pdray.data.batches.snippet import snippet_shape
 from pdray.models import MODELS
 from pdray.training.task import FitConfig

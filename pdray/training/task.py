@@ -10,15 +10,13 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
-from pdray.data.batches.augment import AugmentConfig
 from pdray.data.batches.plan import Schedule
-from pdray.data.batches.reader import StreamConfig
+from pdray.data.batches.settings import AugmentConfig, FeaturesConfig, StreamConfig, Views
 from pdray.data.batches.snippet import SnippetConfig, snippet_shape
-from pdray.data.batches.views import FeaturesConfig, Views
 from pdray.data.cohort.rated import FoldSides, RatedRecording, check_sides
-from pdray.data.face.motion import LandmarkFeatureConfig
-from pdray.data.media.decode import DecodeConfig, DecodeLimits
-from pdray.data.store.extract import Modality
+from pdray.data.face.settings import LandmarkFeatureConfig
+from pdray.data.media.settings import DecodeConfig, DecodeLimits
+from pdray.data.modalities import Modality
 from pdray.evaluation.predictions import Origin
 from pdray.models import ESTIMATORS, MODELS, ModelConfig
 from pdray.models.estimators.fusion import FusionConfig

@@ -7,12 +7,13 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, build, dump, read_tree
-from pdray.data.cohort.folds import Folds, FoldsConfig, make_held_out_folds
-from pdray.data.cohort.manifest import DataConfig, load_manifest, select
+from pdray.data.cohort.folds import Folds, make_held_out_folds
+from pdray.data.cohort.manifest import load_manifest, select
 from pdray.data.cohort.members import Cohort, check_action_classes, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
+from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.data.media.flow import FlowConfig
-from pdray.data.store.codec import StoreConfig
+from pdray.data.store.settings import StoreConfig
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
 from pdray.evaluation.predictions import Origin
 from pdray.search.settings import (

@@ -4,8 +4,8 @@ import pytest
 from benchmarks import clips
 from benchmarks.compare import Row, best
 from benchmarks.input import SECTIONS, main, positions
-from pdray.data.media.decode import DecodeConfig
 from pdray.data.media.seek import read_frames, scan
+from pdray.data.media.settings import DecodeConfig
 
 
 def test_an_unknown_section_is_refused_with_those_there_are(capsys):

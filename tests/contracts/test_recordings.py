@@ -20,7 +20,8 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode
+from pdray.data.media.decode import content_box, decode
+from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.errors import DecodeError
 from tests.places import ROOT
 

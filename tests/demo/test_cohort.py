@@ -12,8 +12,10 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pdray.data.cohort.manifest import ITEMS, load_manifest
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.settings import ITEMS
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import read_track
 from pdray.demo.body.limb import draw_appearance, draw_frames
 from pdray.demo.cohort import (

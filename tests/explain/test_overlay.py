@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.explain import overlay as module
 from pdray.explain.overlay import Overlay, overlay_frames, write_overlay
 from pdray.explain.spread import Regions, grid

@@ -11,11 +11,12 @@ from torch import nn
 from pdray.config import build, leaves
 from pdray.data.batches.boxes import region_boxes
 from pdray.data.batches.normalise import normalise_frames
-from pdray.data.batches.reader import StreamConfig
+from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.points import REGIONS
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, PdrayError, SettingsError
 from pdray.explain import run as module

@@ -8,8 +8,8 @@ import pytest
 from jobs import extract_landmarks as job
 from jobs.extract_landmarks import main
 from pdray.config import leaves
-from pdray.importers.mediapipe.landmarks import ExtractConfig
 from pdray.importers.mediapipe.points import NUM_MESH
+from pdray.importers.mediapipe.settings import ExtractConfig
 
 
 class Everywhere:

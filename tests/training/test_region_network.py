@@ -10,8 +10,8 @@ from torch import nn
 
 from pdray.data.cohort.rated import FoldSides
 from pdray.data.face.points import VERTICES
-from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import EntryWriter
+from pdray.data.store.settings import StoreConfig
 from pdray.models.networks.region_attention import RegionAttention, RegionAttentionConfig
 from pdray.training.loop.worker import fit
 from pdray.training.network import build_network

@@ -9,15 +9,13 @@ Letters: B snippet, T frame, H height, W width, C channel, P point.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pdray.config import Settings
+from pdray.data.batches.settings import AugmentConfig, augment_faults, seen_size
 from pdray.errors import SettingsError, refuse
 
 # Channels of a picture and what stands for nothing: black, or the code of no motion.
@@ -26,49 +24,6 @@ NO_MOTION = 128
 
 # (down, right) parts of the room that a crop leaves: four corners and the centre.
 _PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
-_WHOLE = (1.0,)
-
-
-class AugmentConfig(Settings):
-    """How much training snippets vary; validation and test never do."""
-
-    flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip [0..1]")
-    brightness: float = Field(
-        0.2, ge=0, lt=1, description="pixels times a factor within 1 -+ this [0..1)"
-    )
-    contrast: float = Field(
-        0.2, ge=0, lt=1, description="distance to the mean colour times 1 -+ this [0..1)"
-    )
-    max_shift: float = Field(
-        0.04, ge=0, le=0.5, description="largest shift, as a part of the height and width [0..0.5]"
-    )
-    crop_scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        _WHOLE,
-        min_length=1,
-        description="height and width of a training crop, as parts of the largest box of the "
-        "seen shape, falling; 004's scale jitter is [1.0, 0.875, 0.75, 0.66] as in TSN (0..1]",
-    )
-    crop_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        None,
-        description="height and width that the network sees: training crops are resized to it, "
-        "evaluation takes the centre as it is; null: the whole picture [px]",
-    )
-    saturation: float = Field(
-        0.0, ge=0, lt=1, description="distance to the grey picture times 1 -+ this [0..1)"
-    )
-
-    @field_validator("crop_scales")
-    @classmethod
-    def _falling(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
-        """Neighbours in the list are what height and width may differ by."""
-        if any(later >= earlier for earlier, later in pairwise(scales)):
-            raise ValueError(f"got {list(scales)}; expected falling parts, the largest first")
-        return scales
-
-    @property
-    def crops(self) -> bool:
-        """Whether training sees parts of the picture."""
-        return self.crop_size is not None or self.crop_scales != _WHOLE
 
 
 class Crop(NamedTuple):
@@ -106,23 +61,6 @@ class Augmentation:
     def seen(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the (height, width) that pictures of ``size`` have afterwards [px]."""
         return self.size or size
-
-
-def seen_size(config: AugmentConfig, *, height: int, width: int) -> tuple[int, int]:
-    """Return the (height, width) that a network sees of stored pictures of a size [px]."""
-    return config.crop_size or (height, width)
-
-
-def augment_faults(config: AugmentConfig, *, height: int, width: int) -> list[str]:
-    """List what cannot be done to stored pictures of a size [px]."""
-    seen_height, seen_width = seen_size(config, height=height, width=width)
-    if seen_height <= height and seen_width <= width:
-        return []
-    return [
-        f"augment.crop_size: height {seen_height}, width {seen_width} px does not fit into "
-        f"pictures of decode.height {height}, decode.width {width} px; lower crop_size, or store "
-        "larger pictures"
-    ]
 
 
 def draw_augmentation(
@@ -287,23 +225,6 @@ def augment_points(
     flipped = torch.tensor(augmentation.flipped, device=points.device)[:, None, None, None]
     named = torch.where(flipped, snippets[:, :, order], snippets)
     return (named * scale + offset).view(points.shape)
-
-
-def mirrored_side(side: Tensor, augmentation: Augmentation) -> Tensor:
-    """Exchange left and right where the picture is flipped.
-
-    Args:
-        side: (B,) signed integer of each snippet: -1 left, +1 right, 0 none.
-        augmentation: One draw a snippet.
-
-    Returns:
-        As ``side``.
-
-    Raises:
-        ValueError: If the draws are for another number of snippets.
-    """
-    _check_draws(augmentation, len(side))
-    return torch.where(torch.tensor(augmentation.flipped, device=side.device), -side, side)
 
 
 def _check_draws(augmentation: Augmentation, num_snippets: int) -> None:

@@ -7,56 +7,29 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
-from pdray.config import Settings
 from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.plan import PlannedBatch
+from pdray.data.batches.settings import Views
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
-from pdray.data.batches.views import Views
+from pdray.data.batches.views import drawn_view, view_moves
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.media.decode import DecodeConfig, DecodeLimits
 from pdray.data.media.seek import read_frames, scan
+from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import align
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
 Inputs = dict[Modality, NDArray[Any]]
 
 _SIDES = {"left": -1, "right": 1}
-
-
-class StreamConfig(Settings):
-    """How snippets reach a worker."""
-
-    reader: Literal["auto", "local", "ray"] = Field(
-        "auto",
-        description="local: in the worker's process; ray: through Ray Data; auto: local for one "
-        "worker on a frame store, else ray",
-    )
-    threads: int = Field(2, ge=1, le=64, description="reading threads of the local reader [count]")
-    cpus_per_task: float = Field(
-        0.25, gt=0, description="CPUs that a Ray Data reading task reserves [count]"
-    )
-    tasks: int = Field(
-        4, ge=1, description="Ray Data reading tasks of a worker's stream at once [count]"
-    )
-    stall_seconds: float = Field(
-        900.0, gt=0, description="a stream without any progress for so long stops the trial [s]"
-    )
-
-    def chosen(self, *, num_workers: int, stored: bool) -> Literal["local", "ray"]:
-        """Return the reader that ``auto`` stands for."""
-        if self.reader == "auto":
-            return "local" if num_workers == 1 and stored else "ray"
-        return self.reader
 
 
 class Moved(NamedTuple):
@@ -251,7 +224,7 @@ class SnippetReader:
         stored = recording.stored or {}
         if self.views is None or recording.views is None:
             return stored
-        return {**stored, self.modality: recording.views[self.views.drawn(draw)]}
+        return {**stored, self.modality: recording.views[drawn_view(self.views, draw)]}
 
     def _moved(
         self, planned: PlannedBatch, recordings: Sequence[RatedRecording], num_snippets: int
@@ -259,9 +232,9 @@ class SnippetReader:
         if self.views is None:
             return None
         names = [one.recording_id for one in recordings for _ in range(num_snippets)]
-        drawn = [self.views.drawn(self._draw(planned, one)) for one in recordings]
+        drawn = [drawn_view(self.views, self._draw(planned, one)) for one in recordings]
         numbers = [number for number in drawn for _ in range(num_snippets)]
-        return Moved(self.views.moves(names, numbers), self.views.size)
+        return Moved(view_moves(self.views, names, numbers), self.views.size)
 
 
 def read_locally(

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from pdray.data.batches.plan import PlannedBatch
-from pdray.data.batches.reader import Batch, SnippetReader, StreamConfig, read_locally
+from pdray.data.batches.reader import Batch, SnippetReader, read_locally
+from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.errors import PdrayError, StreamError
 

@@ -11,50 +11,14 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from pydantic import Field, model_validator
-from sklearn.model_selection import StratifiedGroupKFold
 
-from pdray.config import Settings
+from pdray.data.cohort.settings import FoldsConfig
 from pdray.errors import FoldsError, refuse
 
 _SHOWN = 5  # subjects named in one message
 _FOLDS = {"folds.num_outer": "outer folds", "folds.num_folds": "inner folds"}
-
-
-class FoldsConfig(Settings):
-    """How subjects are split."""
-
-    num_folds: int = Field(3, ge=2, description="inner folds, for the search [folds]")
-    num_outer: int = Field(5, ge=2, description="outer folds; one is the test group [folds]")
-    outer_fold: int = Field(0, ge=0, description="which outer fold is the test group, from 0")
-    seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
-    from_split: bool = Field(
-        False,
-        description="the manifest's column split says who is held out: test, or val where there is "
-        "no test; a search cross-validates inside train, a comparison trains on it",
-    )
-    of_recordings: bool = Field(
-        False,
-        description="with data.subjects=none: split recordings all the same; a person whom nobody "
-        "has named may then be on both sides",
-    )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.from_split and self.of_recordings:
-            raise ValueError("from_split and of_recordings are two ways to split; set one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _outer_fold_exists(self) -> Self:
-        if self.outer_fold >= self.num_outer:
-            raise ValueError(
-                f"outer_fold {self.outer_fold} must be less than num_outer {self.num_outer}"
-            )
-        return self
 
 
 @dataclass(frozen=True)
@@ -320,6 +284,8 @@ def _split(labels: Labels, num_sides: int, *, seed: int, key: str) -> list[froze
             f"of the most frequent class; there are {num_subjects} subjects and {largest} "
             f"recordings: {right}"
         )
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(num_sides, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class rarer than the number of folds is reported by absent_classes, by name.

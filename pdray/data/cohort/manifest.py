@@ -16,34 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, ValidationInfo, field_validator
-
-from pdray.config import Settings, nearest
 from pdray.data.cohort.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, Row, read_rows
+from pdray.data.cohort.settings import ACTION, ITEMS, KNOWN_ITEMS, PUBLIC, Subjects, unknown_item
 from pdray.data.media.decode import check_readable
 from pdray.errors import ManifestError, refuse
-
-# Item -> highest grade. MDS-UPDRS part III items are rated 0-4, the interviews of YouTubePD 0-5.
-ITEMS: dict[str, int] = {
-    "finger_tapping": 4,
-    "hand_opening": 4,
-    "pronation": 4,
-    "toe_tapping": 4,
-    "leg_agility": 4,
-    "postural_tremor": 4,
-    "kinetic_tremor": 4,
-    "gait": 4,
-    "face_interview": 5,
-}
-# What a public video shows, for pre-training; its grade is the index of its class, from 0, and the
-# number of classes is the manifest's own. It never shares a study with what is graded.
-ACTION = "action"
-KNOWN_ITEMS = (*ITEMS, ACTION)
-
-Subjects = Literal["required", "none"]  # none: public videos do not say who is in them
-_PUBLIC = (ACTION, "face_interview")
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
 _WHOLE = re.compile(r"([+-]?[0-9]+)(\.0+)?")
@@ -116,58 +94,6 @@ class Manifest:
     recordings: tuple[Recording, ...]
 
 
-class DataConfig(Settings):
-    """Which recordings a job uses and what it predicts."""
-
-    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
-    items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
-    subjects: Subjects = Field(
-        "required",
-        description="none: a recording of item action, or face_interview, without a subject is a "
-        "subject of its own",
-    )
-    grade_cuts: tuple[int, ...] = Field(
-        (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
-    )
-    marks: Path | None = Field(None, description="table of marked regions, as importers write it")
-    max_decode_failures: int = Field(
-        0, ge=0, description="unreadable recordings a job goes on without [recordings]"
-    )
-
-    @field_validator("items")
-    @classmethod
-    def _items_are_known(cls, items: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        faults = [_unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
-        if items == ():
-            faults.append("no item named; write null to use every item")
-        if ACTION in (items or ()) and items != (ACTION,):
-            faults.append(f"{ACTION} beside others: the class of an action is not a grade")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return items
-
-    @field_validator("subjects")
-    @classmethod
-    def _people_have_subjects(cls, subjects: Subjects, info: ValidationInfo) -> Subjects:
-        if subjects == "none" and info.data.get("items") not in [(item,) for item in _PUBLIC]:
-            raise ValueError(
-                f"got 'none': only items [{'] or ['.join(_PUBLIC)}] go without subjects; elsewhere "
-                "nothing else keeps a person on one side of a fold"
-            )
-        return subjects
-
-    @field_validator("grade_cuts")
-    @classmethod
-    def _cuts_rise(cls, cuts: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        is_action = info.data.get("items") == (ACTION,)
-        highest = math.inf if is_action else max(ITEMS.values())
-        rising = list(cuts) == sorted(set(cuts))
-        if not cuts or not rising or cuts[0] < 1 or cuts[-1] > highest:
-            right = "classes from 1" if is_action else f"grades between 1 and {highest}"
-            raise ValueError(f"got {list(cuts)}: expected rising {right}")
-        return cuts
-
-
 def grade_class(grade: int, cuts: Sequence[int]) -> int:
     """Return the class of a grade: the number of cuts, which rise, that are not above it."""
     return bisect_right(cuts, grade)
@@ -231,7 +157,7 @@ def select(
         ManifestError: If an item is unknown, or no recording is left; with the counts.
     """
     name = manifest.path.name
-    faults = [_unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
+    faults = [unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
     if items is None and any(one.item == ACTION for one in manifest.recordings):
         faults.append(f"it holds item {ACTION}, whose classes are no grades; name the items to use")
     refuse(faults, ManifestError, f"{name} cannot be selected from")
@@ -257,7 +183,7 @@ Fault = tuple[int, str]  # row, text
 def _with_subject(row: Row) -> Row:
     """Let a public video without a subject be its own; other rows keep what they have."""
     subject = row.cells.get("subject_id", "")
-    if not subject and row.cells["item"] in _PUBLIC:
+    if not subject and row.cells["item"] in PUBLIC:
         subject = row.cells["recording_id"]
     return row._replace(cells={**row.cells, "subject_id": subject})
 
@@ -275,7 +201,7 @@ def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
     faults += [_missing(name, cells) for name in REQUIRED if not cells[name]]
     item, side = cells["item"], cells.get("side", "")
     if item and item not in KNOWN_ITEMS:
-        faults.append(_unknown_item(item))
+        faults.append(unknown_item(item))
     if side not in ("", "left", "right"):
         faults.append(f"side {side!r} is not left or right")
     numbers = {name: _number(name, cells.get(name, ""), faults) for name in NUMBERS}
@@ -292,13 +218,8 @@ def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
 
 
 def _missing(name: str, cells: Mapping[str, str]) -> str:
-    is_public = name == "subject_id" and cells["item"] in _PUBLIC
+    is_public = name == "subject_id" and cells["item"] in PUBLIC
     return f"{name} is missing" + ("; data.subjects=none allows that" if is_public else "")
-
-
-def _unknown_item(item: str) -> str:
-    hint = nearest(item, KNOWN_ITEMS)
-    return f"item {item!r} is unknown: {hint}valid items: {', '.join(KNOWN_ITEMS)}"
 
 
 def _number(name: str, cell: str, faults: list[str]) -> float | None:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from pdray.data.cohort.folds import (
     Folds,
-    FoldsConfig,
     absent_classes,
     make_fixed_folds,
     make_folds,
     make_held_out_folds,
 )
-from pdray.data.cohort.manifest import ACTION, DataConfig, Manifest, Recording, grade_class, select
+from pdray.data.cohort.manifest import Manifest, Recording, grade_class, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.cohort.raters import rater_shares
-from pdray.data.store.extract import Modality, needed_field
+from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig
+from pdray.data.modalities import Modality, needed_field
 from pdray.errors import FoldsError, ManifestError
 
 

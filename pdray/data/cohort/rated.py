@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdray.data.store.extract import Modality
+from pdray.data.modalities import Modality
 from pdray.errors import FoldsError
 
 

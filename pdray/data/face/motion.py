@@ -18,18 +18,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
 
-from pdray.config import Settings
 from pdray.data.face.blink import BLINK_NAMES, RHYTHM_NAMES, blink_dynamics, rhythm
 from pdray.data.face.measures import SIDES, face_measures
 from pdray.data.face.points import REGIONS, VERTICES, place_corners
+from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.face.shape import GROUPS, Floats, Shapes, align_frames
 from pdray.data.media.tracks import Track
 from pdray.errors import SettingsError, refuse
 
-FEATURE_GROUPS = ("head", "eyes", "gaze", "brows", "mouth", "parts", "regions", "blink", "rhythm",
-                  "asymmetry", "shape")  # fmt: skip
 _CHANGING: dict[str, tuple[str, ...]] = {
     "head": ("roll", "yaw", "pitch"),
     "eyes": ("eye_openness",),
@@ -48,26 +45,6 @@ _ROUNDING_SECONDS = 1e-3  # files round times
 _LEAST_PAIRS = 5
 # A tenth of what rounding to whole pixels does to a face of 100 px between the eyes.
 _FLOOR = 1e-4
-
-
-class LandmarkFeatureConfig(Settings):
-    """Which features of a recording a head sees."""
-
-    groups: str = Field(
-        "head+eyes+brows",
-        description=f"groups joined by +, of {', '.join(FEATURE_GROUPS)}; shape tells who it is",
-    )
-
-    @field_validator("groups")
-    @classmethod
-    def _are_groups(cls, groups: str) -> str:
-        names = groups.split("+")
-        for name in names:
-            if name not in FEATURE_GROUPS:
-                raise ValueError(f"'{name}' is no group; groups are {', '.join(FEATURE_GROUPS)}")
-            if names.count(name) > 1:
-                raise ValueError(f"{name} stands there twice")
-        return groups
 
 
 class Features(NamedTuple):

@@ -37,10 +37,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from pydantic import Field, model_validator
 
-from pdray.config import Settings
-from pdray.data.media.decode import DEFAULT_LIMITS
+from pdray.data.media.settings import DEFAULT_LIMITS, SAMPLE_RATE, AudioConfig
 from pdray.data.media.source import check_pixels, open_file, video_stream
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
@@ -48,12 +46,9 @@ from pdray.errors import DecodeError
 Samples = npt.NDArray[np.int16]
 Spectra = tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]
 
-SAMPLE_RATE = 16_000  # what speech embeddings (wav2vec 2.0, audio masked autoencoders) take [Hz]
 POWER_FLOOR = 1e-10  # below the rounding noise of 16 bits in a mel band, about 4e-10
 
 _FULL_SCALE = 32768.0
-# 8 kHz are 45.245 of Slaney's mel, each 66.7 Hz below 1 kHz; a band spans two steps.
-_LINEAR_HZ = 2 * 45.245 * 200 / 3
 _BLOCK_ITEMS = 1024  # spectra of an hour at once would take gigabytes
 _HOLE_SECONDS = 0.04
 _FILTER_SECONDS = 0.02  # the resampler looks this far ahead or less
@@ -61,56 +56,6 @@ _END_SLACK_SECONDS = 0.2  # a coder's delay and padding: two AAC frames at 16 kH
 _ESTIMATED = {"mp3", "aac"}  # without a container: the length is guessed from the bit rate
 # Matroska's own length of one track, e.g. 00:00:04.000000000.
 _TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-
-
-class AudioConfig(Settings):
-    """How spectra are taken of 16 kHz sound."""
-
-    window_seconds: float = Field(
-        0.025, ge=0.001, le=1, description="length of the Hann window of an item [s]"
-    )
-    hop_seconds: float = Field(0.010, ge=0.001, le=1, description="from item to item [s]")
-    num_mels: int = Field(64, ge=1, le=512, description="mel bands from 0 to 8000 Hz")
-    num_mfcc: int = Field(
-        40,
-        ge=1,
-        le=512,
-        description="cepstral coefficients kept, from the 0th; 13 is usual for words, 20 is "
-        "librosa's default, 40 common for voices",
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> "AudioConfig":
-        if self.num_mfcc > self.num_mels:
-            raise ValueError(
-                f"num_mfcc {self.num_mfcc} is above num_mels {self.num_mels}: there are as many "
-                "coefficients as bands"
-            )
-        narrowest = _LINEAR_HZ / (self.num_mels + 1)
-        spacing = SAMPLE_RATE / self.fft_size
-        if narrowest <= spacing:
-            raise ValueError(
-                f"num_mels {self.num_mels} makes bands of {narrowest:.1f} Hz, but spectra of "
-                f"{self.window_seconds:g} s have a line every {spacing:.1f} Hz and would leave "
-                f"bands empty: use at most {math.ceil(_LINEAR_HZ / spacing) - 2} bands or a "
-                "longer window"
-            )
-        return self
-
-    @property
-    def window(self) -> int:
-        """Samples of a window."""
-        return round(self.window_seconds * SAMPLE_RATE)
-
-    @property
-    def hop(self) -> int:
-        """Samples from item to item."""
-        return round(self.hop_seconds * SAMPLE_RATE)
-
-    @property
-    def fft_size(self) -> int:
-        """Length of the transform: the window and zeros up to a power of two."""
-        return 1 << (self.window - 1).bit_length()
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,9 @@ import numpy.typing as npt
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from pydantic import Field
 
-from pdray.config import Settings
 from pdray.data.media.picture import Box, Canvas, Pixels
+from pdray.data.media.settings import DEFAULT_LIMITS, DecodeConfig, DecodeLimits
 from pdray.data.media.source import (
     check_end,
     check_length,
@@ -49,39 +48,6 @@ from pdray.data.media.source import (
 )
 from pdray.data.media.timeline import Span, Timed, shown
 from pdray.errors import DecodeError
-
-
-class DecodeConfig(Settings):
-    """The picture every recording is brought to, and the frames a second."""
-
-    height: int = Field(112, ge=8, le=2160, description="height of a frame [px]")
-    width: int = Field(112, ge=8, le=3840, description="width of a frame [px]")
-    frame_rate: float | None = Field(
-        None,
-        gt=0,
-        le=240,
-        description="frames a second, the one on display at each time; null keeps those recorded "
-        "[1/s]",
-    )
-
-
-class DecodeLimits(Settings):
-    """What one recording may cost, so that no file exhausts a node."""
-
-    max_pixels: int = Field(
-        36_000_000,
-        ge=1,
-        description="width x height of a stored frame; 8K, 7680 x 4320, has 33177600 [px]",
-    )
-    max_seconds: float = Field(
-        3600.0, gt=0, description="length of a recording, or of its span where it has one [s]"
-    )
-    max_decode_seconds: float = Field(
-        3600.0, gt=0, description="wall time of decoding one recording [s]"
-    )
-
-
-DEFAULT_LIMITS = DecodeLimits()
 
 
 @dataclass(frozen=True)

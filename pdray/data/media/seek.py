@@ -33,15 +33,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pdray.data.media.decode import (
-    DEFAULT_LIMITS,
-    Deadline,
-    DecodeConfig,
-    DecodeLimits,
-    canvas_for,
-    decode_frames,
-)
+from pdray.data.media.decode import Deadline, canvas_for, decode_frames
 from pdray.data.media.picture import Pixels
+from pdray.data.media.settings import DEFAULT_LIMITS, DecodeConfig, DecodeLimits
 from pdray.data.media.source import check_end, check_length, check_pixels, opened, packets
 from pdray.data.media.timeline import Span, Timed, shown
 from pdray.errors import DecodeError

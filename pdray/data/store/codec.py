@@ -9,29 +9,16 @@ the eye does not see; a flow field's two components travel as one grey picture, 
 other.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import lz4.block
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from pydantic import Field
 
-from pdray.config import Settings
+from pdray.data.store.settings import CodecName, StoreConfig
 
 Item = npt.NDArray[Any]
-CodecName = Literal["raw", "jpeg", "lz4"]
-
-
-class StoreConfig(Settings):
-    """How the frame store keeps pictures; tracks and sound are small and always raw."""
-
-    codec: CodecName = Field(
-        "raw",
-        description="raw: exact, fastest; lz4: exact, about half the size; jpeg: 10 to 20 times "
-        "smaller, above 38 dB, slower to read",
-    )
-    quality: int = Field(90, ge=75, le=100, description="of codec jpeg [75..100]")
 
 
 def encode(item: Item, config: StoreConfig) -> bytes | memoryview:

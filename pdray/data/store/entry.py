@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pdray.data.store.codec import CodecName, Item, StoreConfig, decode_into, encode
+from pdray.data.store.codec import Item, decode_into, encode
+from pdray.data.store.settings import CodecName, StoreConfig
 from pdray.errors import StoreError
 
 _BATCH_BYTES = 4 << 20  # of decoded items

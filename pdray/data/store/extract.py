@@ -9,31 +9,24 @@ import math
 from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pdray.config import Settings, dump
 from pdray.data.cohort.manifest import Recording
 from pdray.data.face.points import LANDMARKS
 from pdray.data.face.shape import landmark_points
-from pdray.data.media.audio import AudioConfig, log_mel, mfcc, read_waveform
-from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
-from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.media.audio import log_mel, mfcc, read_waveform
+from pdray.data.media.decode import content_box, decode_frames
+from pdray.data.media.flow import motion, motion_boundaries, quantise
 from pdray.data.media.seek import scan
 from pdray.data.media.timeline import TICK_SLACK_SECONDS
 from pdray.data.media.tracks import Track, fit_to_frames, read_track
-from pdray.data.store.codec import Item, StoreConfig
+from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
+from pdray.data.store.codec import Item
+from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError
-
-Modality = Literal[
-    "rgb", "flow", "boundaries", "waveform", "log_mel", "mfcc", "landmarks", "regions"
-]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-PICTURES: tuple[Modality, ...] = ("rgb", "flow", "boundaries")
-SOUND: tuple[Modality, ...] = ("waveform", "log_mel", "mfcc")
-TRACKS: tuple[Modality, ...] = ("landmarks", "regions")
 
 
 class Piece(NamedTuple):
@@ -54,37 +47,6 @@ class Piece(NamedTuple):
     item: Item
 
 
-class Recipe(Settings):
-    """All settings that decide what an entry holds, and the limits of making it."""
-
-    decode: DecodeConfig = DecodeConfig()
-    limits: DecodeLimits = DecodeLimits()
-    flow: FlowConfig = FlowConfig()
-    audio: AudioConfig = AudioConfig()
-    store: StoreConfig = StoreConfig()
-
-    def codec(self, modality: Modality) -> StoreConfig:
-        """Return how a modality's items are coded; only pictures are large enough to matter."""
-        return self.store if modality in PICTURES else StoreConfig(codec="raw")
-
-    def settings(self, modality: Modality) -> dict[str, Any]:
-        """Return the settings that an entry of a modality depends on, as plain data."""
-        codec = self.codec(modality)
-        found: dict[str, Any] = {"modality": modality, "codec": codec.codec}
-        if codec.codec == "jpeg":
-            found["quality"] = codec.quality
-        if modality not in SOUND:
-            found["decode"] = dump(self.decode)
-        if modality == "flow":
-            found["flow"] = {"method": self.flow.method, "bound": self.flow.bound}
-        if modality == "boundaries":
-            bound = self.flow.boundary_bound
-            found["flow"] = {"method": self.flow.method, "boundary_bound": bound}
-        if modality in ("log_mel", "mfcc"):
-            found["audio"] = dump(self.audio)
-        return found
-
-
 def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
     """Return the files that a modality of a recording is made of.
 
@@ -101,13 +63,6 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
     if recording.video is None:
         raise DecodeError("its row names no video")
     return (recording.video,)
-
-
-def needed_field(modality: Modality) -> str:
-    """Return the field of :class:`Recording` that must be there for a modality."""
-    if modality in TRACKS:
-        return modality
-    return "sound" if modality in SOUND else "video"
 
 
 def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:

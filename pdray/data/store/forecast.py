@@ -11,9 +11,11 @@ from pathlib import Path
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import declared_length
+from pdray.data.modalities import PICTURES, Modality
 from pdray.data.store.codec import encode
-from pdray.data.store.extract import PICTURES, Modality, Recipe, extract
+from pdray.data.store.extract import extract
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError
 
 _SAMPLED = 3  # recordings

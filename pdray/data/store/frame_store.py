@@ -19,8 +19,10 @@ from typing import Any
 from pdray.atomic import replacing, write_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry, EntryWriter
-from pdray.data.store.extract import Modality, Recipe, extract, sources
+from pdray.data.store.extract import extract, sources
+from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError
 
 # Part of every key: raise it when what an entry holds for the same settings changes.

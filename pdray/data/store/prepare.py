@@ -17,10 +17,11 @@ import ray.exceptions
 from pdray.atomic import write_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
-from pdray.data.media.decode import DEFAULT_LIMITS
+from pdray.data.media.settings import DEFAULT_LIMITS
 from pdray.data.media.source import open_file
+from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import PICTURES, SOUND, TRACKS, Modality, sources
+from pdray.data.store.extract import sources
 from pdray.data.store.frame_store import FrameStore
 from pdray.errors import ClusterError, DecodeError, PdrayError, SettingsError, StoreError
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, nearest
-from pdray.data.cohort.manifest import ITEMS
+from pdray.data.cohort.settings import ITEMS
 
 # Places in this tuple are part of the random streams: new items go to its end.
 DEMO_ITEMS = (

@@ -14,66 +14,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
 
 from pdray.atomic import folder_faults, write_text
-from pdray.config import Settings
-from pdray.data.cohort.manifest import ACTION, load_manifest
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.settings import ACTION
 from pdray.errors import ManifestError, SettingsError, refuse
 from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
+from pdray.importers.actions.settings import LISTS, ImportConfig
 
 COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov"})
 
-_LISTS = {"ucf101": "ucfTrainTestlist", "hmdb51": "testTrainMulti_7030_splits"}
 _SIDES = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 _GROUP = re.compile(r"v_.+_g(\d+)_c\d+")
 _SHOWN = 5  # names in one message
-
-
-class ImportConfig(Settings):
-    """Where public action recordings lie and where their manifest goes."""
-
-    layout: Literal["ucf101", "hmdb51", "kinetics", "demo"] = Field(
-        description="whose folders they are; demo: our SYNTHETIC cohort, its items are the classes"
-    )
-    folder: Path = Field(
-        description="folder of the class folders; kinetics: of train and val, which hold them; "
-        "demo: of manifest.csv"
-    )
-    output: Path = Field(description="the manifest to write, .csv")
-    lists: Path | None = Field(
-        None,
-        description="folder of the official split lists (ucf101: with classInd.txt); null: "
-        "ucfTrainTestlist or testTrainMulti_7030_splits, inside folder or beside it",
-    )
-    split: int = Field(1, ge=1, le=3, description="official split of ucf101 and hmdb51, 1 to 3")
-    annotations: tuple[Path, ...] = Field(
-        (),
-        description="kinetics: CSV files with label, youtube_id, time_start, time_end, split; "
-        "empty: the folders say class and split",
-    )
-    max_absent: int = Field(
-        0, ge=0, description="listed recordings without a file that are left out [recordings]"
-    )
-
-    @model_validator(mode="after")
-    def _no_idle_setting(self) -> Self:
-        """Refuse a setting that would have no effect."""
-        if self.layout not in _LISTS and (self.lists is not None or self.split != 1):
-            raise ValueError(f"lists and split are of ucf101 and hmdb51; {self.layout} has none")
-        if self.layout != "kinetics" and self.annotations:
-            raise ValueError(f"annotations are of kinetics; {self.layout} has none")
-        if self.max_absent and self.layout not in _LISTS and not self.annotations:
-            raise ValueError(
-                f"max_absent {self.max_absent} needs annotations: folders list what is there"
-            )
-        if self.output.suffix != ".csv":
-            raise ValueError(f"output {self.output} is not a .csv file")
-        return self
 
 
 @dataclass(frozen=True)
@@ -278,7 +234,7 @@ _LAYOUTS = {"ucf101": _ucf101, "hmdb51": _hmdb51, "kinetics": _kinetics, "demo":
 def _lists_folder(config: ImportConfig) -> Path:
     if config.lists is not None:
         return config.lists
-    folder, name = config.folder.absolute(), _LISTS[config.layout]
+    folder, name = config.folder.absolute(), LISTS[config.layout]
     for place in (folder / name, folder.parent / name):
         if place.is_dir():
             return place

@@ -29,17 +29,17 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 
 from pdray.atomic import folder_faults, write_text
-from pdray.config import Settings
-from pdray.data.cohort.manifest import Recording, Subjects, load_manifest
+from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rows import FILES, read_rows
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
-from pdray.data.media.decode import DecodeConfig, DecodeLimits, content_box, decode_frames
+from pdray.data.media.decode import content_box, decode_frames
+from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError, SettingsError, refuse
 from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
+from pdray.importers.mediapipe.settings import ExtractConfig
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -64,31 +64,6 @@ class Landmarker(Protocol):
 
 
 OpenLandmarker = Callable[[], AbstractContextManager[Landmarker]]
-
-
-class ExtractConfig(Settings):
-    """The root of ``jobs/extract_landmarks.py``."""
-
-    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
-    model: Path = Field(description="file of a MediaPipe Face Landmarker, such as x.task")
-    output: Path = Field(description="the manifest to write, .csv; tracks go beside it")
-    items: tuple[str, ...] = Field(
-        ("face_interview",), min_length=1, description="items whose faces are followed"
-    )
-    subjects: Subjects = Field(
-        "required", description="none: rows of public videos need not name a subject"
-    )
-    size: int = Field(
-        640, ge=64, le=2160, description="longer side of the picture that is looked at [px]"
-    )
-    limits: DecodeLimits = DecodeLimits()
-
-    @field_validator("output")
-    @classmethod
-    def _is_new(cls, output: Path) -> Path:
-        if output.suffix != ".csv" or output.exists():
-            raise ValueError(f"got {output}; expected a .csv file that is not there yet")
-        return output.absolute()
 
 
 class Face(NamedTuple):

@@ -16,7 +16,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
-from pdray.data.face.motion import LandmarkFeatureConfig, feature_columns
+from pdray.data.face.motion import feature_columns
+from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.errors import FoldsError
 from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
 from pdray.models.estimators.landmark_head import (

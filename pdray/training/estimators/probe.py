@@ -23,8 +23,8 @@ from torch import nn
 from pdray.config import dump
 from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality
 from pdray.errors import DivergedError, FoldsError
 from pdray.models.estimators.linear_probe import LinearProbeConfig
 from pdray.training.estimators.network_in_memory import ScaledNetwork

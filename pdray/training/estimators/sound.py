@@ -11,8 +11,8 @@ from scipy.special import softmax
 
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.sound_statistics import sound_statistics
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality
 from pdray.models.estimators.audio_mlp import AudioMlpConfig, build_audio_mlp
 from pdray.training.estimators.network_in_memory import ScaledNetwork
 from pdray.training.frozen.keep import keep_frozen

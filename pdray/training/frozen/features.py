@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from pdray.atomic import replacing
 from pdray.config import dump
-from pdray.data.batches.augment import central_view, seen_size
+from pdray.data.batches.augment import central_view
 from pdray.data.batches.boxes import region_boxes
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import Batch, SnippetReader
+from pdray.data.batches.settings import seen_size
 from pdray.data.batches.snippet import frame_indices, snippet_shape
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import RatedRecording

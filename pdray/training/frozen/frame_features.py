@@ -19,8 +19,8 @@ from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_
 from pdray.data.batches.plan import derive_seed
 from pdray.data.batches.snippet import SnippetConfig, frame_indices
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality
 from pdray.errors import DivergedError
 from pdray.models.networks.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
 from pdray.models.weights.pixels import Pixels

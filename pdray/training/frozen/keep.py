@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pdray.atomic import replacing
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.store.codec import StoreConfig
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry, EntryWriter
-from pdray.data.store.extract import Modality
+from pdray.data.store.settings import StoreConfig
 from pdray.errors import DecodeError, PdrayError, StoreError
 
 _FORMAT = 1  # part of every name: raise it when the same settings give other items

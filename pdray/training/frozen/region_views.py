@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from pdray.config import dump
 from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.normalise import normalise_frames
-from pdray.data.batches.views import Views
+from pdray.data.batches.settings import Views
+from pdray.data.batches.views import view_augmentation
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError
 from pdray.models.networks.region_attention import RegionAttention
 from pdray.training.frozen.keep import file_state, frozen_path, keep_frozen, weights_digest
@@ -52,7 +53,7 @@ class FrozenStages:
 
     def view(self, recording_id: str, number: int) -> "KeptView":
         """Return a view of a recording as a frozen computation."""
-        return KeptView(self, self.views.augmentation(recording_id, number))
+        return KeptView(self, view_augmentation(self.views, recording_id, number))
 
     @property
     def item_bytes(self) -> int:

@@ -36,9 +36,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pdray.config import Settings
-from pdray.data.media.audio import SAMPLE_RATE
+from pdray.data.media.settings import SAMPLE_RATE
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Modality
 from pdray.errors import DecodeError, SettingsError
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.weights.checkpoint import read_checkpoint

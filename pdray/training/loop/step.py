@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdray.data.batches.augment import Augmentation, AugmentConfig, central_view, draw_augmentation
+from pdray.data.batches.augment import Augmentation, central_view, draw_augmentation
 from pdray.data.batches.boxes import mirrored_regions, region_boxes
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.reader import Batch
-from pdray.data.store.extract import Modality
+from pdray.data.batches.settings import AugmentConfig
+from pdray.data.modalities import Modality
 from pdray.errors import DivergedError
 from pdray.training.objective import RegionTarget
 

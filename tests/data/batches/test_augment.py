@@ -7,16 +7,13 @@ import torch
 from pdray.config import build, dump
 from pdray.data.batches.augment import (
     Augmentation,
-    AugmentConfig,
     Crop,
-    augment_faults,
     augment_points,
     central_view,
     draw_augmentation,
-    mirrored_side,
     move_frames,
-    seen_size,
 )
+from pdray.data.batches.settings import AugmentConfig, augment_faults, seen_size
 from pdray.errors import SettingsError
 
 STILL = AugmentConfig(flip=0, brightness=0, contrast=0, max_shift=0)
@@ -274,8 +271,6 @@ def test_draws_for_another_batch_are_refused():
         move_frames(pictures(), one_draw())
     with pytest.raises(ValueError, match="1 draws for 2 snippets"):
         augment_points(torch.zeros(2, 5, 1, 2), one_draw(), (4, 4), torch.tensor([0]))
-    with pytest.raises(ValueError, match="1 draws for 4 snippets"):
-        mirrored_side(torch.zeros(4, dtype=torch.int8), one_draw())
 
 
 @pytest.mark.gpu
@@ -387,11 +382,3 @@ def test_points_of_recordings_with_several_snippets_keep_their_axes():
 def test_a_mirror_that_does_not_swap_pairs_is_refused(mirror):
     with pytest.raises(ValueError, match=r"mirror \[.*\] does not swap 3 points in pairs"):
         augment_points(torch.zeros(1, 1, 3, 2), one_draw(), (4, 4), torch.tensor(mirror))
-
-
-def test_sides_change_where_the_picture_is_flipped():
-    drawn = Augmentation((True, True, True, False, False), ((0, 0),) * 5, ONE, ONE)
-    side = torch.tensor([-1, 1, 0, -1, 1], dtype=torch.int8)
-    found = mirrored_side(side, drawn)
-    assert found.tolist() == [1, -1, 0, -1, 1]
-    assert found.dtype == torch.int8

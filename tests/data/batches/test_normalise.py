@@ -2,14 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.data.batches.augment import (
-    Augmentation,
-    AugmentConfig,
-    central_view,
-    draw_augmentation,
-    move_frames,
-)
+from pdray.data.batches.augment import Augmentation, central_view, draw_augmentation, move_frames
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
+from pdray.data.batches.settings import AugmentConfig
 
 STILL = AugmentConfig(flip=0, brightness=0, contrast=0, max_shift=0)
 

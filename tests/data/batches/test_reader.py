@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.data.batches.augment import AugmentConfig
 from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
-from pdray.data.batches.reader import SnippetReader, StreamConfig, read_locally
+from pdray.data.batches.reader import SnippetReader, read_locally
+from pdray.data.batches.settings import AugmentConfig, StreamConfig, Views
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices
-from pdray.data.batches.views import Views
 from pdray.data.cohort.rated import FoldSides
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.errors import DecodeError, StoreError, StreamError
 
 SIDES = (FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),)

@@ -10,11 +10,12 @@ import pytest
 
 from pdray.data.batches import stream as stream_module
 from pdray.data.batches.plan import Schedule, plan_batches
-from pdray.data.batches.reader import SnippetReader, StreamConfig
+from pdray.data.batches.reader import SnippetReader
+from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import FoldSides
-from pdray.data.media.decode import DecodeConfig
+from pdray.data.media.settings import DecodeConfig
 from pdray.errors import DecodeError, StreamError
 
 SIDES = (
@@ -158,8 +159,8 @@ def test_slow_recordings_do_not_let_others_pass(local_ray, make_reader, tmp_path
 def test_video_decoded_in_the_stream_gives_the_frames_of_the_store(local_ray, tiny_manifest):
     from pdray.data.cohort.manifest import load_manifest
     from pdray.data.cohort.rated import RatedRecording
-    from pdray.data.store.extract import Recipe
     from pdray.data.store.frame_store import FrameStore
+    from pdray.data.store.settings import Recipe
 
     config = DecodeConfig(height=24, width=24)
     manifest = load_manifest(tiny_manifest(num_subjects=5))

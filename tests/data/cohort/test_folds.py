@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from pdray.data.cohort.folds import (
     Folds,
-    FoldsConfig,
     absent_classes,
     folds_from_json,
     folds_to_json,
@@ -15,6 +14,7 @@ from pdray.data.cohort.folds import (
     make_folds,
     make_held_out_folds,
 )
+from pdray.data.cohort.settings import FoldsConfig
 from pdray.errors import FoldsError
 
 A, B, C = (frozenset(name) for name in ("a", "b", "c"))

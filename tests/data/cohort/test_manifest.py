@@ -6,15 +6,8 @@ import pandas as pd
 import pytest
 
 from pdray.config import build
-from pdray.data.cohort.manifest import (
-    ITEMS,
-    DataConfig,
-    Manifest,
-    Recording,
-    grade_class,
-    load_manifest,
-    select,
-)
+from pdray.data.cohort.manifest import Manifest, Recording, grade_class, load_manifest, select
+from pdray.data.cohort.settings import ITEMS, DataConfig
 from pdray.errors import ManifestError, SettingsError
 
 ROW = {"recording_id": "r1", "subject_id": "S1", "item": "gait", "grade": "2"}

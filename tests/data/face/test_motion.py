@@ -5,15 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from pdray.data.face.measures import face_measures
-from pdray.data.face.motion import (
-    FEATURE_GROUPS,
-    LAGS,
-    LandmarkFeatureConfig,
-    feature_columns,
-    lagged_pairs,
-    landmark_features,
-)
+from pdray.data.face.motion import LAGS, feature_columns, lagged_pairs, landmark_features
 from pdray.data.face.points import REGIONS
+from pdray.data.face.settings import FEATURE_GROUPS, LandmarkFeatureConfig
 from pdray.data.face.shape import GROUPS, align_frames
 from pdray.data.media.tracks import Track
 from pdray.demo.face.movement import draw_expression

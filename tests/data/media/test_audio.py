@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pdray.config import build, faults
 from pdray.data.media import audio
-from pdray.data.media.audio import AudioConfig, Waveform, log_mel, mfcc, read_waveform
+from pdray.data.media.audio import Waveform, log_mel, mfcc, read_waveform
+from pdray.data.media.settings import AudioConfig
 from pdray.errors import DecodeError, SettingsError
 
 RATE = 16_000

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from pdray.data.media import decode as module
-from pdray.data.media.decode import (
-    DecodeConfig,
-    DecodeLimits,
-    check_readable,
-    content_box,
-    decode,
-    decode_frames,
-)
+from pdray.data.media.decode import check_readable, content_box, decode, decode_frames
+from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.errors import DecodeError
 
 SMALL = DecodeConfig(height=64, width=64)

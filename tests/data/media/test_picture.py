@@ -5,8 +5,9 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.media.decode import DecodeConfig, content_box, decode
+from pdray.data.media.decode import content_box, decode
 from pdray.data.media.picture import Box, Canvas
+from pdray.data.media.settings import DecodeConfig
 from pdray.errors import DecodeError
 
 

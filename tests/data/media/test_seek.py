@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdray.data.media import seek as module
-from pdray.data.media.decode import DecodeConfig, DecodeLimits, decode
+from pdray.data.media.decode import decode
 from pdray.data.media.seek import read_frames, scan
+from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.errors import DecodeError
 
 CONFIG = DecodeConfig(height=24, width=32)

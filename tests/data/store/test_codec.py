@@ -2,7 +2,8 @@ import lz4.block
 import numpy as np
 import pytest
 
-from pdray.data.store.codec import StoreConfig, decode_into, encode
+from pdray.data.store.codec import decode_into, encode
+from pdray.data.store.settings import StoreConfig
 
 
 def picture(height=48, width=64, channels=3):

@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import Entry, EntryWriter
+from pdray.data.store.settings import StoreConfig
 from pdray.errors import StoreError
 
 ITEMS = np.random.default_rng(0).integers(0, 256, (23, 20, 30, 3), np.uint8)

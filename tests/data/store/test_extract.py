@@ -11,13 +11,15 @@ import pytest
 from pdray.data.cohort.manifest import Recording
 from pdray.data.face.points import LANDMARKS
 from pdray.data.media.audio import log_mel, read_waveform
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.decode import decode
 from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import Track, write_track
-from pdray.data.store.codec import StoreConfig
+from pdray.data.modalities import MODALITIES, SOUND
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import MODALITIES, SOUND, Recipe, extract, sources
+from pdray.data.store.extract import extract, sources
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD

@@ -4,12 +4,11 @@ from dataclasses import replace
 import pytest
 
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.media.decode import DecodeConfig
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.store import forecast as forecast_module
-from pdray.data.store.codec import StoreConfig
-from pdray.data.store.extract import Recipe
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.errors import StoreError
 
 SIZE = DecodeConfig(height=24, width=24)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.store import frame_store as store
-from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=32, width=48)

@@ -6,9 +6,9 @@ import pytest
 
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rated import StoredRecording
-from pdray.data.media.decode import DecodeConfig, decode
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import Track, write_track
-from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import (
     Prepared,
@@ -18,6 +18,7 @@ from pdray.data.store.prepare import (
     prepare_store,
     rate_notes,
 )
+from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=24, width=24)

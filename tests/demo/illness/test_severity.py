@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from pdray.data.cohort.manifest import ITEMS
+from pdray.data.cohort.settings import ITEMS
 from pdray.demo.illness.severity import (
     DEMO_ITEMS,
     FIRST_ITEMS,

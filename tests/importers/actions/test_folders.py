@@ -4,10 +4,12 @@ import os
 import pytest
 
 from pdray.config import build, load, read_tree
-from pdray.data.cohort.manifest import DataConfig, load_manifest, select
+from pdray.data.cohort.manifest import load_manifest, select
+from pdray.data.cohort.settings import DataConfig
 from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import ManifestError, SettingsError
-from pdray.importers.actions.folders import ImportConfig, class_names_path, import_actions
+from pdray.importers.actions.folders import class_names_path, import_actions
+from pdray.importers.actions.settings import ImportConfig
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from pdray.config import build
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.tracks import read_track
-from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.errors import ManifestError, SettingsError
-from pdray.importers.mediapipe.landmarks import ExtractConfig, Extracted, extract, open_landmarker
+from pdray.importers.mediapipe.landmarks import Extracted, extract, open_landmarker
 from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
+from pdray.importers.mediapipe.settings import ExtractConfig
 
 MESH = np.random.default_rng(3).uniform(0.3, 0.7, (NUM_MESH, 2))  # SYNTHETIC
 NUM_FRAMES = 10

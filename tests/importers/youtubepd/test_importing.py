@@ -10,7 +10,8 @@ from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.tracks import align, read_track, region_boxes
 from pdray.errors import ManifestError, SettingsError
-from pdray.importers.youtubepd.importing import ImportConfig, count_lacks, import_youtubepd
+from pdray.importers.youtubepd.importing import count_lacks, import_youtubepd
+from pdray.importers.youtubepd.settings import ImportConfig
 from tests.fixtures.youtubepd_made import Made
 from tests.places import YOUTUBEPD
 

@@ -12,8 +12,8 @@ from pdray.data.face.points import INDEX
 from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import read_track, write_track
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StudyError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets

@@ -8,8 +8,8 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.motion import Features, landmark_features
 from pdray.data.media.tracks import read_track, write_track
-from pdray.data.store.extract import Recipe
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.training.estimators.landmarks import LandmarkEstimator, describe_landmarks
 from pdray.training.task import FitConfig
 from tests.fixtures.landmark_made import face, track_of

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.store.codec import StoreConfig
 from pdray.data.store.entry import Entry, EntryWriter
+from pdray.data.store.settings import StoreConfig
 from pdray.errors import DecodeError, StoreError
 from pdray.training.frozen.keep import (
     file_digest,

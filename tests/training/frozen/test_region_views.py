@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pdray.data.batches.normalise import normalise_frames
+from pdray.data.batches.views import view_augmentation
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError
 from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
@@ -59,7 +60,7 @@ def test_every_view_is_what_the_frozen_stages_make_of_its_pictures(make: Any) ->
     assert len({path.name for path in recording.views}) == 4
     for number, path in enumerate(recording.views):
         kept = Entry(path)
-        moves = stages.views.augmentation("R0", number)
+        moves = view_augmentation(stages.views, "R0", number)
         x = normalise_frames(frames[None], augmentation=moves)
         expected = stages.network.frozen_maps(x).permute(0, 2, 3, 1)
         assert (kept.dtype, kept.shape) == (np.float16, stages.map_shape)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from pdray.data.batches.augment import AugmentConfig
 from pdray.data.batches.boxes import REGION_MIRROR, region_boxes
 from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import Batch, Moved
-from pdray.data.batches.views import Views
+from pdray.data.batches.settings import AugmentConfig, Views
+from pdray.data.batches.views import view_moves
 from pdray.errors import DivergedError, SettingsError
 from pdray.training.loop.step import Precision, evaluate_step, train_step
 
@@ -309,7 +309,7 @@ def test_evaluation_sees_the_plain_boxes_of_each_part():
 def test_kept_maps_go_as_they_are_and_their_view_moves_the_boxes():
     maps = torch.randn(2, 1, 2, 3, 5, 4).half()
     views = Views(AugmentConfig(), 2, (40, 60))
-    moved = Moved(views.moves(["a", "b"], [0, 1]), (40, 60))
+    moved = Moved(view_moves(views, ["a", "b"], [0, 1]), (40, 60))
     points = region_batch().inputs["regions"]
     batch = region_batch(inputs={"rgb": maps, "regions": points}, moved=moved)
     ((x, boxes),), (target,) = heard(batch, AugmentConfig())

@@ -1,0 +1,120 @@
+"""Settings of a cohort: which recordings a job uses, what it predicts, how subjects are split."""
+
+import math
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from pdray.config import Settings, nearest
+
+# Item -> highest grade. MDS-UPDRS part III items are rated 0-4, the interviews of YouTubePD 0-5.
+ITEMS: dict[str, int] = {
+    "finger_tapping": 4,
+    "hand_opening": 4,
+    "pronation": 4,
+    "toe_tapping": 4,
+    "leg_agility": 4,
+    "postural_tremor": 4,
+    "kinetic_tremor": 4,
+    "gait": 4,
+    "face_interview": 5,
+}
+# What a public video shows, for pre-training; its grade is the index of its class, from 0, and the
+# number of classes is the manifest's own. It never shares a study with what is graded.
+ACTION = "action"
+KNOWN_ITEMS = (*ITEMS, ACTION)
+
+Subjects = Literal["required", "none"]  # none: public videos do not say who is in them
+PUBLIC = (ACTION, "face_interview")
+
+
+class DataConfig(Settings):
+    """Which recordings a job uses and what it predicts."""
+
+    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
+    items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
+    subjects: Subjects = Field(
+        "required",
+        description="none: a recording of item action, or face_interview, without a subject is a "
+        "subject of its own",
+    )
+    grade_cuts: tuple[int, ...] = Field(
+        (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
+    )
+    marks: Path | None = Field(None, description="table of marked regions, as importers write it")
+    max_decode_failures: int = Field(
+        0, ge=0, description="unreadable recordings a job goes on without [recordings]"
+    )
+
+    @field_validator("items")
+    @classmethod
+    def _items_are_known(cls, items: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        faults = [unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
+        if items == ():
+            faults.append("no item named; write null to use every item")
+        if ACTION in (items or ()) and items != (ACTION,):
+            faults.append(f"{ACTION} beside others: the class of an action is not a grade")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return items
+
+    @field_validator("subjects")
+    @classmethod
+    def _people_have_subjects(cls, subjects: Subjects, info: ValidationInfo) -> Subjects:
+        if subjects == "none" and info.data.get("items") not in [(item,) for item in PUBLIC]:
+            raise ValueError(
+                f"got 'none': only items [{'] or ['.join(PUBLIC)}] go without subjects; elsewhere "
+                "nothing else keeps a person on one side of a fold"
+            )
+        return subjects
+
+    @field_validator("grade_cuts")
+    @classmethod
+    def _cuts_rise(cls, cuts: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        is_action = info.data.get("items") == (ACTION,)
+        highest = math.inf if is_action else max(ITEMS.values())
+        rising = list(cuts) == sorted(set(cuts))
+        if not cuts or not rising or cuts[0] < 1 or cuts[-1] > highest:
+            right = "classes from 1" if is_action else f"grades between 1 and {highest}"
+            raise ValueError(f"got {list(cuts)}: expected rising {right}")
+        return cuts
+
+
+class FoldsConfig(Settings):
+    """How subjects are split."""
+
+    num_folds: int = Field(3, ge=2, description="inner folds, for the search [folds]")
+    num_outer: int = Field(5, ge=2, description="outer folds; one is the test group [folds]")
+    outer_fold: int = Field(0, ge=0, description="which outer fold is the test group, from 0")
+    seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
+    from_split: bool = Field(
+        False,
+        description="the manifest's column split says who is held out: test, or val where there is "
+        "no test; a search cross-validates inside train, a comparison trains on it",
+    )
+    of_recordings: bool = Field(
+        False,
+        description="with data.subjects=none: split recordings all the same; a person whom nobody "
+        "has named may then be on both sides",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.from_split and self.of_recordings:
+            raise ValueError("from_split and of_recordings are two ways to split; set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _outer_fold_exists(self) -> Self:
+        if self.outer_fold >= self.num_outer:
+            raise ValueError(
+                f"outer_fold {self.outer_fold} must be less than num_outer {self.num_outer}"
+            )
+        return self
+
+
+def unknown_item(item: str) -> str:
+    """Say that there is no such item, and which it may be."""
+    hint = nearest(item, KNOWN_ITEMS)
+    return f"item {item!r} is unknown: {hint}valid items: {', '.join(KNOWN_ITEMS)}"

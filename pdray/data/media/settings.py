@@ -1,0 +1,94 @@
+"""Settings of decoding pictures and of taking spectra of sound."""
+
+import math
+
+from pydantic import Field, model_validator
+
+from pdray.config import Settings
+
+SAMPLE_RATE = 16_000  # what speech embeddings (wav2vec 2.0, audio masked autoencoders) take [Hz]
+# 8 kHz are 45.245 of Slaney's mel, each 66.7 Hz below 1 kHz; a band spans two steps.
+_LINEAR_HZ = 2 * 45.245 * 200 / 3
+
+
+class DecodeConfig(Settings):
+    """The picture every recording is brought to, and the frames a second."""
+
+    height: int = Field(112, ge=8, le=2160, description="height of a frame [px]")
+    width: int = Field(112, ge=8, le=3840, description="width of a frame [px]")
+    frame_rate: float | None = Field(
+        None,
+        gt=0,
+        le=240,
+        description="frames a second, the one on display at each time; null keeps those recorded "
+        "[1/s]",
+    )
+
+
+class DecodeLimits(Settings):
+    """What one recording may cost, so that no file exhausts a node."""
+
+    max_pixels: int = Field(
+        36_000_000,
+        ge=1,
+        description="width x height of a stored frame; 8K, 7680 x 4320, has 33177600 [px]",
+    )
+    max_seconds: float = Field(
+        3600.0, gt=0, description="length of a recording, or of its span where it has one [s]"
+    )
+    max_decode_seconds: float = Field(
+        3600.0, gt=0, description="wall time of decoding one recording [s]"
+    )
+
+
+DEFAULT_LIMITS = DecodeLimits()
+
+
+class AudioConfig(Settings):
+    """How spectra are taken of 16 kHz sound."""
+
+    window_seconds: float = Field(
+        0.025, ge=0.001, le=1, description="length of the Hann window of an item [s]"
+    )
+    hop_seconds: float = Field(0.010, ge=0.001, le=1, description="from item to item [s]")
+    num_mels: int = Field(64, ge=1, le=512, description="mel bands from 0 to 8000 Hz")
+    num_mfcc: int = Field(
+        40,
+        ge=1,
+        le=512,
+        description="cepstral coefficients kept, from the 0th; 13 is usual for words, 20 is "
+        "librosa's default, 40 common for voices",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "AudioConfig":
+        if self.num_mfcc > self.num_mels:
+            raise ValueError(
+                f"num_mfcc {self.num_mfcc} is above num_mels {self.num_mels}: there are as many "
+                "coefficients as bands"
+            )
+        narrowest = _LINEAR_HZ / (self.num_mels + 1)
+        spacing = SAMPLE_RATE / self.fft_size
+        if narrowest <= spacing:
+            raise ValueError(
+                f"num_mels {self.num_mels} makes bands of {narrowest:.1f} Hz, but spectra of "
+                f"{self.window_seconds:g} s have a line every {spacing:.1f} Hz and would leave "
+                f"bands empty: use at most {math.ceil(_LINEAR_HZ / spacing) - 2} bands or a "
+                "longer window"
+            )
+        return self
+
+    @property
+    def window(self) -> int:
+        """Samples of a window."""
+        return round(self.window_seconds * SAMPLE_RATE)
+
+    @property
+    def hop(self) -> int:
+        """Samples from item to item."""
+        return round(self.hop_seconds * SAMPLE_RATE)
+
+    @property
+    def fft_size(self) -> int:
+        """Length of the transform: the window and zeros up to a power of two."""
+        return 1 << (self.window - 1).bit_length()
