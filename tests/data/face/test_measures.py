@@ -5,8 +5,7 @@ from pdray.data.face.measures import MEASURES, SIDES, face_measures
 from pdray.data.face.points import INDEX, mirrored
 from pdray.data.face.shape import GROUPS, Shapes, align_frames
 from pdray.demo.face.shape import Placement, draw_shape, place_points
-from tests.demo.face.test_shape import still
-from tests.fixtures.landmark_made import UNIT_PX, face, track_of
+from tests.fixtures.landmark_made import UNIT_PX, face, still, track_of
 
 
 def made(turn: tuple[float, float, float] = (0, 0, 0), **expression: float) -> dict[str, float]:
