@@ -1,4 +1,4 @@
-r"""Classify patient visits from the features of their items, out of fold: Tables VII to IX of 002.
+r"""Classify patient visits from the features of their items, out of fold: Tables VII to IX of TSA.
 
 python jobs/assemble_patients.py --config search_spaces/assemble.yaml \
   data.manifest=/data/manifest.csv search.name=visits
@@ -9,41 +9,31 @@ item, one network learns from the subjects in neither. To score a fold, heads le
 of every other fold with the features of the networks that saw neither of the two, and a visit's
 probabilities under all networks of its fold are averaged. So no feature ever comes from a network
 that saw the patient. An item that a visit lacks is masked, never a zero.
+
+The same command with the same search.name continues an interrupted job. With other heads.*,
+assembling.* or levels.* it uses the networks that are there.
 """
 
 import sys
 
-from pdray.config import describe
-from pdray.errors import PdrayError
+from pdray.command import run_job, say
 from pdray.visits.plan import AssembleConfig, load_assembly
-from pdray.visits.run import run_assembly
-
-_USAGE = """usage: python jobs/assemble_patients.py [--config FILE] [key=value ...]
-
-  Run again under the same search.name, it goes on where it stopped; other heads.*, assembling.* or
-  levels.* then use the networks that are there.
-
-settings (key, default, meaning):"""
 
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    if "--help" in argv or "-h" in argv:
-        print(__doc__, _USAGE, describe(AssembleConfig), sep="\n")
-        return 0
-    try:
-        done = run_assembly(load_assembly(argv), say=lambda line: print(line, flush=True))
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; continue under the same search.name", file=sys.stderr)
-        return 130
-    print(f"\n{done.report}\n")
-    if done.picture is not None:
-        print(f"weights    {done.picture}")
-    print(f"log        {done.folder}")
-    return 0
+    resume = "continue under the same search.name"
+    return run_job(argv, work, about=__doc__, settings=AssembleConfig, resume=resume)
+
+
+def work(words: list[str]) -> str:
+    """Train what is not trained yet; return the tables and where everything is."""
+    config = load_assembly(words)
+    from pdray.visits.run import run_assembly
+
+    done = run_assembly(config, say=say)
+    picture = [] if done.picture is None else [f"weights    {done.picture}"]
+    return "\n".join([f"\n{done.report}\n", *picture, f"log        {done.folder}"])
 
 
 if __name__ == "__main__":

@@ -6,22 +6,19 @@ python jobs/correlate_marks.py --config /data/youtubepd/manifest.data.yaml \
 
 import sys
 
-from pdray.config import describe, load
-from pdray.errors import PdrayError
+from pdray.command import run_job
+from pdray.config import load
 from pdray.papers.marks import MarksConfig, correlate_marks
 
 
 def main(argv: list[str]) -> int:
-    """Run the job; return its exit status."""
-    if "--help" in argv or "-h" in argv:
-        print(f"{__doc__}\n{describe(MarksConfig)}")
-        return 0
-    try:
-        print(correlate_marks(load(MarksConfig, argv)))
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the job; return its exit code."""
+    return run_job(argv, work, about=__doc__, settings=MarksConfig)
+
+
+def work(words: list[str]) -> str:
+    """Return the table of scores."""
+    return correlate_marks(load(MarksConfig, words))
 
 
 if __name__ == "__main__":

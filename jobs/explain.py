@@ -11,41 +11,33 @@ maps here; their features are placed alone.
 
 import sys
 
-import torch
-
-from pdray.config import describe, load
-from pdray.errors import PdrayError
-from pdray.explain.run import ExplainConfig, explain
-
-_USAGE = """usage: python jobs/explain.py study=FOLDER output=FOLDER [--config FILE] [key=value ...]
-
-settings (key, default, meaning):"""
+from pdray.command import run_job, say
+from pdray.config import load
+from pdray.explain.run import ExplainConfig
 
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    if "--help" in argv or "-h" in argv:
-        print(__doc__, _USAGE, describe(ExplainConfig), sep="\n")
-        return 0
+    return run_job(argv, work, about=__doc__, settings=ExplainConfig)
+
+
+def work(words: list[str]) -> str:
+    """Draw the maps; return the report and where everything is."""
+    config = load(ExplainConfig, words)
+    import torch
+
+    from pdray.explain.run import explain
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        config = load(ExplainConfig, argv)
-        done = explain(config, say=lambda line: print(line, flush=True), device=device)
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run it again", file=sys.stderr)
-        return 130
-    print(f"\n{done.report}\n")
+    done = explain(config, say=say, device=device)
+    lines = [f"\n{done.report}\n"]
     if done.videos:
         shown = "SYNTHETIC faces and limbs" if done.synthetic else "THE PATIENTS"
-        print(
+        lines.append(
             f"videos     {len(done.videos)} files in {done.videos[0].parent}: THEY SHOW {shown}; "
             "nothing was sent to tracking, keep them as you keep the recordings"
         )
-    print(f"tables     {done.folder}")
-    return 0
+    return "\n".join([*lines, f"tables     {done.folder}"])
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ MediaPipe's makers give away; nothing is downloaded. Rows that have landmarks or
 import sys
 from functools import partial
 
-from pdray.config import describe, load
-from pdray.errors import PdrayError
-from pdray.importers.mediapipe.landmarks import extract, open_landmarker
+from pdray.command import run_job, say
+from pdray.config import load
 from pdray.importers.mediapipe.settings import ExtractConfig
 
 SHOWN = 5  # recordings without a face
@@ -20,26 +19,23 @@ SHOWN = 5  # recordings without a face
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    if "--help" in argv or "-h" in argv:
-        print(f"{__doc__}\nsettings (key, default, meaning):\n{describe(ExtractConfig)}")
-        return 0
-    try:
-        config = load(ExtractConfig, argv)
-        opens = partial(open_landmarker, config.model)
-        done = extract(config, opens, say=lambda line: print(line, flush=True))
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; no manifest was written", file=sys.stderr)
-        return 130
-    print(f"manifest   {done.manifest}")
-    print(f"tracks     {done.num_done} recordings; {done.num_kept} had theirs")
-    print(f"faces      in {done.num_seen} of {done.num_frames} frames; the others are absent")
-    print(f"lacking    {done.lacks}, {len(done.without)} rows")
-    for name, why in done.without[:SHOWN]:
-        print(f"           {name}: {why}")
-    return 0
+    resume = "no manifest was written"
+    return run_job(argv, work, about=__doc__, settings=ExtractConfig, resume=resume)
+
+
+def work(words: list[str]) -> str:
+    """Follow the faces; return what was found and what was not."""
+    config = load(ExtractConfig, words)
+    from pdray.importers.mediapipe.landmarks import extract, open_landmarker
+
+    done = extract(config, partial(open_landmarker, config.model), say=say)
+    lines = [
+        f"manifest   {done.manifest}",
+        f"tracks     {done.num_done} recordings; {done.num_kept} had theirs",
+        f"faces      in {done.num_seen} of {done.num_frames} frames; the others are absent",
+        f"lacking    {done.lacks}, {len(done.without)} rows",
+    ]
+    return "\n".join([*lines, *(f"           {id}: {why}" for id, why in done.without[:SHOWN])])
 
 
 if __name__ == "__main__":

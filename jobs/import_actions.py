@@ -10,33 +10,36 @@ python jobs/import_actions.py layout=demo folder=demo output=demo/actions.csv
 import sys
 from collections import Counter
 
-from pdray.config import describe, load
-from pdray.errors import PdrayError
-from pdray.importers.actions.folders import class_names_path, import_actions
+from pdray.command import run_job
+from pdray.config import load
 from pdray.importers.actions.settings import ImportConfig
 
 
 def main(argv: list[str]) -> int:
-    """Write the manifest and say what is in it; return the exit status."""
-    if "--help" in argv or "-h" in argv:
-        print(f"{__doc__}\nsettings (key, default, meaning):\n{describe(ImportConfig)}")
-        return 0
-    try:
-        imported = import_actions(load(ImportConfig, argv))
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the job; return its exit code."""
+    return run_job(argv, work, about=__doc__, settings=ImportConfig)
+
+
+def work(words: list[str]) -> str:
+    """Write the manifest; return what is in it."""
+    config = load(ImportConfig, words)
+    from pdray.importers.actions.folders import class_names_path, import_actions
+
+    imported = import_actions(config)
     found = imported.found
     sides = Counter(one.split or "in neither side" for one in found.recordings)
     shares = ", ".join(f"{name} {count}" for name, count in sorted(sides.items()))
-    print(f"manifest   {imported.manifest}")
-    print(
-        f"           {len(found.recordings)} recordings ({shares}) of {len(found.classes)} classes"
+    return "\n".join(
+        [
+            f"manifest   {imported.manifest}",
+            f"           {len(found.recordings)} recordings ({shares}) of {len(found.classes)} "
+            "classes",
+            f"           {len(found.absent)} listed without a file, {len(found.unlisted)} not "
+            "listed",
+            f"classes    {class_names_path(imported.manifest)}",
+            f"settings   --config {imported.settings}",
+        ]
     )
-    print(f"           {len(found.absent)} listed without a file, {len(found.unlisted)} not listed")
-    print(f"classes    {class_names_path(imported.manifest)}")
-    print(f"settings   --config {imported.settings}")
-    return 0
 
 
 if __name__ == "__main__":

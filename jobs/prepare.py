@@ -1,52 +1,34 @@
-"""Decode a manifest's recordings once into the frame store, or check what is there.
+"""Decode the recordings of a manifest once into the frame store, or check what is there.
 
-python jobs/prepare.py [--verify] --config search_spaces/tsa.yaml data.manifest=/data/manifest.csv
-"""
-
-import sys
-from functools import partial
-
-from tqdm import tqdm
-
-from pdray.config import describe
-from pdray.data.recordings_bar import recordings_bar
-from pdray.errors import PdrayError
-from pdray.search.preparation import (
-    PrepareConfig,
-    load_preparation,
-    plan_preparation,
-    run_preparation,
-    verify_preparation,
-)
-
-_USAGE = """usage: python jobs/prepare.py [--verify] [--config FILE] [key=value ...]
+python jobs/prepare.py --config search_spaces/tsa.yaml data.manifest=/data/manifest.csv
+python jobs/prepare.py --verify --config search_spaces/tsa.yaml data.manifest=/data/manifest.csv
 
   --verify       read sources and store anew, compare their digests, make nothing
   --config FILE  YAML of a study, or with the settings below
+"""
 
-settings (key, default, meaning):"""
+import sys
+
+from pdray.command import recordings_bar, run_job
+from pdray.search.preparation import PrepareConfig, load_preparation
 
 
 def main(argv: list[str]) -> int:
-    """Run the job; return its exit status."""
-    if "--help" in argv or "-h" in argv:
-        print(_USAGE, describe(PrepareConfig), sep="\n")
-        return 0
-    words = [word for word in argv if word != "--verify"]
-    try:
-        preparation = plan_preparation(load_preparation(words))
-        with recordings_bar(partial(print, flush=True)) as progress:
-            if "--verify" in argv:
-                told = verify_preparation(preparation, progress=progress)
-            else:
-                told = run_preparation(preparation, say=tqdm.write, progress=progress)
-    except (PdrayError, KeyboardInterrupt) as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        told = "interrupted; run it again to go on" if stopped else f"error: {error}"
-        print(told, file=sys.stderr)
-        return 130 if stopped else 2
-    print(told)
-    return 0
+    """Run the job; return its exit code."""
+    resume = "run it again to go on"
+    return run_job(argv, work, about=__doc__, settings=PrepareConfig, resume=resume)
+
+
+def work(words: list[str]) -> str:
+    """Fill or check the store; return what is in it."""
+    config = load_preparation([word for word in words if word != "--verify"])
+    from pdray.search.preparation import plan_preparation, run_preparation, verify_preparation
+
+    preparation = plan_preparation(config)
+    with recordings_bar() as (progress, say):
+        if "--verify" in words:
+            return verify_preparation(preparation, progress=progress)
+        return run_preparation(preparation, say=say, progress=progress)
 
 
 if __name__ == "__main__":

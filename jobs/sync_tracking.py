@@ -1,5 +1,6 @@
 """Send a study to MLflow after the fact.
 
+python jobs/sync_tracking.py study=/data/output/studies/my_study
 python jobs/sync_tracking.py study=/data/output/studies/my_study tracking.uri=http://host:5000
 """
 
@@ -8,11 +9,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pdray.atomic import folder_faults
-from pdray.config import Settings, describe, load
-from pdray.errors import PdrayError, SettingsError, refuse
+from pdray.command import run_job
+from pdray.config import Settings, load, require_writable
 from pdray.tracking.address import TrackingConfig, check_tracking, default_uri
-from pdray.tracking.mlflow_log import mirror_study
 
 
 class SyncConfig(Settings):
@@ -23,26 +22,24 @@ class SyncConfig(Settings):
 
 
 def main(argv: list[str]) -> int:
-    """Run the job; return its exit status."""
-    if "--help" in argv:
-        print(f"{__doc__}\n{describe(SyncConfig)}")
-        return 0
-    try:
-        config = load(SyncConfig, argv)
-        # <output>/studies/<name>: the default is the one the study itself has.
-        uri = config.tracking.uri or default_uri(config.study.resolve().parents[1])
-        check_tracking(uri, num_nodes=1)
-        # What was sent is noted beside the log.
-        refuse(folder_faults(config.study, key="study"), SettingsError, "settings")
-        report = mirror_study(config.study, uri, config.tracking.experiment)
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(
-        f"{report.num_runs} runs are there; sent {report.num_metrics} metric values and"
-        f" {report.num_artifacts} files; parent run {report.parent_run_id}"
+    """Run the job; return its exit code."""
+    return run_job(argv, work, about=__doc__, settings=SyncConfig)
+
+
+def work(words: list[str]) -> str:
+    """Send what the server does not have; return how much that was."""
+    config = load(SyncConfig, words)
+    # <output>/studies/<name>: the default is the one the study itself has.
+    uri = config.tracking.uri or default_uri(config.study.resolve().parents[1])
+    check_tracking(uri, num_nodes=1)
+    require_writable(config.study, key="study")  # what was sent is noted beside the log
+    from pdray.tracking.mlflow_log import mirror_study
+
+    report = mirror_study(config.study, uri, config.tracking.experiment)
+    return (
+        f"{report.num_runs} runs are there; sent {report.num_metrics} metric values and "
+        f"{report.num_artifacts} files; parent run {report.parent_run_id}"
     )
-    return 0
 
 
 if __name__ == "__main__":

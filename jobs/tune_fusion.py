@@ -1,7 +1,7 @@
 """Search the fusion of face, landmarks and sound over subject-level folds.
 
-A new study starts from search_spaces/fusion.yaml, the settings of the paper (000); what the
-command line says goes over them.
+A new study starts from search_spaces/fusion.yaml, the settings of YouTubePD (Zhou et al. 2023);
+what the command line says goes over them.
 
 python jobs/tune_fusion.py data.manifest=/data/manifest.csv pretrained=/data/resnet50_ft.pkl
 ray job submit --working-dir . -- python jobs/tune_fusion.py ...
@@ -17,12 +17,7 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "fusion.yaml"
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune(
-        "tune_fusion",
-        argv,
-        settings=SETTINGS,
-        say=lambda line: print(line, flush=True),
-    )
+    return tune("tune_fusion", argv, settings=SETTINGS)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,7 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "motion_bound
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune(
-        "tune_motion_boundary",
-        argv,
-        settings=SETTINGS,
-        say=lambda line: print(line, flush=True),
-    )
+    return tune("tune_motion_boundary", argv, settings=SETTINGS)
 
 
 if __name__ == "__main__":

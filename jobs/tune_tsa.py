@@ -11,7 +11,7 @@ from pdray.search.tuning import tune
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune("tune_tsa", argv, settings=None, say=lambda line: print(line, flush=True))
+    return tune("tune_tsa", argv, settings=None)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from pdray.atomic import folder_faults
 from pdray.errors import SettingsError, refuse
 
 
@@ -84,6 +85,19 @@ def faults(root: type[Settings], tree: Mapping[str, Any]) -> list[str]:
     except ValidationError as error:
         return [_explain(root, tree, fault) for fault in error.errors()]
     return []
+
+
+def require_writable(folder: Path, *, key: str) -> None:
+    """Refuse a folder that cannot be made or written, before any work that is for it.
+
+    Args:
+        folder: Where files will be written; it is not made.
+        key: The setting that names it.
+
+    Raises:
+        SettingsError: If no file can be made there; says where the path stops and why.
+    """
+    refuse(folder_faults(folder, key=key), SettingsError, "settings")
 
 
 def dump(settings: Settings) -> dict[str, Any]:

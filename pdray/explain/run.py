@@ -15,7 +15,7 @@ predicted one, by the mean probability of a recording's snippets, or the asked o
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pdray.atomic import folder_faults, replacing, write_text
-from pdray.config import Settings
+from pdray.atomic import replacing, write_text
+from pdray.command import Say
+from pdray.config import Settings, require_writable
 from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.rated import RatedRecording
@@ -52,8 +53,6 @@ from pdray.training.frozen.features import extract_features, region_vector
 from pdray.training.objective import TrainingLoss, num_outputs
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
-
-Say = Callable[[str], None]
 
 _CPU = torch.device("cpu")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -370,7 +369,7 @@ def _check_output(config: ExplainConfig) -> None:
             f"output: got {output}, inside the study's folder, which is there to be shared; these "
             "files show people: choose another folder"
         )
-    refuse(folder_faults(config.output, key="output"), SettingsError, "settings")
+    require_writable(config.output, key="output")
 
 
 def _file_name(recording_id: str) -> str:

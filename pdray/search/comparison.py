@@ -15,6 +15,7 @@ import ray
 from ray import tune
 from ray.tune import TuneConfig
 
+from pdray.command import Say
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
 from pdray.errors import StudyError
@@ -23,7 +24,7 @@ from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import join_cluster
 from pdray.search.opening import OpenStudy, open_study
-from pdray.search.progress import Extent, Progress, Say
+from pdray.search.progress import Extent, Progress
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import StudyPlan
 from pdray.search.trial import run_trials

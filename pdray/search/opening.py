@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdray.atomic import write_text
+from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.marks import read_marks
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
@@ -17,7 +18,7 @@ from pdray.evaluation.predictions import Origin
 from pdray.models.estimators.fusion import FusionConfig
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
 from pdray.search.preflight import describe_plan
-from pdray.search.progress import Mirror, Say
+from pdray.search.progress import Mirror
 from pdray.search.region_preparation import check_regions, with_marks
 from pdray.search.resume import keep_entries, keep_weights
 from pdray.search.settings import StudyConfig, StudyPlan, recipe

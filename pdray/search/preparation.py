@@ -8,8 +8,8 @@ from pathlib import Path
 import ray
 from pydantic import Field
 
-from pdray.atomic import folder_faults
-from pdray.config import build, dump, read_tree
+from pdray.command import Say
+from pdray.config import build, dump, read_tree, require_writable
 from pdray.data.cohort.manifest import Recording, load_manifest, select
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
@@ -17,11 +17,9 @@ from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store.settings import Recipe
-from pdray.errors import SettingsError, StoreError, refuse
+from pdray.errors import StoreError, refuse
 from pdray.search.cluster import check_shared, join_cluster
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
-
-Say = Callable[[str], None]
 
 
 class PrepareConfig(Recipe):
@@ -114,7 +112,7 @@ def run_preparation(
         ClusterError: If the cluster cannot be reached, or a node does not see the store.
     """
     config, store = preparation.config, preparation.store
-    refuse(folder_faults(store.root, key="output"), SettingsError, "settings")
+    require_writable(store.root, key="output")
     expected = forecast(preparation.recordings, store, config.modalities)
     say(_announce(preparation, expected))
     check_room(expected, store.root)

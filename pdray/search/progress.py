@@ -1,17 +1,15 @@
 """What a study says while it runs, and the mirroring of its log: a callback of Ray Tune."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 
+from pdray.command import Say
 from pdray.errors import TrackingError
 from pdray.tracking.mlflow_log import mirror_study
 from pdray.tracking.run_log import StudyLog
-
-Say = Callable[[str], None]
 
 _MIRROR_SECONDS = 10.0
 _DEAD_SECONDS = 60.0

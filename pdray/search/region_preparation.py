@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from pdray.command import Say
 from pdray.data.batches.boxes import check_polygons
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.marks import MarksTable, add_marks
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, refuse
-from pdray.search.progress import Say
 from pdray.search.settings import StudyPlan
 
 

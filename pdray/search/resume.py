@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import folder_faults, write_text
-from pdray.config import leaves, plain_default
+from pdray.atomic import write_text
+from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.rated import StoredRecording
-from pdray.errors import SettingsError, StudyError, refuse
+from pdray.errors import StudyError
 from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.tracking.run_log import StudyLog
 
@@ -26,7 +26,7 @@ def only_driver(study: StudyLog) -> Iterator[None]:
         SettingsError: If the folder cannot be made or written.
         StudyError: If another job holds it.
     """
-    refuse(folder_faults(study.folder, key="output"), SettingsError, "settings")
+    require_writable(study.folder, key="output")
     study.folder.mkdir(parents=True, exist_ok=True)
     path = study.folder / "driver.lock"
     with path.open("w") as lock:

@@ -9,13 +9,14 @@ import ray
 from ray.tune import TuneConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pdray.command import Say
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import Cohort, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.cluster import Reservation, join_cluster
 from pdray.search.opening import open_study
-from pdray.search.progress import Extent, Mirror, Progress, Say
+from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import StudyPlan, default_name

@@ -1,60 +1,58 @@
-"""A search from the command line: what a tuning job does between its words and its exit code."""
+"""The command line of the tuning jobs."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pdray.config import describe, read_tree
-from pdray.errors import PdrayError
+from pdray.command import run_job, say
+from pdray.config import read_tree
 from pdray.search.settings import StudyConfig, load_study, saved_settings
-from pdray.search.study import StudyOutcome, run_study
 
-Print = Callable[[str], None]
+if TYPE_CHECKING:
+    from pdray.search.study import StudyOutcome
 
 _USAGE = """usage: python jobs/{job}.py [--resume] [--config FILE] [key=value ...]
 
   --resume       continue the study search.name, or the newest unfinished one, with its settings
   --config FILE  YAML: the settings below, and a section 'space' of what is searched
+"""
 
-settings (key, default, meaning):"""
 
-
-def tune(job: str, argv: Sequence[str], *, settings: Path | None, say: Print) -> int:
+def tune(job: str, argv: Sequence[str], *, settings: Path | None) -> int:
     """Run a tuning job.
 
     Args:
         job: Its name.
         argv: Its words.
         settings: YAML file that a new study starts from, under the words; None is none.
-        say: Prints a line to the standard output.
 
     Returns:
-        The exit code: 0, 2 after a user's mistake (told on the standard error), 130 when
-        interrupted.
+        The exit code, as :func:`pdray.command.run_job`.
     """
-    if "--help" in argv or "-h" in argv:
-        say(_USAGE.format(job=job))
-        begin = read_tree(StudyConfig, ["--config", str(settings)]) if settings else None
-        say(describe(StudyConfig, start=begin))
-        return 0
-    words = [word for word in argv if word != "--resume"]
-    is_new = "--resume" not in argv
-    try:
+    given = [] if settings is None else ["--config", str(settings)]
+
+    def work(words: list[str]) -> str:
+        is_new = "--resume" not in words
+        words = [word for word in words if word != "--resume"]
         saved = None if is_new else saved_settings(words)
-        start = ["--config", str(settings)] if settings and is_new else []
-        outcome = run_study(load_study([*start, *words], saved=saved), say=say)
-    except PdrayError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; continue with --resume\n")
-        return 130
-    say(f"\n{outcome.leaderboard}\n\n{outcome.held_out}\n")
-    say(_where(outcome))
-    return 0
+        plan = load_study([*given, *words] if is_new else words, saved=saved)
+        from pdray.search.study import run_study
+
+        outcome = run_study(plan, say=say)
+        return f"\n{outcome.leaderboard}\n\n{outcome.held_out}\n\n{_where(outcome)}"
+
+    return run_job(
+        argv,
+        work,
+        about=_USAGE.format(job=job),
+        settings=StudyConfig,
+        start=lambda: read_tree(StudyConfig, given),
+        resume="continue with --resume",
+    )
 
 
-def _where(outcome: StudyOutcome) -> str:
+def _where(outcome: "StudyOutcome") -> str:
     """Say where the log is and how its runs are compared."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:

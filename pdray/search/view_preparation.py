@@ -1,24 +1,23 @@
 """The maps of frozen stages, for every recording and view, made once before the trials."""
 
-import pickle
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
 import ray
-import ray.exceptions
 import torch
 
+from pdray.command import Say
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
-from pdray.errors import ClusterError, PdrayError, StoreError
+from pdray.errors import StoreError
+from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Capacity
-from pdray.search.progress import Say
 from pdray.search.settings import StudyPlan
 from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
 from pdray.training.task import FitConfig
 
 _ROOM = 0.9  # of the free space that may be filled
+_STAYS = "what is in the store stays, run it again to go on"
 
 
 def prepare_views(
@@ -73,37 +72,24 @@ def _make(
     say: Say,
 ) -> None:
     # A task makes all views of a recording: its frames are then read from memory.
-    recordings = list({one.recording_id: one for one, _ in lacking}.values())
+    recordings = {one.recording_id: one for one, _ in lacking}
     task = ray.remote(_keep).options(num_cpus=1, num_gpus=1 if capacity.gpus else 0)
     shared = ray.put(config)
-    waiting = [task.remote(one, shared) for one in recordings]
+    tasks = {name: task.remote(one, shared) for name, one in recordings.items()}
     said = 0
-    try:
-        for done in range(1, len(recordings) + 1):
-            (ready,), waiting = ray.wait(waiting)
-            fault = ray.get(ready)
-            if fault is not None:
-                raise pickle.loads(fault)
-            tenth = 10 * done // len(recordings)
-            if tenth != said:
-                said = tenth
-                say(f"features: {done}/{len(recordings)} recordings have their maps")
-    except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"a process that computes maps was lost: {str(error).splitlines()[0]}; what is in the "
-            "store stays, run it again to go on"
-        ) from error
-    finally:
-        for left in waiting:
-            ray.cancel(left)
+    for done, (_, (_, fault)) in enumerate(answers(tasks, who=_who, what_stays=_STAYS), start=1):
+        raise_fault(fault)
+        tenth = 10 * done // len(recordings)
+        if tenth != said:
+            said = tenth
+            say(f"features: {done}/{len(recordings)} recordings have their maps")
 
 
-def _keep(recording: RatedRecording, config: FitConfig) -> Any:
-    """Make the views of a recording in a task; return the fault, pickled, if there was one."""
+def _who(name: str) -> str:
+    return "a process that computes maps"
+
+
+def _keep(recording: RatedRecording, config: FitConfig) -> Answer[object]:
+    """Make the views of a recording, in a task."""
     torch.set_num_threads(1)
-    try:
-        keep_views([recording], config)
-    except PdrayError as error:
-        # Raised here, Ray would put its own words and type in place of the error's.
-        return pickle.dumps(error)
-    return None
+    return answer(keep_views, [recording], config)

@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune import TuneConfig
 
 from pdray.atomic import write_text
+from pdray.command import Say
 from pdray.data.cohort.members import Cohort, num_unnamed, outer_sides, rated
 from pdray.errors import StudyError
 from pdray.evaluation.aggregate import by_recording
@@ -16,7 +17,7 @@ from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
-from pdray.search.progress import Mirror, RefitProgress, Say
+from pdray.search.progress import Mirror, RefitProgress
 from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan, run_trials
 from pdray.tracking.run_log import REPORT, StudyLog, TrialLog

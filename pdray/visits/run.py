@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,15 @@ import ray
 import torch
 
 from pdray.atomic import replacing, write_text
+from pdray.command import Say
 from pdray.config import dump
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import rated
 from pdray.data.store.forecast import check_room, forecast
 from pdray.data.store.frame_store import FrameStore
-from pdray.errors import ClusterError, PdrayError, StudyError
+from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
+from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import (
     Reservation,
     check_shared,
@@ -56,8 +59,6 @@ from pdray.visits.plan import (
     with_store,
 )
 from pdray.visits.report import Row, baseline_table, methods_table, weights_picture
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -249,22 +250,16 @@ def _results(work: Mapping[Any, Any], say: Say, *, tell: Callable[[Any], str]) -
         StudyError: If one failed; names it and says why.
         ClusterError: If a process was lost.
     """
-    keys = {reference: key for key, reference in work.items()}
-    pending, found = list(keys), {}
-    while pending:
-        (done, *_), pending = ray.wait(pending, num_returns=1)
-        name = tell(keys[done])
+    found: dict[Any, Any] = {}
+    stays = "what is complete is kept, run it again under the same search.name to go on"
+    ended = answers(work, who=lambda key: f"{tell(key)}: a process", what_stays=stays)
+    for key, (path, fault) in ended:
         try:
-            path, fault = ray.get(done)
-        except ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"{name}: a process was lost: {str(error).splitlines()[0]}; what is complete is "
-                "kept, run it again under the same search.name to go on"
-            ) from error
-        if fault:
-            raise StudyError(f"{name}: {fault}")
-        found[keys[done]] = path
-        say(f"{len(found)}/{len(work)} {name}")
+            raise_fault(fault)
+        except PdrayError as error:
+            raise StudyError(f"{tell(key)}: {error}") from error
+        found[key] = path
+        say(f"{len(found)}/{len(work)} {tell(key)}")
     return {key: found[key] for key in work}
 
 
@@ -275,29 +270,24 @@ def _remote(function: Any, reservation: Reservation) -> Any:
     )
 
 
-def _fit_one(task: FitTask, path: Path) -> tuple[Path | None, str]:
-    """Train and look, in a task; a fault the user can mend comes back as text.
-
-    Raised here, Ray would put its own words and type in place of the error's.
-    """
-    try:
-        return fit_item(task, path, device=_device()), ""
-    except PdrayError as error:
-        return None, str(error)
+def _fit_one(task: FitTask, path: Path) -> Answer[Path]:
+    """Train a network and read its features, in a task."""
+    return answer(partial(fit_item, device=_device()), task, path)
 
 
-def _assemble_one(task: HeadTask, bank: FeatureBank, path: Path) -> tuple[Path | None, str]:
-    """Train and score an approach, in a task; as :func:`_fit_one`."""
-    try:
-        if not path.exists():
-            found = assemble(task, bank, device=_device())
-            if not found.weights.empty:
-                with replacing(_weights_path(path)) as temporary:
-                    found.weights.to_parquet(temporary, index=False)
-            write_predictions(found.predictions, path)
-    except PdrayError as error:
-        return None, str(error)
-    return path, ""
+def _assemble_one(task: HeadTask, bank: FeatureBank, path: Path) -> Answer[Path]:
+    """Train and score an approach, in a task."""
+    return answer(_assembled, task, bank, path)
+
+
+def _assembled(task: HeadTask, bank: FeatureBank, path: Path) -> Path:
+    if not path.exists():
+        found = assemble(task, bank, device=_device())
+        if not found.weights.empty:
+            with replacing(_weights_path(path)) as temporary:
+                found.weights.to_parquet(temporary, index=False)
+        write_predictions(found.predictions, path)
+    return path
 
 
 def _weights_path(path: Path) -> Path:

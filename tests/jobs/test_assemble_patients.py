@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs import assemble_patients
 from jobs.assemble_patients import main
 from pdray.config import leaves
 from pdray.visits import run as assembling
@@ -53,7 +52,7 @@ def test_what_was_found_and_where_it_is_are_printed(
 ) -> None:
     picture = tmp_path / "task_weights.png"
     done = Assembly(tmp_path, "the tables", picture)
-    monkeypatch.setattr(assemble_patients, "run_assembly", lambda config, say: done)
+    monkeypatch.setattr(assembling, "run_assembly", lambda config, say: done)
     assert main(["data.manifest=/x.csv"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told == ["", "the tables", "", f"weights    {picture}", f"log        {tmp_path}"]

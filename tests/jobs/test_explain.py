@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import explain as job
 from jobs.explain import main
 from pdray.config import leaves
+from pdray.explain import run as explaining
 from pdray.explain.run import ExplainConfig, Explanation
 from tests.fixtures.tiny_study import make_study, render_faces
 
@@ -37,7 +37,7 @@ def test_without_videos_nothing_is_said_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = Explanation(tmp_path, 2, (), "the report", False)
-    monkeypatch.setattr(job, "explain", lambda config, say, device: done)
+    monkeypatch.setattr(explaining, "explain", lambda config, say, device: done)
     assert main([f"study={tmp_path}", f"output={tmp_path}"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "", "the report", "", f"tables     {tmp_path}",
@@ -48,7 +48,7 @@ def test_videos_of_a_real_cohort_are_said_to_show_patients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = Explanation(tmp_path, 1, (tmp_path / "videos" / "R.mp4",), "the report", False)
-    monkeypatch.setattr(job, "explain", lambda config, say, device: done)
+    monkeypatch.setattr(explaining, "explain", lambda config, say, device: done)
     assert main([f"study={tmp_path}", f"output={tmp_path}"]) == 0
     expected = f"1 files in {tmp_path / 'videos'}: THEY SHOW THE PATIENTS; nothing was sent to trac"
     assert expected in capsys.readouterr().out

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import extract_landmarks as job
 from jobs.extract_landmarks import main
 from pdray.config import leaves
+from pdray.importers.mediapipe import landmarks as following
 from pdray.importers.mediapipe.points import NUM_MESH
 from pdray.importers.mediapipe.settings import ExtractConfig
 
@@ -49,7 +49,7 @@ def test_it_says_what_was_found_and_what_was_not(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(job, "open_landmarker", opened)
+    monkeypatch.setattr(following, "open_landmarker", opened)
     output = tmp_path / "new.csv"
     assert main([f"manifest={manifest}", "model=x.task", f"output={output}", "size=64"]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -1,64 +1,65 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pdray.search import tuning as command
+from pdray.search import study as running
 from pdray.search.settings import StudyPlan
 from pdray.search.study import StudyOutcome
 from pdray.search.tuning import tune
 
+Run = Callable[..., list[str]]
+
 
 @pytest.fixture
-def lines() -> list[str]:
-    return []
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Tune with a search that ends at once; return what is printed."""
 
-
-def run(lines: list[str], monkeypatch: pytest.MonkeyPatch, *words: str, **outcome: object) -> int:
-    """Tune with a search that ends at once."""
-
-    def study(plan: StudyPlan, say: object) -> StudyOutcome:
-        lines.append(plan.config.model.name)
+    def tuned(**outcome: object) -> list[str]:
         values = {"tracking_uri": "http://there", "is_mirrored": True, **outcome}
-        return StudyOutcome(Path("log"), leaderboard="board", held_out="held out", **values)  # type: ignore[arg-type]
+        done = StudyOutcome(Path("log"), leaderboard="board", held_out="held out", **values)  # type: ignore[arg-type]
+        monkeypatch.setattr(running, "run_study", lambda plan, say: done)
+        assert tune("job", ["data.manifest=/x.csv"], settings=None) == 0
+        return capsys.readouterr().out.splitlines()
 
-    monkeypatch.setattr(command, "run_study", study)
-    return tune("job", ["data.manifest=/x.csv", *words], settings=None, say=lines.append)
-
-
-def test_what_was_found_and_where_it_is(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(lines, monkeypatch) == 0
-    assert lines == ["tsa", "\nboard\n\nheld out\n", "log        log\ncompare    http://there"]
+    return tuned
 
 
-def test_a_local_store_is_shown_with_the_command_that_opens_it(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
+def test_what_was_found_and_where_it_is(run: Run) -> None:
+    found = ["", "board", "", "held out", "", "log        log", "compare    http://there"]
+    assert run() == found
+
+
+def test_a_local_store_is_shown_with_the_command_that_opens_it(run: Run) -> None:
+    shown = run(tracking_uri="sqlite:///x.db")[-1]
+    assert shown.endswith("mlflow ui --backend-store-uri sqlite:///x.db")
+
+
+def test_a_server_that_was_not_reached_is_told_with_the_way_out(run: Run) -> None:
+    told = run(is_mirrored=False)[-1]
+    assert "not reached" in told
+    assert "jobs/sync_tracking.py study=log tracking.uri=http://there" in told
+
+
+def test_help_shows_what_the_job_starts_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(lines, monkeypatch, tracking_uri="sqlite:///x.db")
-    assert lines[-1].endswith("mlflow ui --backend-store-uri sqlite:///x.db")
-
-
-def test_a_server_that_was_not_reached_is_told_with_the_way_out(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(lines, monkeypatch, is_mirrored=False)
-    assert "not reached" in lines[-1]
-    assert "jobs/sync_tracking.py study=log tracking.uri=http://there" in lines[-1]
-
-
-def test_help_shows_what_the_job_starts_from(lines: list[str], tmp_path: Path) -> None:
     settings = tmp_path / "start.yaml"
     settings.write_text("model: {name: fusion}\noptim: {epochs: 43}\n", encoding="utf-8")
-    assert tune("job", ["--help"], settings=settings, say=lines.append) == 0
-    defaults = {line.split()[0]: line.split()[1] for line in lines[1].splitlines()}
-    assert (defaults["model.name"], defaults["optim.epochs"]) == ("fusion", "43")
-    assert defaults["decode.height"] == "112"
-    assert tune("job", ["--help"], settings=None, say=lines.append) == 0
-    plain = {line.split()[0]: line.split()[1] for line in lines[3].splitlines()}
-    assert plain["model.name"] == "tsa"
+    shown = {}
+    for start in (settings, None):
+        assert tune("job", ["--help"], settings=start) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("usage: python jobs/job.py [--resume] ")
+        rows = lines[lines.index("settings (key, default, meaning):") + 1 :]
+        shown[start] = {row.split()[0]: row.split()[1] for row in rows}
+    assert (shown[settings]["model.name"], shown[settings]["optim.epochs"]) == ("fusion", "43")
+    assert shown[settings]["decode.height"] == "112"
+    assert shown[None]["model.name"] == "tsa"
 
 
 def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "start.yaml"
     settings.write_text("search: {trials: 3}\noptim: {epochs: 4}\n", encoding="utf-8")
@@ -68,7 +69,8 @@ def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
         plans.append(plan)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run_study", study)
+    monkeypatch.setattr(running, "run_study", study)
     words = ["data.manifest=/x.csv", "optim.epochs=5"]
-    assert tune("job", words, settings=settings, say=lines.append) == 130
+    assert tune("job", words, settings=settings) == 130
+    assert capsys.readouterr().err == "interrupted; continue with --resume\n"
     assert (plans[0].config.search.trials, plans[0].config.optim.epochs) == (3, 5)

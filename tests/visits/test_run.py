@@ -8,20 +8,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 from pdray.config import build, dump
 from pdray.data.cohort.folds import Folds, folds_from_json, folds_to_json
 from pdray.demo.cohort import DemoConfig, make_cohort
-from pdray.errors import DivergedError, StudyError
+from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.opening import start_log
 from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.tracking.run_log import StudyLog
-from pdray.training.task import FitTask
 from pdray.visits import run as assembling
-from pdray.visits.heads import HeadTask
-from pdray.visits.out_of_fold import FeatureBank, fold_pairs
+from pdray.visits.out_of_fold import fold_pairs
 from pdray.visits.plan import AssembleConfig, plan_visits
 from pdray.visits.run import Assembly, run_assembly
 
@@ -109,25 +106,6 @@ def test_a_new_study_has_nothing_to_compare_with(
     config = make_config()
     settings = StudyPlan(config.study, {}, {})
     assembling._check_same(plan_visits(config), StudyLog(tmp_path / "new"), settings)
-
-
-def test_a_fault_in_a_task_comes_back_as_its_text(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def diverge(*_args: object, **_options: object) -> None:
-        raise DivergedError("the loss became nan")
-
-    monkeypatch.setattr(assembling, "_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(assembling, "fit_item", diverge)
-    monkeypatch.setattr(assembling, "assemble", diverge)
-    network: FitTask = object()  # type: ignore[assignment]
-    head: HeadTask = object()  # type: ignore[assignment]
-    path = tmp_path / "x.pt"
-    assert assembling._fit_one(network, path) == (None, "the loss became nan")
-    found = assembling._assemble_one(head, FeatureBank({}, {}), path)
-    assert found == (None, "the loss became nan")
-    path.touch()  # is there already
-    assert assembling._assemble_one(head, FeatureBank({}, {}), path) == (path, "")
 
 
 def written(folder: Path, pattern: str) -> dict[str, int]:

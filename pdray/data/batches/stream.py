@@ -22,7 +22,9 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import Batch, SnippetReader, read_locally
 from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
-from pdray.errors import PdrayError, StreamError
+from pdray.data.store.extract import Modality
+from pdray.errors import StreamError
+from pdray.remote import answer, raise_fault
 
 _BLOCK_BYTES = 32 << 20
 _STREAM_BYTES = 256 << 20
@@ -119,8 +121,7 @@ def _each_row(blocks: Generator[dict[str, Any]]) -> Generator[tuple[int, dict[st
     # Closing the blocks shuts their executor down; without it tasks run on.
     with closing(blocks):
         for block in blocks:
-            if fault := block["fault"][0]:
-                raise pickle.loads(fault)
+            raise_fault(block["fault"][0])
             for place, row in enumerate(block["row"].tolist()):
                 yield row, {name: values[place] for name, values in block.items()}
 
@@ -184,19 +185,20 @@ def _read_block(shared: Any, block: dict[str, Any]) -> dict[str, Any]:
     ]
     largest = replace(rows[0][0], recordings=(0,) * len(rows))
     columns = {modality: values.numpy() for modality, values in reader.allocate(largest).items()}
-    fault = b""
-    try:
-        for place, (planned, at) in enumerate(rows):
-            views = {modality: values[place] for modality, values in columns.items()}
-            reader.read(planned, at, views)
-    except PdrayError as error:
-        # Raised here, Ray would put its own words and type in place of the error's.
-        fault = pickle.dumps(error)
+    _, fault = answer(_fill, columns, rows, reader)
     numbers = int(block["first"][0]) + np.arange(len(rows))
     faults = np.full(len(rows), fault, object)
     return {"row": numbers, "fault": faults} | {
         str(name): values for name, values in columns.items()
     }
+
+
+def _fill(
+    columns: dict[Modality, np.ndarray], rows: list[tuple[PlannedBatch, int]], reader: SnippetReader
+) -> None:
+    for place, (planned, at) in enumerate(rows):
+        views = {modality: values[place] for modality, values in columns.items()}
+        reader.read(planned, at, views)
 
 
 @lru_cache(maxsize=1)

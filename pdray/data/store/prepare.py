@@ -12,7 +12,6 @@ from typing import Any
 import av
 import numpy as np
 import ray.data
-import ray.exceptions
 
 from pdray.atomic import write_text
 from pdray.data.cohort.manifest import Recording
@@ -23,7 +22,8 @@ from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import sources
 from pdray.data.store.frame_store import FrameStore
-from pdray.errors import ClusterError, DecodeError, PdrayError, SettingsError, StoreError
+from pdray.errors import DecodeError, StoreError
+from pdray.remote import answer, naming_lost_process, raise_fault
 
 # A task takes a while to start, so it gets several small recordings; a large one is its own task,
 # so that the progress moves and no node is left with the rest.
@@ -90,14 +90,8 @@ def prepare_store(
     must = frozenset(wanted if needed is None else needed)
 
     def add(carried: dict[str, Any]) -> dict[str, Any]:
-        row = {"position": carried["position"]}
-        try:
-            facts = _add(pickle.loads(carried["recording"]), store, wanted, must)
-        except (DecodeError, StoreError, SettingsError) as error:
-            # Raised here, Ray would put its own words and type in place of the error's.
-            kind = "" if isinstance(error, DecodeError) else type(error).__name__
-            return {**row, "facts": "", "reason": str(error), "stops": kind}
-        return {**row, "facts": json.dumps(facts), "reason": "", "stops": ""}
+        facts, fault = answer(_add, pickle.loads(carried["recording"]), store, wanted, must)
+        return {"position": carried["position"], "facts": json.dumps(facts), "fault": fault}
 
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
     _quiet_context()
@@ -106,10 +100,10 @@ def prepare_store(
     failures: dict[str, str] = {}
     for number, row in enumerate(_rows(done), start=1):
         name = recordings[row["position"]].recording_id
-        if row["stops"]:
-            raise _STOPS[row["stops"]](row["reason"])
-        if row["reason"]:
-            failures[name] = row["reason"]
+        try:
+            raise_fault(row["fault"])
+        except DecodeError as error:
+            failures[name] = str(error)
         else:
             prepared[name] = _prepared(name, json.loads(row["facts"]))
         progress(number, len(rows))
@@ -124,16 +118,9 @@ def _quiet_context() -> None:
 
 
 def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
-    try:
+    stays = "what is in the store stays, run it again to go on"
+    with naming_lost_process("a process that prepares recordings", stays):
         yield from dataset.iter_rows()
-    except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"a process that prepares recordings was lost: {str(error).splitlines()[0]}; what is "
-            "in the store stays, run it again to go on"
-        ) from error
-
-
-_STOPS: Mapping[str, type[PdrayError]] = {"StoreError": StoreError, "SettingsError": SettingsError}
 
 
 def available(

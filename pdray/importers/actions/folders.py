@@ -17,10 +17,11 @@ from pathlib import Path
 
 import yaml
 
-from pdray.atomic import folder_faults, write_text
+from pdray.atomic import write_text
+from pdray.config import require_writable
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.settings import ACTION
-from pdray.errors import ManifestError, SettingsError, refuse
+from pdray.errors import ManifestError, refuse
 from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.importers.actions.settings import LISTS, ImportConfig
 
@@ -103,7 +104,7 @@ def import_actions(config: ImportConfig) -> Imported:
             there with another content.
         SettingsError: If the output's folder cannot be made or written.
     """
-    refuse(folder_faults(config.output.parent, key="output"), SettingsError, "settings")
+    require_writable(config.output.parent, key="output")
     _inside(config.folder)
     found = _LAYOUTS[config.layout](config)
     faults = [*_list_faults(found, config), *_class_faults(found), *_name_faults(found)]

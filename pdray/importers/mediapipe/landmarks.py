@@ -30,19 +30,20 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.atomic import folder_faults, write_text
+from pdray.atomic import write_text
+from pdray.command import Say
+from pdray.config import require_writable
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rows import FILES, read_rows
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.decode import content_box, decode_frames
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import Track, write_track
-from pdray.errors import DecodeError, ManifestError, SettingsError, refuse
+from pdray.errors import DecodeError, ManifestError, SettingsError
 from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
 from pdray.importers.mediapipe.settings import ExtractConfig
 
 Floats = NDArray[np.float64]
-Say = Callable[[str], None]
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TRACKS = ("landmarks", "regions")
@@ -117,7 +118,7 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
             written.
     """
     manifest = load_manifest(config.manifest, subjects=config.subjects)
-    refuse(folder_faults(config.output.parent, key="output"), SettingsError, "settings")
+    require_writable(config.output.parent, key="output")
     with opens():
         pass
     rows = read_rows(manifest.path, manifest.path.read_bytes(), required=())

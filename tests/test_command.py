@@ -1,0 +1,105 @@
+import io
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+from pydantic import Field
+
+from pdray.command import recordings_bar, run_job
+from pdray.config import Settings, load
+from pdray.errors import StudyError
+
+
+class Fit(Settings):
+    epochs: int = Field(3, description="epochs of a fit")
+
+
+def run(argv: Sequence[str], result: str | BaseException = "done") -> int:
+    def work(words: list[str]) -> str:
+        config = load(Fit, words)
+        if isinstance(result, BaseException):
+            raise result
+        return f"{result} in {config.epochs}"
+
+    start = {"epochs": 5}
+    return run_job(argv, work, about="About.", settings=Fit, start=lambda: start, resume="go on")
+
+
+def test_help_tells_about_the_job_and_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["epochs=1", "-h"]) == run(["--help"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:3] == [
+        "About.",
+        "settings (key, default, meaning):",
+        "  epochs  5  epochs of a fit",
+    ]
+    assert told[3:] == told[:3]
+
+
+@pytest.mark.parametrize(
+    ("argv", "result", "code", "out", "err"),
+    [
+        (["epochs=2"], "done", 0, "done in 2\n", ""),
+        (["epoch=2"], "done", 2, "", "error: settings: unknown key 'epoch'"),
+        ([], StudyError("no study"), 2, "", "error: no study\n"),
+        ([], KeyboardInterrupt(), 130, "", "interrupted; go on\n"),
+    ],
+)
+def test_every_end_has_its_exit_code(
+    argv: list[str],
+    result: str | BaseException,
+    code: int,
+    out: str,
+    err: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(argv, result) == code
+    told = capsys.readouterr()
+    assert told.out == out
+    assert told.err.startswith(err)
+
+
+def test_a_fault_of_the_program_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run([], ZeroDivisionError())
+
+
+@pytest.mark.parametrize(
+    ("total", "lines"),
+    [
+        (25, [f"{done}/25 recordings" for done in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]),
+        (2, ["1/2 recordings", "2/2 recordings"]),
+    ],
+)
+def test_a_log_gets_a_line_for_every_tenth(
+    total: int, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with recordings_bar() as (progress, say):
+        for done in range(1, total + 1):
+            progress(done, total)
+        say("the end")
+    assert capsys.readouterr().out.splitlines() == [*lines, "the end"]
+
+
+def test_a_terminal_gets_a_bar_and_no_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+
+    def stop() -> None:
+        with recordings_bar() as (progress, _):
+            time.sleep(0.2)  # a bar is not drawn more often than ten times a second
+            progress(3, 4)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stop()
+    assert "3/4" in screen.getvalue()
+    assert screen.getvalue().endswith("\r")  # cleared all the same
+    assert capsys.readouterr().out == ""
