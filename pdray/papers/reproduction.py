@@ -25,7 +25,7 @@ from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.fuse import fuse
 from pdray.papers.notes import settings_notes
 from pdray.papers.severity_table import Printed, Seed, severity_table
-from pdray.papers.table import PaperTable, read_table, weights_of
+from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
 from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.opening import learnt_from_rendered
@@ -115,7 +115,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
         for name, file in config.weights.items()
         if learnt_from_rendered(file)
     ]
-    name = config.search.name or path.stem
+    name = config.search.name or _begun_name(config.output, path.stem)
     plans = {}
     for item in _items(table, config.data.items):
         for seed in range(table.seeds):
@@ -125,6 +125,15 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     told = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
     return Reproduction(table, plans, (*table.notes, *told, *notes), kept)
+
+
+def _begun_name(output: Path, name: str) -> str:
+    """Return the name of a table's studies: its earlier one where that one's were begun."""
+    begun = {path.parent.name for path in (output / "studies").glob("*/study.json")}
+    for known in (name, earlier_name(name)):
+        if any(study == known or study.startswith(f"{known}-") for study in begun):
+            return known
+    return name
 
 
 def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:

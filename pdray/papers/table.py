@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pdray.config import Settings, load
+from pdray.config import Settings, load, nearest
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.papers.severity_table import COLUMNS
+
+PAPERS = {"youtubepd": "000", "tsa": "002", "hypomimia": "003", "motion_boundary": "004"}
+"""The papers by short name, and the number by which earlier versions called each."""
 
 _REFERENCE = "weights."
 
@@ -60,13 +63,45 @@ class PaperTable(Settings):
     )
 
 
+def earlier_name(name: str) -> str:
+    """Return what earlier versions called a table: ``000.3`` for ``youtubepd.table3``."""
+    paper, _, rest = name.partition(".")
+    return f"{PAPERS[paper]}.{rest.removeprefix('table')}" if paper in PAPERS else name
+
+
+def table_names(folder: Path) -> list[str]:
+    """Return the names of the tables in a folder, by paper and number."""
+    names = [path.stem for path in folder.glob("*.yaml")]
+    return sorted(names, key=lambda name: (earlier_name(name)[:3], len(name), name))
+
+
+def table_file(folder: Path, name: str) -> Path:
+    """Return the file of a table, by its name or its earlier one.
+
+    Raises:
+        SettingsError: If there is no such table.
+    """
+    names = table_names(folder)
+    earlier = {earlier_name(one): one for one in names}
+    if (found := earlier.get(name, name)) not in names:
+        raise SettingsError(
+            f"there is no table {name}; {nearest(name, names)}there are: "
+            f"{', '.join(names) or 'none'}"
+        )
+    return folder / f"{found}.yaml"
+
+
 def table_titles(folder: Path) -> dict[str, str]:
-    """Return the name of each table in a folder, sorted, and its title.
+    """Return the name of each table in a folder, and its title with the earlier name.
 
     Raises:
         SettingsError: If a file is no table.
     """
-    return {path.stem: read_table(path).title for path in sorted(folder.glob("*.yaml"))}
+    titles = {name: read_table(folder / f"{name}.yaml").title for name in table_names(folder)}
+    return {
+        name: title if earlier_name(name) == name else f"{title} [{earlier_name(name)}]"
+        for name, title in titles.items()
+    }
 
 
 def read_table(path: Path) -> PaperTable:
@@ -76,9 +111,6 @@ def read_table(path: Path) -> PaperTable:
         SettingsError: If the file is not one, names a score that does not exist, or a cell names a
             run that does not.
     """
-    if not path.is_file():
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml")))
-        raise SettingsError(f"there is no table {path.stem}; there are: {known or 'none'}")
     table = load(PaperTable, ["--config", str(path)])
     wrong = [
         f"metrics: got {name!r}; expected some of {', '.join(METRICS)}"

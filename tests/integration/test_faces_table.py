@@ -26,13 +26,13 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
     manifest = make_cohort(tmp_path / "faces", build(DemoConfig, COHORT), num_processes=2)
     # Two seeds and a small grid are enough here.
     tables = ROOT / "search_spaces" / "tables"
-    text = (tables / "000.3.yaml").read_text(encoding="utf-8")
+    text = (tables / "youtubepd.table3.yaml").read_text(encoding="utf-8")
     assert "seeds: 5\n" in text
     out = tmp_path / "out"
-    command = [sys.executable, "-c", RUN, str(tmp_path / "000.3.yaml")]
+    command = [sys.executable, "-c", RUN, str(tmp_path / "youtubepd.table3.yaml")]
     grid = "model.name: landmark_choice, model.num_repeats: 1, model.num_folds: 2"
     text = text.replace("seeds: 5\n", "seeds: 2\n").replace("model.name: landmark_choice", grid)
-    (tmp_path / "000.3.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "youtubepd.table3.yaml").write_text(text, encoding="utf-8")
     words = [*WORDS, f"data.manifest={manifest}", f"output={out}"]
     done = subprocess.run(
         [*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=550, check=False
@@ -54,7 +54,7 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
     assert "site" not in scored
     with (out / "tables" / "scorings.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["study"] for row in rows] == ["000.3-seed0", "000.3-seed1"]
+    assert [row["study"] for row in rows] == ["youtubepd.table3-seed0", "youtubepd.table3-seed1"]
 
 
 RUN = """

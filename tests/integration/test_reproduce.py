@@ -24,20 +24,26 @@ def reproduce(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_table_is_printed_kept_and_not_run_twice(small_cohort: Path, tmp_path: Path) -> None:
-    words = ("--table", "004.2", f"data.manifest={small_cohort}", f"output={tmp_path}", *QUICK)
+    words = (
+        "--table",
+        "motion_boundary.table2",
+        f"data.manifest={small_cohort}",
+        f"output={tmp_path}",
+        *QUICK,
+    )
     # The small cohort has no gait: the table's item without recordings is a user's mistake.
     refused = reproduce(*words)
     assert refused.returncode == 2
     assert "gait" in refused.stderr
 
-    table = ROOT / "search_spaces" / "tables" / "002.3.yaml"
+    table = ROOT / "search_spaces" / "tables" / "tsa.table3.yaml"
     words = ("--table", table.stem, *words[2:4], *QUICK[:3], *QUICK[5:])
     done = reproduce(*words)
     assert done.returncode == 0, done.stderr
     assert "SYNTHETIC" in done.stdout
     assert "I3D (scratch)" in done.stdout
     assert "kinetics is left out: it needs weights.kinetics=FILE" in done.stdout
-    study = tmp_path / "studies" / "002.3-finger_tapping"
+    study = tmp_path / "studies" / "tsa.table3-finger_tapping"
     trial = json.loads((study / "trials/0000/trial.json").read_text(encoding="utf-8"))
     assert (trial["label"], trial["role"], trial["state"]) == ("scratch", "fixed", "complete")
     rows = pd.read_parquet(study / "trials/0000/predictions.parquet")

@@ -4,15 +4,35 @@ from pathlib import Path
 import pytest
 
 from jobs.reproduce import TABLES, main
-from pdray.papers.table import read_table
+from pdray.papers.table import read_table, table_file, table_names
 
-NAMES = sorted(path.stem for path in TABLES.glob("*.yaml"))
+NAMES = table_names(TABLES)
 
 
 def test_the_tables_of_the_papers_are_there() -> None:
-    faces = {"2", "3", "5", "7", "8", "9", "13", "14", "landmarks"}
-    assert {f"000.{name}" for name in faces} <= set(NAMES)
-    assert {"002.2", "002.3", "002.5", "003.frames", "004.2", "004.3"} <= set(NAMES)
+    papers = {
+        "youtubepd": "table2 table3 table5 table7 table8 table9 table13 table14 landmarks",
+        "tsa": "table2 table3 table5",
+        "hypomimia": "frames",
+        "motion_boundary": "table2 table3",
+    }
+    assert {f"{paper}.{one}" for paper, found in papers.items() for one in found.split()} == set(
+        NAMES
+    )
+
+
+@pytest.mark.parametrize(
+    ("earlier", "name"),
+    [
+        ("000.3", "youtubepd.table3"),
+        ("000.landmarks", "youtubepd.landmarks"),
+        ("002.5", "tsa.table5"),
+        ("003.frames", "hypomimia.frames"),
+        ("004.2", "motion_boundary.table2"),
+    ],
+)
+def test_a_table_is_found_by_its_name_and_by_its_earlier_one(earlier: str, name: str) -> None:
+    assert table_file(TABLES, earlier) == table_file(TABLES, name) == TABLES / f"{name}.yaml"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,7 +46,10 @@ def test_every_cell_of_a_shipped_table_has_its_runs(name: str) -> None:
 def test_help_names_the_tables_and_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
-    assert ", ".join(NAMES) in told
+    lines = told.splitlines()
+    titles = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert set(NAMES) <= set(titles)
+    assert titles["youtubepd.table3"].endswith("landmarks and voices [000.3]")
     assert "  weights " in told
 
 
@@ -40,7 +63,7 @@ def test_a_missing_name_is_answered_with_the_names(
 
 def test_an_unknown_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", "9.9", "data.manifest=/x.csv", f"output={tmp_path}"]) == 2
-    assert "error: there is no table 9.9; there are: 000.13, " in capsys.readouterr().err
+    assert "error: there is no table 9.9; there are: youtubepd.table2, " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,7 +74,10 @@ def test_an_output_that_cannot_be_made_is_refused(
     manifest = tiny_manifest(10)
     manifest.write_text(manifest.read_text().replace("finger_tapping", "gait"))
     words = [f"data.manifest={manifest}", "data.items=[gait]"]
-    assert main(["--table", "004.2", *words, f"output={tmp_path / 'file' / 'k'}"]) == 2
+    assert (
+        main(["--table", "motion_boundary.table2", *words, f"output={tmp_path / 'file' / 'k'}"])
+        == 2
+    )
     told = capsys.readouterr().err
     assert f"output: nothing can be written into {tmp_path / 'file' / 'k' / 'tables'}: " in told
     assert "Not a directory" in told

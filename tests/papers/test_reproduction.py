@@ -58,6 +58,30 @@ def test_weights_of_rendered_recordings_are_called_so(
     assert ready.notes == ("weights.actions was learnt from SYNTHETIC recordings",)
 
 
+@pytest.mark.parametrize(
+    ("begun", "name"),
+    [
+        (["000.99"], "000.99"),
+        (["000.99-seed0"], "000.99"),
+        (["000.9-seed0", "000.999", "000.99-folder-without-a-study/x"], "youtubepd.table99"),
+        (["000.99", "youtubepd.table99"], "youtubepd.table99"),
+    ],
+)
+def test_studies_begun_under_a_tables_earlier_name_go_on_under_it(
+    begun: list[str],
+    name: str,
+    write_table: Callable[..., Path],
+    words: list[str],
+    tmp_path: Path,
+) -> None:
+    for study in begun:
+        StudyLog(tmp_path / "out" / "studies" / study).start(name=study, settings={}, tags={})
+    path = write_table().rename(tmp_path / "youtubepd.table99.yaml")
+    ready = plan_reproduction(path, words)
+    assert [part.name for part in ready.plans] == [f"{name}-finger_tapping"]
+    assert ready.path == tmp_path / "out" / "tables" / f"{name}.txt"
+
+
 def test_the_command_line_goes_over_the_table(
     write_table: Callable[..., Path], words: list[str]
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from pdray.errors import SettingsError
-from pdray.papers.table import read_table, table_titles
+from pdray.papers.table import read_table, table_file, table_titles
 from tests.fixtures.small_table import SMALL
 
 
@@ -20,9 +20,11 @@ def test_titles_are_told_by_name(write_table: Callable[..., Path]) -> None:
 def test_a_table_that_does_not_exist_is_answered_with_those_that_do(
     write_table: Callable[..., Path],
 ) -> None:
-    path = write_table()
-    with pytest.raises(SettingsError, match=r"there is no table 8\.8; there are: 9\.9"):
-        read_table(path.with_name("8.8.yaml"))
+    folder = write_table().parent
+    with pytest.raises(SettingsError, match=r"there is no table 1\.1; there are: 9\.9"):
+        table_file(folder, "1.1")
+    with pytest.raises(SettingsError, match=r"no table 9\.8; did you mean '9\.9'\? there are"):
+        table_file(folder, "9.8")
 
 
 def test_what_does_not_stand_in_the_table_is_refused(write_table: Callable[..., Path]) -> None:

@@ -22,7 +22,7 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import Batch, SnippetReader, read_locally
 from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
-from pdray.data.store.extract import Modality
+from pdray.data.modalities import Modality
 from pdray.errors import StreamError
 from pdray.remote import answer, raise_fault
 
