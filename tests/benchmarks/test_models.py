@@ -47,6 +47,7 @@ def test_one_section_is_printed_here_and_several_each_by_a_process_of_its_own(ca
     assert "2 thread(s), wall time; SYNTHETIC" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_both_number_formats_and_orders_are_measured_against_the_usual_ones():
     told, *lines = models.precision(QUICK)
     assert re.fullmatch(r"bfloat16 of this CPU: AVX512-BF16 (True|False), AMX (True|False)", told)
@@ -60,12 +61,14 @@ def test_both_number_formats_and_orders_are_measured_against_the_usual_ones():
         assert min(ours, usual, ratio) > 0
 
 
+@pytest.mark.integration
 def test_views_are_scored_in_batches_and_one_at_a_time():
     lines = list(models.views(QUICK))
     assert len(lines) == 2
     assert all(line.startswith("64 views tsa 8x17") and line.endswith("3x") for line in lines)
 
 
+@pytest.mark.integration
 def test_folding_is_told_as_a_share_of_the_step():
     lines = list(models.pixels(QUICK))
     assert len(lines) == 4
@@ -73,6 +76,7 @@ def test_folding_is_told_as_a_share_of_the_step():
     assert re.search(r"folding saves at most \d+\.\d\d% of a step of \d+ ms", lines[1])
 
 
+@pytest.mark.integration
 def test_a_rival_of_the_same_weights_is_measured_in_both_number_formats():
     lines = list(models.rivals(QUICK))
     assert ["float32" in lines[0], "bfloat16" in lines[1], len(lines)] == [True, True, 2]
@@ -133,6 +137,7 @@ def test_a_case_always_builds_the_same_weights():
     assert all(torch.equal(part, second[name]) for name, part in first.items())
 
 
+@pytest.mark.integration
 def test_attention_is_compared_with_all_that_could_stand_in_its_place():
     lines = list(attention.time_rows(QUICK))
     rivals = ("3x3x3 convolution", "written out", "scaled_dot_product")
@@ -158,6 +163,7 @@ def test_products_are_those_that_are_counted():
     assert attention.products_ratio(256, 4) == pytest.approx(fewer)
 
 
+@pytest.mark.integration
 def test_a_peak_of_memory_is_at_least_what_the_layer_must_hold():
     if not attention.can_measure_peaks():
         pytest.skip("this system does not tell a process's peak")
@@ -187,6 +193,7 @@ def test_without_a_gpu_nothing_is_measured_on_one(monkeypatch):
     assert list(accelerator.gpu(QUICK)) == ["gpu: left out, there is no CUDA device here"]
 
 
+@pytest.mark.integration
 def test_a_line_about_a_device_has_its_rates(monkeypatch):
     monkeypatch.setattr(accelerator, "REPEATS", 1)
     cpu = torch.device("cpu")

@@ -13,6 +13,7 @@ def test_the_settings_are_those_of_the_search() -> None:
     assert (paper.model.token_dim, paper.model.roi_size) == (768, 3)
 
 
+@pytest.mark.integration
 def test_the_quick_run_has_a_row_for_each_head_and_backbone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
