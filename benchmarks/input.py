@@ -25,11 +25,12 @@ from benchmarks.arrival import memory, stream
 from benchmarks.clips import CLIPS, draw
 from benchmarks.compare import Row, best
 from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, source_readers
-from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
+from pdray.data.batches.normalise import normalise_frames
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import decode
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
+from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD
 from pdray.data.store.entry import Entry
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import CodecName, Recipe, StoreConfig

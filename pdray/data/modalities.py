@@ -1,18 +1,139 @@
-"""The modalities of a recording."""
+"""The modalities of a recording: one line each, from which everything that lists them is derived.
 
-from typing import Literal, get_args
+A modality is a run of items along time: pictures, sound or tracks. To add one, write the functions
+that make it in a file of their own and give it a line in :data:`MODALITIES`; a section of settings
+of its own goes into :class:`pdray.data.store.settings.Recipe`, a column of its own into
+:class:`pdray.data.cohort.manifest.Recording`.
+"""
 
-Modality = Literal[
-    "rgb", "flow", "boundaries", "waveform", "log_mel", "mfcc", "landmarks", "regions"
-]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-PICTURES: tuple[Modality, ...] = ("rgb", "flow", "boundaries")
-SOUND: tuple[Modality, ...] = ("waveform", "log_mel", "mfcc")
-TRACKS: tuple[Modality, ...] = ("landmarks", "regions")
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+Kind = Literal["pictures", "sound", "tracks"]
+
+# Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
+# with which the published weights were trained.
+KINETICS_MEAN = (0.4345, 0.4051, 0.3775)
+KINETICS_STD = (0.2768, 0.2713, 0.2737)
+NO_MOTION = 128
+
+
+class PictureSpec(NamedTuple):
+    """How training varies the pictures of a modality and how a network takes them.
+
+    A network takes ``(code / unit - mean) / std`` of each uint8 code.
+
+    Attributes:
+        mean: Of each channel.
+        std: Of each channel.
+        unit: The code that counts as 1.
+        nothing: Code of what a shift uncovers.
+        has_colour: Whether brightness, contrast and saturation change it.
+        negated: Channels whose sign changes in a mirrored picture: code c becomes 256 - c.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    unit: int = 255
+    nothing: int = 0
+    has_colour: bool = False
+    negated: tuple[int, ...] = ()
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels C."""
+        return len(self.mean)
+
+
+class ModalitySpec(NamedTuple):
+    """What is known of a modality.
+
+    Attributes:
+        kind: What its items are. All modalities of a kind are made in one pass over the source.
+        needs: Field of :class:`pdray.data.cohort.manifest.Recording` that must be there.
+        steps: ``module:function`` of each step that makes it, imported when it is made; it takes
+            what the step before returned and ``section`` of the settings. The first one takes, and
+            the last one returns, for pictures an iterator of (seconds, (H, W, C) uint8), for tracks
+            a ``Track``; for sound from a ``Waveform`` to times (N,) and items (N, ...). Steps that
+            several modalities begin with run once. Without a step it is the source itself.
+        section: Section of the settings that the steps take; None is none.
+        keys: Settings of the section that its items depend on; None is all of them.
+        picture: How pictures are varied and taken.
+        is_whole: Whether one item is the whole recording, so that it has no place beside frames.
+        is_slow: Whether making it takes minutes a recording.
+    """
+
+    kind: Kind
+    needs: str
+    steps: tuple[str, ...] = ()
+    section: str | None = None
+    keys: tuple[str, ...] | None = None
+    picture: PictureSpec | None = None
+    is_whole: bool = False
+    is_slow: bool = False
+
+
+_MOTION = PictureSpec((NO_MOTION / 127,) * 2, (1.0,) * 2, unit=127, nothing=NO_MOTION)
+
+MODALITIES: dict[str, ModalitySpec] = {
+    "rgb": ModalitySpec(
+        "pictures", "video", picture=PictureSpec(KINETICS_MEAN, KINETICS_STD, has_colour=True)
+    ),
+    "flow": ModalitySpec(
+        "pictures",
+        "video",
+        ("pdray.data.media.flow:motion", "pdray.data.media.flow:flow_codes"),
+        section="flow",
+        keys=("method", "bound"),
+        picture=_MOTION._replace(negated=(0,)),
+        is_slow=True,
+    ),
+    "boundaries": ModalitySpec(
+        "pictures",
+        "video",
+        ("pdray.data.media.flow:motion", "pdray.data.media.flow:boundary_codes"),
+        section="flow",
+        keys=("method", "boundary_bound"),
+        picture=_MOTION,
+        is_slow=True,
+    ),
+    "waveform": ModalitySpec("sound", "sound", is_whole=True),
+    "log_mel": ModalitySpec("sound", "sound", ("pdray.data.media.audio:log_mel",), section="audio"),
+    "mfcc": ModalitySpec("sound", "sound", ("pdray.data.media.audio:mfcc",), section="audio"),
+    "landmarks": ModalitySpec("tracks", "landmarks", ("pdray.data.face.shape:as_landmarks",)),
+    "regions": ModalitySpec("tracks", "regions", ("pdray.data.face.shape:as_regions",)),
+}
+
+if TYPE_CHECKING:
+    Modality = str
+else:  # of the names in the table, so that settings refuse any other and list these
+    Modality = Literal[tuple(MODALITIES)]
+
+
+def named(names: Iterable[str]) -> tuple[Modality, ...]:
+    """Return modalities, with those of its kind in the place of the name of a kind."""
+    return tuple(
+        modality
+        for name in names
+        for modality in ([one for one in MODALITIES if MODALITIES[one].kind == name] or [name])
+    )
+
+
+PICTURES, SOUND, TRACKS = named(["pictures"]), named(["sound"]), named(["tracks"])
+
+
+def picture_spec(modality: Modality) -> PictureSpec:
+    """Return how pictures of a modality are varied and taken.
+
+    Raises:
+        ValueError: If its items are no pictures.
+    """
+    spec = MODALITIES[modality].picture if modality in MODALITIES else None
+    if spec is None:
+        raise ValueError(f"modality '{modality}' is no picture; expected {', '.join(PICTURES)}")
+    return spec
 
 
 def needed_field(modality: Modality) -> str:
     """Return the field of :class:`Recording` that must be there for a modality."""
-    if modality in TRACKS:
-        return modality
-    return "sound" if modality in SOUND else "video"
+    return MODALITIES[modality].needs

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
+from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD, picture_spec
 from pdray.models import MODELS
 from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.models.networks.region_attention import RegionAttention
@@ -14,7 +14,6 @@ from pdray.training.region_network import RegionNetwork, draw_frozen
 from pdray.training.task import FitConfig
 
 OWN_NAME = "model.pt"  # what a study calls its weights
-NUM_CHANNELS = {"rgb": 3, "flow": 2, "boundaries": 2}
 
 _FROZEN_AT_RANDOM = (
     "note: no file of weights: the frozen network keeps the random ones that were drawn for it, so "
@@ -69,7 +68,7 @@ def _draws_frozen(config: FitConfig) -> bool:
 def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, LoadReport | None]:
     outputs = num_outputs(config.loss, num_classes)
     build = MODELS[config.network.name].build
-    backbone = build(config.network, outputs, NUM_CHANNELS[config.modality])
+    backbone = build(config.network, outputs, picture_spec(config.modality).num_channels)
     if isinstance(backbone, RegionAttention):
         if _draws_frozen(config):
             draw_frozen(backbone)

@@ -16,11 +16,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pdray.data.batches.settings import AugmentConfig, augment_faults, seen_size
+from pdray.data.modalities import Modality, picture_spec
 from pdray.errors import SettingsError, refuse
-
-# Channels of a picture and what stands for nothing: black, or the code of no motion.
-CHANNELS = {"rgb": 3, "flow": 2, "boundaries": 2}
-NO_MOTION = 128
 
 # (down, right) parts of the room that a crop leaves: four corners and the centre.
 _PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
@@ -138,7 +135,7 @@ def central_view(frames: Tensor, config: AugmentConfig) -> Augmentation | None:
     )
 
 
-def move_frames(frames: Tensor, augmentation: Augmentation, modality: str = "rgb") -> Tensor:
+def move_frames(frames: Tensor, augmentation: Augmentation, modality: Modality = "rgb") -> Tensor:
     """Crop, resize, flip and shift the pictures of a batch; colours stay.
 
     What a shift uncovers is black as decoding pads, or no motion. Resizing is bilinear with
@@ -154,7 +151,7 @@ def move_frames(frames: Tensor, augmentation: Augmentation, modality: str = "rgb
         frames: (B, T, H, W, C) uint8; motion as codes 1..255 with 128 for none, channel 0 along
             the width.
         augmentation: One draw a snippet.
-        modality: rgb, flow or boundaries.
+        modality: One of pictures.
 
     Returns:
         (B, T, height, width, C) uint8, ``frames`` itself if nothing moves.
@@ -163,6 +160,7 @@ def move_frames(frames: Tensor, augmentation: Augmentation, modality: str = "rgb
         ValueError: If the draws are for another number of snippets.
     """
     _check_draws(augmentation, len(frames))
+    spec = picture_spec(modality)
     still = not any(augmentation.flipped) and not any(map(any, augmentation.shifts))
     if still and augmentation.crops is None:
         return frames
@@ -176,13 +174,13 @@ def move_frames(frames: Tensor, augmentation: Augmentation, modality: str = "rgb
         if flipped:
             seen = seen.flip(2)
         if down or right:
-            target.fill_(0 if modality == "rgb" else NO_MOTION)
+            target.fill_(spec.nothing)
         # Slices of uint8 copy several times faster than a gather.
         target[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = (
             seen[:, max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
         )
-        if flipped and modality == "flow":
-            target[..., 0].neg_()  # modulo 256: code c becomes 256 - c
+        for channel in spec.negated if flipped else ():
+            target[..., channel].neg_()  # modulo 256: code c becomes 256 - c
     return moved
 
 

@@ -11,12 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdray.data.batches.augment import CHANNELS, NO_MOTION, Augmentation, move_frames
-
-# Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
-# with which the published weights were trained.
-KINETICS_MEAN = (0.4345, 0.4051, 0.3775)
-KINETICS_STD = (0.2768, 0.2713, 0.2737)
+from pdray.data.batches.augment import Augmentation, move_frames
+from pdray.data.modalities import Modality, PictureSpec, picture_spec
 
 # Grey of red, green and blue: luma of Rec. ITU-R BT.601, as torchvision's adjust_saturation has it.
 LUMA = (0.299, 0.587, 0.114)
@@ -31,22 +27,23 @@ def normalise_frames(
     dtype: torch.dtype = torch.float32,
     *,
     augmentation: Augmentation | None = None,
-    modality: str = "rgb",
+    modality: Modality = "rgb",
 ) -> Tensor:
     """Turn uint8 frames into normalised floats, augmented or as they are.
 
-    Of ``rgb``, with p a pixel in 0..1, m and s the Kinetics mean and standard deviation of its
-    colour, b, c and a the snippet's brightness, contrast and saturation, and g the pixel's grey,
-    the result is ``c * (b * (a * p + (1 - a) * g) - m) / s``; b = c = a = 1 without augmentation.
-    Of ``flow`` and ``boundaries`` it is ``(code - 128) / 127``, in -1..1 and exactly 0 where there
-    is no motion; they have no colour to change. Nothing is clipped.
+    With p the code over the ``unit`` of the modality's :class:`PictureSpec`, m and s its mean and
+    standard deviation, the result is ``(p - m) / s``. Of ``flow`` and ``boundaries`` that is
+    ``(code - 128) / 127``, in -1..1 and exactly 0 where there is no motion. Of what has colour,
+    as ``rgb`` with the mean and standard deviation of Kinetics, it is
+    ``c * (b * (a * p + (1 - a) * g) - m) / s`` with b, c and a the snippet's brightness, contrast
+    and saturation, and g the pixel's grey; b = c = a = 1 without augmentation. Nothing is clipped.
 
     Args:
-        frames: (B, T, H, W, C) uint8, contiguous, on any device; C is 3 for rgb, else 2.
+        frames: (B, T, H, W, C) uint8, contiguous, on any device; C as the modality has.
         dtype: Of the result; the arithmetic is float32 throughout.
         augmentation: From :func:`draw_augmentation` for training, from :func:`central_view` for
             evaluation; :func:`move_frames` says what it moves.
-        modality: rgb, flow or boundaries.
+        modality: One of pictures.
 
     Returns:
         (B, C, T, height, width) of ``dtype``, a view whose memory is channels-last-3d; the size
@@ -56,9 +53,8 @@ def normalise_frames(
         ValueError: If ``frames`` is not such a tensor, the modality no picture, or the draws are
             for another batch size.
     """
-    if modality not in CHANNELS:
-        raise ValueError(f"modality '{modality}' is no picture; expected {', '.join(CHANNELS)}")
-    num_channels = CHANNELS[modality]
+    spec = picture_spec(modality)
+    num_channels = spec.num_channels
     if frames.dtype != torch.uint8 or frames.dim() != 5 or frames.shape[-1] != num_channels:
         raise ValueError(
             f"{modality}: expected (B, T, H, W, {num_channels}) uint8, got "
@@ -66,28 +62,25 @@ def normalise_frames(
         )
     if augmentation is not None:
         frames = move_frames(frames, augmentation, modality)
-    if modality == "rgb":
-        gain, offset, grey = _colour_factors(augmentation)
-    else:
-        # The offset is a power of two times the gain, so code 128 becomes 0 without rounding.
-        gain, grey = torch.full((1, num_channels), 1 / 127), None
-        offset = -NO_MOTION * gain
+    gain, offset, grey = _colour_factors(spec, augmentation)
     scaled = _scaled(frames, dtype, gain=gain, offset=offset, grey=grey)
     return scaled.permute(0, 4, 1, 2, 3)
 
 
-def _colour_factors(augmentation: Augmentation | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return (B or 1, 3) factors of a pixel 0..255, of 1, and of its grey if it is needed."""
-    mean, spread = torch.tensor(KINETICS_MEAN), torch.tensor(KINETICS_STD)
-    contrast, brightness = torch.ones(1, 1), torch.ones(1, 1)
-    if augmentation is not None:
+def _colour_factors(
+    spec: PictureSpec, augmentation: Augmentation | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return (B or 1, C) factors of a code, of 1, and of its grey if it is needed."""
+    mean, spread = torch.tensor(spec.mean), torch.tensor(spec.std)
+    contrast, brightness, saturation = torch.ones(1, 1), torch.ones(1, 1), None
+    if augmentation is not None and spec.has_colour:
         contrast, brightness = augmentation.contrast[:, None], augmentation.brightness[:, None]
-    gain = contrast * brightness / (255 * spread)
+        saturation = augmentation.saturation
+    gain = contrast * brightness / (spec.unit * spread)
     offset = -contrast * mean / spread
-    if augmentation is None or augmentation.saturation is None:
+    if saturation is None:
         return gain, offset, None
-    saturation = augmentation.saturation[:, None]
-    return gain * saturation, offset, gain * (1 - saturation)
+    return gain * saturation[:, None], offset, gain * (1 - saturation[:, None])
 
 
 def _scaled(

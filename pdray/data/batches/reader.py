@@ -23,7 +23,7 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import align
-from pdray.data.modalities import Modality
+from pdray.data.modalities import MODALITIES, Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
@@ -100,9 +100,10 @@ class SnippetReader:
     views: Views | None = None
 
     def __post_init__(self) -> None:
-        if "waveform" in self.beside:
+        whole = [modality for modality in self.beside if MODALITIES[modality].is_whole]
+        if whole:
             raise SettingsError(
-                "a waveform is one item of a recording and has no place beside frames; take "
+                f"a {whole[0]} is one item of a recording and has no place beside frames; take "
                 "log_mel or mfcc, or read its entry"
             )
 

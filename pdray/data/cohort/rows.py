@@ -15,13 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdray.config import nearest
+from pdray.data.modalities import MODALITIES
 from pdray.errors import ManifestError, refuse
 
 REQUIRED = ("recording_id", "subject_id", "item")
 TEXTS = ("visit_id", "side", "split", "diagnosis", "medication_state", "sex", "site")
 NUMBERS = ("start_seconds", "end_seconds", "visit_score", "age")
 # An empty audio cell: the sound is the video's own, where it has any.
-FILES = ("video", "audio", "landmarks", "regions")
+FILES = tuple(
+    dict.fromkeys(
+        ["video", "audio", *(one.needs for one in MODALITIES.values() if one.needs != "sound")]
+    )
+)
 COLUMNS = (*REQUIRED, *FILES, "grade", *TEXTS, *NUMBERS)  # and rater_1, rater_2, ...
 RATER = re.compile(r"rater_([1-9][0-9]*)")
 

@@ -10,6 +10,7 @@ upright with the origin between the eyes and a distance of 1 between their middl
 "Left" and "right" are sides of the picture.
 """
 
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -97,6 +98,32 @@ def landmark_points(track: Track) -> Floats:
             f"so are {len(other)} points"
         )
     return points[:, [track.names.index(name) for name in LANDMARKS]]
+
+
+def as_landmarks(track: Track, _: None = None) -> Track:
+    """Return a track with its points in the order of LANDMARKS, as an entry of the store holds it.
+
+    Raises:
+        DecodeError: As :func:`landmark_points`, and if it is of regions or has no face.
+    """
+    if track.vertices is not None:
+        raise DecodeError("its landmarks file has an array 'vertices', which makes regions")
+    # An entry holds no names: what reads it takes the points by their place.
+    points = landmark_points(track).astype(np.float32)
+    if np.isnan(points).all():
+        raise DecodeError("its landmarks file has no face in any row; leave its cell empty")
+    return replace(track, points=points, names=LANDMARKS)
+
+
+def as_regions(track: Track, _: None = None) -> Track:
+    """Return a track of regions.
+
+    Raises:
+        DecodeError: If it is of landmarks.
+    """
+    if track.vertices is None:
+        raise DecodeError("its regions file has no array 'vertices', which makes regions")
+    return track
 
 
 def align_frames(track: Track) -> Shapes:

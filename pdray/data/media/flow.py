@@ -29,6 +29,7 @@ from pdray.errors import DecodeError, SettingsError
 
 Field2 = npt.NDArray[np.float32]
 Frame = tuple[float, npt.NDArray[np.uint8]]
+Flow = tuple[float, Field2]
 Method = Literal["tvl1", "dis"]
 
 ZERO_CODE = 128
@@ -104,6 +105,18 @@ def quantise(values: npt.NDArray[np.floating], bound: float) -> npt.NDArray[np.u
 def dequantise(codes: npt.NDArray[np.uint8], bound: float) -> npt.NDArray[np.float32]:
     """Return the float32 values of :func:`quantise`'s codes, within half a step of bound / 127."""
     return (codes.astype(np.float32) - ZERO_CODE) * np.float32(bound / _LEVELS)
+
+
+def flow_codes(fields: Iterable[Flow], config: FlowConfig) -> Iterator[Frame]:
+    """Yield the codes of flow fields, as :func:`motion` yields these."""
+    for seconds, flow in fields:
+        yield seconds, quantise(flow, config.bound)
+
+
+def boundary_codes(fields: Iterable[Flow], config: FlowConfig) -> Iterator[Frame]:
+    """Yield the codes of the motion boundaries of flow fields, as :func:`motion` yields these."""
+    for seconds, flow in fields:
+        yield seconds, quantise(motion_boundaries(flow), config.boundary_bound)
 
 
 def motion_boundaries(flow: Field2) -> Field2:

@@ -25,13 +25,13 @@ def encode(item: Item, config: StoreConfig) -> bytes | memoryview:
     """Return the bytes of an item; those of ``raw`` are its own memory.
 
     Args:
-        item: Any array for ``raw`` and ``lz4``; (H, W, 3) or (H, W, 2) uint8 for ``jpeg``.
+        item: Any array for ``raw`` and ``lz4``; (H, W, C) uint8 for ``jpeg``.
         config: Codec and quality.
     """
     item = np.ascontiguousarray(item)
     if config.codec == "jpeg":
         quality, picture = config.quality, item
-        if item.shape[2] == 2:
+        if item.shape[2] != 3:
             return bytes(
                 simplejpeg.encode_jpeg(_stacked(item)[..., None], quality, colorspace="GRAY")
             )
@@ -72,7 +72,7 @@ def decode_into(data: Any, codec: CodecName, out: Item) -> None:
 def _decode_jpeg(data: Any, out: Item) -> None:
     height, width, channels = out.shape
     colours = "RGB" if channels == 3 else "GRAY"
-    picture = np.empty((2 * height, width, 1), np.uint8) if channels == 2 else out
+    picture = out if channels == 3 else np.empty((channels * height, width, 1), np.uint8)
     found = simplejpeg.decode_jpeg_header(data)[:2]
     if found != picture.shape[:2]:
         raise ValueError(f"holds a picture of {found} where {picture.shape[:2]} is due")
@@ -80,11 +80,12 @@ def _decode_jpeg(data: Any, out: Item) -> None:
     if channels == 2:
         # Codes of flow are 1 to 255, mirrored as 256 - code; JPEG rings below 1.
         np.maximum(picture, 1, out=picture)
-        out[..., 0], out[..., 1] = picture[:height, :, 0], picture[height:, :, 0]
+    if channels != 3:
+        out[...] = picture.reshape(channels, height, width).transpose(1, 2, 0)
 
 
 def _stacked(item: Item) -> Item:
-    return np.concatenate([item[..., 0], item[..., 1]])
+    return np.concatenate(list(np.moveaxis(item, 2, 0)))
 
 
 def _is_picture(item: Item) -> bool:

@@ -6,24 +6,21 @@ all of them, so that modalities are brought together by time and by nothing else
 
 import itertools
 import math
-from collections.abc import Collection, Generator, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.face.points import LANDMARKS
-from pdray.data.face.shape import landmark_points
-from pdray.data.media.audio import log_mel, mfcc, read_waveform
+from pdray.data.media.audio import read_waveform
 from pdray.data.media.decode import content_box, decode_frames
-from pdray.data.media.flow import motion, motion_boundaries, quantise
 from pdray.data.media.seek import scan
 from pdray.data.media.timeline import TICK_SLACK_SECONDS
 from pdray.data.media.tracks import Track, fit_to_frames, read_track
-from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.codec import Item
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError
@@ -53,16 +50,14 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
     Raises:
         DecodeError: If the manifest's row lacks one; without the recording's id.
     """
-    if modality in SOUND:
-        if recording.sound is None:
-            raise DecodeError(f"its row names no audio and no video, so it has no {modality}")
-        return (recording.sound,)
-    if modality in TRACKS:
-        file = _track_file(recording, modality)
-        return (file,) if recording.video is None else (recording.video, file)
-    if recording.video is None:
-        raise DecodeError("its row names no video")
-    return (recording.video,)
+    needs = MODALITIES[modality].needs
+    file: Path | None = getattr(recording, needs)
+    if file is None and needs == "sound":
+        raise DecodeError(f"its row names no audio and no video, so it has no {modality}")
+    if file is None:
+        raise DecodeError(f"its row names no {needs}")
+    video = recording.video if modality in TRACKS else None
+    return (file,) if video is None else (video, file)
 
 
 def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:
@@ -82,42 +77,52 @@ def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) 
         DecodeError: If a file cannot be read whole; without the recording's id.
         SettingsError: If a library that is needed is not installed.
     """
-    if set(PICTURES) & set(wanted):
-        yield from _pictures(recording, wanted, recipe)
-    if set(SOUND) & set(wanted):
-        yield from _sound(recording, wanted, recipe)
-    for modality in TRACKS:
-        if modality in wanted:
+    chosen = [modality for modality in MODALITIES if modality in wanted]
+    for needs in dict.fromkeys(MODALITIES[one].needs for one in chosen if one in PICTURES):
+        of_file = [one for one in chosen if one in PICTURES and MODALITIES[one].needs == needs]
+        yield from _pictures(recording, of_file, recipe)
+    if sound := [one for one in chosen if one in SOUND]:
+        yield from _sound(recording, sound, recipe)
+    for modality in chosen:
+        if modality in TRACKS:
             yield from _track(recording, modality, recipe)
 
 
-def _pictures(
-    recording: Recording, wanted: Collection[Modality], recipe: Recipe
-) -> Generator[Piece]:
-    (video,) = sources(recording, "rgb")
+def _pictures(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> Generator[Piece]:
+    (video,) = sources(recording, wanted[0])
     start, end = recording.start_seconds, recording.end_seconds
-    frames: Iterable[tuple[float, Item]] = decode_frames(
+    frames = decode_frames(
         video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end
     )
-    if not {"flow", "boundaries"} & set(wanted):
-        yield from (Piece("rgb", seconds, pixels) for seconds, pixels in frames)
-        return
-    shown, paired = itertools.tee(frames)
-    for frame, field in itertools.zip_longest(shown, motion(paired, recipe.flow)):
-        if "rgb" in wanted:
-            yield Piece("rgb", *frame)
-        if field is None:
-            continue
-        seconds, flow = field
-        if "flow" in wanted:
-            yield Piece("flow", seconds, quantise(flow, recipe.flow.bound))
-        if "boundaries" in wanted:
-            codes = quantise(motion_boundaries(flow), recipe.flow.boundary_bound)
-            yield Piece("boundaries", seconds, codes)
+    made = _branches(frames, {one: MODALITIES[one].steps for one in wanted}, recipe)
+    # One item of each in turn, so that no branch has to hold what another has not asked for.
+    for row in itertools.zip_longest(*(made[modality] for modality in wanted)):
+        for modality, item in zip(wanted, row, strict=True):
+            if item is not None:
+                yield Piece(modality, *item)
 
 
-def _sound(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:
-    (source,) = sources(recording, "waveform")
+def _branches(
+    source: Iterable[Any], steps: Mapping[Modality, tuple[str, ...]], recipe: Recipe
+) -> dict[Modality, Iterable[Any]]:
+    """Lead a source through the steps of each modality; what several begin with runs once."""
+    groups: dict[str, dict[Modality, tuple[str, ...]]] = {}
+    for modality, (first, *left) in ((one, names) for one, names in steps.items() if names):
+        groups.setdefault(first, {})[modality] = tuple(left)
+    whole = [modality for modality, names in steps.items() if not names]
+    copies = iter(itertools.tee(source, len(whole) + len(groups)))
+    made: dict[Modality, Iterable[Any]] = {modality: next(copies) for modality in whole}
+    for first, group in groups.items():
+        made |= _branches(_step(first, next(copies), next(iter(group)), recipe), group, recipe)
+    return made
+
+
+def _step(place: str, source: Any, modality: Modality, recipe: Recipe) -> Any:
+    return resolve_name(place)(source, recipe.section(modality))
+
+
+def _sound(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> Generator[Piece]:
+    (source,) = sources(recording, wanted[0])
     waveform = read_waveform(
         source,
         max_seconds=recipe.limits.max_seconds,
@@ -125,27 +130,20 @@ def _sound(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -
         start_seconds=recording.start_seconds,
         end_seconds=recording.end_seconds,
     )
-    if "waveform" in wanted:
-        yield Piece("waveform", waveform.seconds, waveform.samples)
-    spectra: Sequence[tuple[Modality, Any]] = (("log_mel", log_mel), ("mfcc", mfcc))
-    for modality, make in spectra:
-        if modality in wanted:
-            times, values = make(waveform, recipe.audio)
-            for seconds, value in zip(times.tolist(), values, strict=True):
-                yield Piece(modality, seconds, value)
+    for modality in wanted:
+        made: Any = waveform
+        for place in MODALITIES[modality].steps:
+            made = _step(place, made, modality, recipe)
+        whole = np.array([waveform.seconds]), [waveform.samples]
+        times, items = whole if made is waveform else made
+        for seconds, item in zip(times.tolist(), items, strict=True):
+            yield Piece(modality, seconds, item)
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
-    track = read_track(_track_file(recording, modality))
-    if (track.vertices is None) == (modality == "regions"):
-        has = "no" if track.vertices is None else "an"
-        raise DecodeError(f"its {modality} file has {has} array 'vertices', which makes regions")
-    if modality == "landmarks":
-        # An entry holds no names: what reads it takes the points by their place.
-        points = landmark_points(track).astype(np.float32)
-        track = replace(track, points=points, names=LANDMARKS)
-        if np.isnan(track.points).all():
-            raise DecodeError("its landmarks file has no face in any row; leave its cell empty")
+    track = read_track(sources(recording, modality)[-1])
+    for place in MODALITIES[modality].steps:
+        track = _step(place, track, modality, recipe)
     video, start, end = recording.video, recording.start_seconds, recording.end_seconds
     if video is None:
         yield from _own_rows(track, modality, start or 0.0, math.inf if end is None else end)
@@ -178,10 +176,3 @@ def _shown_seconds(
     limits = recipe.limits.model_copy(update={"max_seconds": math.inf})
     own = scan(video, recorded, limits, end_seconds=recording.end_seconds).seconds
     return own[np.searchsorted(own, seconds + TICK_SLACK_SECONDS, side="right") - 1]
-
-
-def _track_file(recording: Recording, modality: Modality) -> Path:
-    file = recording.landmarks if modality == "landmarks" else recording.regions
-    if file is None:
-        raise DecodeError(f"its row names no {modality}")
-    return file

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import declared_length
-from pdray.data.modalities import PICTURES, Modality
+from pdray.data.modalities import PICTURES, Modality, picture_spec
 from pdray.data.store.codec import encode
 from pdray.data.store.extract import extract
 from pdray.data.store.frame_store import FrameStore
@@ -64,7 +64,7 @@ def forecast(
     read = [sample for sample in sampled if sample is not None]
     if not read and missing and wanted:  # nothing can be sampled: as large as raw
         pixels = store.recipe.decode.height * store.recipe.decode.width
-        read = [(pixels * sum(3 if modality == "rgb" else 2 for modality in wanted), 0.0)]
+        read = [(pixels * sum(picture_spec(modality).num_channels for modality in wanted), 0.0)]
     num_bytes, cpu_seconds = (
         num_frames * sum(sample[which] for sample in read) / max(len(read), 1) for which in (0, 1)
     )

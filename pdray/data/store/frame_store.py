@@ -19,6 +19,7 @@ from typing import Any
 from pdray.atomic import replacing, write_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
+from pdray.data.cohort.rows import FILES
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.extract import extract, sources
@@ -248,8 +249,7 @@ def _named(recording: Recording, error: Exception) -> str:
 
 def _cell(recording: Recording, file: Path) -> str:
     """Return the manifest's column that names a file."""
-    columns = ("video", "audio", "landmarks", "regions")
-    return next(column for column in columns if getattr(recording, column) == file)
+    return next(column for column in FILES if getattr(recording, column) == file)
 
 
 def _reason(error: OSError) -> str:

@@ -18,7 +18,7 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.settings import DEFAULT_LIMITS
 from pdray.data.media.source import open_file
-from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import sources
 from pdray.data.store.frame_store import FrameStore
@@ -204,8 +204,8 @@ def _prepared(name: str, facts: dict[str, Any]) -> Prepared:
 
 
 def _per_task(recordings: Sequence[Recording], modalities: Sequence[Modality]) -> int:
-    if {"flow", "boundaries"} & set(modalities):
-        return 1  # minutes each
+    if any(MODALITIES[modality].is_slow for modality in modalities):
+        return 1
     sizes = []
     for recording in recordings:
         try:

@@ -7,7 +7,7 @@ from pydantic import Field
 from pdray.config import Settings, dump
 from pdray.data.media.flow import FlowConfig
 from pdray.data.media.settings import AudioConfig, DecodeConfig, DecodeLimits
-from pdray.data.modalities import PICTURES, SOUND, Modality
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, Modality
 
 CodecName = Literal["raw", "jpeg", "lz4"]
 
@@ -44,11 +44,14 @@ class Recipe(Settings):
             found["quality"] = codec.quality
         if modality not in SOUND:
             found["decode"] = dump(self.decode)
-        if modality == "flow":
-            found["flow"] = {"method": self.flow.method, "bound": self.flow.bound}
-        if modality == "boundaries":
-            bound = self.flow.boundary_bound
-            found["flow"] = {"method": self.flow.method, "boundary_bound": bound}
-        if modality in ("log_mel", "mfcc"):
-            found["audio"] = dump(self.audio)
+        spec, section = MODALITIES[modality], self.section(modality)
+        if section is not None and spec.section is not None:
+            values = dump(section)
+            found[spec.section] = {key: values[key] for key in spec.keys or values}
         return found
+
+    def section(self, modality: Modality) -> Settings | None:
+        """Return the section that the steps of a modality take; None where they take none."""
+        name = MODALITIES[modality].section
+        section: Settings | None = None if name is None else getattr(self, name)
+        return section

@@ -30,9 +30,10 @@ from pdray.data.batches.settings import seen_size
 from pdray.data.batches.snippet import frame_indices, snippet_shape
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.modalities import picture_spec
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, StudyError
-from pdray.training.network import NUM_CHANNELS, build_network
+from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
 
@@ -219,7 +220,7 @@ def feature_shapes(config: FitConfig, num_classes: int) -> tuple[int, tuple[int,
         config.augment, height=config.decode.height, width=config.decode.width
     )
     num_frames = snippet_shape(config.snippet, training=False)[1]
-    blank = torch.zeros((1, NUM_CHANNELS[config.modality], num_frames, height, width))
+    blank = torch.zeros((1, picture_spec(config.modality).num_channels, num_frames, height, width))
     with torch.random.fork_rng(devices=[]):
         untrained = config.model_copy(update={"pretrained": None})
         network = build_network(untrained, num_classes).eval()

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from pdray.config import dump
-from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
+from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import derive_seed
 from pdray.data.batches.snippet import SnippetConfig, frame_indices
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.modalities import Modality
+from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD, Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError
 from pdray.models.networks.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet

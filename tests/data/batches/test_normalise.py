@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from pdray.data.batches.augment import Augmentation, central_view, draw_augmentation, move_frames
-from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD, normalise_frames
+from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.settings import AugmentConfig
+from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD
 
 STILL = AugmentConfig(flip=0, brightness=0, contrast=0, max_shift=0)
 

@@ -217,7 +217,7 @@ from pdray.data.store import entry
 from pdray.data.store import frame_store as store
 from pdray.data.media.decode import DecodeConfig
 from pdray.data.cohort.manifest import Recording
-from pdray.data.store.extract import Recipe
+from pdray.data.store.settings import Recipe
 from pdray.errors import PdrayError
 
 root, video, killed = sys.argv[1:]

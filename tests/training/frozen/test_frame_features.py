@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
+from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, DivergedError
 from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from pdray.data.batches.boxes import REGION_MIRROR, region_boxes
-from pdray.data.batches.normalise import KINETICS_MEAN, KINETICS_STD
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import Batch, Moved
 from pdray.data.batches.settings import AugmentConfig, Views
 from pdray.data.batches.views import view_moves
+from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD
 from pdray.errors import DivergedError, SettingsError
 from pdray.training.loop.step import Precision, evaluate_step, train_step
 
