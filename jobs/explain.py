@@ -4,7 +4,8 @@ python jobs/explain.py study=/data/output/studies/faces output=/data/maps
 python jobs/explain.py study=... output=... recordings=[S01_V1_face] layers=[Mixed_4f] videos=false
 
 Class activation maps (Grad-CAM) of the winner's layers are laid over each test recording, as a
-video, and summed by region; the test recordings are placed by their features. A recording of the
+video, and summed by region; where the network attends over time, a picture shows which moments
+attend to which; the test recordings are placed by their features. A recording of the
 development subjects is refused. The network under a linear probe and region attention have no
 maps here; their features are placed alone.
 """
@@ -13,7 +14,7 @@ import sys
 
 from pdray.command import run_job, say
 from pdray.config import load
-from pdray.explain.run import ExplainConfig
+from pdray.explain.settings import ExplainConfig
 
 
 def main(argv: list[str]) -> int:

@@ -1,16 +1,21 @@
 """What a study's winner looks at in recordings that it never learnt from: videos, tables, a plane.
 
     <output>/videos/<recording>.mp4     the recording under the maps of the layers: shows the person
-    <output>/regions_by_frame.parquet   one row a recording, layer, frame and region
+    <output>/regions_by_frame.parquet   one row per recording, layer, frame and region
     <output>/regions.csv                the same over time
-    <output>/spread.csv                 how far it spreads, one row a recording and layer
+    <output>/spread.csv                 how far it spreads, one row per recording and layer
+    <output>/attention/<recording>.png  which moments attend to which, block by block
+    <output>/attention.csv              how concentrated that is, one row per recording and block
+    <output>/attention_over_time.csv    what each moment gets, one row per recording, block and
+                                        moment
     <output>/embedding.csv, .png        where all test recordings lie among the network's features
-    <output>/report.txt                 spread by class, first regions, separation
+    <output>/report.txt                 spread by class, first regions, attention, separation
 
-The network under a linear probe is frozen and knows nothing of the classes, and one on regions is
-given them beside pictures: these have no maps, and their features alone are placed. Nothing of it
-goes to tracking. Recordings are seen as the winner was tested on them; the class of interest is the
-predicted one, by the mean probability of a recording's snippets, or the asked one.
+Attention is written where a block of the mapped layers attends over time. The network under a
+linear probe is frozen and knows nothing of the classes, and one on regions is given them beside
+pictures: these have no maps, and their features alone are placed. Nothing of it goes to tracking.
+Recordings are seen as the winner was tested on them; the class of interest is the predicted one,
+by the mean probability of a recording's snippets, or the asked one.
 """
 
 import hashlib
@@ -25,21 +30,32 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 from torch import Tensor
 
 from pdray.atomic import replacing, write_text
 from pdray.command import Say
-from pdray.config import Settings, require_writable
+from pdray.config import require_writable
 from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DivergedError, SettingsError, refuse
 from pdray.evaluation.report import SYNTHETIC_MARK
 from pdray.explain.activation import class_activation, map_layers, on_frames
+from pdray.explain.attention import (
+    Attending,
+    attention_blocks,
+    attention_maps,
+    attention_numbers,
+    attention_picture,
+    attention_table,
+    layer_of,
+    moments,
+    received_table,
+)
 from pdray.explain.embedding import embed, embedding_picture, separation, separation_sentence
 from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.explain.overlay import Overlay, write_overlay
+from pdray.explain.settings import ExplainConfig
 from pdray.explain.spread import (
     region_shares,
     regions_text,
@@ -55,34 +71,8 @@ from pdray.training.region_network import RegionNetwork
 from pdray.training.task import FitConfig
 
 _CPU = torch.device("cpu")
+_SUFFIXES = {"videos": ".mp4", "attention": ".png"}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-class ExplainConfig(Settings):
-    """The root of ``jobs/explain.py``."""
-
-    study: Path = Field(description="the study's folder, the one that holds study.json")
-    output: Path = Field(description="folder of what is made, outside the study's; absolute")
-    recordings: tuple[str, ...] | None = Field(
-        None, description="ids of test recordings to map; null: all of them"
-    )
-    layers: tuple[str, ...] | None = Field(
-        None, description="layers of the network to map; null: all that give a map"
-    )
-    shown_class: int | None = Field(
-        None, ge=0, description="class that the maps are of; null: the one predicted"
-    )
-    videos: bool = Field(
-        True, description="whether videos of the people are written; tables are in any case"
-    )
-
-    @field_validator("output")
-    @classmethod
-    def _is_absolute(cls, output: Path) -> Path:
-        output = output.expanduser()
-        if not output.is_absolute():
-            raise ValueError(f"got '{output}'; expected an absolute path such as {Path.cwd()}/maps")
-        return output
 
 
 @dataclass(frozen=True)
@@ -104,13 +94,8 @@ class Explanation:
     synthetic: bool
 
 
-@dataclass(frozen=True)
-class _Mapped:
-    """Tables of one recording; ``by_frame`` and the others are of all its layers."""
-
-    by_frame: pd.DataFrame
-    over_time: pd.DataFrame
-    spread: pd.DataFrame
+Tables = dict[str, pd.DataFrame]
+"""Tables of one recording, of all its layers, by the name of their file."""
 
 
 def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> Explanation:
@@ -142,22 +127,23 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     held.network.to(device)
     say(f"recordings {len(rows)} of {len(held.rows)} held out: the winner learnt from none of them")
     say(f"layers     {', '.join(layers)}")
-    mapped, videos = [], []
+    blocks = attention_blocks(held.network, layers)
+    if blocks:
+        say(f"attention  over time in {len(blocks)} blocks: {', '.join(blocks)}")
+    mapped: list[Tables] = []
     for number, row in enumerate(rows, start=1):
-        seen = see(held, row, pictures=config.videos)
-        path = config.output / "videos" / f"{_file_name(row.recording_id)}.mp4"
-        mapped.append(_map(held, seen, layers, config, path))
-        if config.videos:
-            videos.append(path)
+        mapped.append(_map(held, see(held, row, pictures=config.videos), layers, config))
         if number == len(rows) or number % max(1, len(rows) // 10) == 0:
             say(f"mapped     {number}/{len(rows)}")
+    videos = [_path(config, "videos", row.recording_id) for row in rows if config.videos]
     shown = "the predicted class"
     if config.shown_class is not None:
         shown = f"class {config.shown_class}"
-    over_time, spreads = _write_tables(mapped, config.output)
+    tables = _write_tables(mapped, config.output)
     report = [
-        spread_table(spreads, shown=shown),
-        regions_text(over_time, shown=shown),
+        spread_table(tables["spread"], shown=shown),
+        regions_text(tables["regions"], shown=shown),
+        *([attention_table(tables["attention"])] if blocks else []),
         _embed(held, config.output, device),
     ]
     text = _write_report(held, config.output, report)
@@ -218,10 +204,8 @@ def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
     return TrainingLoss(held.config.loss, None).log_probabilities(outputs)[:, number]
 
 
-def _map(
-    held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig, path: Path
-) -> _Mapped:
-    """Tabulate a recording's maps and, where pictures were read, write its video."""
+def _map(held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig) -> Tables:
+    """Tabulate a recording's maps and attention, and draw them."""
     device = next(held.network.parameters()).device
     # As many snippets at once as in training, however many views a recording has.
     at_once = held.config.optim.batch_size * snippet_shape(held.config.snippet)[0]
@@ -231,13 +215,6 @@ def _map(
     shown = predicted if config.shown_class is None else config.shown_class
     activations = _activations(held, seen, parts, shown, layers)
     recording = seen.recording
-    if seen.pictures is not None:
-        caption = (
-            f"{recording.recording_id}: class {recording.target}, predicted {predicted}, "
-            f"shown {shown} (p={chances[shown]:.2f})"
-        )
-        drawn = (seen.pictures, seen.seconds, activations, seen.regions)
-        write_overlay(path, Overlay(*drawn, caption=caption, synthetic=held.synthetic))
     facts = {
         "recording_id": recording.recording_id,
         "subject_id": recording.subject_id,
@@ -248,7 +225,40 @@ def _map(
         "probability": float(chances[shown]),
         "synthetic": held.synthetic,
     }
-    return _tables(facts, seen, activations)
+    caption = (
+        f"{recording.recording_id}: class {recording.target}, predicted {predicted}, "
+        f"shown {shown} (p={chances[shown]:.2f})"
+    )
+    if seen.pictures is not None:
+        drawn = (seen.pictures, seen.seconds, activations, seen.regions)
+        overlay = Overlay(*drawn, caption=caption, synthetic=held.synthetic)
+        write_overlay(_path(config, "videos", recording.recording_id), overlay)
+    blocks = _attention(held, seen, parts, activations)
+    if blocks:
+        picture = _path(config, "attention", recording.recording_id)
+        attention_picture(picture, blocks, caption=caption, synthetic=held.synthetic)
+    return _tables(facts, seen, activations, blocks)
+
+
+def _attention(
+    held: HeldOut,
+    seen: Seen,
+    parts: Sequence[Tensor],
+    activations: dict[str, NDArray[np.float32]],
+) -> dict[str, Attending]:
+    """Return by block how the network attends over time, beside the maps of the block's layer."""
+    times = seen.seconds[np.searchsorted(seen.frames, seen.indices)]
+    maps = attention_maps(held.network, parts, attention_blocks(held.network, [*activations]))
+    sums = {name: one.sum(axis=(1, 2), dtype=np.float64) for name, one in activations.items()}
+    return {
+        block: Attending(
+            attention=attention,
+            seconds=moments(times, attention.weights.shape[1]),
+            frames=seen.seconds,
+            activity=sums[layer_of(block, sums)],
+        )
+        for block, attention in maps.items()
+    }
 
 
 def _activations(
@@ -283,38 +293,45 @@ def _probabilities(held: HeldOut, parts: Sequence[Tensor]) -> NDArray[np.float64
 
 
 def _tables(
-    facts: dict[str, Any], seen: Seen, activations: dict[str, NDArray[np.float32]]
-) -> _Mapped:
-    by_frame, over_time, spreads = [], [], []
+    facts: dict[str, Any],
+    seen: Seen,
+    activations: dict[str, NDArray[np.float32]],
+    blocks: dict[str, Attending],
+) -> Tables:
+    found: dict[str, list[pd.DataFrame]] = {}
+
+    def add(file: str, layer: str, table: pd.DataFrame) -> None:
+        left = {name: [value] * len(table) for name, value in {**facts, "layer": layer}.items()}
+        found.setdefault(file, []).append(pd.concat([pd.DataFrame(left), table], axis=1))
+
     for name, activation in activations.items():
-        first = {**facts, "layer": name}
         shares = region_shares(activation, seen.regions)
         each = shares_by_frame(shares)
         position = each.pop("position").to_numpy()
         each.insert(0, "frame", seen.frames[position])
         each.insert(1, "seconds", seen.seconds[position])
-        by_frame.append(_prefixed(first, each))
-        over_time.append(_prefixed(first, shares_over_time(shares)))
+        add("regions_by_frame", name, each)
+        add("regions", name, shares_over_time(shares))
         numbers = {**spread(activation, shares), "num_frames": len(activation)}
-        spreads.append(_prefixed(first, pd.DataFrame([numbers])))
-    return _Mapped(*(pd.concat(one, ignore_index=True) for one in (by_frame, over_time, spreads)))
+        add("spread", name, pd.DataFrame([numbers]))
+    for name, one in blocks.items():
+        add("attention", name, pd.DataFrame([attention_numbers(one.attention, one.seconds)]))
+        add("attention_over_time", name, received_table(one.attention, one.seconds))
+    return {file: pd.concat(some, ignore_index=True) for file, some in found.items()}
 
 
-def _prefixed(facts: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
-    left = pd.DataFrame({name: [value] * len(table) for name, value in facts.items()})
-    return pd.concat([left, table], axis=1)
-
-
-def _write_tables(mapped: Sequence[_Mapped], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write the tables of all recordings; return those of the regions and of the spread."""
-    by_frame = pd.concat([one.by_frame for one in mapped], ignore_index=True)
-    over_time = pd.concat([one.over_time for one in mapped], ignore_index=True)
-    spreads = pd.concat([one.spread for one in mapped], ignore_index=True)
-    with replacing(folder / "regions_by_frame.parquet") as temporary:
-        by_frame.to_parquet(temporary, index=False)
-    for name, table in (("regions", over_time), ("spread", spreads)):
-        write_text(folder / f"{name}.csv", table.to_csv(index=False))
-    return over_time, spreads
+def _write_tables(mapped: Sequence[Tables], folder: Path) -> Tables:
+    """Write the tables of all recordings; return them."""
+    tables = {
+        file: pd.concat([one[file] for one in mapped], ignore_index=True) for file in mapped[0]
+    }
+    for file, table in tables.items():
+        if file == "regions_by_frame":
+            with replacing(folder / f"{file}.parquet") as temporary:
+                table.to_parquet(temporary, index=False)
+        else:
+            write_text(folder / f"{file}.csv", table.to_csv(index=False))
+    return tables
 
 
 def _embed(held: HeldOut, folder: Path, device: torch.device) -> str:
@@ -372,9 +389,10 @@ def _check_output(config: ExplainConfig) -> None:
     require_writable(config.output, key="output")
 
 
-def _file_name(recording_id: str) -> str:
-    """Return a name for a file; an id may hold anything."""
-    if _PLAIN.fullmatch(recording_id):
-        return recording_id
-    digest = hashlib.sha256(recording_id.encode()).hexdigest()[:8]
-    return f"{re.sub('[^A-Za-z0-9]+', '_', recording_id)[:80]}-{digest}"
+def _path(config: ExplainConfig, kind: str, recording_id: str) -> Path:
+    """Return the video or picture of a recording; an id may hold what a file's name may not."""
+    name = recording_id
+    if not _PLAIN.fullmatch(name):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{re.sub('[^A-Za-z0-9]+', '_', name)[:80]}-{digest}"
+    return config.output / kind / f"{name}{_SUFFIXES[kind]}"

@@ -13,11 +13,14 @@ Letters: F frame, R region, V corner of a polygon, P corner of all polygons, H h
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from pdray.evaluation.aligned import aligned
 
 ELSEWHERE = "elsewhere"
 _GRID = (
@@ -207,19 +210,6 @@ def spread_table(rows: pd.DataFrame, *, shown: str) -> str:
     Returns:
         Lines of text, with the number of subjects behind each mean and the number of empty maps.
     """
-    measures = list(_MEASURES)
-    keys = ["layer", "target", "subject_id"]
-    people = rows.groupby(keys, sort=False)[measures].mean().reset_index()
-    lines = [["layer", "class", *measures]]
-    for layer in people["layer"].unique():
-        for target, group in people[people["layer"] == layer].groupby("target"):
-            values = [group[name].dropna().to_numpy() for name in measures]
-            lines.append([str(layer), str(target), *(_cell(one) for one in values)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    body = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
     head = f"spread of the activation for {shown}, 1 is even: mean +- SD over subjects, true class"
     empty = rows[rows["peak"] == 0].groupby("layer", sort=False).size()
     notes = [
@@ -227,7 +217,28 @@ def spread_table(rows: pd.DataFrame, *, shown: str) -> str:
         f"{int((rows['layer'] == layer).sum())} maps, left out"
         for layer, count in empty.items()
     ]
-    return "\n".join([head, *body, *notes])
+    return "\n".join([head, *means_by_class(rows, _MEASURES), *notes])
+
+
+def means_by_class(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
+    """Lay out measures of each layer by true class: mean and standard deviation over subjects.
+
+    Args:
+        rows: One per recording and layer with ``subject_id``, ``target``, ``layer`` and the
+            measures; a subject's recordings are averaged, NaN left out.
+        measures: Names of columns.
+
+    Returns:
+        Lines of text, with the number of subjects behind each mean.
+    """
+    keys = ["layer", "target", "subject_id"]
+    people = rows.groupby(keys, sort=False)[list(measures)].mean().reset_index()
+    lines = [["layer", "class", *measures]]
+    for layer in people["layer"].unique():
+        for target, group in people[people["layer"] == layer].groupby("target"):
+            values = [group[name].dropna().to_numpy() for name in measures]
+            lines.append([str(layer), str(target), *(_cell(one) for one in values)])
+    return aligned(lines)
 
 
 def regions_text(rows: pd.DataFrame, *, shown: str) -> str:

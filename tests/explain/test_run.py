@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, PdrayError, SettingsError
 from pdray.explain import run as module
 from pdray.explain.activation import class_activation, on_frames
+from pdray.explain.attention import attention_maps
 from pdray.explain.embedding import embed
 from pdray.explain.held_out import open_held_out, see
-from pdray.explain.run import ExplainConfig, Explanation, class_score, explain
+from pdray.explain.run import Explanation, class_score, explain
+from pdray.explain.settings import ExplainConfig
 from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
 from pdray.training.frozen.features import Features, extract_features
@@ -72,9 +75,12 @@ def test_everything_is_made_of_the_test_group_and_says_so(
     assert [path.name for path in done.videos] == [f"{name_of(n)}.mp4" for n in (1, 2, 3)]
     files = sorted(path.name for path in done.folder.iterdir())
     assert files == [
-        "embedding.csv", "embedding.png", "regions.csv", "regions_by_frame.parquet",
-        "report.txt", "spread.csv", "videos",
+        "attention", "attention.csv", "attention_over_time.csv", "embedding.csv", "embedding.png",
+        "regions.csv", "regions_by_frame.parquet", "report.txt", "spread.csv", "videos",
     ]  # fmt: skip
+    pictures = sorted(path.name for path in (done.folder / "attention").iterdir())
+    assert pictures == [f"{name_of(n)}.png" for n in (1, 2, 3)]
+    assert told[2] == "attention  over time in 2 blocks: layer4.0.conv1, layer4.0.conv2"
     report = (done.folder / "report.txt").read_text()
     assert report == f"{done.report}\n"
     assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
@@ -87,7 +93,7 @@ def test_everything_is_made_of_the_test_group_and_says_so(
         shares = mine.groupby("region")["share"].mean().nlargest(3)
         first = [part.split(" (")[0] for part in line.removeprefix(f"{layer}: ").split(", ")[:3]]
         assert first == [f"{region} {share:.2f}" for region, share in shares.items()]
-    for name in ("regions", "spread", "embedding"):
+    for name in ("attention", "attention_over_time", "regions", "spread", "embedding"):
         table = pd.read_csv(done.folder / f"{name}.csv")
         assert set(table["recording_id"]) == {name_of(number) for number in (1, 2, 3)}
         assert table["synthetic"].all()
@@ -118,6 +124,36 @@ def test_tables_are_those_of_the_maps(study: StudyLog, tmp_path: Path) -> None:
         assert each["seconds"].tolist() == seen.seconds.tolist()
         mouth = shares.inside[:, REGIONS.index("mouth")] / shares.total
         np.testing.assert_allclose(each["share"], mouth, rtol=1e-4)
+
+
+def test_attention_is_that_of_the_blocks_at_the_times_of_the_recording(
+    finished: tuple[StudyLog, Explanation, list[str]],
+) -> None:
+    study, done, _ = finished
+    held = open_held_out(study.folder)
+    blocks = ["layer4.0.conv1", "layer4.0.conv2"]
+    tables = [pd.read_csv(done.folder / f"attention{name}.csv") for name in ("", "_over_time")]
+    for row in held.rows:
+        seen = see(held, row, pictures=False)
+        for block, found in attention_maps(held.network, [seen.snippets], blocks).items():
+            numbers, each = (
+                one[(one["layer"] == block) & (one["recording_id"] == row.recording_id)]
+                for one in tables
+            )
+            assert numbers["entropy"].item() == pytest.approx(found.entropy.mean(), rel=1e-6)
+            # Time has no stride in this network: a time step is a frame.
+            assert each["seconds"].tolist() == seen.seconds.tolist()
+            np.testing.assert_allclose(each["received"], found.received[0], rtol=1e-6)
+            assert each["received"].max() == numbers["most_share"].item()
+            most = each.loc[each["received"].idxmax(), "seconds"]
+            assert most == numbers["most_seconds"].item()
+
+
+def test_a_network_without_attention_leaves_none(tmp_path: Path, faces: Path) -> None:
+    study = make_study(tmp_path / "output", faces, {"model": {"attention_depth": 0}})
+    done, told = run(study, tmp_path / "maps", recordings=[name_of(1)], videos=False)
+    assert "attention" not in " ".join([*told, done.report])
+    assert not list(done.folder.glob("attention*"))
 
 
 def test_another_class_has_other_maps(study: StudyLog, tmp_path: Path) -> None:
@@ -191,6 +227,8 @@ def test_under_ordered_thresholds_the_score_is_the_log_probability(
     layers = ["scorer.layer4"]
     done, _ = run(study, tmp_path / "maps", layers=layers, videos=False)
     assert set(pd.read_csv(done.folder / "spread.csv")["layer"]) == set(layers)
+    blocks = {"scorer.layer4.0.conv1", "scorer.layer4.0.conv2"}
+    assert set(pd.read_csv(done.folder / "attention.csv")["layer"]) == blocks
 
 
 def test_segments_with_attention_are_mapped_snippet_by_snippet(tmp_path: Path, faces: Path) -> None:
@@ -202,6 +240,9 @@ def test_segments_with_attention_are_mapped_snippet_by_snippet(tmp_path: Path, f
     done, _ = run(study, tmp_path / "maps", layers=["backbone.layer3"], videos=False)
     table = pd.read_csv(done.folder / "spread.csv")
     assert set(table["num_frames"]) == {12}
+    attention = pd.read_csv(done.folder / "attention_over_time.csv")
+    counts = attention.groupby(["recording_id", "layer", "snippet"]).size()
+    assert (len(counts), set(counts)) == (3 * 2 * 3, {4})
 
 
 def test_no_cluster_is_started_for_a_study_that_streamed_through_one(
@@ -269,11 +310,20 @@ def test_an_activation_that_is_not_finite_names_recording_and_layer(
         run(study, tmp_path / "maps")
 
 
-def test_ids_that_are_no_file_names_become_such() -> None:
-    assert module._file_name("S01_V1.left") == "S01_V1.left"
-    names = [module._file_name(text) for text in ("../S01", "/S01", "", "a" * 300, ".hidden")]
-    assert len(set(names)) == 5
-    assert all("/" not in name and not name.startswith(".") and len(name) < 100 for name in names)
+def test_ids_that_are_no_file_names_become_such(
+    study: StudyLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = ("../S01", "a" * 300, ".hidden")
+    held = open_held_out(study.folder)
+    rows = tuple(replace(row, recording_id=name) for row, name in zip(held.rows, odd, strict=True))
+    monkeypatch.setattr(module, "open_held_out", lambda folder: replace(held, rows=rows))
+    done, _ = run(study, tmp_path / "maps", layers=["layer4"])
+    assert len(set(done.videos)) == 3
+    for path in done.videos:
+        assert path.is_file()
+        assert path.parent == done.folder / "videos"
+        assert len(path.name) < 110
+        assert not path.name.startswith(".")
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -5,7 +5,8 @@ import pytest
 from jobs.explain import main
 from pdray.config import leaves
 from pdray.explain import run as explaining
-from pdray.explain.run import ExplainConfig, Explanation
+from pdray.explain.run import Explanation
+from pdray.explain.settings import ExplainConfig
 from tests.fixtures.tiny_study import make_study, render_faces
 
 

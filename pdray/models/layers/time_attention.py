@@ -12,7 +12,7 @@ of a head, V value feature of a head, F feature of all heads' keys, O feature of
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,6 +29,18 @@ KEPT_VALUES = {"cpu": 1 << 19}
 KEPT_VALUES_ELSEWHERE = 1 << 25
 SOFTMAX_WIDTH = 16
 NUM_MAPS = 5
+
+
+@runtime_checkable
+class AttendsOverTime(Protocol):
+    """A block that shows how its time steps attend to each other; ``jobs/explain.py`` draws it."""
+
+    def attention_over_time(self, x_BCTHW: Tensor) -> Tensor:
+        """Return the weights (B, A, T, T, H, W) of features (B, C, T, H, W).
+
+        Axis 2 is the time step that attends, axis 3 the one that it attends to; over it they sum
+        to 1. T, H and W are those of the block's output.
+        """
 
 
 class Maps(NamedTuple):

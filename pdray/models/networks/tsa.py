@@ -10,9 +10,8 @@ A head, S sequence of a snippet (H W A), E key feature of a head, V value featur
 feature of all heads, R relative offset (2 T - 1).
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -25,8 +24,7 @@ from pdray.models.layers.time_attention import (
     attend_over_time,
     order_of,
     read,
-    relative_logits,
-    weigh,
+    time_weights,
 )
 from pdray.models.networks.resnet3d import (
     ResNet3D,
@@ -65,18 +63,6 @@ def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
     kernel = [min(3, size) if step > 1 else 1 for size, step in zip(sizes, stride, strict=True)]
     padding = [1 if length == 3 else 0 for length in kernel]
     return functional.avg_pool3d(x_BCTHW, kernel, stride, padding, count_include_pad=False)
-
-
-class AttentionMap(NamedTuple):
-    """What one attention gives each time step, by head and place.
-
-    Attributes:
-        weights: (B, A, T, T, H, W) of time step i (axis 2) for j (axis 3); sums to 1 over j.
-        relative: (B, A, T, T, H, W), ``S_rel`` of Eq. 6 before the division by sqrt(d_k).
-    """
-
-    weights: Tensor
-    relative: Tensor
 
 
 class TemporalSelfAttention(nn.Module):
@@ -156,53 +142,16 @@ class TemporalSelfAttention(nn.Module):
             self.offsets(num_steps),
         )
 
-    def attend(self, x_BCTHW: Tensor) -> AttentionMap:
-        """Return the weights that :meth:`forward` uses for the same features (B, C, T, H, W)."""
+    def attention_over_time(self, x_BCTHW: Tensor) -> Tensor:
+        """Return the weights that :meth:`forward` uses, as :class:`AttendsOverTime` says."""
         x_BCTHW = pool(x_BCTHW, self.stride)
         batch, channels, steps, high, wide = x_BCTHW.shape
         maps = self.maps(steps)
         x_TMC = x_BCTHW.permute(2, 0, 3, 4, 1).reshape(steps, -1, channels).contiguous()
-        heads = weigh(*read(x_TMC, maps, self.num_heads), maps)
-        logits_STT = relative_logits(heads.query, maps.relative)
+        query_TSE, key_TSE, _ = read(x_TMC, maps, self.num_heads)
+        weights_STT = time_weights(query_TSE, key_TSE, maps.relative)
         shape = (batch, high, wide, self.num_heads, steps, steps)
-        return AttentionMap(
-            heads.weights.reshape(shape).permute(0, 3, 4, 5, 1, 2),
-            logits_STT.reshape(shape).permute(0, 3, 4, 5, 1, 2),
-        )
-
-
-@torch.no_grad()
-def attention_maps(network: nn.Module, x_BCTHW: Tensor) -> dict[str, AttentionMap]:
-    """Return what every attention of a network gives its time steps, for pictures.
-
-    Args:
-        network: A network with attention blocks; it is left in its mode, training or not.
-        x_BCTHW: (B, C, T, H, W) normalised floating snippets.
-
-    Returns:
-        One entry a block in the order of the network, under the block's name in it, such as
-        ``layer3.0.conv1``; empty for a network without attention.
-    """
-    seen: dict[str, AttentionMap] = {}
-
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            assert isinstance(module, TemporalSelfAttention)
-            seen[name] = module.attend(inputs[0])
-
-        return look
-
-    hooks = [
-        module.register_forward_pre_hook(watch(name))
-        for name, module in network.named_modules()
-        if isinstance(module, TemporalSelfAttention)
-    ]
-    try:
-        network(x_BCTHW)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return seen
+        return weights_STT.reshape(shape).permute(0, 3, 4, 5, 1, 2)
 
 
 def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:

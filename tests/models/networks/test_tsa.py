@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pdray.models.layers.time_attention import AttendsOverTime
 from pdray.models.networks.resnet3d import ResNet3D, ResNet3DConfig, build_resnet3d, time_steps
 from pdray.models.networks.tsa import (
     TemporalSelfAttention,
     TsaConfig,
-    attention_maps,
     build_tsa,
     tsa_faults,
 )
@@ -264,45 +264,29 @@ def test_a_network_takes_longer_snippets_than_its_tables() -> None:
     assert model(torch.zeros(1, 3, 40, 20, 20)).shape == (1, 2)
 
 
-def test_maps_are_those_that_the_output_was_made_with() -> None:
+def test_weights_over_time_are_those_that_the_output_was_made_with() -> None:
     model = seeded(lambda: build_tsa(small(temporal_stride="121111"), 2)).double().eval()
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     for name in attending(model):
         model.get_submodule(name).register_forward_hook(
             lambda _m, inputs, out, name=name: seen.update({name: (inputs[0], out)})
         )
-    maps = attention_maps(model, draw(2, 3, 8, 20, 36))
-    assert list(maps) == attending(model) == list(seen)
+    model(draw(2, 3, 8, 20, 36))
+    assert attending(model) == list(seen)
     for name, (x, out) in seen.items():
         block = model.get_submodule(name)
         assert isinstance(block, TemporalSelfAttention)
+        assert isinstance(block, AttendsOverTime)
+        weights = block.attention_over_time(x)
         x = torch.from_numpy(slow_pool(x.detach().numpy(), block.stride))
-        v, q = (
-            torch.einsum("fc,bcthw->bfthw", part.weight, x).unflatten(1, (block.num_heads, -1))
-            for part in (block.value, block.query)
-        )
-        weights, relative = maps[name]
+        v = torch.einsum("fc,bcthw->bfthw", block.value.weight, x)
+        v = v.unflatten(1, (block.num_heads, -1))
         steps, high, wide = x.shape[2:]
-        assert weights.shape == relative.shape == (2, 4, steps, steps, high, wide)
+        assert weights.shape == (2, 4, steps, steps, high, wide)
         heads = torch.einsum("baijhw,bavjhw->bavihw", weights, v).flatten(1, 2)
         expected = torch.einsum("df,bfthw->bdthw", block.out.weight, heads)
         torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
-        logits = torch.einsum("baeihw,ije->baijhw", q, block.offsets(steps))
-        torch.testing.assert_close(relative, logits, rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(weights.sum(dim=3), torch.ones_like(weights[:, :, :, 0]))
-
-
-def test_a_network_without_attention_has_no_maps() -> None:
-    assert (
-        attention_maps(build_tsa(small(attention_depth=0), 2), torch.zeros(2, 3, 8, 17, 17)) == {}
-    )
-
-
-def test_maps_leave_no_hook_behind() -> None:
-    model = build_tsa(small(), 2)
-    with pytest.raises(ValueError, match="expected 3"):
-        attention_maps(model, torch.zeros(1, 1, 16, 17, 17))
-    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 def test_published_settings_are_sound() -> None:
