@@ -57,7 +57,8 @@ from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.uncertainty import Interval, subject_bootstrap, weighted_scores
 from pdray.search.space import fit_faults
 from pdray.training.loop.worker import fit
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 
 SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "demo.yaml"
 NUM_FOLDS = 5

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.models import MODELS
+from pdray.models import NETWORKS
 from pdray.models.layers.vision import load_torchvision
 
 Pack = Callable[[Tensor], list[Tensor]]
@@ -50,7 +50,7 @@ class Case:
     """A network and the snippets it is given.
 
     Attributes:
-        key: Of ``MODELS``.
+        key: Of ``NETWORKS``.
         batch: Snippets.
         frames: Of a snippet.
         side: Height and width [px].
@@ -69,7 +69,7 @@ class Case:
     def build(self) -> nn.Module:
         """Return the network, always of the same weights, without dropout: it hides errors."""
         torch.manual_seed(0)
-        model = MODELS[self.key]
+        model = NETWORKS[self.key]
         fields = {"dropout": 0.0, **self.settings}
         return model.build(model.settings.model_validate(fields), NUM_CLASSES)
 

@@ -31,7 +31,8 @@ from pdray.data.store.settings import StoreConfig
 from pdray.evaluation.predictions import Origin
 from pdray.training.frozen.region_views import keep_views
 from pdray.training.loop.worker import fit
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 
 SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "region_attention.yaml"
 FROZEN_GOAL, LAST_GOAL = 20.0, 2.0

@@ -19,6 +19,8 @@ LIGHT = (
     "pdray.importers.actions.settings",
     "pdray.importers.mediapipe.settings",
     "pdray.importers.youtubepd.settings",
+    "pdray.models",
+    "pdray.training.settings",
 )
 
 

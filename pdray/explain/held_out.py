@@ -34,7 +34,7 @@ from pdray.tracking.run_log import StudyLog
 from pdray.training.estimators.probe import frozen_features
 from pdray.training.frozen.features import load_network
 from pdray.training.frozen.keep import file_digest
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _SHOWN = 5  # recordings named in one message
 _TOLD = 200  # letters of torch's reason
@@ -136,7 +136,7 @@ def open_held_out(folder: Path) -> HeldOut:
     if manifest.digest != facts["tags"].get("manifest_digest"):
         raise StudyError(f"study {facts['name']}: the manifest has changed since it started")
     num_classes = len(data.grade_cuts) + 1
-    if config.is_estimator:
+    if not config.entry.keeps_weights:
         _check_frozen(study, config)
         network = frozen_features(config).network
     else:
@@ -254,11 +254,11 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
             "and features are of networks that see pictures, or of a linear_probe on one"
         )
     has_weights = study.winner.model_path.is_file()
-    if trial["state"] != "complete" or not (has_weights or config.is_estimator):
+    if trial["state"] != "complete" or not (has_weights or not config.entry.keeps_weights):
         weights = f" and has {'a' if has_weights else 'no'} {study.winner.model_path.name}"
         raise StudyError(
             f"study {name}: its winner is {trial['state']}"
-            f"{'' if config.is_estimator else weights}; continue the study with --resume"
+            f"{weights if config.entry.keeps_weights else ''}; continue the study with --resume"
         )
     return config
 

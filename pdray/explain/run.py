@@ -68,7 +68,7 @@ from pdray.training.estimators.probe import describe_probe
 from pdray.training.frozen.features import extract_features, region_vector
 from pdray.training.objective import TrainingLoss, num_outputs
 from pdray.training.region_network import RegionNetwork
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _CPU = torch.device("cpu")
 _SUFFIXES = {"videos": ".mp4", "attention": ".png"}
@@ -115,7 +115,7 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     """
     _check_output(config)
     held = open_held_out(config.study)
-    if held.config.is_estimator or isinstance(held.network, RegionNetwork):
+    if not held.config.entry.has_maps:
         return _place_alone(config, held, say)
     rows = choose(held, config.recordings)
     layers = map_layers(held.network, config.layers)
@@ -172,15 +172,19 @@ def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
 
 def _no_maps(config: FitConfig) -> tuple[str, str, str]:
     """Say why a winner has no maps, for a line of progress, a fault and the report."""
-    if not config.is_estimator:
+    if config.entry.keeps_weights:
         name = config.model.name
         why = f"{name} is given regions beside pictures"
         return why, f"there are no maps: {why}", f"features that the head of {name} reads; no maps"
-    name, weights = config.network.name, str(config.pretrained or "random weights")
+    model, name, weights = (
+        config.model.name,
+        config.network.name,
+        str(config.pretrained or "random weights"),
+    )
     return (
-        f"the {name} under the linear_probe is frozen ({weights})",
-        f"a linear_probe has no maps: its {name} is frozen and knows nothing of the classes",
-        f"features of the frozen {name} ({weights}); a linear_probe has no maps",
+        f"the {name} under the {model} is frozen ({weights})",
+        f"a {model} has no maps: its {name} is frozen and knows nothing of the classes",
+        f"features of the frozen {name} ({weights}); a {model} has no maps",
     )
 
 

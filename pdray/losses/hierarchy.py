@@ -11,15 +11,14 @@ Letters: B batch, K class (grade, 0 is healthy), R region.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pdray.losses.settings import Unmarked
 from pdray.losses.soft_target import target_shares
-
-Unmarked = Literal["normal", "unknown"]
 
 
 class RegionTerm(NamedTuple):

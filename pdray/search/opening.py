@@ -15,7 +15,6 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.predictions import Origin
-from pdray.models.estimators.fusion import FusionConfig
 from pdray.search.cluster import Reservation, check_shared, measure, reserve, submitted_commit
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror
@@ -29,10 +28,9 @@ from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
-from pdray.training.frozen.frame_features import describe_frames
 from pdray.training.frozen.sound import embedding_files
 from pdray.training.network import describe_start
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
             faults.setdefault(str(error), str(error))
             continue
         try:
-            lines += _describe(config, num_classes)
+            lines += describe_start(config, num_classes)
         except PdrayError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
             faults.setdefault(str(error), f"pretrained{f' with {told}' if told else ''}: {error}")
@@ -144,14 +142,6 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
         if learnt_from_rendered(file):
             notes[f"pretrained note: {file} was learnt from SYNTHETIC recordings"] = None
     return list(notes)
-
-
-def _describe(config: FitConfig, num_classes: int) -> list[str]:
-    """Say what a fit starts from."""
-    if isinstance(config.model, FusionConfig):
-        seen = "rgb" in config.sees
-        return describe_frames(config.model.backbone, config.pretrained) if seen else []
-    return describe_start(config, num_classes)
 
 
 def _heard(config: FitConfig) -> list[str]:

@@ -29,7 +29,7 @@ from pdray.search.space import (
 )
 from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 
 def default_output() -> Path:
@@ -306,7 +306,7 @@ def _start_faults(
 
 def _modality_faults(plan: StudyPlan) -> list[str]:
     computed = [modality for modality in plan.modalities if modality != "rgb"]
-    if plan.config.frames == "video" and plan.config.is_estimator:
+    if plan.config.frames == "video" and plan.config.entry.loop == "once":
         return [f"frames: {plan.config.model.name} reads what is kept; it needs frames=store"]
     if plan.config.frames == "video" and computed:
         return [
@@ -321,7 +321,7 @@ def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
     searched = space.get("optim.batch_size", Choices((config.optim.batch_size,)))
     smallest = min(corners(searched), key=lambda value: int(value or 0))
     workers = config.resources.num_workers
-    if workers > 1 and config.is_estimator:
+    if workers > 1 and config.entry.loop == "once":
         name = config.model.name
         return [f"resources.num_workers: got {workers}; {name} is fitted by one worker"]
     if workers > 1 and int(smallest or 0) < 2 * workers:

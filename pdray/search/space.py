@@ -12,7 +12,7 @@ from pdray.config import accepts, build, faults, leaves, merge, nearest, nest
 from pdray.data.batches.settings import augment_faults, seen_size
 from pdray.data.batches.snippet import snippet_shape
 from pdray.models import MODELS
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 Value = bool | int | float | str | None
 
@@ -149,8 +149,7 @@ def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str
         "height: ": "decode.height: " if height == config.decode.height else "crop height: ",
         "width: ": "decode.width: " if width == config.decode.width else "crop width: ",
     }
-    if config.is_estimator:  # a frozen network under it
-        keys["model."] = "model.backbone."
+    keys["model."] = f"{config.entry.network}."
     return list(dict.fromkeys(_named(fault, keys) for fault in wrong))
 
 

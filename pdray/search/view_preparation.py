@@ -14,7 +14,7 @@ from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Capacity
 from pdray.search.settings import StudyPlan
 from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _ROOM = 0.9  # of the free space that may be filled
 _STAYS = "what is in the store stays, run it again to go on"

@@ -9,9 +9,10 @@ from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.models.networks.region_attention import RegionAttention
 from pdray.models.weights.pixels import Pixels
 from pdray.models.weights.pretrained import LoadReport, load_pretrained
+from pdray.training.estimators.fit import find_parts
 from pdray.training.objective import num_outputs, wrap
 from pdray.training.region_network import RegionNetwork, draw_frozen
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 OWN_NAME = "model.pt"  # what a study calls its weights
 
@@ -46,11 +47,13 @@ def build_network(config: FitConfig, num_classes: int) -> nn.Module:
 
 
 def describe_start(config: FitConfig, num_classes: int) -> list[str]:
-    """Return what the network starts from as lines of text; none where all weights are drawn.
+    """Return what the networks of a fit start from as lines; none where all weights are drawn.
 
     Raises:
         PdrayError: As :func:`build_network`.
     """
+    if config.network is None:
+        return find_parts(config).start(config)
     if config.pretrained is None:
         return [_FROZEN_AT_RANDOM] if _draws_frozen(config) else []
     with torch.random.fork_rng(devices=[]):
@@ -60,15 +63,15 @@ def describe_start(config: FitConfig, num_classes: int) -> list[str]:
 
 def _draws_frozen(config: FitConfig) -> bool:
     """Whether weights that nothing trains are given by no file."""
-    if config.pretrained is not None or config.network is None:
+    if config.pretrained is not None:
         return False
-    return config.is_estimator or getattr(config.network, "frozen_stages", 0) > 0
+    return config.model.has_frozen_weights
 
 
 def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, LoadReport | None]:
     outputs = num_outputs(config.loss, num_classes)
-    build = MODELS[config.network.name].build
-    backbone = build(config.network, outputs, picture_spec(config.modality).num_channels)
+    entry, channels = MODELS[config.network.name], picture_spec(config.modality).num_channels
+    backbone: nn.Module = entry.build(config.network, outputs, channels)
     if isinstance(backbone, RegionAttention):
         if _draws_frozen(config):
             draw_frozen(backbone)

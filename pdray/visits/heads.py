@@ -20,7 +20,8 @@ from pdray.config import Settings
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import DivergedError
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.training.objective import LossConfig, TrainingLoss, num_outputs, training_loss, wrap
+from pdray.losses.settings import LossConfig
+from pdray.training.objective import TrainingLoss, num_outputs, training_loss, wrap
 from pdray.visits.networks import (
     METHODS,
     Assembler,

@@ -25,7 +25,8 @@ from pdray.search.settings import (
 )
 from pdray.search.space import fit_faults
 from pdray.training.frozen.features import feature_shapes
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 from pdray.visits.heads import Approach, HeadsConfig, VisitFolds, approaches, head_faults
 from pdray.visits.networks import AssemblingConfig, assembling_faults
 from pdray.visits.out_of_fold import Pair, fold_pairs, item_sides

@@ -1,4 +1,4 @@
-"""What every entry of MODELS promises, whatever it computes."""
+"""What every model of the registry promises, whatever it computes."""
 
 from typing import Any, get_args
 
@@ -6,28 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdray.models import ESTIMATORS, MODELS, ModelConfig
+from pdray.models import MODELS, NETWORKS, BackboneConfig, ModelConfig
+from pdray.training.estimators.fit import LEARNERS
 
-SHAPE: dict[str, Any] = {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111"}
-SMALL: dict[str, dict[str, Any]] = {
-    "resnet3d": SHAPE,
-    "tsa": {**SHAPE, "num_heads": 4},
-    "i3d": {"width_factor": 0.25},
-    "r3d": {},
-    "s3d": {},
-    "slowfast": {"depth": 14, "width_factor": 0.25},
-    "x3d": {"depth_factor": 0.5, "num_features": 64},
-    "c2d": {"depth": 14, "width_factor": 0.25},
-    "frame_resnet": {"depth": 18, "width_factor": 0.25},
-    "two_stream": {"depth": 18, "width_factor": 0.25, "stacked_frames": 16},
-    "region_attention": {
-        "depth": 18,
-        "width_factor": 0.25,
-        "layout": "torchvision",
-        "token_dim": 24,
-        "frozen_stages": 0,
-    },
-}
 NUM_CLASSES = 3
 PUBLISHED_FRAMES = {"two_stream": {"stacked_frames": 32}}  # its first layer is made for them
 TIME_BLIND = {"frame_resnet", "c2d"}  # a mean over frames, in any order
@@ -62,10 +43,10 @@ class BetweenBoxes(nn.Module):
 
 
 def make(key: str, seed: int = 0, channels: int = 3) -> nn.Module:
-    architecture = MODELS[key]
+    architecture = NETWORKS[key]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = architecture.settings(**SMALL[key])
+        config = architecture.settings(**architecture.small)
         network = architecture.build(config, NUM_CLASSES, channels)
     return BetweenBoxes(network) if architecture.beside else network
 
@@ -75,25 +56,32 @@ def snippets(batch: int, channels: int = 3) -> Tensor:
     return torch.randn(batch, channels, 16, 24, 32, generator=generator)
 
 
-def test_there_are_models_and_each_is_under_contract() -> None:
-    assert MODELS
-    assert SMALL.keys() == MODELS.keys()
-    assert {key: one.settings().name for key, one in MODELS.items()} == {key: key for key in MODELS}
-    tags = {get_args(member)[1].tag for member in get_args(get_args(ModelConfig)[0])}
-    assert tags == MODELS.keys() | ESTIMATORS.keys()
-    assert {key: one.settings().name for key, one in ESTIMATORS.items()} == {
-        key: key for key in ESTIMATORS
-    }
+def tags(union: Any) -> set[str]:
+    return {get_args(member)[1].tag for member in get_args(get_args(union)[0])}
 
 
-@pytest.mark.parametrize("key", MODELS)
+def test_there_are_models_and_every_section_of_one_may_name_them() -> None:
+    assert NETWORKS
+    assert MODELS.keys() > NETWORKS.keys()
+    assert {key: one.name for key, one in MODELS.items()} == {key: key for key in MODELS}
+    assert tags(ModelConfig) == MODELS.keys()
+    assert tags(BackboneConfig) == NETWORKS.keys() - {"region_attention"}
+    assert all(one.description for one in MODELS.values())
+
+
+def test_networks_have_builders_and_estimators_have_parts() -> None:
+    assert all(one.builder for one in NETWORKS.values())
+    assert LEARNERS.keys() == MODELS.keys() - NETWORKS.keys()
+
+
+@pytest.mark.parametrize("key", NETWORKS)
 def test_defaults_are_sound_for_the_published_snippet(key: str) -> None:
-    architecture = MODELS[key]
+    architecture = NETWORKS[key]
     config = architecture.settings(**PUBLISHED_FRAMES.get(key, {}))
     assert architecture.faults(config, num_frames=32, height=224, width=224) == []
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_a_batch_gives_finite_logits_features_and_maps_that_shrink(key: str) -> None:
     model: Any = make(key).eval()
     maps: dict[str, Tensor] = {}
@@ -114,7 +102,7 @@ def test_a_batch_gives_finite_logits_features_and_maps_that_shrink(key: str) -> 
     assert all(one.ndim in (4, 5) for one in maps.values())
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_every_parameter_has_a_gradient(key: str) -> None:
     model = make(key).train()
     with torch.no_grad():
@@ -128,7 +116,7 @@ def test_every_parameter_has_a_gradient(key: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_a_seed_decides_the_weights_and_a_state_goes_out_and_back(key: str) -> None:
     model, again, other = make(key, 5), make(key, 5), make(key, 6)
     first, second, third = (one.state_dict() for one in (model, again, other))
@@ -141,7 +129,7 @@ def test_a_seed_decides_the_weights_and_a_state_goes_out_and_back(key: str) -> N
     assert torch.equal(model.eval()(x), other.eval()(x))
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_in_double_two_are_two_alone_and_all_but_frame_models_see_the_order_of_time(
     key: str,
 ) -> None:
@@ -155,7 +143,7 @@ def test_in_double_two_are_two_alone_and_all_but_frame_models_see_the_order_of_t
     assert torch.allclose(alone[:1], turned, rtol=1e-6) == (key in TIME_BLIND)
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_swapped_axes_and_bytes_are_refused(key: str) -> None:
     model = make(key)
     with pytest.raises(ValueError, match=r"expected 3, got \(2, 16, 3, 24, 32\)"):
@@ -164,7 +152,7 @@ def test_swapped_axes_and_bytes_are_refused(key: str) -> None:
         model(torch.zeros(1, 3, 16, 24, 32, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_flow_has_two_channels(key: str) -> None:
     model: Any = make(key, channels=2).eval()
     assert model.num_channels == 2

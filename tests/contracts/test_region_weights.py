@@ -10,7 +10,7 @@ from pdray.config import build
 from pdray.data.batches.normalise import normalise_frames
 from pdray.training.network import build_network, describe_start
 from pdray.training.region_network import RegionNetwork
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 from tests.fixtures.published_layouts import normed, vggface2, write
 
 MODEL = {"name": "region_attention", "token_dim": 12, "roi_size": 1}

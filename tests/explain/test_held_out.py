@@ -17,7 +17,7 @@ from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, 
 from pdray.explain.held_out import choose, open_held_out, see
 from pdray.tracking.run_log import StudyLog
 from pdray.training.network import build_network
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 from tests.fixtures.tiny_study import PROBE, make_study, render_faces
 
 

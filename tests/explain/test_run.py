@@ -30,7 +30,7 @@ from pdray.explain.settings import ExplainConfig
 from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
 from pdray.training.frozen.features import Features, extract_features
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 from tests.fixtures.tiny_study import PROBE, make_study, render_faces
 
 LAYERS = ["layer2", "layer4"]

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from jobs.tune_fusion import SETTINGS, main
-from pdray.models.estimators.fusion import FusionConfig
+from pdray.models.estimators.fusion_settings import FusionConfig
 from pdray.search.settings import load_study
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 AUDIO = SETTINGS.with_name("audio.yaml")
 

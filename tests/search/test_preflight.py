@@ -5,12 +5,12 @@ import pytest
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import make_cohort
 from pdray.data.store.forecast import Forecast
-from pdray.models.estimators.landmark_head import LandmarkHeadConfig
+from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.preflight import describe_frames, describe_plan
 from pdray.search.settings import plan_study
 from pdray.training.loop.launch import Workers
-from pdray.training.task import OptimConfig
+from pdray.training.settings import OptimConfig
 
 CAPACITY = Capacity(cpus=16, gpus=2, num_nodes=3)
 RESERVATION = Reservation(Workers(2, 1.5, 1.0), concurrent_trials=4, cpus_per_trial=3.5)

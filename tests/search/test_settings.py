@@ -19,7 +19,7 @@ from pdray.search.settings import (
     saved_settings,
 )
 from pdray.tracking.run_log import StudyLog
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 DATA = {"data": {"manifest": "cohort.csv"}}
 

@@ -8,7 +8,7 @@ from pdray.config import build, merge
 from pdray.models.layers.ordered import OrderedHead
 from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.training.network import build_network, describe_start, joins_segments
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 SMALL: dict[str, Any] = {
     "model": {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111", "num_heads": 2}

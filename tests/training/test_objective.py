@@ -9,15 +9,10 @@ from pdray.errors import SettingsError
 from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
 from pdray.losses.hierarchy import hierarchy_loss
 from pdray.losses.ordinal import coral_loss, cumulative_link_loss
+from pdray.losses.settings import LossConfig
 from pdray.losses.softmax_focal import softmax_focal_loss
 from pdray.models.layers.ordered import OrderedHead
-from pdray.training.objective import (
-    LossConfig,
-    RegionTarget,
-    num_outputs,
-    training_loss,
-    wrap,
-)
+from pdray.training.objective import RegionTarget, num_outputs, training_loss, wrap
 
 KINDS = ("class_balanced_focal", "focal", "cross_entropy", "hierarchy", "coral", "cumulative_link")
 ORDERED = ("coral", "cumulative_link")

@@ -12,7 +12,8 @@ from pdray.data.cohort.rated import FoldSides
 from pdray.data.face.points import VERTICES
 from pdray.data.store.entry import EntryWriter
 from pdray.data.store.settings import StoreConfig
-from pdray.models.networks.region_attention import RegionAttention, RegionAttentionConfig
+from pdray.models.networks.region_attention import RegionAttention
+from pdray.models.networks.region_attention_settings import RegionAttentionConfig
 from pdray.training.loop.worker import fit
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork, draw_frozen, region_labels

@@ -6,7 +6,7 @@ from pdray.config import build, dump
 from pdray.data.batches.plan import Schedule
 from pdray.data.cohort.rated import FoldSides
 from pdray.errors import FoldsError, SettingsError
-from pdray.training.task import FitConfig, OptimConfig
+from pdray.training.settings import FitConfig, OptimConfig
 
 
 def test_a_task_with_a_subject_on_both_sides_cannot_be_built(make_task):
@@ -79,9 +79,9 @@ HEAD = {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"
 
 def test_an_estimator_has_landmarks_and_one_step():
     config = build(FitConfig, HEAD)
-    assert config.is_estimator
+    assert config.entry.loop == "once"
     assert build(FitConfig, dump(config)) == config
-    assert not build(FitConfig, {}).is_estimator
+    assert build(FitConfig, {}).entry.loop == "steps"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ PROBE = {"model": {"name": "linear_probe"}, "optim": {"epochs": 1}}
 def test_a_probe_says_how_its_frozen_network_sees():
     seen = {"snippet": {"num_frames": 8}, "augment": {"crop_size": [10, 10]}, "pretrained": "w.pt"}
     config = build(FitConfig, {**PROBE, **seen})
-    assert config.is_estimator
+    assert config.entry.loop == "once"
     assert config.network.name == "frame_resnet"
     assert build(FitConfig, dump(config)) == config
     assert build(FitConfig, HEAD).network is None

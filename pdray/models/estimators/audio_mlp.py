@@ -9,28 +9,9 @@ differ by orders of magnitude. That is the caller's part.
 Letters: B batch, D feature, K class.
 """
 
-from typing import Literal
-
-from pydantic import Field
 from torch import Tensor, nn
 
-from pdray.config import Settings
-
-
-class AudioMlpConfig(Settings):
-    """Settings of the network on sound."""
-
-    name: Literal["audio_mlp"] = Field("audio_mlp", description="architecture")
-    num_hidden: int = Field(
-        1024, ge=1, le=65536, description="units of the hidden layer; 000: 1024"
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the output layer")
-    learning_rate: float = Field(3e-4, gt=0, description="of Adam; 000: 3e-4")
-    batch_size: int = Field(64, ge=1, description="recordings of a step; 000: 64 [recordings]")
-    num_epochs: int = Field(100, ge=1, description="times over the training side [epochs]")
-    hierarchy_lambda: float = Field(
-        0.5, ge=0, le=1, description="weight of ill or not in the loss; 000: 0.5"
-    )
+from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
 
 
 class AudioMlp(nn.Module):

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pdray.config import Settings
-from pdray.models.estimators.landmark_head import Kind, LandmarkHeadConfig
+from pdray.models.entry import ModelEntry, ModelSettings
+from pdray.models.estimators.landmark_head_settings import Kind, LandmarkHeadConfig
 
 
-class LandmarkChoiceConfig(Settings):
+class LandmarkChoiceConfig(ModelSettings):
     """The grid, and how it is chosen from."""
 
     name: Literal["landmark_choice"] = Field("landmark_choice", description="architecture")
@@ -48,3 +48,13 @@ class LandmarkChoiceConfig(Settings):
             "severity_spread": self.severity_spread,
         }
         return tuple(LandmarkHeadConfig(kind=kind, **given, **severity) for kind, given in every)
+
+
+ENTRY = ModelEntry(
+    settings=LandmarkChoiceConfig,
+    description="head on landmark features, chosen inside the recordings it learns from",
+    sees=("landmarks",),
+    sections=("optim.epochs=1",),
+    network=None,
+    loop="once",
+)

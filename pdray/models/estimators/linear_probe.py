@@ -8,50 +8,16 @@ and standardised by the training side before the classifier, and the number of e
 calls its ResNet both frozen (5.1) and finetuned (6); here it is frozen, norms included.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from pdray.config import Settings
-from pdray.models.networks.c2d import C2DConfig
-from pdray.models.networks.frame_resnet import FrameResNetConfig
-from pdray.models.networks.i3d import I3DConfig
-from pdray.models.networks.r3d import R3DConfig
-from pdray.models.networks.resnet3d import ResNet3DConfig
-from pdray.models.networks.s3d import S3DConfig
-from pdray.models.networks.slowfast import SlowFastConfig
-from pdray.models.networks.tsa import TsaConfig
-from pdray.models.networks.two_stream import TwoStreamConfig
-from pdray.models.networks.x3d import X3DConfig
-
-DEFAULT_BACKBONE = "frame_resnet"
+from pdray.models import BackboneConfig
+from pdray.models.entry import ModelEntry, ModelSettings
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
 
 
-def _key(section: Any) -> str:
-    """Return which network a section is of; without a name it is the one of 000."""
-    if isinstance(section, dict):
-        return str(section.get("name", DEFAULT_BACKBONE))
-    return str(getattr(section, "name", DEFAULT_BACKBONE))
-
-
-# In the order of ``ModelConfig``: Python keeps one order of the same members for both.
-BackboneConfig = Annotated[
-    Annotated[TsaConfig, Tag("tsa")]
-    | Annotated[ResNet3DConfig, Tag("resnet3d")]
-    | Annotated[I3DConfig, Tag("i3d")]
-    | Annotated[R3DConfig, Tag("r3d")]
-    | Annotated[S3DConfig, Tag("s3d")]
-    | Annotated[SlowFastConfig, Tag("slowfast")]
-    | Annotated[X3DConfig, Tag("x3d")]
-    | Annotated[C2DConfig, Tag("c2d")]
-    | Annotated[FrameResNetConfig, Tag("frame_resnet")]
-    | Annotated[TwoStreamConfig, Tag("two_stream")],
-    Discriminator(_key),
-]
-"""The section ``model.backbone``: any network on pictures alone, as it stands under ``model``."""
-
-
-class LinearProbeConfig(Settings):
+class LinearProbeConfig(ModelSettings):
     """Settings of the classifier and of the network under it."""
 
     name: Literal["linear_probe"] = Field("linear_probe", description="architecture")
@@ -70,3 +36,18 @@ class LinearProbeConfig(Settings):
     strength: float = Field(
         1.0, gt=0, description="C of logistic: inverse of the penalty on the weights"
     )
+
+    @property
+    def has_frozen_weights(self) -> bool:
+        """True: the network under the classifier is never trained."""
+        return True
+
+
+ENTRY = ModelEntry(
+    settings=LinearProbeConfig,
+    description="classifier on the features of a frozen network on pictures",
+    sections=("snippet", "augment.crop_size", "pretrained", "optim.epochs=1"),
+    network="model.backbone",
+    loop="once",
+    has_maps=False,
+)

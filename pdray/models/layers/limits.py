@@ -8,7 +8,10 @@ and trained. The sentences that several of them have stand here.
 Letters: B batch, C channel, T time step, H height, W width.
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Least side of five halvings, each rounding up: ceil(17 / 2^4) = 2 are left to the last [px].
 FIVE_HALVINGS = 17
@@ -41,7 +44,7 @@ def side_faults(*, height: int, width: int, least: int, place: str = "stage") ->
     ]
 
 
-def check_snippets(x_BCTHW: Tensor, *, num_channels: int) -> None:
+def check_snippets(x_BCTHW: "Tensor", *, num_channels: int) -> None:
     """Refuse a tensor that cannot be a batch of snippets.
 
     Args:

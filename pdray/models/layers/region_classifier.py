@@ -8,40 +8,19 @@ hidden feature of a head, K class.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.config import Settings
 from pdray.models.layers.row_norm import norm_rows
+from pdray.models.layers.settings import NUM_REGIONS, RegionClassifierShape
 from pdray.models.layers.space_time_attention import SpaceTimeAttention
 
-NUM_REGIONS = 14
 # Half of what normalised tokens have, so that a token tells what it is and where. With 0.02, usual
 # for learned positions, a network did not learn which of two regions told the classes apart.
 POSITION_SPREAD = 0.5
-
-
-class RegionClassifierShape(Settings):
-    """Settings of the tokens, of their attention and of the heads."""
-
-    token_dim: int = Field(768, ge=1, description="features of a token in the attention")
-    attention_kind: Literal["spatial", "temporal", "both", "none"] = Field(
-        "both", description="over regions (spatial), over frames (temporal), both or none"
-    )
-    attention_depth: int = Field(
-        1, ge=1, le=12, description="how often the attention of this kind follows itself"
-    )
-    num_heads: int = Field(3, ge=1, description="heads of an attention; must divide token_dim")
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="probability on tokens, attention and hidden layers of heads"
-    )
-    max_frames: int = Field(
-        64, ge=1, description="longest snippet that positions in time are learned for [frames]"
-    )
 
 
 class Tokens(NamedTuple):
@@ -211,20 +190,3 @@ def _position(count: int, dim: int) -> nn.Parameter:
 def with_global(is_there_BTR: Tensor) -> Tensor:
     """Return (B, T, S): the global token, which is always there, before the regions."""
     return functional.pad(is_there_BTR, (1, 0), value=True)
-
-
-def classifier_faults(config: RegionClassifierShape, *, num_frames: int) -> list[str]:
-    """List what the classifier cannot take, as :mod:`pdray.models.layers.limits` says."""
-    faults = []
-    if config.attention_kind != "none" and config.token_dim % config.num_heads:
-        valid = [n for n in range(1, 17) if config.token_dim % n == 0]
-        faults.append(
-            f"model.num_heads: {config.num_heads} does not divide model.token_dim "
-            f"{config.token_dim}; use one of {', '.join(map(str, valid))}"
-        )
-    if config.attention_kind in ("temporal", "both") and num_frames > config.max_frames:
-        faults.append(
-            f"model.max_frames: {config.max_frames} is shorter than a snippet of {num_frames} "
-            f"frames; use at least {num_frames}"
-        )
-    return faults

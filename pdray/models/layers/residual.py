@@ -6,14 +6,13 @@ Letters: B batch, C channel in, D channel out, T time step, H height, W width.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-Stride = tuple[int, int, int]
-Norm = Literal["batch", "group"]
-Shortcut = Literal["A", "B"]
+from pdray.models.layers.settings import Norm, Shortcut, Stride
+
 Mixer = Callable[[int, int, Stride], nn.Module]
 """Makes what stands for a 3x3x3 convolution, from (channels in, channels out, stride)."""
 

@@ -12,25 +12,12 @@ Letters: B recording, K snippet of a recording, N = B K, C channel, T time step,
 D feature, M class.
 """
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from pdray.config import Settings
-
 SQUEEZE = 16
-
-
-class SegmentsConfig(Settings):
-    """How the snippets of a training recording become one prediction."""
-
-    consensus: Literal["none", "mean", "attention"] = Field(
-        "none",
-        description="none: every snippet is learnt on its own; mean: of the snippets' features; "
-        "attention: the mean with a learned weight a snippet (004 eq. 1)",
-    )
 
 
 class AttentionUnit(nn.Module):

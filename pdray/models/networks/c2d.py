@@ -14,17 +14,15 @@ Letters: B batch, C channel, T time step, H height, W width, D feature, K class,
 N frame of a batch (B T), P place (H W).
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.config import Settings
 from pdray.models.layers.flat_conv import FlatConv, in_fast_order
-from pdray.models.layers.limits import FIVE_HALVINGS, check_snippets, side_faults, width_faults
+from pdray.models.layers.limits import check_snippets
+from pdray.models.networks.c2d_settings import STEM_WIDTH, C2DConfig, Depth
 
-Depth = Literal[14, 26, 50]
 Window = tuple[int, int, int]
 
 NUM_BLOCKS: dict[Depth, tuple[int, ...]] = {
@@ -33,31 +31,8 @@ NUM_BLOCKS: dict[Depth, tuple[int, ...]] = {
     50: (3, 4, 6, 3),
 }
 SPACE_STRIDES = (1, 2, 2, 2)
-STEM_WIDTH = 64
 EXPANSION = 4
 HEAD_WINDOW: Window = (4, 7, 7)
-
-
-class C2DConfig(Settings):
-    """Shape of the network; the defaults are the C2D R50 with public Kinetics-400 weights."""
-
-    name: Literal["c2d"] = Field("c2d", description="architecture")
-    depth: Depth = Field(50, description="layers; 50 is published")
-    width_factor: float = Field(
-        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
-    )
-    dropout: float = Field(0.5, ge=0, lt=1, description="probability before the head")
-
-
-def c2d_faults(config: C2DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    faults = width_faults(config.width_factor, narrowest=STEM_WIDTH)
-    if num_frames < 2:
-        faults.append(
-            f"num_frames: {num_frames} leaves nothing where pairs of frames are pooled; "
-            "use at least 2"
-        )
-    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS)
 
 
 def sliding_mean(x_BDTHW: Tensor, window: Window) -> Tensor:

@@ -14,79 +14,21 @@ with N = B T, the frames of a snippet one after the other.
 Letters: B batch, C channel, T time step, H height, W width, N frame (B T), D feature, K class.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor, nn
 
-from pdray.config import Settings
-from pdray.models.layers.limits import check_snippets, frame_faults, side_faults, width_faults
+from pdray.models.layers.limits import check_snippets
+from pdray.models.networks.frame_resnet_settings import (
+    LEAST_BOTTLENECK,
+    WIDTHS,
+    FrameResNetConfig,
+    FrameResNetShape,
+    Layout,
+)
 
-Layout = Literal["torchvision", "vggface2"]
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-WIDTHS = (64, 128, 256, 512)
-LEAST_BOTTLENECK = 50
 EXPANSION = 4
-
-
-class FrameResNetShape(Settings):
-    """Shape of a 2D network; the defaults are ResNet-50."""
-
-    name: str = Field("frame_resnet", description="architecture")
-    depth: Literal[18, 34, 50, 101] = Field(
-        50, description="layers; from 50 on the blocks are bottlenecks"
-    )
-    width_factor: float = Field(
-        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
-
-
-class FrameResNetConfig(FrameResNetShape):
-    """Settings of the network on single frames."""
-
-    name: Literal["frame_resnet"] = Field("frame_resnet", description="architecture")
-    layout: Layout = Field(
-        "torchvision", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
-    )
-
-
-def sizes_before_last(size: int, layout: Layout) -> int:
-    """Return the pixels along one axis that enter layer4 of an input of ``size`` pixels."""
-    size = (size - 1) // 2 + 1
-    size = (size - 1) // 2 + 1 if layout == "torchvision" else -(-(size - 3) // 2) + 1
-    for _ in ("layer2", "layer3"):
-        size = (size - 1) // 2 + 1
-    return size
-
-
-def shape_faults(config: FrameResNetShape, *, layout: Layout, height: int, width: int) -> list[str]:
-    """List what is wrong with the width of a 2D network and with the size of its frames.
-
-    Args:
-        config: Settings, shown under the key ``model``.
-        layout: Where the strides lie.
-        height: Rows of a frame [px].
-        width: Columns of a frame [px].
-    """
-    least = next(size for size in range(1, 64) if sizes_before_last(size, layout) > 1)
-    return [
-        *width_faults(config.width_factor, narrowest=WIDTHS[0]),
-        *side_faults(height=height, width=width, least=least),
-    ]
-
-
-def frame_resnet_faults(
-    config: FrameResNetConfig, *, num_frames: int, height: int, width: int
-) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    faults = shape_faults(config, layout=config.layout, height=height, width=width)
-    if config.layout == "vggface2" and config.depth < LEAST_BOTTLENECK:
-        faults.append(
-            f"model.layout: vggface2 moves a stride within bottlenecks, model.depth {config.depth} "
-            "has none; use 50 or 101, or layout torchvision"
-        )
-    return faults + frame_faults(num_frames)
 
 
 def conv(channels: int, width: int, *, kernel: int, stride: int) -> nn.Conv2d:

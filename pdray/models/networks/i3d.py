@@ -15,16 +15,15 @@ Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.config import Settings
-from pdray.models.layers.limits import FIVE_HALVINGS, check_snippets, side_faults, width_faults
+from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.time_padding import is_misread
+from pdray.models.networks.i3d_settings import I3DConfig
 
 Size = tuple[int, int, int]
 
@@ -41,26 +40,7 @@ MIXED_WIDTHS: dict[str, tuple[int, int, int, int, int, int]] = {
     "Mixed_5b": (256, 160, 320, 32, 128, 128),
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
-LEAST_WIDTH = 16
 HEAD_WINDOW: Size = (2, 7, 7)
-
-
-class I3DConfig(Settings):
-    """Shape of the network; defaults are the public Kinetics-400 weights'."""
-
-    name: Literal["i3d"] = Field("i3d", description="architecture")
-    width_factor: float = Field(1.0, gt=0, le=4, description="channels relative to the published")
-    temporal_stride: Literal["111", "112", "121", "122", "211", "212", "221", "222"] = Field(
-        "222", description="time stride of Conv3d_1a_7x7, MaxPool3d_4a_3x3 and MaxPool3d_5a_2x2"
-    )
-    norm_momentum: float = Field(
-        0.01,
-        gt=0,
-        le=1,
-        description="share of a batch in the norms' running statistics; some hundred steps from "
-        "random weights need 0.1",
-    )
-    dropout: float = Field(0.5, ge=0, lt=1, description="probability before the head")
 
 
 def same_padding(size: int, *, kernel: int, stride: int) -> tuple[int, int]:
@@ -71,21 +51,6 @@ def same_padding(size: int, *, kernel: int, stride: int) -> tuple[int, int]:
     """
     num_zeros = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return num_zeros // 2, num_zeros - num_zeros // 2
-
-
-def i3d_faults(config: I3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    faults = width_faults(config.width_factor, narrowest=LEAST_WIDTH, place="a branch")
-    # ceil(num_frames / 2^(n-1)) steps reach the last of n halvings: two or more are wanted there.
-    num_halvings = config.temporal_stride.count("2")
-    least = 1 if num_halvings == 0 else 2 ** (num_halvings - 1) + 1
-    if num_frames < least:
-        faults.append(
-            f"num_frames: {num_frames} collapse to one before the last time stride of "
-            f"model.temporal_stride '{config.temporal_stride}' has halved them; use at least "
-            f"{least}, or fewer digits 2"
-        )
-    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS, place="pool")
 
 
 def mean_of_windows(x_BDTHW: Tensor, window: Size) -> Tensor:

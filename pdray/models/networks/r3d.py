@@ -9,29 +9,13 @@ Differs: dropout before the head; a first convolution of two channels for flow.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor, nn
 
-from pdray.config import Settings
-from pdray.models.layers.limits import check_snippets, frame_faults, side_faults
+from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.vision import load_torchvision
-
-LEAST_PIXELS = 9  # ceil(9 / 2^3) = 2: the last of four halvings has two to choose from
-
-
-class R3DConfig(Settings):
-    """The depth and the width are torchvision's; ``resnet3d`` has others."""
-
-    name: Literal["r3d"] = Field("r3d", description="architecture")
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
-
-
-def r3d_faults(config: R3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    del config  # none of the settings can be at fault
-    return frame_faults(num_frames) + side_faults(height=height, width=width, least=LEAST_PIXELS)
+from pdray.models.networks.r3d_settings import R3DConfig
 
 
 class R3D(nn.Module):

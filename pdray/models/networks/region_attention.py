@@ -30,46 +30,21 @@ for a token (D P P), F feature of a token in the attention, K class.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.region_align import Grid, align, clip_boxes
-from pdray.models.layers.region_classifier import (
-    NUM_REGIONS,
-    RegionClassifier,
-    RegionClassifierShape,
-    RegionOutputs,
-    Tokens,
-    classifier_faults,
-)
-from pdray.models.networks.frame_resnet import (
-    FrameResNet,
-    FrameResNetConfig,
-    FrameResNetShape,
+from pdray.models.layers.region_classifier import RegionClassifier, RegionOutputs, Tokens
+from pdray.models.layers.settings import NUM_REGIONS
+from pdray.models.networks.frame_resnet import FrameResNet
+from pdray.models.networks.frame_resnet_settings import (
     Layout,
-    frame_resnet_faults,
 )
-
-
-class RegionAttentionConfig(RegionClassifierShape, FrameResNetShape):
-    """Settings of the frame network, of the regions and of what is made of them."""
-
-    name: Literal["region_attention"] = Field("region_attention", description="architecture")
-    layout: Layout = Field(
-        "vggface2", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
-    )
-    map_stage: Literal[3, 4] = Field(
-        4, description="stage whose map the regions are read from (3: the public code of 000)"
-    )
-    frozen_stages: int = Field(
-        3, ge=0, le=4, description="first stages that are not trained, the stem with them; 0: none"
-    )
-    roi_size: int = Field(3, ge=1, le=7, description="bins of a region along each axis")
+from pdray.models.networks.region_attention_settings import RegionAttentionConfig
 
 
 class RegionAttention(nn.Module):
@@ -233,23 +208,6 @@ def map_grid(layout: Layout, stage: int) -> Grid:
     of the layer before it, 2 px, further in.
     """
     return Grid(2.0 ** (stage + 1), 0.5 if layout == "torchvision" else 2.5)
-
-
-def region_attention_faults(
-    config: RegionAttentionConfig, *, num_frames: int, height: int, width: int
-) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    shape: dict[str, Any] = config.model_dump(include={"depth", "width_factor", "layout"})
-    faults = frame_resnet_faults(
-        FrameResNetConfig(**shape), num_frames=num_frames, height=height, width=width
-    )
-    if config.frozen_stages > config.map_stage:
-        faults.append(
-            f"model.frozen_stages: {config.frozen_stages} stages are more than the "
-            f"{config.map_stage} that the regions are read behind (model.map_stage); use "
-            f"{config.map_stage}"
-        )
-    return faults + classifier_faults(config, num_frames=num_frames)
 
 
 def build_region_attention(

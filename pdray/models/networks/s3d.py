@@ -10,44 +10,15 @@ refuses it; a first convolution of two channels for flow.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.config import Settings
 from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.i3d import HEAD_WINDOW, mean_of_windows
-
-# The last pool is not padded: two steps must reach it, after two halvings of time and four of
-# space, each rounded up.
-LEAST_FRAMES = 5
-LEAST_PIXELS = 17
-
-
-class S3DConfig(Settings):
-    """The width is torchvision's."""
-
-    name: Literal["s3d"] = Field("s3d", description="architecture")
-    dropout: float = Field(0.2, ge=0, lt=1, description="probability before the head")
-
-
-def s3d_faults(config: S3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    del config  # none of the settings can be at fault
-    limits = (
-        ("num_frames", num_frames, LEAST_FRAMES, ""),
-        ("height", height, LEAST_PIXELS, " px"),
-        ("width", width, LEAST_PIXELS, " px"),
-    )
-    return [
-        f"{name}: {size}{unit} are too few for the last pool, which takes two steps at once; "
-        f"use at least {least}{unit}"
-        for name, size, least, unit in limits
-        if size < least
-    ]
+from pdray.models.networks.s3d_settings import LEAST_FRAMES, LEAST_PIXELS, S3DConfig
 
 
 class S3D(nn.Module):

@@ -18,49 +18,32 @@ D feature, E feature of the fast path, K class.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.config import Settings
 from pdray.models.layers.flat_conv import FlatConv, in_fast_order
-from pdray.models.layers.limits import FIVE_HALVINGS, check_snippets, side_faults
+from pdray.models.layers.limits import check_snippets
 from pdray.models.networks.c2d import (
     EXPANSION,
     NUM_BLOCKS,
     SPACE_STRIDES,
-    STEM_WIDTH,
-    Depth,
     Head,
     Stem,
     initialise,
     make_stage,
     sliding_mean,
 )
+from pdray.models.networks.c2d_settings import STEM_WIDTH
+from pdray.models.networks.slowfast_settings import SlowFastConfig
 
 LATERAL_KERNEL = 7
 LATERAL_GROWTH = 2
 SLOW_STEM_KERNEL, FAST_STEM_KERNEL = 1, 5
 SLOW_TIME_KERNELS, FAST_TIME_KERNELS = (1, 1, 3, 3), (3, 3, 3, 3)
 HEAD_FRAMES, HEAD_SIDE = 8, 7
-
-
-class SlowFastConfig(Settings):
-    """Shape of the network; defaults are the SlowFast 8x8 R50 with public Kinetics-400 weights."""
-
-    name: Literal["slowfast"] = Field("slowfast", description="architecture")
-    depth: Depth = Field(50, description="layers of a path; 50 is published")
-    alpha: int = Field(4, ge=1, description="frames of the fast path for one of the slow [frames]")
-    width_ratio: int = Field(
-        8, ge=1, description="channels of the slow path for one of the fast (1 / beta)"
-    )
-    width_factor: float = Field(
-        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
-    )
-    dropout: float = Field(0.5, ge=0, lt=1, description="probability before the head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +63,6 @@ class Paths:
     fast_width: int
     alpha: int
     num_channels: int
-
-
-def slowfast_faults(
-    config: SlowFastConfig, *, num_frames: int, height: int, width: int
-) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says.
-
-    The slow path has one frame for every ``alpha`` of a snippet, rounded up as the lateral
-    convolutions round, so that no length is refused for a remainder.
-    """
-    faults = []
-    slow_width = int(STEM_WIDTH * config.width_factor)
-    if slow_width < config.width_ratio:
-        faults.append(
-            f"model.width_factor: {config.width_factor} gives the slow path {slow_width} channels, "
-            f"which leaves the fast path none at model.width_ratio {config.width_ratio}; use at "
-            f"least {config.width_ratio / STEM_WIDTH} or a ratio of at most {max(slow_width, 1)}"
-        )
-    if num_frames < 1:
-        faults.append(f"num_frames: {num_frames} is no snippet; use at least {config.alpha + 1}")
-    elif num_frames <= config.alpha:
-        smaller = " or a smaller model.alpha" if num_frames > 1 else ""
-        faults.append(
-            f"num_frames: {num_frames} leave the slow path one frame at model.alpha "
-            f"{config.alpha}, where time is convolved; use at least {config.alpha + 1}{smaller}"
-        )
-    return faults + side_faults(height=height, width=width, least=FIVE_HALVINGS)
 
 
 class FuseFastToSlow(nn.Module):

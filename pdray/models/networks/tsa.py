@@ -11,14 +11,13 @@ feature of all heads, R relative offset (2 T - 1).
 """
 
 from functools import partial
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.models.layers.residual import Mixer, Stride, conv3x3x3
+from pdray.models.layers.residual import Mixer, conv3x3x3
+from pdray.models.layers.settings import Stride
 from pdray.models.layers.time_attention import (
     Maps,
     attend_over_time,
@@ -26,29 +25,12 @@ from pdray.models.layers.time_attention import (
     read,
     time_weights,
 )
-from pdray.models.networks.resnet3d import (
-    ResNet3D,
-    ResNetShape,
+from pdray.models.networks.resnet3d import ResNet3D
+from pdray.models.networks.resnet3d_settings import (
     make_layout,
-    resnet3d_faults,
     time_steps,
 )
-
-
-class TsaConfig(ResNetShape):
-    """Settings of the residual network and of the attention in its last stages."""
-
-    name: Literal["tsa"] = Field("tsa", description="architecture")
-    attention_depth: int = Field(
-        2, ge=0, le=4, description="stages from the end that attend over time [stages]"
-    )
-    num_heads: int = Field(8, ge=1, description="heads of an attention; must divide its channels")
-    key_dim: int | None = Field(
-        None, ge=1, description="size of a head's keys; none: channels in / heads"
-    )
-    max_frames: int = Field(
-        64, ge=1, description="longest snippet the relative embeddings are made for [frames]"
-    )
+from pdray.models.networks.tsa_settings import TsaConfig
 
 
 def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
@@ -152,57 +134,6 @@ class TemporalSelfAttention(nn.Module):
         weights_STT = time_weights(query_TSE, key_TSE, maps.relative)
         shape = (batch, high, wide, self.num_heads, steps, steps)
         return weights_STT.reshape(shape).permute(0, 3, 4, 5, 1, 2)
-
-
-def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
-    faults = resnet3d_faults(config, num_frames=num_frames, height=height, width=width)
-    if config.attention_depth > 0:
-        faults += _head_faults(config)
-    if config.attention_depth > 0 and num_frames >= 1:
-        faults += _time_faults(config, num_frames)
-    return faults
-
-
-def _head_faults(config: TsaConfig) -> list[str]:
-    """Name the widths of attention stages that the heads do not divide."""
-    layout = make_layout(config)
-    first = 4 - config.attention_depth
-    widths = set(layout.widths[first:])
-    if config.key_dim is None and not layout.is_bottleneck:
-        widths.add(layout.widths[max(first - 1, 0)])
-    odd = sorted(width for width in widths if width % config.num_heads)
-    if not odd or 0 in widths:
-        return []
-    valid = [n for n in range(1, min(widths) + 1) if not any(width % n for width in widths)]
-    return [
-        f"model.num_heads: {config.num_heads} does not divide {', '.join(map(str, odd))} channels "
-        f"of an attention stage (model.width_factor {config.width_factor}); "
-        f"valid: {', '.join(map(str, valid))}"
-    ]
-
-
-def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
-    """Name the attention stages with one time step, and a table shorter than the snippets."""
-    faults = []
-    steps = time_steps(num_frames, config)
-    single = [stage for stage in range(5 - config.attention_depth, 5) if steps[stage + 1] < 2]
-    if single:
-        enough = num_frames
-        while time_steps(enough, config)[-1] < 2:
-            enough += 1
-        faults.append(
-            f"model.temporal_stride: '{config.temporal_stride}' leaves 1 time step of {num_frames} "
-            f"frames in {', '.join(f'layer{stage}' for stage in single)}, where "
-            f"model.attention_depth {config.attention_depth} attends; attention needs 2: use at "
-            f"least {enough} frames or a stride with fewer 2s"
-        )
-    if num_frames > config.max_frames:
-        faults.append(
-            f"model.max_frames: {config.max_frames} is shorter than a snippet of {num_frames} "
-            f"frames; use at least {num_frames}"
-        )
-    return faults
 
 
 def build_tsa(config: TsaConfig, num_classes: int, num_channels: int = 3) -> ResNet3D:

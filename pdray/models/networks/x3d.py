@@ -14,15 +14,13 @@ Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.config import Settings
 from pdray.models.layers.flat_conv import FlatConv, in_fast_order
-from pdray.models.layers.limits import FIVE_HALVINGS, check_snippets, frame_faults, side_faults
+from pdray.models.layers.limits import check_snippets
 from pdray.models.networks.c2d import (
     ResBlock,
     Stage,
@@ -30,34 +28,12 @@ from pdray.models.networks.c2d import (
     initialise,
     pool_within,
 )
+from pdray.models.networks.x3d_settings import X3DConfig
 
 BASE_WIDTHS = (12, 24, 48, 96)
 BASE_BLOCKS = (1, 2, 5, 3)
 SQUEEZE_RATIO = 1 / 16
 CHANNEL_STEP = 8
-
-
-class X3DConfig(Settings):
-    """Expansion factors; the defaults are the X3D-XS with public Kinetics-400 weights."""
-
-    name: Literal["x3d"] = Field("x3d", description="architecture")
-    width_factor: float = Field(
-        2.0, gt=0, le=8, description="channels relative to 12, 24, 48, 96, in steps of 8"
-    )
-    depth_factor: float = Field(
-        2.2, gt=0, le=10, description="blocks relative to 1, 2, 5, 3, rounded up"
-    )
-    bottleneck_factor: float = Field(
-        2.25, ge=1, le=8, description="channels inside a block relative to those around it"
-    )
-    num_features: int = Field(2048, ge=1, description="features before the head")
-    window_frames: int = Field(
-        4, ge=1, description="length of the head's sliding mean; 4, XS's, 13, S's, 16, M's [frames]"
-    )
-    window_side: int = Field(
-        5, ge=1, description="side of the head's sliding mean, 5 at 160 px, 7 at 224 px [1/32 px]"
-    )
-    dropout: float = Field(0.5, ge=0, lt=1, description="probability before the head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +74,6 @@ def expand(config: X3DConfig) -> Expansion:
         num_features=config.num_features,
         window=(config.window_frames, config.window_side, config.window_side),
     )
-
-
-def x3d_faults(config: X3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says.
-
-    Time is never strided, so that one frame is enough; no setting that passed its own range is
-    refused.
-    """
-    del config
-    return frame_faults(num_frames) + side_faults(height=height, width=width, least=FIVE_HALVINGS)
 
 
 class ChannelwiseConv(nn.Conv3d):

@@ -8,6 +8,7 @@ reuses its actors from trial to trial, and a trial then costs its fits alone.
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -17,12 +18,8 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
-from pdray.training.estimators.fusion import FusionEstimator
-from pdray.training.estimators.fusion_branch import describe_fusion
-from pdray.training.estimators.landmarks import LandmarkEstimator, describe_landmarks
-from pdray.training.estimators.probe import LinearProbe, describe_probe
-from pdray.training.estimators.sound import AudioEstimator, describe_sound
-from pdray.training.task import EpochResult, FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import EpochResult, FitTask
 
 _LEAST = 1e-12  # for the logit of a class that the training side lacks
 
@@ -43,20 +40,39 @@ class Learner(Protocol):
         """Return (N, K) probabilities of N descriptions."""
 
 
-class _Parts(NamedTuple):
+def _nothing(_: FitConfig) -> list[str]:
+    return []
+
+
+class Parts(NamedTuple):
+    """Parts of an estimator.
+
+    Attributes:
+        describe: Returns what it sees of a recording.
+        build: ``build(config, num_classes=, seed=)`` returns what learns.
+        start: Returns lines of text about the weights that it reads recordings with.
+    """
+
     describe: Callable[[RatedRecording, FitConfig], Any]
-    build: Callable[..., Learner]  # of (config, num_classes=, seed=)
+    build: Callable[..., Learner]
+    start: Callable[[FitConfig], list[str]] = _nothing
 
 
-_LANDMARKS = _Parts(describe_landmarks, LandmarkEstimator)
-_PARTS: Mapping[str, _Parts] = {
-    "landmark_head": _LANDMARKS,
-    "landmark_choice": _LANDMARKS,
-    "landmark_mlp": _LANDMARKS,
-    "audio_mlp": _Parts(describe_sound, AudioEstimator),
-    "fusion": _Parts(describe_fusion, FusionEstimator),
-    "linear_probe": _Parts(describe_probe, LinearProbe),
+# Where the parts of each estimator of the registry stand; imported when they are used.
+LEARNERS = {
+    "landmark_head": "pdray.training.estimators.landmarks:PARTS",
+    "landmark_choice": "pdray.training.estimators.landmarks:PARTS",
+    "landmark_mlp": "pdray.training.estimators.landmarks:PARTS",
+    "audio_mlp": "pdray.training.estimators.sound:PARTS",
+    "fusion": "pdray.training.estimators.fusion:PARTS",
+    "linear_probe": "pdray.training.estimators.probe:PARTS",
 }
+
+
+def find_parts(config: FitConfig) -> Parts:
+    """Return the parts of the estimator of a fit."""
+    parts: Parts = resolve_name(LEARNERS[config.model.name])
+    return parts
 
 
 def fit_estimator(
@@ -96,7 +112,7 @@ def describe(task: FitTask) -> list[Any]:
         DecodeError: If a recording cannot be described; names it.
         SettingsError: If a group of features is not there.
     """
-    parts = _PARTS[task.config.model.name]
+    parts = find_parts(task.config)
     found = []
     for recording in task.recordings:
         if recording.stored is None:
@@ -116,7 +132,7 @@ def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> Epo
     side = task.sides[fold]
     learnt, held = ([task.recordings[i] for i in of] for of in (side.training, side.evaluation))
     classes = np.array([recording.target for recording in learnt], np.int64)
-    build = _PARTS[task.config.model.name].build
+    build = find_parts(task.config).build
     learner = build(task.config, num_classes=task.num_classes, seed=task.origin.seed)
     try:
         learner.fit([x[i] for i in side.training], classes, [one.subject_id for one in learnt])

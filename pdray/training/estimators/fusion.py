@@ -16,10 +16,17 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import FoldsError
-from pdray.models.estimators.fusion import FusionConfig, contributions, fuse
-from pdray.training.estimators.fusion_branch import BranchNetwork, Seen
+from pdray.models.estimators.fusion import contributions, fuse
+from pdray.models.estimators.fusion_settings import FusionConfig
+from pdray.training.estimators.fit import Parts
+from pdray.training.estimators.fusion_branch import (
+    BranchNetwork,
+    Seen,
+    describe_fusion,
+    describe_fusion_start,
+)
 from pdray.training.estimators.fusion_stack import Stack
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -136,3 +143,6 @@ def weights(parts: Mapping[str, Floats]) -> dict[str, float]:
     moves = {name: float(np.abs(part - part.mean(axis=0)).mean()) for name, part in parts.items()}
     total = sum(moves.values())
     return {name: move / total for name, move in moves.items()} if total > 0 else {}
+
+
+PARTS = Parts(describe_fusion, FusionEstimator, describe_fusion_start)

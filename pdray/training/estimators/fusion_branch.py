@@ -10,13 +10,14 @@ from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
 from pdray.models.estimators.audio_mlp import AudioMlp
-from pdray.models.estimators.fusion import Branch, FrameLinear, FusionConfig
+from pdray.models.estimators.fusion import FrameLinear
+from pdray.models.estimators.fusion_settings import Branch, FusionConfig
 from pdray.models.estimators.landmark_mlp import LandmarkMlp
 from pdray.training.estimators.landmarks import centred_frames
 from pdray.training.estimators.network_in_memory import ScaledNetwork
 from pdray.training.estimators.sound import sound_vector
-from pdray.training.frozen.frame_features import frame_vectors, open_features
-from pdray.training.task import FitConfig
+from pdray.training.frozen.frame_features import describe_frames, frame_vectors, open_features
+from pdray.training.settings import FitConfig
 
 Seen = dict[Branch, NDArray[np.floating]]
 """What the branches see of a recording; a modality that it lacks is not there."""
@@ -51,6 +52,17 @@ def describe_fusion(recording: RatedRecording, config: FitConfig) -> Seen:
     if not found:
         raise DecodeError(f"has none of {', '.join(model.modalities)}, so it cannot be judged")
     return found
+
+
+def describe_fusion_start(config: FitConfig) -> list[str]:
+    """Return what the frozen network of rgb starts from as lines of text; none without rgb.
+
+    Raises:
+        CheckpointError: If the weights cannot be read or do not fit the network.
+    """
+    model = config.model
+    assert isinstance(model, FusionConfig), "chosen by its name"
+    return describe_frames(model.backbone, config.pretrained) if "rgb" in config.sees else []
 
 
 class BranchNetwork:

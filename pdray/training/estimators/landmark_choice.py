@@ -20,11 +20,8 @@ from pdray.data.face.motion import feature_columns
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.errors import FoldsError
 from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
-from pdray.models.estimators.landmark_head import (
-    LandmarkHead,
-    LandmarkHeadConfig,
-    build_landmark_head,
-)
+from pdray.models.estimators.landmark_head import LandmarkHead, build_landmark_head
+from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from pdray.models.estimators.landmark_mlp import LandmarkMlpConfig, build_landmark_mlp
+from pdray.models.estimators.landmark_mlp import build_landmark_mlp
+from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
 from pdray.training.estimators.network_in_memory import draw_network, network_logits, train_balanced
 
 

@@ -14,11 +14,13 @@ from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import Track
 from pdray.data.store.entry import Entry
 from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
-from pdray.models.estimators.landmark_head import LandmarkHeadConfig, build_landmark_head
-from pdray.models.estimators.landmark_mlp import LandmarkMlpConfig
+from pdray.models.estimators.landmark_head import build_landmark_head
+from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
+from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
+from pdray.training.estimators.fit import Parts
 from pdray.training.estimators.landmark_choice import LandmarkChoice
 from pdray.training.estimators.landmark_network import LandmarkNetwork
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _HELD = 4096  # recordings whose description a process keeps, a kilobyte each
 
@@ -112,3 +114,6 @@ def _track(path: Path) -> Track:
     points = entry.read(np.arange(len(entry)))
     # The size of the picture says nothing here: the face is described by itself.
     return Track(points, entry.seconds, (1.0, 1.0))
+
+
+PARTS = Parts(describe_landmarks, LandmarkEstimator)

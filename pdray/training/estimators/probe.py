@@ -27,11 +27,12 @@ from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, FoldsError
 from pdray.models.estimators.linear_probe import LinearProbeConfig
+from pdray.training.estimators.fit import Parts
 from pdray.training.estimators.network_in_memory import ScaledNetwork
 from pdray.training.frozen.features import entry_vector
 from pdray.training.frozen.keep import file_state, keep_frozen, weights_digest
 from pdray.training.network import build_network
-from pdray.training.task import FitConfig, OptimConfig
+from pdray.training.settings import FitConfig, OptimConfig
 
 _HELD = 4096  # recordings whose features a process keeps, some kilobytes each
 _SEED = 0
@@ -171,3 +172,6 @@ def _frozen(config: FitConfig, state: tuple[int, ...]) -> FrozenFeatures:
 def _vector(path: Path) -> Floats:
     found: Floats = Entry(path).read(np.array([0]))[0].astype(np.float64)
     return found
+
+
+PARTS = Parts(describe_probe, LinearProbe)

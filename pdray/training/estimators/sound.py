@@ -13,11 +13,13 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.sound_statistics import sound_statistics
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
-from pdray.models.estimators.audio_mlp import AudioMlpConfig, build_audio_mlp
+from pdray.models.estimators.audio_mlp import build_audio_mlp
+from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
+from pdray.training.estimators.fit import Parts
 from pdray.training.estimators.network_in_memory import ScaledNetwork
 from pdray.training.frozen.keep import keep_frozen
 from pdray.training.frozen.sound import open_embedding
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _HELD = 4096  # recordings whose description a process keeps, a few kilobytes each
 
@@ -89,3 +91,6 @@ def _statistics(path: Path) -> NDArray[np.float64]:
 def _vector(path: Path) -> NDArray[np.float64]:
     vector: NDArray[np.float64] = Entry(path).read(np.arange(1))[0].astype(np.float64)
     return vector
+
+
+PARTS = Parts(describe_sound, AudioEstimator)

@@ -35,7 +35,7 @@ from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, StudyError
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _CPU = torch.device("cpu")
 _VIEW = ("modality", "decode", "snippet", "augment", "model", "segments")

@@ -22,7 +22,8 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD, Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError
-from pdray.models.networks.frame_resnet import FrameResNet, FrameResNetConfig, build_frame_resnet
+from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
 from pdray.models.weights.pixels import Pixels
 from pdray.models.weights.pretrained import load_pretrained
 from pdray.training.frozen.keep import file_digest, file_state, keep_frozen

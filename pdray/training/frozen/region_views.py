@@ -28,7 +28,7 @@ from pdray.models.networks.region_attention import RegionAttention
 from pdray.training.frozen.keep import file_state, frozen_path, keep_frozen, weights_digest
 from pdray.training.network import build_network
 from pdray.training.region_network import RegionNetwork
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 
 _FRAMES_AT_ONCE = 16
 _NUM_CLASSES = 2  # of the heads, which nothing reads here

@@ -32,14 +32,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
-from pdray.config import Settings
 from pdray.data.media.settings import SAMPLE_RATE
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError
+from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.weights.checkpoint import read_checkpoint
 from pdray.training.frozen.keep import file_digest, file_state
@@ -58,17 +57,6 @@ _CLASSES = {
 }
 # Weights of the pre-training's own task, which no hidden state depends on.
 _SPARE = {"masked_spec_embed"}
-
-
-class EmbeddingConfig(Settings):
-    """Which pretrained network hears the sound, and how."""
-
-    folder: Path | None = Field(
-        None, description="local folder of a transformers model; nothing is ever downloaded"
-    )
-    piece_seconds: float = Field(
-        20.0, ge=1, le=120, description="longest piece that wav2vec 2.0 hears at once [s]"
-    )
 
 
 def open_embedding(config: EmbeddingConfig) -> "Embedding":

@@ -30,14 +30,15 @@ from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
-from pdray.models.layers.region_classifier import NUM_REGIONS
+from pdray.models.layers.settings import NUM_REGIONS
 from pdray.training.estimators.fit import fit_estimator
 from pdray.training.frozen.region_views import keep_views
 from pdray.training.loop.step import Network, Objective, Precision, evaluate_step, train_step
 from pdray.training.network import build_network, joins_segments
 from pdray.training.objective import TrainingLoss, training_loss
 from pdray.training.region_network import frozen_names, region_labels
-from pdray.training.task import EpochResult, FitTask, OptimConfig
+from pdray.training.settings import OptimConfig
+from pdray.training.task import EpochResult, FitTask
 
 _CPU = torch.device("cpu")
 
@@ -71,7 +72,7 @@ def fit(
         StudyError: If ``resume`` does not belong to a task of this shape.
     """
     place = place or Place()
-    if task.config.is_estimator:
+    if task.config.entry.loop == "once":
         yield from fit_estimator(task, resume=resume)
         return
     first_step = _first_step(task, resume)

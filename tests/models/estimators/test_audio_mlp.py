@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from pdray.models.estimators.audio_mlp import AudioMlpConfig, build_audio_mlp
+from pdray.models.estimators.audio_mlp import build_audio_mlp
+from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
 
 
 def make(**changes: object) -> torch.nn.Module:

@@ -6,13 +6,8 @@ import torch
 
 from pdray.config import build
 from pdray.errors import SettingsError
-from pdray.models.estimators.fusion import (
-    FrameLinear,
-    FusionConfig,
-    contributions,
-    fuse,
-    l1_normalised,
-)
+from pdray.models.estimators.fusion import FrameLinear, contributions, fuse, l1_normalised
+from pdray.models.estimators.fusion_settings import FusionConfig
 
 
 def slow_fuse(logits: np.ndarray, present: np.ndarray, rule: str) -> np.ndarray:

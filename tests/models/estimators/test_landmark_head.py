@@ -3,11 +3,8 @@ import pytest
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from pdray.models.estimators.landmark_head import (
-    LandmarkHeadConfig,
-    build_classifier,
-    build_landmark_head,
-)
+from pdray.models.estimators.landmark_head import build_classifier, build_landmark_head
+from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
 
 KINDS = ("logistic", "svm", "trees", "boosting", "vote")
 

@@ -4,14 +4,14 @@ import pytest
 
 from pdray.config import build, describe
 from pdray.errors import SettingsError
-from pdray.models import MODELS
+from pdray.models import NETWORKS
 from pdray.models.estimators.linear_probe import BackboneConfig, LinearProbeConfig
-from pdray.models.networks.frame_resnet import FrameResNetConfig
-from pdray.models.networks.i3d import I3DConfig
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
+from pdray.models.networks.i3d_settings import I3DConfig
 
 
 def test_every_network_on_pictures_alone_can_be_under_a_probe() -> None:
-    alone = {name: one for name, one in MODELS.items() if not one.beside}
+    alone = {name: one for name, one in NETWORKS.items() if not one.beside}
     assert alone
     members = get_args(get_args(BackboneConfig)[0])
     assert {get_args(one)[1].tag for one in members} == alone.keys()

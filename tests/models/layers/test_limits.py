@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pdray.models import MODELS
+from pdray.models import NETWORKS
 from pdray.models.layers.limits import check_snippets, frame_faults, side_faults, width_faults
 
 # Its channels come in steps of eight; torchvision decides those of the other two.
@@ -37,9 +37,9 @@ def test_each_short_side_is_a_fault() -> None:
     )
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_every_model_reports_its_faults_together(key: str) -> None:
-    settings, faults = MODELS[key].settings, MODELS[key].faults
+    settings, faults = NETWORKS[key].settings, NETWORKS[key].faults
     wanted = {"num_frames": "0", "height": str(LEAST_SIDES.get(key, 17) - 1), "width": "3"}
     changes = {}
     if key not in NO_WIDTH_AT_FAULT:

@@ -6,13 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pdray.models.layers.region_classifier import (
-    NUM_REGIONS,
-    RegionClassifier,
-    RegionClassifierShape,
-    Tokens,
-    classifier_faults,
-)
+from pdray.models.layers.region_classifier import RegionClassifier, Tokens
+from pdray.models.layers.settings import NUM_REGIONS, RegionClassifierShape, classifier_faults
 
 BATCH, STEPS, READ, DIM, CLASSES = 2, 3, 5, 8, 6
 KINDS = ("spatial", "temporal", "both", "none")

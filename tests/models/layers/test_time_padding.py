@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.models import MODELS
+from pdray.models import NETWORKS
 from pdray.models.layers.time_padding import TimePaddedConv3d, guard_time_axis, is_misread
 
 
@@ -81,9 +81,9 @@ def test_guarding_touches_padded_convolutions_over_time_only() -> None:
     assert torch.equal(network(x), before)
 
 
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", NETWORKS)
 def test_every_model_is_given_out_guarded(key: str) -> None:
-    architecture = MODELS[key]
+    architecture = NETWORKS[key]
     with torch.device("meta"):
         network = architecture.build(architecture.settings(), 2, 3)
     plain = [

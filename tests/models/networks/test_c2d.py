@@ -9,15 +9,8 @@ from torch import Tensor, nn
 from pdray.config import build
 from pdray.errors import SettingsError
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.c2d import (
-    C2D,
-    C2DConfig,
-    Window,
-    build_c2d,
-    c2d_faults,
-    pool_within,
-    sliding_mean,
-)
+from pdray.models.networks.c2d import C2D, Window, build_c2d, pool_within, sliding_mean
+from pdray.models.networks.c2d_settings import C2DConfig, c2d_faults
 
 State = dict[str, Tensor]
 Triple = tuple[int, int, int]

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.frame_resnet import (
-    FrameResNet,
+from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
+from pdray.models.networks.frame_resnet_settings import (
     FrameResNetConfig,
-    build_frame_resnet,
     frame_resnet_faults,
     sizes_before_last,
 )

@@ -11,15 +11,14 @@ from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.i3d import (
     HEAD_WINDOW,
     I3D,
-    I3DConfig,
     SameConv3d,
     SameMaxPool3d,
     build_i3d,
-    i3d_faults,
     inflate_inception,
     mean_of_windows,
     same_padding,
 )
+from pdray.models.networks.i3d_settings import I3DConfig, i3d_faults
 
 TINY = 0.0625
 NORM = ("weight", "bias", "running_mean", "running_var")

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdray.models import MODELS
+from pdray.models import NETWORKS
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.r3d import R3D, R3DConfig
+from pdray.models.networks.r3d import R3D
+from pdray.models.networks.r3d_settings import R3DConfig
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
@@ -15,7 +16,7 @@ def seeded(num_channels: int = 3, dropout: float = 0.0) -> R3D:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         # Guarded, as the package gives it out: its gradients are looked at.
-        model = MODELS["r3d"].build(R3DConfig(dropout=dropout), 5, num_channels)
+        model = NETWORKS["r3d"].build(R3DConfig(dropout=dropout), 5, num_channels)
     assert isinstance(model, R3D)
     return model
 

@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from pdray.config import build
 from pdray.models.layers.region_align import align, clip_boxes
-from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet
-from pdray.models.networks.region_attention import (
-    RegionAttention,
+from pdray.models.networks.frame_resnet import build_frame_resnet
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
+from pdray.models.networks.region_attention import RegionAttention, build_region_attention, map_grid
+from pdray.models.networks.region_attention_settings import (
     RegionAttentionConfig,
-    build_region_attention,
-    map_grid,
     region_attention_faults,
 )
 from pdray.models.weights.pretrained import load_pretrained

@@ -7,12 +7,11 @@ from torch import Tensor, nn
 from pdray.config import build
 from pdray.errors import SettingsError
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.resnet3d import (
+from pdray.models.networks.resnet3d import ResNet3D, build_resnet3d
+from pdray.models.networks.resnet3d_settings import (
     PLACES,
     SPACE_STRIDES,
-    ResNet3D,
     ResNet3DConfig,
-    build_resnet3d,
     resnet3d_faults,
     sizes_after,
     time_steps,

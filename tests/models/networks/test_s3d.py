@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdray.models import MODELS
+from pdray.models import NETWORKS
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.s3d import S3D, S3DConfig, s3d_faults
+from pdray.models.networks.s3d import S3D
+from pdray.models.networks.s3d_settings import S3DConfig, s3d_faults
 
 
 def draw(*shape: int, seed: int = 1) -> Tensor:
@@ -15,7 +16,7 @@ def seeded(num_channels: int = 3, dropout: float = 0.0) -> S3D:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         # Guarded, as the package gives it out: its gradients are looked at.
-        model = MODELS["s3d"].build(S3DConfig(dropout=dropout), 5, num_channels)
+        model = NETWORKS["s3d"].build(S3DConfig(dropout=dropout), 5, num_channels)
     assert isinstance(model, S3D)
     return model
 

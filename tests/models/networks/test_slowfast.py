@@ -3,13 +3,8 @@ from typing import Any
 import pytest
 import torch
 
-from pdray.models.networks.slowfast import (
-    FuseFastToSlow,
-    SlowFast,
-    SlowFastConfig,
-    build_slowfast,
-    slowfast_faults,
-)
+from pdray.models.networks.slowfast import FuseFastToSlow, SlowFast, build_slowfast
+from pdray.models.networks.slowfast_settings import SlowFastConfig, slowfast_faults
 from tests.models.networks.test_c2d import (
     check_same_logits,
     draw,

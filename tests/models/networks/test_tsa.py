@@ -9,13 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from pdray.models.layers.time_attention import AttendsOverTime
-from pdray.models.networks.resnet3d import ResNet3D, ResNet3DConfig, build_resnet3d, time_steps
-from pdray.models.networks.tsa import (
-    TemporalSelfAttention,
-    TsaConfig,
-    build_tsa,
-    tsa_faults,
-)
+from pdray.models.networks.resnet3d import ResNet3D, build_resnet3d
+from pdray.models.networks.resnet3d_settings import ResNet3DConfig, time_steps
+from pdray.models.networks.tsa import TemporalSelfAttention, build_tsa
+from pdray.models.networks.tsa_settings import TsaConfig, tsa_faults
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

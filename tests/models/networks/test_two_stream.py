@@ -5,14 +5,10 @@ import torch
 from torch import Tensor
 
 from pdray.models.layers.segment_attention import SegmentNetwork
-from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet
-from pdray.models.networks.two_stream import (
-    TwoStream,
-    TwoStreamConfig,
-    across_modalities,
-    build_two_stream,
-    two_stream_faults,
-)
+from pdray.models.networks.frame_resnet import build_frame_resnet
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
+from pdray.models.networks.two_stream import TwoStream, across_modalities, build_two_stream
+from pdray.models.networks.two_stream_settings import TwoStreamConfig, two_stream_faults
 
 
 def small(**changes: Any) -> TwoStreamConfig:

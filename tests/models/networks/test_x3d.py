@@ -4,15 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdray.models.networks.x3d import (
-    X3D,
-    ChannelwiseConv,
-    X3DConfig,
-    build_x3d,
-    expand,
-    round_channels,
-    x3d_faults,
-)
+from pdray.models.networks.x3d import X3D, ChannelwiseConv, build_x3d, expand, round_channels
+from pdray.models.networks.x3d_settings import X3DConfig, x3d_faults
 from tests.models.networks.test_c2d import (
     LAST,
     State,

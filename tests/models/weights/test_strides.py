@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pdray.models.networks.resnet3d import ResNet3DConfig, build_resnet3d
-from pdray.models.networks.tsa import TsaConfig, build_tsa
+from pdray.models.networks.resnet3d import build_resnet3d
+from pdray.models.networks.resnet3d_settings import ResNet3DConfig
+from pdray.models.networks.tsa import build_tsa
+from pdray.models.networks.tsa_settings import TsaConfig
 from pdray.models.weights.published import RESNET2D, RESNET3D, Pair, Place
 from pdray.models.weights.strides import stride_faults, stride_notes
 

@@ -21,7 +21,8 @@ from pdray.models.estimators.landmark_head import build_landmark_head
 from pdray.training.estimators.fit import describe, fit_estimator
 from pdray.training.estimators.landmark_network import LandmarkNetwork
 from pdray.training.loop.worker import fit
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 from tests.fixtures.landmark_made import face, moved, track_of
 
 SETTINGS = {

@@ -7,12 +7,12 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
-from pdray.models.estimators.fusion import FusionConfig
+from pdray.models.estimators.fusion_settings import FusionConfig
 from pdray.training.estimators.fusion_branch import BranchNetwork, describe_fusion
 from pdray.training.estimators.landmarks import centred_frames
 from pdray.training.estimators.sound import sound_vector
 from pdray.training.frozen.frame_features import FrameFeatures, frame_vectors
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 from tests.fixtures.sound_made import stored_recordings
 
 BACKBONE = {"name": "frame_resnet", "depth": 18, "width_factor": 0.125, "layout": "torchvision"}

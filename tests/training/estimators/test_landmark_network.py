@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from pdray.errors import DivergedError
 from pdray.losses.hierarchy import hierarchy_loss
-from pdray.models.estimators.landmark_mlp import LandmarkMlpConfig
+from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
 from pdray.training.estimators.landmark_network import LandmarkNetwork
 
 SMALL = LandmarkMlpConfig(

@@ -11,7 +11,7 @@ from pdray.data.media.tracks import read_track, write_track
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.training.estimators.landmarks import LandmarkEstimator, describe_landmarks
-from pdray.training.task import FitConfig
+from pdray.training.settings import FitConfig
 from tests.fixtures.landmark_made import face, track_of
 
 SMALL = {"logistic": [1.0], "svm": [], "vote": False, "num_folds": 2, "num_repeats": 1}

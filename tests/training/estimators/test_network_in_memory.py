@@ -7,7 +7,7 @@ from torch import nn
 
 from pdray.errors import DivergedError
 from pdray.losses.hierarchy import hierarchy_loss
-from pdray.models.estimators.audio_mlp import AudioMlpConfig
+from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
 from pdray.models.estimators.fusion import FrameLinear
 from pdray.training.estimators.network_in_memory import (
     ScaledNetwork,

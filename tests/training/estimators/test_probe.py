@@ -18,7 +18,8 @@ from pdray.training.estimators.fit import describe, fit_estimator
 from pdray.training.estimators.probe import LinearProbe, describe_probe, frozen_features
 from pdray.training.frozen.features import extract_features
 from pdray.training.loop.worker import fit
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 
 SMALL = {"name": "frame_resnet", "depth": 18, "width_factor": 0.0625}
 PROBE: Mapping[str, Any] = {

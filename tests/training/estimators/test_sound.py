@@ -14,7 +14,8 @@ from pdray.evaluation.predictions import Origin, probabilities, targets
 from pdray.training.estimators import sound as audio_estimator
 from pdray.training.estimators.fit import fit_estimator
 from pdray.training.estimators.sound import AudioEstimator, describe_sound
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 from tests.fixtures.sound_made import NUM, stored_recordings
 
 

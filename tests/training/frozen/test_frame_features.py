@@ -8,7 +8,8 @@ import torch
 from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, DivergedError
-from pdray.models.networks.frame_resnet import FrameResNetConfig, build_frame_resnet
+from pdray.models.networks.frame_resnet import build_frame_resnet
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
 from pdray.models.weights.checkpoint import CheckpointError
 from pdray.training.frozen.frame_features import (
     FrameFeatures,

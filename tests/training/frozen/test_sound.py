@@ -9,16 +9,12 @@ import torch
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError
+from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.weights.checkpoint import CheckpointError
 from pdray.training.frozen import sound as embedding
 from pdray.training.frozen.keep import keep_frozen
-from pdray.training.frozen.sound import (
-    Embedding,
-    EmbeddingConfig,
-    embedding_files,
-    open_embedding,
-)
+from pdray.training.frozen.sound import Embedding, embedding_files, open_embedding
 
 # transformers warns of its own future while it is imported.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -16,7 +16,7 @@ from pdray.training.loop import worker
 from pdray.training.loop.worker import fit, learning_rate_factor
 from pdray.training.network import build_network
 from pdray.training.region_network import frozen_names
-from pdray.training.task import FitConfig, OptimConfig
+from pdray.training.settings import FitConfig, OptimConfig
 from tests.fixtures.region_task import make_region_task
 
 STEPS = [(0, 0), (0, 1), (1, 0), (1, 1)]

@@ -1,0 +1,81 @@
+"""Settings, limits and registry entry of the 2D residual network on single frames."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pdray.models.entry import ModelEntry, ModelSettings
+from pdray.models.layers.limits import frame_faults, side_faults, width_faults
+
+Layout = Literal["torchvision", "vggface2"]
+WIDTHS = (64, 128, 256, 512)
+LEAST_BOTTLENECK = 50
+
+
+class FrameResNetShape(ModelSettings):
+    """Shape of a 2D network; the defaults are ResNet-50."""
+
+    name: str = Field("frame_resnet", description="architecture")
+    depth: Literal[18, 34, 50, 101] = Field(
+        50, description="layers; from 50 on the blocks are bottlenecks"
+    )
+    width_factor: float = Field(
+        1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+
+
+class FrameResNetConfig(FrameResNetShape):
+    """Settings of the network on single frames."""
+
+    name: Literal["frame_resnet"] = Field("frame_resnet", description="architecture")
+    layout: Layout = Field(
+        "torchvision", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
+    )
+
+
+def sizes_before_last(size: int, layout: Layout) -> int:
+    """Return the pixels along one axis that enter layer4 of an input of ``size`` pixels."""
+    size = (size - 1) // 2 + 1
+    size = (size - 1) // 2 + 1 if layout == "torchvision" else -(-(size - 3) // 2) + 1
+    for _ in ("layer2", "layer3"):
+        size = (size - 1) // 2 + 1
+    return size
+
+
+def shape_faults(config: FrameResNetShape, *, layout: Layout, height: int, width: int) -> list[str]:
+    """List what is wrong with the width of a 2D network and with the size of its frames.
+
+    Args:
+        config: Settings, shown under the key ``model``.
+        layout: Where the strides lie.
+        height: Rows of a frame [px].
+        width: Columns of a frame [px].
+    """
+    least = next(size for size in range(1, 64) if sizes_before_last(size, layout) > 1)
+    return [
+        *width_faults(config.width_factor, narrowest=WIDTHS[0]),
+        *side_faults(height=height, width=width, least=least),
+    ]
+
+
+def frame_resnet_faults(
+    config: FrameResNetConfig, *, num_frames: int, height: int, width: int
+) -> list[str]:
+    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    faults = shape_faults(config, layout=config.layout, height=height, width=width)
+    if config.layout == "vggface2" and config.depth < LEAST_BOTTLENECK:
+        faults.append(
+            f"model.layout: vggface2 moves a stride within bottlenecks, model.depth {config.depth} "
+            "has none; use 50 or 101, or layout torchvision"
+        )
+    return faults + frame_faults(num_frames)
+
+
+ENTRY = ModelEntry(
+    settings=FrameResNetConfig,
+    description="2D residual network on single frames, averaged over time",
+    builder="pdray.models.networks.frame_resnet:build_frame_resnet",
+    faults=frame_resnet_faults,
+    small={"depth": 18, "width_factor": 0.25},
+)
