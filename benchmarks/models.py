@@ -176,7 +176,6 @@ def _view_rows(
         inputs={"rgb": frames},
         modality="rgb",
         target=torch.zeros(1, dtype=torch.int64),
-        side=torch.zeros(1, dtype=torch.int8),
     )
     network = case.build().to(memory_format=LAST).eval()  # type: ignore[call-overload]
     for dtype, name in DTYPES.items():

@@ -29,8 +29,6 @@ from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
 
 Inputs = dict[Modality, NDArray[Any]]
 
-_SIDES = {"left": -1, "right": 1}
-
 
 class Moved(NamedTuple):
     """How a view of recordings was made of their pictures, before it was kept.
@@ -54,7 +52,6 @@ class Batch:
             (H, W, C), tracks float32 (P, 2), spectra float32 (M,).
         modality: The one that the network sees.
         target: (B,) int64 class.
-        side: (B,) int8, -1 left, 1 right, 0 neither.
         moved: Of kept views, (B, S, T, H', W', D) float16 maps in the place of pictures, how they
             were moved; None of pictures.
         region_target: (B, R) float32 whether each region shows the disease, 0 to 1, NaN where that
@@ -65,7 +62,6 @@ class Batch:
     inputs: Mapping[Modality, Tensor]
     modality: Modality
     target: Tensor
-    side: Tensor
     moved: Moved | None = None
     region_target: Tensor | None = None
 
@@ -208,13 +204,11 @@ class SnippetReader:
         )
 
     def batch(self, planned: PlannedBatch, inputs: Mapping[Modality, Tensor]) -> Batch:
-        """Join inputs (B, S, T, ...) with the classes and sides of their recordings."""
+        """Join inputs (B, S, T, ...) with the classes of their recordings."""
         recordings = [self.recordings[i] for i in planned.recordings]
         target = torch.tensor([recording.target for recording in recordings])
-        sides = [_SIDES.get(recording.side or "", 0) for recording in recordings]
-        side = torch.tensor(sides, dtype=torch.int8)
         moved = self._moved(planned, recordings, inputs[self.modality].shape[1])
-        return Batch(planned, inputs, self.modality, target, side, moved)
+        return Batch(planned, inputs, self.modality, target, moved)
 
     def _draw(self, planned: PlannedBatch, recording: RatedRecording) -> Draw | None:
         if not planned.training:

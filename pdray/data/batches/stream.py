@@ -77,7 +77,7 @@ def _on_gpu(batches: Generator[Batch], device: torch.device) -> Generator[Batch]
                 yield ahead
             # Waits for this copy, not for what is copied later.
             torch.cuda.current_stream(device).wait_stream(copying)
-            for values in (*moved.inputs.values(), moved.target, moved.side):
+            for values in (*moved.inputs.values(), moved.target):
                 values.record_stream(torch.cuda.current_stream(device))
             ahead = moved
         if ahead is not None:
@@ -89,7 +89,7 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
         modality: values.to(device, non_blocking=True) for modality, values in batch.inputs.items()
     }
     target = batch.target.to(device, non_blocking=True)
-    return replace(batch, inputs=inputs, target=target, side=batch.side.to(device))
+    return replace(batch, inputs=inputs, target=target)
 
 
 def _read_through_ray(

@@ -178,7 +178,6 @@ def rate(
         target=grade_class(recording.grade, cuts),
         video=recording.video,
         span=(recording.start_seconds, recording.end_seconds),
-        side=recording.side,
         shares=tuple(rater_shares(recording.raters, recording.grade, cuts)),
         stored=None if stored is None else stored.paths,
     )

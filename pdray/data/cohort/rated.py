@@ -33,7 +33,6 @@ class RatedRecording:
         target: Class of the grade, 0..K-1.
         video: The encoded file; None where only tracks or sound of it are there.
         span: Start and end of the recording inside ``video`` [s]; None is the file's own.
-        side: "left", "right" or None.
         shares: Share of the raters that saw each class; None is the class of the grade alone.
         stored: Its entries in the frame store; None when it is decoded at every read.
         marks: A clinician's mark of each of the 14 regions of the face, 0 to 10, None where a
@@ -49,7 +48,6 @@ class RatedRecording:
     target: int
     video: Path | None
     span: tuple[float | None, float | None] = (None, None)
-    side: str | None = None
     shares: tuple[float, ...] | None = None
     stored: Mapping[Modality, Path] | None = None
     marks: tuple[int | None, ...] | None = None

@@ -102,11 +102,6 @@ def quantise(values: npt.NDArray[np.floating], bound: float) -> npt.NDArray[np.u
     return codes
 
 
-def dequantise(codes: npt.NDArray[np.uint8], bound: float) -> npt.NDArray[np.float32]:
-    """Return the float32 values of :func:`quantise`'s codes, within half a step of bound / 127."""
-    return (codes.astype(np.float32) - ZERO_CODE) * np.float32(bound / _LEVELS)
-
-
 def flow_codes(fields: Iterable[Flow], config: FlowConfig) -> Iterator[Frame]:
     """Yield the codes of flow fields, as :func:`motion` yields these."""
     for seconds, flow in fields:

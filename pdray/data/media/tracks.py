@@ -194,34 +194,6 @@ def fit_to_frames(
     return to_canvas(track, frame_seconds, box, tolerance)
 
 
-def region_boxes(
-    points: npt.NDArray[np.float32], vertices: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """Return the upright box around each polygon.
-
-    Args:
-        points: (T, P, 2) vertices of all polygons back to back, NaN where absent.
-        vertices: (R,) vertices of each polygon, at least 1; their sum is P.
-
-    Returns:
-        (T, R, 4) float32 x0, y0, x1, y1. All four are NaN where any vertex of the polygon is
-        absent: a box around the rest would be another region.
-
-    Raises:
-        ValueError: If the vertices do not sum to P.
-    """
-    if vertices.sum() != points.shape[1] or (vertices < 1).any():
-        raise ValueError(
-            f"vertices {vertices.tolist()} do not divide {points.shape[1]} points into polygons"
-        )
-    starts = np.concatenate([[0], np.cumsum(vertices)[:-1]])
-    # minimum and maximum hand NaN on, each of x and y for itself; a point has both or neither.
-    low = np.minimum.reduceat(points, starts, axis=1)
-    high = np.maximum.reduceat(points, starts, axis=1)
-    boxes: npt.NDArray[np.float32] = np.concatenate([low, high], axis=2)
-    return boxes
-
-
 def _half_interval(seconds: npt.NDArray[np.float64]) -> float:
     if len(seconds) < 2:
         return _ROUNDING_SECONDS

@@ -15,7 +15,6 @@ from pdray.data.batches.boxes import (
 )
 from pdray.data.face.points import REGIONS, VERTICES
 from pdray.data.media.tracks import Track, write_track
-from pdray.data.media.tracks import region_boxes as boxes_of_a_track
 from pdray.errors import DecodeError
 
 SIZE = (40, 60)
@@ -51,11 +50,14 @@ def test_sides_are_exchanged_in_pairs_and_the_middle_stays() -> None:
     assert sorted(POINT_MIRROR) == list(range(NUM_POINTS))
 
 
-def test_boxes_are_those_of_the_tracks() -> None:
+def test_boxes_are_the_extent_of_each_polygon() -> None:
     draw = np.random.default_rng(0)
     points = draw.uniform(0, 40, (7, NUM_POINTS, 2)).astype(np.float32)
     points[2, 5] = np.nan
-    expected = boxes_of_a_track(points, VERTICES)
+    ends = np.cumsum(VERTICES)
+    polygons = [points[:, end - size : end] for end, size in zip(ends, VERTICES, strict=True)]
+    corners = [np.concatenate([one.min(axis=1), one.max(axis=1)], axis=1) for one in polygons]
+    expected = np.stack(corners, axis=1)
     found = region_boxes(torch.from_numpy(points)[None], None, SIZE)[0]
     np.testing.assert_array_equal(found.numpy(), expected)
     assert np.isnan(expected).any(axis=(1, 2)).tolist() == [False, False, True, *[False] * 4]

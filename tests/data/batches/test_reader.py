@@ -188,8 +188,6 @@ def test_the_local_stream_is_the_plan_read_in_order(make_reader, threads):
         np.testing.assert_array_equal(batch.frames.numpy(), np.stack(expected))
         recordings = [reader.recordings[index] for index in batch.planned.recordings]
         assert batch.target.tolist() == [recording.target for recording in recordings]
-        codes = {"left": -1, "right": 1, None: 0}
-        assert batch.side.tolist() == [codes[recording.side] for recording in recordings]
 
 
 def test_an_empty_plan_gives_no_batch(make_reader):

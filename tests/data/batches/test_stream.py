@@ -123,7 +123,7 @@ def test_a_gpu_gets_the_same_batches_while_it_computes(make_reader):
     with open_stream(PLAN, reader, StreamConfig(), kind="local", device=device) as stream:
         moved = []
         for batch in stream:
-            assert {t.device.type for t in (batch.frames, batch.target, batch.side)} == {"cuda"}
+            assert {t.device.type for t in (batch.frames, batch.target)} == {"cuda"}
             torch.cuda._sleep(10_000_000)  # the copy of the next one must not wait for this
             moved.append(replace(batch, inputs={"rgb": batch.frames.cpu()}))
     same(moved, local)
@@ -245,7 +245,6 @@ def test_dense_views_and_further_modalities_pass_through_ray(local_ray, make_rea
         for modality in ("rgb", "landmarks"):
             ours, theirs = one.inputs[modality].numpy(), other.inputs[modality].numpy()
             np.testing.assert_array_equal(ours, theirs)
-        assert one.side.tolist() == other.side.tolist()
 
 
 @integration

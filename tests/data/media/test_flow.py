@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdray.data.media import flow as flow_module
-from pdray.data.media.flow import FlowConfig, dequantise, motion, motion_boundaries, quantise
+from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.errors import DecodeError, SettingsError
 from tests.places import ROOT, YOUTUBEPD
 
@@ -18,6 +18,10 @@ cv2 = pytest.importorskip("cv2", reason="needs the extra '.[flow]'")
 MEDIA = YOUTUBEPD / "media"
 METHODS = ("tvl1", "dis")
 DIS = FlowConfig(method="dis")
+
+
+def dequantise(codes, bound):
+    return (codes.astype(np.float32) - 128) * np.float32(bound / 127)
 
 
 def texture(height=96, width=96, seed=0):

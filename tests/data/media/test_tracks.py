@@ -5,12 +5,14 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdray.data.batches.boxes import region_boxes
 from pdray.data.media import tracks
 from pdray.data.media.picture import Box
-from pdray.data.media.tracks import Track, align, read_track, region_boxes, to_canvas, write_track
+from pdray.data.media.tracks import Track, align, read_track, to_canvas, write_track
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD
 
@@ -248,23 +250,6 @@ def test_absent_points_and_frames_without_a_row_are_nan():
     assert not np.isnan(to_canvas(track(), frames, Box(0, 0, 64, 64), tolerance=0.1)).any()
 
 
-def test_boxes_of_regions_are_those_of_their_vertices():
-    vertices = np.array([3, 5, 4])
-    points = np.random.default_rng(0).normal(0, 50, (6, 12, 2)).astype(np.float32)
-    points[2, 4] = np.nan
-    found = region_boxes(points, vertices)
-    assert found.shape == (6, 3, 4)
-    assert found.dtype == np.float32
-    for row in range(6):
-        for region, (first, last) in enumerate([(0, 3), (3, 8), (8, 12)]):
-            x, y = points[row, first:last].T.tolist()
-            wanted = [min(x), min(y), max(x), max(y)]
-            wanted = [NAN] * 4 if (row, region) == (2, 1) else wanted
-            np.testing.assert_array_equal(found[row, region], wanted)
-    with pytest.raises(ValueError, match=r"vertices \[3, 5\] do not divide 12 points"):
-        region_boxes(points, vertices[:2])
-
-
 def real_frames(video):
     with av.open(str(YOUTUBEPD / "media" / f"{video}.mp4")) as file:
         return np.array([float(frame.time) for frame in file.decode(video=0)])
@@ -319,7 +304,7 @@ def test_real_regions_lie_around_the_landmarks_of_their_names(tmp_path, video):
     found, frames = read_track(path), real_frames(video)
     assert align(found.seconds, frames).tolist() == list(range(len(frames)))
     box = Box(0, 0, 256, 256)
-    boxes = region_boxes(to_canvas(found, frames, box), found.vertices)
+    boxes = region_boxes(torch.from_numpy(to_canvas(found, frames, box)), None, (256, 256)).numpy()
     assert boxes.shape == (len(frames), 14, 4)
     assert np.isfinite(boxes).all()
     landmarks = to_canvas(real_landmarks(video), frames, box)

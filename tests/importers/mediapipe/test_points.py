@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from pdray.data.face.points import INDEX, LANDMARKS, REGIONS, VERTICES, mirrored, place_corners
-from pdray.data.media.tracks import region_boxes
+from pdray.data.face.points import INDEX, LANDMARKS, mirrored, place_corners
 from pdray.importers.mediapipe.points import (
     MIXTURES,
     NUM_MESH,
@@ -109,8 +108,6 @@ def test_regions_are_placed_upright_to_the_face_and_as_large(turn: float) -> Non
     seen = (unit @ turned) * 37 + [100, 80]
     expected = (place_corners(unit) @ turned) * 37 + [100, 80]
     np.testing.assert_allclose(to_regions(seen), expected, atol=1e-6)
-    boxes = region_boxes(to_regions(seen).astype(np.float32), VERTICES)
-    assert boxes.shape == (3, len(REGIONS), 4)
 
 
 def test_eyes_in_one_place_give_no_region() -> None:

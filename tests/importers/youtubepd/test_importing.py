@@ -4,11 +4,13 @@ from collections import Counter
 import av
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from pdray.config import load
+from pdray.data.batches.boxes import region_boxes
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.media.tracks import align, read_track, region_boxes
+from pdray.data.media.tracks import align, read_track
 from pdray.errors import ManifestError, SettingsError
 from pdray.importers.youtubepd.importing import count_lacks, import_youtubepd
 from pdray.importers.youtubepd.settings import ImportConfig
@@ -283,9 +285,8 @@ def test_real_landmarks_and_regions_stand_at_the_frames_of_their_clip(imported, 
     rows = align(frames, landmarks.seconds)
     np.testing.assert_array_equal(rows, 2 * np.arange(len(rows)))
     # An eye's pupil lies in the eye's region of the same moment.
-    boxes = region_boxes(regions.points, regions.vertices)[
-        align(regions.seconds, landmarks.seconds)
-    ]
+    boxes = region_boxes(torch.from_numpy(regions.points), None, (256, 256)).numpy()
+    boxes = boxes[align(regions.seconds, landmarks.seconds)]
     for side in ("left", "right"):
         x, y = landmarks.points[:, landmarks.names.index(f"{side}_eye_pupil")].T
         x0, y0, x1, y1 = boxes[:, regions.names.index(f"{side} eye")].T

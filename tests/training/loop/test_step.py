@@ -37,8 +37,7 @@ def make_batch(num_snippets=2, height=3, width=4, modality="rgb"):
     shape = (3, num_snippets, 2, height, width, channels)
     frames = torch.from_numpy(draw.integers(1, 256, shape, np.uint8))
     planned = PlannedBatch(0, 0, True, (5, 6, 7), 3)
-    side = torch.tensor([-1, 0, 1], dtype=torch.int8)
-    return Batch(planned, {modality: frames}, modality, CLASSES, side)
+    return Batch(planned, {modality: frames}, modality, CLASSES)
 
 
 @pytest.fixture
@@ -189,7 +188,6 @@ def test_evaluation_sees_the_centre_and_training_a_crop_of_its_size(model):
         {"rgb": batch.frames[..., 2:5, 1:5, :].contiguous()},
         "rgb",
         batch.target,
-        batch.side,
     )
     counting = Counting(model)
     given = {"objective": cross_entropy, "precision": FLOAT32}
@@ -258,9 +256,8 @@ def region_batch(**changes):
     points = torch.from_numpy(draw.uniform(0, 40, (2, 1, 2, 58, 2)).astype(np.float32))
     inputs = {"rgb": frames, "regions": points}
     planned = PlannedBatch(0, 0, True, (5, 6), 2)
-    side = torch.zeros(2, dtype=torch.int8)
     known = torch.arange(28.0).view(2, 14)
-    batch = Batch(planned, inputs, "rgb", torch.tensor([1, 0]), side, region_target=known)
+    batch = Batch(planned, inputs, "rgb", torch.tensor([1, 0]), region_target=known)
     return replace(batch, **changes)
 
 
