@@ -151,17 +151,17 @@ def read_settings(argv: Sequence[str]) -> LearningConfig:
     if config.quick:
         config = build(LearningConfig, merge(dump(config), QUICK))
     for name in NETWORKS:
-        refuse(fit_faults(fit_tree(config, name), {}), SettingsError, f"settings of {name}")
+        refuse(fit_faults(fit_config(config, name), {}), SettingsError, f"settings of {name}")
     return config
 
 
-def fit_tree(config: LearningConfig, name: str) -> dict[str, Any]:
-    """Return the settings of a network's fit, nested."""
+def fit_config(config: LearningConfig, name: str) -> FitConfig:
+    """Return the settings of a network's fit."""
     tree, changes = dump(config), NETWORKS[name]
     tree = {key: tree[key] for key in FitConfig.model_fields}
     if "model" in changes:
         tree.pop("model")  # another network starts from its own defaults
-    return merge(tree, changes)
+    return build(FitConfig, merge(tree, changes))
 
 
 def prepare(config: LearningConfig) -> dict[str, tuple[RatedRecording, ...]]:
@@ -172,7 +172,7 @@ def prepare(config: LearningConfig) -> dict[str, tuple[RatedRecording, ...]]:
     chosen, _ = select(load_manifest(path), items=None, needs=("video", "grade"))
     found = {}
     for name in NETWORKS:
-        fitted = build(FitConfig, fit_tree(config, name))
+        fitted = fit_config(config, name)
         # DIS in place of TV-L1: a hundredth of the time (pdray/data/media/flow.py).
         recipe = Recipe(decode=fitted.decode, flow=FlowConfig(method="dis"))
         found[name] = _rated(chosen, FrameStore(root / "frames", recipe), fitted.sees[0])
@@ -225,12 +225,12 @@ def make_jobs(
     """List the trainings, the network itself before its controls."""
     jobs = []
     for name in NETWORKS:
-        tree = fit_tree(config, name)
+        fitted = fit_config(config, name)
         for seed in config.seeds if name == "tsa" else config.control_seeds:
             for outer_fold, side in enumerate(sides):
                 task = FitTask(
                     origin=origin(seed, outer_fold),
-                    config=build(FitConfig, tree),
+                    config=fitted,
                     recordings=recordings[name],
                     sides=(side,),
                     num_classes=len(GRADE_CUTS) + 1,

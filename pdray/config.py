@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -74,17 +74,25 @@ def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
     Raises:
         SettingsError: With every fault at once.
     """
-    refuse(faults(root, tree), SettingsError, "settings")
-    return root.model_validate_json(_as_json(tree))
+    settings, wrong = attempt(root, tree)
+    refuse(wrong, SettingsError, "settings")
+    assert settings is not None, "there is no fault"
+    return settings
 
 
-def faults(root: type[Settings], tree: Mapping[str, Any]) -> list[str]:
-    """List everything that keeps :func:`build` from accepting ``tree``."""
+def attempt(root: type[SettingsT], tree: Mapping[str, Any]) -> tuple[SettingsT | None, list[str]]:
+    """Return what :func:`build` would, or None, and everything that keeps it from doing so."""
     try:
-        root.model_validate_json(_as_json(tree))
+        return root.model_validate_json(_as_json(tree)), []
     except ValidationError as error:
-        return [_explain(root, tree, fault) for fault in error.errors()]
-    return []
+        return None, [_explain(root, tree, fault) for fault in error.errors()]
+
+
+def part(settings: Settings, root: type[SettingsT]) -> SettingsT:
+    """Return the part of checked settings that a smaller class names; it is not checked again."""
+    has = type(settings).model_fields
+    named = {name: getattr(settings, name) for name in root.model_fields if name in has}
+    return cast("SettingsT", root.model_construct(**named))
 
 
 def require_writable(folder: Path, *, key: str) -> None:

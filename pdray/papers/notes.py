@@ -8,7 +8,7 @@ from pdray.config import build, dump, merge
 from pdray.data.cohort.settings import ACTION
 from pdray.papers.table import PaperTable
 from pdray.search.resume import decides
-from pdray.search.settings import StudyConfig, StudyPlan, fit_config
+from pdray.search.settings import StudyConfig, StudyPlan
 from pdray.search.space import trial_config
 
 _ABSENT = object()
@@ -68,7 +68,7 @@ def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, A
 def _run_settings(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return a study's settings, nested, with those of a run over them, its weights aside."""
     own = {key: value for key, value in params.items() if key != "pretrained"}
-    return {**dump(config), **dump(trial_config(dump(fit_config(config)), own))}
+    return {**dump(config), **dump(trial_config(config.fit, own))}
 
 
 def _differing(

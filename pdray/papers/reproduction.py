@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from pdray.atomic import write_text
-from pdray.config import build, dump, merge, read_tree
+from pdray.config import build, merge, read_tree
 from pdray.data.cohort.manifest import Recording, load_manifest, select
 from pdray.data.modalities import needed_field
 from pdray.errors import SettingsError, refuse
@@ -28,9 +28,9 @@ from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
 from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
-from pdray.search.opening import learnt_from_rendered
-from pdray.search.settings import StudyConfig, StudyPlan, fit_config, plan_comparison
+from pdray.search.settings import StudyConfig, StudyPlan, plan_comparison
 from pdray.search.space import trial_config
+from pdray.search.weights import learnt_from_rendered
 from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import StudyLog
 
@@ -186,7 +186,7 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     """
     found: dict[Part, Comparison] = {}
     for number, (part, plan) in enumerate(reproduction.plans.items(), start=1):
-        if not _is_complete(part, plan):
+        if not StudyLog(plan.config.output / "studies" / part.name).is_complete():
             if len(reproduction.plans) > 1:
                 say(f"study {number} of {len(reproduction.plans)}: {part.name}")
             _note_scoring(reproduction, part, plan)
@@ -196,11 +196,6 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     )
     write_text(reproduction.path, f"{text}\n")
     return text, reproduction.path
-
-
-def _is_complete(part: Part, plan: StudyPlan) -> bool:
-    study = StudyLog(plan.config.output / "studies" / part.name)
-    return study.exists() and study.read()["state"] == "complete"
 
 
 def _note_scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> None:
@@ -250,7 +245,7 @@ def _with_files(
     """Leave out the runs that see what no recording has; say so."""
     kept, notes = {}, []
     for run, params in runs.items():
-        seen = trial_config(dump(fit_config(config)), params).sees
+        seen = trial_config(config.fit, params).sees
         lacking = [
             field
             for field in dict.fromkeys(map(needed_field, seen))

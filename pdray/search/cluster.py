@@ -6,7 +6,8 @@ import math
 import os
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,21 @@ class Reservation:
     cpus_per_trial: float
 
 
-def join_cluster(config: ResourcesConfig) -> None:
-    """Connect to the cluster of a submitted job or of ``address``, else start Ray locally."""
+@contextmanager
+def joined_cluster(config: ResourcesConfig) -> Iterator[None]:
+    """Be connected to the cluster of a submitted job or of ``address``, else to a local Ray.
+
+    Raises:
+        ClusterError: If the cluster cannot be reached.
+    """
+    _join(config)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _join(config: ResourcesConfig) -> None:
     # Ray Tune's plain output, which RunConfig(verbose=0) silences; its newer one it does not.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     address = config.address or ("auto" if is_submitted() else None)

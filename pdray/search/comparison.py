@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import ray
 from ray import tune
 from ray.tune import TuneConfig
 
@@ -22,7 +21,7 @@ from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
-from pdray.search.cluster import join_cluster
+from pdray.search.cluster import joined_cluster
 from pdray.search.opening import OpenStudy, open_study
 from pdray.search.progress import Extent, Progress
 from pdray.search.resume import check_same, only_driver
@@ -71,14 +70,10 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     study = StudyLog(config.output / "studies" / name)
     with only_driver(study):
-        if study.exists():
-            check_same(plan, study, cohort.manifest.digest)
-        if not (study.exists() and study.read()["state"] == "complete"):
-            join_cluster(config.resources)
-            try:
+        check_same(plan, study, cohort.manifest.digest)
+        if not study.is_complete():
+            with joined_cluster(config.resources):
                 _run(plan, open_study(plan, cohort, study, say), study, say)
-            finally:
-                ray.shutdown()
     return _read(plan, cohort, study)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ray
 from pydantic import Field
 
 from pdray.command import Say
@@ -18,7 +17,7 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store.settings import Recipe
 from pdray.errors import StoreError, refuse
-from pdray.search.cluster import check_shared, join_cluster
+from pdray.search.cluster import check_shared, joined_cluster
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
 
 
@@ -117,14 +116,11 @@ def run_preparation(
     say(_announce(preparation, expected))
     check_room(expected, store.root)
     store.sweep()
-    join_cluster(ResourcesConfig(address=config.address))
-    try:
+    with joined_cluster(ResourcesConfig(address=config.address)):
         check_shared([config.output])
         prepared, failures = prepare_store(
             preparation.recordings, store, config.modalities, progress=progress
         )
-    finally:
-        ray.shutdown()
     for note in rate_notes(prepared):
         say(f"note       {note}")
     table = config.output / "decode_failures.csv"

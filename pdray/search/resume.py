@@ -1,11 +1,9 @@
 """Going on with a study: who may, from which settings, and when it is refused."""
 
 import fcntl
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pdray.atomic import write_text
@@ -51,7 +49,17 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
     A complete study is not extended either: its test subjects have been looked at, and a choice
     among more trials would be made with that in view. A setting that an older study does not know
     had no effect then, and nor has its default now.
+
+    Args:
+        plan: What is asked for now.
+        study: The study's log; one that was not begun continues nothing.
+        digest: Of the manifest.
+
+    Raises:
+        StudyError: Naming what has changed.
     """
+    if not study.exists():
+        return
     saved = study.read()
     asked = plan.config.search.trials
     if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
@@ -102,32 +110,6 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
             "started, or can be read now and could not then; put the old ones back, or start a "
             "new study with another search.name"
         )
-
-
-def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
-    """Note the content of the files that trials start from; refuse to go on with other content.
-
-    Args:
-        study: The study's log.
-        files: Files of weights, readable.
-
-    Raises:
-        StudyError: If the content of a file is not what it was when the study started; names it.
-    """
-    now = {}
-    for file in files:
-        with file.open("rb") as opened:
-            now[str(file)] = hashlib.file_digest(opened, "sha256").hexdigest()
-    table = study.folder / "weights.json"
-    before = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
-    changed = [file for file in now if file in before and before[file] != now[file]]
-    if changed:
-        raise StudyError(
-            f"study {study.folder.name}: the content of {', '.join(changed)} has changed since it "
-            "started; put the old one back, or start a new study with another search.name"
-        )
-    if now:
-        write_text(table, json.dumps(before | now, indent=1))
 
 
 def decides(key: str) -> bool:

@@ -3,12 +3,22 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from pdray.config import Settings, build, dump, faults, merge, plain_default, read_tree
+from pdray.config import (
+    Settings,
+    attempt,
+    build,
+    dump,
+    merge,
+    part,
+    plain_default,
+    read_tree,
+)
 from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig
 from pdray.data.media.flow import FlowConfig
 from pdray.data.media.settings import AudioConfig
@@ -124,6 +134,16 @@ class StudyConfig(FitConfig):
         default_factory=default_output, description="folder of everything a study leaves behind"
     )
 
+    @property
+    def fit(self) -> FitConfig:
+        """The part that a fit depends on."""
+        return part(self, FitConfig)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The part that decides what the frame store holds."""
+        return part(self, Recipe)
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -153,21 +173,24 @@ class StudyPlan:
         needed = {modality for config in self.fits for modality in config.needs}
         return tuple(modality for modality in MODALITIES if modality in needed)
 
+    @cached_property
+    def variants(self) -> tuple[tuple[Mapping[str, Value], FitConfig], ...]:
+        """What is set for each fixed trial, or for each model that a search may draw, and its fit.
+
+        What is set is dotted; a fit has the study's settings beside it.
+        """
+        every = list(self.fixed.values()) or networks(self.space)
+        return tuple((params, trial_config(self.config.fit, params)) for params in every)
+
     @property
     def fits(self) -> tuple[FitConfig, ...]:
         """The settings of each fixed trial, or one of each model that a search may draw."""
-        every = list(self.fixed.values()) or networks(self.space)
-        return tuple(trial_config(self.fit, params) for params in every)
+        return tuple(config for _, config in self.variants)
 
     @property
     def epochs(self) -> int:
         """Most epochs of a fold that a trial may run."""
         return max(config.optim.epochs for config in self.fits)
-
-    @property
-    def fit(self) -> dict[str, Any]:
-        """The settings of a fit, nested, before a trial's values are laid over them."""
-        return dump(fit_config(self.config))
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -230,16 +253,13 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
     settings = {key: value for key, value in tree.items() if key != "space"}
     entries = tree.get("space") or {}
     space, wrong = read_space(entries)
-    wrong = [*faults(StudyConfig, settings), *wrong]
-    if not wrong:
-        config = build(StudyConfig, settings)
-        base = dump(fit_config(config))
-        wrong = combination_faults(base, space) if space else fit_faults(base, {})
-        wrong += _sharing_faults(config, space)
-        wrong += subject_faults(config) + _start_faults(config, {}, space)
-        wrong = wrong or _modality_faults(StudyPlan(config, space, dict(entries)))
-    refuse(wrong, SettingsError, "settings")
-    return StudyPlan(config, space, dict(entries))
+    config, faults = attempt(StudyConfig, settings)
+    refuse([*faults, *wrong], SettingsError, "settings")
+    assert config is not None, "there is no fault"
+    plan = StudyPlan(config, space, dict(entries))
+    wrong = combination_faults(config.fit, space) if space else fit_faults(config.fit, {})
+    _refuse_plan(plan, wrong)
+    return plan
 
 
 def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value]]) -> StudyPlan:
@@ -256,21 +276,26 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
         SettingsError: With every fault of the settings or of any trial, the trial's label in front.
     """
     settings = merge(merge({}, tree), {"search": {"trials": max(1, len(fixed))}})
-    wrong = faults(StudyConfig, settings)
-    if not wrong:
-        config = build(StudyConfig, settings)
-        base = dump(fit_config(config))
-        for label, params in fixed.items():
-            wrong += [f"trial '{label}': {fault}" for fault in fit_faults(base, params)]
-        plan = StudyPlan(config, {}, {}, fixed)
-        wrong = wrong or [
-            *_modality_faults(plan),
-            *_sharing_faults(config, {}),
-            *subject_faults(config),
-            *_start_faults(config, fixed, {}),
-        ]
-    refuse(wrong, SettingsError, "settings")
+    plan = StudyPlan(build(StudyConfig, settings), {}, {}, fixed)
+    wrong = [
+        f"trial '{label}': {fault}"
+        for label, params in fixed.items()
+        for fault in fit_faults(plan.config.fit, params)
+    ]
+    _refuse_plan(plan, wrong)
     return plan
+
+
+def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
+    """Refuse trials that cannot be built, or sections that do not go together."""
+    config = plan.config
+    wrong = [
+        *wrong,
+        *_sharing_faults(config, plan.space),
+        *subject_faults(config),
+        *_start_faults(config, plan.fixed, plan.space),
+    ]
+    refuse(wrong or _modality_faults(plan), SettingsError, "settings")
 
 
 def subject_faults(config: StudyConfig) -> list[str]:
@@ -330,18 +355,6 @@ def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
             f"batch, so it needs at least {2 * workers} recordings"
         ]
     return []
-
-
-def fit_config(config: StudyConfig) -> FitConfig:
-    """Return the part of the settings that a fit depends on."""
-    tree = dump(config)
-    return build(FitConfig, {name: tree[name] for name in FitConfig.model_fields})
-
-
-def recipe(config: StudyConfig) -> Recipe:
-    """Return the part of the settings that decides what the frame store holds."""
-    tree = dump(config)
-    return build(Recipe, {name: tree[name] for name in Recipe.model_fields if name in tree})
 
 
 def default_name(config: StudyConfig) -> str:

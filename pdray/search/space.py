@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from pdray.config import accepts, build, faults, leaves, merge, nearest, nest
+from pdray.config import accepts, attempt, build, dump, leaves, merge, nearest, nest
 from pdray.data.batches.settings import augment_faults, seen_size
 from pdray.data.batches.snippet import snippet_shape
 from pdray.models import MODELS
@@ -101,13 +101,13 @@ def read_space(entries: object) -> tuple[Space, list[str]]:
     return space, wrong
 
 
-def combination_faults(base: Mapping[str, Any], space: Space) -> list[str]:
+def combination_faults(base: FitConfig, space: Space) -> list[str]:
     """List what no model can be built from, over every combination of the space.
 
     Ranges stand for some of their values; only settings that shape the model are combined.
 
     Args:
-        base: The settings of a fit outside the space, nested.
+        base: The settings of a fit outside the space.
         space: As :func:`read_space` gives it, without faults.
 
     Returns:
@@ -125,15 +125,11 @@ def combination_faults(base: Mapping[str, Any], space: Space) -> list[str]:
     return list(found.values())
 
 
-def fit_faults(base: Mapping[str, Any], params: Mapping[str, Value]) -> list[str]:
+def fit_faults(base: FitConfig, params: Mapping[str, Value]) -> list[str]:
     """List what is wrong with one trial's settings, the model's own limits included."""
-    tree = _overlaid(base, params)
-    wrong = faults(FitConfig, tree)
-    if wrong:
+    config, wrong = attempt(FitConfig, _overlaid(base, params))
+    if config is None or config.network is None:
         return wrong
-    config = build(FitConfig, tree)
-    if config.network is None:
-        return []
     size = {"height": config.decode.height, "width": config.decode.width}
     wrong = augment_faults(config.augment, **size)
     if wrong:
@@ -161,13 +157,13 @@ def _named(fault: str, keys: Mapping[str, str]) -> str:
     return fault
 
 
-def trial_config(base: Mapping[str, Any], params: Mapping[str, Value]) -> FitConfig:
+def trial_config(base: FitConfig, params: Mapping[str, Value]) -> FitConfig:
     """Build the settings of one trial: the study's with the searched values over them."""
-    return build(FitConfig, _overlaid(base, params))
+    return build(FitConfig, _overlaid(base, params)) if params else base
 
 
-def _overlaid(base: Mapping[str, Any], params: Mapping[str, Value]) -> dict[str, Any]:
-    tree = merge({}, base)
+def _overlaid(base: FitConfig, params: Mapping[str, Value]) -> dict[str, Any]:
+    tree = dump(base)
     if "model.name" in params:  # another network has other settings, at its own defaults
         tree["model"] = {}
     elif "model.backbone.name" in params:

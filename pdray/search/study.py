@@ -14,7 +14,7 @@ from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import Cohort, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
-from pdray.search.cluster import Reservation, join_cluster
+from pdray.search.cluster import Reservation, joined_cluster
 from pdray.search.opening import open_study
 from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch
@@ -64,13 +64,9 @@ def run_study(plan: StudyPlan, say: Say) -> StudyOutcome:
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
     study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
     with only_driver(study):
-        if study.exists():
-            check_same(plan, study, cohort.manifest.digest)
-        join_cluster(config.resources)
-        try:
+        check_same(plan, study, cohort.manifest.digest)
+        with joined_cluster(config.resources):
             return _run_on_cluster(plan, cohort, study, say)
-        finally:
-            ray.shutdown()
 
 
 def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> StudyOutcome:

@@ -33,6 +33,7 @@ from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
 from pdray.training.loop.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
+from pdray.training.settings import FitConfig
 from pdray.training.task import EpochResult, FitTask
 
 _LOW_MEMORY = "running low on memory"
@@ -45,7 +46,7 @@ class TrialPlan:
 
     Attributes:
         folder: The study's folder, readable and writable from every node.
-        fit: Settings of a fit, nested, before a trial's values are laid over them.
+        fit: Settings of a fit, before a trial's values are laid over them.
         recordings: What positions in ``sides`` refer to.
         sides: One entry a fold.
         num_classes: K.
@@ -61,7 +62,7 @@ class TrialPlan:
     """
 
     folder: Path
-    fit: dict[str, Any]
+    fit: FitConfig
     recordings: tuple[RatedRecording, ...]
     sides: tuple[FoldSides, ...]
     num_classes: int

@@ -23,12 +23,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from pdray.atomic import replacing, write_text
 from pdray.errors import StudyError, TrackingError
+
+if TYPE_CHECKING:  # 0.4 s, and a study is looked up before its settings are accepted
+    import pandas as pd
 
 State = Literal["running", "complete", "pruned", "failed"]
 PREDICTIONS = "predictions.parquet"
@@ -89,6 +90,10 @@ class StudyLog:
         study |= {"settings": settings, "state": "running", "ended": None, "best": None}
         _write_json(self.folder / "study.json", study)
         return study
+
+    def is_complete(self) -> bool:
+        """Whether the folder holds a study that ran to its end."""
+        return self.exists() and self.read()["state"] == "complete"
 
     def finish(self, *, state: State, best: int | None = None) -> None:
         """Say how the study ended and, when there is one, which trial won."""
@@ -196,7 +201,7 @@ class TrialLog:
         fold: int,
         epoch: int,
         metrics: Mapping[str, float],
-        predictions: pd.DataFrame | None = None,
+        predictions: "pd.DataFrame | None" = None,
     ) -> None:
         """Append one (fold, epoch); writing it again replaces it and everything after it.
 
@@ -242,8 +247,10 @@ class TrialLog:
                 path.unlink()
         self._last_step = kept[-1].step if kept else -1
 
-    def read_epoch(self, epoch: int) -> pd.DataFrame | None:
+    def read_epoch(self, epoch: int) -> "pd.DataFrame | None":
         """Return the rows of one epoch of all folds, or None when there are none."""
+        import pandas as pd
+
         paths = sorted(
             (self.folder / "predictions").glob(f"fold*_epoch{epoch:03d}.parquet"),
             key=lambda path: int(path.name.removeprefix("fold").partition("_")[0]),
@@ -259,7 +266,7 @@ class TrialLog:
         chosen_epoch: int | None = None,
         reason: str | None = None,
         scores: Mapping[str, Mapping[str, float]] | None = None,
-        draw: Callable[[pd.DataFrame, Path], None] | None = None,
+        draw: "Callable[[pd.DataFrame, Path], None] | None" = None,
     ) -> None:
         """End the trial: keep the chosen epoch's predictions, then write the state.
 

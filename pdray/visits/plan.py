@@ -21,7 +21,6 @@ from pdray.search.settings import (
     ResourcesConfig,
     StudyConfig,
     default_output,
-    fit_config,
 )
 from pdray.search.space import fit_faults
 from pdray.training.frozen.features import feature_shapes
@@ -149,7 +148,7 @@ def load_assembly(argv: Sequence[str]) -> AssembleConfig:
         SettingsError: With every fault at once.
     """
     config = build(AssembleConfig, read_tree(AssembleConfig, argv))
-    refuse(fit_faults(dump(fit_config(config.study)), {}), SettingsError, "settings")
+    refuse(fit_faults(config.study.fit, {}), SettingsError, "settings")
     return config
 
 
@@ -184,7 +183,7 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
         (*notes, *unseen),
     )
     _check_heads(plan)
-    _, (num_channels, *_) = feature_shapes(fit_config(config.study), cohort.num_classes)
+    _, (num_channels, *_) = feature_shapes(config.study.fit, cohort.num_classes)
     if len(items) > 1:  # else nothing is assembled
         sizes = {"num_items": len(items), "num_channels": num_channels}
         refuse(assembling_faults(config.assembling, **sizes), SettingsError, "settings")
@@ -222,7 +221,7 @@ def item_tasks(
     Raises:
         FoldsError: If one has a class without a recording to learn from; with every such fault.
     """
-    config = fit_config(plan.config.study)
+    config = plan.config.study.fit
     folds, num_classes = plan.visits.folds, plan.cohort.num_classes
     tasks: dict[tuple[str, Pair], FitTask] = {}
     faults = []

@@ -30,21 +30,13 @@ from pdray.command import Say
 from pdray.config import dump
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import rated
-from pdray.data.store.forecast import check_room, forecast
-from pdray.data.store.frame_store import FrameStore
 from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
 from pdray.remote import Answer, answer, answers, raise_fault
-from pdray.search.cluster import (
-    Reservation,
-    check_shared,
-    join_cluster,
-    measure,
-    reserve,
-)
-from pdray.search.opening import prepare_frames, start_log
+from pdray.search.cluster import Reservation, check_shared, joined_cluster
+from pdray.search.opening import check_study, prepare_frames, start_log
 from pdray.search.resume import check_same, only_driver
-from pdray.search.settings import StudyPlan, recipe
+from pdray.search.settings import StudyPlan
 from pdray.tracking.run_log import REPORT, StudyLog
 from pdray.training.task import FitTask
 from pdray.visits.heads import Approach, HeadTask, assemble
@@ -96,26 +88,21 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
     with only_driver(study):
         settings = StudyPlan(config.study, {}, {})
         _check_same(plan, study, settings)
-        join_cluster(config.resources)
-        try:
+        with joined_cluster(config.resources):
             return _run(plan, study, settings, say)
-        finally:
-            ray.shutdown()
 
 
 def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Assembly:
     config = plan.config
-    reservation = reserve(settings.config, measure(config.resources), reads_through_ray=False)
+    checked = check_study(settings, plan.cohort, study, reads_through_ray=False)
     check_shared([config.output, study.folder])
-    store = FrameStore(config.output / "store", recipe(settings.config))
-    check_room(forecast(plan.cohort.recordings, store, settings.modalities), store.root)
-    stored = prepare_frames(settings, plan.cohort, study, store, say)
+    stored = prepare_frames(checked, say)
     plan = with_store(plan, stored)
     tasks = item_tasks(plan, rated(plan.cohort, config.data, stored), study.folder.name)
     say(_describe(plan, tasks))
     start_log(settings, plan.cohort, study, say)
-    bank = _train_networks(tasks, study.folder / "networks", reservation, say)
-    tables, weights = _train_heads(plan, bank, study, reservation, say)
+    bank = _train_networks(tasks, study.folder / "networks", checked.reservation, say)
+    tables, weights = _train_heads(plan, bank, study, checked.reservation, say)
     report = _report(plan, tables)
     write_text(study.folder / REPORT, report + "\n")
     picture = None
@@ -130,9 +117,9 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
 
 def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan) -> None:
     """Refuse to go on with networks that were trained on other settings, data or folds."""
+    check_same(settings, study, plan.cohort.manifest.digest)
     if not study.exists():
         return
-    check_same(settings, study, plan.cohort.manifest.digest)
     before = study.folds_path.read_text(encoding="utf-8")
     if before != folds_to_json(plan.cohort.folds):
         raise StudyError(

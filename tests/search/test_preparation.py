@@ -12,7 +12,7 @@ from pdray.search.preparation import (
     run_preparation,
     verify_preparation,
 )
-from pdray.search.settings import plan_study, recipe
+from pdray.search.settings import plan_study
 
 SIZE = {"height": 24, "width": 24}
 
@@ -43,7 +43,7 @@ def test_a_study_of_the_same_settings_finds_what_was_prepared(plan, tmp_path):
             "output": str(tmp_path / "out"),
         }
     )
-    assert recipe(study.config) == prepared.store.recipe
+    assert study.config.recipe == prepared.store.recipe
     assert prepared.store.root == study.config.output / "store"
 
 

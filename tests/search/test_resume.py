@@ -6,7 +6,7 @@ import pytest
 
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import SettingsError, StudyError
-from pdray.search.resume import check_same, keep_entries, keep_weights, only_driver
+from pdray.search.resume import check_same, keep_entries, only_driver
 from pdray.search.settings import plan_study
 from pdray.tracking.run_log import StudyLog
 
@@ -114,22 +114,6 @@ def test_a_study_does_not_go_on_with_recordings_that_have_changed(started: Study
     with pytest.raises(StudyError, match=r"recordings R3, R4 have changed .*search\.name"):
         keep_entries(started, {**lost, **{"R4": entries()["R1"]}})
     keep_entries(started, entries())
-
-
-def test_a_study_does_not_go_on_with_weights_that_have_changed(
-    started: StudyLog, tmp_path: Path
-) -> None:
-    one, other = tmp_path / "one.pt", tmp_path / "other.pt"
-    one.write_bytes(b"one")
-    other.write_bytes(b"other")
-    keep_weights(started, [])
-    assert not (started.folder / "weights.json").exists()
-    keep_weights(started, [one])
-    keep_weights(started, [one, other])
-    keep_weights(started, [one])
-    other.write_bytes(b"changed")
-    with pytest.raises(StudyError, match=r"the content of \S+/other\.pt has changed since it st"):
-        keep_weights(started, [one, other])
 
 
 def test_a_study_whose_folder_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -11,11 +11,9 @@ from pdray.search.settings import (
     SearchConfig,
     StudyConfig,
     default_name,
-    fit_config,
     load_study,
     plan_comparison,
     plan_study,
-    recipe,
     saved_settings,
 )
 from pdray.tracking.run_log import StudyLog
@@ -133,7 +131,7 @@ def test_what_no_model_can_take_is_refused_with_the_searched_values():
 
 def test_the_settings_of_a_fit_are_the_studys():
     config = build(StudyConfig, {**DATA, "loss": {"gamma": 1.5}, "decode": {"height": 48}})
-    fit = fit_config(config)
+    fit = config.fit
     assert isinstance(fit, FitConfig)
     assert (fit.loss.gamma, fit.decode.height) == (1.5, 48)
     assert set(dump(fit)) == set(FitConfig.model_fields)
@@ -144,7 +142,6 @@ def test_a_plan_survives_its_own_log():
     plan = plan_study(tree)
     again = plan_study(json.loads(json.dumps(plan.tree)))
     assert again == plan
-    assert plan.fit == dump(fit_config(plan.config))
 
 
 def test_the_default_metric_and_pruning_are_those_of_the_design():
@@ -274,4 +271,4 @@ def test_an_estimator_reads_what_is_kept():
 
 def test_spectra_are_taken_as_the_study_says():
     plan = plan_study({**DATA, **FUSION, "audio": {"num_mfcc": 13}})
-    assert recipe(plan.config).audio.num_mfcc == 13
+    assert plan.config.recipe.audio.num_mfcc == 13

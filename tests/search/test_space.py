@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from pdray.config import build
 from pdray.errors import SettingsError
 from pdray.search.space import (
     Choices,
@@ -12,11 +13,16 @@ from pdray.search.space import (
     searchable,
     trial_config,
 )
+from pdray.training.settings import FitConfig
 
 
 def faults_of(key, entry):
     """Return the faults of a space of one entry, in lines."""
     return "\n".join(read_space({key: entry})[1])
+
+
+def fit(**sections):
+    return build(FitConfig, sections)
 
 
 def test_a_space_of_every_kind_is_read():
@@ -148,7 +154,7 @@ def test_all_faults_are_told_at_once_and_right_entries_kept():
 def test_what_another_network_may_have_is_refused_of_this_one():
     # Regions attend up to 12 times, temporal self-attention in 4 stages at most.
     space = {"model.attention_depth": Choices((1, 7))}
-    (fault,) = combination_faults({}, space)
+    (fault,) = combination_faults(fit(), space)
     assert "model.attention_depth: got 7" in fault
 
 
@@ -160,7 +166,7 @@ def test_a_combination_without_enough_time_steps_is_told_once_with_the_values():
         "model.temporal_stride": Choices(("121222", "221111")),
         "loss.gamma": Range(0.0, 2.0, log=False, step=None, whole=False),
     }
-    (fault,) = combination_faults(base, space)
+    (fault,) = combination_faults(fit(**base), space)
     assert "model.temporal_stride: '121222' leaves 1 time step of 16 frames" in fault
     told = "(with model.attention_depth = 1, model.temporal_stride = '121222')"
     assert fault.endswith(told)
@@ -168,57 +174,57 @@ def test_a_combination_without_enough_time_steps_is_told_once_with_the_values():
 
 def test_a_combination_that_no_settings_class_takes_is_told():
     space = {"snippet.num_segments": Choices((1, 2))}
-    (fault,) = combination_faults({}, space)
+    (fault,) = combination_faults(fit(), space)
     assert "num_segments 2" in fault
-    assert combination_faults({"snippet": {"mode": "segments"}}, space) == []
+    assert combination_faults(fit(snippet={"mode": "segments"}), space) == []
 
 
 def test_the_middle_of_a_whole_range_is_looked_at_too():
     space = {"model.num_heads": Range(1, 4, log=False, step=None, whole=True)}
-    faults = combination_faults({"model": {"width_factor": 0.125, "attention_depth": 1}}, space)
+    faults = combination_faults(fit(model={"width_factor": 0.125, "attention_depth": 1}), space)
     assert len(faults) == 1
     assert "model.num_heads: 3 does not divide" in faults[0]
 
 
 def test_frames_of_the_study_count_in_a_combination():
     space = {"model.attention_depth": Choices((0,))}
-    (fault,) = combination_faults({"decode": {"height": 16}}, space)
+    (fault,) = combination_faults(fit(decode={"height": 16}), space)
     assert "height: 16 px" in fault
 
 
 def test_a_space_with_too_many_combinations_is_refused_with_its_keys():
     deep = Range(1, 60, log=False, step=None, whole=True)
     keys = ("snippet.num_frames", "snippet.stride", "model.max_frames")
-    (fault,) = combination_faults({}, dict.fromkeys(keys, deep))
+    (fault,) = combination_faults(fit(), dict.fromkeys(keys, deep))
     assert fault == f"space: more than 20000 combinations of {', '.join(keys)}"
 
 
 def test_searched_values_lie_over_the_studys_own():
-    base = {"loss": {"gamma": 1.0, "normalize": False}, "model": {"norm": "group"}}
+    base = fit(loss={"gamma": 1.0, "normalize": False}, model={"norm": "group"})
     config = trial_config(base, {"loss.gamma": 3.0})
     assert (config.loss.gamma, config.loss.normalize, config.model.norm) == (3.0, False, "group")
-    assert base["loss"]["gamma"] == 1.0
+    assert base.loss.gamma == 1.0
 
 
 def test_a_trials_value_out_of_range_is_refused():
-    assert fit_faults({}, {"loss.gamma": 1.0}) == []
-    assert "loss.gamma: got -1.0" in fit_faults({}, {"loss.gamma": -1.0})[0]
+    assert fit_faults(fit(), {"loss.gamma": 1.0}) == []
+    assert "loss.gamma: got -1.0" in fit_faults(fit(), {"loss.gamma": -1.0})[0]
     with pytest.raises(SettingsError, match=r"loss\.gamma: got -1\.0"):
-        trial_config({}, {"loss.gamma": -1.0})
+        trial_config(fit(), {"loss.gamma": -1.0})
 
 
 def test_sizes_that_a_network_cannot_take_are_told_by_their_settings():
-    short = {"model": {"name": "i3d"}, "snippet": {"num_frames": 2}}
+    i3d = {"model": {"name": "i3d"}}
+    short = fit(**i3d, snippet={"num_frames": 2})
     assert fit_faults(short, {})[0].startswith("snippet.num_frames: 2 collapse to one before")
-    small = {"model": {"name": "i3d"}, "decode": {"height": 16}, "augment": {"crop_size": None}}
+    small = fit(**i3d, decode={"height": 16}, augment={"crop_size": None})
     assert fit_faults(small, {})[0].startswith("decode.height: 16 px collapse to one before")
-    cropped = {"model": {"name": "i3d"}, "augment": {"crop_size": [16, 16]}}
+    cropped = fit(**i3d, augment={"crop_size": [16, 16]})
     assert [fault.partition(":")[0] for fault in fit_faults(cropped, {})] == [
         "crop height",
         "crop width",
     ]
-    views = {"views": "dense", "view_frames": 2}
-    dense = {"model": {"name": "i3d"}, "snippet": views}
+    dense = fit(**i3d, snippet={"views": "dense", "view_frames": 2})
     assert fit_faults(dense, {})[0].startswith("snippet: num_frames: 2 collapse to one before")
 
 
@@ -227,17 +233,17 @@ PROBE = {"model": {"name": "linear_probe"}, "optim": {"epochs": 1}}
 
 def test_a_frozen_network_is_checked_as_one_that_is_trained():
     small = {**PROBE, "decode": {"height": 16}}
-    assert fit_faults(small, {})[0].startswith("decode.height: 16 px collapse to one before")
+    assert fit_faults(fit(**small), {})[0].startswith("decode.height: 16 px collapse to one before")
     thin = {**PROBE, "model": {"name": "linear_probe", "backbone": {"width_factor": 0.001}}}
-    assert fit_faults(thin, {})[0].startswith("model.backbone.width_factor: 0.001 leaves")
-    assert fit_faults(PROBE, {"model.num_epochs": 5}) == []
+    assert fit_faults(fit(**thin), {})[0].startswith("model.backbone.width_factor: 0.001 leaves")
+    assert fit_faults(fit(**PROBE), {"model.num_epochs": 5}) == []
 
 
 def test_frozen_networks_are_compared_each_with_its_own_settings():
     assert "model.backbone.depth" in searchable()
     assert "model.backbone.name" not in searchable()
     base = {**PROBE, "model": {"name": "linear_probe", "backbone": {"depth": 18}, "num_epochs": 7}}
-    model = trial_config(base, {"model.backbone.name": "i3d"}).model
+    model = trial_config(fit(**base), {"model.backbone.name": "i3d"}).model
     assert (model.backbone.name, model.num_epochs) == ("i3d", 7)
     other = {"model.name": "linear_probe", "model.backbone.name": "x3d", "optim.epochs": 1}
-    assert trial_config({}, other).model.backbone.name == "x3d"
+    assert trial_config(fit(), other).model.backbone.name == "x3d"

@@ -12,6 +12,7 @@ import pytest
 import torch
 from ray.tune import TuneConfig
 
+from pdray.config import build
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
@@ -19,9 +20,10 @@ from pdray.search import trial
 from pdray.search.trial import Recorder, TrialPlan, held_out_score
 from pdray.tracking.run_log import StudyLog
 from pdray.training.loop.launch import Workers
+from pdray.training.settings import FitConfig
 from pdray.training.task import EpochResult
 
-FIT = {"model": {"depth": 10, "num_heads": 2}, "optim": {"epochs": 2}}
+FIT = build(FitConfig, {"model": {"depth": 10, "num_heads": 2}, "optim": {"epochs": 2}})
 RECORDINGS = tuple(
     RatedRecording(f"R{n}", f"S{n}", "finger_tapping", 3 * (n % 2), n % 2, Path("x.mp4"))
     for n in range(8)

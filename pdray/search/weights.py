@@ -1,0 +1,125 @@
+"""The files of weights that trials start from: what becomes of them, and what they learnt from."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pdray.atomic import write_text
+from pdray.errors import PdrayError, SettingsError, StudyError, refuse
+from pdray.search.settings import StudyPlan
+from pdray.tracking.run_log import StudyLog
+from pdray.training.frozen.sound import embedding_files
+from pdray.training.network import describe_start
+from pdray.training.settings import FitConfig
+
+
+def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
+    """Load every file that trials start from into every network, and say what became of it.
+
+    Args:
+        plan: What the study searches or compares.
+        num_classes: K.
+
+    Returns:
+        Lines of text; none where all weights are drawn.
+
+    Raises:
+        SettingsError: If a file cannot be read, or does not belong into a network that a trial may
+            have; with every such network.
+    """
+    notes: dict[str, None] = {}
+    faults: dict[str, str] = {}
+    met: set[str] = set()
+    for params, config in plan.variants:
+        backbone = getattr(config.model, "backbone", None)
+        loaded = (config.network, backbone, config.sees, config.loss.kind, config.pretrained)
+        if repr(loaded) in met:  # what differs behind a frozen network loads nothing else
+            continue
+        met.add(repr(loaded))
+        try:
+            lines = _describe_hearing(config)
+        except PdrayError as error:  # of a folder, whatever else a trial sets
+            faults.setdefault(str(error), str(error))
+            continue
+        try:
+            lines += describe_start(config, num_classes)
+        except PdrayError as error:
+            told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
+            faults.setdefault(str(error), f"pretrained{f' with {told}' if told else ''}: {error}")
+            continue
+        notes |= dict.fromkeys(f"pretrained {line}" for line in lines)
+    refuse(list(faults.values()), SettingsError, "settings")
+    for file in start_files(plan):
+        if learnt_from_rendered(file):
+            notes[f"pretrained note: {file} was learnt from SYNTHETIC recordings"] = None
+    return list(notes)
+
+
+def _describe_hearing(config: FitConfig) -> list[str]:
+    """Say that the network that hears a waveform is there."""
+    if "waveform" not in config.sees:
+        return []
+    return [f"embedding: {embedding_files(config.embedding)['weights']}"]
+
+
+def start_files(plan: StudyPlan) -> list[Path]:
+    """Return the files that trials start from, each once."""
+    files: list[Path] = []
+    for config in plan.fits:
+        files += [config.pretrained] if config.pretrained is not None else []
+        if "waveform" in config.sees:
+            files += embedding_files(config.embedding).values()
+    return list(dict.fromkeys(files))
+
+
+def same_people_notes(plan: StudyPlan, manifest_digest: str) -> list[str]:
+    """Say which files were learnt from recordings of the very manifest that is studied."""
+    notes = []
+    for file in start_files(plan):
+        study = _study_of(file)
+        if study is not None and study.read()["tags"].get("manifest_digest") == manifest_digest:
+            notes.append(
+                f"note: {file} has learnt from recordings of this manifest: of people whom it has "
+                "seen no score here is one of unseen people"
+            )
+    return notes
+
+
+def learnt_from_rendered(file: Path) -> bool:
+    """Whether a file of weights is the winner of a study on rendered recordings."""
+    study = _study_of(file)
+    return study is not None and study.read()["tags"].get("synthetic") == "true"
+
+
+def _study_of(file: Path) -> StudyLog | None:
+    """Return the study whose winner a file of weights is."""
+    file = file.absolute()
+    study = StudyLog(file.parent.parent)
+    return study if file == study.winner.model_path and study.exists() else None
+
+
+def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
+    """Note the content of the files that trials start from; refuse to go on with other content.
+
+    Args:
+        study: The study's log.
+        files: Files of weights, readable.
+
+    Raises:
+        StudyError: If the content of a file is not what it was when the study started; names it.
+    """
+    now = {}
+    for file in files:
+        with file.open("rb") as opened:
+            now[str(file)] = hashlib.file_digest(opened, "sha256").hexdigest()
+    table = study.folder / "weights.json"
+    before = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
+    changed = [file for file in now if file in before and before[file] != now[file]]
+    if changed:
+        raise StudyError(
+            f"study {study.folder.name}: the content of {', '.join(changed)} has changed since it "
+            "started; put the old one back, or start a new study with another search.name"
+        )
+    if now:
+        write_text(table, json.dumps(before | now, indent=1))
