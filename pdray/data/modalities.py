@@ -104,10 +104,14 @@ MODALITIES: dict[str, ModalitySpec] = {
     "regions": ModalitySpec("tracks", "regions", ("pdray.data.face.shape:as_regions",)),
 }
 
+# Of the names in the table, so that settings refuse any other and list these; what a fit sees may
+# be several of them.
 if TYPE_CHECKING:
     Modality = str
-else:  # of the names in the table, so that settings refuse any other and list these
+    SeenModality = str
+else:
     Modality = Literal[tuple(MODALITIES)]
+    SeenModality = Literal[(*MODALITIES, "several")]
 
 
 def named(names: Iterable[str]) -> tuple[Modality, ...]:

@@ -12,7 +12,6 @@ from pdray.config import Settings
 if TYPE_CHECKING:
     from torch import nn
 
-PICTURES = ("rgb", "flow", "boundaries")
 TRAINING = ("snippet", "augment", "segments", "loss", "optim", "stream", "pretrained")
 
 
@@ -53,7 +52,7 @@ class ModelEntry:
         description: What the model is, in one line.
         builder: ``module:function`` that builds a network of its settings, imported when it is
             called; empty for a model that learns at once.
-        sees: Values of ``modality`` that it accepts.
+        sees: Values of ``modality`` that it accepts; ``pictures`` stands for all of them.
         beside: Modalities that it takes beside the one of the fit.
         branches: Modalities of which it reads some; it then accepts a recording with any of them.
         sections: Sections of a fit that it uses, beside those that all have. ``optim.epochs=1``
@@ -71,7 +70,7 @@ class ModelEntry:
     settings: type[ModelSettings]
     description: str
     builder: str = ""
-    sees: tuple[str, ...] = PICTURES
+    sees: tuple[str, ...] = ("pictures",)
     beside: tuple[Literal["regions"], ...] = ()
     branches: tuple[str, ...] = ()
     sections: tuple[str, ...] = TRAINING

@@ -11,7 +11,7 @@ from pdray.data.batches.settings import AugmentConfig, FeaturesConfig, StreamCon
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
-from pdray.data.modalities import Modality
+from pdray.data.modalities import Modality, SeenModality, named
 from pdray.losses.settings import LossConfig
 from pdray.models import MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
@@ -55,9 +55,7 @@ class OptimConfig(Settings):
 class FitConfig(Settings):
     """Everything that decides the outcome of a fit besides its data and its seed."""
 
-    modality: Literal[
-        "rgb", "flow", "boundaries", "landmarks", "mfcc", "log_mel", "waveform", "several"
-    ] = Field(
+    modality: SeenModality = Field(
         "rgb",
         description="what the model sees: a network colours, optical flow or motion boundaries; "
         "an estimator what it is made for, such as landmarks or sound; several: what the branches "
@@ -131,7 +129,7 @@ class FitConfig(Settings):
 
 
 def _modality_faults(config: FitConfig) -> list[str]:
-    sees = config.entry.sees
+    sees = named(config.entry.sees)
     if config.modality in sees:
         return []
     right = " or ".join([", ".join(sees[:-1]), sees[-1]] if len(sees) > 1 else sees)
