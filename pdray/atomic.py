@@ -24,15 +24,25 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         The path to write to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _sibling(path)
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        _put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sibling(path: Path) -> Path:
+    """Make the folder of ``path`` and return a name in it that nobody else has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Flush a file to disk, then rename it: in the other order a power cut could empty it."""
+    with temporary.open("rb+") as written:
+        os.fsync(written.fileno())
+    temporary.replace(path)
 
 
 def folder_faults(folder: Path, *, key: str) -> list[str]:
@@ -54,7 +64,7 @@ def folder_faults(folder: Path, *, key: str) -> list[str]:
         while not _is_there(there):
             there = there.parent
         with TemporaryDirectory(prefix=".tried-", dir=there) as tried:
-            (Path(tried) / "file").touch()
+            (Path(tried) / "file").touch()  # pragma: no mutate - any name will do
     except OSError as error:
         return [
             f"{key}: nothing can be written into {folder}: no file can be made in {there}: "

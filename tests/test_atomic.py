@@ -32,6 +32,16 @@ def test_nothing_is_seen_before_the_end(tmp_path):
     assert path.read_text() == "new"
 
 
+def test_a_file_is_flushed_to_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    path, flushed = tmp_path / "a", []
+    write_text(path, "old")
+    monkeypatch.setattr(
+        os, "fsync", lambda file: flushed.append((os.pread(file, 9, 0), path.read_text()))
+    )
+    write_text(path, "new")
+    assert flushed == [(b"new", "old")]
+
+
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
 def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path, fault):
     path = tmp_path / "a"
@@ -99,14 +109,20 @@ def test_a_folder_of_the_system_is_refused():
     assert "no file can be made in /proc: No such file or directory; " in fault
 
 
+@pytest.mark.parametrize(("where", "made"), [(os, "mkdir"), (Path, "touch")])
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
-def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch, code):
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch, where, made, code):
+    tried = []
+
     def forbidden(path, mode=0o777):
+        tried.append(Path(path).relative_to(tmp_path))
         raise OSError(code, os.strerror(code), path)
 
-    monkeypatch.setattr(os, "mkdir", forbidden)
+    monkeypatch.setattr(where, made, forbidden)
     (fault,) = folder_faults(tmp_path / "k", key="output")
     assert f"no file can be made in {tmp_path}: {os.strerror(code)}; " in fault
+    assert tried[0].parts[0].startswith(".tried-")
+    assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -75,9 +75,7 @@ def subject_bootstrap(
     metric_named(metric)
     name = metric.rpartition("/")[2]
     y_true, probability = targets(table), probabilities(table)
-    subjects, subject_of_row = np.unique(
-        table["subject_id"].to_numpy(dtype=str), return_inverse=True
-    )
+    subjects, subject_of_row = np.unique(table["subject_id"], return_inverse=True)
     num_subjects = len(subjects)
     if num_subjects < 2:
         raise StudyError(
@@ -240,9 +238,8 @@ def _auroc(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) ->
 
 def _one_auroc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
     """Share of (class, rest) pairs in the right order, a tie counting one half."""
-    _, places = np.unique(ranked_by, return_inverse=True)
-    order = np.argsort(places, kind="stable")
-    starts = np.flatnonzero(np.diff(places[order], prepend=-1))
+    order = np.argsort(ranked_by)
+    _, starts = np.unique(ranked_by[order], return_index=True)
     of_class = np.add.reduceat((weights * is_class)[:, order], starts, axis=1)
     of_rest = np.add.reduceat((weights * ~is_class)[:, order], starts, axis=1)
     below = np.cumsum(of_rest, axis=1) - of_rest

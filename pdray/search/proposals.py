@@ -49,7 +49,6 @@ class StudySearch(OptunaSearch):
             mode=mode,
             study_name=name,
             storage=optuna.storages.RDBStorage(storage),
-            sampler=self._sampler_of(0),
         )
         self._interrupted = self._adopt(plan.space.keys())
 

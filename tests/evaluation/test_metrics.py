@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from pdray.errors import SettingsError
@@ -26,6 +27,7 @@ def test_ten_rows_by_hand() -> None:
     assert scores["accuracy"] == pytest.approx(8 / 10)
     assert scores["precision"] == pytest.approx(3 / 4)
     assert scores["recall"] == pytest.approx(3 / 4)
+    assert scores["f1"] == pytest.approx(3 / 4)
     assert scores["f1_macro"] == pytest.approx((3 / 4 + 10 / 12) / 2)
     assert scores["f1_weighted"] == pytest.approx((4 * 3 / 4 + 6 * 10 / 12) / 10)
     assert scores["mcc"] == pytest.approx((3 * 5 - 1 * 1) / math.sqrt(4 * 4 * 6 * 6))
@@ -35,6 +37,8 @@ def test_ten_rows_by_hand() -> None:
 def test_three_classes_by_hand() -> None:
     y_true, y_pred = [0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 0]
     scores = compute_metrics(y_true, shares(y_pred, 3))
+    assert scores["mse"] == pytest.approx((1**2 + 2**2) / 6)
+    assert scores["f1"] == scores["f1_macro"]
     assert scores["precision"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     assert scores["recall"] == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
     assert scores["f1_macro"] == pytest.approx((2 / 4 + 4 / 5 + 2 / 3) / 3)
@@ -56,6 +60,7 @@ def test_undefined_scores_are_nan_with_a_reason_and_never_zero() -> None:
     cases = {
         ("precision", (0, 1), (0, 0)): "nothing is predicted to be of the positive class 1",
         ("recall", (0, 0), (0, 1)): "the positive class 1 is absent",
+        ("f1", (0, 0), (0, 0)): "the positive class 1 is neither there nor predicted",
         ("auroc", (0, 0), (0, 1)): "class 0 is the only one present",
     }
     for (name, y_true, y_pred), reason in cases.items():
@@ -97,12 +102,30 @@ def test_ignoring_a_class_never_pays_in_macro_precision() -> None:
 
 def test_a_logged_name_finds_its_metric_and_a_misspelt_one_the_nearest() -> None:
     assert metric_named("val/mcc") is METRICS["mcc"]
-    with pytest.raises(SettingsError, match="unknown metric 'val/mmc': did you mean 'mcc'"):
+    told = (
+        r"unknown metric 'val/mmc': did you mean 'mcc'\? metrics: accuracy, precision, recall, f1, "
+        "f1_weighted, f1_macro, mcc, auroc, mse"
+    )
+    with pytest.raises(SettingsError, match=f"^{told}$"):
         metric_named("val/mmc")
 
 
-def test_wrong_shapes_and_classes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(2,\) and \(3, 2\)"):
-        score("mcc", [0, 1], shares([0, 1, 0]))
-    with pytest.raises(ValueError, match=r"outside 0\.\.1"):
-        score("mcc", [0, 2], shares([0, 1]))
+@pytest.mark.parametrize(
+    ("y_true", "probability", "told"),
+    [
+        ([0, 1], shares([0, 1, 0]), r"expected \(N,\) and \(N, K>=2\), got \(2,\) and \(3, 2\)"),
+        ([0, 1], [0.2, 0.8], r"got \(2,\) and \(2,\)"),
+        ([0, 0], [[1.0], [1.0]], r"got \(2,\) and \(2, 1\)"),
+        ([0, 2], shares([0, 1]), r"a class is outside 0\.\.1: \[0 2\]"),
+        ([-1, 1], shares([0, 1]), r"a class is outside 0\.\.1: \[-1  1\]"),
+    ],
+)
+def test_wrong_shapes_and_classes_are_refused(
+    y_true: list[int], probability: ArrayLike, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        score("mcc", y_true, probability)
+
+
+def test_classes_may_come_as_whole_floats() -> None:
+    assert score("auroc", [0.0, 1.0, 2.0], shares([0, 1, 2], 3)) == 1.0

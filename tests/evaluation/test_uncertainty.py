@@ -42,21 +42,16 @@ def test_weights_equal_repeated_rows_scored_one_resample_at_a_time(
 def test_the_interval_is_that_of_a_slow_resampling_of_whole_subjects(
     make_table: TableMaker,
 ) -> None:
-    table = make_table(num_subjects=5, num_recordings=3, seed=4)
-    interval = subject_bootstrap(table, "val/mcc", num_resamples=50, level=0.9, seed=3)
-    draws = np.random.default_rng(3)
+    table = make_table(num_subjects=5, num_recordings=3, seed=4).sample(frac=1, random_state=0)
+    interval = subject_bootstrap(table, "val/mcc", num_resamples=300, level=0.9, seed=3)
+    y_true, probability = targets(table), probabilities(table)
+    rows = [np.flatnonzero(table["subject_id"] == f"s{subject}") for subject in range(5)]
     slow = []
-    for times in draws.multinomial(5, np.full(5, 1 / 5), size=50):
-        taken = [
-            row
-            for subject, count in zip(sorted(table["subject_id"].unique()), times, strict=True)
-            for _ in range(count)
-            for row in table.index[table["subject_id"] == subject]
-        ]
-        part = table.loc[taken]
-        slow.append(score("mcc", targets(part), probabilities(part)))
+    for times in np.random.default_rng(3).multinomial(5, np.full(5, 1 / 5), size=300):
+        taken = np.concatenate([np.tile(rows[s], count) for s, count in enumerate(times)])
+        slow.append(score("mcc", y_true[taken], probability[taken]))
     defined = np.array([value for value in slow if not math.isnan(value)])
-    assert interval.num_undefined == 50 - len(defined)
+    assert interval.num_undefined == 300 - len(defined)
     assert interval.low == pytest.approx(np.percentile(defined, 5))
     assert interval.high == pytest.approx(np.percentile(defined, 95))
     assert interval.value == score("mcc", targets(table), probabilities(table))
@@ -86,8 +81,10 @@ def test_correlated_rows_of_a_subject_widen_the_interval(make_table: TableMaker)
 
 def test_the_same_seed_gives_the_same_interval(make_table: TableMaker) -> None:
     table = make_table(num_subjects=9, lean=0.2)
-    assert subject_bootstrap(table, "auroc", seed=1) == subject_bootstrap(table, "auroc", seed=1)
-    assert subject_bootstrap(table, "auroc", seed=1) != subject_bootstrap(table, "auroc", seed=2)
+    first = subject_bootstrap(table, "auroc")
+    assert first == subject_bootstrap(table, "auroc", num_resamples=2000, level=0.95, seed=0)
+    assert first != subject_bootstrap(table, "auroc", seed=1)
+    assert (first.num_resamples, first.level) == (2000, 0.95)
 
 
 def test_two_thousand_resamples_of_fifty_rows_take_less_than_two_seconds(
@@ -110,13 +107,16 @@ def test_a_score_that_is_never_defined_has_no_interval(make_table: TableMaker) -
 
 
 def test_one_subject_and_unknown_metrics_are_refused(make_table: TableMaker) -> None:
-    with pytest.raises(StudyError, match="interval of mcc: 1 subject in 4 rows"):
+    told = "interval of mcc: 1 subject in 4 rows; resampling subjects needs two or more"
+    with pytest.raises(StudyError, match=f"^{told}$"):
         subject_bootstrap(make_table(num_subjects=1), "test/mcc")
+    assert subject_bootstrap(make_table(num_subjects=2), "test/mcc").num_subjects == 2
     with pytest.raises(SettingsError, match="unknown metric 'test/mc'"):
         subject_bootstrap(make_table(), "test/mc")
 
 
 def test_standard_error_over_folds_by_hand() -> None:
+    assert mean_se([0.2, 0.6]) == pytest.approx((0.4, 0.2))
     mean, se = mean_se([0.2, 0.4, 0.6])
     assert mean == pytest.approx(0.4)
     assert se == pytest.approx(0.2 / math.sqrt(3))
@@ -126,6 +126,7 @@ def test_standard_error_over_folds_by_hand() -> None:
 
 @pytest.mark.parametrize("z", [0.5, 1.0, 1.96, 3.0, 3.7])
 def test_altman_bland_p_is_close_to_the_normal_one(z: float) -> None:
+    assert altman_bland_p(1.0, 0.5) == pytest.approx(math.exp(-0.717 * 2 - 0.416 * 4))
     exact = 2 * norm.sf(z)
     # Its authors give it for p of 0.0001 and more.
     assert altman_bland_p(0.1 * z, 0.1) == pytest.approx(exact, rel=0.12)

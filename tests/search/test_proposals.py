@@ -1,10 +1,14 @@
+import warnings
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
+from pdray.data.batches.plan import derive_seed
 from pdray.search.proposals import StudySearch, distribution
 from pdray.search.settings import StudyPlan, plan_study
 from pdray.search.space import Choices, Range
@@ -22,7 +26,7 @@ def make_plan(space: dict[str, Any] | None = None) -> StudyPlan:
         {
             "data": {"manifest": "/x.csv"},
             "model": small,
-            "search": {"startup_trials": 2},
+            "search": {"startup_trials": 2, "seed": 5},
             "space": SPACE if space is None else space,
         }
     )
@@ -64,6 +68,7 @@ def test_a_complete_trial_has_its_final_value_and_a_failed_one_none(tmp_path: Pa
     assert (second.state, second.value) == (TrialState.FAIL, None)
     assert search.num_ended() == 2
     assert search.best().number == 0
+    assert [trial.number for trial in search.completed()] == [0]
 
 
 def test_a_trial_stopped_between_epochs_stays_running_and_comes_first_next_time(
@@ -104,6 +109,26 @@ def test_a_reopened_study_proposes_what_an_unbroken_one_would(tmp_path: Path) ->
     unbroken = run(tmp_path / "unbroken", reopen=False)
     assert run(tmp_path / "reopened", reopen=True) == unbroken
     assert len({str(proposal["params"]) for proposal in unbroken}) == 5
+
+
+def test_proposals_are_those_of_a_tree_structured_parzen_estimator_seeded_for_each_trial(
+    tmp_path: Path,
+) -> None:
+    search = open_search(tmp_path)
+    study = optuna.create_study(direction="maximize")
+    space = {key: distribution(entry) for key, entry in make_plan().space.items()}
+    for number in range(8):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.sampler = TPESampler(
+                n_startup_trials=2, n_ei_candidates=24, multivariate=True, group=True,
+                constant_liar=True, seed=derive_seed(5, "proposal", number) % 2**32,
+            )  # fmt: skip
+        expected = study.ask(fixed_distributions=space)
+        assert search.suggest(f"t{number}") == {"number": number, "params": expected.params}
+        if number % 3 != 2:  # the others run on
+            study.tell(expected, number % 4 / 10)
+            search.on_trial_complete(f"t{number}", report("complete", number % 4 / 10, 5))
 
 
 def test_a_study_without_a_space_proposes_its_own_settings(tmp_path: Path) -> None:

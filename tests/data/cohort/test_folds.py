@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -81,22 +82,26 @@ def test_one_subject_may_be_held_out_at_a_time():
     asked = FoldsConfig(num_outer=6)
     folds = make_held_out_folds(subjects, classes, asked, num_classes=2)
     assert sorted(folds.folds, key=min) == [frozenset({name}) for name in sorted(set(subjects))]
-    told = r"6 subjects are fewer than the 7 that 7 outer folds need; lower folds.num_outer .* 6$"
-    with pytest.raises(FoldsError, match=told):
+    told = (
+        "subjects cannot be split: 6 subjects are fewer than the 7 that 7 outer folds need; "
+        "lower folds.num_outer to at most 6"
+    )
+    with pytest.raises(FoldsError, match=f"^{told}$"):
         make_held_out_folds(subjects, classes, FoldsConfig(num_outer=7), num_classes=2)
 
 
-def test_a_class_that_is_rarer_than_the_folds_says_how_many_there_can_be():
-    classes = [0, 1, 2, 0, 1, 2, 0, 1]
+@pytest.mark.parametrize("make", [make_folds, make_held_out_folds])
+def test_a_class_that_is_rarer_than_the_folds_says_how_many_there_can_be(make):
+    classes = [0, 1, 2, 3, 0, 1, 2, 3]
     told = (
         "5 outer folds need at least 5 subjects and as many recordings of the most frequent class; "
-        "there are 8 subjects and 3 recordings: lower folds.num_outer to at most 3"
+        "there are 8 subjects and 2 recordings: lower folds.num_outer to at most 2"
     )
     with pytest.raises(FoldsError, match=f"^{told}$"):
-        make_held_out_folds(list("abcdefgh"), classes, FoldsConfig(), num_classes=3)
-    folds = make_held_out_folds(list("abcdefgh"), classes, FoldsConfig(num_outer=3), num_classes=3)
-    assert len(folds.folds) == 3
-    with pytest.raises(FoldsError, match="4 subjects and 1 recordings: too few for any folds"):
+        make(list("abcdefgh"), classes, FoldsConfig(), num_classes=4)
+    folds = make_held_out_folds(list("abcdefgh"), classes, FoldsConfig(num_outer=2), num_classes=4)
+    assert len(folds.folds) == 2
+    with pytest.raises(FoldsError, match=r"4 subjects and 1 recordings: too few for any folds$"):
         make_held_out_folds(list("abcd"), range(4), FoldsConfig(num_outer=2), num_classes=4)
 
 
@@ -115,6 +120,7 @@ def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
     sides = ["test" if subject > "S014" else "train" for subject in subjects]
     config = FoldsConfig(num_folds=3, seed=2, from_split=True)
     made = make_fixed_folds(subjects, classes, sides, num_classes=2, inner=config)
+    assert made == make_fixed_folds(subjects, classes, sides, num_classes=2, inner=config)
     assert made.test == {f"S{number:03d}" for number in range(15, 20)}
     assert made.development == {f"S{number:03d}" for number in range(15)}
     assert len(made.folds) == 3
@@ -131,7 +137,11 @@ def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
     [
         (["train", "val", "test", "train"], "column split holds test, train, val; expected train"),
         (["train", None, "test", "train"], "column split holds nothing, test, train; expected"),
-        (["train"] * 4, "column split holds train; expected train and test"),
+        (
+            ["train"] * 4,
+            "column split holds train; expected train and test, or train and val, in the rows that"
+            " are used$",
+        ),
         (["train", "test", "test", "train"], "subject a is in the test group and in fold 0"),
         (["test", "test", "train", "test"], "outside the test group: class 1 has 0 of 1 record"),
     ],
@@ -139,6 +149,19 @@ def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
 def test_a_fixed_split_that_cannot_be_used_is_refused(sides, message):
     with pytest.raises(FoldsError, match=message):
         make_fixed_folds(list("aabc"), [0, 1, 0, 1], sides, num_classes=2)
+
+
+@pytest.mark.parametrize(("num_ill", "named"), [(5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, ...")])
+def test_at_most_five_subjects_of_a_class_that_cannot_be_learnt_are_named(num_ill, named):
+    sides = ["train", *["test"] * num_ill]
+    told = (
+        "a class cannot be learnt: outside the test group: class 1 has 0 of 1 recordings "
+        f"({num_ill} recordings of {num_ill} subjects in all: {named}); "
+        "use other grade cuts, another outer_fold or seed"
+    )
+    with pytest.raises(FoldsError, match=f"^{re.escape(told)}$"):
+        make_fixed_folds(["x", *map(str, range(num_ill))], [0] + [1] * num_ill, sides,
+                         num_classes=2)  # fmt: skip
 
 
 def test_sides_have_similar_shares_of_the_rare_class():
@@ -151,7 +174,8 @@ def test_sides_have_similar_shares_of_the_rare_class():
 
 
 def test_a_subject_on_both_sides_cannot_be_built():
-    with pytest.raises(FoldsError, match="subject b is in the test group and in fold 1"):
+    told = "folds must keep every subject on one side: subject b is in the test group and in fold 1"
+    with pytest.raises(FoldsError, match=f"^{told}$"):
         Folds(B, (A, B, C))
     with pytest.raises(FoldsError, match="subject a is in fold 0 and in fold 2"):
         Folds(B, (A, C, A))
@@ -162,7 +186,7 @@ def test_an_empty_side_cannot_be_built():
         Folds(C, (A, frozenset()))
     with pytest.raises(FoldsError, match="the test group has no subject"):
         Folds(frozenset(), (A,))
-    with pytest.raises(FoldsError, match="there is no fold"):
+    with pytest.raises(FoldsError, match=r"there is no fold$"):
         Folds(A, ())
 
 
@@ -196,11 +220,26 @@ def test_fold_numbers_are_checked():
         folds.train(2)
 
 
-def test_fewer_subjects_than_folds_are_refused_with_the_counts():
-    with pytest.raises(FoldsError, match="3 subjects are fewer than the 5 that 5 outer and 3"):
-        make_folds(list("aabbcc"), [0, 1] * 3, FoldsConfig(), num_classes=2)
-    with pytest.raises(FoldsError, match="3 subjects are fewer than the 4 that 2 outer and 3"):
-        make_folds(list("aabbcc"), [0, 1] * 3, FoldsConfig(num_outer=2), num_classes=2)
+@pytest.mark.parametrize(("num_outer", "needed"), [(5, 5), (2, 4)])
+def test_fewer_subjects_than_folds_are_refused_with_the_counts(num_outer, needed):
+    told = (
+        f"subjects cannot be split: 3 subjects are fewer than the {needed} that {num_outer} outer "
+        "and 3 inner folds need; lower folds.num_outer or folds.num_folds"
+    )
+    with pytest.raises(FoldsError, match=f"^{told}$"):
+        make_folds(list("aabbcc"), [0, 1] * 3, FoldsConfig(num_outer=num_outer), num_classes=2)
+
+
+def test_a_test_group_of_one_subject_is_refused_and_one_of_two_is_not():
+    asked = FoldsConfig(num_outer=2, num_folds=2)
+    folds = make_folds(list("aabbccdd"), [0, 1] * 4, asked, num_classes=2)
+    assert [len(side) for side in (folds.test, *folds.folds)] == [2, 1, 1]
+    told = (
+        "the test group has 1 subject, so its scores could have no interval; lower folds.num_outer "
+        "= 4 for 4 subjects"
+    )
+    with pytest.raises(FoldsError, match=f"^{told}$"):
+        make_folds(list("aabbccdd"), [0, 1] * 4, FoldsConfig(num_outer=4), num_classes=2)
 
 
 def test_too_few_development_subjects_are_refused_with_the_counts():
@@ -213,7 +252,8 @@ def test_too_few_development_subjects_are_refused_with_the_counts():
 
 def test_a_class_nobody_has_is_refused():
     subjects, _ = cohort(10)
-    with pytest.raises(FoldsError, match="class 1 has 0 of 40 recordings"):
+    told = "class 1 has 0 of 40 recordings; change the grade cuts or the items$"
+    with pytest.raises(FoldsError, match=told):
         make_folds(subjects, [0] * 40, FoldsConfig(), num_classes=2)
 
 
@@ -256,6 +296,10 @@ def test_caller_mistakes_are_named():
         make_folds(["a", "b"], [0], FoldsConfig(), num_classes=2)
     with pytest.raises(ValueError, match=r"classes \[5\] are outside 0\.\.1"):
         make_folds(["a"], [5], FoldsConfig(), num_classes=2)
+    with pytest.raises(ValueError, match=r"classes \[-1, 2\] are outside 0\.\.1"):
+        make_folds(list("abcd"), [2, 0, -1, 1], FoldsConfig(), num_classes=2)
+    with pytest.raises(ValueError, match="shorter"):
+        make_fixed_folds(list("abc"), [0, 1, 0], ["train", "test"], num_classes=2)
 
 
 def test_outer_fold_must_exist():
@@ -263,18 +307,21 @@ def test_outer_fold_must_exist():
         FoldsConfig(outer_fold=5)
 
 
-def test_json_round_trip():
-    folds = make_folds(*cohort(20), FoldsConfig(), num_classes=2)
-    assert folds_from_json(folds_to_json(folds)) == folds
+def test_the_file_has_sorted_subjects_one_a_line_and_is_read_back():
+    folds = Folds(A | C, (B,))
+    text = '{\n "test": [\n  "a",\n  "c"\n ],\n "folds": [\n  [\n   "b"\n  ]\n ]\n}'
+    assert folds_to_json(folds) == text
+    assert folds_from_json(text) == folds
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not JSON"),
-        ("[]", 'expected an object with "test" and "folds"'),
+        ("{", "^folds: not JSON: Expecting property name"),
+        ("[]", '^folds: expected an object with "test" and "folds"$'),
+        (json.dumps({"test": ["a"]}), '^folds: expected an object with "test" and "folds"$'),
         (json.dumps({"test": ["a"], "folds": [["b"], ["a"]]}), "subject a is in the test group"),
-        (json.dumps({"test": ["a"], "folds": [["b", "b"], ["c"]]}), "subject b stands twice"),
+        (json.dumps({"test": ["a"], "folds": [["b", "b"], ["c"]]}), "^folds: subject b stands"),
         (json.dumps({"test": ["a"], "folds": "bc"}), "got 'bc'"),
         (json.dumps({"test": [1], "folds": [["b"], ["c"]]}), r"got \[1\]"),
     ],
