@@ -18,7 +18,10 @@ STUDY = demo-$(shell cat search_spaces/demo.yaml $$(find pdray -name '*.py' | so
 # pip and the jobs must not see another environment's packages.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test lint integration slow chaos bench ci clean
+# Least share of the faults put into a file, in percent, that its tests must notice.
+MUTATION_SCORE := 90
+
+.PHONY: help demo test lint integration slow chaos mutation bench ci clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -47,6 +50,25 @@ slow: $(READY) ## run the longer tests of whole searches and tables; takes some 
 chaos: $(READY) ## run the tests that kill processes and cut networks; takes many minutes
 	@$(PYTHON) -m pytest -q -m chaos
 
+# A fault that makes a test run for ever is noticed as well: it is stopped.
+mutation: $(READY) ## measure how many faults put into six files the tests notice; takes 15 minutes
+	@rm -rf mutants
+	@OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run --max-children 2
+	@$(VENV)/bin/mutmut results
+	@$(VENV)/bin/mutmut results --all true | awk -F': ' -v least=$(MUTATION_SCORE) ' \
+	  {sub(/^ +/, "", $$1); sub(/\.[^.]*$$/, "", $$1); all[$$1]++} \
+	  $$2 == "killed" || $$2 == "timeout" {noticed[$$1]++} \
+	  END { \
+	    for (file in all) { \
+	      share = 100 * noticed[file] / all[file]; low = low || share < least; \
+	      printf "%5.1f%%  %4d of %4d  %s\n", share, noticed[file], all[file], file; \
+	      sum += all[file]; sum_noticed += noticed[file] \
+	    } \
+	    printf "%5.1f%%  %4d of %4d  all; each must reach %d%%\n", \
+	      100 * sum_noticed / sum, sum_noticed, sum, least; \
+	    exit low \
+	  }'
+
 bench: $(READY) ## measure how fast data arrives, networks train and what one learns, against rivals
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(PYTHON) -m benchmarks.input
@@ -58,7 +80,7 @@ ci: ## run everything that continuous integration runs
 	@.ci/run
 
 clean: ## remove caches; outputs and .venv stay
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis mutants build *.egg-info
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 	@rm -f $(READY)
 
