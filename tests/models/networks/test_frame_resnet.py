@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
@@ -12,44 +12,21 @@ from pdray.models.networks.frame_resnet_settings import (
     frame_resnet_faults,
     sizes_before_last,
 )
+from tests.fixtures.networks import draw, seeded, slow_conv, slow_norm, state_of, wake
 
 
-def seeded(num_classes: int = 2, num_channels: int = 3, **changes: Any) -> FrameResNet:
+def made(num_classes: int = 2, num_channels: int = 3, **changes: Any) -> FrameResNet:
     config = FrameResNetConfig(**{"depth": 18, "width_factor": 0.125, **changes})
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build_frame_resnet(config, num_classes, num_channels)
-
-
-def draw(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def moved(model: FrameResNet) -> FrameResNet:
-    """Make the norms anything but the identity that they start as."""
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point() and tensor.ndim == 1 and not name.startswith("fc"):
-                tensor.add_(draw(*tensor.shape, seed=len(name)).abs() * 0.3)
-    return model.double().eval()
+    model = seeded(build_frame_resnet, config, num_classes, num_channels)
+    assert isinstance(model, FrameResNet)
+    return model
 
 
 # An independent forward: convolutions are sums over windows, norms are written out.
 
 
-def slow_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    size = weight.shape[2]
-    x = nn.functional.pad(x, (size // 2,) * 4)
-    windows = x.unfold(2, size, stride).unfold(3, size, stride)
-    return torch.einsum("nchwxy,dcxy->ndhw", windows, weight)
-
-
-def slow_norm(x: Tensor, state: dict[str, Tensor], key: str) -> Tensor:
-    mean, var, weight, bias = (
-        state[f"{key}.{name}"].view(1, -1, 1, 1)
-        for name in ("running_mean", "running_var", "weight", "bias")
-    )
-    return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+def same_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    return slow_conv(x, weight, (stride, stride), (weight.shape[2] // 2,) * 2)
 
 
 def slow_pool(x: Tensor, layout: str) -> Tensor:
@@ -69,19 +46,19 @@ def slow_block(x: Tensor, state: dict[str, Tensor], key: str, strides: tuple[int
     y = x
     for number, stride in enumerate(strides, start=1):
         y = slow_norm(
-            slow_conv(y, state[f"{key}.conv{number}.weight"], stride), state, f"{key}.bn{number}"
+            same_conv(y, state[f"{key}.conv{number}.weight"], stride), state, f"{key}.bn{number}"
         )
         y = y.clamp(min=0) if number < len(strides) else y
     if f"{key}.downsample.0.weight" in state:
-        x = slow_conv(x, state[f"{key}.downsample.0.weight"], max(strides))
+        x = slow_conv(x, state[f"{key}.downsample.0.weight"], [max(strides)] * 2, (0, 0))
         x = slow_norm(x, state, f"{key}.downsample.1")
     return (x + y).clamp(min=0)
 
 
 def slow_forward(model: FrameResNet, x: Tensor, layout: str) -> Tensor:
-    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    state = state_of(model)
     y = torch.cat([snippet.transpose(0, 1) for snippet in x])
-    y = slow_norm(slow_conv(y, state["conv1.weight"], 2), state, "bn1").clamp(min=0)
+    y = slow_norm(same_conv(y, state["conv1.weight"], 2), state, "bn1").clamp(min=0)
     y = slow_pool(y, layout)
     for stage, number in itertools.product(range(1, 5), range(30)):
         key = f"layer{stage}.{number}"
@@ -102,7 +79,7 @@ def slow_forward(model: FrameResNet, x: Tensor, layout: str) -> Tensor:
 )
 @pytest.mark.parametrize("size", [(21, 34), (32, 39)])
 def test_forward_is_the_written_out_network(depth: int, layout: str, size: tuple[int, int]) -> None:
-    model = moved(seeded(num_classes=3, depth=depth, layout=layout))
+    model = wake(made(num_classes=3, depth=depth, layout=layout)).double().eval()
     x = draw(2, 3, 3, *size)
     with torch.no_grad():
         # Float64 throughout: only the order of summation differs.
@@ -121,7 +98,7 @@ def test_names_and_shapes_are_torchvisions(depth: int) -> None:
 
 def test_a_frame_gives_what_torchvision_gives() -> None:
     theirs = load_torchvision().models.resnet18().eval()
-    ours = seeded(num_classes=1000, depth=18, width_factor=1.0).eval()
+    ours = made(num_classes=1000, depth=18, width_factor=1.0).eval()
     ours.load_state_dict(theirs.state_dict())
     x = draw(1, 3, 1, 33, 40, dtype=torch.float32)
     with torch.no_grad():
@@ -129,8 +106,8 @@ def test_a_frame_gives_what_torchvision_gives() -> None:
 
 
 def test_the_two_layouts_share_their_weights_but_not_their_output() -> None:
-    first = seeded(depth=50)
-    other = seeded(depth=50, layout="vggface2")
+    first = made(depth=50)
+    other = made(depth=50, layout="vggface2")
     other.load_state_dict(first.state_dict())
     x = draw(1, 3, 2, 48, 48, dtype=torch.float32)
     with torch.no_grad():
@@ -140,7 +117,7 @@ def test_the_two_layouts_share_their_weights_but_not_their_output() -> None:
 
 
 def test_frames_are_averaged_in_any_order() -> None:
-    model = seeded().double().eval()
+    model = made().double().eval()
     x = draw(2, 3, 4, 32, 32)
     with torch.no_grad():
         alone = torch.stack([model.features(x[:, :, [t]]) for t in range(4)]).mean(dim=0)
@@ -148,34 +125,14 @@ def test_frames_are_averaged_in_any_order() -> None:
         torch.testing.assert_close(model(x), model(x.flip(2)))
 
 
-def test_features_are_what_the_head_reads_and_maps_are_of_frames() -> None:
-    model = seeded(depth=50, dropout=0.5, num_channels=2).eval()
-    shapes: list[tuple[int, ...]] = []
-    for name in model.MAP_LAYERS:
-        model.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out: shapes.append(tuple(out.shape))
-        )
-    x = draw(2, 2, 3, 64, 32, dtype=torch.float32)
-    with torch.no_grad():
-        f = model.features(x)
-    assert f.shape == (2, model.num_features) == (2, 256)
-    assert shapes == [(6, 32, 16, 8), (6, 64, 8, 4), (6, 128, 4, 2), (6, 256, 2, 1)]
-    assert torch.equal(model(x), model.fc(f))
-
-
 @pytest.mark.parametrize("layout", ["torchvision", "vggface2"])
 def test_sizes_are_those_of_a_forward(layout: Any) -> None:
-    model = seeded(depth=50, layout=layout, width_factor=0.02).eval()
+    model = made(depth=50, layout=layout, width_factor=0.02).eval()
     seen: list[tuple[int, ...]] = []
     model.layer3.register_forward_hook(lambda _m, _i, out: seen.append(tuple(out.shape[2:])))
     for size in (5, 16, 17, 18, 33, 35, 63):
         model(torch.zeros(1, 3, 1, size, 40))
         assert seen[-1] == (sizes_before_last(size, layout), sizes_before_last(40, layout))
-
-
-def test_channels_that_the_network_was_not_built_for_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected 2, got \(1, 3, 4, 20, 20\)"):
-        seeded(num_channels=2)(torch.zeros(1, 3, 4, 20, 20))
 
 
 def test_sound_settings_have_no_fault() -> None:

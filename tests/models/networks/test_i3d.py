@@ -19,6 +19,7 @@ from pdray.models.networks.i3d import (
     same_padding,
 )
 from pdray.models.networks.i3d_settings import I3DConfig, i3d_faults
+from tests.fixtures.networks import draw, seeded, state_of, wake
 
 TINY = 0.0625
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -64,18 +65,10 @@ def published_shapes(num_classes: int = 400) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def draw(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def seeded(num_classes: int = 3, num_channels: int = 3, seed: int = 0, **changes: Any) -> I3D:
+def made(num_classes: int = 3, seed: int = 0, **changes: Any) -> I3D:
     config = I3DConfig(**{"width_factor": TINY, "dropout": 0.0, **changes})
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = build_i3d(config, num_classes, num_channels)
-    for name, tensor in model.state_dict().items():
-        if "bn." in name and tensor.is_floating_point():
-            tensor.add_(draw(*tensor.shape, seed=len(name)).abs() * 0.3)
+    model = wake(seeded(build_i3d, config, num_classes, 3, seed=seed))
+    assert isinstance(model, I3D)
     return model
 
 
@@ -133,7 +126,7 @@ def slow_block(x: Tensor, state: dict[str, Tensor], name: str) -> Tensor:
 
 
 def slow_forward(model: I3D, x: Tensor, temporal_stride: str) -> Tensor:
-    state: dict[str, Tensor] = {name: t.detach() for name, t in model.state_dict().items()}
+    state: dict[str, Tensor] = state_of(model)
     first, fourth, fifth = (int(digit) for digit in temporal_stride)
     y = slow_unit(x, state, "Conv3d_1a_7x7", (first, 2, 2))
     y = slow_pool(y, (1, 3, 3), (1, 2, 2))
@@ -162,7 +155,7 @@ def slow_forward(model: I3D, x: Tensor, temporal_stride: str) -> Tensor:
 def test_forward_is_the_written_out_network(
     temporal_stride: str, size: tuple[int, int, int]
 ) -> None:
-    model = seeded(temporal_stride=temporal_stride).double().eval()
+    model = made(temporal_stride=temporal_stride).double().eval()
     x = draw(2, 3, *size)
     with torch.no_grad():
         expected = slow_forward(model, x, temporal_stride)
@@ -240,7 +233,7 @@ def test_a_flow_network_differs_in_its_first_weight_only() -> None:
 
 
 def test_a_file_older_than_the_batch_counter_loads_strictly() -> None:
-    model, other = seeded(seed=1), seeded(seed=2)
+    model, other = made(seed=1), made(seed=2)
     old = {k: v for k, v in model.state_dict().items() if "num_batches_tracked" not in k}
     assert len(old) == 57 * 5 + 2
     other.load_state_dict(old)
@@ -249,36 +242,8 @@ def test_a_file_older_than_the_batch_counter_loads_strictly() -> None:
         assert torch.equal(model.eval()(x), other.eval()(x))
 
 
-@pytest.mark.parametrize("num_channels", [2, 3])
-def test_every_parameter_has_a_gradient(num_channels: int) -> None:
-    model = seeded(num_channels=num_channels)
-    model(draw(2, num_channels, 5, 17, 19, dtype=torch.float32)).square().sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
-
-
-def test_forward_classifies_the_features() -> None:
-    model = seeded(num_classes=5).eval()
-    x = draw(2, 3, 6, 20, 27, dtype=torch.float32)
-    with torch.no_grad():
-        f = model.features(x)
-        assert f.shape == (2, model.num_features)
-        assert torch.equal(model.classify(f), model(x))
-        assert model(x).shape == (2, 5)
-
-
-def test_dropout_acts_on_the_features_in_training_only() -> None:
-    model = seeded(dropout=0.5)
-    f = torch.ones(1, model.num_features)
-    with torch.no_grad(), torch.random.fork_rng():
-        assert not torch.equal(model.train().classify(f), model.classify(f))
-        assert torch.equal(model.eval().classify(f), model.classify(f))
-
-
 def test_channels_last_stays_so_and_changes_nothing() -> None:
-    model = seeded().eval()
+    model = made().eval()
     x = draw(2, 3, 6, 20, 27, dtype=torch.float32)
     last = x.contiguous(memory_format=torch.channels_last_3d)
     seen: list[Tensor] = []
@@ -288,22 +253,6 @@ def test_channels_last_stays_so_and_changes_nothing() -> None:
         y = model(last)
         assert all(z.is_contiguous(memory_format=torch.channels_last_3d) for z in seen)
         torch.testing.assert_close(y, model(x), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("temporal_stride", "steps"), [("222", (8, 8, 8, 4, 2)), ("121", (16, 16, 16, 8, 8))]
-)
-def test_map_layers_shrink_from_early_to_late(temporal_stride: str, steps: tuple[int, ...]) -> None:
-    model = seeded(temporal_stride=temporal_stride).eval()
-    seen: list[tuple[int, ...]] = []
-    for name in model.MAP_LAYERS:
-        model.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out: seen.append(tuple(out.shape))
-        )
-    with torch.no_grad():
-        model(draw(1, 3, 16, 48, 40, dtype=torch.float32))
-    assert [shape[2] for shape in seen] == list(steps)
-    assert [shape[3:] for shape in seen] == [(24, 20), (12, 10), (6, 5), (3, 3), (2, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -364,11 +313,6 @@ def test_frames_must_outlast_the_time_strides(temporal_stride: Any, least: int) 
     assert fault.startswith(f"num_frames: {least - 1} collapse to one")
     assert f"model.temporal_stride '{temporal_stride}'" in fault
     assert f"use at least {least}, or fewer digits 2" in fault
-
-
-def test_wrong_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected 2, got \(1, 3, 5, 17, 17\)"):
-        seeded(num_channels=2)(torch.zeros(1, 3, 5, 17, 17))
 
 
 @pytest.mark.parametrize(("value", "message"), [(222, "got 222"), ("221122", "got '221122'")])

@@ -16,20 +16,11 @@ from pdray.models.networks.resnet3d_settings import (
     sizes_after,
     time_steps,
 )
-
-
-def seeded(config: ResNet3DConfig, num_classes: int = 2, seed: int = 0) -> ResNet3D:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build_resnet3d(config, num_classes)
+from tests.fixtures.networks import draw, seeded, slow_conv, slow_norm, state_of, wake
 
 
 def small(**changes: Any) -> ResNet3DConfig:
     return ResNet3DConfig(**{"depth": 10, "width_factor": 0.125, **changes})
-
-
-def draw(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def sizes_seen(model: ResNet3D, x: Tensor) -> list[tuple[int, ...]]:
@@ -47,27 +38,6 @@ def sizes_seen(model: ResNet3D, x: Tensor) -> list[tuple[int, ...]]:
 
 def stages(model: ResNet3D) -> list[nn.Module]:
     return [model.layer1, model.layer2, model.layer3, model.layer4]
-
-
-# An independent forward: convolutions are sums over windows, norms are written out.
-
-
-def slow_conv(
-    x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
-) -> Tensor:
-    time, high, wide = padding
-    x = nn.functional.pad(x, (wide, wide, high, high, time, time))
-    for axis, (size, step) in enumerate(zip(weight.shape[2:], stride, strict=True)):
-        x = x.unfold(axis + 2, size, step)
-    return torch.einsum("bcthwxyz,dcxyz->bdthw", x, weight)
-
-
-def slow_norm(x: Tensor, state: dict[str, Tensor], key: str) -> Tensor:
-    mean, var, weight, bias = (
-        state[f"{key}.{name}"].view(1, -1, 1, 1, 1)
-        for name in ("running_mean", "running_var", "weight", "bias")
-    )
-    return (x - mean) / (var + 1e-5).sqrt() * weight + bias
 
 
 def slow_shortcut(
@@ -95,7 +65,7 @@ def slow_block(x: Tensor, state: dict[str, Tensor], key: str, stride: tuple[int,
 
 
 def slow_forward(model: ResNet3D, x: Tensor, temporal_stride: str, num_blocks: list[int]) -> Tensor:
-    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    state = state_of(model)
     digits = [int(digit) for digit in temporal_stride]
     kernel = state["conv1.weight"].shape[2]
     y = slow_conv(x, state["conv1.weight"], (digits[0], 2, 2), (kernel // 2, 3, 3))
@@ -118,10 +88,7 @@ def test_forward_is_the_written_out_network(
     depth: int, num_blocks: list[int], shortcut: str, temporal_stride: str
 ) -> None:
     config = small(depth=depth, shortcut=shortcut, temporal_stride=temporal_stride)
-    model = seeded(config, num_classes=3).double().eval()
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and ("bn" in name or "downsample.1" in name):
-            tensor.add_(draw(*tensor.shape, seed=len(name)).abs() * 0.3)
+    model = wake(seeded(build_resnet3d, config, 3)).double().eval()
     x = draw(2, 3, 9, 21, 18)
     with torch.no_grad():
         expected = slow_forward(model, x, temporal_stride, num_blocks)
@@ -132,7 +99,7 @@ def test_forward_is_the_written_out_network(
 def test_a_network_of_torchvision_gives_the_same_features() -> None:
     other = load_torchvision().models.video.r3d_18().double().eval()
     config = ResNet3DConfig(depth=18, shortcut="B", temporal_stride="111222", stem_time_kernel=3)
-    model = seeded(config, num_classes=400).double().eval()
+    model = seeded(build_resnet3d, config, 400).double().eval()
     renamed = {}
     for name, tensor in other.state_dict().items():
         name = name.replace("stem.0", "conv1").replace("stem.1", "bn1")
@@ -188,21 +155,23 @@ def test_parameter_names_and_shapes_are_those_of_the_public_code() -> None:
 
 
 def test_shortcut_a_has_no_parameter() -> None:
-    assert not [name for name in seeded(small()).state_dict() if "downsample" in name]
+    assert not [
+        name for name in seeded(build_resnet3d, small(), 2).state_dict() if "downsample" in name
+    ]
 
 
 @pytest.mark.parametrize("stem_time_kernel", [1, 3, 7])
 @pytest.mark.parametrize("temporal_stride", ["121222", "221111", "111111", "222222", "112121"])
 def test_time_steps_are_those_of_a_forward(temporal_stride: str, stem_time_kernel: int) -> None:
     config = small(temporal_stride=temporal_stride, stem_time_kernel=stem_time_kernel)
-    model = seeded(config)
+    model = seeded(build_resnet3d, config, 2)
     for num_frames in (1, 2, 5, 16, 17, 33):
         seen = sizes_seen(model, draw(1, 3, num_frames, 17, 17, dtype=torch.float32))
         assert tuple(size[0] for size in seen) == time_steps(num_frames, config)
 
 
 def test_spatial_sizes_are_those_of_a_forward() -> None:
-    model = seeded(small())
+    model = seeded(build_resnet3d, small(), 2)
     for size in (1, 16, 17, 48, 63):
         seen = sizes_seen(model, draw(1, 3, 2, size, 20, dtype=torch.float32))
         high = tuple(shape[1] for shape in seen)
@@ -216,13 +185,13 @@ def test_hara_leaves_two_time_steps_of_32_frames() -> None:
 
 
 def test_a_snippet_of_one_value_is_valid() -> None:
-    logits = seeded(small(), num_classes=4).eval()(torch.ones(1, 3, 1, 1, 1))
+    logits = seeded(build_resnet3d, small(), 4).eval()(torch.ones(1, 3, 1, 1, 1))
     assert logits.shape == (1, 4)
     assert logits.isfinite().all()
 
 
 def test_group_norm_does_not_mix_snippets_in_training() -> None:
-    model = seeded(small(norm="group")).double().train()
+    model = seeded(build_resnet3d, small(norm="group"), 2).double().train()
     x = draw(3, 3, 4, 20, 20)
     with torch.no_grad():
         together, alone = model(x), torch.cat([model(one[None]) for one in x])
@@ -230,52 +199,12 @@ def test_group_norm_does_not_mix_snippets_in_training() -> None:
 
 
 def test_convolutions_start_normal_with_fan_out() -> None:
-    weight = seeded(ResNet3DConfig(depth=10)).layer3[0].conv2.weight  # type: ignore[union-attr]
+    weight = seeded(build_resnet3d, ResNet3DConfig(depth=10), 2).layer3[0].conv2.weight  # type: ignore[union-attr]
     assert isinstance(weight, Tensor)
     expected = (2 / (256 * 27)) ** 0.5
     # 1.8 million draws: the standard error of a standard deviation is 0.05%.
     assert weight.std().item() == pytest.approx(expected, rel=0.005)
     assert abs(weight.mean().item()) < 0.01 * expected
-
-
-@pytest.mark.parametrize("depth", [10, 50])
-def test_features_are_what_the_head_reads(depth: int) -> None:
-    model = seeded(small(depth=depth, dropout=0.5), num_classes=3).eval()
-    x = draw(2, 3, 5, 20, 20, dtype=torch.float32)
-    with torch.no_grad():
-        f = model.features(x)
-        assert f.shape == (2, model.num_features)
-        assert torch.equal(model.fc(f), model(x))
-        assert torch.equal(model.classify(f), model(x))
-
-
-def test_map_layers_are_the_stages_and_their_mean_the_features() -> None:
-    model = seeded(small()).eval()
-    maps: list[Tensor] = []
-    for name in model.MAP_LAYERS:
-        model.get_submodule(name).register_forward_hook(lambda _m, _i, out: maps.append(out))
-    with torch.no_grad():
-        f = model.features(draw(2, 3, 8, 32, 32, dtype=torch.float32))
-    assert [tuple(y.shape) for y in maps] == [
-        (2, 8, 4, 8, 8), (2, 16, 2, 4, 4), (2, 32, 1, 2, 2), (2, 64, 1, 1, 1)
-    ]  # fmt: skip
-    assert torch.equal(maps[-1].mean(dim=(2, 3, 4)), f)
-
-
-def test_flow_has_two_channels() -> None:
-    model = build_resnet3d(small(), 2, num_channels=2)
-    assert model.num_channels == 2
-    assert model(torch.zeros(2, 2, 4, 17, 17)).shape == (2, 2)
-    with pytest.raises(ValueError, match=r"expected 2, got \(1, 3, 4, 17, 17\)"):
-        model(torch.zeros(1, 3, 4, 17, 17))
-
-
-def test_dropout_acts_in_training_only() -> None:
-    model = seeded(small(dropout=0.5, norm="group"))
-    x = draw(1, 3, 4, 20, 20, dtype=torch.float32)
-    with torch.no_grad(), torch.random.fork_rng():
-        assert not torch.equal(model.train()(x), model(x))
-        assert torch.equal(model.eval()(x), model(x))
 
 
 def test_sound_settings_have_no_fault() -> None:

@@ -3,32 +3,24 @@ from typing import Any
 import pytest
 import torch
 
-from pdray.models.networks.slowfast import FuseFastToSlow, SlowFast, build_slowfast
+from pdray.models.networks.slowfast import FuseFastToSlow, build_slowfast
 from pdray.models.networks.slowfast_settings import SlowFastConfig, slowfast_faults
-from tests.models.networks.test_c2d import (
-    check_same_logits,
+from tests.fixtures.networks import (
     draw,
     map_shapes,
-    public,
-    shapes_digest,
+    seeded,
     slow_conv,
     slow_head,
     slow_norm,
-    slow_stage,
-    slow_stem,
     slow_window_means,
+    state_of,
     wake,
 )
+from tests.models.networks.test_c2d import slow_stage, slow_stem
 
 
 def small(**changes: Any) -> SlowFastConfig:
     return SlowFastConfig(**{"depth": 14, "width_factor": 0.125, "width_ratio": 4, **changes})
-
-
-def seeded(config: SlowFastConfig, num_classes: int = 3, num_channels: int = 3) -> SlowFast:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build_slowfast(config, num_classes, num_channels)
 
 
 # The last: maps of 8 x 1 places and more than 8 slow frames, over which the windows slide.
@@ -36,8 +28,8 @@ def seeded(config: SlowFastConfig, num_classes: int = 3, num_channels: int = 3) 
     ("alpha", "size"), [(4, (2, 3, 9, 21, 18)), (3, (1, 3, 7, 17, 17)), (2, (1, 3, 20, 230, 17))]
 )
 def test_forward_is_the_written_out_network(alpha: int, size: tuple[int, ...]) -> None:
-    model = wake(seeded(small(depth=26, alpha=alpha)).double()).eval()
-    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    model = wake(seeded(build_slowfast, small(depth=26, alpha=alpha), 3).double()).eval()
+    state = state_of(model)
     x = draw(*size)
     with torch.no_grad():
         slow, fast = x[:, :, list(range(0, size[2], alpha))], x
@@ -64,34 +56,6 @@ def test_forward_is_the_written_out_network(alpha: int, size: tuple[int, ...]) -
         torch.testing.assert_close(model(x), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_names_and_shapes_are_those_of_the_public_checkpoint() -> None:
-    # Of pytorchvideo 0.1.5, models.hub.slowfast_r50(), which reads SLOWFAST_8x8_R50.pyth strictly.
-    with torch.device("meta"):
-        model = build_slowfast(SlowFastConfig(), 400)
-    state = model.state_dict()
-    assert len(state) == 662
-    assert sum(p.numel() for p in model.parameters()) == 34_566_488
-    assert state["blocks.0.multipathway_blocks.1.conv.weight"].shape == (8, 3, 5, 7, 7)
-    assert state["blocks.3.multipathway_fusion.conv_fast_to_slow.weight"].shape == (
-        256, 128, 7, 1, 1
-    )  # fmt: skip
-    stage = "blocks.4.multipathway_blocks.0.res_blocks.0"
-    assert state[f"{stage}.branch1_conv.weight"].shape == (2048, 1280, 1, 1, 1)
-    assert state[f"{stage}.branch2.conv_a.weight"].shape == (512, 1280, 3, 1, 1)
-    assert state["blocks.6.proj.weight"].shape == (400, 2304)
-    assert shapes_digest(model) == "b64258d537dd0d36"
-
-
-def test_the_public_model_gives_the_same_logits() -> None:
-    # Larger than its training snippets, so that the windows of its head slide.
-    other, x = (
-        public("slowfast_r50", stem_dim_outs=(8, 1)),
-        draw(1, 3, 33, 224, 256, dtype=torch.float32),
-    )
-    model = build_slowfast(SlowFastConfig(width_factor=0.125), 400)
-    check_same_logits(model, x, other, [x[:, :, ::4], x])
-
-
 @pytest.mark.parametrize("alpha", [1, 2, 3, 4, 8, 11])
 def test_lateral_convolutions_leave_one_frame_for_each_of_the_slow_path(alpha: int) -> None:
     fusion = FuseFastToSlow(2, alpha=alpha).eval()
@@ -102,7 +66,7 @@ def test_lateral_convolutions_leave_one_frame_for_each_of_the_slow_path(alpha: i
 
 
 def test_slow_path_sees_every_alpha_th_frame() -> None:
-    model = seeded(small(alpha=3))
+    model = seeded(build_slowfast, small(alpha=3), 3)
     seen: list[torch.Tensor] = []
     for path in (0, 1):
         stem = model.get_submodule(f"blocks.0.multipathway_blocks.{path}")
@@ -114,36 +78,8 @@ def test_slow_path_sees_every_alpha_th_frame() -> None:
     assert torch.equal(fast, x)
 
 
-def test_maps_of_the_named_layers() -> None:
-    shapes = map_shapes(seeded(small()), draw(2, 3, 10, 40, 65, dtype=torch.float32))
-    assert list(shapes.values()) == [
-        (2, 2, 10, 10, 17), (2, 8, 3, 10, 17),
-        (2, 8, 10, 10, 17), (2, 32, 3, 10, 17),
-        (2, 16, 10, 5, 9), (2, 64, 3, 5, 9),
-        (2, 32, 10, 3, 5), (2, 128, 3, 3, 5),
-        (2, 64, 10, 2, 3), (2, 256, 3, 2, 3),
-    ]  # fmt: skip
-
-
-def test_features_and_head_are_the_forward() -> None:
-    model = seeded(small(), num_channels=2)
-    x = draw(2, 2, 9, 20, 24, dtype=torch.float32)
-    features = model.eval().features(x)
-    assert features.shape == (2, model.num_features) == (2, 320)
-    assert torch.equal(model.classify(features), model(x))
-    with pytest.raises(ValueError, match=r"expected 2, got \(1, 3, 9, 17, 17\)"):
-        model(torch.zeros(1, 3, 9, 17, 17))
-
-
-def test_dropout_acts_in_training_only() -> None:
-    model, features = seeded(small()), draw(4, 320, dtype=torch.float32)
-    with torch.no_grad(), torch.random.fork_rng():
-        assert not torch.equal(model.train().classify(features), model.classify(features))
-        assert torch.equal(model.eval().classify(features), model.classify(features))
-
-
 def test_every_branch_starts_as_nothing_and_lateral_connections_do_not() -> None:
-    state = seeded(small()).state_dict()
+    state = seeded(build_slowfast, small(), 3).state_dict()
     last = [tensor for name, tensor in state.items() if name.endswith("branch2.norm_c.weight")]
     assert len(last) == 8
     assert not any(tensor.any() for tensor in last)
@@ -156,7 +92,7 @@ def test_every_branch_starts_as_nothing_and_lateral_connections_do_not() -> None
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 4, 5, 6])
 def test_frames_are_a_fault_when_the_slow_path_has_one(alpha: int, num_frames: int) -> None:
     config = small(alpha=alpha)
-    shapes = map_shapes(seeded(config), torch.ones(1, 3, num_frames, 17, 17))
+    shapes = map_shapes(seeded(build_slowfast, config, 3), torch.ones(1, 3, num_frames, 17, 17))
     faults = slowfast_faults(config, num_frames=num_frames, height=17, width=17)
     assert bool(faults) == (shapes["blocks.4.multipathway_blocks.0"][2] == 1)
     if faults:
@@ -174,7 +110,7 @@ def test_no_frame_is_a_fault() -> None:
 
 @pytest.mark.parametrize("size", [16, 17])
 def test_a_side_is_a_fault_when_nothing_is_left_to_halve(size: int) -> None:
-    shapes = map_shapes(seeded(small()), torch.ones(1, 3, 5, 40, size))
+    shapes = map_shapes(seeded(build_slowfast, small(), 3), torch.ones(1, 3, 5, 40, size))
     faults = slowfast_faults(small(), num_frames=5, height=40, width=size)
     assert bool(faults) == (shapes["blocks.3.multipathway_blocks.1"][4] == 1)
     assert [fault.split(" ")[:2] for fault in faults] == [["width:", "16"]] * len(faults)
@@ -186,7 +122,7 @@ def test_a_width_is_a_fault_when_the_fast_path_has_no_channel(factor: float) -> 
     faults = slowfast_faults(config, num_frames=8, height=32, width=32)
     if factor == 0.125:
         assert faults == []
-        assert seeded(config).num_features == 32 * (8 + 1)
+        assert seeded(build_slowfast, config, 3).num_features == 32 * (8 + 1)
         return
     assert faults == [
         "model.width_factor: 0.124 gives the slow path 7 channels, which leaves the fast path none "

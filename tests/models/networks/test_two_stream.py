@@ -7,8 +7,9 @@ from torch import Tensor
 from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.models.networks.frame_resnet import build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
-from pdray.models.networks.two_stream import TwoStream, across_modalities, build_two_stream
+from pdray.models.networks.two_stream import across_modalities, build_two_stream
 from pdray.models.networks.two_stream_settings import TwoStreamConfig, two_stream_faults
+from tests.fixtures.networks import draw, seeded
 
 
 def small(**changes: Any) -> TwoStreamConfig:
@@ -17,19 +18,8 @@ def small(**changes: Any) -> TwoStreamConfig:
     )
 
 
-def seeded(config: TwoStreamConfig, num_channels: int = 2) -> TwoStream:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build_two_stream(config, 3, num_channels)
-
-
-def draw(*shape: int, seed: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def test_the_first_layer_sees_every_frame_one_after_the_other() -> None:
-    model = seeded(small()).double().eval()
+    model = seeded(build_two_stream, small(), 3, 2).double().eval()
     seen: list[Tensor] = []
     model.conv1.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0]))
     x = draw(2, 2, 5, 20, 24)
@@ -40,7 +30,7 @@ def test_the_first_layer_sees_every_frame_one_after_the_other() -> None:
 
 def test_a_stack_gives_what_the_frame_network_gives_for_one_picture_of_it() -> None:
     # The frame network has a written-out reference of its own.
-    model = seeded(small()).double().eval()
+    model = seeded(build_two_stream, small(), 3, 2).double().eval()
     config = FrameResNetConfig(depth=18, width_factor=0.125)
     frame = build_frame_resnet(config, 3, num_channels=10).double().eval()
     frame.load_state_dict(model.state_dict())
@@ -52,27 +42,13 @@ def test_a_stack_gives_what_the_frame_network_gives_for_one_picture_of_it() -> N
 
 
 def test_one_frame_of_colours_is_the_spatial_stream() -> None:
-    model = seeded(small(stacked_frames=1), num_channels=3).double().eval()
+    model = seeded(build_two_stream, small(stacked_frames=1), 3, 3).double().eval()
     assert model.conv1.weight.shape[1] == 3
     assert model(draw(2, 3, 1, 20, 20)).shape == (2, 3)
 
 
-def test_features_are_what_the_head_reads_and_maps_have_no_time() -> None:
-    model = seeded(small(dropout=0.5)).double().eval()
-    shapes: list[tuple[int, ...]] = []
-    for name in model.MAP_LAYERS:
-        model.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out: shapes.append(tuple(out.shape))
-        )
-    x = draw(2, 2, 5, 32, 64)
-    f = model.features(x)
-    assert f.shape == (2, model.num_features)
-    assert shapes == [(2, 8, 8, 16), (2, 16, 4, 8), (2, 32, 2, 4), (2, 64, 1, 2)]
-    assert torch.equal(model.classify(f), model(x))
-
-
 def test_under_the_mean_consensus_it_is_a_temporal_segment_network() -> None:
-    model = seeded(small()).double().eval()
+    model = seeded(build_two_stream, small(), 3, 2).double().eval()
     x = draw(6, 2, 5, 20, 20)
     with torch.no_grad():
         found = SegmentNetwork(model, attention=False)(x, num_segments=3)
@@ -84,12 +60,12 @@ def test_under_the_mean_consensus_it_is_a_temporal_segment_network() -> None:
 @pytest.mark.parametrize("num_frames", [4, 6])
 def test_another_number_of_frames_is_refused(num_frames: int) -> None:
     with pytest.raises(ValueError, match=f"snippets of 5 frames, got {num_frames} in .1, 2, "):
-        seeded(small())(torch.zeros(1, 2, num_frames, 20, 20))
+        seeded(build_two_stream, small(), 3, 2)(torch.zeros(1, 2, num_frames, 20, 20))
 
 
 def test_swapped_time_and_channels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected 2, got \(1, 5, 2, 20, 20\)"):
-        seeded(small())(torch.zeros(1, 5, 2, 20, 20))
+        seeded(build_two_stream, small(), 3, 2)(torch.zeros(1, 5, 2, 20, 20))
 
 
 def test_colours_are_averaged_and_repeated_for_another_modality() -> None:
@@ -99,7 +75,7 @@ def test_colours_are_averaged_and_repeated_for_another_modality() -> None:
     for channel in range(20):
         expected = (weight[:, 0] + weight[:, 1] + weight[:, 2]) / 3
         torch.testing.assert_close(found[:, channel], expected)
-    model = seeded(small())
+    model = seeded(build_two_stream, small(), 3, 2)
     model.conv1.load_state_dict({"weight": across_modalities(draw(8, 3, 7, 7), 10)})
 
 
