@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from pdray.atomic import replacing
+from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 
@@ -48,7 +49,7 @@ def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> No
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(_title(table, "shade: share of the true class", synthetic), fontsize=9)
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
@@ -92,7 +93,7 @@ def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
     axes.set_title(_title(table, "ROC, one versus rest", synthetic), fontsize=9)
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, int]]:
@@ -118,10 +119,11 @@ def _grades(table: pd.DataFrame) -> list[str]:
 
 def _title(table: pd.DataFrame, text: str, synthetic: bool) -> str:
     size = f"{len(table)} rows of {table['subject_id'].nunique()} subjects"
-    return f"{'SYNTHETIC data, ' if synthetic else ''}{size}\n{text}"
+    return f"{f'{SYNTHETIC}, ' if synthetic else ''}{size}\n{text}"
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     FigureCanvasAgg(figure)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.evaluation.controls import (
     Known,
     constant_control,
@@ -16,7 +17,6 @@ from pdray.evaluation.metrics import metric_named, score
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.uncertainty import Interval
 
-SYNTHETIC_MARK = "SYNTHETIC data: a rendered cohort, not patients"
 _STATES = ("complete", "pruned", "running", "failed")
 
 
@@ -56,10 +56,19 @@ def leaderboard(
         for row in sorted(rows, key=lambda row: _rank(row, sign))
     ]
     better = "more" if sign < 0 else "less"
-    headline = f"{len(rows)} trials by {metric}, {better} is better"
-    if synthetic:
-        headline += f" ({SYNTHETIC_MARK})"
-    return "\n".join([headline, *_aligned([header + ["note"] * has_notes, *body])])
+    title = headline(f"{len(rows)} trials by {metric}, {better} is better", synthetic)
+    return "\n".join([title, *_aligned([header + ["note"] * has_notes, *body])])
+
+
+def headline(title: str, synthetic: bool) -> str:
+    """Return the first line of a table, which says so where the cohort is rendered."""
+    return f"{title} ({SYNTHETIC_MARK})" if synthetic else title
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Pad the cells of each column to one width, words to the left; ends are stripped."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
 def held_out_sentence(

@@ -27,15 +27,14 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pdray.atomic import replacing
-from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.data.cohort.settings import SYNTHETIC_MARK
+from pdray.evaluation.plots import save_picture
 from pdray.explain.spread import means_by_class
 from pdray.models.layers.time_attention import AttendsOverTime
 
@@ -258,9 +257,7 @@ def attention_picture(
     mark = f"{SYNTHETIC_MARK}; " if synthetic else ""
     told = textwrap.wrap(f"{mark}{caption}", 20 + 30 * columns, break_on_hyphens=False)
     figure.suptitle("\n".join(told), fontsize=8, parse_math=False)
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_picture(figure, path)
 
 
 def _draw_weights(axes: Axes, seen: Attending, highest: float) -> AxesImage:

@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_samples
 
-from pdray.atomic import replacing
+from pdray.data.cohort.settings import SYNTHETIC
+from pdray.evaluation.plots import save_picture
 
 TSNE_LEAST = 30  # recordings; of fewer, t-SNE shows its own chance
 _PERPLEXITY = 30.0
@@ -164,12 +164,10 @@ def embedding_picture(
         axes.set_xlabel(below, fontsize=8)
         axes.set_ylabel(beside, fontsize=8)
     figure.legend(handles=_legend(facts), loc="outside right upper", fontsize=7)
-    mark = "SYNTHETIC data; " if synthetic else ""
+    mark = f"{SYNTHETIC}; " if synthetic else ""
     lines = textwrap.wrap(f"{mark}{title}", 70 * len(planes), break_on_hyphens=False)
     figure.suptitle("\n".join(lines), fontsize=8)
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_picture(figure, path)
 
 
 def _draw(axes: Axes, places: NDArray[np.float64], facts: pd.DataFrame) -> None:

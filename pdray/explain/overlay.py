@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from pdray.atomic import replacing
-from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.explain.spread import Regions, region_mask
 
 Pixels = NDArray[np.uint8]

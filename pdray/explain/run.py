@@ -38,8 +38,8 @@ from pdray.config import require_writable
 from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import DivergedError, SettingsError, refuse
-from pdray.evaluation.report import SYNTHETIC_MARK
 from pdray.explain.activation import class_activation, map_layers, on_frames
 from pdray.explain.attention import (
     Attending,

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pdray.evaluation.aligned import aligned
+from pdray.evaluation.report import aligned
 
 ELSEWHERE = "elsewhere"
 _GRID = (

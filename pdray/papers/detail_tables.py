@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pdray.evaluation.aligned import aligned
 from pdray.evaluation.metrics import METRICS, score, undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.evaluation.report import aligned, headline
 from pdray.evaluation.uncertainty import altman_bland_p, mean_se, normal_interval
 
 Place = tuple[str, str]
@@ -78,7 +77,7 @@ def matrix_table(title: str, cells: Cells, metrics: Sequence[str], *, synthetic:
         Lines of text; scores in percent.
     """
     spread = "mean over folds +- standard error" if _is_crossed(cells) else "one split"
-    lines = [_headline(title, synthetic)]
+    lines = [headline(title, synthetic)]
     for metric in metrics:
         unit = " [%]" if METRICS[metric].is_share else ""
         lines += ["", f"{metric}{unit}, {spread}", *_matrix(cells, metric)]
@@ -120,7 +119,7 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
             "p: Altman and Bland's, that MCC is 0"
         )
     notes = [line for metric in _DETAILS for line in _undefined(cells, metric)]
-    lines = [_headline(title, synthetic), "", *aligned(body), formulas, _extent(cells)]
+    lines = [headline(title, synthetic), "", *aligned(body), formulas, _extent(cells)]
     return "\n".join([*lines, *notes])
 
 
@@ -226,7 +225,3 @@ def _told(value: float, *, percent: bool = False) -> str:
     if math.isnan(value):
         return _UNDEFINED
     return f"{100 * value:.1f}" if percent else f"{value:.2f}"
-
-
-def _headline(title: str, synthetic: bool) -> str:
-    return f"{title} ({SYNTHETIC_MARK})" if synthetic else title

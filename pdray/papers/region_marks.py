@@ -20,8 +20,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
 from pdray.data.face.points import REGIONS
 from pdray.errors import FoldsError
-from pdray.evaluation.aligned import aligned
-from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.evaluation.report import aligned, headline
 
 Marked = NDArray[np.bool_]
 Classes = NDArray[np.int64]
@@ -129,8 +128,9 @@ def marks_report(known: MarkedRecordings, splits: Sequence[Split], how: str) -> 
         "paper: marks 70, random marks 15; it says neither of which recordings nor of which split",
         "only ill recordings are marked: 'exchanged among the ill' knows who is ill and no more",
     ]
-    head = f"{title} ({SYNTHETIC_MARK})" if known.synthetic else title
-    return "\n".join([head, "", *aligned(body), "", *notes, "", *_shares(known)])
+    return "\n".join(
+        [headline(title, known.synthetic), "", *aligned(body), "", *notes, "", *_shares(known)]
+    )
 
 
 def _percent(scores: NDArray[np.float64]) -> list[float]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pdray.evaluation.aligned import aligned
 from pdray.evaluation.controls import (
     Known,
     as_binary,
@@ -24,7 +23,7 @@ from pdray.evaluation.controls import (
 )
 from pdray.evaluation.metrics import METRICS, absent_classes, score
 from pdray.evaluation.predictions import num_classes, probabilities, targets
-from pdray.evaluation.report import SYNTHETIC_MARK, absent_note
+from pdray.evaluation.report import absent_note, aligned, headline
 from pdray.papers.decision import in_two_steps
 
 # Score, over two classes or all of them, and how the column is headed.
@@ -118,7 +117,7 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
         "seeds": f"mean+-SD over {len(seeds)} seeds" if len(seeds) > 1 else "one seed",
         "folds": _told_folds(folds, printed.pooled),
     }
-    title = f"{printed.title} ({SYNTHETIC_MARK})" if printed.synthetic else printed.title
+    title = headline(printed.title, printed.synthetic)
     legend = [line.format(**given) for line in _LEGEND]
     notes = list(_notes(printed, seeds, labels))
     return "\n".join([title, "", *aligned(body), "", *legend, *notes])

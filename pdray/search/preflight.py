@@ -4,6 +4,7 @@ from collections import Counter
 
 from pdray.data.cohort.manifest import grade_class
 from pdray.data.cohort.members import Cohort, num_unnamed
+from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
@@ -51,7 +52,7 @@ def describe_plan(
     if any(recording.split for recording in recordings) and not config.folds.from_split:
         lines.append("note       the manifest's column 'split' is not used: folds.* decides")
     if cohort.is_synthetic:
-        lines.append("note       SYNTHETIC data: a rendered cohort, not patients")
+        lines.append(f"note       {SYNTHETIC_MARK}")
     return "\n".join(lines)
 
 

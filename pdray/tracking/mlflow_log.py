@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pdray.atomic import write_text
+from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import TrackingError
 from pdray.tracking.address import bare
 from pdray.tracking.privacy import shared_settings
@@ -232,7 +233,7 @@ class _Mirror:
         if key != "study":
             tags["mlflow.parentRunId"] = self.runs["study"]["run_id"]
         if self.facts["tags"].get("synthetic") == "true":
-            tags["mlflow.note.content"] = "SYNTHETIC data: a rendered cohort, not patients"
+            tags["mlflow.note.content"] = SYNTHETIC_MARK
         return {name: text[:_MAX_TAG] for name, text in tags.items()}
 
     def _send_trial(self, key: str, log: TrialLog) -> None:

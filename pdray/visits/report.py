@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pdray.atomic import replacing
+from pdray.data.cohort.settings import SYNTHETIC
+from pdray.evaluation.plots import save_picture
 from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.report import SYNTHETIC_MARK
+from pdray.evaluation.report import aligned, headline
 from pdray.evaluation.uncertainty import mean_se, subject_bootstrap, weighted_scores
 
 _METRICS = ("accuracy", "precision", "recall", "mcc")
@@ -165,14 +165,12 @@ def weights_picture(weights: pd.DataFrame, path: Path, *, synthetic: bool) -> No
     axes.axhline(1 / len(means), color="black", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(means)), labels=list(means.index), rotation=30, ha="right")
     axes.set_ylabel("weight")
-    mark = "SYNTHETIC data, " if synthetic else ""
+    mark = f"{SYNTHETIC}, " if synthetic else ""
     axes.set_title(
         f"{mark}learnt weights of vector weighting\nmean and SD of {num_runs} trainings",
         fontsize=9,
     )
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_picture(figure, path)
 
 
 def _means(values: NDArray[np.float64], *, axis: int) -> list[float]:
@@ -215,12 +213,6 @@ def _laid_out(
     *,
     synthetic: bool,
 ) -> str:
-    lines = [header, *body]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
     undefined = {
         f"{row.label}, {row.kind}: {name}": repeated_score(row.table, name)
         for row in rows
@@ -231,5 +223,4 @@ def _laid_out(
         for what, one in undefined.items()
         if one.num_undefined
     ]
-    headline = f"{title} ({SYNTHETIC_MARK})" if synthetic else title
-    return "\n".join([headline, *table, *notes])
+    return "\n".join([headline(title, synthetic), *aligned([header, *body]), *notes])

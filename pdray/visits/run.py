@@ -30,6 +30,7 @@ from pdray.command import Say
 from pdray.config import dump
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import rated
+from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
 from pdray.remote import Answer, answer, answers, raise_fault
@@ -147,7 +148,7 @@ def _describe(plan: VisitPlan, tasks: Mapping[tuple[str, Pair], FitTask]) -> str
     ]
     lines += [f"note       {note}" for note in plan.notes]
     if plan.cohort.is_synthetic:
-        lines.append("note       SYNTHETIC data: a rendered cohort, not patients")
+        lines.append(f"note       {SYNTHETIC_MARK}")
     return "\n".join(lines)
 
 

@@ -14,13 +14,13 @@ TableMaker = Callable[..., pd.DataFrame]
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     figures: list[Figure] = []
-    save = plots._save
+    save = plots.save_picture
 
     def keep(figure: Figure, path: Path) -> None:
         figures.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save_picture", keep)
     return figures
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from pdray.errors import SettingsError
 from pdray.evaluation.controls import Known
-from pdray.evaluation.report import absent_note, control_lines, held_out_sentence, leaderboard
+from pdray.evaluation.report import (
+    absent_note,
+    aligned,
+    control_lines,
+    held_out_sentence,
+    leaderboard,
+)
 from pdray.evaluation.uncertainty import Interval
 
 
@@ -129,3 +135,7 @@ def test_an_undefined_held_out_score_says_so() -> None:
     nan = float("nan")
     text = held_out_sentence("test/mcc", Interval(nan, nan, nan, 2, 5, 5, 0.95), num_recordings=2)
     assert text.startswith("test/mcc undefined")
+
+
+def test_columns_have_one_width_and_ends_are_stripped() -> None:
+    assert aligned([["a", "bb", "c"], ["ddd", "e", ""]]) == ["a    bb  c", "ddd  e"]
