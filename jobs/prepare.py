@@ -10,7 +10,7 @@ python jobs/prepare.py --verify --config search_spaces/tsa.yaml data.manifest=/d
 import sys
 
 from pdray.command import recordings_bar, run_job
-from pdray.search.preparation import PrepareConfig, load_preparation
+from pdray.search.settings import PrepareConfig, load_preparation
 
 
 def main(argv: list[str]) -> int:

@@ -10,7 +10,8 @@ from pdray.data.cohort.members import compared_sides, make_cohort, rated
 from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.errors import SettingsError, refuse
 from pdray.papers.region_marks import MarkedRecordings, Split, marks_report
-from pdray.search.settings import StudyConfig, subject_faults
+from pdray.search.plan import subject_faults
+from pdray.search.settings import StudyConfig
 
 
 class MarksConfig(Settings):

@@ -7,8 +7,9 @@ from typing import Any
 from pdray.config import build, dump, merge
 from pdray.data.cohort.settings import ACTION
 from pdray.papers.table import PaperTable
+from pdray.search.plan import StudyPlan
 from pdray.search.resume import decides
-from pdray.search.settings import StudyConfig, StudyPlan
+from pdray.search.settings import StudyConfig
 from pdray.search.space import trial_config
 
 _ABSENT = object()

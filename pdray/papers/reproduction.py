@@ -28,7 +28,8 @@ from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
 from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
-from pdray.search.settings import StudyConfig, StudyPlan, plan_comparison
+from pdray.search.plan import StudyPlan, plan_comparison
+from pdray.search.settings import StudyConfig
 from pdray.search.space import trial_config
 from pdray.search.weights import learnt_from_rendered
 from pdray.tracking.provenance import source_identity

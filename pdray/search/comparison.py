@@ -23,9 +23,9 @@ from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import joined_cluster
 from pdray.search.opening import OpenStudy, open_study
+from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.resume import check_same, only_driver
-from pdray.search.settings import StudyPlan
 from pdray.search.trial import run_trials
 from pdray.tracking.run_log import StudyLog
 
@@ -53,7 +53,7 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     """Run or continue the fixed trials of a checked plan.
 
     Args:
-        plan: From :func:`pdray.search.settings.plan_comparison`.
+        plan: From :func:`pdray.search.plan.plan_comparison`.
         name: Name of the study; one that exists is continued, and read when it is complete.
         say: Prints a line of progress.
 

@@ -25,11 +25,11 @@ from pdray.search.cluster import (
     reserve,
     submitted_commit,
 )
+from pdray.search.plan import StudyPlan
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror
 from pdray.search.region_preparation import check_regions, with_marks
 from pdray.search.resume import keep_entries
-from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan
 from pdray.search.view_preparation import prepare_views
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes

@@ -8,7 +8,7 @@ from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
-from pdray.search.settings import StudyPlan
+from pdray.search.plan import StudyPlan
 
 _SHOWN = 5
 _MOST_CLASSES = 8  # more, as of actions, are not told one by one

@@ -1,56 +1,21 @@
 """Fill or check the frame store of a whole manifest, before any study needs it."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field
-
 from pdray.command import Say
-from pdray.config import build, dump, read_tree, require_writable
+from pdray.config import part, require_writable
 from pdray.data.cohort.manifest import Recording, load_manifest, select
-from pdray.data.cohort.settings import DataConfig
-from pdray.data.modalities import PICTURES, SOUND, TRACKS, Modality
+from pdray.data.modalities import PICTURES, SOUND, TRACKS
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store.settings import Recipe
 from pdray.errors import StoreError, refuse
 from pdray.search.cluster import check_shared, joined_cluster
-from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
-
-
-class PrepareConfig(Recipe):
-    """The root of ``jobs/prepare.py``: what a study sets under the same names, and what for."""
-
-    data: DataConfig
-    modalities: tuple[Modality, ...] = Field(
-        ("rgb",), min_length=1, description="what to make of each recording"
-    )
-    output: OutputFolder = Field(
-        default_factory=default_output,
-        description="as the studies': the store is <output>/store",
-    )
-    address: str | None = Field(
-        None, description="Ray cluster; null: that of a submitted job, else a private local one"
-    )
-
-
-def load_preparation(argv: Sequence[str]) -> PrepareConfig:
-    """Read a command line, with a study's YAML file or one of its own.
-
-    What a study sets beyond its frames is passed over, and its ``modality`` is what is made, so
-    that the file of a study prepares what that study will read.
-
-    Raises:
-        SettingsError: With every fault at once.
-    """
-    tree = read_tree(PrepareConfig, argv)
-    modality = tree.get("modality", StudyConfig.model_fields["modality"].default)
-    tree.setdefault("modalities", [modality])
-    others = {*StudyConfig.model_fields, "space"} - set(PrepareConfig.model_fields)
-    return build(PrepareConfig, {key: value for key, value in tree.items() if key not in others})
+from pdray.search.settings import PrepareConfig, ResourcesConfig
 
 
 @dataclass(frozen=True)
@@ -86,8 +51,7 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
         for fact, ids in lacking.items()
         if ids
     )
-    recipe = build(Recipe, {key: dump(config)[key] for key in Recipe.model_fields})
-    store = FrameStore(config.output / "store", recipe)
+    store = FrameStore(config.output / "store", part(config, Recipe))
     return Preparation(config, store, recordings, notes)
 
 

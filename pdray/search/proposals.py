@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from pdray.data.batches.plan import derive_seed
-from pdray.search.settings import StudyPlan
+from pdray.search.plan import StudyPlan
 from pdray.search.space import Choices, Range
 
 # Every trial is announced in pdray's own lines.

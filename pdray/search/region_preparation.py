@@ -8,7 +8,7 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.marks import MarksTable, add_marks
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, refuse
-from pdray.search.settings import StudyPlan
+from pdray.search.plan import StudyPlan
 
 
 def check_regions(plan: StudyPlan, recordings: Sequence[Recording]) -> None:

@@ -10,7 +10,8 @@ from pdray.atomic import write_text
 from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import StudyError
-from pdray.search.settings import StudyConfig, StudyPlan
+from pdray.search.plan import StudyPlan
+from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 
 

@@ -1,44 +1,25 @@
-"""Everything a study is told: one root, its sections, and the search space beside them."""
+"""Settings of a study and of the preparation of its frames."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
 from pdray.config import (
     Settings,
-    attempt,
     build,
-    dump,
-    merge,
     part,
-    plain_default,
     read_tree,
 )
-from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig
+from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.data.media.flow import FlowConfig
 from pdray.data.media.settings import AudioConfig
-from pdray.data.modalities import MODALITIES, Modality
+from pdray.data.modalities import Modality
 from pdray.data.store.settings import Recipe, StoreConfig
-from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
-from pdray.search.space import (
-    Choices,
-    Space,
-    Value,
-    combination_faults,
-    corners,
-    fit_faults,
-    networks,
-    read_space,
-    trial_config,
-)
 from pdray.tracking.address import TrackingConfig
-from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
 
 
@@ -145,216 +126,36 @@ class StudyConfig(FitConfig):
         return part(self, Recipe)
 
 
-@dataclass(frozen=True)
-class StudyPlan:
-    """Checked settings of a study and what varies in it: a search space, or fixed trials.
+class PrepareConfig(Recipe):
+    """The root of ``jobs/prepare.py``: what a study sets under the same names, and what for."""
 
-    Attributes:
-        config: The settings.
-        space: What is searched; empty where trials are fixed.
-        entries: The space as it was written.
-        fixed: Of a comparison: each trial's label and its settings over the study's, dotted.
-    """
-
-    config: StudyConfig
-    space: Space
-    entries: dict[str, Any]
-    fixed: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-
-    @property
-    def modalities(self) -> tuple[Modality, ...]:
-        """Every modality that a trial may see."""
-        seen = {modality for config in self.fits for modality in config.sees}
-        return tuple(modality for modality in MODALITIES if modality in seen)
-
-    @property
-    def needs(self) -> tuple[Modality, ...]:
-        """Every modality without which a recording takes no part."""
-        needed = {modality for config in self.fits for modality in config.needs}
-        return tuple(modality for modality in MODALITIES if modality in needed)
-
-    @cached_property
-    def variants(self) -> tuple[tuple[Mapping[str, Value], FitConfig], ...]:
-        """What is set for each fixed trial, or for each model that a search may draw, and its fit.
-
-        What is set is dotted; a fit has the study's settings beside it.
-        """
-        every = list(self.fixed.values()) or networks(self.space)
-        return tuple((params, trial_config(self.config.fit, params)) for params in every)
-
-    @property
-    def fits(self) -> tuple[FitConfig, ...]:
-        """The settings of each fixed trial, or one of each model that a search may draw."""
-        return tuple(config for _, config in self.variants)
-
-    @property
-    def epochs(self) -> int:
-        """Most epochs of a fold that a trial may run."""
-        return max(config.optim.epochs for config in self.fits)
-
-    @property
-    def tree(self) -> dict[str, Any]:
-        """Everything, nested, as it is logged and as :func:`plan_study` reads it back."""
-        fixed = {name: dict(params) for name, params in self.fixed.items()}
-        return {**dump(self.config), "space": self.entries, **({"fixed": fixed} if fixed else {})}
+    data: DataConfig
+    modalities: tuple[Modality, ...] = Field(
+        ("rgb",), min_length=1, description="what to make of each recording"
+    )
+    output: OutputFolder = Field(
+        default_factory=default_output,
+        description="as the studies': the store is <output>/store",
+    )
+    address: str | None = Field(
+        None, description="Ray cluster; null: that of a submitted job, else a private local one"
+    )
 
 
-def load_study(argv: Sequence[str], *, saved: dict[str, Any] | None = None) -> StudyPlan:
-    """Read a study from a command line.
+def load_preparation(argv: Sequence[str]) -> PrepareConfig:
+    """Read a command line, with a study's YAML file or one of its own.
 
-    Args:
-        argv: ``--config FILE`` and ``key=value``.
-        saved: Settings to start from, as an interrupted study logged them.
-
-    Returns:
-        Settings and space, checked together.
+    What a study sets beyond its frames is passed over, and its ``modality`` is what is made, so
+    that the file of a study prepares what that study will read.
 
     Raises:
-        SettingsError: With every fault of both at once.
+        SettingsError: With every fault at once.
     """
-    return plan_study(read_tree(StudyConfig, argv, start=saved))
-
-
-def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of the study to resume, as it logged them.
-
-    Args:
-        argv: The command line; ``search.name`` and ``output`` in it say which study. Without a
-            name it is the newest unfinished one in the output folder.
-
-    Returns:
-        Nested settings, the study's name among them.
-
-    Raises:
-        StudyError: If there is no such study.
-    """
-    tree = read_tree(StudyConfig, argv)
-    output = Path(str(tree.get("output") or plain_default(StudyConfig.model_fields["output"])))
-    folder = output.expanduser() / "studies"
-    search = tree.get("search")
-    name = search.get("name") if isinstance(search, dict) else None
-    found = [StudyLog(folder / name)] if name else [StudyLog(path) for path in folder.glob("*")]
-    studies = [study.read() for study in found if study.exists()]
-    if not name:
-        studies = [study for study in studies if study["state"] != "complete"]
-    if not studies:
-        known = ", ".join(sorted(path.parent.name for path in folder.glob("*/study.json")))
-        raise StudyError(
-            f"no study to resume{f' named {name}' if name else ''} in {folder}; there are: "
-            f"{known or 'none'}; name one with search.name=..., or its folder's with output=..."
-        )
-    study = max(studies, key=lambda study: study["started"])
-    settings: dict[str, Any] = study["settings"]
-    return merge(settings, {"search": {"name": study["name"]}})
-
-
-def plan_study(tree: dict[str, Any]) -> StudyPlan:
-    """Check nested settings with a ``space`` section among them; see :func:`load_study`."""
-    settings = {key: value for key, value in tree.items() if key != "space"}
-    entries = tree.get("space") or {}
-    space, wrong = read_space(entries)
-    config, faults = attempt(StudyConfig, settings)
-    refuse([*faults, *wrong], SettingsError, "settings")
-    assert config is not None, "there is no fault"
-    plan = StudyPlan(config, space, dict(entries))
-    wrong = combination_faults(config.fit, space) if space else fit_faults(config.fit, {})
-    _refuse_plan(plan, wrong)
-    return plan
-
-
-def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value]]) -> StudyPlan:
-    """Check nested settings and the trials that are compared under them.
-
-    Args:
-        tree: Nested settings without a ``space``.
-        fixed: Label of each trial to its settings over the study's, dotted keys; at least one.
-
-    Returns:
-        The plan; ``search.trials`` is the number of trials.
-
-    Raises:
-        SettingsError: With every fault of the settings or of any trial, the trial's label in front.
-    """
-    settings = merge(merge({}, tree), {"search": {"trials": max(1, len(fixed))}})
-    plan = StudyPlan(build(StudyConfig, settings), {}, {}, fixed)
-    wrong = [
-        f"trial '{label}': {fault}"
-        for label, params in fixed.items()
-        for fault in fit_faults(plan.config.fit, params)
-    ]
-    _refuse_plan(plan, wrong)
-    return plan
-
-
-def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
-    """Refuse trials that cannot be built, or sections that do not go together."""
-    config = plan.config
-    wrong = [
-        *wrong,
-        *_sharing_faults(config, plan.space),
-        *subject_faults(config),
-        *_start_faults(config, plan.fixed, plan.space),
-    ]
-    refuse(wrong or _modality_faults(plan), SettingsError, "settings")
-
-
-def subject_faults(config: StudyConfig) -> list[str]:
-    """Refuse a random split of recordings of people whom nobody has named, unless it is wanted."""
-    unnamed = config.data.subjects == "none"
-    if config.folds.of_recordings and not unnamed:
-        return ["folds.of_recordings: needs data.subjects=none; subjects that are known are split"]
-    chosen = config.folds.from_split or config.folds.of_recordings
-    if unnamed and config.data.items != (ACTION,) and not chosen:
-        return [
-            "data.subjects: 'none' and a random split: a person may be on both sides; take the "
-            "owner's split (folds.from_split=true), name the subjects, or accept it with "
-            "folds.of_recordings=true"
-        ]
-    return []
-
-
-def _start_faults(
-    config: StudyConfig, fixed: Mapping[str, Mapping[str, Value]], space: Space
-) -> list[str]:
-    """Refuse files of weights that are not there, before anything else is begun."""
-    searched = space.get("pretrained")
-    files: dict[str, object] = {"pretrained": config.pretrained}
-    files |= {f"trial '{label}': pretrained": one.get("pretrained") for label, one in fixed.items()}
-    if isinstance(searched, Choices):
-        files |= {f"space.pretrained: {value}": value for value in searched.values}
-    return [
-        f"{key}: no such file: {file}"
-        for key, file in files.items()
-        if file is not None and not Path(str(file)).is_file()
-    ]
-
-
-def _modality_faults(plan: StudyPlan) -> list[str]:
-    computed = [modality for modality in plan.modalities if modality != "rgb"]
-    if plan.config.frames == "video" and plan.config.entry.loop == "once":
-        return [f"frames: {plan.config.model.name} reads what is kept; it needs frames=store"]
-    if plan.config.frames == "video" and computed:
-        return [
-            f"modality {', '.join(computed)} is computed once into the frame store; it needs "
-            "frames=store"
-        ]
-    return []
-
-
-def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
-    """Refuse batches that cannot be shared: an epoch is cut into halves of one at the worst."""
-    searched = space.get("optim.batch_size", Choices((config.optim.batch_size,)))
-    smallest = min(corners(searched), key=lambda value: int(value or 0))
-    workers = config.resources.num_workers
-    if workers > 1 and config.entry.loop == "once":
-        name = config.model.name
-        return [f"resources.num_workers: got {workers}; {name} is fitted by one worker"]
-    if workers > 1 and int(smallest or 0) < 2 * workers:
-        return [
-            f"optim.batch_size: got {smallest}; {workers} workers (resources.num_workers) share a "
-            f"batch, so it needs at least {2 * workers} recordings"
-        ]
-    return []
+    tree = read_tree(PrepareConfig, argv)
+    modality = tree.get("modality", StudyConfig.model_fields["modality"].default)
+    tree.setdefault("modalities", [modality])
+    others = {*StudyConfig.model_fields, "space"} - set(PrepareConfig.model_fields)
+    return build(PrepareConfig, {key: value for key, value in tree.items() if key not in others})
 
 
 def default_name(config: StudyConfig) -> str:

@@ -16,10 +16,11 @@ from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.cluster import Reservation, joined_cluster
 from pdray.search.opening import open_study
+from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch
 from pdray.search.resume import check_same, only_driver
-from pdray.search.settings import StudyPlan, default_name
+from pdray.search.settings import default_name
 from pdray.search.trial import Pruner, TrialPlan, run_trials
 from pdray.search.winner import refit, report_winner
 from pdray.tracking.run_log import StudyLog

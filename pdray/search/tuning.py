@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pdray.command import run_job, say
 from pdray.config import read_tree
-from pdray.search.settings import StudyConfig, load_study, saved_settings
+from pdray.search.plan import load_study, saved_settings
+from pdray.search.settings import StudyConfig
 
 if TYPE_CHECKING:
     from pdray.search.study import StudyOutcome

@@ -12,7 +12,7 @@ from pdray.data.store.entry import Entry
 from pdray.errors import StoreError
 from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Capacity
-from pdray.search.settings import StudyPlan
+from pdray.search.plan import StudyPlan
 from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
 from pdray.training.settings import FitConfig
 

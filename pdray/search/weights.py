@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pdray.atomic import write_text
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
-from pdray.search.settings import StudyPlan
+from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import StudyLog
 from pdray.training.frozen.sound import embedding_files
 from pdray.training.network import describe_start

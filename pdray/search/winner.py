@@ -17,8 +17,8 @@ from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
-from pdray.search.settings import StudyPlan
 from pdray.search.trial import TrialPlan, run_trials
 from pdray.tracking.run_log import REPORT, StudyLog, TrialLog
 

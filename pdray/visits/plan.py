@@ -16,12 +16,7 @@ from pdray.data.media.flow import FlowConfig
 from pdray.data.store.settings import StoreConfig
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
 from pdray.evaluation.predictions import Origin
-from pdray.search.settings import (
-    OutputFolder,
-    ResourcesConfig,
-    StudyConfig,
-    default_output,
-)
+from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
 from pdray.search.space import fit_faults
 from pdray.training.frozen.features import feature_shapes
 from pdray.training.settings import FitConfig

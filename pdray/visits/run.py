@@ -36,8 +36,8 @@ from pdray.evaluation.predictions import Origin, read_predictions, write_predict
 from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Reservation, check_shared, joined_cluster
 from pdray.search.opening import check_study, prepare_frames, start_log
+from pdray.search.plan import StudyPlan
 from pdray.search.resume import check_same, only_driver
-from pdray.search.settings import StudyPlan
 from pdray.tracking.run_log import REPORT, StudyLog
 from pdray.training.task import FitTask
 from pdray.visits.heads import Approach, HeadTask, assemble

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.tune_fusion import SETTINGS, main
 from pdray.models.estimators.fusion_settings import FusionConfig
-from pdray.search.settings import load_study
+from pdray.search.plan import load_study
 from pdray.training.settings import FitConfig
 
 AUDIO = SETTINGS.with_name("audio.yaml")

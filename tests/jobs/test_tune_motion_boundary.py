@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from jobs.tune_motion_boundary import SETTINGS, main
-from pdray.search.settings import load_study
+from pdray.search.plan import load_study
 
 
 def test_the_search_of_the_paper_is_what_it_starts_from() -> None:

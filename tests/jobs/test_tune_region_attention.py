@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from jobs.tune_region_attention import SETTINGS, main
-from pdray.search.settings import load_study
+from pdray.search.plan import load_study
 from pdray.search.space import Choices, Range
 
 

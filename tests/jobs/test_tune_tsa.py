@@ -47,7 +47,7 @@ def test_a_missing_manifest_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_the_shipped_search_spaces_are_valid() -> None:
-    from pdray.search.settings import load_study
+    from pdray.search.plan import load_study
 
     shipped = sorted((ROOT / "search_spaces").glob("*.yaml"))
     files = [file for file in shipped if "\nspace:" in file.read_text(encoding="utf-8")]

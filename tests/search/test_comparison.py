@@ -10,7 +10,7 @@ from pdray.data.cohort.members import compared_sides, make_cohort, rated
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search.comparison import run_comparison
-from pdray.search.settings import StudyPlan, plan_comparison
+from pdray.search.plan import StudyPlan, plan_comparison
 from pdray.tracking.run_log import StudyLog
 
 TRIALS = {"deep": {"model.attention_depth": 1}, "plain": {"model.attention_depth": 0}}

@@ -4,7 +4,7 @@ from typing import Any
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.store.prepare import Prepared
 from pdray.search.opening import unjudged
-from pdray.search.settings import plan_study
+from pdray.search.plan import plan_study
 
 FUSION: dict[str, Any] = {
     "data": {"manifest": "/x.csv"},

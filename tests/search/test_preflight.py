@@ -7,8 +7,8 @@ from pdray.data.cohort.members import make_cohort
 from pdray.data.store.forecast import Forecast
 from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
+from pdray.search.plan import plan_study
 from pdray.search.preflight import describe_frames, describe_plan
-from pdray.search.settings import plan_study
 from pdray.training.loop.launch import Workers
 from pdray.training.settings import OptimConfig
 

@@ -5,14 +5,9 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import DecodeError, ManifestError, SettingsError, StoreError
-from pdray.search.preparation import (
-    PrepareConfig,
-    load_preparation,
-    plan_preparation,
-    run_preparation,
-    verify_preparation,
-)
-from pdray.search.settings import plan_study
+from pdray.search.plan import plan_study
+from pdray.search.preparation import plan_preparation, run_preparation, verify_preparation
+from pdray.search.settings import PrepareConfig, load_preparation
 
 SIZE = {"height": 24, "width": 24}
 

@@ -9,8 +9,8 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from pdray.data.batches.plan import derive_seed
+from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.proposals import StudySearch, distribution
-from pdray.search.settings import StudyPlan, plan_study
 from pdray.search.space import Choices, Range
 
 SPACE = {

@@ -11,8 +11,8 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.points import VERTICES
 from pdray.data.media.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
+from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.region_preparation import check_regions, with_marks
-from pdray.search.settings import StudyPlan, plan_study
 from tests.fixtures.region_task import REGION_SETTINGS
 
 ILL = RatedRecording("a", "A", "face_interview", 3, 1, None)

@@ -6,8 +6,8 @@ import pytest
 
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import SettingsError, StudyError
+from pdray.search.plan import plan_study
 from pdray.search.resume import check_same, keep_entries, only_driver
-from pdray.search.settings import plan_study
 from pdray.tracking.run_log import StudyLog
 
 

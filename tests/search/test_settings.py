@@ -7,15 +7,8 @@ import yaml
 
 from pdray.config import build, dump
 from pdray.errors import SettingsError, StudyError
-from pdray.search.settings import (
-    SearchConfig,
-    StudyConfig,
-    default_name,
-    load_study,
-    plan_comparison,
-    plan_study,
-    saved_settings,
-)
+from pdray.search.plan import load_study, plan_comparison, plan_study, saved_settings
+from pdray.search.settings import SearchConfig, StudyConfig, default_name
 from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from pdray.errors import FoldsError, StudyError
+from pdray.search.plan import plan_study
 from pdray.search.resume import only_driver
-from pdray.search.settings import plan_study
 from pdray.search.study import run_study
 from pdray.tracking.run_log import StudyLog
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pdray.search import study as running
-from pdray.search.settings import StudyPlan
+from pdray.search.plan import StudyPlan
 from pdray.search.study import StudyOutcome
 from pdray.search.tuning import tune
 

@@ -12,7 +12,7 @@ from pdray.config import dump
 from pdray.errors import DecodeError, StoreError
 from pdray.search import view_preparation
 from pdray.search.cluster import Capacity
-from pdray.search.settings import StudyPlan, plan_study
+from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.view_preparation import prepare_views
 from pdray.training.frozen.region_views import lacking_views
 from pdray.training.task import FitTask

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdray.errors import SettingsError, StudyError
-from pdray.search.settings import plan_comparison, plan_study
+from pdray.search.plan import plan_comparison, plan_study
 from pdray.search.space import trial_config
 from pdray.search.weights import (
     keep_weights,

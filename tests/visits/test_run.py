@@ -15,7 +15,8 @@ from pdray.demo.cohort import DemoConfig, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.opening import start_log
-from pdray.search.settings import StudyConfig, StudyPlan
+from pdray.search.plan import StudyPlan
+from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 from pdray.visits import run as assembling
 from pdray.visits.out_of_fold import fold_pairs
