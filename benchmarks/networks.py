@@ -71,7 +71,8 @@ class Case:
         torch.manual_seed(0)
         model = NETWORKS[self.key]
         fields = {"dropout": 0.0, **self.settings}
-        return model.build(model.settings.model_validate(fields), NUM_CLASSES)
+        network: nn.Module = model.build(model.settings.model_validate(fields), NUM_CLASSES)
+        return network
 
     def draw(self) -> Tensor:
         """Return normalised snippets (B, C, T, H, W), SYNTHETIC noise."""

@@ -5,10 +5,13 @@ Letters: B batch, K class.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from pdray.losses.soft_target import check_classes, mean_over_votes, widened
 
 
 def class_balanced_weights(counts_K: Sequence[float], *, normalize: bool) -> Tensor:
@@ -46,7 +49,7 @@ def class_balanced_weights(counts_K: Sequence[float], *, normalize: bool) -> Ten
 
 
 def class_balanced_focal_loss(
-    logits_BK: Tensor, target_B: Tensor, *, weights_K: Tensor, gamma: float
+    logits_BK: Tensor, target: Tensor, *, weights_K: Tensor, gamma: float
 ) -> Tensor:
     """Focal loss of each snippet, a yes or no for every class.
 
@@ -56,7 +59,7 @@ def class_balanced_focal_loss(
 
     Args:
         logits_BK: (B, K) float, any real number.
-        target_B: (B,) int64 class, 0 to K-1.
+        target: (B,) int64 class, 0 to K-1; or (B, K) float, shares from 0 to 1 that sum to 1.
         weights_K: (K,) float, :func:`class_balanced_weights`.
         gamma: Focusing exponent, at least 0.
 
@@ -64,22 +67,19 @@ def class_balanced_focal_loss(
         (B,) loss in nats, not reduced; 0 is perfect.
 
     Raises:
-        ValueError: If a target is outside 0..K-1; names the first one and its position.
+        ValueError: If a class is outside 0..K-1, or shares are none; names the first one and its
+            position.
     """
+    if target.is_floating_point():
+        loss = partial(class_balanced_focal_loss, weights_K=weights_K, gamma=gamma)
+        return mean_over_votes(loss, logits_BK, target)
     num_classes = logits_BK.shape[1]
-    outside_B = (target_B < 0) | (target_B >= num_classes)
-    if outside_B.any():
-        position = int(outside_B.nonzero()[0])
-        raise ValueError(
-            f"target {int(target_B[position])} at position {position} is outside "
-            f"0..{num_classes - 1}"
-        )
-    if logits_BK.dtype in (torch.float16, torch.bfloat16):
-        logits_BK = logits_BK.float()
-    is_true_BK = target_B[:, None] == torch.arange(num_classes, device=target_B.device)
+    check_classes(target, num_classes)
+    logits_BK = widened(logits_BK)
+    is_true_BK = target[:, None] == torch.arange(num_classes, device=target.device)
     signed_BK = torch.where(is_true_BK, logits_BK, -logits_BK)
     # p^t = sigmoid(signed), 1 - p^t = sigmoid(-signed): the power is taken in logs, where its
     # gradient has no 0^(gamma - 1).
     hardness_BK = torch.exp(gamma * functional.logsigmoid(-signed_BK))
     loss_BK = -hardness_BK * functional.logsigmoid(signed_BK)
-    return weights_K.to(loss_BK)[target_B] * loss_BK.sum(dim=1)
+    return weights_K.to(loss_BK)[target] * loss_BK.sum(dim=1)

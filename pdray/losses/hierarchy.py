@@ -11,29 +11,12 @@ Letters: B batch, K class (grade, 0 is healthy), R region.
 """
 
 import math
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pdray.losses.settings import Unmarked
-from pdray.losses.soft_target import target_shares
-
-
-class RegionTerm(NamedTuple):
-    """What Eq. 2 says of regions.
-
-    Attributes:
-        logits: (B, R) float, that a region shows the disease; anything where it does not count.
-        target: (B, R) float, 1 shows it, 0 is normal; NaN where the region does not count: it
-            has no label, or it is in no frame of the snippet.
-        weight: Factor of the mean over the regions, at least 0; 1 in 000.
-    """
-
-    logits: Tensor
-    target: Tensor
-    weight: float
+from pdray.losses.soft_target import target_shares, widened
 
 
 def hierarchy_loss(
@@ -41,10 +24,9 @@ def hierarchy_loss(
     target: Tensor,
     *,
     hierarchy_lambda: float,
-    regions: RegionTerm | None = None,
     class_weights_K: Tensor | None = None,
 ) -> Tensor:
-    """Return Eq. 2 of each snippet.
+    """Return Eq. 2 of each snippet without its third term, which is :func:`region_loss`.
 
     Computed in logs in float32 or wider, so that logits of any size give a finite loss and
     gradient. With two classes ``l_bin`` is ``l_multi``, and lambda changes nothing but what
@@ -54,7 +36,6 @@ def hierarchy_loss(
         logits_BK: (B, K) float, any real number; K at least 2.
         target: (B,) int64 class, 0 to K-1; or (B, K) float, shares from 0 to 1 that sum to 1.
         hierarchy_lambda: Weight of ill or healthy against the grade, 0 to 1.
-        regions: The third term; None for networks without regions.
         class_weights_K: (K,) factors of ``l_multi``, at least 0, which Eq. 2 does not have and the
             public code of 000 does for landmarks and sound; None: 1.
 
@@ -62,14 +43,14 @@ def hierarchy_loss(
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
 
     Raises:
-        ValueError: If there are fewer than two classes, lambda is outside 0..1, the target is
-            neither, or as :func:`region_loss`.
+        ValueError: If there are fewer than two classes, lambda is outside 0..1, or the target is
+            neither.
     """
     if logits_BK.shape[1] < 2:
         raise ValueError(f"ill or healthy needs at least 2 classes, got {logits_BK.shape[1]}")
     if not 0 <= hierarchy_lambda <= 1:
         raise ValueError(f"hierarchy_lambda {hierarchy_lambda} is outside 0..1")
-    logits_BK = _wide(logits_BK)
+    logits_BK = widened(logits_BK)
     y_BK = target_shares(target, logits_BK.shape[1], logits_BK.dtype)
     log_p_BK = functional.log_softmax(logits_BK, dim=1)
     w_K = 1.0 if class_weights_K is None else class_weights_K.to(log_p_BK.dtype)
@@ -79,9 +60,7 @@ def hierarchy_loss(
     healthy_B = y_BK[:, 0]
     binary_B = -healthy_B * log_p_BK[:, 0] - (1 - healthy_B) * log_ill_B
     loss_B: Tensor = hierarchy_lambda * binary_B + (1 - hierarchy_lambda) * multi_B
-    if regions is None:
-        return loss_B
-    return loss_B + regions.weight * region_loss(regions.logits, regions.target)
+    return loss_B
 
 
 def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
@@ -90,8 +69,9 @@ def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
     Two outputs and a softmax, as 000 has them, are one logit and a sigmoid.
 
     Args:
-        logits_BR: ``logits`` of :class:`RegionTerm`.
-        target_BR: Its ``target``; 0 to 1 where it is not NaN.
+        logits_BR: (B, R) float, that a region shows the disease; anything where it does not count.
+        target_BR: (B, R) float, 1 shows it, 0 is normal; NaN where the region does not count: it
+            has no label, or it is in no frame of the snippet.
 
     Returns:
         (B,) loss in nats; 0, with a gradient of 0, for a snippet in which no region counts.
@@ -113,7 +93,7 @@ def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
         )
     counts_BR = ~target_BR.isnan()
     # Filled before the loss, not after: a gradient of 0 * nan would be nan.
-    logits_BR = _wide(logits_BR).masked_fill(~counts_BR, 0.0)
+    logits_BR = widened(logits_BR).masked_fill(~counts_BR, 0.0)
     y_BR = target_BR.to(logits_BR.dtype).masked_fill(~counts_BR, 0.0)
     loss_BR = functional.binary_cross_entropy_with_logits(logits_BR, y_BR, reduction="none")
     sum_B = loss_BR.masked_fill(~counts_BR, 0.0).sum(dim=1)
@@ -162,7 +142,3 @@ def region_targets(marks_BR: Tensor, grade_B: Tensor, *, unmarked: Unmarked) -> 
     if unmarked == "normal":
         is_unknown_BR = is_unknown_BR & ~is_marked_BR.any(dim=1, keepdim=True)
     return label_BR.masked_fill(is_unknown_BR, math.nan)
-
-
-def _wide(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pdray.losses.soft_target import target_shares
+from pdray.losses.soft_target import target_shares, widened
 
 
 def coral_loss(logits_BJ: Tensor, target: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def class_log_probabilities(logits_BJ: Tensor) -> Tensor:
         ValueError: If there is no threshold, or logits rise along a row.
     """
     # Two equal logits are kept apart by a hair (below), which the sum must not show.
-    return functional.log_softmax(_log_likelihood(_widened(logits_BJ)), dim=1)
+    return functional.log_softmax(_log_likelihood(_checked(logits_BJ)), dim=1)
 
 
 def _log_likelihood(logits_BJ: Tensor) -> Tensor:
@@ -98,15 +98,14 @@ def _log_likelihood(logits_BJ: Tensor) -> Tensor:
 
 
 def _prepared(logits_BJ: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    logits_BJ = _widened(logits_BJ)
+    logits_BJ = _checked(logits_BJ)
     return logits_BJ, target_shares(target, logits_BJ.shape[1] + 1, logits_BJ.dtype)
 
 
-def _widened(logits_BJ: Tensor) -> Tensor:
+def _checked(logits_BJ: Tensor) -> Tensor:
     if logits_BJ.shape[1] < 1:
         raise ValueError("no threshold to be above of: K classes have K-1, and K is at least 2")
-    half = logits_BJ.dtype in (torch.float16, torch.bfloat16)
-    return logits_BJ.float() if half else logits_BJ
+    return widened(logits_BJ)
 
 
 def _above(shares_BK: Tensor) -> Tensor:

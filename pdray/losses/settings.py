@@ -1,42 +1,82 @@
-"""Settings of the loss, without the losses themselves."""
+"""The table of losses and the settings of a fit's loss, without the losses themselves."""
 
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
 
 Unmarked = Literal["normal", "unknown"]
-_GAMMA, _ALPHA, _LAMBDA, _REGION_WEIGHT = 2.0, 0.5, 0.9, 1.0
-_FOCUSED = ("class_balanced_focal", "focal")
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """Declaration of one loss.
+
+    Attributes:
+        function: ``module:function``, imported when it is used; (B, J) outputs and a target, (B,)
+            int64 classes or (B, K) float shares, to (B,) losses in nats.
+        arguments: Settings that the function takes by their names.
+        weighs_classes: Whether it takes ``weights_K`` too, the weights of the classes, scaled if
+            ``normalize``.
+        is_ordered: Whether its outputs are ordered thresholds on one score, not a logit per class.
+    """
+
+    function: str
+    arguments: tuple[str, ...] = ()
+    weighs_classes: bool = False
+    is_ordered: bool = False
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Settings that change it."""
+        return (*self.arguments, *(("normalize",) if self.weighs_classes else ()))
+
+
+LOSSES = {
+    "class_balanced_focal": LossEntry(
+        "pdray.losses.focal:class_balanced_focal_loss", ("gamma",), weighs_classes=True
+    ),
+    "focal": LossEntry("pdray.losses.softmax_focal:softmax_focal_loss", ("gamma", "alpha")),
+    "cross_entropy": LossEntry("pdray.losses.softmax_focal:softmax_focal_loss"),
+    "hierarchy": LossEntry("pdray.losses.hierarchy:hierarchy_loss", ("hierarchy_lambda",)),
+    "coral": LossEntry("pdray.losses.ordinal:coral_loss", is_ordered=True),
+    "cumulative_link": LossEntry("pdray.losses.ordinal:cumulative_link_loss", is_ordered=True),
+}
+"""Every loss under its short key."""
+
+# A type that is made when this runs means nothing to a type checker.
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(LOSSES)]
 
 
 class LossConfig(Settings):
     """What is minimised."""
 
-    kind: Literal[
-        "class_balanced_focal", "focal", "cross_entropy", "hierarchy", "coral", "cumulative_link"
-    ] = Field(
+    kind: Kind = Field(
         "class_balanced_focal",
         description="class_balanced_focal: 002 eq. 1; focal: 004 eq. 4; cross_entropy; hierarchy: "
         "000 eq. 2, ill or not and the class; coral, cumulative_link: ordered grades, thresholds "
         "on one score",
     )
     gamma: float = Field(
-        _GAMMA,
+        2.0,
         ge=0,
         description="focusing exponent of both focal losses; 0 is cross-entropy (002 gives none)",
     )
-    alpha: float = Field(_ALPHA, gt=0, le=1, description="factor of kind focal")
+    alpha: float = Field(0.5, gt=0, le=1, description="factor of kind focal")
     hierarchy_lambda: float = Field(
-        _LAMBDA,
+        0.9,
         ge=0,
         le=1,
         description="hierarchy: weight of class 0, healthy, against all others; the rest is that "
         "of the class. 000: 0.9 for video, 0.5 for landmarks and sound",
     )
     region_weight: float = Field(
-        _REGION_WEIGHT,
+        1.0,
         ge=0,
         description="factor of the mean loss of the regions that have a label, beside the loss of "
         "the recording, of networks on regions; 1 in 000 eq. 2",
@@ -55,29 +95,23 @@ class LossConfig(Settings):
         False, description="learn the shares of the raters' grades, not the consensus grade"
     )
 
+    @property
+    def entry(self) -> LossEntry:
+        """What the table says of the loss."""
+        return LOSSES[self.kind]
+
     @model_validator(mode="after")
     def _no_idle_setting(self) -> Self:
         """Refuse a setting that would have no effect."""
         idle = []
-        if self.gamma != _GAMMA and self.kind not in _FOCUSED:
+        for name, field in LossConfig.model_fields.items():
+            right = " or ".join(kind for kind, one in LOSSES.items() if name in one.settings)
+            value, default = getattr(self, name), field.default
+            if not right or value == default or name in self.entry.settings:
+                continue
             idle.append(
-                f"gamma {self.gamma:g} needs kind class_balanced_focal or focal; with kind "
-                f"{self.kind} leave it at {_GAMMA:g}"
-            )
-        if self.alpha != _ALPHA and self.kind != "focal":
-            idle.append(
-                f"alpha {self.alpha:g} needs kind focal; with kind {self.kind} leave it at "
-                f"{_ALPHA:g}"
-            )
-        if self.hierarchy_lambda != _LAMBDA and self.kind != "hierarchy":
-            idle.append(
-                f"hierarchy_lambda {self.hierarchy_lambda:g} needs kind hierarchy; with kind "
-                f"{self.kind} leave it at {_LAMBDA:g}"
-            )
-        if not self.normalize and self.kind != "class_balanced_focal":
-            idle.append(
-                f"normalize false needs kind class_balanced_focal; with kind {self.kind} leave it "
-                "at true"
+                f"{name} {_shown(value)} needs kind {right}; with kind {self.kind} leave it at "
+                f"{_shown(default)}"
             )
         if idle:
             raise ValueError("; ".join(idle))
@@ -89,3 +123,7 @@ class LossConfig(Settings):
         fields = LossConfig.model_fields
         names = ("region_weight", "unmarked")
         return [name for name in names if getattr(self, name) != fields[name].default]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -14,6 +14,11 @@ from torch import Tensor
 _TOLERANCE = 1e-4  # of a sum of float32 shares
 
 
+def widened(logits: Tensor) -> Tensor:
+    """Return logits in float32, or wider where they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def target_shares(target: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
     """Return a target as shares.
 
@@ -30,7 +35,7 @@ def target_shares(target: Tensor, num_classes: int, dtype: torch.dtype) -> Tenso
             not sum to 1; names the first one and its position.
     """
     if target.dim() == 1 and not target.is_floating_point():
-        _check_classes(target, num_classes)
+        check_classes(target, num_classes)
         shares_BK = torch.nn.functional.one_hot(target, num_classes)
     elif target.dim() == 2 and target.is_floating_point() and target.shape[1] == num_classes:
         _check_shares(target)
@@ -43,7 +48,12 @@ def target_shares(target: Tensor, num_classes: int, dtype: torch.dtype) -> Tenso
     return shares_BK.to(dtype)
 
 
-def _check_classes(target_B: Tensor, num_classes: int) -> None:
+def check_classes(target_B: Tensor, num_classes: int) -> None:
+    """Refuse (B,) integer classes of which one is outside 0..K-1.
+
+    Raises:
+        ValueError: With the first one and its position.
+    """
     outside_B = (target_B < 0) | (target_B >= num_classes)
     if outside_B.any():
         position = int(outside_B.nonzero()[0])

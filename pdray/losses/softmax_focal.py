@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pdray.losses.soft_target import target_shares
+from pdray.losses.soft_target import target_shares, widened
 
 
-def softmax_focal_loss(logits_BK: Tensor, target: Tensor, *, alpha: float, gamma: float) -> Tensor:
+def softmax_focal_loss(
+    logits_BK: Tensor, target: Tensor, *, alpha: float = 1.0, gamma: float = 0.0
+) -> Tensor:
     """Focal loss of each snippet.
 
     Eq. 4: ``-alpha (1 - p)^gamma y log p``, summed over the classes, p the softmax of the logits
@@ -38,8 +40,7 @@ def softmax_focal_loss(logits_BK: Tensor, target: Tensor, *, alpha: float, gamma
     num_classes = logits_BK.shape[1]
     if num_classes < 2:
         raise ValueError(f"a softmax over {num_classes} class has nothing to tell; give at least 2")
-    if logits_BK.dtype in (torch.float16, torch.bfloat16):
-        logits_BK = logits_BK.float()
+    logits_BK = widened(logits_BK)
     y_BK = target_shares(target, num_classes, logits_BK.dtype)
     log_p_BK = functional.log_softmax(logits_BK, dim=1)
     if gamma > 0:

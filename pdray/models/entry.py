@@ -3,14 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Discriminator, Tag
 
 from pdray.config import Settings
-
-if TYPE_CHECKING:
-    from torch import nn
 
 TRAINING = ("snippet", "augment", "segments", "loss", "optim", "stream", "pretrained")
 
@@ -91,19 +88,21 @@ class ModelEntry:
         """Whether a fit leaves weights of its own."""
         return self.loop == "steps"
 
-    def build(
-        self, settings: ModelSettings, num_classes: int, num_channels: int = 3
-    ) -> "nn.Module":
+    def build(self, settings: ModelSettings, num_classes: int, num_channels: int = 3) -> Any:
         """Build the network; its weights come from the ambient torch generator.
 
         Args:
             settings: Without a fault in ``faults``.
             num_classes: Classes K, at least 2; 1 under ordered thresholds.
             num_channels: 3 colours, or 2 components of flow.
+
+        Returns:
+            A ``torch.nn.Module`` with ``features``, ``classify``, ``num_features`` and
+            ``MAP_LAYERS``.
         """
         from pdray.models.layers.time_padding import guard_time_axis
 
-        network: nn.Module = resolve_name(self.builder)(settings, num_classes, num_channels)
+        network = resolve_name(self.builder)(settings, num_classes, num_channels)
         guard_time_axis(network)  # gradients of convolutions over time are right on every processor
         return network
 

@@ -7,27 +7,19 @@ loop asks how many outputs to build, wraps the network, and never learns which o
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.losses.focal import class_balanced_focal_loss, class_balanced_weights
-from pdray.losses.hierarchy import hierarchy_loss, region_loss
-from pdray.losses.ordinal import class_log_probabilities, coral_loss, cumulative_link_loss
 from pdray.losses.settings import LossConfig
-from pdray.losses.soft_target import mean_over_votes
-from pdray.losses.softmax_focal import softmax_focal_loss
-from pdray.models.layers.ordered import OrderedHead
-
-_ORDERED = ("coral", "cumulative_link")
 
 
 def num_outputs(config: LossConfig, num_classes: int) -> int:
     """Return how many outputs a network is built with: K, or 1 under ordered thresholds."""
-    return 1 if config.kind in _ORDERED else num_classes
+    return 1 if config.entry.is_ordered else num_classes
 
 
 def wrap(network: nn.Module, config: LossConfig, num_classes: int) -> nn.Module:
@@ -38,7 +30,9 @@ def wrap(network: nn.Module, config: LossConfig, num_classes: int) -> nn.Module:
         config: Settings.
         num_classes: Classes K, at least 2.
     """
-    if config.kind in _ORDERED:
+    if config.entry.is_ordered:
+        from pdray.models.layers.ordered import OrderedHead
+
         return OrderedHead(network, num_classes=num_classes)
     return network
 
@@ -89,28 +83,19 @@ class TrainingLoss:
         logits = outputs[:, -self.num_regions :]
         # What no frame shows has no logit. A network that diverged has none at all, of classes too.
         wanted = target.regions.masked_fill(logits.isnan(), math.nan)
+        from pdray.losses.hierarchy import region_loss
+
         regions = region_loss(logits, wanted)
         classes = self._class_loss(self.class_outputs(outputs), target.classes)
         return classes + self.config.region_weight * regions
 
     def _class_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        config = self.config
-        if config.kind == "coral":
-            return coral_loss(outputs, target)
-        if config.kind == "cumulative_link":
-            return cumulative_link_loss(outputs, target)
-        if config.kind == "hierarchy":
-            return hierarchy_loss(outputs, target, hierarchy_lambda=config.hierarchy_lambda)
-        if self.class_weights is None:
-            focal = config.kind == "focal"
-            alpha, gamma = (config.alpha, config.gamma) if focal else (1.0, 0.0)
-            return softmax_focal_loss(outputs, target, alpha=alpha, gamma=gamma)
-        balanced = partial(
-            class_balanced_focal_loss, weights_K=self.class_weights, gamma=config.gamma
-        )
-        if target.is_floating_point():
-            return mean_over_votes(balanced, outputs, target)
-        return balanced(outputs, target)
+        entry = self.config.entry
+        given: dict[str, Any] = {name: getattr(self.config, name) for name in entry.arguments}
+        if self.class_weights is not None:
+            given["weights_K"] = self.class_weights
+        loss: Tensor = resolve_name(entry.function)(outputs, target, **given)
+        return loss
 
     def class_outputs(self, outputs: Tensor) -> Tensor:
         """Return what (..., J) outputs say of the classes; the logits of regions are left out."""
@@ -123,7 +108,9 @@ class TrainingLoss:
             outputs: Of :meth:`class_outputs`. A network for classes means their softmax, also under
                 the class-balanced loss, whose yes or no for every class does not sum to 1.
         """
-        if self.config.kind in _ORDERED:
+        if self.config.entry.is_ordered:
+            from pdray.losses.ordinal import class_log_probabilities
+
             return class_log_probabilities(outputs)
         dtype = torch.promote_types(outputs.dtype, torch.float32)
         return functional.log_softmax(outputs, dim=1, dtype=dtype)
@@ -146,8 +133,10 @@ def training_loss(
     Raises:
         ValueError: If a class has no member and the loss weights classes; names each such class.
     """
-    if config.kind != "class_balanced_focal":
+    if not config.entry.weighs_classes:
         return TrainingLoss(config, None, num_regions)
+    from pdray.losses.focal import class_balanced_weights
+
     # The formula is smooth in the counts: an expected count need not be whole.
     weights = class_balanced_weights(counts, normalize=config.normalize)
     return TrainingLoss(config, weights.to(device), num_regions)

@@ -58,6 +58,16 @@ class RegionNetwork(nn.Module):
         outputs = self.classes(found.video)
         return torch.cat([outputs, found.regions.to(outputs.dtype)], dim=1)
 
+    def frozen_names(self) -> frozenset[str]:
+        """Return the names of the tensors that a fit never changes.
+
+        Whoever builds the network of a fit again finds them as they were.
+        """
+        parts = self.network.still_parts()
+        still = {id(value) for part in parts for value in (*part.parameters(), *part.buffers())}
+        named = (*self.named_parameters(), *self.named_buffers())
+        return frozenset(name for name, value in named if id(value) in still)
+
 
 def draw_frozen(network: RegionAttention) -> None:
     """Draw the weights of a frame network that no file gives the same for every fit and fold.
@@ -67,19 +77,6 @@ def draw_frozen(network: RegionAttention) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         network.backbone.initialise()
-
-
-def frozen_names(network: nn.Module) -> frozenset[str]:
-    """Return the names of the tensors that a fit never changes; of other networks there are none.
-
-    Whoever builds the network of a fit again finds them as they were.
-    """
-    if not isinstance(network, RegionNetwork):
-        return frozenset()
-    parts = network.network.still_parts()
-    still = {id(value) for part in parts for value in (*part.parameters(), *part.buffers())}
-    named = (*network.named_parameters(), *network.named_buffers())
-    return frozenset(name for name, value in named if id(value) in still)
 
 
 def region_labels(task: FitTask) -> Tensor:

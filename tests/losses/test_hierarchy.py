@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pdray.losses.hierarchy import RegionTerm, hierarchy_loss, region_loss, region_targets
+from pdray.losses.hierarchy import hierarchy_loss, region_loss, region_targets
 
 NAN = math.nan
 
@@ -40,8 +40,8 @@ def test_loss_is_the_formula_term_by_term(weight: float, num_classes: int) -> No
     region_logits = 2 * draw(12, 14, seed=1)
     labels = torch.tensor([0.0, 1.0, NAN])[(torch.arange(12 * 14) * 7 % 11 % 3).view(12, 14)]
     labels[3] = NAN
-    term = RegionTerm(region_logits, labels, weight=0.7)
-    loss = hierarchy_loss(logits, target, hierarchy_lambda=weight, regions=term)
+    video = hierarchy_loss(logits, target, hierarchy_lambda=weight)
+    loss = video + 0.7 * region_loss(region_logits, labels)
     expected = [
         slow_video(logits[i].tolist(), int(target[i]), weight)
         + 0.7 * slow_regions(region_logits[i].tolist(), labels[i].tolist())
@@ -64,13 +64,8 @@ def test_classes_weigh_in_the_grades_part_alone() -> None:
     torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64))
 
 
-def test_without_regions_there_are_two_terms() -> None:
-    logits, target = draw(4, 6), torch.tensor([0, 5, 2, 0])
-    loss = hierarchy_loss(logits, target, hierarchy_lambda=0.5)
-    silent = RegionTerm(draw(4, 14), torch.full((4, 14), NAN), weight=1.0)
-    torch.testing.assert_close(
-        loss, hierarchy_loss(logits, target, hierarchy_lambda=0.5, regions=silent)
-    )
+def test_regions_that_do_not_count_add_nothing() -> None:
+    assert region_loss(draw(4, 14), torch.full((4, 14), NAN)).tolist() == [0.0] * 4
 
 
 def test_lambda_zero_is_cross_entropy_and_one_asks_only_who_is_ill() -> None:
@@ -92,8 +87,8 @@ def test_gradients_are_those_of_finite_differences(weight: float) -> None:
     shares = draw(4, 6, seed=3).softmax(dim=1)
     for what in (target, shares):
         assert torch.autograd.gradcheck(
-            lambda z, r, y=what: hierarchy_loss(
-                z, y, hierarchy_lambda=weight, regions=RegionTerm(r, labels, 0.4)
+            lambda z, r, y=what: (
+                hierarchy_loss(z, y, hierarchy_lambda=weight) + 0.4 * region_loss(r, labels)
             ),
             (2 * draw(4, 6).requires_grad_(), 2 * draw(4, 3, seed=1).requires_grad_()),
             atol=1e-7,
@@ -115,8 +110,7 @@ def test_logits_of_any_size_give_finite_losses_and_gradients(dtype: torch.dtype)
     for grade in range(3):
         target = torch.full((len(rows),), grade)
         labels = torch.full((len(rows), 3), float(grade > 0))
-        term = RegionTerm(logits, labels, weight=1.0)
-        loss = hierarchy_loss(logits, target, hierarchy_lambda=0.9, regions=term)
+        loss = hierarchy_loss(logits, target, hierarchy_lambda=0.9) + region_loss(logits, labels)
         (slopes,) = torch.autograd.grad(loss.sum(), logits)
         assert loss.dtype == torch.float32
         assert loss.isfinite().all()

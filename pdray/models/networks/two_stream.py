@@ -22,27 +22,6 @@ from pdray.models.networks.frame_resnet import FrameResNet
 from pdray.models.networks.two_stream_settings import TwoStreamConfig
 
 
-def across_modalities(weight_DCHW: Tensor, num_inputs: int) -> Tensor:
-    """Return a first convolution (D, num_inputs, H, W) for channels that are no colours.
-
-    Source: Wang et al. 2016, section 3.2, cross modality pre-training: the mean over the colours
-    of the pre-trained weights, once for every channel of the new input.
-
-    Args:
-        weight_DCHW: (D, 3, H, W) float weights trained on colours.
-        num_inputs: Channels of the new input, at least 1.
-
-    Raises:
-        ValueError: If the weights are not of three colours, or there is no input channel.
-    """
-    if weight_DCHW.ndim != 4 or weight_DCHW.shape[1] != 3 or num_inputs < 1:
-        raise ValueError(
-            f"expected weights (D, 3, H, W) of colours and at least 1 channel, got "
-            f"{tuple(weight_DCHW.shape)} for {num_inputs} channels"
-        )
-    return weight_DCHW.mean(dim=1, keepdim=True).repeat(1, num_inputs, 1, 1)
-
-
 class TwoStream(nn.Module):
     """A 2D residual network whose first convolution sees every frame of a snippet."""
 

@@ -19,23 +19,17 @@ from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import derive_seed
 from pdray.data.batches.snippet import SnippetConfig, frame_indices
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD, Modality
+from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError
 from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
-from pdray.models.weights.pixels import Pixels
-from pdray.models.weights.pretrained import load_pretrained
 from pdray.training.frozen.keep import file_digest, file_state, keep_frozen
-from pdray.training.network import OWN_NAME
+from pdray.training.network import FROZEN_AT_RANDOM, OWN_NAME, load_weights
 
 _HELD = 4096  # recordings whose features a process keeps, some ten kilobytes each
 _AT_ONCE = 16  # frames
 _OUTPUTS = 2  # of the frozen network's own head, which nothing reads
-_AT_RANDOM = (
-    "note: no file of weights: the frozen network of rgb keeps the random ones that were drawn for "
-    "it, so that its features were learnt from nothing"
-)
 
 
 class FrameFeatures:
@@ -131,11 +125,9 @@ def _start(backbone: FrameResNetConfig, weights: Path | None) -> tuple[FrameResN
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(0, "frozen"))
         network = build_frame_resnet(backbone, _OUTPUTS)
-    told = [_AT_RANDOM]
+    told = [FROZEN_AT_RANDOM.format(" of rgb")]
     if weights is not None:
-        # Our own weights know our pixels; a published first layer is refitted to them.
-        seen = None if weights.name == OWN_NAME else Pixels(KINETICS_MEAN, KINETICS_STD)
-        told = load_pretrained(network, weights, pixels=seen).told()
+        told = load_weights(network, weights)
     return network.eval().requires_grad_(False), told
 
 

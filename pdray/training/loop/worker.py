@@ -31,12 +31,9 @@ from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
 from pdray.models.layers.settings import NUM_REGIONS
-from pdray.training.estimators.fit import fit_estimator
-from pdray.training.frozen.region_views import keep_views
 from pdray.training.loop.step import Network, Objective, Precision, evaluate_step, train_step
 from pdray.training.network import build_network, joins_segments
 from pdray.training.objective import TrainingLoss, training_loss
-from pdray.training.region_network import frozen_names, region_labels
 from pdray.training.settings import OptimConfig
 from pdray.training.task import EpochResult, FitTask
 
@@ -73,14 +70,20 @@ def fit(
     """
     place = place or Place()
     if task.config.entry.loop == "once":
+        from pdray.training.estimators.fit import fit_estimator
+
         yield from fit_estimator(task, resume=resume)
         return
     first_step = _first_step(task, resume)
     worker = {"rank": place.rank, "num_workers": place.num_workers}
     plan = plan_batches(task.sides, task.schedule(first_step), **worker)
-    config = task.config
+    config, recordings = task.config, task.recordings
+    if config.views is not None:
+        from pdray.training.frozen.region_views import keep_views
+
+        recordings = keep_views(recordings, config)
     reader = SnippetReader(
-        keep_views(task.recordings, config),
+        recordings,
         config.snippet,
         config.decode,
         task.origin.seed,
@@ -155,7 +158,7 @@ class _Learner:
         self.trained = _trained(self.model, task.config.optim, place)
         self.optimizer = _optimizer(task.config.optim, self.model)
         self.objective = _objective(task, fold, place.device)
-        self.region_target = region_labels(task) if task.config.beside else None
+        self.region_target = _region_labels(task) if task.config.beside else None
         self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
 
     def begin_epoch(self, epoch: int) -> None:
@@ -283,7 +286,7 @@ class _Learner:
     def state(self, epoch: int) -> dict[str, Any]:
         step, model = self.fold * self.task.epochs + epoch + 1, self.model.state_dict()
         if step < self.task.num_steps:  # until the end only what is not there anew at a restart
-            frozen = frozen_names(self.model)
+            frozen: frozenset[str] = getattr(self.model, "frozen_names", frozenset)()
             model = {name: value for name, value in model.items() if name not in frozen}
         return {
             "step": step,
@@ -316,6 +319,12 @@ def _objective(task: FitTask, fold: int, device: torch.device) -> TrainingLoss:
         counts = torch.bincount(classes, minlength=task.num_classes).tolist()
     num_regions = NUM_REGIONS if task.config.beside else 0
     return training_loss(task.config.loss, counts, device, num_regions=num_regions)
+
+
+def _region_labels(task: FitTask) -> Tensor:
+    from pdray.training.region_network import region_labels
+
+    return region_labels(task)
 
 
 def _shares(task: FitTask, index: int) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.models.networks.frame_resnet import build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
-from pdray.models.networks.two_stream import across_modalities, build_two_stream
+from pdray.models.networks.two_stream import build_two_stream
 from pdray.models.networks.two_stream_settings import TwoStreamConfig, two_stream_faults
 from tests.fixtures.networks import draw, seeded
 
@@ -66,32 +66,6 @@ def test_another_number_of_frames_is_refused(num_frames: int) -> None:
 def test_swapped_time_and_channels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected 2, got \(1, 5, 2, 20, 20\)"):
         seeded(build_two_stream, small(), 3, 2)(torch.zeros(1, 5, 2, 20, 20))
-
-
-def test_colours_are_averaged_and_repeated_for_another_modality() -> None:
-    weight = draw(4, 3, 7, 7)
-    found = across_modalities(weight, 20)
-    assert found.shape == (4, 20, 7, 7)
-    for channel in range(20):
-        expected = (weight[:, 0] + weight[:, 1] + weight[:, 2]) / 3
-        torch.testing.assert_close(found[:, channel], expected)
-    model = seeded(build_two_stream, small(), 3, 2)
-    model.conv1.load_state_dict({"weight": across_modalities(draw(8, 3, 7, 7), 10)})
-
-
-@pytest.mark.parametrize(
-    ("shape", "num_inputs", "message"),
-    [
-        ((4, 2, 7, 7), 10, r"got \(4, 2, 7, 7\) for 10 channels"),
-        ((4, 3, 7), 10, r"got \(4, 3, 7\) for 10 channels"),
-        ((4, 3, 7, 7), 0, r"got \(4, 3, 7, 7\) for 0 channels"),
-    ],
-)
-def test_weights_of_no_colours_are_refused(
-    shape: tuple[int, ...], num_inputs: int, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        across_modalities(torch.zeros(shape), num_inputs)
 
 
 def test_sound_settings_have_no_fault() -> None:

@@ -15,7 +15,6 @@ from pdray.evaluation.metrics import METRICS
 from pdray.training.loop import worker
 from pdray.training.loop.worker import fit, learning_rate_factor
 from pdray.training.network import build_network
-from pdray.training.region_network import frozen_names
 from pdray.training.settings import FitConfig, OptimConfig
 from tests.fixtures.region_task import make_region_task
 
@@ -374,7 +373,7 @@ def test_frozen_stages_stay_as_they_were_and_the_others_learn(region_task, cache
     assert "network.backbone.layer4.0.bn1.running_mean" in changed
     assert "network.classifier.region_heads.out_RG" in changed
     built = build_network(task.config, 2)
-    frozen = frozen_names(built)
+    frozen = built.frozen_names()
     assert first.keys() == last.keys() - frozen
     assert {"network.backbone.conv1.weight", "network.backbone.layer3.1.bn2.running_var"} <= frozen
     assert all(torch.equal(last[name], built.state_dict()[name]) for name in frozen)
