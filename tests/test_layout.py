@@ -16,8 +16,9 @@ MAX_FUNCTION_LINES = {"pdray/training/loop/worker.py": 80}  # the one loop worth
 MAX_JOB_LINES = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc", "base", "manager", "core"}
 REGISTRIES = {"pdray/models/__init__.py"}
-# Folders of tests of families of modules, and of what tests share; they mirror no package.
-FREE_FOLDERS = {"contracts", "earlier", "fixtures", "integration", "journey"}
+# Tests of families of modules and of the documentation, and what tests share: they mirror no
+# package.
+FREE_FOLDERS = {"contracts", "docs", "earlier", "fixtures", "integration", "journey"}
 # Written so that this file does not match itself.
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|tmp)/\w")
 

@@ -1,0 +1,96 @@
+"""Write the page of all settings: ``python -m docs.settings``; a test compares it with the code."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from jobs.make_demo import MakeDemoConfig
+from jobs.sync_tracking import SyncConfig
+from pdray.config import Settings, leaves, plain_default
+from pdray.explain.settings import ExplainConfig
+from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
+from pdray.importers.mediapipe.settings import ExtractConfig
+from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
+from pdray.papers.marks import MarksConfig
+from pdray.papers.reproduction import ReproduceConfig
+from pdray.search.settings import PrepareConfig, StudyConfig
+from pdray.visits.plan import AssembleConfig
+
+PAGE = Path(__file__).with_name("reference") / "settings.md"
+ROOTS: dict[str, type[Settings]] = {
+    "prepare": PrepareConfig,
+    "reproduce": ReproduceConfig,
+    "assemble_patients": AssembleConfig,
+    "correlate_marks": MarksConfig,
+    "explain": ExplainConfig,
+    "extract_landmarks": ExtractConfig,
+    "import_youtubepd": ImportYouTubePDConfig,
+    "import_actions": ImportActionsConfig,
+    "make_demo": MakeDemoConfig,
+    "sync_tracking": SyncConfig,
+}
+HEADER = """# Settings
+
+This page is made from the settings classes by `python -m docs.settings`; a test compares them.
+Give a setting as `key=value` on the command line, or in a YAML file with `--config FILE`; a later
+source wins. Units stand in square brackets. Names of models in parentheses say that only these
+models have the setting. Words that you do not know stand in the [glossary](glossary.md).
+
+The numbers of papers: 000 YouTubePD (Zhou et al. 2023), 002 TSA (Yin et al.), 003 hypomimia (WSSFN
+2025), 004 motion boundaries.
+
+## Settings of a search
+
+Jobs: `tune_tsa`, `tune_motion_boundary`, `tune_region_attention`, `tune_fusion`. The last three
+start from a file in `search_spaces/`, whose values take the place of these defaults.
+"""
+Rows = dict[str, tuple[str, str]]
+
+
+def page() -> str:
+    """Return the page."""
+    study = _rows(leaves(StudyConfig))
+    parts = [HEADER]
+    for section in dict.fromkeys(map(_section, study)):
+        chosen = {key: row for key, row in study.items() if _section(key) == section}
+        parts.append(f"### {section or 'Keys without a section'}\n\n{_table(chosen)}\n")
+    for job, root in ROOTS.items():
+        rows = _rows(leaves(root))
+        own = {key: row for key, row in rows.items() if study.get(key) != row}
+        shared = sorted({key.partition(".")[0] for key in rows.keys() - own.keys()})
+        names = ", ".join(f"`{name}`" for name in shared)
+        as_above = f"\nWith the same meaning and default as in a search: {names}.\n"
+        parts.append(f"## Settings of {job}\n\n{_table(own)}\n{as_above if shared else ''}")
+    return "\n".join(parts)
+
+
+def _section(key: str) -> str:
+    return key.partition(".")[0] if "." in key else ""
+
+
+def _rows(found: Iterable[tuple[str, FieldInfo]]) -> Rows:
+    """Return the default and the meaning of each key."""
+    return {
+        key: ("required" if field.is_required() else _default(field), field.description or "")
+        for key, field in found
+    }
+
+
+def _default(field: FieldInfo) -> str:
+    """Return a default as it is written on a command line."""
+    text = json.dumps(plain_default(field), default=str).strip('"')
+    return f"`{text.replace(str(Path.home()), '~')}`"
+
+
+def _table(rows: Rows) -> str:
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for key, (default, meaning) in rows.items():
+        text = meaning.replace("|", "\\|").replace("<", "\\<").replace("*", "\\*")
+        lines.append(f"| `{key}` | {default} | {text} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,125 @@
+"""README and docs: links lead somewhere, commands are accepted, tables are complete."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.settings import PAGE, ROOTS, page
+from jobs import tune_fusion, tune_motion_boundary, tune_region_attention
+from jobs.reproduce import TABLES
+from pdray.config import load, read_tree
+from pdray.papers.table import read_table, table_file, table_names
+from pdray.search.plan import load_study
+from pdray.search.settings import StudyConfig, load_preparation
+from pdray.visits.plan import load_assembly
+from tests.places import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
+MAX_README_LINES = 150
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_JOB = re.compile(r" *\.venv/bin/(?:python|ray job submit .* -- python) jobs/(\w+)\.py(?: (.*))?$")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def job_commands() -> Iterator[tuple[str, str, list[str]]]:
+    """Yield (page, job, its words) of every command line of a page that starts a job."""
+    for path in PAGES:
+        for line in path.read_text().replace("\\\n", " ").splitlines():
+            if found := _JOB.match(line):
+                yield name_of(path), found[1], shlex.split(found[2] or "")
+
+
+def tuning(start: Path | None) -> Callable[[list[str]], object]:
+    begin = ["--config", str(start)] if start else []
+
+    def read(words: list[str]) -> object:
+        if "--resume" in words:  # the study's own settings come first; there is none here
+            return read_tree(StudyConfig, [word for word in words if word != "--resume"])
+        # Only a user has the files of weights, and reading them is part of the check.
+        there = [word for word in words if not word.startswith("pretrained=")]
+        return load_study([*begin, *there])
+
+    return read
+
+
+def read_reproduce(words: list[str]) -> object:
+    assert words[0] == "--table"
+    read_table(table_file(TABLES, words[1]))
+    return read_tree(ROOTS["reproduce"], words[2:])
+
+
+READ: dict[str, Callable[[list[str]], object]] = {
+    **{name: lambda words, root=root: load(root, words) for name, root in ROOTS.items()},
+    "tune_tsa": tuning(None),
+    "tune_motion_boundary": tuning(tune_motion_boundary.SETTINGS),
+    "tune_region_attention": tuning(tune_region_attention.SETTINGS),
+    "tune_fusion": tuning(tune_fusion.SETTINGS),
+    "prepare": lambda words: load_preparation([word for word in words if word != "--verify"]),
+    "assemble_patients": load_assembly,
+    "reproduce": read_reproduce,
+}
+# What the importers write beside a manifest, in place of files that only a user has.
+WRITTEN = {
+    "manifest.data.yaml": "data: {manifest: m.csv, items: [face_interview], subjects: none, "
+    "grade_cuts: [1, 2, 3, 4, 5]}\nfolds: {from_split: true}\n",
+    "ucf101.data.yaml": "data: {manifest: m.csv, items: [action], subjects: none}\n",
+    "actions.data.yaml": "data: {manifest: m.csv, items: [action], subjects: none}\n",
+}
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(PAGES) > 20
+    assert len(list(job_commands())) > 30
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_relative_link_leads_to_a_file(path: Path) -> None:
+    links = [link.partition("#")[0] for link in _LINK.findall(path.read_text())]
+    inside = [link.replace("\\", "") for link in links if link and not link.startswith("http")]
+    assert [link for link in inside if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("where", "job", "words"), list(job_commands()))
+def test_every_command_that_starts_a_job_is_accepted(
+    where: str, job: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for name, text in WRITTEN.items():
+        (tmp_path / name).write_text(text)
+    if words == ["--help"]:
+        return
+    known = [str(tmp_path / Path(word).name) if word.endswith(".data.yaml") else word
+             for word in words]  # fmt: skip
+    assert READ[job](known) is not None, where
+
+
+def test_the_readme_fits_a_screen_and_lists_every_job() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= MAX_README_LINES
+    listed = [found[1] for line in lines if (found := re.match(r"\| `(\w+)` \|", line))]
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
+
+
+def test_the_page_on_the_papers_lists_every_table() -> None:
+    text = (ROOT / "docs" / "how-to" / "paper-tables.md").read_text()
+    assert [name for name in table_names(TABLES) if f"`{name}`" not in text] == []
+
+
+def test_make_and_benchmarks_have_what_pages_name() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = "\n".join(path.read_text() for path in PAGES)
+    named = re.findall(r"(?:`|^    )make (\w+)", text, re.MULTILINE)
+    assert set(named) <= targets
+    modules = set(re.findall(r"python -m benchmarks\.(\w+)", text))
+    assert {name for name in modules if not (ROOT / f"benchmarks/{name}.py").exists()} == set()
+
+
+def test_the_page_of_settings_is_that_of_the_code() -> None:
+    assert PAGE.read_text() == page(), "run: .venv/bin/python -m docs.settings"
