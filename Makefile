@@ -21,7 +21,7 @@ unexport PYTHONPATH PYTHONHOME
 # Least share of the faults put into a file, in percent, that its tests must notice.
 MUTATION_SCORE := 90
 
-.PHONY: help demo test lint integration slow chaos mutation bench ci clean
+.PHONY: help demo test lint integration slow chaos mutation bench docs ci clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -75,6 +75,11 @@ bench: $(READY) ## measure how fast data arrives, networks train and what one le
 	@$(PYTHON) -m benchmarks.models
 	@$(PYTHON) -m benchmarks.regions
 	@$(PYTHON) -m benchmarks.learning
+
+docs: $(READY) ## build the documentation as a site; a broken link fails
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@$(PYTHON) -m sphinx --fail-on-warning --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
 
 ci: ## run everything that continuous integration runs
 	@.ci/run
