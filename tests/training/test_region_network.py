@@ -99,7 +99,7 @@ def test_a_fit_learns_that_a_region_looks_ill(tmp_path: Path, write_entry: Any) 
         **PLAIN,
         "model": {**model, "frozen_stages": 0},
         "loss": {"region_weight": 0.0},
-        "optim": {"batch_size": 8, "epochs": 14, "learning_rate": 0.003},
+        "optim": {"batch_size": 8, "epochs": 9, "learning_rate": 0.003},
     }
     task = make_region_task(tmp_path, write_entry, settings)
     draw, recordings = np.random.default_rng(0), []

@@ -272,7 +272,7 @@ def test_more_pixels_than_allowed_are_refused_by_all(numbered_video):
         (
             "a.ts",
             "libx264",
-            r"has frames of 1024 x 1024 = 1048576 px, more than limits\.max_pixels 100000",
+            r"has frames of 512 x 512 = 262144 px, more than limits\.max_pixels 100000",
         ),
         ("a.mkv", "libvpx-vp9", r"changes to a frame size .* more than limits\.max_pixels 100000"),
     ],
@@ -284,10 +284,10 @@ def test_a_picture_that_grows_is_refused_by_its_decoder(tmp_path, name, codec, m
         stream.height = stream.width = 64
         stream.pix_fmt = "yuv420p"
         wide = av.CodecContext.create(codec, "w")
-        wide.height = wide.width = 1024
+        wide.height = wide.width = 512
         wide.pix_fmt, wide.time_base, wide.framerate = "yuv420p", Fraction(1, 25), 25
         stamp = 0
-        for encoder, size in ((stream, 64), (wide, 1024)):
+        for encoder, size in ((stream, 64), (wide, 512)):
             frames = [*map(av.VideoFrame.from_ndarray, noise(3, size)), None]
             for packet in (packet for frame in frames for packet in encoder.encode(frame)):
                 packet.stream, packet.time_base = stream, Fraction(1, 25)

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from functools import cache
 
 import av
 import numpy as np
@@ -119,8 +120,14 @@ def no_decoding(monkeypatch):
     monkeypatch.setattr(module, "decode_frames", refuse)
 
 
+@cache
+def decoded(path, config, span):
+    """Decode everything, once per file and span."""
+    return decode(path, config, **dict(span))
+
+
 def check(path, positions, config=CONFIG, **span):
-    clip = decode(path, config, **span)
+    clip = decoded(path, config, tuple(span.items()))
     index = scan(path, config, **span)
     np.testing.assert_array_equal(index.seconds, clip.pts_seconds)
     assert index.num_frames == len(clip.frames)
