@@ -49,7 +49,8 @@ from pdray.data.media.flow import FlowConfig
 from pdray.data.modalities import Modality
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import score

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pdray.command import recordings_bar, run_job
 from pdray.config import build, dump, load, require_writable
-from pdray.demo.cohort import DemoConfig
+from pdray.demo.illness.severity import DemoConfig
 
 
 class MakeDemoConfig(DemoConfig):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ from pdray.demo.illness.movement import LEGS, TAPPING, TOES, TURNING, Movement, 
 from pdray.demo.illness.severity import (
     FIRST_ITEMS,
     NUM_RATERS,
+    DemoConfig,
+    DemoRecording,
     Purpose,
     plan_cohort,
     rate_cohort,
@@ -45,10 +48,6 @@ from pdray.demo.illness.severity import (
     stream,
     visit_scores,
 )
-from pdray.demo.illness.severity import (
-    DemoConfig as DemoConfig,  # the cohort's settings, for its callers
-)
-from pdray.demo.illness.severity import DemoRecording as DemoRecording
 from pdray.demo.marks import MARKED_ITEM, draw_marks
 from pdray.errors import SettingsError
 
@@ -143,9 +142,9 @@ def make_cohort(
             table of marks.
     """
     manifest, marker = folder / "manifest.csv", folder / "demo.json"
-    _check_folder(manifest, marker, config)
-    missing = [one for one in plan_cohort(config) if not (folder / one.video).exists()]
     marks = marks_beside(manifest) if MARKED_ITEM in config.items else None
+    _check_folder([manifest, *([marks] if marks else [])], marker, config)
+    missing = [one for one in plan_cohort(config) if not (folder / one.video).exists()]
     is_whole = not missing and manifest.exists()
     if is_whole and (marks is None or marks.exists()):
         return manifest
@@ -175,18 +174,15 @@ def draw_recording(recording: DemoRecording, config: DemoConfig) -> Drawn:
     Returns:
         Its frames and its voice, and the tracks of a face.
     """
-    landmarks = regions = None
-    if recording.item == "face_interview":
-        interview = _draw_face(recording, config)
-        frames, landmarks, regions = interview.frames, interview.landmarks, interview.regions
-    else:
-        frames = _draw_motion(recording, config)
+    interview = _draw_face(recording, config) if recording.item == MARKED_ITEM else None
+    frames = interview.frames if interview else _draw_motion(recording, config)
     voice = draw_voice(
         min(recording.grade, HIGHEST_VOICE),
         _pitch_hz(recording.subject, config),
         stream(config, Purpose.VOICE, *recording.key),
         seconds=len(frames) / config.fps,
     )
+    landmarks, regions = (interview.landmarks, interview.regions) if interview else (None, None)
     return Drawn(frames, voice, landmarks, regions)
 
 
@@ -239,20 +235,21 @@ def _draw_all(
     progress: Progress | None,
 ) -> None:
     """Draw and encode files, here or in processes of their own."""
+    draw, total = partial(_draw_file, folder, config), len(recordings)
     tell = progress or (lambda done, total: None)
-    if num_processes == 1 or len(recordings) < 2:
+    if num_processes == 1 or total < 2:
         for number, recording in enumerate(recordings, start=1):
-            _draw_file(folder, config, recording)
-            tell(number, len(recordings))
+            draw(recording)
+            tell(number, total)
         return
     # Spawned, not forked: a caller may hold threads (torch, Ray) that do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(num_processes, len(recordings)), mp_context=context) as pool:
-        jobs = [pool.submit(_draw_file, folder, config, recording) for recording in recordings]
+    with ProcessPoolExecutor(min(num_processes, total), mp_context=context) as pool:
+        jobs = [pool.submit(draw, recording) for recording in recordings]
         try:
             for number, job in enumerate(as_completed(jobs), start=1):
                 job.result()
-                tell(number, len(jobs))
+                tell(number, total)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -263,31 +260,26 @@ def _draw_file(folder: Path, config: DemoConfig, recording: DemoRecording) -> No
     for kind, track in (("landmarks", drawn.landmarks), ("regions", drawn.regions)):
         if track is not None:
             write_track(folder / recording.track(kind), track)
-    encode(
-        folder / recording.video, drawn.frames, drawn.voice, fps=config.fps, sample_rate=SAMPLE_RATE
-    )
+    video = folder / recording.video
+    encode(video, drawn.frames, drawn.voice, fps=config.fps, sample_rate=SAMPLE_RATE)
 
 
-def _check_folder(manifest: Path, marker: Path, config: DemoConfig) -> None:
-    if marker.exists():
-        found = marker.read_text(encoding="utf-8")
-        accepted = [_marker_text(config)]
-        if config.items == FIRST_ITEMS:
-            # Written before there was a choice of items: the same files, and a manifest with fewer
-            # columns, which stays as it is.
-            accepted.append(_marker_text(config, without=("items",)))
-        if found not in accepted:
-            raise SettingsError(
-                f"{manifest.parent} holds a demo cohort of other settings "
-                f"({' '.join(found.split())}); give another folder or remove this one"
-            )
-        return
-    tables = [manifest, *([marks_beside(manifest)] if MARKED_ITEM in config.items else [])]
-    for table in tables:
-        if table.exists():
+def _check_folder(tables: Sequence[Path], marker: Path, config: DemoConfig) -> None:
+    if not marker.exists():
+        for table in filter(Path.exists, tables):
             raise SettingsError(
                 f"{table} exists and was not written by the demo; give another folder"
             )
+        return
+    found = marker.read_text(encoding="utf-8")
+    # Without items: written before there was a choice of them. The files are the same, and the
+    # manifest, which has fewer columns, stays as it is.
+    earlier = _marker_text(config, without=("items",)) if config.items == FIRST_ITEMS else ""
+    if found not in (_marker_text(config), earlier):
+        raise SettingsError(
+            f"{marker.parent} holds a demo cohort of other settings "
+            f"({' '.join(found.split())}); give another folder or remove this one"
+        )
 
 
 def _marker_text(config: DemoConfig, *, without: Sequence[str] = ()) -> str:
@@ -328,5 +320,4 @@ def _manifest_text(config: DemoConfig) -> str:
 def _marks_text(config: DemoConfig) -> str:
     plan = plan_cohort(config)
     drawn = (draw_marks(one, config, num_frames=_length(one, config)[1]) for one in plan)
-    recordings = {one.recording_id for one in plan}
-    return marks_text([mark for marks in drawn for mark in marks], recordings)
+    return marks_text(list(chain.from_iterable(drawn)), {one.recording_id for one in plan})

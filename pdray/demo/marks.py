@@ -46,18 +46,15 @@ _MOUTH = tuple(
 )
 # Regions that are not here never change with the grade.
 SEEN = {
-    "right eye": Seen(_EYE, 1.0),
-    "left eye": Seen(_EYE, 1.0),
     "mouth": Seen(_MOUTH, 1.0),
-    "right eyebrow": Seen(LIVELINESS, 1.0),
-    "left eyebrow": Seen(LIVELINESS, 1.0),
     "between eyebrows": Seen(LIVELINESS, 0.5),
     "right above between eyebrows": Seen(LIVELINESS, 0.4),
-    "right lip crease": Seen(LIVELINESS, 0.3),
-    "left lip crease": Seen(LIVELINESS, 0.3),
-    "right nasolabial fold": Seen(LIVELINESS, 0.2),
-    "left nasolabial fold": Seen(LIVELINESS, 0.2),
 }
+for _side in ("right", "left"):
+    SEEN[f"{_side} eye"] = Seen(_EYE, 1.0)
+    SEEN[f"{_side} eyebrow"] = Seen(LIVELINESS, 1.0)
+    SEEN[f"{_side} lip crease"] = Seen(LIVELINESS, 0.3)
+    SEEN[f"{_side} nasolabial fold"] = Seen(LIVELINESS, 0.2)
 
 
 def draw_marks(
@@ -90,15 +87,9 @@ def draw_marks(
         if chance[region] >= SEEN[name].plainness * lost:
             continue
         severity = round(HIGHEST * lost + strict + REGION_NOISE * noise[region])
-        marks.append(
-            Mark(
-                recording.recording_id,
-                region,
-                frame=int(frames[region]),
-                total=num_frames,
-                severity=int(np.clip(severity, 1, HIGHEST)),
-                confidence=int(sure[region]),
-                note=NOTE,
-            )
-        )
+        mark = Mark(
+            recording.recording_id, region, frame=int(frames[region]), total=num_frames,
+            severity=int(np.clip(severity, 1, HIGHEST)), confidence=int(sure[region]), note=NOTE,
+        )  # fmt: skip
+        marks.append(mark)
     return tuple(marks)

@@ -19,18 +19,18 @@ from pdray.data.media.tracks import read_track
 from pdray.demo.body.limb import draw_appearance, draw_frames
 from pdray.demo.cohort import (
     MOTIONS,
-    DemoConfig,
-    DemoRecording,
     draw_recording,
     make_cohort,
     movement_of,
-    plan_cohort,
 )
 from pdray.demo.encode import encode
 from pdray.demo.face.voice import SAMPLE_RATE
 from pdray.demo.illness.severity import (
     DEMO_ITEMS,
+    DemoConfig,
+    DemoRecording,
     Purpose,
+    plan_cohort,
     rate_cohort,
     rater_grades,
     stream,

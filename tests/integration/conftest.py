@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from pdray.config import build
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from tests.places import ROOT
 
 SPACE = """\

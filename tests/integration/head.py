@@ -23,7 +23,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from tests.places import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pdray.config import build
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from tests.places import ROOT
 
 COHORT = {

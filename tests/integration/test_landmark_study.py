@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from pdray.config import build
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from tests.integration.conftest import Job
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -11,7 +11,8 @@ import pytest
 
 from pdray.config import build, dump
 from pdray.data.cohort.folds import Folds, folds_from_json, folds_to_json
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.opening import start_log

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from pdray.demo.body.limb import (
     Appearance,
     Figure,
-    Floats,
     Limb,
-    Surface,
     View,
     chain,
     limb_along,
-    still_limb,
+    still,
 )
-from pdray.demo.illness.movement import Movement
+from pdray.demo.illness.movement import Floats, Movement
 
 HELD_VIEW = View(middle=(0.3, -0.02), units=1.0, tilt=0.5)
 REACHING_VIEW = View(middle=(0.24, 0.06), units=1.06, tilt=0.5)
@@ -39,14 +37,12 @@ def held_figure(movement: Movement, appearance: Appearance) -> Figure:
     lever = np.array([UPPER + FORE + HAND, FORE + HAND, HAND])
     shake = movement.tremor[:, 1:] * np.array(TREMOR_SHARES) / lever
     angles = angles - np.rad2deg(np.cumsum(shake, axis=1))
-    still = np.zeros(len(opening), np.float32)
-    joints = chain(still + movement.tremor[:, 0], still, angles, np.array([UPPER, FORE, 0.09]))
+    joints = chain(movement.tremor * (1.0, 0.0), angles, (UPPER, FORE, 0.09))
     limbs = [*_trunk(appearance, len(opening)), *_arm(joints, appearance)]
     for number, spread in enumerate((-9.0, -3.0, 3.0, 9.0)):
-        root = joints[:, 3]
-        finger = chain(root[:, 0], root[:, 1], angles[:, 2:] + spread, np.array([HAND - 0.09]))
-        radii = appearance.build * np.array([0.02, 0.013])
-        limbs.append(limb_along(finger, radii, (0.85, 0.9, 0.95, 1.0)[number]))
+        finger = chain(joints[:, 3], angles[:, 2:] + spread, (HAND - 0.09,))
+        tone = (0.85, 0.9, 0.95, 1.0)[number]
+        limbs.append(limb_along(finger, (0.02, 0.013), tone, build=appearance.build))
     return Figure(tuple(limbs), np.zeros((len(opening), 2), np.float32), HELD_VIEW)
 
 
@@ -68,9 +64,9 @@ def reaching_figure(movement: Movement, appearance: Appearance) -> Figure:
     target = [(0.95, TARGET[1] - 0.04), (TARGET[0] + 0.1, TARGET[1]), (TARGET[0] + 0.02, TARGET[1])]
     limbs = [
         *_trunk(appearance, num_frames),
-        still_limb(target, (0.06, 0.03, 0.014), 0.8, "skin", num_frames=num_frames),
+        limb_along(still(target, num_frames), (0.06, 0.03, 0.014), 0.8),
         *_arm(joints, appearance),
-        limb_along(finger, appearance.build * np.array([0.018, 0.012]), 1.0),
+        limb_along(finger, (0.018, 0.012), 1.0, build=appearance.build),
     ]
     return Figure(tuple(limbs), np.zeros((num_frames, 2), np.float32), REACHING_VIEW)
 
@@ -90,24 +86,26 @@ def _bend(wrist: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np
 
 def _trunk(appearance: Appearance, num_frames: int) -> list[Limb]:
     """Return trunk, neck and a head with a nose; they keep still."""
-    build = appearance.build
-    parts: list[tuple[list[tuple[float, float]], tuple[float, float], float, Surface]] = [
-        ([(-0.02, -0.1), (-0.05, -0.75)], (0.13, 0.14), 0.85, "cloth"),
-        ([(0.0, 0.0), (0.02, 0.16)], (0.06, 0.055), 0.85, "skin"),
-        ([(0.01, 0.24), (0.03, 0.28)], (0.105, 0.11), 0.95, "skin"),
-        ([(0.1, 0.25), (0.142, 0.235)], (0.024, 0.014), 1.0, "skin"),
+    parts = [
+        ([(-0.02, -0.1), (-0.05, -0.75)], (0.13, 0.14), 0.85),
+        ([(0.0, 0.0), (0.02, 0.16)], (0.06, 0.055), 0.85),
+        ([(0.01, 0.24), (0.03, 0.28)], (0.105, 0.11), 0.95),
+        ([(0.1, 0.25), (0.142, 0.235)], (0.024, 0.014), 1.0),
     ]
     return [
-        still_limb(points, [build * one for one in radii], tone, surface, num_frames=num_frames)
-        for points, radii, tone, surface in parts
-    ]
+        limb_along(
+            still(points, num_frames), radii, tone, "skin" if part else "cloth",
+            build=appearance.build,
+        )
+        for part, (points, radii, tone) in enumerate(parts)
+    ]  # fmt: skip
 
 
 def _arm(joints: Floats, appearance: Appearance) -> list[Limb]:
     """Return sleeve, forearm and palm along (N, 4, 2) shoulder, elbow, wrist, knuckles."""
     build = appearance.build
     return [
-        limb_along(joints[:, :2], build * np.array([0.065, 0.05]), 1.0, "cloth"),
-        limb_along(joints[:, 1:3], build * np.array([0.045, 0.032]), 0.95),
-        limb_along(joints[:, 2:], build * np.array([0.034, 0.036]), 1.0),
+        limb_along(joints[:, :2], (0.065, 0.05), 1.0, "cloth", build=build),
+        limb_along(joints[:, 1:3], (0.045, 0.032), 0.95, build=build),
+        limb_along(joints[:, 2:], (0.034, 0.036), 1.0, build=build),
     ]

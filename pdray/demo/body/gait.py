@@ -12,23 +12,24 @@ import numpy as np
 from pdray.demo.body.limb import (
     Appearance,
     Figure,
-    Floats,
     Limb,
     View,
     chain,
+    floor,
     limb_along,
-    still_limb,
+    still,
 )
 from pdray.demo.illness.movement import (
-    FRAMES,
-    STEPS_PER_FRAME,
+    Floats,
     Movement,
     Profile,
     Reach,
     at_severity,
     count_cycles,
     draw_severity,
+    moments,
     oscillate,
+    shown,
     shrink,
 )
 
@@ -69,7 +70,7 @@ def draw_walk(
         displaces the knees while the walk halts [m].
     """
     severity = draw_severity(grade, rng)
-    t = np.arange(num_frames * STEPS_PER_FRAME) / (fps * STEPS_PER_FRAME)
+    t = moments(num_frames, fps)
     cycles = count_cycles(WALKING, severity, t, rng)
     length = shrink(WALKING, severity, t * fps / num_frames, cycles, rng)
     pace = np.gradient(cycles, t)
@@ -77,12 +78,7 @@ def draw_walk(
     size = at_severity(WALKING.tremor, severity) * rng.lognormal(0.0, 0.4)
     trembling = size * halted * oscillate(rng.uniform(4.0, 7.0), t, rng)
     steps = (0.25 + 0.75 * (reach.opened - reach.closed)) * length
-    tremor = trembling[:, None] * np.array([1.0, 0.2])
-    return Movement(
-        opening=steps[FRAMES].clip(0, 1).astype(np.float32),
-        tremor=tremor[FRAMES].astype(np.float32),
-        cycles=cycles[FRAMES],
-    )
+    return shown(steps, trembling[:, None] * np.array([1.0, 0.2]), cycles)
 
 
 def walking_figure(movement: Movement, appearance: Appearance) -> Figure:
@@ -95,22 +91,19 @@ def walking_figure(movement: Movement, appearance: Appearance) -> Figure:
     hip = bob[:, None]
     far_leg, near_leg = (leg + hip for leg in legs)
     trunk, neck, head = (
-        (hip + np.array(points, np.float32)).astype(np.float32)
-        for points in (
-            [(0.0, 0.04), (0.02, 0.42)],
-            [(0.02, 0.5), (0.05, 0.66)],
-            [(0.05, 0.72), (0.07, 0.76)],
-        )
-    )
-    shoulder = hip + np.array([(0.02, 0.5)], np.float32)
+        hip + still(points, num_frames)
+        for points in ([(0.0, 0.04), (0.02, 0.42)], [(0.02, 0.5), (0.05, 0.66)],
+                       [(0.05, 0.72), (0.07, 0.76)])
+    )  # fmt: skip
+    shoulder = hip + still([(0.02, 0.5)], num_frames)
     limbs = [
         *_marks(movement, num_frames),
         *_dressed_arm(_arm(movement, 0.0) + shoulder, build, 0.75),
         *_dressed_leg(far_leg, build, 0.72),
-        limb_along(neck, build * np.array([0.05, 0.05]), 0.9),
-        limb_along(head, build * np.array([0.095, 0.1]), 1.0),
+        limb_along(neck, (0.05, 0.05), 0.9, build=build),
+        limb_along(head, (0.095, 0.1), 1.0, build=build),
         *_dressed_leg(near_leg, build, 0.95),
-        limb_along(trunk, build * np.array([0.13, 0.145]), 1.08, "cloth"),
+        limb_along(trunk, (0.13, 0.145), 1.08, "cloth", build=build),
         *_dressed_arm(_arm(movement, 0.5) + shoulder, build, 0.95),
     ]
     return Figure(tuple(limbs), np.zeros((num_frames, 2), np.float32), WALK_VIEW)
@@ -125,9 +118,7 @@ def _leg(movement: Movement, phase: float) -> Floats:
     thigh = 180.0 - swing - 0.25 * bent
     shin = thigh + bent
     foot = shin - 82.0 - 12.0 * ahead
-    zero = np.zeros(len(swing), np.float32)
-    angles = np.stack([thigh, shin, foot], axis=1)
-    joints = chain(zero, zero, angles, np.array([THIGH, SHIN, 0.17]))
+    joints = chain((0.0, 0.0), np.stack([thigh, shin, foot], axis=1), (THIGH, SHIN, 0.17))
     joints[:, 1] += movement.tremor
     return joints
 
@@ -137,27 +128,25 @@ def _arm(movement: Movement, phase: float) -> Floats:
     swing = 30.0 * movement.opening * np.sin(2 * np.pi * (movement.cycles + phase))
     upper = 180.0 - swing
     fore = upper - 14.0 - 0.3 * np.abs(swing)
-    zero = np.zeros(len(swing), np.float32)
-    return chain(zero, zero, np.stack([upper, fore], axis=1), np.array([UPPER, FORE]))
+    return chain((0.0, 0.0), np.stack([upper, fore], axis=1), (UPPER, FORE))
 
 
 def _dressed_leg(joints: Floats, build: float, tone: float) -> list[Limb]:
     return [
-        limb_along(joints[:, 2:], build * np.array([0.045, 0.03]), 0.5 * tone, "cloth"),
-        limb_along(joints[:, :3], build * np.array([0.09, 0.065, 0.045]), 0.85 * tone, "cloth"),
+        limb_along(joints[:, 2:], (0.045, 0.03), 0.5 * tone, "cloth", build=build),
+        limb_along(joints[:, :3], (0.09, 0.065, 0.045), 0.85 * tone, "cloth", build=build),
     ]
 
 
 def _dressed_arm(joints: Floats, build: float, tone: float) -> list[Limb]:
     return [
-        limb_along(joints[:, 1:], build * np.array([0.04, 0.032]), tone),
-        limb_along(joints[:, :2], build * np.array([0.058, 0.048]), tone, "cloth"),
+        limb_along(joints[:, 1:], (0.04, 0.032), tone, build=build),
+        limb_along(joints[:, :2], (0.058, 0.048), tone, "cloth", build=build),
     ]
 
 
 def _marks(movement: Movement, num_frames: int) -> list[Limb]:
     """Return a floor, and posts on the wall that pass by as fast as the person walks."""
-    floor = still_limb([(-2.5, -0.5), (2.5, -0.5)], (0.5, 0.5), 0.8, "room", num_frames=num_frames)
     step = 2 * (THIGH + SHIN) * np.sin(np.deg2rad(27.0) * movement.opening)
     walked = np.cumsum(2 * step * np.diff(movement.cycles, prepend=movement.cycles[0]))
     places = MARKS_METRES * np.arange(NUM_MARKS) - (walked[:, None] + movement.cycles[0])
@@ -166,4 +155,4 @@ def _marks(movement: Movement, num_frames: int) -> list[Limb]:
     ends = [np.stack([x, np.full_like(x, y)], axis=-1) for y in (0.1, 1.0)]
     radii = np.full((NUM_MARKS, 2), 0.02, np.float32)
     posts = Limb(np.stack(ends, axis=2).astype(np.float32), radii, 0.8, "room")
-    return [floor, posts]
+    return [floor(num_frames, -2.5), posts]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Doubles, Floats
 
 Surface = Literal["skin", "cloth", "room"]
 
@@ -173,14 +173,10 @@ def draw_frames(
         # A smooth background moved by less than a pixel or two: first order is exact enough.
         picture = appearance.background - dx * gradient_x - dy * gradient_y
         for limb in figure.limbs:
-            joints = _to_pixels(
-                limb.joints[part],
-                figure.shift[part],
-                sway[part],
-                view,
-                appearance,
-                is_mirrored=is_mirrored,
+            placed = _to_pixels(
+                limb.joints[part], figure.shift[part], view, appearance, is_mirrored=is_mirrored
             )
+            joints = (placed + sway[part, None, None]).astype(np.float32)
             radii = limb.radii * appearance.scale * size / view.units
             _paint(picture, joints, radii, _colour(limb, appearance))
         picture *= 255.0 * appearance.light[..., None]
@@ -192,13 +188,12 @@ def draw_frames(
 
 
 def chain(
-    x: Floats, y: Floats, angles: NDArray[np.floating], lengths: NDArray[np.floating]
+    root: ArrayLike, angles: NDArray[np.floating], lengths: Sequence[float] | Doubles
 ) -> Floats:
     """Follow a limb from its root.
 
     Args:
-        x: (N,) of the root [units].
-        y: (N,) of the root [units].
+        root: (2,) or (N, 2) x and y [units].
         angles: (N, S) of the S bones in the picture, from up (y) to ahead (x) [degrees].
         lengths: (S,) or (N, S) [units].
 
@@ -206,64 +201,55 @@ def chain(
         (N, S + 1, 2) float32 joints [units].
     """
     angles = np.deg2rad(angles)
-    steps = np.stack([np.sin(angles), np.cos(angles)], axis=-1) * lengths[..., None]
-    root = np.stack([x, y], axis=-1)[:, None]
-    return np.concatenate([root, root + np.cumsum(steps, axis=1)], axis=1).astype(np.float32)
+    steps = np.stack([np.sin(angles), np.cos(angles)], axis=-1) * np.array(lengths)[..., None]
+    start = np.broadcast_to(np.asarray(root, np.float32), (len(angles), 2))[:, None]
+    return np.concatenate([start, start + np.cumsum(steps, axis=1)], axis=1).astype(np.float32)
 
 
 def limb_along(
-    joints: Floats,
-    radii: NDArray[np.floating],
+    joints: NDArray[np.floating],
+    radii: Sequence[float],
     tone: float,
     surface: Surface = "skin",
+    *,
+    build: float = 1.0,
 ) -> Limb:
-    """Return the limb through (N, J, 2) joints with a radius at each."""
+    """Return the limb through (N, J, 2) joints with a radius at each, as thick as the build."""
+    ends = build * np.array(radii)
     return Limb(
-        joints=np.stack([joints[:, :-1], joints[:, 1:]], axis=2),
-        radii=np.stack([radii[:-1], radii[1:]], axis=1).astype(np.float32),
+        joints=np.stack([joints[:, :-1], joints[:, 1:]], axis=2).astype(np.float32, copy=False),
+        radii=np.stack([ends[:-1], ends[1:]], axis=1).astype(np.float32),
         tone=tone,
         surface=surface,
     )
 
 
-def still_limb(
-    points: Sequence[tuple[float, float]],
-    radii: Sequence[float],
-    tone: float,
-    surface: Surface,
-    *,
-    num_frames: int,
-) -> Limb:
-    """Return a limb that stays where it is: its joints and a radius at each [units]."""
-    joints = np.broadcast_to(np.array(points, np.float32), (num_frames, len(points), 2))
-    return limb_along(joints, np.array(radii), tone, surface)
+def still(points: Sequence[tuple[float, float]], num_frames: int) -> Floats:
+    """Return (N, J, 2) float32 joints that stay where they are [units]."""
+    return np.broadcast_to(np.array(points, np.float32), (num_frames, len(points), 2))
+
+
+def floor(num_frames: int, left: float) -> Limb:
+    """Return a floor that reaches out of the picture."""
+    return limb_along(still([(left, -0.5), (2.5, -0.5)], num_frames), (0.5, 0.5), 0.8, "room")
 
 
 def _draw_cloth(rng: np.random.Generator, *, is_light: bool) -> Floats:
     """Draw a dull colour that stands out from the wall, as the skin does."""
     grey = rng.uniform(0.45, 0.7) if is_light else rng.uniform(0.15, 0.35)
-    cloth: Floats = (grey + rng.uniform(-0.1, 0.1, 3)).astype(np.float32)
-    return cloth
+    return np.asarray(grey + rng.uniform(-0.1, 0.1, 3), np.float32)
 
 
 def _colour(limb: Limb, appearance: Appearance) -> Floats:
     """Return (3,) RGB of a limb, 0 to 1; the room is as bright as its wall."""
-    if limb.surface == "room":
-        surface: Floats = appearance.background.mean(axis=(0, 1))
-    else:
-        surface = appearance.skin if limb.surface == "skin" else appearance.cloth
-    return surface * np.float32(limb.tone)
+    surfaces = {"skin": appearance.skin, "cloth": appearance.cloth}
+    surface = surfaces.get(limb.surface, appearance.background.mean(axis=(0, 1)))
+    return np.asarray(surface * np.float32(limb.tone))
 
 
 def _to_pixels(
-    joints: Floats,
-    shift: Floats,
-    sway: Floats,
-    view: View,
-    appearance: Appearance,
-    *,
-    is_mirrored: bool,
-) -> Floats:
+    joints: Floats, shift: Floats, view: View, appearance: Appearance, *, is_mirrored: bool
+) -> NDArray[np.floating]:
     """Turn, mirror, scale and place joints in the picture; y points down there."""
     size = len(appearance.light)
     centre = appearance.centre * np.float32(view.units / PALM_UNITS)
@@ -273,9 +259,8 @@ def _to_pixels(
     x = cos * local[..., 0] - sin * local[..., 1]
     y = sin * local[..., 0] + cos * local[..., 1]
     x = -x if is_mirrored else x
-    placed = np.stack([x, -y], axis=-1) * (appearance.scale * size / view.units) + (size - 1) / 2
-    pixels: Floats = (placed + sway[:, None, None]).astype(np.float32)
-    return pixels
+    pixels = np.stack([x, -y], axis=-1) * (appearance.scale * size / view.units) + (size - 1) / 2
+    return np.asarray(pixels)
 
 
 def _paint(picture: Floats, joints: Floats, radii: Floats, colour: Floats) -> None:

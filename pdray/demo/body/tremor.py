@@ -7,15 +7,15 @@ not the grade's doing.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdray.demo.illness.movement import (
-    FRAMES,
-    STEPS_PER_FRAME,
+    Doubles,
     Movement,
     Reach,
     draw_severity,
+    moments,
     oscillate,
+    shown,
 )
 
 # One entry a grade; half of what a ruler at the finger tips would show.
@@ -41,12 +41,12 @@ def draw_posture(
     Returns:
         The movement: ``opening`` is the height, ``tremor`` that of the finger tips [m].
     """
-    t = _moments(num_frames, fps)
+    t = moments(num_frames, fps)
     slow, slower = (oscillate(hz, t, rng) for hz in rng.uniform(*DRIFT_HZ, 2))
     drift = 0.6 * slow + 0.4 * slower
     cycles = rng.uniform() + np.zeros_like(t)
     height = reach.closed + (reach.opened - reach.closed) * (0.5 + 0.5 * drift)
-    return _shown(height, _trembling(grade, t, rng), cycles)
+    return shown(height, _trembling(grade, t, rng), cycles)
 
 
 def draw_reaching(
@@ -64,23 +64,17 @@ def draw_reaching(
     Returns:
         The movement: ``opening`` is the way from the nose, ``tremor`` that of the finger tip [m].
     """
-    t = _moments(num_frames, fps)
-    cycles = rng.uniform() + np.cumsum(
-        rng.uniform(*REACHES_HZ) * (1 + 0.15 * oscillate(0.2, t, rng))
-    ) * float(t[1])
+    t = moments(num_frames, fps)
+    first, pace_hz = rng.uniform(), rng.uniform(*REACHES_HZ)
+    cycles = first + np.cumsum(pace_hz * (1 + 0.15 * oscillate(0.2, t, rng))) * float(t[1])
     # A dwell at either end, as at a target that is touched.
     wave = -np.cos(2 * np.pi * cycles)
     way = 0.5 + 0.5 * np.tanh(1.6 * wave) / np.tanh(1.6)
     near, far = 0.12 * reach.closed, 1 - 0.12 * (1 - reach.opened)
-    return _shown(near + (far - near) * way, _trembling(grade, t, rng), cycles)
+    return shown(near + (far - near) * way, _trembling(grade, t, rng), cycles)
 
 
-def _moments(num_frames: int, fps: int) -> NDArray[np.float64]:
-    moments: NDArray[np.float64] = np.arange(num_frames * STEPS_PER_FRAME) / (fps * STEPS_PER_FRAME)
-    return moments
-
-
-def _trembling(grade: int, t: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def _trembling(grade: int, t: Doubles, rng: np.random.Generator) -> Doubles:
     """Return (len(t), 2) displacement along and across the arm [m], waxing and waning."""
     severity = draw_severity(grade, rng)
     log_amplitude = np.interp(severity, np.arange(5), np.log(AMPLITUDE_METRES))
@@ -89,15 +83,4 @@ def _trembling(grade: int, t: NDArray[np.float64], rng: np.random.Generator) -> 
     waxing = 0.8 + 0.2 * oscillate(rng.uniform(0.3, 0.8), t, rng)
     angle = rng.uniform(-0.5, 0.5)
     direction = np.array([np.sin(angle), np.cos(angle)])
-    trembling: NDArray[np.float64] = amplitude * (wave * waxing)[:, None] * direction
-    return trembling
-
-
-def _shown(
-    opening: NDArray[np.float64], tremor: NDArray[np.float64], cycles: NDArray[np.float64]
-) -> Movement:
-    return Movement(
-        opening=opening[FRAMES].clip(0, 1).astype(np.float32),
-        tremor=tremor[FRAMES].astype(np.float32),
-        cycles=cycles[FRAMES],
-    )
+    return np.asarray(amplitude * (wave * waxing)[:, None] * direction)

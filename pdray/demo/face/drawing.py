@@ -5,7 +5,6 @@ the picture is drawn from it.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdray.demo.face.head import (
     Scene,
@@ -15,19 +14,9 @@ from pdray.demo.face.head import (
     paint_head,
     plane_between,
 )
-from pdray.demo.face.raster import (
-    Pen,
-    blend,
-    paint_line,
-    paint_polygon,
-    paint_spot,
-    polygon_distance,
-    smooth,
-    window,
-)
+from pdray.demo.face.raster import blend, paint_polygon, polygon_distance, smooth, window
 from pdray.demo.face.shape import IRIS
-
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Floats
 
 SIDES = ("left", "right")
 
@@ -52,42 +41,30 @@ def _paint_nose(scene: Scene) -> None:
     """Soft shadows of sockets, cheeks and nose; its wings and nostrils."""
     skin, px = scene.look.skin, scene.px
     dark, bright = 0.55 * skin, np.minimum(1.25 * skin, 1)
+    blush = np.array([0.8, 0.35, 0.32], np.float32) * skin.max()
     is_lit = scene.look.lamp[0] < 0  # from the left
     for side in SIDES:
         eye, cheek = scene.part(f"{side}_eye_center"), scene.part(f"nose_{side}_contour3")
         outer = scene.part(f"{side}_eye_{side}_corner")
-        paint_spot(scene.picture, eye[:, 0], (px(0.48), px(0.34)), Pen(dark, 0, 0.35))
-        blush = np.array([0.8, 0.35, 0.32], np.float32) * skin.max()
-        paint_spot(
-            scene.picture,
-            0.5 * (cheek + outer)[:, 0] + np.array([0, px(0.25)], np.float32),
-            (px(0.4), px(0.4)),
-            Pen(blush, 0, 0.22),
-        )
-        shaded = (side == "right") == is_lit
+        below = 0.5 * (cheek + outer)[:, 0] + np.array([0, px(0.25)], np.float32)
+        scene.spot(eye[:, 0], (0.48, 0.34), dark, 0.35)
+        scene.spot(below, (0.4, 0.4), blush, 0.22)
         ridge = scene.part(*(f"nose_{side}_contour{k}" for k in (1, 2, 3)))
         ridge = 0.6 * ridge + 0.4 * scene.part("nose_bridge2", "nose_bridge3", "nose_tip")
-        paint_line(
-            scene.picture, ridge, Pen(dark, px(0.09), 0.35 if shaded else 0.12, px(0.16) + 1)
-        )
+        is_shaded = (side == "right") == is_lit
+        scene.line(ridge, dark, 0.09, 0.35 if is_shaded else 0.12, soft=0.16)
         fold = scene.part(f"nose_{side}_contour3", f"mouth_{side}_corner")
         outwards = px(0.13 if side == "right" else -0.13)
         fold[:, :, 0] += np.array([0.5, 1.0], np.float32) * outwards
-        paint_line(scene.picture, fold, Pen(dark, px(0.06), 0.25, px(0.1) + 1))
+        scene.line(fold, dark, 0.06, 0.25, soft=0.1)
         wing = scene.part(*(f"nose_{side}_contour{k}" for k in (3, 4, 5)), "nose_middle_contour")
-        paint_line(scene.picture, smooth(wing, scene.steps), Pen(dark, px(0.03), 0.8, px(0.03) + 1))
+        scene.line(smooth(wing, scene.steps), dark, 0.03, 0.8, soft=0.03)
         nostril = scene.part(f"nose_{side}_contour4", f"nose_{side}_contour5").mean(axis=1)
         nostril[:, 1] -= px(0.03)
-        paint_spot(scene.picture, nostril, (px(0.09), px(0.055)), Pen(0.3 * dark, 0, 0.9))
-    paint_spot(
-        scene.picture, scene.part("nose_tip")[:, 0], (px(0.2), px(0.22)), Pen(bright, 0, 0.4)
-    )
-    paint_spot(
-        scene.picture,
-        scene.part("mouth_lower_lip_bottom")[:, 0] + np.array([0, px(0.1)], np.float32),
-        (px(0.3), px(0.13)),
-        Pen(dark, 0, 0.35),
-    )
+        scene.spot(nostril, (0.09, 0.055), 0.3 * dark, 0.9)
+    scene.spot(scene.part("nose_tip")[:, 0], (0.2, 0.22), bright, 0.4)
+    chin = scene.part("mouth_lower_lip_bottom")[:, 0] + np.array([0, px(0.1)], np.float32)
+    scene.spot(chin, (0.3, 0.13), dark, 0.35)
 
 
 def _paint_eye(scene: Scene, side: str) -> None:
@@ -111,43 +88,38 @@ def _paint_eye(scene: Scene, side: str) -> None:
     glint_cover = opened * (px(0.022) + 0.5 - glint).clip(0, 0.8)
     blend(picture, place, glint_cover, np.ones(3, np.float32))
     lash = 0.35 * look.skin * np.array([0.8, 0.7, 0.7], np.float32)
-    paint_line(picture, lid, Pen(lash, px(0.02), 0.9))
-    paint_line(picture, under, Pen(lash, px(0.01), 0.5))
+    scene.line(lid, lash, 0.02, 0.9)
+    scene.line(under, lash, 0.01, 0.5)
 
 
 def _paint_brow(scene: Scene, side: str) -> None:
     """A polygon along the brow's landmarks."""
-    ends = ("left_corner", "left_quarter", "middle", "right_quarter", "right_corner")
-    near, far = (ends[4], ends[0]) if side == "left" else (ends[0], ends[4])
-    spots = [end for end in ends if end != far]
-    along = spots if side == "right" else spots[::-1]
+    along = ("left_corner", "left_quarter", "middle", "right_quarter", "right_corner")
+    *spots, far = along if side == "right" else along[::-1]
     upper, lower = (
-        scene.part(*(f"{side}_eyebrow_{edge}_{spot}" for spot in along), f"{side}_eyebrow_{far}")
+        scene.part(*(f"{side}_eyebrow_{edge}_{spot}" for spot in spots), f"{side}_eyebrow_{far}")
         for edge in ("upper", "lower")
     )
-    assert along[0] == near
-    corners = np.concatenate(
-        [smooth(upper, scene.steps), smooth(lower, scene.steps)[:, -2::-1]], axis=1
-    )
+    back = smooth(lower, scene.steps)[:, -2::-1]
+    corners = np.concatenate([smooth(upper, scene.steps), back], axis=1)
     paint_polygon(scene.picture, corners, 0.8 * scene.look.hair)
 
 
 def _paint_mouth(scene: Scene) -> None:
     """Lips, what is dark between them, and the upper teeth."""
     picture, look, px = scene.picture, scene.look, scene.px
-    outer, inner = _lip_edges(scene)
-    over = smooth(outer[0], scene.steps)
-    edge = np.concatenate([over[:, :-1], smooth(outer[1], scene.steps)[:, :-1]], axis=1)
-    paint_polygon(picture, edge, look.lips)
-    parting = smooth(inner[0], scene.steps)
-    hollow = np.concatenate([parting[:, :-1], smooth(inner[1], scene.steps)[:, :-1]], axis=1)
+    edge, (parting, under) = (
+        [smooth(curve, scene.steps) for curve in curves] for curves in _lip_edges(scene)
+    )
+    paint_polygon(picture, np.concatenate([one[:, :-1] for one in edge], axis=1), look.lips)
+    hollow = np.concatenate([parting[:, :-1], under[:, :-1]], axis=1)
     place = window(hollow, picture.shape[-1])
     cover = (0.5 - polygon_distance(hollow, place)).clip(0, 1)
     blend(picture, place, cover, np.array([0.17, 0.05, 0.06], np.float32))
     teeth = scene.part("mouth_upper_lip_bottom")[:, 0, 1] + np.float32(px(0.09))
     above = (0.5 + teeth[:, None, None] - place.y).clip(0, 1)
     blend(picture, place, 0.85 * cover * above, np.array([0.86, 0.84, 0.78], np.float32))
-    paint_line(picture, parting, Pen(0.45 * look.lips, px(0.02), 0.8, px(0.01) + 1))
+    scene.line(parting, 0.45 * look.lips, 0.02, 0.8, soft=0.01)
 
 
 def _lip_edges(scene: Scene) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:

@@ -6,14 +6,12 @@ The head is the ellipse on which the contour's landmarks lie, in every frame.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdray.data.face.points import INDEX
 from pdray.demo.face.look import Look
-from pdray.demo.face.raster import Pen, Window, blend, paint_line, window
+from pdray.demo.face.raster import Window, blend, paint_line, paint_spot, window
 from pdray.demo.face.shape import MIDDLE_Y, Placement, Shape
-
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Doubles, Floats
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Scene:
     shape: Shape
     look: Look
     placement: Placement
-    chin: NDArray[np.float64]
+    chin: Doubles
     points: Floats
     picture: Floats
 
@@ -48,6 +46,22 @@ class Scene:
     def px(self, units: float) -> float:
         """Return a length in pixels."""
         return units * self.placement.unit_px
+
+    def line(
+        self, points: Floats, colour: Floats, width: float, strength: float = 1, soft: float = 0
+    ) -> None:
+        """Paint a line; half its width and what its edges fade beyond a pixel are in units."""
+        softness = self.px(soft) + 1
+        paint_line(
+            self.picture, points, colour, self.px(width), strength=strength, softness=softness
+        )
+
+    def spot(
+        self, centre: Floats, radii: tuple[float, float], colour: Floats, strength: float
+    ) -> None:
+        """Paint a spot, its radii in units."""
+        across, down = radii
+        paint_spot(self.picture, centre, (self.px(across), self.px(down)), colour, strength)
 
 
 @dataclass(frozen=True)
@@ -131,12 +145,8 @@ def paint_body(scene: Scene, plane: Plane) -> None:
 def _paint_ear(scene: Scene, across: float) -> None:
     ear = plane_between(scene, (across - 0.2, -0.5), (across + 0.2, 0.5))
     shifted = Plane(ear.place, ear.u - np.float32(across), ear.v, ear.unit_px)
-    blend(
-        scene.picture,
-        ear.place,
-        _cover(shifted.ellipse(0.05, (0.14, 0.27))),
-        0.88 * scene.look.skin,
-    )
+    cover = _cover(shifted.ellipse(0.05, (0.14, 0.27)))
+    blend(scene.picture, ear.place, cover, 0.88 * scene.look.skin)
 
 
 def paint_head(scene: Scene, plane: Plane) -> None:
@@ -177,8 +187,7 @@ def paint_hair(scene: Scene, plane: Plane) -> None:
 
 
 def _cover(distance: Floats) -> Floats:
-    cover: Floats = (np.float32(0.5) - distance).clip(0, 1)
-    return cover
+    return np.asarray((np.float32(0.5) - distance).clip(0, 1))
 
 
 def _blend_shaded(
@@ -201,14 +210,14 @@ def paint_glasses(scene: Scene) -> None:
     points = scene.placement.on_surface(np.repeat(np.array([spots]), count, axis=0), 0.1)
     temples = np.repeat(np.array([[(-width, -0.05), (width, -0.05)]]), count, axis=0)
     ends = scene.placement.on_plane(temples)
-    frame, thin = np.array([0.12, 0.1, 0.1], np.float32), scene.px(0.018)
+    frame, thin = np.array([0.12, 0.1, 0.1], np.float32), 0.018
     for number in (0, 1):
         place = window(points[:, number : number + 1], scene.picture.shape[-1], scene.px(0.4))
         away = np.hypot(
             *(axis - points[:, number, k, None, None] for k, axis in enumerate((place.x, place.y)))
         )
-        ring = np.abs(away - np.float32(scene.px(0.35))) - thin
+        ring = np.abs(away - np.float32(scene.px(0.35))) - scene.px(thin)
         blend(scene.picture, place, (0.5 - ring).clip(0, 1), frame)
         side = np.stack([points[:, 4 + number], ends[:, number]], axis=1)
-        paint_line(scene.picture, side, Pen(frame, thin))
-    paint_line(scene.picture, points[:, 2:4], Pen(frame, thin))
+        scene.line(side, frame, thin)
+    scene.line(points[:, 2:4], frame, thin)

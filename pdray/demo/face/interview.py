@@ -16,8 +16,7 @@ from pdray.demo.face.head import Scene
 from pdray.demo.face.look import Look, draw_look
 from pdray.demo.face.movement import Expression, draw_expression
 from pdray.demo.face.shape import Placement, Shape, chin_of, draw_shape, place_points
-
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Doubles, Floats
 
 CHUNK = 16  # frames drawn together: their working set stays in a core's cache
 PICTURE_UNITS = 4.0  # distances between the eyes across the picture at scale 1
@@ -143,7 +142,7 @@ class _Action:
 
     expression: Expression
     placement: Placement
-    sway: NDArray[np.float64]
+    sway: Doubles
     sensor: np.random.Generator
 
 
@@ -167,7 +166,7 @@ def _draw_action(
     return _Action(expression, placement, sway, sensor)
 
 
-def _sway(num_frames: int, fps: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _sway(num_frames: int, fps: int, rng: np.random.Generator) -> Doubles:
     """Return (N, 2) slow displacement of about unit size, the same at every grade."""
     t = np.arange(num_frames)[:, None] / fps
     walk = np.zeros((num_frames, 2))

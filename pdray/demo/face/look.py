@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Doubles, Floats
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,11 @@ def draw_look(
     )
 
 
-def _wall(
-    x: NDArray[np.float64], y: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _wall(x: Doubles, y: Doubles, rng: np.random.Generator) -> Floats:
     """Return (3, H, W) a wall with a few soft shadows."""
     wall = rng.uniform(0.15, 0.8) + rng.uniform(-0.06, 0.06, (3, 1, 1)) + np.zeros((3, *x.shape))
     for _ in range(5):
         middle, width = rng.uniform(-1, 1, 2), rng.uniform(0.25, 0.7, 2)
         reach = ((x - middle[0]) / width[0]) ** 2 + ((y - middle[1]) / width[1]) ** 2
         wall += rng.uniform(-0.1, 0.1, (3, 1, 1)) / (1 + np.exp((4 * (reach - 1)).clip(-10, 10)))
-    return wall.clip(0.03, 0.97).astype(np.float32)
+    return np.asarray(wall.clip(0.03, 0.97), np.float32)

@@ -12,12 +12,9 @@ about its own mean, so that the mean face of a recording does not tell the grade
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdray.demo.face.voice import PAUSE_SHARE, SYLLABLE_SECONDS
-from pdray.demo.illness.movement import at_severity
-
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Doubles, Floats, at_severity
 
 # One column a grade, 0 to 5; a recording's own severity lies between the columns.
 BLINKS_PER_SECOND = (0.7, 0.56, 0.38, 0.25, 0.14, 0.06)
@@ -98,9 +95,7 @@ def draw_expression(
     )
 
 
-def _talk(
-    t: NDArray[np.float64], severity: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _talk(t: Doubles, severity: float, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
     """Open the mouth once a syllable, and let vowels be wide or round; pauses keep it shut.
 
     Returns:
@@ -118,9 +113,7 @@ def _talk(
     return opening, np.interp(t, knots, vowel * (loud > 0))
 
 
-def _blinks(
-    t: NDArray[np.float64], severity: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _blinks(t: Doubles, severity: float, rng: np.random.Generator) -> Doubles:
     """Return (N,) the closed share of the eyes, 0 to 1: rarer and less complete with severity."""
     rate_hz = at_severity(BLINKS_PER_SECOND, severity)
     depth = at_severity(BLINK_DEPTH, severity)
@@ -136,7 +129,7 @@ def _blinks(
     return shut
 
 
-def _stress(t: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def _stress(t: Doubles, rng: np.random.Generator) -> Doubles:
     """Raise the brows for about a third of a second at stressed words; unit size."""
     pulses = np.zeros(len(t))
     moment = rng.exponential(1.2)
@@ -146,7 +139,7 @@ def _stress(t: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.floa
     return pulses
 
 
-def _gaze(t: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def _gaze(t: Doubles, rng: np.random.Generator) -> Doubles:
     """Look at the interviewer and now and then elsewhere; the same at every grade."""
     gaze = np.empty((len(t), 2))
     gaze[:] = rng.uniform(-0.4, 0.4, 2)
@@ -157,11 +150,9 @@ def _gaze(t: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float6
     return gaze
 
 
-def _wander(t: NDArray[np.float64], rng: np.random.Generator, num_axes: int) -> NDArray[np.float64]:
+def _wander(t: Doubles, rng: np.random.Generator, num_axes: int) -> Doubles:
     """Return (N, num_axes) slow movement of mean 0 and standard deviation 1."""
     hertz = rng.uniform(*WANDER_HZ, (4, num_axes))
     phase = rng.uniform(0.0, 1.0, (4, num_axes))
     waves = np.sin(2 * np.pi * (hertz * t[:, None, None] + phase)).sum(axis=1)
-    spread = waves.std(axis=0) + 1e-9
-    walk: NDArray[np.float64] = (waves - waves.mean(axis=0)) / spread
-    return walk
+    return np.asarray((waves - waves.mean(axis=0)) / (waves.std(axis=0) + 1e-9))

@@ -7,11 +7,11 @@ Everything works in a window, the part of the picture that a shape can reach in 
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from pdray.demo.illness.movement import Floats
 
 MARGIN = 1.5  # px round a shape, for its edge and for the rounding of the window
 
@@ -66,10 +66,10 @@ def polygon_distance(corners: Floats, place: Window) -> Floats:
     shape = (len(corners), place.y.size, place.x.size)
     squared = np.full(shape, 1e6, np.float32)
     inside = np.zeros(shape, bool)
-    ends = np.roll(corners, -1, axis=1)
-    for number in range(corners.shape[1]):
-        (ax, ay), (bx, by) = (c[:, number].T[:, :, None, None] for c in (corners, ends))
-        np.minimum(squared, _segment(ax, ay, bx, by, place), out=squared)
+    closed = np.concatenate([corners, corners[:, :1]], axis=1).transpose(1, 2, 0)
+    for start, end in pairwise(closed[..., None, None]):
+        (ax, ay), (bx, by) = start, end
+        np.minimum(squared, _segment(start, end, place), out=squared)
         # A ray to the right crosses this edge in some rows, to the right of one x.
         spans = (ay <= place.y) != (by <= place.y)
         crossing = ax + (place.y - ay) * (bx - ax) / np.where(spans, by - ay, 1)
@@ -81,21 +81,20 @@ def polygon_distance(corners: Floats, place: Window) -> Floats:
 def line_distance(points: Floats, place: Window) -> Floats:
     """Return (N, h, w) float32 the distance to an open line through (N, V, 2) points [px]."""
     squared = np.full((len(points), place.y.size, place.x.size), 1e6, np.float32)
-    for number in range(points.shape[1] - 1):
-        (ax, ay), (bx, by) = (points[:, k].T[:, :, None, None] for k in (number, number + 1))
-        np.minimum(squared, _segment(ax, ay, bx, by, place), out=squared)
+    for start, end in pairwise(points.transpose(1, 2, 0)[..., None, None]):
+        np.minimum(squared, _segment(start, end, place), out=squared)
     return np.sqrt(squared)
 
 
-def _segment(ax: Floats, ay: Floats, bx: Floats, by: Floats, place: Window) -> Floats:
-    """Return (N, h, w) the squared distance to a segment with (N, 1, 1) ends."""
+def _segment(start: Floats, end: Floats, place: Window) -> Floats:
+    """Return (N, h, w) the squared distance to a segment with (2, N, 1, 1) ends."""
+    (ax, ay), (bx, by) = start, end
     ux, uy = bx - ax, by - ay
     px, py = place.x - ax, place.y - ay
     per_length = 1 / (ux * ux + uy * uy + np.float32(1e-9))
     along = (px * (ux * per_length) + py * (uy * per_length)).clip(0, 1)
     gap_x, gap_y = px - along * ux, py - along * uy
-    squared: Floats = gap_x * gap_x + gap_y * gap_y
-    return squared
+    return np.asarray(gap_x * gap_x + gap_y * gap_y)
 
 
 def blend(picture: Floats, place: Window, cover: Floats, colour: Floats) -> None:
@@ -118,48 +117,50 @@ def paint_polygon(picture: Floats, corners: Floats, colour: Floats) -> None:
     blend(picture, place, (0.5 - polygon_distance(corners, place)).clip(0, 1), colour)
 
 
-@dataclass(frozen=True)
-class Pen:
-    """What a line is drawn with.
+def paint_line(
+    picture: Floats,
+    points: Floats,
+    colour: Floats,
+    width: float,
+    *,
+    strength: float = 1.0,
+    softness: float = 1.0,
+) -> None:
+    """Paint an open line onto (3, N, H, W) in place.
 
-    Attributes:
+    Args:
+        picture: (3, N, H, W) float32.
+        points: (N, V, 2) [px].
         colour: (3,) float32.
-        radius: Half the line's width [px].
+        width: Half the line's width [px].
         strength: 0 nothing to 1 opaque.
         softness: Across how much the edge fades, at least 1 [px].
     """
-
-    colour: Floats
-    radius: float
-    strength: float = 1.0
-    softness: float = 1.0
-
-
-def paint_line(picture: Floats, points: Floats, pen: Pen) -> None:
-    """Paint an open line through (N, V, 2) points onto (3, N, H, W) in place."""
     # A line thinner than its fading edges is drawn as wide as they are, and as much weaker.
-    radius = max(pen.radius, 0.5 * pen.softness)
-    place = window(points, picture.shape[-1], radius + 0.5 * pen.softness)
+    radius = max(width, 0.5 * softness)
+    place = window(points, picture.shape[-1], radius + 0.5 * softness)
     distance = line_distance(points, place) - np.float32(radius)
-    strength = np.float32(pen.strength * pen.radius / radius)
-    cover = (0.5 - distance * np.float32(1 / pen.softness)).clip(0, 1) * strength
-    blend(picture, place, cover, pen.colour)
+    cover = (0.5 - distance * np.float32(1 / softness)).clip(0, 1)
+    blend(picture, place, cover * np.float32(strength * width / radius), colour)
 
 
-def paint_spot(picture: Floats, centre: Floats, radii: tuple[float, float], pen: Pen) -> None:
+def paint_spot(
+    picture: Floats, centre: Floats, radii: tuple[float, float], colour: Floats, strength: float
+) -> None:
     """Paint a spot that fades from its (N, 2) centre to nothing at an upright ellipse's edge.
 
     Args:
         picture: (3, N, H, W) float32, in place.
         centre: (N, 2) [px].
         radii: Across and down [px].
-        pen: Its colour and strength.
+        colour: (3,) float32.
+        strength: In the centre, 0 nothing to 1 opaque.
     """
     place = window(centre[:, None], picture.shape[-1], max(radii))
     x = (place.x - centre[:, 0, None, None]) * np.float32(1 / radii[0])
     y = (place.y - centre[:, 1, None, None]) * np.float32(1 / radii[1])
     fade = (1 - x * x - y * y).clip(0)
-    blend(picture, place, np.float32(pen.strength) * fade * fade, pen.colour)
+    blend(picture, place, np.float32(strength) * fade * fade, colour)
 
 
 def smooth(points: Floats, steps: int) -> Floats:
@@ -172,8 +173,7 @@ def smooth(points: Floats, steps: int) -> Floats:
     Returns:
         (N, (V - 1) * steps + 1, 2) float32.
     """
-    curve: Floats = _weights(points.shape[1], steps) @ points
-    return curve
+    return np.asarray(_weights(points.shape[1], steps) @ points)
 
 
 @cache

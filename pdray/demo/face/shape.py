@@ -9,13 +9,11 @@ difference: there ``*_eye_pupil`` repeats ``*_eye_center``; here it is the middl
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdray.data.face.points import CONTOUR, LANDMARKS, mirrored, place_corners
 from pdray.demo.face.movement import Expression
+from pdray.demo.illness.movement import Doubles, Floats
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Points = dict[str, Doubles]  # name of a landmark -> (N, 2)
 
 MIDDLE_Y = 0.35  # of the head, about which it turns

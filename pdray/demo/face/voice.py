@@ -5,9 +5,8 @@ syllables and pauses. The numbers are invented; see ``movement.py``.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pdray.demo.illness.movement import at_severity
+from pdray.demo.illness.movement import Doubles, Floats, at_severity
 
 SAMPLE_RATE = 16_000
 PITCH_RANGE_SEMITONES = (9.0, 7.0, 4.8, 3.0, 1.6)  # one entry a grade: lowest to highest
@@ -17,9 +16,7 @@ SYLLABLE_SECONDS = 0.22
 NUM_HARMONICS = 24
 
 
-def draw_voice(
-    grade: int, pitch_hz: float, rng: np.random.Generator, *, seconds: float
-) -> NDArray[np.float32]:
+def draw_voice(grade: int, pitch_hz: float, rng: np.random.Generator, *, seconds: float) -> Floats:
     """Draw a voice track.
 
     Args:
@@ -49,24 +46,17 @@ def draw_voice(
         sound += gain / harmonic**0.5 * np.sin(harmonic * phase) * (harmonic * f0 < 7000)
     sound *= _loudness(t, knots, at_severity(PAUSE_SHARE, severity), rng)
     sound = 0.5 * sound / np.abs(sound).max() + 0.002 * rng.standard_normal(len(t))
-    voice: NDArray[np.float32] = sound.clip(-1, 1).astype(np.float32)
-    return voice
+    return np.asarray(sound.clip(-1, 1), np.float32)
 
 
-def _contour(num_knots: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _contour(num_knots: int, rng: np.random.Generator) -> Doubles:
     """Return an intonation that reaches from -0.5 to 0.5 over the track."""
     walk = np.cumsum(rng.standard_normal(num_knots))
     walk = walk - np.linspace(walk[0], walk[-1], num_knots) + 0.3 * rng.standard_normal(num_knots)
-    contour: NDArray[np.float64] = (walk - walk.min()) / (np.ptp(walk) + 1e-9) - 0.5
-    return contour
+    return np.asarray((walk - walk.min()) / (np.ptp(walk) + 1e-9) - 0.5)
 
 
-def _loudness(
-    t: NDArray[np.float64],
-    knots: NDArray[np.float64],
-    pause_share: float,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
+def _loudness(t: Doubles, knots: Doubles, pause_share: float, rng: np.random.Generator) -> Doubles:
     """Return an envelope of syllables with about ``pause_share`` of them silent."""
     spoken = np.ones(len(knots))
     num_silent = round(pause_share * len(knots))
@@ -75,5 +65,4 @@ def _loudness(
         spoken[start : start + rng.integers(1, 3)] = 0
     level = np.interp(t, knots, spoken * rng.uniform(0.7, 1.0, len(knots)))
     syllables = 0.75 + 0.25 * np.cos(2 * np.pi * t / SYLLABLE_SECONDS)
-    envelope: NDArray[np.float64] = np.clip(level * 2 - 1 + (level > 0.95), 0, 1) * syllables
-    return envelope
+    return np.asarray(np.clip(level * 2 - 1 + (level > 0.95), 0, 1) * syllables)

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
 SEVERITY_NOISE = 0.18  # grades: raters do not agree to the decimal
 STEPS_PER_FRAME = 8  # integration of the phase
 FRAMES = slice(STEPS_PER_FRAME // 2, None, STEPS_PER_FRAME)  # the steps that are shown
@@ -80,9 +83,23 @@ class Movement:
         cycles: (N,) float64, movements made so far, counted from a random part of the first.
     """
 
-    opening: NDArray[np.float32]
-    tremor: NDArray[np.float32]
-    cycles: NDArray[np.float64]
+    opening: Floats
+    tremor: Floats
+    cycles: Doubles
+
+
+def moments(num_frames: int, fps: int) -> Doubles:
+    """Return the times at which a movement is computed, more often than it is shown [s]."""
+    return np.asarray(np.arange(num_frames * STEPS_PER_FRAME) / (fps * STEPS_PER_FRAME))
+
+
+def shown(opening: Doubles, tremor: Doubles, cycles: Doubles) -> Movement:
+    """Return what the frames show of values at all :func:`moments`."""
+    return Movement(
+        opening=opening[FRAMES].clip(0.0, 1.0).astype(np.float32),
+        tremor=tremor[FRAMES].astype(np.float32),
+        cycles=cycles[FRAMES],
+    )
 
 
 def draw_movement(
@@ -109,7 +126,7 @@ def draw_movement(
     """
     severity = draw_severity(grade, rng)
     seconds = num_frames / fps
-    t = np.arange(num_frames * STEPS_PER_FRAME) / (fps * STEPS_PER_FRAME)
+    t = moments(num_frames, fps)
     cycles = count_cycles(profile, severity, t, rng)
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * cycles)
     amplitude = shrink(profile, severity, t / seconds, cycles, rng)
@@ -121,12 +138,7 @@ def draw_movement(
     opening = reach.closed + (reach.opened - reach.closed) * position + shaking
     angle = rng.uniform(0.0, 2 * np.pi)
     direction = np.array([np.cos(angle), np.sin(angle)])
-    tremor = 0.4 * shaking[:, None] * direction
-    return Movement(
-        opening=np.clip(opening[FRAMES], 0.0, 1.0).astype(np.float32),
-        tremor=tremor[FRAMES].astype(np.float32),
-        cycles=cycles[FRAMES],
-    )
+    return shown(opening, 0.4 * shaking[:, None] * direction, cycles)
 
 
 def draw_severity(grade: int, rng: np.random.Generator) -> float:
@@ -140,8 +152,8 @@ def at_severity(column: tuple[float, ...], severity: float) -> float:
 
 
 def count_cycles(
-    profile: Profile, severity: float, t: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+    profile: Profile, severity: float, t: Doubles, rng: np.random.Generator
+) -> Doubles:
     """Count cycles up to each moment [s]: jittered rhythm, fatigue, hesitations, arrests."""
     seconds, step = float(t[-1]), float(t[1])
     fastest, slowest = profile.ends_hz
@@ -156,8 +168,7 @@ def count_cycles(
     for start, length, depth in _stops(profile, severity, seconds, rng):
         inside = np.clip((t - start) / length, 0.0, 1.0)
         rate_hz *= 1.0 - depth * np.clip(4.0 * np.minimum(inside, 1.0 - inside), 0.0, 1.0)
-    phase: NDArray[np.float64] = rng.uniform(0.0, 1.0) + np.cumsum(rate_hz) * step
-    return phase
+    return np.asarray(rng.uniform(0.0, 1.0) + np.cumsum(rate_hz) * step)
 
 
 def _stops(
@@ -174,12 +185,8 @@ def _stops(
 
 
 def shrink(
-    profile: Profile,
-    severity: float,
-    passed: NDArray[np.float64],
-    cycles: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
+    profile: Profile, severity: float, passed: Doubles, cycles: Doubles, rng: np.random.Generator
+) -> Doubles:
     """Return the share of the reach at each moment: overall, decrement, per cycle.
 
     ``passed`` is the share of the recording at each moment, ``cycles`` the movements so far.
@@ -189,17 +196,11 @@ def shrink(
     decrement = 1.0 - lost * np.clip((passed - onset) / (1.0 - onset), 0.0, 1.0)
     irregular = 1.0 + 0.05 * rng.standard_normal(64)
     per_cycle = np.interp(cycles, np.arange(64), irregular)
-    amplitude: NDArray[np.float64] = (
-        at_severity(profile.amplitude, severity) * decrement * per_cycle
-    )
-    return np.clip(amplitude, 0.05, 1.0)
+    return np.clip(at_severity(profile.amplitude, severity) * decrement * per_cycle, 0.05, 1.0)
 
 
-def oscillate(
-    frequency_hz: float, t: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+def oscillate(frequency_hz: float, t: Doubles, rng: np.random.Generator) -> Doubles:
     """Return a sine whose frequency wanders a little, between -1 and 1."""
     wander = 1.0 + 0.08 * np.interp(t, np.arange(0, 64, 0.5), rng.standard_normal(128))
     phase = rng.uniform(0.0, 1.0) + np.cumsum(frequency_hz * wander) * t[1]
-    wave: NDArray[np.float64] = np.sin(2 * np.pi * phase)
-    return wave
+    return np.asarray(np.sin(2 * np.pi * phase))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, nearest
@@ -71,18 +70,14 @@ class DemoConfig(Settings):
     @field_validator("items")
     @classmethod
     def _items_are_drawn(cls, items: tuple[str, ...]) -> tuple[str, ...]:
+        known = ", ".join(DEMO_ITEMS)
         faults = [
-            f"item {item!r} is not drawn: {nearest(item, DEMO_ITEMS)}"
-            f"drawn are {', '.join(DEMO_ITEMS)}"
+            f"item {item!r} is not drawn: {nearest(item, DEMO_ITEMS)}drawn are {known}"
             for item in items
             if item not in DEMO_ITEMS
         ]
-        faults += [
-            f"item {item!r} is named twice"
-            for item in dict.fromkeys(items)
-            if items.count(item) > 1
-        ]
-        if faults:
+        twice = [item for item in dict.fromkeys(items) if items.count(item) > 1]
+        if faults := faults + [f"item {item!r} is named twice" for item in twice]:
             raise ValueError("; ".join(faults))
         return tuple(sorted(items, key=DEMO_ITEMS.index))  # their order says nothing
 
@@ -229,55 +224,51 @@ def _rate_first_items(config: DemoConfig) -> tuple[list[Course], list[Rated]]:
     """Draw the courses of all subjects and rate the first two items, from one stream."""
     rng = stream(config, Purpose.PLAN)
     courses: list[Course] = []
-    slots: list[DemoRecording] = []
-    latent: list[float] = []
+    slots: list[tuple[DemoRecording, float]] = []
     for subject in range(config.num_subjects):
         own = 0.5 * rng.standard_normal()
         worse_side, on_first = rng.integers(0, 2, 2)
         asymmetry, drug_effect = rng.uniform(0.6, 1.8), rng.uniform(0.5, 1.4)
         is_on = tuple(bool((visit + on_first) % 2 == 1) for visit in range(config.num_visits))
-        course = Course(own, SIDES[worse_side], asymmetry, drug_effect, is_on)
-        courses.append(course)
-        by_item = ITEM_NOISE * rng.standard_normal(len(FIRST_ITEMS))
-        for visit, item, place in np.ndindex(config.num_visits, len(FIRST_ITEMS), len(SIDES)):
-            side = SIDES[place]
-            slots.append(DemoRecording(subject, visit, FIRST_ITEMS[item], side, is_on=is_on[visit]))
-            noise = RECORDING_NOISE * rng.standard_normal()
-            latent.append(float(course.latent(side, visit) + by_item[item] + noise))
-    return courses, _rate(slots, np.array(latent), rng, config)
+        courses.append(Course(own, SIDES[worse_side], asymmetry, drug_effect, is_on))
+        slots += _draw_slots(subject, courses[-1], FIRST_ITEMS, rng)
+    return courses, _rate(slots, rng, config)
 
 
 def _rate_item(item: str, courses: Sequence[Course], config: DemoConfig) -> list[Rated]:
     """Rate one of the other items, from a stream of its own."""
     rng = stream(config, Purpose.PLAN_ITEM, DEMO_ITEMS.index(item))
-    sides = ("",) if item in WHOLE_BODY else SIDES
-    slots: list[DemoRecording] = []
-    latent: list[float] = []
-    for subject, course in enumerate(courses):
-        own = ITEM_NOISE * rng.standard_normal()
-        for visit, place in np.ndindex(config.num_visits, len(sides)):
-            side, is_on = sides[place], course.is_on[visit]
-            slots.append(DemoRecording(subject, visit, item, side, is_on=is_on))
-            noise = RECORDING_NOISE * rng.standard_normal()
-            latent.append(course.latent(side, visit) + own + noise)
-    return _rate(slots, np.array(latent), rng, config)
+    drawn = (_draw_slots(subject, one, (item,), rng) for subject, one in enumerate(courses))
+    return _rate([slot for slots in drawn for slot in slots], rng, config)
+
+
+def _draw_slots(
+    subject: int, course: Course, items: Sequence[str], rng: np.random.Generator
+) -> list[tuple[DemoRecording, float]]:
+    """Return a subject's recordings of some items, not graded yet, each with latent severity."""
+    by_item = ITEM_NOISE * rng.standard_normal(len(items))
+    sides = ("",) if items[0] in WHOLE_BODY else SIDES
+    slots = []
+    for visit, item, side in np.ndindex(len(course.is_on), len(items), len(sides)):
+        is_on, noise = course.is_on[visit], RECORDING_NOISE * rng.standard_normal()
+        slot = DemoRecording(subject, visit, items[item], sides[side], is_on=is_on)
+        slots.append((slot, float(course.latent(sides[side], visit) + by_item[item] + noise)))
+    return slots
 
 
 def _rate(
-    slots: Sequence[DemoRecording],
-    latent: NDArray[np.float64],
-    rng: np.random.Generator,
-    config: DemoConfig,
+    slots: Sequence[tuple[DemoRecording, float]], rng: np.random.Generator, config: DemoConfig
 ) -> list[Rated]:
     """Keep a share of the slots, and grade all by their rank among the kept ones."""
+    latent = np.array([severity for _, severity in slots])
     num_kept = max(1, round((1 - config.missing) * len(slots)))
     kept = np.zeros(len(slots), bool)
     kept[rng.permutation(len(slots))[:num_kept]] = True
     rank = np.searchsorted(np.sort(latent[kept]), latent)
     position = (rank + 0.5) / num_kept
-    shares = GRADE_SHARES[ITEMS[slots[0].item]]
+    shares = GRADE_SHARES[ITEMS[slots[0][0].item]]
     grades = np.searchsorted(np.cumsum(shares)[:-1], position)
     return [
         Rated(replace(slot, grade=int(grade)), bool(is_kept))
-        for slot, grade, is_kept in zip(slots, grades, kept, strict=True)
+        for (slot, _), grade, is_kept in zip(slots, grades, kept, strict=True)
     ]

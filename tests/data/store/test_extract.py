@@ -20,7 +20,8 @@ from pdray.data.store.entry import Entry
 from pdray.data.store.extract import extract, sources
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe, StoreConfig
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD
 

@@ -13,7 +13,8 @@ from pdray.demo.body.limb import (
     View,
     draw_appearance,
     draw_frames,
-    still_limb,
+    limb_along,
+    still,
 )
 from pdray.demo.cohort import MOTIONS
 from pdray.demo.illness.movement import Movement
@@ -65,7 +66,7 @@ def test_the_person_is_large_and_moves_and_a_left_one_mirrors_a_right_one(item: 
 
 def test_a_capsule_covers_the_pixels_that_lie_in_it() -> None:
     (ax, ay), (bx, by) = SLANTED
-    limb = still_limb(SLANTED, (0.3, 0.15), 1.0, "skin", num_frames=2)
+    limb = limb_along(still(SLANTED, 2), (0.3, 0.15), 1.0)
     figure = Figure((limb,), np.zeros((2, 2), np.float32), View((0.0, 0.0), UNITS, 0.5))
     frame = draw_frames(figure, "right", plain_look(), np.random.default_rng(0))[0, ..., 0]
     inside = np.zeros((SIZE, SIZE), bool)
@@ -81,7 +82,7 @@ def test_a_capsule_covers_the_pixels_that_lie_in_it() -> None:
 
 
 def test_a_limb_outside_the_picture_is_not_seen_and_noise_has_the_size_asked() -> None:
-    away = still_limb([(5.0, 5.0), (6.0, 5.0)], (0.1, 0.1), 1.0, "skin", num_frames=2)
+    away = limb_along(still([(5.0, 5.0), (6.0, 5.0)], 2), (0.1, 0.1), 1.0)
     figure = Figure((away,), np.zeros((2, 2), np.float32), View((0.0, 0.0), UNITS, 0.5))
     assert np.ptp(draw_frames(figure, "right", plain_look(), np.random.default_rng(0))) == 0
     noisy = replace(plain_look(), noise=4.0)

@@ -6,7 +6,8 @@ import pytest
 from pdray.config import build, load, read_tree
 from pdray.data.cohort.manifest import load_manifest, select
 from pdray.data.cohort.settings import DataConfig
-from pdray.demo.cohort import DemoConfig, make_cohort
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import ManifestError, SettingsError
 from pdray.importers.actions.folders import class_names_path, import_actions
 from pdray.importers.actions.settings import ImportConfig
