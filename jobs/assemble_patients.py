@@ -17,7 +17,7 @@ assembling.* or levels.* it uses the networks that are there.
 import sys
 
 from pdray.command import run_job, say
-from pdray.visits.plan import AssembleConfig, load_assembly
+from pdray.visits.settings import AssembleConfig, load_assembly
 
 
 def main(argv: list[str]) -> int:

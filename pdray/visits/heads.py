@@ -7,55 +7,32 @@ Source: 002, section III-C and V-D. Whose features a head meets, so that nothing
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pdray.config import Settings
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import DivergedError
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.losses.settings import LossConfig
 from pdray.training.objective import TrainingLoss, num_outputs, training_loss, wrap
 from pdray.visits.networks import (
     METHODS,
     Assembler,
-    AssemblingConfig,
     VectorWeighting,
     build_assembler,
 )
 from pdray.visits.out_of_fold import Arrays, FeatureBank
+from pdray.visits.settings import AssemblingConfig, HeadsConfig
 from pdray.visits.visits import Visit, level_cuts, level_of, visit_class
 
 _CPU = torch.device("cpu")
 _ARRAYS = {"avgpool": "vectors", "layer4": "maps"}
 _WEIGHT_COLUMNS = ("outer_fold", "repeat", "item", "weight")
 _LEAST_SHARE = 1e-30  # of a class, where its logarithm is taken
-
-
-class HeadsConfig(Settings):
-    """How the shallow networks on frozen features learn; rates and sizes are those of 002."""
-
-    repeats: int = Field(20, ge=1, description="trainings of each head on each fold [count]")
-    optimizer: Literal["sgd", "adamw"] = Field("adamw", description="sgd has momentum 0.9")
-    learning_rate: float = Field(1e-3, gt=0, description="constant learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="lambda of 002 eq. 1")
-    batch_size: int = Field(
-        15, ge=2, description="visits of a step, at least; a rest is shared out [count]"
-    )
-    epochs: int = Field(100, ge=1, description="epochs of each training [count]")
-    loss: LossConfig = LossConfig()
-
-    @model_validator(mode="after")
-    def _visits_have_one_level(self) -> Self:
-        if self.loss.soft_targets:
-            raise ValueError("soft_targets true needs raters; the level of a visit has none")
-        return self
 
 
 @dataclass(frozen=True)
@@ -189,7 +166,7 @@ def assemble(task: HeadTask, bank: FeatureBank, *, device: torch.device = _CPU) 
     arrays = bank.read(task.approach.items, _ARRAYS[kind])
     tables, weights = [], []
     for fold in range(len(task.cohort.folds)):
-        data = _fold_data(task, (bank, arrays), fold)
+        data = fold_data(task, (bank, arrays), fold)
         for repeat in range(task.heads.repeats):
             where = f"{task.approach.name}, fold {fold}, repeat {repeat}"
             seed = derive_seed(task.origin.seed, "head", task.num_classes, where)
@@ -199,7 +176,9 @@ def assemble(task: HeadTask, bank: FeatureBank, *, device: torch.device = _CPU) 
                 raise DivergedError(f"{where}: {error}") from error
             shares = np.mean([head.probabilities(one) for one in data.scored], axis=0)
             origin = replace(task.origin, outer_fold=fold, repeat=repeat)
-            tables.append(_table(task, data, origin, shares))
+            logits = np.log(np.maximum(shares, _LEAST_SHARE))
+            table = predictions_table(origin, data.rows, logits, shares)
+            tables.append(table.assign(visit_score=[one.score for one in data.visits]))
             weights.append(_weights(task, head.assembler, origin))
     return Assembled(
         pd.concat(tables, ignore_index=True),
@@ -246,20 +225,20 @@ class TrainedHead:
 
 
 @dataclass(frozen=True)
-class _FoldData:
+class FoldData:
     """One outer fold.
 
     Attributes:
         learnt: The visits of the other folds.
-        visits: The test visits.
         scored: The test visits under the networks of each pair that holds the fold.
-        levels: Their levels, by the cuts of the other folds' visits.
+        visits: The test visits.
+        rows: Their facts, as columns of a predictions table.
     """
 
     learnt: VisitBatch
-    visits: list[Visit]
     scored: list[VisitBatch]
-    levels: list[int]
+    visits: list[Visit]
+    rows: dict[str, list[Any]]
 
 
 def train_head(
@@ -290,7 +269,12 @@ def train_head(
             num_classes=num_outputs(config.loss, task.num_classes),
         )
         network = wrap(assembler, config.loss, task.num_classes).to(device)
-    optimizer = _optimizer(config, network)
+    make: Any = torch.optim.AdamW
+    if config.optimizer == "sgd":
+        make = partial(torch.optim.SGD, momentum=0.9)
+    optimizer = make(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
     counts = torch.bincount(data.target, minlength=task.num_classes).tolist()
     objective = training_loss(config.loss, counts, device)
     x, present, target = (part.to(device) for part in (data.x, data.present, data.target))
@@ -308,65 +292,57 @@ def train_head(
     return TrainedHead(network.eval(), assembler, objective)
 
 
-def _optimizer(config: HeadsConfig, network: nn.Module) -> torch.optim.Optimizer:
-    make: Any = torch.optim.AdamW
-    if config.optimizer == "sgd":
-        make = partial(torch.optim.SGD, momentum=0.9)
-    optimizer: torch.optim.Optimizer = make(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    return optimizer
+def fold_data(task: HeadTask, features: tuple[FeatureBank, Arrays], fold: int) -> FoldData:
+    """Join the features that a fold's head learns from, and those it is scored on.
 
-
-def _fold_data(task: HeadTask, features: tuple[FeatureBank, Arrays], fold: int) -> _FoldData:
-    """Join the features that a fold's head learns from, and those it is scored on."""
+    Args:
+        task: What is trained and scored.
+        features: The bank, and what was read of it.
+        fold: The fold that is scored.
+    """
     bank, arrays = features
     cuts = task.cohort.cuts(fold)
     others = [other for other in range(len(task.cohort.folds)) if other != fold]
 
-    def batch(inside: int, other: int) -> tuple[VisitBatch, list[Visit]]:
-        """Return the asked visits of a fold under the networks of the pair it is in."""
-        asked = [
-            visit
+    def classed(inside: int) -> list[tuple[Visit, int]]:
+        """Return the visits of a fold that have an item and a class."""
+        return [
+            (visit, number)
             for visit in task.cohort.inside(inside)
             if set(task.approach.items) & visit.recordings.keys()
-            and visit_class(visit.score, cuts, task.num_classes) is not None
+            and (number := visit_class(visit.score, cuts, task.num_classes)) is not None
         ]
-        pair = (min(inside, other), max(inside, other))
-        x, present = bank.of_visits(asked, task.approach.items, pair, arrays)
-        classes = [visit_class(visit.score, cuts, task.num_classes) for visit in asked]
-        target = torch.tensor([number for number in classes if number is not None])
-        return VisitBatch(torch.from_numpy(x), torch.from_numpy(present), target.long()), asked
 
-    taught = [batch(other, fold)[0] for other in others]
-    tested = [batch(fold, other) for other in others]
-    visits = tested[0][1]
-    return _FoldData(
+    def batch(inside: int, other: int) -> VisitBatch:
+        """Return the visits of a fold under the networks of the pair it is in."""
+        asked = classed(inside)
+        pair = (min(inside, other), max(inside, other))
+        x, present = bank.of_visits(
+            [visit for visit, _ in asked], task.approach.items, pair, arrays
+        )
+        target = torch.tensor([number for _, number in asked], dtype=torch.int64)
+        return VisitBatch(torch.from_numpy(x), torch.from_numpy(present), target)
+
+    taught = [batch(other, fold) for other in others]
+    tested = classed(fold)
+    visits = [visit for visit, _ in tested]
+    return FoldData(
         learnt=VisitBatch(
             torch.cat([one.x for one in taught]),
             torch.cat([one.present for one in taught]),
             torch.cat([one.target for one in taught]),
         ),
+        scored=[batch(fold, other) for other in others],
         visits=visits,
-        scored=[one for one, _ in tested],
-        levels=[level_of(visit.score, cuts) for visit in visits],
+        rows={
+            "recording_id": [visit.name for visit in visits],
+            "snippet": [0] * len(visits),
+            "subject_id": [visit.subject_id for visit in visits],
+            "item": ["visit"] * len(visits),
+            "grade": [level_of(visit.score, cuts) for visit in visits],
+            "target": [number for _, number in tested],
+        },
     )
-
-
-def _table(
-    task: HeadTask, data: _FoldData, origin: Origin, shares: NDArray[np.float64]
-) -> pd.DataFrame:
-    rows: dict[str, Any] = {
-        "recording_id": [visit.name for visit in data.visits],
-        "snippet": [0] * len(data.visits),
-        "subject_id": [visit.subject_id for visit in data.visits],
-        "item": ["visit"] * len(data.visits),
-        "grade": data.levels,
-        "target": data.scored[0].target.tolist(),
-    }
-    logits = np.log(np.maximum(shares, _LEAST_SHARE))
-    table = predictions_table(origin, rows, logits, shares)
-    return table.assign(visit_score=[visit.score for visit in data.visits])
 
 
 def _weights(task: HeadTask, assembler: Assembler, origin: Origin) -> pd.DataFrame:

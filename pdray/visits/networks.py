@@ -21,30 +21,11 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from pdray.config import Settings
+from pdray.visits.settings import AssemblingConfig
 
 Input = Literal["avgpool", "layer4"]
-
-
-class AssemblingConfig(Settings):
-    """Shape of what combines the items and of the shallow network behind it."""
-
-    hidden_layers: Literal[0, 1, 2] = Field(
-        1, description="hidden layers behind a combined vector [layers]"
-    )
-    hidden_units: int = Field(128, ge=1, description="units of each hidden layer [count]")
-    reduction: float = Field(
-        2.0, ge=1, description="r of squeeze-and-excitation: items to reduced items"
-    )
-    num_heads: int = Field(
-        8, ge=1, description="heads of the attention over items; must divide the map's channels"
-    )
-    key_dim: int | None = Field(
-        None, ge=1, description="size of a head's keys; null: channels / heads"
-    )
 
 
 class Averaging(nn.Module):
@@ -226,31 +207,24 @@ def build_assembler(
     return Assembler(combine, head, num_items=num_items)
 
 
-def _averaging(config: AssemblingConfig, num_items: int, num_channels: int) -> nn.Module:
-    return Averaging()
-
-
-def _weighting(config: AssemblingConfig, num_items: int, num_channels: int) -> nn.Module:
-    return VectorWeighting(num_items)
-
-
-def _channel(config: AssemblingConfig, num_items: int, num_channels: int) -> nn.Module:
-    return ChannelAttention(num_items, reduction=config.reduction)
-
-
-def _pixel(config: AssemblingConfig, num_items: int, num_channels: int) -> nn.Module:
-    key_dim = config.key_dim or num_channels // config.num_heads
-    return PixelAttention(num_channels, num_heads=config.num_heads, key_dim=key_dim)
-
-
 METHODS: dict[str, tuple[Input, Callable[[AssemblingConfig, int, int], nn.Module]]] = {
-    "vector_averaging": ("avgpool", _averaging),
-    "vector_weighting": ("avgpool", _weighting),
-    "channel_attention": ("layer4", _channel),
-    "pixel_attention": ("layer4", _pixel),
+    "vector_averaging": ("avgpool", lambda *_: Averaging()),
+    "vector_weighting": ("avgpool", lambda _, items, __: VectorWeighting(items)),
+    "channel_attention": (
+        "layer4",
+        lambda config, items, _: ChannelAttention(items, reduction=config.reduction),
+    ),
+    "pixel_attention": (
+        "layer4",
+        lambda config, _, channels: PixelAttention(
+            channels,
+            num_heads=config.num_heads,
+            key_dim=config.key_dim or channels // config.num_heads,
+        ),
+    ),
     # Baselines of one item: the mean over one is the item itself.
-    "single_vector": ("avgpool", _averaging),
-    "single_map": ("layer4", _averaging),
+    "single_vector": ("avgpool", lambda *_: Averaging()),
+    "single_map": ("layer4", lambda *_: Averaging()),
 }
 """What each method reads, and how its combination is made of settings, items and channels."""
 

@@ -1,108 +1,26 @@
-"""What patient-level assembling is told, and what follows from it before anything is trained."""
+"""The plan of patient-level assembling: visits, folds and networks, before anything is trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
-from pydantic import Field, field_validator, model_validator
-
-from pdray.config import Settings, build, dump, read_tree
-from pdray.data.cohort.folds import Folds, make_held_out_folds
+from pdray.config import dump
+from pdray.data.cohort.folds import make_held_out_folds
 from pdray.data.cohort.manifest import load_manifest, select
 from pdray.data.cohort.members import Cohort, check_action_classes, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
-from pdray.data.cohort.settings import DataConfig, FoldsConfig
-from pdray.data.media.flow import FlowConfig
-from pdray.data.store.settings import StoreConfig
+from pdray.data.cohort.settings import FoldsConfig
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
 from pdray.evaluation.predictions import Origin
-from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
-from pdray.search.space import fit_faults
 from pdray.training.frozen.features import feature_shapes
-from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask
-from pdray.visits.heads import Approach, HeadsConfig, VisitFolds, approaches, head_faults
-from pdray.visits.networks import AssemblingConfig, assembling_faults
+from pdray.visits.heads import Approach, VisitFolds, approaches, head_faults
+from pdray.visits.networks import assembling_faults
 from pdray.visits.out_of_fold import Pair, fold_pairs, item_sides
-from pdray.visits.visits import (
-    LEVELS,
-    LevelsConfig,
-    Visit,
-    level_cuts,
-    level_of,
-    make_visits,
-)
+from pdray.visits.settings import AssembleConfig
+from pdray.visits.visits import LEVELS, Visit, left_out, level_cuts, level_of, make_visits
 
 QUESTIONS = {3: "slight, moderate and severe", 2: "slight and severe"}
 """Number of classes to what they are."""
-
-
-class VisitFoldsConfig(Settings):
-    """How subjects are split: once, for all items."""
-
-    num_outer: int = Field(5, description="folds of all subjects, at least 3 [folds]")
-    seed: int = Field(0, ge=0, description="seed of the shuffle before the split")
-
-    @field_validator("num_outer")
-    @classmethod
-    def _networks_have_a_fold(cls, num_outer: int) -> int:
-        if num_outer < 3:
-            raise ValueError(
-                f"got {num_outer}; a network is held out from two folds and needs a third to learn "
-                "from"
-            )
-        return num_outer
-
-
-class VisitSearchConfig(Settings):
-    """What a run is called and starts from; nothing is searched."""
-
-    name: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="name of the run and of its folder; null: assembling-<date>-<time>",
-    )
-    seed: int = Field(0, ge=0, description="seed of every network and of the heads")
-
-
-class AssembleConfig(FitConfig):
-    """The root of ``jobs/assemble_patients.py``; the settings of a fit are the items' networks'."""
-
-    data: DataConfig
-    folds: VisitFoldsConfig = VisitFoldsConfig()
-    search: VisitSearchConfig = VisitSearchConfig()
-    resources: ResourcesConfig = ResourcesConfig()
-    store: StoreConfig = StoreConfig()
-    flow: FlowConfig = FlowConfig()
-    output: OutputFolder = Field(
-        default_factory=default_output, description="folder of everything a run leaves behind"
-    )
-    levels: LevelsConfig = LevelsConfig()
-    assembling: AssemblingConfig = AssemblingConfig()
-    heads: HeadsConfig = HeadsConfig()
-
-    @model_validator(mode="after")
-    def _networks_train_alone(self) -> Self:
-        if self.stream.reader == "ray":
-            raise ValueError(
-                "stream.reader ray: each network reads the frame store in its own process; leave "
-                "it at auto"
-            )
-        if self.data.subjects == "none":
-            raise ValueError("data.subjects none: a visit is that of a person; name the subjects")
-        if self.resources.num_workers != 1:
-            raise ValueError(
-                f"resources.num_workers {self.resources.num_workers}: a network is trained by one "
-                "worker, and many networks at once; leave it at 1"
-            )
-        return self
-
-    @property
-    def study(self) -> StudyConfig:
-        """The settings that the networks depend on, beside the folds, as those of a study."""
-        tree = dump(self)
-        known = {name: tree[name] for name in StudyConfig.model_fields if name in tree}
-        return build(StudyConfig, known)
 
 
 @dataclass(frozen=True)
@@ -136,17 +54,6 @@ class VisitPlan:
         return {name: levels.count(number) for number, name in enumerate(LEVELS)}
 
 
-def load_assembly(argv: Sequence[str]) -> AssembleConfig:
-    """Read and check a command line.
-
-    Raises:
-        SettingsError: With every fault at once.
-    """
-    config = build(AssembleConfig, read_tree(AssembleConfig, argv))
-    refuse(fit_faults(config.study.fit, {}), SettingsError, "settings")
-    return config
-
-
 def plan_visits(config: AssembleConfig) -> VisitPlan:
     """Read the manifest, score its visits and assign subjects to folds, once for all items.
 
@@ -164,21 +71,22 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
     recordings, lacking = select(manifest, items=asked, needs=("video", "grade"))
     check_action_classes(recordings, config.data.grade_cuts)
     items = asked or tuple(sorted({one.item for one in recordings}))
-    of_items = [one for one in manifest.recordings if one.item in items]
-    visits, notes = make_visits(of_items, config.levels)
-    seen = {one.recording_id for one in recordings}
-    visits, unseen = _with_recordings(visits, seen)
-    folds = _folds(visits, config)
-    cohort = Cohort(manifest, recordings, lacking, folds, (), len(config.data.grade_cuts) + 1)
-    plan = VisitPlan(
-        config,
-        cohort,
-        items,
-        VisitFolds(visits, folds.folds),
-        (*notes, *unseen),
+    visits, notes = make_visits(
+        [one for one in manifest.recordings if one.item in items], config.levels
     )
+    visits, unseen = _with_recordings(visits, {one.recording_id for one in recordings})
+    cuts = level_cuts([visit.score for visit in visits])
+    num_classes = len(config.data.grade_cuts) + 1
+    folds = make_held_out_folds(
+        [visit.subject_id for visit in visits],
+        [level_of(visit.score, cuts) for visit in visits],
+        FoldsConfig(**dump(config.folds)),
+        num_classes=len(LEVELS),
+    )
+    cohort = Cohort(manifest, recordings, lacking, folds, (), num_classes)
+    plan = VisitPlan(config, cohort, items, VisitFolds(visits, folds.folds), (*notes, *unseen))
     _check_heads(plan)
-    _, (num_channels, *_) = feature_shapes(config.study.fit, cohort.num_classes)
+    _, (num_channels, *_) = feature_shapes(config.study.fit, num_classes)
     if len(items) > 1:  # else nothing is assembled
         sizes = {"num_items": len(items), "num_channels": num_channels}
         refuse(assembling_faults(config.assembling, **sizes), SettingsError, "settings")
@@ -252,14 +160,6 @@ def item_tasks(
     return tasks
 
 
-def _folds(visits: Sequence[Visit], config: AssembleConfig) -> Folds:
-    cuts = level_cuts([visit.score for visit in visits])
-    subjects = [visit.subject_id for visit in visits]
-    levels = [level_of(visit.score, cuts) for visit in visits]
-    asked = FoldsConfig(**dump(config.folds))
-    return make_held_out_folds(subjects, levels, asked, num_classes=len(LEVELS))
-
-
 def _check_heads(plan: VisitPlan) -> None:
     faults = [
         fault
@@ -277,17 +177,11 @@ def _with_recordings(
     """Leave out of visits the recordings that cannot be seen, and visits without any other."""
     kept, empty = [], []
     for visit in visits:
-        found = {
-            item: tuple(name for name in names if name in usable)
-            for item, names in visit.recordings.items()
-        }
-        found = {item: names for item, names in found.items() if names}
-        if found:
-            kept.append(replace(visit, recordings=found))
+        seen = {k: tuple(filter(usable.__contains__, v)) for k, v in visit.recordings.items()}
+        if any(seen.values()):
+            kept.append(replace(visit, recordings={k: v for k, v in seen.items() if v}))
         else:
             empty.append(visit.name)
     if not kept:
         raise ManifestError(f"none of {len(visits)} scored visits has a recording that can be read")
-    told = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
-    note = f"{len(empty)} scored visits without a usable recording are left out: {told}"
-    return tuple(kept), [note] if empty else []
+    return tuple(kept), left_out("scored visits without a usable recording", empty)

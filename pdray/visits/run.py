@@ -45,13 +45,13 @@ from pdray.visits.networks import METHODS
 from pdray.visits.out_of_fold import FeatureBank, Pair, fit_item
 from pdray.visits.plan import (
     QUESTIONS,
-    AssembleConfig,
     VisitPlan,
     item_tasks,
     plan_visits,
     with_store,
 )
 from pdray.visits.report import Row, baseline_table, methods_table, weights_picture
+from pdray.visits.settings import AssembleConfig
 
 
 @dataclass(frozen=True)

@@ -14,42 +14,16 @@ there. The two-class question leaves the moderate visits out, by the same cuts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from pdray.config import Settings
 from pdray.data.cohort.manifest import Recording
 from pdray.errors import ManifestError, StudyError, refuse
+from pdray.visits.settings import LevelsConfig
 
 LEVELS = ("slight", "moderate", "severe")
 MODERATE = 1
 _SHOWN = 5
-
-
-class LevelsConfig(Settings):
-    """What the severity of a visit is."""
-
-    score: Literal["visit_score", "grades"] = Field(
-        "visit_score", description="the manifest's column, or the sum of the visit's grades"
-    )
-    max_missing: int = Field(
-        0,
-        ge=0,
-        description="grades that a visit may lack of those the cohort has; its sum is then scaled "
-        "up by proportion (score grades only) [count]",
-    )
-
-    @model_validator(mode="after")
-    def _no_idle_setting(self) -> Self:
-        """Refuse a setting that would have no effect."""
-        if self.score == "visit_score" and self.max_missing:
-            raise ValueError(
-                f"max_missing {self.max_missing} needs score grades; with score visit_score leave "
-                "it at 0"
-            )
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +71,14 @@ def make_visits(
         if one.visit_id is not None:
             by_visit.setdefault((one.subject_id, one.visit_id), []).append(one)
     scores = _told(by_visit) if config.score == "visit_score" else _summed(by_visit, config)
-    notes = _left_out("recordings without a visit_id", homeless)
+    notes = left_out("recordings without a visit_id", homeless)
     without = ["/".join(key) for key in sorted(by_visit.keys() - scores.keys())]
     if not scores:
         raise ManifestError(_no_score(config, len(by_visit)))
-    reason = (
-        "visits without a visit_score"
-        if config.score == "visit_score"
-        else f"visits that lack more than {config.max_missing} grades of those the cohort has"
-    )
-    notes += _left_out(reason, without)
+    reason = "visits without a visit_score"
+    if config.score == "grades":
+        reason = f"visits that lack more than {config.max_missing} grades of those the cohort has"
+    notes += left_out(reason, without)
     visits = [
         Visit(*key, score=scores[key], recordings=_by_item(by_visit[key])) for key in sorted(scores)
     ]
@@ -198,14 +170,14 @@ def _summed(by_visit: Mapping[Key, Sequence[Recording]], config: LevelsConfig) -
 
 
 def _by_item(members: Sequence[Recording]) -> dict[str, tuple[str, ...]]:
-    items = sorted({one.item for one in members})
-    return {
-        item: tuple(sorted(one.recording_id for one in members if one.item == item))
-        for item in items
-    }
+    found: dict[str, list[str]] = {}
+    for one in sorted(members, key=lambda one: (one.item, one.recording_id)):
+        found.setdefault(one.item, []).append(one.recording_id)
+    return {item: tuple(names) for item, names in found.items()}
 
 
-def _left_out(what: str, names: Sequence[str]) -> list[str]:
+def left_out(what: str, names: Sequence[str]) -> list[str]:
+    """Say how many recordings or visits take no part, and name the first; empty if none."""
     if not names:
         return []
     told = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

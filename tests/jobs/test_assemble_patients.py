@@ -5,8 +5,8 @@ import pytest
 from jobs.assemble_patients import main
 from pdray.config import leaves
 from pdray.visits import run as assembling
-from pdray.visits.plan import AssembleConfig, load_assembly
 from pdray.visits.run import Assembly
+from pdray.visits.settings import AssembleConfig, load_assembly
 from tests.places import ROOT
 
 

@@ -13,7 +13,6 @@ from pdray.evaluation.predictions import Origin, check_predictions, probabilitie
 from pdray.visits import heads as module
 from pdray.visits.heads import (
     Approach,
-    HeadsConfig,
     HeadTask,
     VisitBatch,
     VisitFolds,
@@ -22,8 +21,9 @@ from pdray.visits.heads import (
     head_faults,
     train_head,
 )
-from pdray.visits.networks import METHODS, AssemblingConfig
+from pdray.visits.networks import METHODS
 from pdray.visits.out_of_fold import FeatureBank, fold_pairs
+from pdray.visits.settings import AssemblingConfig, HeadsConfig
 from pdray.visits.visits import Visit, level_cuts
 
 ITEMS = ("gait", "pronation", "toe_tapping")
@@ -204,7 +204,7 @@ def test_no_feature_of_a_fold_reaches_the_head_that_scores_it(make_bank):
         for array in values.values():
             array[rows] += 100
         np.savez(bank.files[key], **values)
-    data = module._fold_data(task, (bank, bank.read(("gait",), "vectors")), 0)
+    data = module.fold_data(task, (bank, bank.read(("gait",), "vectors")), 0)
     assert data.learnt.x.abs().max() < 50
     assert all((one.x.abs().amax(dim=2) > 50).all() for one in data.scored)
     after = assemble(task, bank).predictions
@@ -216,7 +216,7 @@ def test_probabilities_are_the_mean_over_the_networks_of_the_fold(make_bank):
     task = task_of("single_vector", ("gait",), epochs=3)
     bank = make_bank(task.cohort)
     table = assemble(task, bank).predictions
-    data = module._fold_data(task, (bank, bank.read(("gait",), "vectors")), 1)
+    data = module.fold_data(task, (bank, bank.read(("gait",), "vectors")), 1)
     seed = module.derive_seed(1, "head", 3, "single_vector-gait, fold 1, repeat 0")
     head = train_head(task, data.learnt, seed=seed)
     assert len(data.scored) == NUM_FOLDS - 1

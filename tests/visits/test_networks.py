@@ -10,13 +10,13 @@ from pdray.config import build
 from pdray.visits.networks import (
     METHODS,
     Assembler,
-    AssemblingConfig,
     ChannelAttention,
     PixelAttention,
     VectorWeighting,
     assembling_faults,
     build_assembler,
 )
+from pdray.visits.settings import AssemblingConfig
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -10,13 +10,12 @@ from pdray.data.cohort.members import rated
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError
 from pdray.visits.plan import (
-    AssembleConfig,
     VisitPlan,
     item_tasks,
-    load_assembly,
     plan_visits,
     with_store,
 )
+from pdray.visits.settings import AssembleConfig, load_assembly
 from tests.conftest import number_frame
 
 ITEMS = ("gait", "pronation")

@@ -21,8 +21,9 @@ from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 from pdray.visits import run as assembling
 from pdray.visits.out_of_fold import fold_pairs
-from pdray.visits.plan import AssembleConfig, plan_visits
+from pdray.visits.plan import plan_visits
 from pdray.visits.run import Assembly, run_assembly
+from pdray.visits.settings import AssembleConfig
 
 SETTINGS: dict[str, Any] = {
     "decode": {"height": 17, "width": 17},

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pdray.config import build
 from pdray.data.cohort.manifest import Recording
 from pdray.errors import ManifestError, SettingsError, StudyError
+from pdray.visits.settings import LevelsConfig
 from pdray.visits.visits import (
-    LevelsConfig,
     Visit,
     level_cuts,
     level_of,
