@@ -16,7 +16,7 @@ from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDCo
 from pdray.papers.marks import MarksConfig
 from pdray.papers.reproduction import ReproduceConfig
 from pdray.search.settings import PrepareConfig, StudyConfig
-from pdray.visits.plan import AssembleConfig
+from pdray.visits.settings import AssembleConfig
 
 PAGE = Path(__file__).with_name("reference") / "settings.md"
 ROOTS: dict[str, type[Settings]] = {

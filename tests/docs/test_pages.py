@@ -14,7 +14,7 @@ from pdray.config import load, read_tree
 from pdray.papers.table import read_table, table_file, table_names
 from pdray.search.plan import load_study
 from pdray.search.settings import StudyConfig, load_preparation
-from pdray.visits.plan import load_assembly
+from pdray.visits.settings import load_assembly
 from tests.places import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
