@@ -13,7 +13,6 @@ from pdray.errors import StoreError
 from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Capacity
 from pdray.search.plan import StudyPlan
-from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
 from pdray.training.settings import FitConfig
 
 _ROOM = 0.9  # of the free space that may be filled
@@ -39,6 +38,10 @@ def prepare_views(
             maps.
     """
     for config in plan.fits:
+        if config.views is None:
+            continue
+        from pdray.training.frozen.region_views import lacking_views
+
         lacking = lacking_views(recordings, config)
         if lacking:
             _check_room(lacking, config, say)
@@ -46,6 +49,8 @@ def prepare_views(
 
 
 def _check_room(lacking: Sequence[tuple[RatedRecording, int]], config: FitConfig, say: Say) -> None:
+    from pdray.training.frozen.region_views import frozen_stages
+
     stages = frozen_stages(config)
     sources = [(one.stored or {})["rgb"] for one, _ in lacking]
     lengths = {path: len(Entry(path)) for path in set(sources)}
@@ -91,5 +96,7 @@ def _who(name: str) -> str:
 
 def _keep(recording: RatedRecording, config: FitConfig) -> Answer[object]:
     """Make the views of a recording, in a task."""
+    from pdray.training.frozen.region_views import keep_views
+
     torch.set_num_threads(1)
     return answer(keep_views, [recording], config)

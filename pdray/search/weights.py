@@ -9,7 +9,6 @@ from pdray.atomic import write_text
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
 from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import StudyLog
-from pdray.training.frozen.sound import embedding_files
 from pdray.training.network import describe_start
 from pdray.training.settings import FitConfig
 
@@ -38,16 +37,17 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
             continue
         met.add(repr(loaded))
         try:
-            lines = _describe_hearing(config)
+            files = _embedding_files(config)
         except PdrayError as error:  # of a folder, whatever else a trial sets
             faults.setdefault(str(error), str(error))
             continue
         try:
-            lines += describe_start(config, num_classes)
+            lines = describe_start(config, num_classes)
         except PdrayError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in params.items())
             faults.setdefault(str(error), f"pretrained{f' with {told}' if told else ''}: {error}")
             continue
+        lines = [f"embedding: {files['weights']}", *lines] if files else lines
         notes |= dict.fromkeys(f"pretrained {line}" for line in lines)
     refuse(list(faults.values()), SettingsError, "settings")
     for file in start_files(plan):
@@ -56,11 +56,13 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     return list(notes)
 
 
-def _describe_hearing(config: FitConfig) -> list[str]:
-    """Say that the network that hears a waveform is there."""
+def _embedding_files(config: FitConfig) -> dict[str, Path]:
+    """Return the files of the network that hears a waveform; none where none is heard."""
     if "waveform" not in config.sees:
-        return []
-    return [f"embedding: {embedding_files(config.embedding)['weights']}"]
+        return {}
+    from pdray.training.frozen.sound import embedding_files
+
+    return embedding_files(config.embedding)
 
 
 def start_files(plan: StudyPlan) -> list[Path]:
@@ -68,8 +70,7 @@ def start_files(plan: StudyPlan) -> list[Path]:
     files: list[Path] = []
     for config in plan.fits:
         files += [config.pretrained] if config.pretrained is not None else []
-        if "waveform" in config.sees:
-            files += embedding_files(config.embedding).values()
+        files += _embedding_files(config).values()
     return list(dict.fromkeys(files))
 
 
