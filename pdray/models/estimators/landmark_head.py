@@ -12,7 +12,8 @@ the questions one after the other (``papers/decision.py``).
 Letters: N recording, D feature, K class.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -85,16 +86,17 @@ class LandmarkHead:
             ]
         )
         self.counts = np.zeros(num_classes, np.int64)
+        self.told: dict[str, float] = {}
 
-    def fit(self, x: Floats, grade: npt.NDArray[np.int64]) -> "LandmarkHead":
+    def fit(
+        self, x: npt.ArrayLike, grade: npt.NDArray[np.int64], subjects: Sequence[str] = ()
+    ) -> Self:
         """Learn from recordings.
 
         Args:
             x: (N, D) float64, NaN where absent.
             grade: (N,) 0 to K-1.
-
-        Returns:
-            This head.
+            subjects: Whose they are changes nothing.
 
         Raises:
             ValueError: If a grade is outside 0..K-1, or all recordings are healthy or none is, or
@@ -109,6 +111,7 @@ class LandmarkHead:
                 f"all {len(grade)} recordings are {'ill' if is_ill[0] else 'healthy'}; a head "
                 "learns from both"
             )
+        x = np.asarray(x, np.float64)
         if (self.config.num_components or 0) > min(x.shape):
             raise ValueError(
                 f"num_components: {self.config.num_components} is above what {len(x)} recordings "
@@ -120,11 +123,12 @@ class LandmarkHead:
         self.counts = np.bincount(grade, minlength=self.num_classes)
         return self
 
-    def predict_proba(self, x: Floats) -> Floats:
+    def predict_proba(self, x: npt.ArrayLike) -> Floats:
         """Return (N, K) probabilities of (N, D) features; 0 of a grade that training lacks.
 
         They are scores, not calibrated: healthy and ill weigh alike in training.
         """
+        x = np.asarray(x, np.float64)
         ill = np.mean([_ill(one, x) for one in self.classifiers], axis=0)
         if self.num_classes == 2:
             return np.stack([1 - ill, ill], axis=1)

@@ -60,9 +60,9 @@ class Parts(NamedTuple):
 
 # Where the parts of each estimator of the registry stand; imported when they are used.
 LEARNERS = {
-    "landmark_head": "pdray.training.estimators.landmarks:PARTS",
-    "landmark_choice": "pdray.training.estimators.landmarks:PARTS",
-    "landmark_mlp": "pdray.training.estimators.landmarks:PARTS",
+    "landmark_head": "pdray.training.estimators.landmarks:HEAD",
+    "landmark_choice": "pdray.training.estimators.landmarks:CHOICE",
+    "landmark_mlp": "pdray.training.estimators.landmarks:NETWORK",
     "audio_mlp": "pdray.training.estimators.sound:PARTS",
     "fusion": "pdray.training.estimators.fusion:PARTS",
     "linear_probe": "pdray.training.estimators.probe:PARTS",

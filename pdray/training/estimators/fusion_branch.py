@@ -14,7 +14,7 @@ from pdray.models.estimators.fusion import FrameLinear
 from pdray.models.estimators.fusion_settings import Branch, FusionConfig
 from pdray.models.estimators.landmark_mlp import LandmarkMlp
 from pdray.training.estimators.landmarks import centred_frames
-from pdray.training.estimators.network_in_memory import ScaledNetwork
+from pdray.training.estimators.network_in_memory import NetworkLearner
 from pdray.training.estimators.sound import sound_vector
 from pdray.training.frozen.frame_features import describe_frames, frame_vectors, open_features
 from pdray.training.settings import FitConfig
@@ -78,12 +78,12 @@ class BranchNetwork:
     def __init__(self, name: Branch, config: FusionConfig, *, num_classes: int, seed: int) -> None:
         self.name, self.config, self.num_classes = name, config, num_classes
         has_frames = name in ("rgb", "landmarks")
-        self.fitted = ScaledNetwork(
+        self.fitted = NetworkLearner(
             self._build,
             config,
             seed=derive_seed(seed, name),
             votes=has_frames and config.has_votes,
-            has_frames=has_frames,
+            scales="frames" if has_frames else "numbers",
         )
 
     def fit(self, x: list[Seen], y: NDArray[np.int64]) -> Self:
@@ -100,7 +100,7 @@ class BranchNetwork:
                 "model.branches"
             )
         try:
-            self.fitted.fit(np.stack([x[number][self.name] for number in has]), y[has])
+            self.fitted.fit([x[number][self.name] for number in has], y[has])
         except DivergedError as error:
             raise DivergedError(f"branch {self.name}, {error}") from error
         return self
@@ -114,7 +114,7 @@ class BranchNetwork:
         found = np.full((len(x), self.num_classes), np.nan)
         has = [number for number, one in enumerate(x) if self.name in one]
         if has:
-            found[has] = self.fitted.logits(np.stack([x[number][self.name] for number in has]))
+            found[has] = self.fitted.logits([x[number][self.name] for number in has])
             if not np.isfinite(found[has]).all():  # it would pass for a modality that is absent
                 raise DivergedError(f"branch {self.name}: a logit is not finite")
         return found

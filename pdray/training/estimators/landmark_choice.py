@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
-from pdray.data.face.motion import feature_columns
+from pdray.data.face.motion import Features, feature_columns
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.errors import FoldsError
 from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
@@ -44,20 +44,17 @@ class LandmarkChoice:
 
     Args:
         config: The grid and how it is chosen from.
-        names: Of the D features.
         num_classes: Classes K, at least 2; 0 is healthy.
         seed: Of the inner folds and of every head.
+
+    Attributes:
+        told: ``fit/choice``, the place in the grid, and ``fit/inner_score``.
     """
 
-    def __init__(
-        self, config: LandmarkChoiceConfig, names: Sequence[str], *, num_classes: int, seed: int
-    ) -> None:
+    def __init__(self, config: LandmarkChoiceConfig, *, num_classes: int, seed: int) -> None:
         self.config, self.num_classes, self.seed = config, num_classes, seed
         self.grid = [Setting(*one) for one in itertools.product(config.groups, config.heads)]
-        self.columns = {
-            groups: feature_columns(names, LandmarkFeatureConfig(groups=groups))
-            for groups in config.groups
-        }
+        self.told: dict[str, float] = {}
         self.scores = np.zeros(len(self.grid))
         self.head: LandmarkHead | None = None
 
@@ -66,29 +63,34 @@ class LandmarkChoice:
         """Place in the grid of the best setting."""
         return int(self.scores.argmax())
 
-    def fit(self, x: Floats, y: Labels, subjects: Sequence[str]) -> Self:
+    def fit(self, x: Sequence[Features], y: Labels, subjects: Sequence[str]) -> Self:
         """Choose, and learn from all recordings.
 
         Args:
-            x: (N, D) features, NaN where absent.
+            x: Features of N recordings, of the same names; NaN where absent.
             y: (N,) class, 0 to K-1.
             subjects: Of each recording.
 
         Raises:
             FoldsError: If fewer subjects than there are inner folds are ill, or healthy.
         """
-        folds = list(self._folds(y, subjects))
+        folds, values = list(self._folds(y, subjects)), _stacked(x)
+        self.columns = {
+            groups: feature_columns(x[0].names, LandmarkFeatureConfig(groups=groups))
+            for groups in self.config.groups
+        }
         for number, setting in enumerate(self.grid):
-            self.scores[number] = np.mean([self._score(setting, x, y, of) for of in folds])
+            self.scores[number] = np.mean([self._score(setting, values, y, of) for of in folds])
         groups, head = self.grid[self.chosen]
         built = build_landmark_head(head, self.num_classes, seed=self.seed)
-        self.head = built.fit(x[:, self.columns[groups]], y)
+        self.head = built.fit(values[:, self.columns[groups]], y)
+        self.told = {"fit/choice": self.chosen, "fit/inner_score": self.scores.max()}
         return self
 
-    def predict_proba(self, x: Floats) -> Floats:
-        """Return (N, K) probabilities of (N, D) features."""
+    def predict_proba(self, x: Sequence[Features]) -> Floats:
+        """Return (N, K) probabilities of N recordings."""
         assert self.head is not None, "it has been fitted"
-        return self.head.predict_proba(x[:, self.columns[self.grid[self.chosen].groups]])
+        return self.head.predict_proba(_stacked(x)[:, self.columns[self.grid[self.chosen].groups]])
 
     def _folds(self, y: Labels, subjects: Sequence[str]) -> Iterator[list[tuple[Labels, Labels]]]:
         """Yield the inner folds of each repeat."""
@@ -116,3 +118,7 @@ class LandmarkChoice:
             shares[held] = head.fit(seen[learnt], ill[learnt]).predict_proba(seen[held])[:, 1]
         area = float(roc_auc_score(ill, shares))
         return (area + float(balanced_accuracy_score(ill, shares >= 0.5))) / 2
+
+
+def _stacked(x: Sequence[Features]) -> Floats:
+    return np.stack([one.values for one in x])

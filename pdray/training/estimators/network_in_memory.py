@@ -1,16 +1,16 @@
 """Training a small network on recordings that all lie in memory, as the baselines of YouTubePD are.
 
 Adam and the hierarchy-guided loss (000, Eq. 2, section C.2); nothing is augmented and nothing
-stopped early: the paper says of neither. An epoch takes every recording once, its last batch may be
-smaller.
+stopped early: the paper says of neither. The last batch of an epoch may be smaller.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, Self, TypeVar, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -24,7 +24,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Training(Protocol):
-    """What decides the training.
+    """Settings of a training: those of a model, which also has ``num_epochs`` or ``num_steps``.
+
+    With ``num_epochs`` every recording is taken once per epoch. With ``num_steps`` each step draws
+    recordings anew, each at most once, and the grade's part of the loss weighs a recording by how
+    often its class is outnumbered by the commonest one: so the public code of 000 does on
+    landmarks.
 
     Attributes:
         learning_rate: Of Adam.
@@ -42,20 +47,6 @@ class Training(Protocol):
     def hierarchy_lambda(self) -> float: ...  # noqa: D102
 
 
-class EpochTraining(Training, Protocol):
-    """A training of ``num_epochs`` times over all recordings."""
-
-    @property
-    def num_epochs(self) -> int: ...  # noqa: D102
-
-
-class StepTraining(Training, Protocol):
-    """A training of ``num_steps`` steps, each on recordings drawn anew."""
-
-    @property
-    def num_steps(self) -> int: ...  # noqa: D102
-
-
 def draw_network(build: Callable[[], Network], seed: int) -> Network:
     """Build a network whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
@@ -67,12 +58,12 @@ def train_network(
     network: nn.Module,
     x: Floats,
     y: NDArray[np.int64],
-    training: EpochTraining,
+    training: Training,
     *,
     seed: int,
     compute: Compute | None = None,
 ) -> None:
-    """Train a network in place, every recording once an epoch.
+    """Train a network in place.
 
     Args:
         network: Of logits (B, K), of inputs (B, ...) float32.
@@ -81,66 +72,52 @@ def train_network(
         training: How.
         seed: Of the order of the recordings and of dropout.
         compute: What is trained of it: logits (B, K), or (B, V, K) of V votes of a recording, each
-            of which is then told the recording's class; None is the network.
+            of which then learns the recording's class; None is the network.
 
     Raises:
-        DivergedError: If the loss is not finite; names the epoch.
+        DivergedError: If the loss is not finite; names the epoch, or the step.
     """
     judge = network if compute is None else compute
     inputs, target = _floats(x), torch.from_numpy(np.asarray(y, np.int64))
+    counts = target.bincount() if hasattr(training, "num_steps") else None
+    # Fused is three times as fast for so few weights.
+    optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
+    network.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "dropout"))
+        for name, batch in _batches(len(target), training, seed):
+            logits = judge(inputs[batch])
+            loss = _loss(logits, target[batch], training.hierarchy_lambda, counts)
+            if not bool(torch.isfinite(loss)):
+                raise DivergedError(f"{name}: the training loss became {loss.item()}")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+
+def _batches(num: int, training: Any, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield the name and the recordings of each step."""
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
-
-    def batches() -> Iterator[tuple[str, Tensor]]:
-        for epoch in range(training.num_epochs):
-            drawn = torch.randperm(len(target), generator=order)
-            yield from ((f"epoch {epoch}", one) for one in torch.split(drawn, training.batch_size))
-
-    def loss_of(batch: Tensor) -> Tensor:
-        return _loss(judge(inputs[batch]), target[batch], training.hierarchy_lambda)
-
-    _take_steps(network, batches(), loss_of, learning_rate=training.learning_rate, seed=seed)
+    for step in range(getattr(training, "num_steps", 0)):
+        yield f"step {step}", torch.randperm(num, generator=order)[: training.batch_size]
+    for epoch in range(getattr(training, "num_epochs", 0)):
+        drawn = torch.randperm(num, generator=order)
+        yield from ((f"epoch {epoch}", one) for one in torch.split(drawn, training.batch_size))
 
 
-def train_balanced(
-    network: nn.Module, x: Floats, y: NDArray[np.int64], training: StepTraining, *, seed: int
-) -> None:
-    """Train a network in place as the public code of 000 does on landmarks.
-
-    Every step draws recordings anew, each at most once, and the grade's part of the loss weighs a
-    recording by how often its class is outnumbered by the commonest one.
-
-    Args:
-        network: Of logits (B, K), of inputs (B, ...) float32.
-        x: (N, ...) inputs.
-        y: (N,) class, 0 to K-1.
-        training: How.
-        seed: Of what is drawn and of dropout.
-
-    Raises:
-        DivergedError: If the loss is not finite; names the step.
-    """
-    inputs, target = _floats(x), torch.from_numpy(np.asarray(y, np.int64))
-    order = torch.Generator().manual_seed(derive_seed(seed, "order"))
-    counts = target.bincount()
-
-    def batches() -> Iterator[tuple[str, Tensor]]:
-        for step in range(training.num_steps):
-            drawn = torch.randperm(len(target), generator=order)
-            yield f"step {step}", drawn[: training.batch_size]
-
-    def loss_of(batch: Tensor) -> Tensor:
-        logits = network(inputs[batch])
+def _loss(logits: Tensor, target: Tensor, hierarchy_lambda: float, counts: Tensor | None) -> Tensor:
+    """Return the mean over rows, or over votes; with counts the rarer classes weigh more."""
+    if logits.ndim == 3:
+        target = target.repeat_interleave(logits.shape[1])
+        logits = logits.flatten(0, 1)
+    weights = None
+    if counts is not None:
         # A class that nobody has is no one's target: its weight is read by nobody.
         weights = logits.new_zeros(logits.shape[1])
         weights[: len(counts)] = counts.max() / counts.clamp(min=1)
-        return hierarchy_loss(
-            logits,
-            target[batch],
-            hierarchy_lambda=training.hierarchy_lambda,
-            class_weights_K=weights,
-        ).mean()
-
-    _take_steps(network, batches(), loss_of, learning_rate=training.learning_rate, seed=seed)
+    return hierarchy_loss(
+        logits, target, hierarchy_lambda=hierarchy_lambda, class_weights_K=weights
+    ).mean()
 
 
 @torch.inference_mode()
@@ -150,92 +127,73 @@ def network_logits(network: nn.Module, x: Floats) -> NDArray[np.float64]:
     return logits
 
 
-class ScaledNetwork:
-    """A network on inputs of mean 0 and standard deviation 1 among the recordings learnt from.
-
-    A number that is the same in all of them becomes 0.
+class NetworkLearner:
+    """A network that learns classes from described recordings.
 
     Args:
         build: Makes the network for the shape of an input, from the ambient torch generator.
         training: How it is trained.
         seed: Of the weights, of the order of the recordings and of dropout.
-        votes: Whether each of a recording's votes is told its class; else their sum is. Needs a
+        votes: Whether each of a recording's votes learns its class; else their sum does. Needs a
             network with ``vote``.
-        has_frames: Whether the first axis of an input is frames, which share one scale.
+        scales: What is brought to mean 0 and standard deviation 1 among the recordings learnt
+            from: each number, or those of ``frames``, the first axis, which share one scale; or
+            nothing. A number that is the same in all of them becomes 0.
     """
 
     def __init__(
         self,
         build: Callable[[tuple[int, ...]], nn.Module],
-        training: EpochTraining,
+        training: Training,
         *,
         seed: int,
         votes: bool = False,
-        has_frames: bool = False,
+        scales: Literal["numbers", "frames", "nothing"] = "numbers",
     ) -> None:
         self.build, self.training, self.seed = build, training, seed
-        self.votes, self.has_frames = votes, has_frames
+        self.votes, self.scales = votes, scales
         self.scaler = StandardScaler()
+        self.told: dict[str, float] = {}
 
-    def fit(self, x: Floats, y: NDArray[np.int64]) -> Self:
+    def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str] = ()) -> Self:
         """Learn from recordings.
 
         Args:
             x: (N, ...) inputs, N at least 1.
             y: (N,) class, 0 to K-1.
+            subjects: Whose they are changes nothing.
 
         Raises:
             DivergedError: If the loss is not finite; names the epoch.
         """
-        self.scaler.fit(self._rows(x))
-        self.network = draw_network(lambda: self.build(x.shape[1:]), self.seed)
+        inputs = np.stack(x)
+        if self.scales != "nothing":
+            self.scaler.fit(self._rows(inputs))
+        self.network = draw_network(lambda: self.build(inputs.shape[1:]), self.seed)
         compute = cast(Any, self.network).vote if self.votes else None
-        scaled = self._scaled(x)
+        scaled = self._scaled(inputs)
         train_network(self.network, scaled, y, self.training, seed=self.seed, compute=compute)
         return self
 
-    def logits(self, x: Floats) -> NDArray[np.float64]:
+    def logits(self, x: Sequence[Any]) -> NDArray[np.float64]:
         """Return (N, K) logits of (N, ...) inputs."""
-        return network_logits(self.network, self._scaled(x))
+        return network_logits(self.network, self._scaled(np.stack(x)))
+
+    def predict_proba(self, x: Sequence[Any]) -> NDArray[np.float64]:
+        """Return (N, K) probabilities of (N, ...) inputs."""
+        shares: NDArray[np.float64] = softmax(self.logits(x), axis=1)
+        return shares
 
     def _rows(self, x: Floats) -> NDArray[np.float64]:
         """Return (N, D), or (N F, D) of frames."""
-        num_rows = len(x) * (x.shape[1] if self.has_frames else 1)
+        num_rows = len(x) * (x.shape[1] if self.scales == "frames" else 1)
         return np.asarray(x, np.float64).reshape(num_rows, -1)
 
-    def _scaled(self, x: Floats) -> NDArray[np.float64]:
+    def _scaled(self, x: Floats) -> Floats:
+        if self.scales == "nothing":
+            return x
         scaled: NDArray[np.float64] = self.scaler.transform(self._rows(x)).reshape(x.shape)
         return scaled
-
-
-def _take_steps(
-    network: nn.Module,
-    batches: Iterable[tuple[str, Tensor]],
-    loss_of: Callable[[Tensor], Tensor],
-    *,
-    learning_rate: float,
-    seed: int,
-) -> None:
-    """Take a step of Adam on each batch, which has a name for what is told of it."""
-    # Fused is three times as fast for so few weights.
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
-    network.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "dropout"))
-        for name, batch in batches:
-            loss = loss_of(batch)
-            if not bool(torch.isfinite(loss)):
-                raise DivergedError(f"{name}: the training loss became {loss.item()}")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-
-
-def _loss(logits: Tensor, target: Tensor, hierarchy_lambda: float) -> Tensor:
-    if logits.ndim == 3:
-        target = target.repeat_interleave(logits.shape[1])
-        logits = logits.flatten(0, 1)
-    return hierarchy_loss(logits, target, hierarchy_lambda=hierarchy_lambda).mean()
 
 
 def _floats(x: Floats) -> Tensor:

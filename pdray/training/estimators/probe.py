@@ -8,13 +8,11 @@ a probe is the same one in all of them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -27,14 +25,13 @@ from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, FoldsError
 from pdray.models.estimators.linear_probe import LinearProbeConfig
-from pdray.training.estimators.fit import Parts
-from pdray.training.estimators.network_in_memory import ScaledNetwork
+from pdray.training.estimators.fit import Learner, Parts
+from pdray.training.estimators.network_in_memory import NetworkLearner
 from pdray.training.frozen.features import entry_vector
-from pdray.training.frozen.keep import file_state, keep_frozen, weights_digest
+from pdray.training.frozen.keep import file_state, keep_frozen, read_vector, weights_digest
 from pdray.training.network import build_network
 from pdray.training.settings import FitConfig, OptimConfig
 
-_HELD = 4096  # recordings whose features a process keeps, some kilobytes each
 _SEED = 0
 _OUTPUTS = 2  # of the frozen network's own head, which nothing reads
 _STEPS = 1000  # of logistic regression, at most
@@ -89,7 +86,7 @@ def describe_probe(recording: RatedRecording, config: FitConfig) -> Floats:
     Raises:
         PdrayError: If the weights, or the recording, cannot be read; names the recording.
     """
-    return _vector(keep_frozen(frozen_features(config), recording))
+    return read_vector(keep_frozen(frozen_features(config), recording))
 
 
 def frozen_features(config: FitConfig) -> FrozenFeatures:
@@ -109,56 +106,48 @@ def frozen_features(config: FitConfig) -> FrozenFeatures:
     return _frozen(seen, file_state(config.pretrained))
 
 
-class LinearProbe:
-    """The classifier, told of recordings one by one.
+def build_probe(config: FitConfig, *, num_classes: int, seed: int) -> Learner:
+    """Build the classifier on features; inputs are scaled by those that it learns from."""
+    model = cast(LinearProbeConfig, config.model)
+    if model.kind == "logistic":
+        return LogisticProbe(model.strength, num_classes)
+    # torch's own initial weights.
+    return NetworkLearner(lambda shape: nn.Linear(shape[0], num_classes), model, seed=seed)
+
+
+class LogisticProbe:
+    """Logistic regression with balanced classes.
 
     Args:
-        config: Settings of a fit whose model is a probe.
-        num_classes: Classes K, at least 2; 0 is healthy.
-        seed: Of the first weights and of the order of the recordings.
+        strength: C, the inverse of the penalty on the weights.
+        num_classes: Classes K, at least 2.
     """
 
-    def __init__(self, config: FitConfig, *, num_classes: int, seed: int) -> None:
-        assert isinstance(config.model, LinearProbeConfig), "chosen by its name"
-        self.config, self.num_classes, self.seed = config.model, num_classes, seed
+    def __init__(self, strength: float, num_classes: int) -> None:
+        self.num_classes = num_classes
         self.told: dict[str, float] = {}
-        self.fitted: Any
+        solver = LogisticRegression(C=strength, class_weight="balanced", max_iter=_STEPS)
+        self.fitted = make_pipeline(StandardScaler(), solver)
 
-    def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str]) -> Self:
+    def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str] = ()) -> Self:
         """Learn from N features, their (N,) classes; whose they are changes nothing.
 
         Raises:
-            DivergedError: If the loss is not finite.
-            FoldsError: If logistic has one class to learn from.
+            FoldsError: If there is one class to learn from.
         """
-        if self.config.kind == "adam":
-            # Of (D,) features; standardised by those that it learns from.
-            self.fitted = ScaledNetwork(self._layer, self.config, seed=self.seed)
-        else:
-            if len(set(y.tolist())) == 1:
-                raise FoldsError(
-                    f"all {len(y)} recordings to learn from are of class {y[0]}; model.kind "
-                    "logistic needs two classes"
-                )
-            solver = LogisticRegression(
-                C=self.config.strength, class_weight="balanced", max_iter=_STEPS
+        if len(set(y.tolist())) == 1:
+            raise FoldsError(
+                f"all {len(y)} recordings to learn from are of class {y[0]}; model.kind "
+                "logistic needs two classes"
             )
-            self.fitted = make_pipeline(StandardScaler(), solver)
         self.fitted.fit(np.stack(x), y)
         return self
 
     def predict_proba(self, x: Sequence[Any]) -> Floats:
-        """Return (N, K) probabilities of N features; 0 of a class that logistic never met."""
-        if isinstance(self.fitted, ScaledNetwork):
-            shares: Floats = softmax(self.fitted.logits(np.stack(x)), axis=1)
-            return shares
+        """Return (N, K) probabilities of N features; 0 of a class that it never met."""
         found = np.zeros((len(x), self.num_classes))
         found[:, self.fitted.classes_] = self.fitted.predict_proba(np.stack(x))
         return found
-
-    def _layer(self, shape: tuple[int, ...]) -> nn.Linear:
-        # torch's own initial weights.
-        return nn.Linear(shape[0], self.num_classes)
 
 
 @lru_cache(maxsize=1)
@@ -168,10 +157,4 @@ def _frozen(config: FitConfig, state: tuple[int, ...]) -> FrozenFeatures:
     return FrozenFeatures(config)
 
 
-@lru_cache(maxsize=_HELD)
-def _vector(path: Path) -> Floats:
-    found: Floats = Entry(path).read(np.array([0]))[0].astype(np.float64)
-    return found
-
-
-PARTS = Parts(describe_probe, LinearProbe)
+PARTS = Parts(describe_probe, build_probe)

@@ -24,10 +24,9 @@ from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError
 from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
-from pdray.training.frozen.keep import file_digest, file_state, keep_frozen
+from pdray.training.frozen.keep import file_digest, file_state, keep_frozen, read_items
 from pdray.training.network import FROZEN_AT_RANDOM, OWN_NAME, load_weights
 
-_HELD = 4096  # recordings whose features a process keeps, some ten kilobytes each
 _AT_ONCE = 16  # frames
 _OUTPUTS = 2  # of the frozen network's own head, which nothing reads
 
@@ -102,7 +101,7 @@ def frame_vectors(recording: RatedRecording, frozen: FrameFeatures) -> NDArray[n
     Raises:
         PdrayError: If the recording or the weights cannot be read; names the recording.
     """
-    return _vectors(keep_frozen(frozen, recording))
+    return read_items(keep_frozen(frozen, recording))
 
 
 def open_features(
@@ -141,10 +140,3 @@ def _opened(
     """Build it; the state of the file is there to tell one content from another."""
     del state
     return FrameFeatures(backbone, num_frames=num_frames, weights=weights)
-
-
-@lru_cache(maxsize=_HELD)
-def _vectors(path: Path) -> NDArray[np.float32]:
-    entry = Entry(path)
-    features: NDArray[np.float32] = entry.read(np.arange(len(entry)))
-    return features

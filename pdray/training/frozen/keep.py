@@ -9,6 +9,7 @@ appears whole or not at all, and writers may race.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.settings import StoreConfig
 from pdray.errors import DecodeError, PdrayError, StoreError
 
+HELD = 4096  # recordings of whose description a process keeps some kilobytes each
 _FORMAT = 1  # part of every name: raise it when the same settings give other items
 
 
@@ -90,6 +92,20 @@ def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
             f"{error.strerror or error}"
         ) from error
     return path
+
+
+@lru_cache(maxsize=HELD)
+def read_items(path: Path) -> NDArray[Any]:
+    """Return all items of an entry; a process keeps those of the last recordings."""
+    entry = Entry(path)
+    items: NDArray[Any] = entry.read(np.arange(len(entry)))
+    return items
+
+
+def read_vector(path: Path) -> NDArray[np.float64]:
+    """Return the only item of an entry, (D,)."""
+    vector: NDArray[np.float64] = read_items(path)[0].astype(np.float64)
+    return vector
 
 
 def file_digest(path: Path) -> str:

@@ -19,7 +19,7 @@ from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets
 from pdray.models.estimators.landmark_head import build_landmark_head
 from pdray.training.estimators.fit import describe, fit_estimator
-from pdray.training.estimators.landmark_network import LandmarkNetwork
+from pdray.training.estimators.landmarks import build_network
 from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask
@@ -117,7 +117,7 @@ def test_the_papers_network_sees_nose_centred_frames(recordings) -> None:
     assert first.predictions.equals(again.predictions)
     side, y = task.sides[0], np.arange(NUM) % 3
     learnt, held = list(side.training), list(side.evaluation)
-    network = LandmarkNetwork(task.config.model, num_classes=3, seed=5).fit(x[learnt], y[learnt])
+    network = build_network(task.config, num_classes=3, seed=5).fit(x[learnt], y[learnt])
     np.testing.assert_allclose(probabilities(first.predictions), network.predict_proba(x[held]))
 
 

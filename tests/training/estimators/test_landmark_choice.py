@@ -4,6 +4,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
+from pdray.data.face.motion import Features
 from pdray.errors import FoldsError
 from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
 from pdray.models.estimators.landmark_head import build_landmark_head
@@ -14,6 +15,10 @@ NUM = 48
 SMALL = LandmarkChoiceConfig(
     groups=("eyes", "head"), logistic=(0.3,), svm=(3.0,), vote=False, num_folds=3, num_repeats=2
 )
+
+
+def named(x: np.ndarray) -> list[Features]:
+    return [Features(NAMES, row) for row in x]
 
 
 @pytest.fixture
@@ -28,15 +33,15 @@ def made() -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 def test_the_best_setting_is_chosen_and_fitted_on_everything(made) -> None:
     x, y, subjects = made
-    choice = LandmarkChoice(SMALL, NAMES, num_classes=3, seed=7).fit(x, y, subjects)
+    choice = LandmarkChoice(SMALL, num_classes=3, seed=7).fit(named(x), y, subjects)
     assert choice.grid[choice.chosen].groups == "head"
     head = build_landmark_head(choice.grid[choice.chosen].head, 3, seed=7).fit(x[:, :2], y)
-    np.testing.assert_allclose(choice.predict_proba(x), head.predict_proba(x[:, :2]))
+    np.testing.assert_allclose(choice.predict_proba(named(x)), head.predict_proba(x[:, :2]))
 
 
 def test_a_score_is_of_recordings_of_other_subjects(made) -> None:
     x, y, subjects = made
-    choice = LandmarkChoice(SMALL, NAMES, num_classes=3, seed=7).fit(x, y, subjects)
+    choice = LandmarkChoice(SMALL, num_classes=3, seed=7).fit(named(x), y, subjects)
     ill, expected = (y > 0).astype(np.int64), []
     for repeat in range(2):
         shares = np.zeros(NUM)
@@ -57,7 +62,7 @@ def test_a_score_is_of_recordings_of_other_subjects(made) -> None:
 def test_noise_scores_as_chance(made) -> None:
     x, y, subjects = made
     noise = np.random.default_rng(0).normal(size=x.shape)
-    choice = LandmarkChoice(SMALL, NAMES, num_classes=3, seed=7).fit(noise, y, subjects)
+    choice = LandmarkChoice(SMALL, num_classes=3, seed=7).fit(named(noise), y, subjects)
     assert choice.scores.max() < 0.7
 
 
@@ -65,4 +70,4 @@ def test_too_few_subjects_to_choose_inside_are_told(made) -> None:
     x, y, _ = made
     few = [f"S{number % 2}{label > 0}" for number, label in enumerate(y)]
     with pytest.raises(FoldsError, match=r"2 subjects to learn from are ill; .*num_folds = 3"):
-        LandmarkChoice(SMALL, NAMES, num_classes=3, seed=0).fit(x, y, few)
+        LandmarkChoice(SMALL, num_classes=3, seed=0).fit(named(x), y, few)

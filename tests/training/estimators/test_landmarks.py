@@ -10,7 +10,7 @@ from pdray.data.face.motion import Features, landmark_features
 from pdray.data.media.tracks import read_track, write_track
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
-from pdray.training.estimators.landmarks import LandmarkEstimator, describe_landmarks
+from pdray.training.estimators.landmarks import build_choice, describe_choice, describe_head
 from pdray.training.settings import FitConfig
 from tests.fixtures.landmark_made import face, track_of
 
@@ -34,12 +34,12 @@ def recording(tmp_path: Path) -> RatedRecording:
 
 def test_a_choice_sees_every_feature_and_a_head_its_groups(recording, tmp_path) -> None:
     features = landmark_features(read_track(tmp_path / "r.npz"))
-    seen = describe_landmarks(recording, config_of(name="landmark_choice"))
+    seen = describe_choice(recording, config_of(name="landmark_choice"))
     assert isinstance(seen, Features)
     assert seen.names == features.names
     np.testing.assert_allclose(seen.values, features.values, rtol=1e-5)
     chosen = [name.startswith(("head.", "eyes.", "brows.")) for name in features.names]
-    head = describe_landmarks(recording, config_of(name="landmark_head"))
+    head = describe_head(recording, config_of(name="landmark_head"))
     np.testing.assert_allclose(head, features.values[chosen], rtol=1e-5)
 
 
@@ -49,7 +49,7 @@ def test_what_was_chosen_is_told() -> None:
     names = ("head.a", "eyes.a")
     x = [Features(names, np.array([3.0 * k, 0]) + rng.normal(0, 0.5, 2)) for k in y]
     config = config_of(name="landmark_choice", groups=["eyes", "head"], **SMALL)
-    estimator = LandmarkEstimator(config, num_classes=2, seed=0)
+    estimator = build_choice(config, num_classes=2, seed=0)
     estimator.fit(x, y, [f"S{number}" for number in range(24)])
     assert estimator.told["fit/choice"] == 1
     assert estimator.told["fit/inner_score"] > 0.95

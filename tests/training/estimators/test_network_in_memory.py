@@ -10,7 +10,7 @@ from pdray.losses.hierarchy import hierarchy_loss
 from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
 from pdray.models.estimators.fusion import FrameLinear
 from pdray.training.estimators.network_in_memory import (
-    ScaledNetwork,
+    NetworkLearner,
     draw_network,
     network_logits,
     train_network,
@@ -87,7 +87,7 @@ def test_inputs_are_scaled_by_what_was_learnt_from_alone() -> None:
 
     x = X.copy()
     x[..., 0] = 7.0  # the same everywhere: becomes 0, not nothing over nothing
-    fitted = ScaledNetwork(build, ONE_STEP, seed=3, has_frames=True).fit(x[:8], Y[:8])
+    fitted = NetworkLearner(build, ONE_STEP, seed=3, scales="frames").fit(x[:8], Y[:8])
     rows = x[:8].reshape(32, 5)
     spread = np.where(rows.std(axis=0) > 0, rows.std(axis=0), 1.0)
     scaled = (x - rows.mean(axis=0)) / spread
@@ -104,7 +104,7 @@ def test_votes_and_their_sum_are_taught_differently() -> None:
 
     training = ONE_STEP.model_copy(update={"num_epochs": 20})
     one, other = (
-        ScaledNetwork(build, training, seed=3, has_frames=True, votes=votes).fit(X, Y).logits(X)
+        NetworkLearner(build, training, seed=3, scales="frames", votes=votes).fit(X, Y).logits(X)
         for votes in (True, False)
     )
     assert np.abs(one - other).max() > 0.1

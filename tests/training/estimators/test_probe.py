@@ -15,8 +15,9 @@ from pdray.losses.hierarchy import hierarchy_loss
 from pdray.models.networks.frame_resnet import build_frame_resnet
 from pdray.training.estimators import probe as module
 from pdray.training.estimators.fit import describe, fit_estimator
-from pdray.training.estimators.probe import LinearProbe, describe_probe, frozen_features
+from pdray.training.estimators.probe import build_probe, describe_probe, frozen_features
 from pdray.training.frozen.features import extract_features
+from pdray.training.frozen.keep import read_items
 from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask
@@ -74,7 +75,7 @@ def test_features_are_computed_once_whatever_the_classifier_is_told(
         raise AssertionError("computed again")
 
     monkeypatch.setattr(module, "entry_vector", refuse)
-    module._vector.cache_clear()
+    read_items.cache_clear()
     other = make_probe({"model": {"learning_rate": 0.1, "kind": "logistic"}})
     np.testing.assert_array_equal(np.stack(describe(other)), first)
     with pytest.raises(AssertionError, match="computed again"):
@@ -148,7 +149,7 @@ def test_it_learns_what_can_be_told_apart(kind: str) -> None:
     config = build(FitConfig, tree)
     x, y = clouds(30)
     unseen, truth = clouds(12)
-    probe = LinearProbe(config, num_classes=3, seed=0).fit(x, y, ["S"] * 30)
+    probe = build_probe(config, num_classes=3, seed=0).fit(x, y, ["S"] * 30)
     found = probe.predict_proba(unseen)
     assert (found.argmax(axis=1) == truth).all()
     np.testing.assert_allclose(found.sum(axis=1), 1)
@@ -158,12 +159,12 @@ def test_it_learns_what_can_be_told_apart(kind: str) -> None:
 def test_a_class_that_logistic_never_met_has_no_share() -> None:
     config = build(FitConfig, merge(merge({}, PROBE), {"model": {"kind": "logistic"}}))
     x, y = clouds(20, 2)
-    probe = LinearProbe(config, num_classes=4, seed=0).fit(x, 3 * y, ["S"] * 20)
+    probe = build_probe(config, num_classes=4, seed=0).fit(x, 3 * y, ["S"] * 20)
     found = probe.predict_proba(x)
     assert found.shape == (20, 4)
     assert not found[:, 1:3].any()
     with pytest.raises(FoldsError, match=r"all 20 recordings to learn from are of class 0; .*two"):
-        LinearProbe(config, num_classes=4, seed=0).fit(x, 0 * y, ["S"] * 20)
+        build_probe(config, num_classes=4, seed=0).fit(x, 0 * y, ["S"] * 20)
 
 
 def test_the_held_out_side_decides_nothing(make_probe) -> None:

@@ -13,7 +13,7 @@ from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets
 from pdray.training.estimators import sound as audio_estimator
 from pdray.training.estimators.fit import fit_estimator
-from pdray.training.estimators.sound import AudioEstimator, describe_sound
+from pdray.training.estimators.sound import build_sound, describe_sound
 from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask
 from tests.fixtures.sound_made import NUM, stored_recordings
@@ -77,7 +77,7 @@ def test_the_seed_decides(recordings) -> None:
     x = [describe_sound(one, config) for one in recordings]
     y = np.array([one.target for one in recordings])
     one, same, other = (
-        AudioEstimator(config, num_classes=2, seed=seed).fit(x, y, []).predict_proba(x)
+        build_sound(config, num_classes=2, seed=seed).fit(x, y, []).predict_proba(x)
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one, same)
