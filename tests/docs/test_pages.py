@@ -19,6 +19,7 @@ from tests.places import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
+PATH = ROOT / "docs" / "explanation" / "how-a-trial-ends.md"
 MAX_README_LINES = 150
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _JOB = re.compile(r" *\.venv/bin/(?:python|ray job submit .* -- python) jobs/(\w+)\.py(?: (.*))?$")
@@ -119,6 +120,21 @@ def test_make_and_benchmarks_have_what_pages_name() -> None:
     assert set(named) <= targets
     modules = set(re.findall(r"python -m benchmarks\.(\w+)", text))
     assert {name for name in modules if not (ROOT / f"benchmarks/{name}.py").exists()} == set()
+
+
+def test_the_path_through_the_code_names_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    text = PATH.read_text()
+    steps = re.split(r"^\d\. ", text.partition("Try the rule")[0], flags=re.MULTILINE)[1:]
+    assert len(steps) == 5
+    for step in steps:
+        file = re.findall(r"\]\((\S+\.py)\)", step)[-1]
+        code = (PATH.parent / file).read_text()
+        names = re.findall(r"`(_?[A-Za-z]\w+)`", step)
+        assert names
+        assert [name for name in names if name not in code] == [], file
+    example, printed = re.findall(r"```(?:python|text)\n(.*?)```", text, re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out == printed
 
 
 def test_the_page_of_settings_is_that_of_the_code() -> None:
