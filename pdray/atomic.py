@@ -1,9 +1,12 @@
-"""A file appears whole or not at all: written beside its place, then renamed into it.
+"""Files: written whole or not at all, named safely, told apart by their content.
 
-Where a folder cannot be written, that is said before there is anything to write.
+A file is written beside its place and then renamed into it. Where a folder cannot be written, that
+is said before there is anything to write.
 """
 
+import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,3 +93,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Create or replace ``path`` with UTF-8 ``text``, whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def safe_name(name: str) -> str:
+    """Return a file's name for an id, which may hold what a file's name may not."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{re.sub('[^A-Za-z0-9]+', '_', name)[:80]}-{digest}"

@@ -1,11 +1,12 @@
 import errno
+import hashlib
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from pdray.atomic import folder_faults, replacing, write_bytes, write_text
+from pdray.atomic import file_digest, folder_faults, replacing, safe_name, write_bytes, write_text
 
 
 def names(folder):
@@ -131,3 +132,18 @@ def test_rights_that_are_lacking_are_met(tmp_path):
     (fault,) = folder_faults(tmp_path / "k", key="output")
     tmp_path.chmod(0o755)
     assert f"no file can be made in {tmp_path}: Permission denied; " in fault
+
+
+def test_a_digest_is_of_the_content(tmp_path):
+    path = tmp_path / "w.pt"
+    path.write_bytes(b"abc")
+    assert file_digest(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_ids_that_no_file_may_have_get_a_name_of_their_own():
+    assert safe_name("S1-gait_01.a") == "S1-gait_01.a"
+    odd = ["a/b", "a b", ".a", "", "a" * 101]
+    found = [safe_name(name) for name in odd]
+    assert found[0] == "a_b-" + hashlib.sha256(b"a/b").hexdigest()[:8]
+    assert len(set(found)) == len(odd)
+    assert all("/" not in name and len(name) < 100 for name in found)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pdray.atomic import write_text
 from pdray.config import dump
 from pdray.data.cohort.marks import marks_text
+from pdray.data.cohort.settings import SYNTHETIC_SITE
 from pdray.data.media.tracks import Track, write_track
 from pdray.demo.body.arm import held_figure, reaching_figure
 from pdray.demo.body.gait import draw_walk, walking_figure
@@ -310,7 +311,7 @@ def _manifest_text(config: DemoConfig) -> str:
         subject_id, visit_id = one.recording_id.split("_")[:2]
         writer.writerow(
             [one.recording_id, subject_id, visit_id, one.item, one.side, one.grade, one.video,
-             one.video, "on" if one.is_on else "off", sex, age, "synthetic",
+             one.video, "on" if one.is_on else "off", sex, age, SYNTHETIC_SITE,
              scores.get((one.subject, one.visit), ""), one.track("landmarks"),
              one.track("regions"), *rater_grades(one, config)]
         )  # fmt: skip

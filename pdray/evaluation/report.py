@@ -56,19 +56,9 @@ def leaderboard(
         for row in sorted(rows, key=lambda row: _rank(row, sign))
     ]
     better = "more" if sign < 0 else "less"
-    title = headline(f"{len(rows)} trials by {metric}, {better} is better", synthetic)
-    return "\n".join([title, *_aligned([header + ["note"] * has_notes, *body])])
-
-
-def headline(title: str, synthetic: bool) -> str:
-    """Return the first line of a table, which says so where the cohort is rendered."""
-    return f"{title} ({SYNTHETIC_MARK})" if synthetic else title
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Pad the cells of each column to one width, words to the left; ends are stripped."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    title = f"{len(rows)} trials by {metric}, {better} is better"
+    lines = aligned([header + ["note"] * has_notes, *body], numbers_right=True)
+    return "\n".join([headline(title, synthetic), *lines])
 
 
 def held_out_sentence(
@@ -147,6 +137,26 @@ def control_lines(
     return [*lines, f"{metric} without a look at any recording: {', '.join(controls)}"]
 
 
+def aligned(lines: Sequence[Sequence[str]], *, numbers_right: bool = False) -> list[str]:
+    """Pad the cells of each column to one width; ends are stripped.
+
+    Args:
+        lines: The first one names the columns.
+        numbers_right: Whether columns without a word stand to the right.
+    """
+    padded = []
+    for column in zip(*lines, strict=True):
+        is_right = numbers_right and not any(map(_is_word, column[1:]))
+        width = max(map(len, column))
+        padded.append([cell.rjust(width) if is_right else cell.ljust(width) for cell in column])
+    return ["  ".join(cells).rstrip() for cells in zip(*padded, strict=True)]
+
+
+def headline(title: str, synthetic: bool) -> str:
+    """Return a title that says whether its numbers come from a rendered cohort."""
+    return f"{title} ({SYNTHETIC_MARK})" if synthetic else title
+
+
 def absent_note(absent: Sequence[int], where: str = "") -> str:
     """Name the classes that no row has, or return an empty text when all are there."""
     if not absent:
@@ -180,15 +190,5 @@ def _setting(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Pad columns: numbers to the right, words to the left."""
-    columns = list(zip(*lines, strict=True))
-    words = [any(cell[:1].isalpha() and cell != "undefined" for cell in c[1:]) for c in columns]
-    widths = [max(map(len, column)) for column in columns]
-    return [
-        "  ".join(
-            cell.ljust(width) if is_word else cell.rjust(width)
-            for cell, width, is_word in zip(line, widths, words, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+def _is_word(cell: str) -> bool:
+    return cell[:1].isalpha() and cell != "undefined"

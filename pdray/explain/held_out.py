@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pdray.atomic import file_digest
 from pdray.config import build
 from pdray.data.batches.augment import augment_points, central_view, move_frames
 from pdray.data.batches.normalise import normalise_frames
@@ -33,7 +34,6 @@ from pdray.explain.spread import Regions, grid
 from pdray.tracking.run_log import StudyLog
 from pdray.training.estimators.probe import frozen_features
 from pdray.training.frozen.features import load_network
-from pdray.training.frozen.keep import file_digest
 from pdray.training.settings import FitConfig
 
 _SHOWN = 5  # recordings named in one message
@@ -143,7 +143,7 @@ def open_held_out(folder: Path) -> HeldOut:
         network = _network(study.winner.model_path, config, num_classes)
     rows, development, entries = _sides(study, manifest, data, config.beside)
     recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
-    synthetic = any(row.site == "synthetic" for row in rows)
+    synthetic = any(row.is_synthetic for row in rows)
     return HeldOut(
         config=config,
         network=network.requires_grad_(False),

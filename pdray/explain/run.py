@@ -18,8 +18,6 @@ Recordings are seen as the winner was tested on them; the class of interest is t
 by the mean probability of a recording's snippets, or the asked one.
 """
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pdray.atomic import replacing, write_text
+from pdray.atomic import replacing, safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
 from pdray.data.batches.settings import StreamConfig
@@ -72,7 +70,6 @@ from pdray.training.settings import FitConfig
 
 _CPU = torch.device("cpu")
 _SUFFIXES = {"videos": ".mp4", "attention": ".png"}
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -395,8 +392,4 @@ def _check_output(config: ExplainConfig) -> None:
 
 def _path(config: ExplainConfig, kind: str, recording_id: str) -> Path:
     """Return the video or picture of a recording; an id may hold what a file's name may not."""
-    name = recording_id
-    if not _PLAIN.fullmatch(name):
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = f"{re.sub('[^A-Za-z0-9]+', '_', name)[:80]}-{digest}"
-    return config.output / kind / f"{name}{_SUFFIXES[kind]}"
+    return config.output / kind / f"{safe_name(recording_id)}{_SUFFIXES[kind]}"

@@ -97,7 +97,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     _check_seeds(table, asked)
     manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
     usable, _ = select(manifest, items=table.items or config.data.items, needs=("grade",))
-    is_rendered = any(recording.site == "synthetic" for recording in usable)
+    is_rendered = any(recording.is_synthetic for recording in usable)
     weights = {name: str(file) for name, file in config.weights.items()}
     asked.pop("weights", None)
     given = merge(merge({}, table.synthetic if is_rendered else {}), asked)

@@ -1,11 +1,10 @@
 """The files of weights that trials start from: what becomes of them, and what they learnt from."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pdray.atomic import write_text
+from pdray.atomic import file_digest, write_text
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
 from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import StudyLog
@@ -110,10 +109,7 @@ def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
     Raises:
         StudyError: If the content of a file is not what it was when the study started; names it.
     """
-    now = {}
-    for file in files:
-        with file.open("rb") as opened:
-            now[str(file)] = hashlib.file_digest(opened, "sha256").hexdigest()
+    now = {str(file): file_digest(file) for file in files}
     table = study.folder / "weights.json"
     before = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
     changed = [file for file in now if file in before and before[file] != now[file]]

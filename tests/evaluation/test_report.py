@@ -137,5 +137,11 @@ def test_an_undefined_held_out_score_says_so() -> None:
     assert text.startswith("test/mcc undefined")
 
 
-def test_columns_have_one_width_and_ends_are_stripped() -> None:
+def test_cells_are_padded_to_the_left_or_numbers_to_the_right() -> None:
     assert aligned([["a", "bb", "c"], ["ddd", "e", ""]]) == ["a    bb  c", "ddd  e"]
+    lines = [["word", "n"], ["x", "10"], ["y", "undefined"]]
+    assert aligned(lines, numbers_right=True) == [
+        "word          n",
+        "x            10",
+        "y     undefined",
+    ]

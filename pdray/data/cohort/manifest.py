@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from pdray.data.cohort.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, Row, read_rows
-from pdray.data.cohort.settings import ACTION, ITEMS, KNOWN_ITEMS, PUBLIC, Subjects, unknown_item
+from pdray.data.cohort.settings import (
+    ACTION,
+    ITEMS,
+    KNOWN_ITEMS,
+    PUBLIC,
+    SYNTHETIC_SITE,
+    Subjects,
+    unknown_item,
+)
 from pdray.data.media.decode import check_readable
 from pdray.errors import ManifestError, refuse
 
@@ -77,6 +85,11 @@ class Recording:
     def sound(self) -> Path | None:
         """Where its sound is: ``audio``, else the video, which may have none."""
         return self.audio or self.video
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was rendered."""
+        return self.site == SYNTHETIC_SITE
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Cohort:
     @property
     def is_synthetic(self) -> bool:
         """Whether any recording was rendered."""
-        return any(recording.site == "synthetic" for recording in self.recordings)
+        return any(recording.is_synthetic for recording in self.recordings)
 
 
 def make_cohort(

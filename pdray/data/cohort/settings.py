@@ -25,6 +25,7 @@ ITEMS: dict[str, int] = {
 ACTION = "action"
 KNOWN_ITEMS = (*ITEMS, ACTION)
 
+SYNTHETIC_SITE = "synthetic"  # the site of rendered recordings
 SYNTHETIC = "SYNTHETIC data"
 SYNTHETIC_MARK = f"{SYNTHETIC}: a rendered cohort, not patients"
 Subjects = Literal["required", "none"]  # none: public videos do not say who is in them

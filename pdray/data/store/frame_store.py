@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import replacing, write_text
+from pdray.atomic import file_digest, replacing, write_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.cohort.rows import FILES
@@ -120,7 +120,7 @@ class FrameStore:
         changed: list[str] = []
         try:
             for file in {file: None for m in modalities for file in _sources(recording, m)}:
-                fresh[file] = _hash_file(file)
+                fresh[file] = file_digest(file)
                 changed += self._changes(recording, file, fresh[file])
         except OSError as error:
             return [f"recording {recording.recording_id}: cannot be read: {_reason(error)}"]
@@ -189,7 +189,7 @@ class FrameStore:
             if (remembered := self._remembered(file)) is not None:
                 return remembered
             status = file.stat()
-            digest = _hash_file(file)
+            digest = file_digest(file)
             after = file.stat()
         except OSError as error:
             raise DecodeError(
@@ -255,8 +255,3 @@ def _cell(recording: Recording, file: Path) -> str:
 def _reason(error: OSError) -> str:
     """Return the system's words for an error; Arrow puts its own around them."""
     return os.strerror(error.errno) if error.errno else str(error)
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,7 @@ import yaml
 from pdray.atomic import write_text
 from pdray.config import require_writable
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.cohort.settings import ACTION
+from pdray.data.cohort.settings import ACTION, SYNTHETIC_SITE
 from pdray.errors import ManifestError, refuse
 from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.importers.actions.settings import LISTS, ImportConfig
@@ -180,7 +180,7 @@ def _annotated_kinetics(config: ImportConfig) -> Found:
 def _demo(config: ImportConfig) -> Found:
     """Take the items of a rendered cohort for actions."""
     recordings = load_manifest(config.folder / "manifest.csv").recordings
-    real = [one.recording_id for one in recordings if one.site != "synthetic"]
+    real = [one.recording_id for one in recordings if not one.is_synthetic]
     if real:
         raise ManifestError(
             f"{config.folder}: not a demo cohort: site of {_few(real)} is not synthetic"
@@ -189,7 +189,7 @@ def _demo(config: ImportConfig) -> Found:
     found = [
         ActionRecording(
             one.subject_id, one.item, one.video, "test" if one.subject_id in held else "train",
-            site="synthetic",
+            site=SYNTHETIC_SITE,
         )
         for one in recordings
         if one.video is not None

@@ -17,10 +17,8 @@ videos, it has not been run: the tests put a landmarker of the same interface in
 """
 
 import csv
-import hashlib
 import importlib
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.atomic import write_text
+from pdray.atomic import safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
 from pdray.data.cohort.manifest import Recording, load_manifest
@@ -45,7 +43,6 @@ from pdray.importers.mediapipe.settings import ExtractConfig
 
 Floats = NDArray[np.float64]
 
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TRACKS = ("landmarks", "regions")
 
 
@@ -262,12 +259,9 @@ def _mediapipe() -> tuple[Any, Any]:
 
 def _write_face(name: str, face: Face, output: Path) -> dict[str, str]:
     """Write both tracks; return the cells that name them."""
-    if not _PLAIN.fullmatch(name):
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = f"{re.sub('[^A-Za-z0-9]+', '_', name)[:80]}-{digest}"
     cells = {}
     for what in _TRACKS:
-        cells[what] = f"{output.stem}.tracks/{name}_{what}.npz"
+        cells[what] = f"{output.stem}.tracks/{safe_name(name)}_{what}.npz"
         path = output.parent / cells[what]
         try:
             write_track(path, getattr(face, what))

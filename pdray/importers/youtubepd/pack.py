@@ -4,7 +4,6 @@ Its data card says how it was made of the public release. A digest of every file
 in ``SHA256SUMS``; where it does, nothing is read before the digests agree.
 """
 
-import hashlib
 import json
 import re
 import zipfile
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pdray.atomic import file_digest
 from pdray.data.cohort.csv_table import read_table
 from pdray.data.cohort.marks import Mark
 from pdray.data.cohort.rows import Row
@@ -140,8 +140,7 @@ def _check_digests(folder: Path) -> tuple[list[str], list[Lack]]:
 
 def _digest_faults(path: Path, name: str, said: str) -> list[str]:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_digest(path)
     except OSError as error:
         return [f"{name}: cannot be read: {error.strerror or error}"]
     if found == said:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pdray.atomic import file_digest
 from pdray.config import dump
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import derive_seed
@@ -24,7 +25,7 @@ from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError
 from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
-from pdray.training.frozen.keep import file_digest, file_state, keep_frozen, read_items
+from pdray.training.frozen.keep import file_state, keep_frozen, read_items
 from pdray.training.network import FROZEN_AT_RANDOM, OWN_NAME, load_weights
 
 _AT_ONCE = 16  # frames

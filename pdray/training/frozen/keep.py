@@ -108,12 +108,6 @@ def read_vector(path: Path) -> NDArray[np.float64]:
     return vector
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def file_state(path: Path | None) -> tuple[int, ...]:
     """Return what tells one content of a file from another at little cost; nothing of no file."""
     if path is None or not path.exists():  # whoever reads it says what is wrong

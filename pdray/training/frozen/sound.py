@@ -34,6 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pdray.atomic import file_digest
 from pdray.data.media.settings import SAMPLE_RATE
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
@@ -41,7 +42,7 @@ from pdray.errors import DecodeError, SettingsError
 from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.weights.checkpoint import read_checkpoint
-from pdray.training.frozen.keep import file_digest, file_state
+from pdray.training.frozen.keep import file_state
 
 Samples = NDArray[np.float32]
 

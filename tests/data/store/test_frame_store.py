@@ -55,7 +55,7 @@ def test_nothing_is_decoded_or_hashed_twice(frames, recording, monkeypatch):
         raise AssertionError("again")
 
     monkeypatch.setattr(store, "extract", never)
-    monkeypatch.setattr(store, "_hash_file", never)
+    monkeypatch.setattr(store, "file_digest", never)
     assert frames.add(recording) == first
     # Another row on the same span shares the entry; so does another process.
     other = FrameStore(frames.root, RECIPE).add(replace(recording, recording_id="r2", grade=3))
