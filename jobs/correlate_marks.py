@@ -8,7 +8,7 @@ import sys
 
 from pdray.command import run_job
 from pdray.config import load
-from pdray.papers.marks import MarksConfig, correlate_marks
+from pdray.papers.settings import MarksConfig
 
 
 def main(argv: list[str]) -> int:
@@ -18,7 +18,10 @@ def main(argv: list[str]) -> int:
 
 def work(words: list[str]) -> str:
     """Return the table of scores."""
-    return correlate_marks(load(MarksConfig, words))
+    config = load(MarksConfig, words)
+    from pdray.papers.marks import correlate_marks
+
+    return correlate_marks(config)
 
 
 if __name__ == "__main__":

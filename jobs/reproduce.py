@@ -10,7 +10,7 @@ from pathlib import Path
 from pdray.command import run_job, say
 from pdray.config import require_writable
 from pdray.errors import SettingsError
-from pdray.papers.reproduction import ReproduceConfig
+from pdray.papers.settings import ReproduceConfig
 from pdray.papers.table import table_file, table_titles
 
 TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"

@@ -1,25 +1,16 @@
 """Section B.2 of 000 on a manifest and its table of marks; the folds are those of a comparison."""
 
 import numpy as np
-from pydantic import Field
 
-from pdray.config import Settings, build, dump
+from pdray.config import build, dump
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.marks import NO_MARKS, add_marks, read_marks
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
-from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.errors import SettingsError, refuse
 from pdray.papers.region_marks import MarkedRecordings, Split, marks_report
+from pdray.papers.settings import MarksConfig
 from pdray.search.plan import subject_faults
 from pdray.search.settings import StudyConfig
-
-
-class MarksConfig(Settings):
-    """The root of ``jobs/correlate_marks.py``."""
-
-    data: DataConfig
-    folds: FoldsConfig = FoldsConfig()
-    repeats: int = Field(5, ge=1, description="times that folds and controls are drawn [count]")
 
 
 def correlate_marks(config: MarksConfig) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pydantic import Field
 
 from pdray.atomic import write_text
 from pdray.config import build, merge, read_tree
@@ -24,6 +23,7 @@ from pdray.errors import SettingsError, refuse
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.fuse import fuse
 from pdray.papers.notes import settings_notes
+from pdray.papers.settings import ReproduceConfig
 from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
 from pdray.search.cluster import submitted_commit
@@ -37,14 +37,6 @@ from pdray.tracking.run_log import StudyLog
 
 _SCORINGS = ("time", "table", "study", "seed", "source", "manifest", "runs")
 Runs = dict[str, dict[str, Any]]
-
-
-class ReproduceConfig(StudyConfig):
-    """The root of ``jobs/reproduce.py``: a study's settings, and files of published weights."""
-
-    weights: dict[str, Path] = Field(
-        default_factory=dict, description="files to start from, by the names a table gives them"
-    )
 
 
 class Part(NamedTuple):

@@ -25,19 +25,8 @@ from pdray.evaluation.metrics import METRICS, absent_classes, score
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.report import absent_note, aligned, headline
 from pdray.papers.decision import in_two_steps
+from pdray.papers.table import COLUMNS
 
-# Score, over two classes or all of them, and how the column is headed.
-COLUMNS = (
-    ("accuracy", True, "Top-1 2"),
-    ("accuracy", False, "Top-1 K"),
-    ("f1", True, "F1 2"),
-    ("f1_macro", False, "F1 K macro"),
-    ("f1_weighted", False, "F1 K weighted"),
-    ("auroc", True, "AUROC 2"),
-    ("auroc", False, "AUROC K"),
-    ("recall", True, "recall 2"),
-    ("mse", False, "MSE K"),
-)
 _LEGEND = (
     "2: healthy or ill, P(ill) = 1 - p_0, F1 and recall of the ill; K: {classes} classes; Top-1 in "
     "percent; {seeds}, of {folds}",

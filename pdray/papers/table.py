@@ -9,10 +9,22 @@ from pydantic import Field
 from pdray.config import Settings, load, nearest
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
-from pdray.papers.severity_table import COLUMNS
 
 PAPERS = {"youtubepd": "000", "tsa": "002", "hypomimia": "003", "motion_boundary": "004"}
 """The papers by short name, and the number by which earlier versions called each."""
+
+COLUMNS = (
+    ("accuracy", True, "Top-1 2"),
+    ("accuracy", False, "Top-1 K"),
+    ("f1", True, "F1 2"),
+    ("f1_macro", False, "F1 K macro"),
+    ("f1_weighted", False, "F1 K weighted"),
+    ("auroc", True, "AUROC 2"),
+    ("auroc", False, "AUROC K"),
+    ("recall", True, "recall 2"),
+    ("mse", False, "MSE K"),
+)
+"""Columns of layout severity: score, over two classes or all of them, heading."""
 
 _REFERENCE = "weights."
 

@@ -5,7 +5,8 @@ import pytest
 from pdray.config import build
 from pdray.data.face.points import REGIONS
 from pdray.errors import ManifestError, SettingsError
-from pdray.papers.marks import MarksConfig, correlate_marks
+from pdray.papers.marks import correlate_marks
+from pdray.papers.settings import MarksConfig
 
 ROWS = 60
 

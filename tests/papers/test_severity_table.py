@@ -6,7 +6,8 @@ from sklearn import metrics as reference
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table, probabilities
-from pdray.papers.severity_table import COLUMNS, Printed, Seed, severity_table
+from pdray.papers.severity_table import Printed, Seed, severity_table
+from pdray.papers.table import COLUMNS
 
 NUM, CLASSES = 60, 3
 GRADES = np.arange(NUM) % CLASSES
