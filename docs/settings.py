@@ -13,8 +13,7 @@ from pdray.explain.settings import ExplainConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
-from pdray.papers.marks import MarksConfig
-from pdray.papers.reproduction import ReproduceConfig
+from pdray.papers.settings import MarksConfig, ReproduceConfig
 from pdray.search.settings import PrepareConfig, StudyConfig
 from pdray.visits.settings import AssembleConfig
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pdray.command import run_job, say
 from pdray.config import require_writable
 from pdray.errors import SettingsError
+from pdray.papers.plan import plan_reproduction
 from pdray.papers.settings import ReproduceConfig
 from pdray.papers.table import table_file, table_titles
 
@@ -39,10 +40,10 @@ def work(words: list[str]) -> str:
         raise SettingsError(f"--table NAME is missing; there are: {names}")
     place = words.index("--table")
     file = table_file(TABLES, words[place + 1])
-    from pdray.papers.reproduction import plan_reproduction, run_reproduction
-
     reproduction = plan_reproduction(file, [*words[:place], *words[place + 2 :]])
     require_writable(reproduction.path.parent, key="output")
+    from pdray.papers.reproduction import run_reproduction
+
     text, path = run_reproduction(reproduction, say=say)
     return f"\n{text}\n\ntable      {path}"
 

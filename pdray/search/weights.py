@@ -7,7 +7,7 @@ from pathlib import Path
 from pdray.atomic import file_digest, write_text
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
 from pdray.search.plan import StudyPlan
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.run_log import StudyLog, learnt_from_rendered, study_of_winner
 from pdray.training.network import describe_start
 from pdray.training.settings import FitConfig
 
@@ -77,26 +77,13 @@ def same_people_notes(plan: StudyPlan, manifest_digest: str) -> list[str]:
     """Say which files were learnt from recordings of the very manifest that is studied."""
     notes = []
     for file in start_files(plan):
-        study = _study_of(file)
+        study = study_of_winner(file)
         if study is not None and study.read()["tags"].get("manifest_digest") == manifest_digest:
             notes.append(
                 f"note: {file} has learnt from recordings of this manifest: of people whom it has "
                 "seen no score here is one of unseen people"
             )
     return notes
-
-
-def learnt_from_rendered(file: Path) -> bool:
-    """Whether a file of weights is the winner of a study on rendered recordings."""
-    study = _study_of(file)
-    return study is not None and study.read()["tags"].get("synthetic") == "true"
-
-
-def _study_of(file: Path) -> StudyLog | None:
-    """Return the study whose winner a file of weights is."""
-    file = file.absolute()
-    study = StudyLog(file.parent.parent)
-    return study if file == study.winner.model_path and study.exists() else None
 
 
 def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:

@@ -318,6 +318,19 @@ class TrialLog:
                 raise StudyError(f"{self._lines} line {number}: cannot be read: {error}") from error
 
 
+def learnt_from_rendered(file: Path) -> bool:
+    """Whether a file of weights is the winner of a study on rendered recordings."""
+    study = study_of_winner(file)
+    return study is not None and study.read()["tags"].get("synthetic") == "true"
+
+
+def study_of_winner(file: Path) -> StudyLog | None:
+    """Return the study whose winner a file of weights is."""
+    file = file.absolute()
+    study = StudyLog(file.parent.parent)
+    return study if file == study.winner.model_path and study.exists() else None
+
+
 def flat_scores(trial: Mapping[str, Any]) -> dict[str, float]:
     """Turn a trial's scores {"test/mcc": {"value": 1, "low": 0}} into single numbers.
 

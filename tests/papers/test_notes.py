@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pdray.papers.reproduction import plan_reproduction
+from pdray.papers.plan import plan_reproduction
 
 
 def test_what_is_given_over_the_papers_settings_is_told(

@@ -9,7 +9,8 @@ from pdray.errors import SettingsError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.papers import reproduction
-from pdray.papers.reproduction import Part, plan_reproduction, run_reproduction
+from pdray.papers.plan import Part, plan_reproduction
+from pdray.papers.reproduction import run_reproduction
 from pdray.search.comparison import Comparison
 from pdray.tracking.run_log import StudyLog
 

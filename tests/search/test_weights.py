@@ -9,7 +9,6 @@ from pdray.search.plan import plan_comparison, plan_study
 from pdray.search.space import trial_config
 from pdray.search.weights import (
     keep_weights,
-    learnt_from_rendered,
     same_people_notes,
     start_files,
     start_notes,
@@ -65,15 +64,6 @@ def test_each_file_that_trials_start_from_is_listed_once(tmp_path: Path) -> None
     path.touch()
     trials = {"scratch": {}, "b": {"pretrained": str(path)}, "again": {"pretrained": str(path)}}
     assert start_files(plan_comparison(BASE, trials)) == [path]
-
-
-def test_weights_of_a_study_on_rendered_recordings_are_known(tmp_path: Path) -> None:
-    for name, tags in (("rendered", {"synthetic": "true"}), ("real", {})):
-        study = StudyLog(tmp_path / "studies" / name)
-        study.start(name=name, settings={}, tags=tags)
-        assert learnt_from_rendered(study.winner.model_path) == (name == "rendered")
-    assert not learnt_from_rendered(tmp_path / "studies" / "rendered" / "winner" / "other.pt")
-    assert not learnt_from_rendered(Path("/model.pt"))
 
 
 FUSION: dict[str, Any] = {

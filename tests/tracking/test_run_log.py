@@ -16,6 +16,7 @@ from pdray.tracking.run_log import (
     StudyLog,
     TrialLog,
     flat_scores,
+    learnt_from_rendered,
     undefined_steps,
 )
 
@@ -229,3 +230,12 @@ def test_a_kill_in_the_middle_of_writing_loses_at_most_the_line_being_written(
     steps = [record.step for record in trial.epochs()]
     assert steps == list(range(len(steps)))
     assert last + 1 <= len(steps) <= last + 2
+
+
+def test_weights_of_a_study_on_rendered_recordings_are_known(tmp_path: Path) -> None:
+    for name, tags in (("rendered", {"synthetic": "true"}), ("real", {})):
+        study = StudyLog(tmp_path / "studies" / name)
+        study.start(name=name, settings={}, tags=tags)
+        assert learnt_from_rendered(study.winner.model_path) == (name == "rendered")
+    assert not learnt_from_rendered(tmp_path / "studies" / "rendered" / "winner" / "other.pt")
+    assert not learnt_from_rendered(Path("/model.pt"))

@@ -1,0 +1,59 @@
+"""Help and the refusal of a misspelt key load no heavy library: it would take seconds."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.places import ROOT
+
+HEAVY = ("torch", "sklearn", "librosa", "ray", "mlflow", "pandas", "optuna")
+JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
+WORDS = {"reproduce": ["--table", "tsa.table5"], "prepare": ["data.manifest=/x.csv"]}
+SETTINGS = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    for path in (ROOT / "pdray").rglob("*settings.py")
+)
+# Imports modules in a fresh process, or runs one job with each list of words.
+RUN = """
+import contextlib, importlib, io, json, sys
+given = json.loads(sys.argv[1])
+modules = [importlib.import_module(name) for name in given["modules"]]
+told = []
+for words in given.get("runs", []):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = modules[0].main(words)
+    told.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps([told, [name for name in given["heavy"] if name in sys.modules]]))
+"""
+
+
+def run(**given: Any) -> tuple[list[tuple[int, str, str]], list[str]]:
+    """Return exit code, output and error of each run, and the heavy libraries that are loaded."""
+    command = [sys.executable, "-c", RUN, json.dumps({"heavy": HEAVY, **given})]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    told, loaded = json.loads(done.stdout)
+    return told, loaded
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_help_and_the_refusal_of_a_misspelt_key_are_quick(job: str) -> None:
+    typo = [*WORDS.get(job, []), "no_such_key=1"]
+    (shown, refused), loaded = run(modules=[f"jobs.{job}"], runs=[["--help"], typo])
+    assert loaded == []
+    code, out, err = shown
+    assert (code, err) == (0, "")
+    assert "python jobs/" in out
+    assert "settings (key, default, meaning):" in out
+    code, out, err = refused
+    assert (code, out) == (2, "")
+    assert err.startswith("error: settings")
+    assert "unknown key 'no_such_key': " in err
+
+
+def test_settings_load_no_heavy_library() -> None:
+    assert {"pdray.search.settings", "pdray.training.settings"} <= set(SETTINGS)
+    assert run(modules=SETTINGS) == ([], [])
