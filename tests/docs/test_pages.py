@@ -137,5 +137,12 @@ def test_the_path_through_the_code_names_what_is_there(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == printed
 
 
+def test_the_page_of_licences_names_every_package() -> None:
+    text = (ROOT / "docs" / "reference" / "licences.md").read_text()
+    named = set(re.findall(r"[\w.-]+", text.partition("## All packages")[2]))
+    pinned = [line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().split()]
+    assert [name for name in pinned if name not in named] == []
+
+
 def test_the_page_of_settings_is_that_of_the_code() -> None:
     assert PAGE.read_text() == page(), "run: .venv/bin/python -m docs.settings"
