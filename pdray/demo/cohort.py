@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.atomic import write_text
+from pdray.command import Progress
 from pdray.config import dump
 from pdray.data.cohort.marks import marks_text
 from pdray.data.cohort.settings import SYNTHETIC_SITE
@@ -69,9 +70,6 @@ MARKS_README = """
 The marks on regions of faces (manifest.marks.csv) are SYNTHETIC too: no clinician made them.
 They were drawn by a program that knows which regions of a drawn face move less at each grade.
 """
-
-Progress = Callable[[int, int], None]
-"""Is told how many recordings are drawn, and how many are to be."""
 
 
 @dataclass(frozen=True)

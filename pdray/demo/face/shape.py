@@ -28,6 +28,14 @@ _DEPTH = np.array([_RELIEF.get(name, _RELIEF.get(mirrored(name), 0.0)) for name 
 _ALL_ANGLES = np.linspace(-0.27, np.pi / 2, 1000)
 _PASSED = np.cumsum(np.hypot(1.17 * np.sin(_ALL_ANGLES), 1.62 * np.cos(_ALL_ANGLES)))
 _ANGLES = np.interp(np.linspace(_PASSED[0], _PASSED[-1], CONTOUR + 1), _PASSED, _ALL_ANGLES)
+# Least and most of what differs between people, in the order in which it is drawn.
+_ENDS = {
+    "width": (1.08, 1.26), "top": (1.62, 1.85), "below_mouth": (0.66, 0.84), "jaw": (-0.15, 0.35),
+    "eye_width": (0.19, 0.225), "eye_height": (0.135, 0.19), "eye_tilt": (-0.035, 0.03),
+    "brow_height": (0.21, 0.29), "brow_thick": (0.08, 0.15), "brow_arch": (0.02, 0.08),
+    "nose_width": (0.27, 0.37), "mouth_width": (0.36, 0.46), "upper_lip": (0.07, 0.12),
+    "lower_lip": (0.12, 0.18),
+}  # fmt: skip
 _IS_CONTOUR = np.array([name.startswith("contour") for name in LANDMARKS])
 
 
@@ -113,23 +121,12 @@ def draw_shape(rng: np.random.Generator) -> Shape:
     """Draw the form of a person's face."""
     nose_length = rng.uniform(0.68, 0.84)
     mouth_y = nose_length + rng.uniform(0.31, 0.42)
+    drawn = {name: rng.uniform(*ends) for name, ends in _ENDS.items()}
     return Shape(
-        width=rng.uniform(1.08, 1.26),
-        top=rng.uniform(1.62, 1.85),
-        chin=mouth_y + rng.uniform(0.66, 0.84),
-        jaw=rng.uniform(-0.15, 0.35),
-        eye_width=rng.uniform(0.19, 0.225),
-        eye_height=rng.uniform(0.135, 0.19),
-        eye_tilt=rng.uniform(-0.035, 0.03),
-        brow_height=rng.uniform(0.21, 0.29),
-        brow_thick=rng.uniform(0.08, 0.15),
-        brow_arch=rng.uniform(0.02, 0.08),
+        chin=mouth_y + drawn.pop("below_mouth"),
         nose_length=nose_length,
-        nose_width=rng.uniform(0.27, 0.37),
         mouth_y=mouth_y,
-        mouth_width=rng.uniform(0.36, 0.46),
-        upper_lip=rng.uniform(0.07, 0.12),
-        lower_lip=rng.uniform(0.12, 0.18),
+        **drawn,
     )
 
 
@@ -194,19 +191,13 @@ def _eye(shape: Shape, expression: Expression) -> Points:
         line = corner_y + 0.5 * shape.eye_tilt * across
         return _point(0.5 + across * shape.eye_width, line - height * (1 - across**2), opened)
 
-    top, bottom = lid(0.0, upper), lid(0.0, -under)
-    points = {
-        "left_corner": lid(-1.0, 0.0),
-        "right_corner": lid(1.0, 0.0),
-        "upper_left_quarter": lid(-0.54, upper),
-        "upper_right_quarter": lid(0.54, upper),
-        "lower_left_quarter": lid(-0.54, -under),
-        "lower_right_quarter": lid(0.54, -under),
-        "top": top,
-        "bottom": bottom,
-        "center": 0.5 * (top + bottom),
-        "pupil": np.array([0.5, 0.0]) + _iris_way(shape, expression),
-    }
+    points = {"left_corner": lid(-1.0, 0.0), "right_corner": lid(1.0, 0.0)}
+    for edge, middle, height in (("upper", "top", upper), ("lower", "bottom", -under)):
+        points[f"{edge}_left_quarter"] = lid(-0.54, height)
+        points[f"{edge}_right_quarter"] = lid(0.54, height)
+        points[middle] = lid(0.0, height)
+    points["center"] = 0.5 * (points["top"] + points["bottom"])
+    points["pupil"] = np.array([0.5, 0.0]) + _iris_way(shape, expression)
     return {f"right_eye_{part}": point for part, point in points.items()}
 
 
