@@ -139,31 +139,31 @@ def _accuracy(y_true: Labels, probability: Shares) -> float:
 def _precision(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
     if probability.shape[1] == 2:
-        return _reference("precision_score", y_true, y_pred, zero_division=np.nan)
+        return _reference("precision_score", y_true, y_pred)
     return _reference("precision_score", y_true, y_pred, average="macro", zero_division=0.0)
 
 
 def _recall(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
     if probability.shape[1] == 2:
-        return _reference("recall_score", y_true, y_pred, zero_division=np.nan)
+        return _reference("recall_score", y_true, y_pred)
     present = np.unique(y_true)
     return _reference("recall_score", y_true, y_pred, labels=present, average="macro")
 
 
 def _f1_weighted(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
-    return _reference("f1_score", y_true, y_pred, average="weighted", zero_division=0.0)
+    return _reference("f1_score", y_true, y_pred, average="weighted")
 
 
 def _f1_macro(y_true: Labels, probability: Shares) -> float:
     y_pred = predicted(probability)
-    return _reference("f1_score", y_true, y_pred, average="macro", zero_division=0.0)
+    return _reference("f1_score", y_true, y_pred, average="macro")
 
 
 def _f1(y_true: Labels, probability: Shares) -> float:
     if probability.shape[1] == 2:
-        return _reference("f1_score", y_true, predicted(probability), zero_division=np.nan)
+        return _reference("f1_score", y_true, predicted(probability))
     return _f1_macro(y_true, probability)
 
 
