@@ -15,21 +15,18 @@ from torch import nn
 
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.c2d import build_c2d
-from pdray.models.networks.c2d_settings import C2DConfig
 from pdray.models.networks.frame_resnet import build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
 from pdray.models.networks.i3d import build_i3d
 from pdray.models.networks.i3d_settings import I3DConfig
+from pdray.models.networks.pytorchvideo_settings import C2DConfig, SlowFastConfig, X3DConfig
 from pdray.models.networks.r3d import build_r3d
-from pdray.models.networks.r3d_settings import R3DConfig
 from pdray.models.networks.resnet3d import build_resnet3d
 from pdray.models.networks.resnet3d_settings import ResNet3DConfig
 from pdray.models.networks.s3d import build_s3d
-from pdray.models.networks.s3d_settings import S3DConfig
 from pdray.models.networks.slowfast import build_slowfast
-from pdray.models.networks.slowfast_settings import SlowFastConfig
+from pdray.models.networks.torchvision_settings import R3DConfig, S3DConfig
 from pdray.models.networks.x3d import build_x3d
-from pdray.models.networks.x3d_settings import X3DConfig
 from pdray.models.weights.checkpoint import CheckpointError
 from pdray.models.weights.pretrained import load_pretrained
 from tests.fixtures.published_layouts import (

@@ -4,7 +4,7 @@ from pydantic import Field
 from pdray.config import Settings, build
 from pdray.errors import SettingsError
 from pdray.models import MODELS, ModelConfig
-from pdray.models.networks.r3d_settings import R3DConfig
+from pdray.models.networks.torchvision_settings import R3DConfig
 from pdray.models.networks.tsa_settings import TsaConfig
 
 

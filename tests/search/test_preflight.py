@@ -5,7 +5,7 @@ import pytest
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import make_cohort
 from pdray.data.store.forecast import Forecast
-from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
+from pdray.models.estimators.landmark_settings import LandmarkHeadConfig
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.plan import plan_study
 from pdray.search.preflight import describe_frames, describe_plan

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from pdray.models.estimators.landmark_head_settings import Kind, LandmarkHeadConfig
+from pdray.models.estimators.landmark_settings import Kind, LandmarkHeadConfig
 
 Floats = npt.NDArray[np.float64]
 _VOTERS: tuple[Kind, ...] = ("logistic", "svm", "trees")

@@ -20,7 +20,7 @@ Letters: B batch, F frame, P landmark, C coordinate (x, y), V vote, D feature, K
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
+from pdray.models.estimators.landmark_settings import LandmarkMlpConfig
 from pdray.models.layers.row_norm import norm_rows
 
 NUM_COORDINATES = 2

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from pdray.models.layers.flat_conv import FlatConv, in_fast_order
 from pdray.models.layers.limits import check_snippets
-from pdray.models.networks.c2d_settings import STEM_WIDTH, C2DConfig, Depth
+from pdray.models.networks.pytorchvideo_settings import STEM_WIDTH, C2DConfig, Depth
 
 Window = tuple[int, int, int]
 

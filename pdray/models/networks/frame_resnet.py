@@ -1,4 +1,4 @@
-"""2D residual network on single frames, averaged over time: the baseline that sees no motion.
+"""2D residual network on single frames averaged over time, or on stacked frames (two-stream).
 
 Source: He et al. 2016 (arXiv:1512.03385), table 1; the 2D baseline of the hypomimia descriptor
 (003) and the face encoder of 000. Parameters are named as torchvision's (conv1, bn1,
@@ -11,7 +11,17 @@ in 0..255, less the mean (91.4953, 103.8827, 131.0912); torchvision's expect red
 Differs: the features of the frames are averaged before one head; the width is a setting; dropout
 before the head. Frames are folded into the batch, so the maps of ``MAP_LAYERS`` are (N, D', H', W')
 with N = B T, the frames of a snippet one after the other.
-Letters: B batch, C channel, T time step, H height, W width, N frame (B T), D feature, K class.
+Stacked along the channels, the frames of a snippet are one picture of one stream of the two-stream
+networks, and of TSN. Source: Simonyan and Zisserman 2014 (arXiv:1406.2199), section 3: the spatial
+stream sees one frame of three colours, the temporal stream ten flow fields of two components as
+twenty channels (eq. 1). Temporal segment networks (Wang et al. 2016, arXiv:1608.00859) are such a
+stream, five fields long, under the mean consensus of ``segment_attention.py``. Two streams are two
+trainings, whose scores are averaged from their predictions. Differs: this ResNet stands for CNN-M
+and for BN-Inception; dropout 0.7 is that of TSN's temporal stream, whose spatial one has 0.8. A
+snippet of another length than the network was built for is refused: the first convolution has a
+weight for every frame. Maps are (B, D', H', W'), without time.
+Letters: B batch, C channel, T time step, H height, W width, N frame (B T), I channel of a stack
+(T C), D feature, K class.
 """
 
 from typing import ClassVar
@@ -25,6 +35,7 @@ from pdray.models.networks.frame_resnet_settings import (
     FrameResNetConfig,
     FrameResNetShape,
     Layout,
+    TwoStreamConfig,
 )
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -97,12 +108,28 @@ class FrameResNet(nn.Module):
     MAP_LAYERS: ClassVar[tuple[str, ...]] = ("layer1", "layer2", "layer3", "layer4")
 
     def __init__(
-        self, config: FrameResNetShape, *, layout: Layout, num_classes: int, num_channels: int
+        self,
+        config: FrameResNetShape,
+        *,
+        layout: Layout,
+        num_classes: int,
+        num_channels: int,
+        stacked_frames: int | None = None,
     ) -> None:
+        """Build the layers.
+
+        Args:
+            config: Shape.
+            layout: Where the strides lie.
+            num_classes: Classes K.
+            num_channels: Of a frame.
+            stacked_frames: Frames of a snippet, all of them seen by the first layer; None: each
+                frame is seen by itself.
+        """
         super().__init__()
-        self.num_channels = num_channels
+        self.num_channels, self.stacked_frames = num_channels, stacked_frames
         widths = [int(width * config.width_factor) for width in WIDTHS]
-        self.conv1 = conv(num_channels, widths[0], kernel=7, stride=2)
+        self.conv1 = conv(num_channels * (stacked_frames or 1), widths[0], kernel=7, stride=2)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
         is_padded = layout == "torchvision"
@@ -145,13 +172,22 @@ class FrameResNet(nn.Module):
         return f_ND
 
     def features(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (B, D) the mean over frames of normalised snippets (B, C, T, H, W).
+        """Return (B, D) the mean over frames of normalised snippets, or of stacked ones.
 
         Raises:
-            ValueError: If the axes are not those of snippets.
+            ValueError: If the axes are not those of snippets (B, C, T, H, W), or T is not
+                ``stacked_frames``.
         """
         check_snippets(x_BCTHW, num_channels=self.num_channels)
-        f_ND = self.look(x_BCTHW.transpose(1, 2).flatten(0, 1))
+        x_BTCHW = x_BCTHW.transpose(1, 2)
+        if self.stacked_frames is not None:
+            if x_BTCHW.shape[1] != self.stacked_frames:
+                raise ValueError(
+                    f"the first layer was made for snippets of {self.stacked_frames} frames, got "
+                    f"{x_BTCHW.shape[1]} in {tuple(x_BCTHW.shape)}"
+                )
+            return self.look(x_BTCHW.flatten(1, 2))
+        f_ND = self.look(x_BTCHW.flatten(0, 1))
         return f_ND.view(len(x_BCTHW), -1, self.num_features).mean(dim=1)
 
     def classify(self, f_BD: Tensor) -> Tensor:
@@ -176,4 +212,23 @@ def build_frame_resnet(
     """
     return FrameResNet(
         config, layout=config.layout, num_classes=num_classes, num_channels=num_channels
+    )
+
+
+def build_two_stream(
+    config: TwoStreamConfig, num_classes: int, num_channels: int = 3
+) -> FrameResNet:
+    """Build one stream; its weights come from the ambient torch generator.
+
+    Args:
+        config: Settings without a fault in :func:`two_stream_faults`.
+        num_classes: Classes K, at least 2.
+        num_channels: Of a frame: 3 colours, or 2 components of flow.
+    """
+    return FrameResNet(
+        config,
+        layout="torchvision",
+        num_classes=num_classes,
+        num_channels=num_channels,
+        stacked_frames=config.stacked_frames,
     )

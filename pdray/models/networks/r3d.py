@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.r3d_settings import R3DConfig
+from pdray.models.networks.torchvision_settings import R3DConfig
 
 
 class R3D(nn.Module):

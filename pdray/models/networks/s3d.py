@@ -18,7 +18,7 @@ from torch.nn import functional
 from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.i3d import HEAD_WINDOW, mean_of_windows
-from pdray.models.networks.s3d_settings import LEAST_FRAMES, LEAST_PIXELS, S3DConfig
+from pdray.models.networks.torchvision_settings import LEAST_FRAMES, LEAST_PIXELS, S3DConfig
 
 
 class S3D(nn.Module):

@@ -36,8 +36,7 @@ from pdray.models.networks.c2d import (
     make_stage,
     sliding_mean,
 )
-from pdray.models.networks.c2d_settings import STEM_WIDTH
-from pdray.models.networks.slowfast_settings import SlowFastConfig
+from pdray.models.networks.pytorchvideo_settings import STEM_WIDTH, SlowFastConfig
 
 LATERAL_KERNEL = 7
 LATERAL_GROWTH = 2

@@ -28,7 +28,7 @@ from pdray.models.networks.c2d import (
     initialise,
     pool_within,
 )
-from pdray.models.networks.x3d_settings import X3DConfig
+from pdray.models.networks.pytorchvideo_settings import X3DConfig
 
 BASE_WIDTHS = (12, 24, 48, 96)
 BASE_BLOCKS = (1, 2, 5, 3)

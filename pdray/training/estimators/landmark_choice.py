@@ -19,9 +19,8 @@ from pdray.data.batches.plan import derive_seed
 from pdray.data.face.motion import Features, feature_columns
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.errors import FoldsError
-from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
 from pdray.models.estimators.landmark_head import LandmarkHead, build_landmark_head
-from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
+from pdray.models.estimators.landmark_settings import LandmarkChoiceConfig, LandmarkHeadConfig
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

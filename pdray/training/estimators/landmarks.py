@@ -12,11 +12,13 @@ from pdray.data.face.motion import Features, feature_columns, landmark_features
 from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import Track
 from pdray.data.store.entry import Entry
-from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
 from pdray.models.estimators.landmark_head import LandmarkHead, build_landmark_head
-from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
 from pdray.models.estimators.landmark_mlp import build_landmark_mlp
-from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
+from pdray.models.estimators.landmark_settings import (
+    LandmarkChoiceConfig,
+    LandmarkHeadConfig,
+    LandmarkMlpConfig,
+)
 from pdray.training.estimators.fit import Parts
 from pdray.training.estimators.landmark_choice import LandmarkChoice
 from pdray.training.estimators.network_in_memory import NetworkLearner

@@ -1,5 +1,5 @@
 from pdray.config import build, dump
-from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
+from pdray.models.estimators.landmark_settings import LandmarkChoiceConfig
 
 
 def test_the_grid_is_the_frozen_one() -> None:

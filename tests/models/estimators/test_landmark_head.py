@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
 from pdray.models.estimators.landmark_head import build_classifier, build_landmark_head
-from pdray.models.estimators.landmark_head_settings import LandmarkHeadConfig
+from pdray.models.estimators.landmark_settings import LandmarkHeadConfig
 
 KINDS = ("logistic", "svm", "trees", "boosting", "vote")
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pdray.models.estimators.landmark_mlp import LandmarkMlp, build_landmark_mlp
-from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
+from pdray.models.estimators.landmark_settings import LandmarkMlpConfig
 
 SMALL = {"num_frames": 3, "num_points": 5, "num_hidden": 7}
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pdray.config import build
 from pdray.errors import SettingsError
 from pdray.models.networks.c2d import Window, build_c2d, pool_within, sliding_mean
-from pdray.models.networks.c2d_settings import C2DConfig, c2d_faults
+from pdray.models.networks.pytorchvideo_settings import C2DConfig, c2d_faults
 from tests.fixtures.networks import (
     State,
     draw,

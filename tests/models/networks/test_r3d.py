@@ -3,7 +3,7 @@ import torch
 
 from pdray.models import NETWORKS
 from pdray.models.layers.vision import load_torchvision
-from pdray.models.networks.r3d_settings import R3DConfig
+from pdray.models.networks.torchvision_settings import R3DConfig
 from tests.fixtures.networks import check_same_logits, draw, seeded, torchvision_video
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from pdray.models import NETWORKS
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.s3d import S3D
-from pdray.models.networks.s3d_settings import S3DConfig, s3d_faults
+from pdray.models.networks.torchvision_settings import S3DConfig, s3d_faults
 from tests.fixtures.networks import draw, seeded, torchvision_video
 
 

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 import torch
 
+from pdray.models.networks.pytorchvideo_settings import SlowFastConfig, slowfast_faults
 from pdray.models.networks.slowfast import FuseFastToSlow, build_slowfast
-from pdray.models.networks.slowfast_settings import SlowFastConfig, slowfast_faults
 from tests.fixtures.networks import (
     draw,
     map_shapes,

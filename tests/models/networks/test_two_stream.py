@@ -5,10 +5,12 @@ import torch
 from torch import Tensor
 
 from pdray.models.layers.segment_attention import SegmentNetwork
-from pdray.models.networks.frame_resnet import build_frame_resnet
-from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
-from pdray.models.networks.two_stream import build_two_stream
-from pdray.models.networks.two_stream_settings import TwoStreamConfig, two_stream_faults
+from pdray.models.networks.frame_resnet import build_frame_resnet, build_two_stream
+from pdray.models.networks.frame_resnet_settings import (
+    FrameResNetConfig,
+    TwoStreamConfig,
+    two_stream_faults,
+)
 from tests.fixtures.networks import draw, seeded
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pdray.models.networks.pytorchvideo_settings import X3DConfig, x3d_faults
 from pdray.models.networks.x3d import ChannelwiseConv, build_x3d, expand, round_channels
-from pdray.models.networks.x3d_settings import X3DConfig, x3d_faults
 from tests.fixtures.networks import (
     State,
     draw,

@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from pdray.models.layers.segment_attention import SegmentNetwork
 from pdray.models.layers.vision import load_torchvision
+from pdray.models.networks.frame_resnet import build_two_stream
+from pdray.models.networks.frame_resnet_settings import TwoStreamConfig
 from pdray.models.networks.i3d import build_i3d
 from pdray.models.networks.i3d_settings import I3DConfig
 from pdray.models.networks.r3d import build_r3d
-from pdray.models.networks.r3d_settings import R3DConfig
 from pdray.models.networks.resnet3d import build_resnet3d
 from pdray.models.networks.resnet3d_settings import ResNet3DConfig
+from pdray.models.networks.torchvision_settings import R3DConfig
 from pdray.models.networks.tsa import build_tsa
 from pdray.models.networks.tsa_settings import TsaConfig
-from pdray.models.networks.two_stream import build_two_stream
-from pdray.models.networks.two_stream_settings import TwoStreamConfig
 from pdray.models.weights.checkpoint import CheckpointError
 from pdray.models.weights.pixels import Pixels
 from pdray.models.weights.pretrained import load_pretrained

@@ -7,23 +7,19 @@ from torch import Tensor
 
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.c2d import build_c2d
-from pdray.models.networks.c2d_settings import C2DConfig
-from pdray.models.networks.frame_resnet import build_frame_resnet
-from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
+from pdray.models.networks.frame_resnet import build_frame_resnet, build_two_stream
+from pdray.models.networks.frame_resnet_settings import FrameResNetConfig, TwoStreamConfig
 from pdray.models.networks.i3d import build_i3d
 from pdray.models.networks.i3d_settings import I3DConfig
+from pdray.models.networks.pytorchvideo_settings import C2DConfig, SlowFastConfig, X3DConfig
 from pdray.models.networks.r3d import build_r3d
-from pdray.models.networks.r3d_settings import R3DConfig
 from pdray.models.networks.resnet3d import build_resnet3d
 from pdray.models.networks.resnet3d_settings import ResNet3DConfig
 from pdray.models.networks.slowfast import build_slowfast
-from pdray.models.networks.slowfast_settings import SlowFastConfig
+from pdray.models.networks.torchvision_settings import R3DConfig
 from pdray.models.networks.tsa import build_tsa
 from pdray.models.networks.tsa_settings import TsaConfig
-from pdray.models.networks.two_stream import build_two_stream
-from pdray.models.networks.two_stream_settings import TwoStreamConfig
 from pdray.models.networks.x3d import build_x3d
-from pdray.models.networks.x3d_settings import X3DConfig
 from pdray.models.weights.pixels import Pixels, Stem
 from pdray.models.weights.published import (
     C2D,

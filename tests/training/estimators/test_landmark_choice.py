@@ -6,8 +6,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pdray.data.batches.plan import derive_seed
 from pdray.data.face.motion import Features
 from pdray.errors import FoldsError
-from pdray.models.estimators.landmark_choice import LandmarkChoiceConfig
 from pdray.models.estimators.landmark_head import build_landmark_head
+from pdray.models.estimators.landmark_settings import LandmarkChoiceConfig
 from pdray.training.estimators.landmark_choice import LandmarkChoice
 
 NAMES = ("head.a", "head.b", "eyes.a", "brows.a")

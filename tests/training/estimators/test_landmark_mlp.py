@@ -6,7 +6,7 @@ from torch.nn import functional
 from pdray.errors import DivergedError
 from pdray.losses.hierarchy import hierarchy_loss
 from pdray.models.estimators.landmark_mlp import build_landmark_mlp
-from pdray.models.estimators.landmark_mlp_settings import LandmarkMlpConfig
+from pdray.models.estimators.landmark_settings import LandmarkMlpConfig
 from pdray.training.estimators.landmarks import build_network
 from pdray.training.estimators.network_in_memory import NetworkLearner, draw_network
 from pdray.training.settings import FitConfig, OptimConfig
