@@ -18,7 +18,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pdray.data.cohort.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, Row, read_rows
+from pdray.data.cohort.csv_table import Row
+from pdray.data.cohort.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, read_rows
 from pdray.data.cohort.settings import (
     ACTION,
     ITEMS,

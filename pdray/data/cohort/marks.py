@@ -5,14 +5,12 @@ that was marked more than once has its highest mark. Absent is not zero: a regio
 None.
 """
 
-import csv
-import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pdray.data.cohort.csv_table import read_table
+from pdray.data.cohort.csv_table import read_table, table_text
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.points import REGIONS
 from pdray.errors import ManifestError, refuse
@@ -131,31 +129,17 @@ def marks_text(marks: Iterable[Mark], recordings: Collection[str]) -> str:
         CSV with the columns :data:`COLUMNS`. ``repeated`` flags a mark that says the same as one
         above it; ``time_ratio`` is the frame's share of the total, 0 to 1.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    seen = set()
+    rows, seen = [], set()
     for mark in marks:
         said = mark[:-1]
         region = "" if mark.region is None else REGIONS[mark.region]
-        writer.writerow(
-            [
-                mark.clip,
-                int(mark.clip in recordings),
-                mark.region,
-                region,
-                mark.severity,
-                None if mark.severity is None else (mark.severity + 1) // 2,
-                mark.confidence,
-                mark.frame,
-                mark.total,
-                _share(mark),
-                int(said in seen),
-                mark.note,
-            ]
-        )
+        grade = None if mark.severity is None else (mark.severity + 1) // 2
+        cells = (mark.clip, int(mark.clip in recordings), mark.region, region, mark.severity,
+                 grade, mark.confidence, mark.frame, mark.total, _share(mark), int(said in seen),
+                 mark.note)  # fmt: skip
+        rows.append(dict(zip(COLUMNS, cells, strict=True)))
         seen.add(said)
-    return table.getvalue()
+    return table_text(COLUMNS, rows)
 
 
 def _is_within(text: str, most: int) -> bool:

@@ -1,20 +1,14 @@
-"""The manifest's table as text: its columns, its header, its cells - nothing converted or guessed.
+"""The manifest's table as text: columns, header and cells, nothing converted or guessed."""
 
-CSV is read with the standard library rather than pandas: pandas fills short rows, passes over
-lines and turns words like ``NA`` into absent values without a trace.
-"""
-
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdray.config import nearest
+from pdray.data.cohort.csv_table import Row, read_csv
 from pdray.data.modalities import MODALITIES
 from pdray.errors import ManifestError, refuse
 
@@ -29,19 +23,6 @@ FILES = tuple(
 )
 COLUMNS = (*REQUIRED, *FILES, "grade", *TEXTS, *NUMBERS)  # and rater_1, rater_2, ...
 RATER = re.compile(r"rater_([1-9][0-9]*)")
-
-
-class Row(NamedTuple):
-    """One record.
-
-    Attributes:
-        number: The line it starts on in a CSV file (the header is line 1), or its place, from 1,
-            in a Parquet file.
-        cells: Text by column; empty where absent.
-    """
-
-    number: int
-    cells: Mapping[str, str]
 
 
 def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED) -> list[Row]:
@@ -63,37 +44,10 @@ def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED)
 
 
 def _read_csv(path: Path, content: bytes, required: Sequence[str]) -> list[Row]:
-    try:
-        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = list(_numbered(reader))
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: not a CSV in UTF-8: byte {error.start} is 0x{content[error.start]:02x}; "
-            "expected a UTF-8 CSV or a .parquet file"
-        ) from error
-    except csv.Error as error:
-        raise ManifestError(f"{path}: not a CSV: {error}") from error
-    if not lines:
-        raise ManifestError(f"{path}: is empty: expected a header with {', '.join(required)}")
-    header = lines[0][1]
-    _check_header(path, header, required)
-    wrong = [
-        f"row {number}: {len(cells)} cells where the header has {len(header)}"
-        for number, cells in lines[1:]
-        if len(cells) != len(header)
-    ]
-    refuse(wrong, ManifestError, path.name)
-    return [Row(number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]]
+    def check(header: list[str]) -> None:
+        _check_header(path, header, required)
 
-
-def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line a record starts on, cells); blank lines are passed over."""
-    start = 1
-    for cells in reader:
-        if cells:
-            yield start, cells
-        start = reader.line_num + 1
+    return read_csv(path, content, check, wanted=required, right="a UTF-8 CSV or a .parquet file")
 
 
 def _read_parquet(path: Path, content: bytes, required: Sequence[str]) -> list[Row]:

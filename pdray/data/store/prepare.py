@@ -1,7 +1,5 @@
 """Make the frame store's entries of every recording once, over the whole cluster."""
 
-import csv
-import io
 import json
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,6 +12,7 @@ import numpy as np
 import ray.data
 
 from pdray.atomic import write_text
+from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.settings import DEFAULT_LIMITS
@@ -261,13 +260,13 @@ def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> No
     if not failures:
         table.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("recording_id", "reason"))
-    rows.writerows(sorted(failures.items()))
+    columns = ("recording_id", "reason")
+    text = table_text(
+        columns, (dict(zip(columns, one, strict=True)) for one in sorted(failures.items()))
+    )
     shown = "\n".join(f"  - {reason}" for _, reason in sorted(failures.items())[:10])
     try:
-        write_text(table, text.getvalue())
+        write_text(table, text)
     except OSError as error:
         reason = error.strerror or error
         raise StoreError(f"{table} cannot be written: {reason}; it would say:\n{shown}") from error

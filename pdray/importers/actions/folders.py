@@ -6,24 +6,22 @@ items then stand for actions. Nothing is decoded or copied: the manifest names t
 lie. Beside it go the names of its classes and the settings that use it.
 """
 
-import csv
-import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from pdray.atomic import write_text
 from pdray.config import require_writable
+from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.settings import ACTION, SYNTHETIC_SITE
 from pdray.errors import ManifestError, refuse
 from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.importers.actions.settings import LISTS, ImportConfig
+from pdray.importers.files import inside, settings_text, shown, text_faults
 
 COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
 SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov"})
@@ -105,7 +103,7 @@ def import_actions(config: ImportConfig) -> Imported:
         SettingsError: If the output's folder cannot be made or written.
     """
     require_writable(config.output.parent, key="output")
-    _inside(config.folder)
+    inside(config.folder)
     found = _LAYOUTS[config.layout](config)
     faults = [*_list_faults(found, config), *_class_faults(found), *_name_faults(found)]
     refuse(faults, ManifestError, f"{config.folder} cannot be imported")
@@ -117,7 +115,7 @@ def import_actions(config: ImportConfig) -> Imported:
         output: _manifest_text(output, found),
     }
     try:
-        _check_output(texts)
+        refuse(text_faults(texts), ManifestError, "nothing was written")
         for path, text in texts.items():
             write_text(path, text)
     except OSError as error:
@@ -246,22 +244,15 @@ def _lists_folder(config: ImportConfig) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in _inside(folder) if path.is_dir() and not path.name.startswith(".")]
+    return [path for path in inside(folder) if path.is_dir()]
 
 
 def _videos(folder: Path) -> list[Path]:
-    return [path for path in _inside(folder) if _is_video(path.name)]
+    return [path for path in inside(folder) if _is_video(path.name)]
 
 
 def _is_video(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-
-
-def _inside(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise ManifestError(f"{folder}: cannot be read: {error.strerror or error}") from error
 
 
 def _unreadable(error: OSError) -> None:
@@ -310,17 +301,12 @@ def _name_faults(found: Found) -> list[str]:
 
 def _manifest_text(output: Path, found: Found) -> str:
     grades = {name: grade for grade, name in enumerate(found.classes)}
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for one in found.recordings:
-        video = one.video.absolute()
-        # Relative where the recordings lie beside their manifest: both can then be moved.
-        below = video.is_relative_to(output.parent)
-        shown = video.relative_to(output.parent) if below else video
-        cells = [video.stem, one.subject_id, ACTION, grades[one.action], shown.as_posix()]
-        writer.writerow([*cells, one.split, one.site])
-    return table.getvalue()
+    cells = (
+        (one.video.stem, one.subject_id, ACTION, grades[one.action],
+         shown(one.video, output.parent), one.split, one.site)
+        for one in found.recordings
+    )  # fmt: skip
+    return table_text(COLUMNS, (dict(zip(COLUMNS, row, strict=True)) for row in cells))
 
 
 def _settings_text(output: Path, found: Found) -> str:
@@ -330,14 +316,7 @@ def _settings_text(output: Path, found: Found) -> str:
         "subjects": "required" if all(one.subject_id for one in found.recordings) else "none",
         "grade_cuts": list(range(1, len(found.classes))),
     }
-    return yaml.safe_dump({"data": data}, sort_keys=False, default_flow_style=None, width=100)
-
-
-def _check_output(texts: Mapping[Path, str]) -> None:
-    """Refuse to write over anything but the same."""
-    for path, text in texts.items():
-        if path.exists() and path.read_bytes() != text.encode():
-            raise ManifestError(f"{path}: is there with another content; give another output")
+    return settings_text(data)
 
 
 def _few(names: Sequence[str]) -> str:

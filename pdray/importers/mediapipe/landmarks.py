@@ -16,10 +16,8 @@ Written against mediapipe 1.2.2 and run with it up to the opening of a model fil
 videos, it has not been run: the tests put a landmarker of the same interface in its place.
 """
 
-import csv
 import importlib
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +29,7 @@ from numpy.typing import NDArray
 from pdray.atomic import safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
+from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rows import FILES, read_rows
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
@@ -38,6 +37,7 @@ from pdray.data.media.decode import content_box, decode_frames
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError, SettingsError
+from pdray.importers.files import shown
 from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
 from pdray.importers.mediapipe.settings import ExtractConfig
 
@@ -139,15 +139,14 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
     lacks = config.output.with_suffix(".no_face.csv")
     lacking = [{"recording_id": name, "why": why} for name, why in without]
     try:
-        write_text(lacks, _table(("recording_id", "why"), lacking))
+        write_text(lacks, table_text(("recording_id", "why"), lacking))
         columns = dict.fromkeys([*rows[0].cells, *_TRACKS])
-        write_text(config.output, _table(tuple(columns), cells))
+        write_text(config.output, table_text(columns, cells))
     except OSError as error:
         raise ManifestError(f"{error.filename}: cannot be written: {error.strerror}") from error
     kept = len(wanted) - len(todo)
-    return Extracted(
-        config.output, lacks, len(found), kept, num_frames, num_seen, tuple(without)
-    )  # fmt: skip
+    done = (len(found), kept, num_frames, num_seen, tuple(without))
+    return Extracted(config.output, lacks, *done)
 
 
 def follow_face(
@@ -277,14 +276,5 @@ def _row(
     moved = dict(cells)
     for name in FILES:
         if cells.get(name):
-            path = (old / cells[name]).absolute()
-            moved[name] = (path.relative_to(new) if path.is_relative_to(new) else path).as_posix()
+            moved[name] = shown(old / cells[name], new)
     return moved | dict(found.get(cells["recording_id"], {}))
-
-
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -5,21 +5,25 @@ what videos and sound the user has put beside. Nobody is named in it either; who
 the user can say. What is not there is listed in a table beside the manifest and never filled in.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from pdray.atomic import write_text
-from pdray.data.cohort.csv_table import read_table
+from pdray.data.cohort.csv_table import read_table, table_text
 from pdray.data.cohort.marks import marks_text
 from pdray.data.media.tracks import Track, read_track, write_track
 from pdray.errors import DecodeError, ManifestError, refuse
+from pdray.importers.files import (
+    OTHER_CONTENT,
+    inside,
+    settings_text,
+    shown,
+    text_faults,
+)
 from pdray.importers.youtubepd.clips import Clip, Content, Lack, batch, severity
 from pdray.importers.youtubepd.marks import is_whole
 from pdray.importers.youtubepd.pack import read_pack
@@ -105,8 +109,8 @@ def import_youtubepd(config: ImportConfig) -> Imported:
             "recording_id": clip.name,
             "subject_id": subjects.get(clip.name, ""),
             "item": ITEM,
-            "video": _shown(videos.get(clip.name), output.parent),
-            "audio": _shown(sounds.get(clip.name), output.parent),
+            "video": shown(videos.get(clip.name), output.parent),
+            "audio": shown(sounds.get(clip.name), output.parent),
             **_track_cells(clip.name, tracks, output.parent),
             "grade": str(severity(clip.label)),
             "split": clip.split if config.split == "benchmark" else "",
@@ -116,9 +120,9 @@ def import_youtubepd(config: ImportConfig) -> Imported:
     ]
     texts = {
         imported.marks: marks_text(content.marks, names),
-        imported.lacks: _table_text(("what", "name", "detail"), [one._asdict() for one in lacks]),
+        imported.lacks: table_text(("what", "name", "detail"), [one._asdict() for one in lacks]),
         imported.settings: _settings_text(imported),
-        output: _table_text(COLUMNS, rows),
+        output: table_text(COLUMNS, rows),
     }
     _write(tracks, texts)
     return imported
@@ -172,9 +176,9 @@ def _files(
     found: dict[str, Path] = {}
     faults = []
     known = frozenset(names)
-    for path in [] if folder is None else _inside(folder):
+    for path in [] if folder is None else inside(folder):
         name = path.stem.removesuffix(_FINAL)
-        if path.suffix.lower() not in suffixes:
+        if path.suffix.lower() not in suffixes or not path.is_file():
             continue
         if name not in known:
             lacks.append(Lack(f"{what} files of no clip", path.name))
@@ -185,15 +189,6 @@ def _files(
     refuse(faults, ManifestError, f"{what} files of {folder}")
     lacks += [Lack(f"{what} files absent", name) for name in names if name not in found]
     return found
-
-
-def _inside(folder: Path) -> list[Path]:
-    try:
-        return sorted(
-            path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")
-        )
-    except OSError as error:
-        raise ManifestError(f"{folder}: cannot be read: {error.strerror or error}") from error
 
 
 def _subjects(config: ImportConfig, clips: Sequence[Clip], lacks: list[Lack]) -> dict[str, str]:
@@ -246,23 +241,7 @@ def _tracks(content: Content, folder: Path) -> dict[Path, Track]:
 
 def _track_cells(name: str, tracks: Mapping[Path, Track], folder: Path) -> dict[str, str]:
     paths = {kind.what: folder / kind.what / f"{name}.npz" for kind in _KINDS}
-    return {what: _shown(path, folder) for what, path in paths.items() if path in tracks}
-
-
-def _shown(path: Path | None, folder: Path) -> str:
-    """Return a path as the manifest shows it: relative where it lies beside, so both can move."""
-    if path is None:
-        return ""
-    path = path.absolute()
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
-
-
-def _table_text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
-    table = io.StringIO()
-    writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return table.getvalue()
+    return {what: shown(path, folder) for what, path in paths.items() if path in tracks}
 
 
 def _settings_text(imported: Imported) -> str:
@@ -274,20 +253,14 @@ def _settings_text(imported: Imported) -> str:
     }
     # The benchmark's own split, by name; with split=none there is none.
     folds = {"folds": {"from_split": True}} if imported.has_split else {}
-    return yaml.safe_dump(
-        {"data": data, **folds}, sort_keys=False, default_flow_style=None, width=100
-    )
+    return settings_text(data, **folds)
 
 
 def _write(tracks: Mapping[Path, Track], texts: Mapping[Path, str]) -> None:
     """Write everything that is not there yet, after nothing else was found in its place."""
-    there = {path for path in [*tracks, *texts] if path.exists()}
-    faults = [
-        f"{path}: is there with another content; give another output"
-        for path in [*tracks, *texts]
-        if path in there and not _is_same(path, tracks.get(path), texts.get(path, ""))
-    ]
-    refuse(faults, ManifestError, "nothing was written")
+    there = {path for path in tracks if path.exists()}
+    faults = [f"{path}: {OTHER_CONTENT}" for path in there if not _is_same(path, tracks[path])]
+    refuse([*faults, *text_faults(texts)], ManifestError, "nothing was written")
     try:
         for path, track in tracks.items():
             if path not in there:
@@ -298,9 +271,7 @@ def _write(tracks: Mapping[Path, Track], texts: Mapping[Path, str]) -> None:
         raise ManifestError(f"{error.filename}: cannot be written: {error.strerror}") from error
 
 
-def _is_same(path: Path, track: Track | None, text: str) -> bool:
-    if track is None:
-        return path.is_file() and path.read_bytes() == text.encode()
+def _is_same(path: Path, track: Track) -> bool:
     try:
         found = read_track(path)
     except DecodeError:

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.atomic import file_digest
-from pdray.data.cohort.csv_table import read_table
+from pdray.data.cohort.csv_table import Row, read_table
 from pdray.data.cohort.marks import Mark
-from pdray.data.cohort.rows import Row
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.errors import ManifestError, refuse
 from pdray.importers.youtubepd.clips import (

@@ -25,6 +25,7 @@ import numpy as np
 from pdray.data.cohort.marks import Mark
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.errors import ManifestError, refuse
+from pdray.importers.files import inside
 from pdray.importers.youtubepd.clips import (
     SPLITS,
     Clip,
@@ -149,7 +150,7 @@ def _read_boxes(
     folder: Path, names: Sequence[str], faults: list[str], lacks: list[Lack]
 ) -> dict[str, Frames]:
     there = {}
-    for path in _inside(folder):
+    for path in _there(folder):
         match = _BOX_FILE.fullmatch(path.name)
         if match is None:
             lacks.append(Lack("files not read", f"{folder.name}/{path.name}"))
@@ -205,7 +206,7 @@ def _read_landmarks(
     folder: Path, names: Sequence[str], faults: list[str], lacks: list[Lack]
 ) -> dict[str, Frames]:
     there = {}
-    for path in _inside(folder):
+    for path in _there(folder):
         if not path.is_dir() or number_of(path.name) is None:
             lacks.append(Lack("files not read", f"{folder.name}/{path.name}"))
         elif path.name not in names:
@@ -225,7 +226,7 @@ def _read_landmarks(
 def _read_faces(folder: Path, place: str, faults: list[str], lacks: list[Lack]) -> Frames:
     """Return the landmarks of a clip, up to the first file that cannot be used."""
     rows = []
-    for path in _inside(folder):
+    for path in inside(folder):
         match = _LANDMARK_FILE.fullmatch(path.name)
         if match is None:
             lacks.append(Lack("files not read", f"{place}/{path.name}"))
@@ -283,11 +284,5 @@ def _read_pickle(path: Path) -> Mapping[Any, Any] | Any:
         raise _FileError(f"refused, nothing of it has run: {error}") from error
 
 
-def _inside(folder: Path) -> list[Path]:
-    """Return what a folder holds, by name; nothing where it is not there."""
-    if not folder.is_dir():
-        return []
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise ManifestError(f"{folder}: cannot be read: {error.strerror or error}") from error
+def _there(folder: Path) -> list[Path]:
+    return inside(folder) if folder.is_dir() else []

@@ -1,0 +1,49 @@
+"""Files of an import: what lies in a folder, and what is written beside a manifest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pdray.errors import ManifestError
+
+OTHER_CONTENT = "is there with another content; give another output"
+
+
+def inside(folder: Path) -> list[Path]:
+    """Return what a folder holds, by name; hidden files are left out.
+
+    Raises:
+        ManifestError: If it cannot be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ManifestError(f"{folder}: cannot be read: {error.strerror or error}") from error
+
+
+def shown(path: Path | None, folder: Path) -> str:
+    """Return a path as a manifest in a folder shows it.
+
+    It is relative where it lies below the folder, so that both can be moved; of None it is empty.
+    """
+    if path is None:
+        return ""
+    path = path.absolute()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
+def settings_text(data: Mapping[str, Any], **sections: Any) -> str:
+    """Return the YAML of the settings that use a manifest, for ``--config``."""
+    tree = {"data": dict(data), **sections}
+    return yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=100)
+
+
+def text_faults(texts: Mapping[Path, str]) -> list[str]:
+    """List the files in whose place lies anything but the text to write."""
+    return [
+        f"{path}: {OTHER_CONTENT}"
+        for path, text in texts.items()
+        if path.exists() and not (path.is_file() and path.read_bytes() == text.encode())
+    ]
