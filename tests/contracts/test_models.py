@@ -1,5 +1,7 @@
 """What every model of the registry promises, whatever it computes."""
 
+from copy import deepcopy
+from functools import cache
 from typing import Any, get_args
 
 import pytest
@@ -42,13 +44,21 @@ class BetweenBoxes(nn.Module):
         return self.network(x, self.boxes(x)).video
 
 
-def make(key: str, seed: int = 0, channels: int = 3) -> nn.Module:
+def make(key: str, channels: int = 3) -> nn.Module:
+    """Return a copy of a network that is built once."""
+    return deepcopy(BUILT(key, 0, channels))
+
+
+def fresh(key: str, seed: int, channels: int = 3) -> nn.Module:
     architecture = NETWORKS[key]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = architecture.settings(**architecture.small)
         network = architecture.build(config, NUM_CLASSES, channels)
     return BetweenBoxes(network) if architecture.beside else network
+
+
+BUILT = cache(fresh)
 
 
 def snippets(batch: int, channels: int = 3) -> Tensor:
@@ -118,7 +128,7 @@ def test_every_parameter_has_a_gradient(key: str) -> None:
 
 @pytest.mark.parametrize("key", NETWORKS)
 def test_a_seed_decides_the_weights_and_a_state_goes_out_and_back(key: str) -> None:
-    model, again, other = make(key, 5), make(key, 5), make(key, 6)
+    model, again, other = fresh(key, 5), fresh(key, 5), fresh(key, 6)
     first, second, third = (one.state_dict() for one in (model, again, other))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], third[name]) for name in first)
