@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Return the table of scores."""
     config = load(MarksConfig, words)
-    from pdray.papers.marks import correlate_marks
+    from pdray.papers.region_marks import correlate_marks
 
     return correlate_marks(config)
 

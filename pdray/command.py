@@ -7,7 +7,7 @@ A job is one file in ``jobs/``. Its docstring says what it does and shows two co
 
     def work(words: list[str]) -> str:
         config = load(MarksConfig, words)
-        from pdray.papers.marks import correlate_marks  # heavy: only with accepted settings
+        from pdray.papers.region_marks import correlate_marks  # heavy: only with accepted settings
 
         return correlate_marks(config)
 """

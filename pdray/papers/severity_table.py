@@ -24,7 +24,6 @@ from pdray.evaluation.controls import (
 from pdray.evaluation.metrics import METRICS, absent_classes, score
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.report import absent_note, aligned, headline
-from pdray.papers.decision import in_two_steps
 from pdray.papers.table import COLUMNS
 
 _LEGEND = (
@@ -58,7 +57,7 @@ class Printed:
     Attributes:
         title: What it shows.
         paper: Row label to the paper's figures by column heading, as it prints them.
-        two_steps: Rows whose class is decided in two steps (``decision.py``).
+        two_steps: Rows whose class is decided in two steps (:func:`in_two_steps`).
         synthetic: Whether the cohort is rendered.
         pooled: Whether a score of a seed is of the recordings of all folds together.
     """
@@ -110,6 +109,26 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
     legend = [line.format(**given) for line in _LEGEND]
     notes = list(_notes(printed, seeds, labels))
     return "\n".join([title, "", *aligned(body), "", *legend, *notes])
+
+
+def in_two_steps(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the decided class all probability: disease from ``1 - p_0`` = 0.5 on, then its grade.
+
+    The grade is the likeliest of those above 0, the lower one on a tie. A model that shares the
+    probability of disease among its grades rarely gives one of them more than health has, so its
+    likeliest class is mostly 0; asked in two steps, it names grades as often as it finds disease.
+
+    Args:
+        table: Predictions with ``probability_0..K-1``.
+
+    Returns:
+        The same rows; scores that rank probabilities, such as AUROC, are those of the decision.
+    """
+    shares = probabilities(table)
+    grade = 1 + shares[:, 1:].argmax(axis=1)
+    decided = np.where(1 - shares[:, 0] >= 0.5, grade, 0)
+    given = np.eye(num_classes(table))[decided]
+    return table.assign(**{f"probability_{k}": given[:, k] for k in range(given.shape[1])})
 
 
 def _told_folds(count: int, pooled: bool) -> str:

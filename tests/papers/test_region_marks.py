@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from pdray.errors import FoldsError
-from pdray.papers.region_marks import MarkedRecordings, correlate, marks_report
+from pdray.config import build
+from pdray.data.face.points import REGIONS
+from pdray.errors import FoldsError, ManifestError, SettingsError
+from pdray.papers.region_marks import MarkedRecordings, correlate, correlate_marks, marks_report
+from pdray.papers.settings import MarksConfig
 
+ROWS = 60
 NUM = 90
 HALF = ([*range(0, NUM, 2)], [*range(1, NUM, 2)])
 SPLITS = [[HALF, HALF[::-1]]] * 2
@@ -78,3 +84,59 @@ def test_a_fold_without_ill_recordings_holds_none_of_them_out() -> None:
     found = correlate(known, [[HALF, HALF[::-1], (aside[1], aside[0])]])
     both = correlate(known, [[HALF, HALF[::-1]]])
     assert found["ill alone, marks"].tolist() == both["ill alone, marks"].tolist()
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, str]:
+    """60 unnamed clips, two of three healthy, and marks of the ill."""
+    manifest = ["recording_id,subject_id,item,grade,split"]
+    marks = ["recording_id,region_index,mark_0_10"]
+    for number in range(ROWS):
+        grade = number % 3
+        side = "test" if number % 2 else "train"
+        manifest.append(f"v{number},,face_interview,{grade},{side}")
+        marks += [f"v{number},{region},4" for region in range(14) if grade and region % grade == 0]
+    paths = {"manifest": tmp_path / "m.csv", "marks": tmp_path / "m.marks.csv"}
+    for name, lines in (("manifest", manifest), ("marks", marks)):
+        paths[name].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {name: str(path) for name, path in paths.items()}
+
+
+def config_of(tables: dict[str, str], **folds: object) -> MarksConfig:
+    data = {"items": ["face_interview"], "subjects": "none", "grade_cuts": [1, 2], **tables}
+    return build(MarksConfig, {"data": data, "folds": folds, "repeats": 2})
+
+
+def test_the_owners_split_or_folds_in_words_decide_who_is_held_out(tables) -> None:
+    text = correlate_marks(config_of(tables, from_split=True))
+    assert "the manifest's column split says who is held out" in text
+    assert f"{ROWS} recordings, 40 ill, 0 of them without a mark" in text
+    marks = next(line for line in text.splitlines() if line.startswith("marks ")).split()
+    assert marks[1].startswith("100.0")  # the number of marks tells the class
+    assert "name no subject" in text.splitlines()[-1]
+    assert REGIONS[0] in text
+    crossed = correlate_marks(config_of(tables, of_recordings=True, num_outer=3))
+    assert "each of 3 folds is held out in turn" in crossed
+
+
+def test_a_random_split_of_unnamed_people_is_refused(tables) -> None:
+    with pytest.raises(SettingsError, match="a random split: a person may be on both sides"):
+        correlate_marks(config_of(tables))
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        ("w1,2,5", SettingsError, "none of its 1 recordings is among the 60"),
+        ("v0,2,5", ManifestError, "recording v0: grade 0, and a mark of 5"),
+        ("", SettingsError, r"'data.marks' is missing; give the table of marks"),
+    ],
+)
+def test_a_table_of_marks_that_does_not_belong_to_the_manifest_is_refused(
+    tables, tmp_path: Path, row: str, error: type[Exception], message: str
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(f"recording_id,region_index,mark_0_10\n{row}\n", encoding="utf-8")
+    given = {"manifest": tables["manifest"], **({"marks": str(other)} if row else {})}
+    with pytest.raises(error, match=message):
+        correlate_marks(config_of(given, from_split=True))

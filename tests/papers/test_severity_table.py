@@ -6,7 +6,7 @@ from sklearn import metrics as reference
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table, probabilities
-from pdray.papers.severity_table import Printed, Seed, severity_table
+from pdray.papers.severity_table import Printed, Seed, in_two_steps, severity_table
 from pdray.papers.table import COLUMNS
 
 NUM, CLASSES = 60, 3
@@ -214,3 +214,28 @@ def test_recordings_of_folds_that_are_too_small_are_scored_together() -> None:
         table = seed.tables["Ours"]
         areas.append(reference.roc_auc_score(table["target"] > 0, 1 - probabilities(table)[:, 0]))
     assert row[5] == f"{np.mean(areas):.2f}+-{np.std(areas, ddof=1):.2f}"
+
+
+def shares_of(*shares: tuple[float, ...]) -> pd.DataFrame:
+    columns = {f"probability_{k}": column for k, column in enumerate(zip(*shares, strict=True))}
+    return pd.DataFrame({"recording_id": [f"r{i}" for i in range(len(shares))], **columns})
+
+
+@pytest.mark.parametrize(
+    ("shares", "decided"),
+    [
+        ((0.4, 0.2, 0.25, 0.15), 2),  # ill, though health is likelier than any grade
+        ((0.5, 0.1, 0.1, 0.3), 3),  # just as likely ill as healthy: ill
+        ((0.51, 0.0, 0.0, 0.49), 0),
+        ((0.2, 0.4, 0.4, 0.0), 1),  # the lower one
+    ],
+)
+def test_disease_is_asked_first(shares: tuple[float, ...], decided: int) -> None:
+    table = in_two_steps(shares_of(shares))
+    np.testing.assert_array_equal(probabilities(table), np.eye(4)[[decided]])
+    assert table["recording_id"].tolist() == ["r0"]
+
+
+def test_two_classes_are_decided_by_the_one_question() -> None:
+    decided = probabilities(in_two_steps(shares_of((0.6, 0.4), (0.3, 0.7)))).argmax(axis=1)
+    assert decided.tolist() == [0, 1]

@@ -8,7 +8,7 @@ training. The probabilities are ``1 - p`` and ``p q_k``, so that the binary prob
 ``1 - p_0`` as the paper has it. Regression uses that grades are ordered: of five to twelve
 recordings a grade, as the benchmark trains on, classifiers of six classes learn less.
 The largest of all probabilities is rarely a grade's, p being shared among them: a decision takes
-the questions one after the other (``papers/decision.py``).
+the questions one after the other (``papers/severity_table.py``).
 Letters: N recording, D feature, K class.
 """
 
