@@ -10,14 +10,15 @@ import sys
 from pathlib import Path
 
 from pdray.config import build, dump, merge
-from pdray.data.cohort.folds import FoldsConfig
-from pdray.data.cohort.manifest import DataConfig, load_manifest
+from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
-from pdray.data.store.extract import Recipe
+from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from pdray.evaluation.predictions import Origin
 from pdray.training.loop.worker import fit
-from pdray.training.task import FitConfig, FitTask
+from pdray.training.settings import FitConfig
+from pdray.training.task import FitTask
 from tests.fixtures.tiny_study import render_faces
 
 EPOCHS = 2

@@ -58,8 +58,8 @@ ADDITIONS = {
     "backbone": Addition(
         files=1,
         lines=1,
-        contracts=("tests/contracts/test_models.py", "-k", "frame_average"),
-        settings={**PICTURES, "model": {"name": "frame_average"}},
+        contracts=("tests/contracts/test_models.py", "-k", "two_convolutions"),
+        settings={**PICTURES, "model": {"name": "two_convolutions"}},
         words=(),
         printed='"epoch": 1',
     ),
@@ -89,7 +89,7 @@ ADDITIONS = {
         contracts=("tests/contracts/test_metrics.py",),
         settings=SMALL,
         words=(),
-        printed='"val/specificity"',
+        printed='"val/kappa"',
     ),
     "loss": Addition(
         files=1,
