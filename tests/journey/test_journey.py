@@ -66,7 +66,7 @@ ADDITIONS = {
     "estimator": Addition(
         files=2,
         lines=None,
-        contracts=("tests/contracts/test_models.py",),
+        contracts=("tests/contracts/test_models.py", "-k", "there_are or builders"),
         settings={
             "modality": "mfcc",
             "model": {"name": "nearest_mean"},

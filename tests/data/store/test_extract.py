@@ -15,7 +15,7 @@ from pdray.data.media.decode import decode
 from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import Track, write_track
-from pdray.data.modalities import MODALITIES, SOUND
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import extract, sources
 from pdray.data.store.frame_store import FrameStore
@@ -83,11 +83,12 @@ def test_each_modality_names_its_files():
 
 def test_settings_of_one_modality_do_not_make_another_anew():
     plain, changed = Recipe(), Recipe(flow={"bound": 10.0}, audio={"num_mels": 40})
-    same = [m for m in MODALITIES if plain.settings(m) == changed.settings(m)]
-    assert same == ["rgb", "boundaries", "waveform", "landmarks", "regions"]
+    made_anew = [m for m in MODALITIES if plain.settings(m) != changed.settings(m)]
+    assert made_anew == ["flow", "log_mel", "mfcc"]
     codec = Recipe(store={"codec": "jpeg"})
-    same = [m for m in MODALITIES if plain.settings(m) == codec.settings(m)]
-    assert same == ["waveform", "log_mel", "mfcc", "landmarks", "regions"]
+    made_anew = [m for m in PICTURES if plain.settings(m) != codec.settings(m)]
+    assert made_anew == list(PICTURES)
+    assert all(plain.settings(m) == codec.settings(m) for m in (*SOUND, *TRACKS))
 
 
 def test_pictures_and_motion_come_from_one_decoding(numbered_video, monkeypatch):
