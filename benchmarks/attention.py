@@ -32,7 +32,7 @@ SHAPES = (
     (2, 512, 16, 7),
     (2, 512, 32, 7),
 )
-MEMORY_SHAPES = (*SHAPES, (15, 256, 4, 14), (15, 512, 2, 7))  # 15: the batch of 002
+MEMORY_SHAPES = (*SHAPES, (15, 256, 4, 14), (15, 512, 2, 7))  # 15: the batch of TSA
 QUICK_SHAPES = ((2, 16, 3, 4),)
 _RESET = Path("/proc/self/clear_refs")
 

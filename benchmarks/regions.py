@@ -7,9 +7,10 @@ An epoch of training is measured as a study runs it: frames and polygons, or map
 read from the frame store, augmented or not, and a network on ResNet-50 takes a step of Adam on each
 batch of 16 snippets of 8 frames of 224 px. What is read lies in the memory of the operating system,
 as it does from the second epoch on. Two heads stand behind the same backbone: the one of
-``search_spaces/region_attention.yaml`` and the one of 000, whose projection of 3x3 bins to 768
-features costs a quarter of the ResNet-50 itself, so that sparing the latter cannot make it 20 times
-as fast. Times are CPU times of one thread, reading included. The recordings are SYNTHETIC noise.
+``search_spaces/region_attention.yaml`` and the one of YouTubePD, whose projection of 3x3 bins to
+768 features costs a quarter of the ResNet-50 itself, so that sparing the latter cannot make it 20
+times as fast. Times are CPU times of one thread, reading included. The recordings are SYNTHETIC
+noise.
 """
 
 import sys
@@ -38,7 +39,7 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "region_atten
 FROZEN_GOAL, LAST_GOAL = 20.0, 2.0
 NUM_CLIPS, NUM_FRAMES = 16, 12
 MEASURED = 2  # epochs; one before them builds the network, one after them is evaluated
-HEAD_OF_000 = {"token_dim": 768, "roi_size": 3, "num_heads": 3}
+PAPER_HEAD = {"token_dim": 768, "roi_size": 3, "num_heads": 3}
 QUICK = {"depth": 18, "layout": "torchvision", "width_factor": 0.0625, "token_dim": 24}
 
 
@@ -116,7 +117,7 @@ def epoch_seconds(recordings: tuple[RatedRecording, ...], config: FitConfig) -> 
 def rows(recordings: tuple[RatedRecording, ...], *, is_quick: bool) -> list[Row]:
     """Measure every head behind every number of frozen stages, from maps and from pictures."""
     found = []
-    heads: Mapping[str, Mapping[str, Any]] = {"small head": {}, "head of 000": HEAD_OF_000}
+    heads: Mapping[str, Mapping[str, Any]] = {"small head": {}, "head of YouTubePD": PAPER_HEAD}
     for head, model in heads.items():
         for stages, goal in ((4, FROZEN_GOAL), (3, LAST_GOAL)):
             change = {"model": {**model, "frozen_stages": stages}}

@@ -37,8 +37,8 @@ Give a setting as `key=value` on the command line, or in a YAML file with `--con
 source wins. Units stand in square brackets. Names of models in parentheses say that only these
 models have the setting. Words that you do not know stand in the [glossary](glossary.md).
 
-The numbers of papers: 000 YouTubePD (Zhou et al. 2023), 002 TSA (Yin et al.), 003 hypomimia (WSSFN
-2025), 004 motion boundaries.
+Papers: YouTubePD (Zhou et al. 2023), TSA (Yin et al.), the hypomimia abstract (WSSFN 2025), the
+motion boundary paper.
 
 ## Settings of a search
 

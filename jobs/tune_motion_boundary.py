@@ -1,7 +1,7 @@
 """Search segment attention on colours, flow and motion boundaries over subject-level folds.
 
-A new study starts from search_spaces/motion_boundary.yaml, the settings of the paper (004); what
-the command line says goes over them.
+A new study starts from search_spaces/motion_boundary.yaml, the settings of the motion boundary
+paper; what the command line says goes over them.
 
 python jobs/tune_motion_boundary.py data.manifest=/data/manifest.csv
 ray job submit --working-dir . -- python jobs/tune_motion_boundary.py ...

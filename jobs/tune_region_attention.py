@@ -1,7 +1,8 @@
 """Search attention over regions of the face over subject-level folds.
 
-A new study starts from search_spaces/region_attention.yaml, after the paper (000); what the command
-line says goes over it. Without ``pretrained`` the frozen network is a random one, and is said so.
+A new study starts from search_spaces/region_attention.yaml, after YouTubePD (Zhou et al. 2023);
+what the command line says goes over it. Without ``pretrained`` the frozen network is a random one,
+and is said so.
 
 python jobs/tune_region_attention.py data.manifest=/data/faces.csv pretrained=/weights/resnet50.pkl
 ray job submit --working-dir . -- python jobs/tune_region_attention.py ...

@@ -126,7 +126,7 @@ def weighted_scores(
 
 
 def mean_se(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard error (sample SD / sqrt(n)) over folds, as Table V of 002.
+    """Return mean and standard error (sample SD / sqrt(n)) over folds, as Table V of TSA.
 
     Args:
         values: One score a fold, none of them nan.
@@ -141,7 +141,7 @@ def mean_se(values: Sequence[float]) -> tuple[float, float]:
 
 
 def normal_interval(mean: float, se: float) -> tuple[float, float]:
-    """Return mean -+ 1.96 SE, the 95% interval of Table V of 002."""
+    """Return mean -+ 1.96 SE, the 95% interval of Table V of TSA."""
     return mean - 1.96 * se, mean + 1.96 * se
 
 

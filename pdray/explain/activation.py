@@ -7,9 +7,9 @@ map. With y the score of a class, A_k channel k of the layer's output and Z its 
 Differs: a cell is a place and a moment, so that Z counts time steps as well; of a network that sees
 frame by frame the frames of a snippet are pooled together, as one map over time.
 
-003 shows such maps of the intermediate layers of its network and does not say how it makes them.
-Only parts that speak for the class are left after the ReLU; a map has no unit, and maps of two
-layers or of two networks cannot be compared but for where they lie.
+The hypomimia abstract shows such maps of the intermediate layers of its network and does not say
+how it makes them. Only parts that speak for the class are left after the ReLU; a map has no unit,
+and maps of two layers or of two networks cannot be compared but for where they lie.
 
 Letters: B snippet, T frame, H height, W width; T', H', W' of a layer's own map.
 """

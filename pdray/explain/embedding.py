@@ -1,9 +1,9 @@
 """Where recordings lie among the features of a network that never learnt from them, as a picture.
 
-003 shows patients and controls apart in such a picture; a picture is no measure. Silhouettes
-(Rousseeuw 1987) are: for a recording, (b - a) / max(a, b) with a its mean distance to its own
-group and b to the nearest other one, 1 far apart, 0 mixed, -1 in the wrong group; taken in the
-feature space, not in the picture. Recordings of one person are alike whatever the grade, so the
+The hypomimia abstract shows patients and controls apart in such a picture; a picture is no measure.
+Silhouettes (Rousseeuw 1987) are: for a recording, (b - a) / max(a, b) with a its mean distance to
+its own group and b to the nearest other one, 1 far apart, 0 mixed, -1 in the wrong group; taken in
+the feature space, not in the picture. Recordings of one person are alike whatever the grade, so the
 same number is given with persons as groups: where it is the higher one, features tell who it is
 rather than how severe.
 Differs from Rousseeuw: a recording that is alone in its group has no distance to its own, and where

@@ -1,10 +1,10 @@
 """How activation lies over a picture: its share in each region, and how far it spreads.
 
-003 finds that a network looks at few regions of a patient's face (eyes, nose, mouth) and at many of
-a control's, and gives no number for it. Here a region's share is a part of the whole picture's
-activation, its density the share by the region's part of the picture (1 is what an even map has).
-Spread is the part of n places that an even map of the same entropy covers, exp(entropy) / n: 1 / n
-where all lies in one of them, 1 where it lies evenly.
+The hypomimia abstract finds that a network looks at few regions of a patient's face (eyes, nose,
+mouth) and at many of a control's, and gives no number for it. Here a region's share is a part of
+the whole picture's activation, its density the share by the region's part of the picture (1 is what
+an even map has). Spread is the part of n places that an even map of the same entropy covers,
+exp(entropy) / n: 1 / n where all lies in one of them, 1 where it lies evenly.
 
 What is not there is NaN and never zero: a region whose corners are not all known or that covers no
 pixel, and any share of a frame without activation.

@@ -1,12 +1,13 @@
 """Hierarchy-guided loss: ill or not, how ill, and in which regions of the face.
 
-Source: YouTubePD (000), Eq. 2: ``lambda l_bin + (1 - lambda) l_multi + mean_r l_reg``, cross-
+Source: YouTubePD, Eq. 2: ``lambda l_bin + (1 - lambda) l_multi + mean_r l_reg``, cross-
 entropies of the video as ill or healthy, of its grade, and of each region as showing the disease
 or not. lambda is 0.9 for video, 0.5 for sound and landmarks (section C.2). The probability of being
 ill is ``1 - p_0``, p the softmax of the grades. Differs: the mean over regions is over those that
 count, and its weight, 1 there, is given by the caller.
-The public code of 000 adds the logits of the grades above 0 where this adds their probabilities,
-and leaves region labels of 0 out of its loss, so that its regions only ever learn to say yes.
+The public code of YouTubePD adds the logits of the grades above 0 where this adds their
+probabilities, and leaves region labels of 0 out of its loss, so that its regions only ever learn to
+say yes.
 Letters: B batch, K class (grade, 0 is healthy), R region.
 """
 
@@ -37,7 +38,7 @@ def hierarchy_loss(
         target: (B,) int64 class, 0 to K-1; or (B, K) float, shares from 0 to 1 that sum to 1.
         hierarchy_lambda: Weight of ill or healthy against the grade, 0 to 1.
         class_weights_K: (K,) factors of ``l_multi``, at least 0, which Eq. 2 does not have and the
-            public code of 000 does for landmarks and sound; None: 1.
+            public code of YouTubePD does for landmarks and sound; None: 1.
 
     Returns:
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
@@ -66,7 +67,7 @@ def hierarchy_loss(
 def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
     """Return each snippet's mean, over the regions that count, of ``l_reg`` of Eq. 2.
 
-    Two outputs and a softmax, as 000 has them, are one logit and a sigmoid.
+    Two outputs and a softmax, as YouTubePD has them, are one logit and a sigmoid.
 
     Args:
         logits_BR: (B, R) float, that a region shows the disease; anything where it does not count.
@@ -104,9 +105,9 @@ def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
 def region_targets(marks_BR: Tensor, grade_B: Tensor, *, unmarked: Unmarked) -> Tensor:
     """Read the clinician's marks as labels of regions.
 
-    000 (section 5.1): "1 indicates that the region is indicative of PD and 0 indicates that the
-    region is normal". Marks exist on ill recordings only, and 000 does not say how the others are
-    read. Decided here, with reasons:
+    YouTubePD (section 5.1): "1 indicates that the region is indicative of PD and 0 indicates that
+    the region is normal". Marks exist on ill recordings only, and YouTubePD does not say how the
+    others are read. Decided here, with reasons:
 
     - Healthy: every region is normal. Table 10 counts each of the 187 healthy recordings as 0 in
       all 14 regions.

@@ -58,14 +58,14 @@ class LossConfig(Settings):
 
     kind: Kind = Field(
         "class_balanced_focal",
-        description="class_balanced_focal: 002 eq. 1; focal: 004 eq. 4; cross_entropy; hierarchy: "
-        "000 eq. 2, ill or not and the class; coral, cumulative_link: ordered grades, thresholds "
-        "on one score",
+        description="class_balanced_focal: TSA eq. 1; focal: motion boundary paper eq. 4; "
+        "cross_entropy; hierarchy: YouTubePD eq. 2, ill or not and the class; coral, "
+        "cumulative_link: ordered grades, thresholds on one score",
     )
     gamma: float = Field(
         2.0,
         ge=0,
-        description="focusing exponent of both focal losses; 0 is cross-entropy (002 gives none)",
+        description="focusing exponent of both focal losses; 0 is cross-entropy (TSA gives none)",
     )
     alpha: float = Field(0.5, gt=0, le=1, description="factor of kind focal")
     hierarchy_lambda: float = Field(
@@ -73,13 +73,13 @@ class LossConfig(Settings):
         ge=0,
         le=1,
         description="hierarchy: weight of class 0, healthy, against all others; the rest is that "
-        "of the class. 000: 0.9 for video, 0.5 for landmarks and sound",
+        "of the class. YouTubePD: 0.9 for video, 0.5 for landmarks and sound",
     )
     region_weight: float = Field(
         1.0,
         ge=0,
         description="factor of the mean loss of the regions that have a label, beside the loss of "
-        "the recording, of networks on regions; 1 in 000 eq. 2",
+        "the recording, of networks on regions; 1 in YouTubePD eq. 2",
     )
     unmarked: Unmarked = Field(
         "normal",
@@ -89,7 +89,7 @@ class LossConfig(Settings):
     normalize: bool = Field(
         True,
         description="class_balanced_focal: scale class weights to sum to the number of classes, as "
-        "Cui 2019; false: the literal weights of 002, which shrink the gradient by the counts",
+        "Cui 2019; false: the literal weights of TSA, which shrink the gradient by the counts",
     )
     soft_targets: bool = Field(
         False, description="learn the shares of the raters' grades, not the consensus grade"

@@ -1,6 +1,6 @@
 """Focal loss of class probabilities, and cross-entropy as its special case.
 
-Source: the segment attention paper with motion boundaries (004), Eq. 4, after Lin et al. 2017
+Source: the motion boundary paper, Eq. 4, after Lin et al. 2017
 (arXiv:1708.02002). Differs: the paper's y is one-hot; here it may also be the shares of several
 raters' votes.
 Letters: B batch, K class.

@@ -1,8 +1,8 @@
 """The layouts in which the papers print cross-validated scores.
 
 A score is taken in each fold, from one row a recording; what is printed is the mean over folds and
-its standard error, as 002 (Table V) and 004 (section 4.2) do. What a mean leaves out, and how many
-recordings of how many subjects it is of, stands under the table.
+its standard error, as TSA (Table V) and the motion boundary paper (section 4.2) do. What a mean
+leaves out, and how many recordings of how many subjects it is of, stands under the table.
 """
 
 import math
@@ -85,7 +85,7 @@ def matrix_table(title: str, cells: Cells, metrics: Sequence[str], *, synthetic:
 
 
 def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
-    """Lay out Tables III and V of 002: a line for each place and row, with MCC and its interval.
+    """Lay out Tables III and V of TSA: a line for each place and row, with MCC and its interval.
 
     The mean MCC of a row over several items has the sample SD over them, as the paper's last line.
 
@@ -115,7 +115,7 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
     formulas = "one split: no SE, so no 95% CI and no p"
     if _is_crossed(cells):
         formulas = (
-            "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in 002; "
+            "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; "
             "p: Altman and Bland's, that MCC is 0"
         )
     notes = [line for metric in _DETAILS for line in _undefined(cells, metric)]

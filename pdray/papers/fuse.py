@@ -1,7 +1,7 @@
 """Late fusion: the mean of the scores of several models, from their saved predictions tables.
 
-004, section 4.2 and figure 4: every modality is trained alone; at test time the scores of its
-snippets are averaged, then the scores of the modalities.
+The motion boundary paper, section 4.2 and figure 4: every modality is trained alone; at test time
+the scores of its snippets are averaged, then the scores of the modalities.
 """
 
 from collections.abc import Sequence

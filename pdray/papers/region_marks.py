@@ -1,13 +1,13 @@
-"""Do marked regions of a face tell how severe the disease is? YouTubePD (000), section B.2.
+"""Do marked regions of a face tell how severe the disease is? YouTubePD, section B.2.
 
 A linear classifier (multinomial logistic regression) is given which of the 14 regions a clinician
-marked and names the severity of the recording; 000 reports 70% right against 15% with random marks.
-Only ill recordings carry marks, so to have any mark is the diagnosis. Two controls take that apart:
-marks exchanged at random among the ill recordings still tell who is ill but not how severely, and
-among ill recordings alone nothing is left but severity. Marks drawn for everybody by tossing a coin
-are the paper's control.
-Differs: 000 says neither which recordings nor which split it used, nor the strength of the penalty
-(C = 1 here).
+marked and names the severity of the recording; YouTubePD reports 70% right against 15% with random
+marks. Only ill recordings carry marks, so to have any mark is the diagnosis. Two controls take that
+apart: marks exchanged at random among the ill recordings still tell who is ill but not how
+severely, and among ill recordings alone nothing is left but severity. Marks drawn for everybody by
+tossing a coin are the paper's control.
+Differs: YouTubePD says neither which recordings nor which split it used, nor the strength of the
+penalty (C = 1 here).
 """
 
 from collections.abc import Mapping, Sequence
@@ -158,7 +158,7 @@ def marks_report(known: MarkedRecordings, splits: Sequence[Split], how: str) -> 
         splits: Of each repeat.
         how: Who is held out, in words.
     """
-    title = "000, section B.2: severity from the regions that a clinician marked"
+    title = "YouTubePD, section B.2: severity from the regions that a clinician marked"
     body: list[Sequence[str]] = [("", *_SCORES)]
     for label, scores in correlate(known, splits).items():
         mean = _percent(scores.mean(axis=0))

@@ -1,9 +1,9 @@
-"""The layout in which 000 prints severity from faces: ill or not and the classes, side by side.
+"""The layout of YouTubePD for severity from faces: ill or not beside all classes.
 
 A score of a seed is the mean over its folds; what is printed is the mean over seeds and the sample
-SD, as 000 has it for its five runs. Beneath a row stand its scores among the recordings of each
-site alone, and the paper's own figures. Below all of them stand what needs no picture: the class
-frequencies of the training side, for everybody and for each site (``controls.py``).
+SD, as YouTubePD has it for its five runs. Beneath a row stand its scores among the recordings of
+each site alone, and the paper's own figures. Below all of them stand what needs no picture: the
+class frequencies of the training side, for everybody and for each site (``controls.py``).
 """
 
 import math

@@ -24,7 +24,7 @@ _OF_ALL = ("modality", "decode", "limits", "model", "embedding")
 
 
 class OptimConfig(Settings):
-    """Optimiser and its schedule; the defaults are those of 002, section IV-A."""
+    """Optimiser and its schedule; the defaults are those of TSA, section IV-A."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = Field(
         "sgd",
@@ -32,7 +32,7 @@ class OptimConfig(Settings):
         "step; only what the model does not freeze is trained",
     )
     learning_rate: float = Field(1e-3, gt=0, description="highest learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="lambda of 002 eq. 1")
+    weight_decay: float = Field(0.01, ge=0, description="lambda of TSA eq. 1")
     batch_size: int = Field(15, ge=1, description="recordings of a step, all workers [count]")
     epochs: int = Field(60, ge=1, description="epochs of each fold [count]")
     schedule: Literal["constant", "cosine"] = Field(

@@ -1,7 +1,7 @@
 """Patient-level severity: heads that assemble the frozen features of a visit's items.
 
-Source: 002, section III-C and V-D. Whose features a head meets, so that nothing leaks, is said in
-``out_of_fold.py``. Heads are repeated with other seeds (20 times in 002); the networks are not.
+Source: TSA, section III-C and V-D. Whose features a head meets, so that nothing leaks, is said in
+``out_of_fold.py``. Heads are repeated with other seeds (20 times in TSA); the networks are not.
 """
 
 from collections.abc import Sequence
@@ -244,7 +244,7 @@ class FoldData:
 def train_head(
     task: HeadTask, data: VisitBatch, *, seed: int, device: torch.device = _CPU
 ) -> TrainedHead:
-    """Train one head; by default with Eq. 1 of 002, N being the number of visits.
+    """Train one head; by default with Eq. 1 of TSA, N being the number of visits.
 
     Args:
         task: Method, shapes and settings.

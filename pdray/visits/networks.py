@@ -1,6 +1,6 @@
 """Assembling the items of a visit: four ways from frozen features to one severity class.
 
-Source: 002, section III-C, Eq. 7 to 13, Table I and footnote 3; squeeze-and-excitation after Hu et
+Source: TSA, section III-C, Eq. 7 to 13, Table I and footnote 3; squeeze-and-excitation after Hu et
 al. 2018 (arXiv:1709.01507). An item is the paper's task. Two inputs: ``avgpool``, the vector that
 the head of an item's network reads, and ``layer4``, its last feature map.
 

@@ -1,6 +1,6 @@
 """Item networks for patient-level severity: no feature is of a network that saw the person.
 
-002 classifies visits by features of networks that were trained on items, and is silent about who
+TSA classifies visits by features of networks that were trained on items, and is silent about who
 those networks saw. Features of a recording that its network learnt from are far better than those
 of a new one, so a head taught on them would meet other features in the test. Therefore:
 
@@ -71,7 +71,7 @@ class FeatureBank:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return what the networks of a pair make of visits.
 
-        Several recordings of an item in a visit, left and right say, are averaged (002 does not
+        Several recordings of an item in a visit, left and right say, are averaged (TSA does not
         say how it joins them).
 
         Args:

@@ -1,4 +1,4 @@
-"""Patient-level scores in the layout of Tables VII to IX of 002, and the picture of its Fig. 7.
+"""Patient-level scores in the layout of Tables VII to IX of TSA, and the picture of its Fig. 7.
 
 A score is taken in each fold and averaged over folds, once for each repeat; a fold in which it is
 not defined is left out and counted. Printed are the mean over repeats with their standard
@@ -100,7 +100,7 @@ def baseline_table(rows: Sequence[Row], *, synthetic: bool) -> str:
         [row.label, row.kind, *_cells(row), str(ranks[row.label])]
         for row in sorted(rows, key=lambda row: (row.label, row.kind))
     ]
-    title = "Single items, three classes (Table VII of 002); rank by the mean MCC of both inputs"
+    title = "Single items, three classes (Table VII of TSA); rank by the mean MCC of both inputs"
     return _laid_out(title, ["Item", "Input", *_HEADER, "Rank"], body, rows, synthetic=synthetic)
 
 

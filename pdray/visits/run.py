@@ -222,7 +222,7 @@ def _report(plan: VisitPlan, tables: Mapping[tuple[int, Approach], pd.DataFrame]
         methods = [row for approach, row in rows.items() if len(approach.items) > 1]
         if num_classes == 3:
             texts.append(baseline_table(single, synthetic=synthetic))
-        title = f"Visits: {meaning} (Table {number} of 002)"
+        title = f"Visits: {meaning} (Table {number} of TSA)"
         texts.append(methods_table(title, single, methods, synthetic=synthetic))
     return "\n\n".join(texts)
 

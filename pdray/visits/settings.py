@@ -59,12 +59,12 @@ class AssemblingConfig(Settings):
 
 
 class HeadsConfig(Settings):
-    """How the shallow networks on frozen features learn; rates and sizes are those of 002."""
+    """How the shallow networks on frozen features learn; rates and sizes are those of TSA."""
 
     repeats: int = Field(20, ge=1, description="trainings of each head on each fold [count]")
     optimizer: Literal["sgd", "adamw"] = Field("adamw", description="sgd has momentum 0.9")
     learning_rate: float = Field(1e-3, gt=0, description="constant learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="lambda of 002 eq. 1")
+    weight_decay: float = Field(0.01, ge=0, description="lambda of TSA eq. 1")
     batch_size: int = Field(
         15, ge=2, description="visits of a step, at least; a rest is shared out [count]"
     )

@@ -1,4 +1,4 @@
-"""Patient visits: the unit that the patient-level tables of 002 classify.
+"""Patient visits: the unit that the patient-level tables of TSA classify.
 
 A visit is one person's examination on one occasion: a subject and a ``visit_id``. Its score is
 the manifest's ``visit_score``, or the sum of its grades. Absent is not zero: a sum is taken over
@@ -8,7 +8,7 @@ Goetz et al. 2015 (Mov Disord 30:1632) examine for the MDS-UPDRS. Left and right
 separately and so count separately; two recordings of one (item, side) count as their mean.
 
 Levels are slight, moderate and severe, cut so that each holds a third of the *training* visits
-(002, section IV-B; its 23 and 40 are such cuts). A score on a cut belongs to the lower level, as
+(TSA, section IV-B; its 23 and 40 are such cuts). A score on a cut belongs to the lower level, as
 there. The two-class question leaves the moderate visits out, by the same cuts.
 """
 

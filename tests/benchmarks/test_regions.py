@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.regions import HEAD_OF_000, main, settings
+from benchmarks.regions import PAPER_HEAD, main, settings
 
 
 def test_the_settings_are_those_of_the_search() -> None:
@@ -9,7 +9,7 @@ def test_the_settings_are_those_of_the_search() -> None:
     assert (kept.decode.height, kept.snippet.num_frames) == (224, 8)
     assert kept.views is not None
     assert kept.views.count == 1
-    paper = settings(False, {"model": {**HEAD_OF_000, "frozen_stages": 3}})
+    paper = settings(False, {"model": {**PAPER_HEAD, "frozen_stages": 3}})
     assert (paper.model.token_dim, paper.model.roi_size) == (768, 3)
 
 
@@ -21,7 +21,7 @@ def test_the_quick_run_has_a_row_for_each_head_and_backbone(
     printed = capsys.readouterr().out
     assert printed.count("clips/s") == 4
     assert "SYNTHETIC" in printed
-    for what in ("all frozen, small head", "last stage trained, head of 000"):
+    for what in ("all frozen, small head", "last stage trained, head of YouTubePD"):
         assert what in printed
 
 

@@ -1,4 +1,4 @@
-"""Table 3 of 000 from the command line: five kinds of models in one comparison, SYNTHETIC faces."""
+"""Table 3 of YouTubePD from the command line: five kinds of models compared, SYNTHETIC faces."""
 
 import csv
 import subprocess
@@ -39,7 +39,7 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
         [*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=550, check=False
     )
     assert done.returncode == 0, done.stderr
-    table = done.stdout[done.stdout.index("000, Table 3") :]
+    table = done.stdout[done.stdout.index("YouTubePD (Zhou et al. 2023), Table 3") :]
     lines = table.splitlines()
     assert "SYNTHETIC" in lines[0]
     scored = {line[:38].strip(): line[38:].split() for line in lines[2:]}

@@ -58,5 +58,5 @@ def test_a_table_is_printed_kept_and_not_run_twice(small_cohort: Path, tmp_path:
     assert again.returncode == 0, again.stderr
     assert "trials," not in again.stdout  # no progress: nothing ran
     assert again.stdout.split("table  ")[0].endswith(
-        done.stdout.split("\n\n002")[1].split("table  ")[0]
+        done.stdout.split("\n\nTSA (Yin")[1].split("table  ")[0]
     )

@@ -12,20 +12,16 @@ from tests.places import ROOT
 HEAVY = ("torch", "sklearn", "librosa", "ray", "mlflow", "pandas", "optuna")
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
 WORDS = {"reproduce": ["--table", "tsa.table5"], "prepare": ["data.manifest=/x.csv"]}
-SETTINGS = sorted(
-    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-    for path in (ROOT / "pdray").rglob("*settings.py")
-)
-# Imports modules in a fresh process, or runs one job with each list of words.
+# Runs one job with each list of words, in a fresh process.
 RUN = """
 import contextlib, importlib, io, json, sys
 given = json.loads(sys.argv[1])
-modules = [importlib.import_module(name) for name in given["modules"]]
+job = importlib.import_module(given["job"])
 told = []
-for words in given.get("runs", []):
+for words in given["runs"]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = modules[0].main(words)
+        code = job.main(words)
     told.append([code, out.getvalue(), err.getvalue()])
 print(json.dumps([told, [name for name in given["heavy"] if name in sys.modules]]))
 """
@@ -42,7 +38,7 @@ def run(**given: Any) -> tuple[list[tuple[int, str, str]], list[str]]:
 @pytest.mark.parametrize("job", JOBS)
 def test_help_and_the_refusal_of_a_misspelt_key_are_quick(job: str) -> None:
     typo = [*WORDS.get(job, []), "no_such_key=1"]
-    (shown, refused), loaded = run(modules=[f"jobs.{job}"], runs=[["--help"], typo])
+    (shown, refused), loaded = run(job=f"jobs.{job}", runs=[["--help"], typo])
     assert loaded == []
     code, out, err = shown
     assert (code, err) == (0, "")
@@ -52,8 +48,3 @@ def test_help_and_the_refusal_of_a_misspelt_key_are_quick(job: str) -> None:
     assert (code, out) == (2, "")
     assert err.startswith("error: settings")
     assert "unknown key 'no_such_key': " in err
-
-
-def test_settings_load_no_heavy_library() -> None:
-    assert {"pdray.search.settings", "pdray.training.settings"} <= set(SETTINGS)
-    assert run(modules=SETTINGS) == ([], [])

@@ -142,7 +142,7 @@ def test_details_have_mcc_interval_and_p(folds: pd.DataFrame) -> None:
     average = f"{np.mean(means):.2f}+-{np.std(means, ddof=1):.2f} (SD over 3)"
     assert average in next(line for line in lines if line.startswith("average"))
     assert lines[-2:] == [
-        "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in 002; "
+        "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; "
         "p: Altman and Bland's, that MCC is 0",
         "toe: 23 recordings of 6 subjects in 3 folds; "
         "leg, gait: 24 recordings of 6 subjects in 3 folds",

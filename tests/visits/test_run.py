@@ -143,7 +143,7 @@ def test_a_run_leaves_networks_heads_and_tables_and_goes_on_with_them(
 
 def _check_folder(done: Assembly) -> None:
     for table in ("Table VII", "Table VIII", "Table IX"):
-        assert f"({table} of 002)" in done.report
+        assert f"({table} of TSA)" in done.report
     assert done.report.count("SYNTHETIC") == 3
     assert (done.folder / "report.txt").read_text(encoding="utf-8") == done.report + "\n"
     assert done.picture is not None

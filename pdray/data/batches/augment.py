@@ -143,9 +143,9 @@ def move_frames(frames: Tensor, augmentation: Augmentation, modality: Modality =
     grey level from float arithmetic, elsewhere in float32.
 
     The x component of mirrored ``flow`` changes its sign. ``boundaries`` are flipped as pictures,
-    as 004 does. That is not exact: of B_u = du/dx + du/dy a mirrored recording has
-    du/dx - du/dy, of B_v it has dv/dy - dv/dx, which cannot be told from the sums. Resized motion
-    keeps its values, in pixels of the stored picture, as in TSN.
+    as the motion boundary paper does. That is not exact: of B_u = du/dx + du/dy a mirrored
+    recording has du/dx - du/dy, of B_v it has dv/dy - dv/dx, which cannot be told from the sums.
+    Resized motion keeps its values, in pixels of the stored picture, as in TSN.
 
     Args:
         frames: (B, T, H, W, C) uint8; motion as codes 1..255 with 128 for none, channel 0 along

@@ -28,7 +28,8 @@ class AugmentConfig(Settings):
         _WHOLE,
         min_length=1,
         description="height and width of a training crop, as parts of the largest box of the "
-        "seen shape, falling; 004's scale jitter is [1.0, 0.875, 0.75, 0.66] as in TSN (0..1]",
+        "seen shape, falling; the motion boundary paper has [1.0, 0.875, 0.75, 0.66], as "
+        "TSN has (0..1]",
     )
     crop_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         None,

@@ -1,11 +1,11 @@
 """Which frames of a recording a network sees: indices, as a pure function of what is drawn.
 
 Two modes. ``uniform`` spreads the frames over the whole recording (temporal self-attention,
-002, feeds the whole fragment so); ``segments`` cuts the recording into equal segments and takes a
-run of frames from each (segment attention, 004). An evaluated recording is seen in the same way,
-or in ``dense`` views: short runs at even distances over all of it, whose scores are averaged (004
-tests with 64 runs of 16 consecutive frames). Nothing here reads a pixel, so the same indices come
-out on any worker, in any order, before and after a resume.
+TSA, feeds the whole fragment so); ``segments`` cuts the recording into equal segments and takes a
+run of frames from each (the motion boundary paper). An evaluated recording is seen in the same way,
+or in ``dense`` views: short runs at even distances over all of it, whose scores are averaged (the
+motion boundary paper tests with 64 runs of 16 consecutive frames). Nothing here reads a pixel, so
+the same indices come out on any worker, in any order, before and after a resume.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ from pdray.errors import SettingsError
 Indices = npt.NDArray[np.int64]
 
 
-# Defaults of the dense views, those of 004; other values are refused where no view is dense.
+# Defaults of the dense views, those of the motion boundary paper; other values are refused where no
+# view is dense.
 _NUM_VIEWS, _VIEW_FRAMES = 64, 16
 
 

@@ -6,7 +6,7 @@ which in two dimensions is one complex quotient. The mean face is the median of 
 frames and nothing is learnt from other recordings, so no fold can leak through it. It stands
 upright with the origin between the eyes and a distance of 1 between their middles.
 
-:func:`nose_centred` is the input of the landmark network of YouTubePD (000, section 5.2 and C.2).
+:func:`nose_centred` is the input of the landmark network of YouTubePD (section 5.2 and C.2).
 "Left" and "right" are sides of the picture.
 """
 
@@ -42,7 +42,7 @@ GROUPS = {
     "right_eye": _starting("right_eye_"),
     "nose": _starting("nose"),
     "mouth": _starting("mouth"),
-}  # the 7 parts of 000, section 4.1
+}  # the 7 parts of YouTubePD, section 4.1
 LEFT_EYE = numbers_of("left_eye_left_corner", "left_eye_right_corner")
 RIGHT_EYE = numbers_of("right_eye_left_corner", "right_eye_right_corner")
 NOSE_TIP = INDEX["nose_tip"]
@@ -191,8 +191,8 @@ def fit_similarity(
 def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np.float32]:
     """Pick frames evenly from a recording and centre each on the tip of the nose.
 
-    The paper gives 8 or 10 frames and neither the centre's point nor a unit (000, section 5.2 and
-    C.2). Its public code has the nose tip and 256 pixels, the side of the benchmark's pictures.
+    The paper gives 8 or 10 frames and neither the centre's point nor a unit (YouTubePD, section 5.2
+    and C.2). Its public code has the nose tip and 256 pixels, the side of the benchmark's pictures.
 
     Args:
         track: Landmarks of the whole recording.

@@ -1,6 +1,6 @@
 """Optical flow between the frames of a recording, and the motion boundaries of a flow field.
 
-Source: segment attention with motion boundaries (paper 004), which takes TV-L1 flow and Eq. 3.
+Source: the motion boundary paper, which takes TV-L1 flow and Eq. 3.
 Its silences, filled here: derivatives are numpy's gradient (central differences, one-sided at
 the borders), and N frames give N - 1 fields, each at the time of the earlier frame of its pair.
 
@@ -117,8 +117,8 @@ def boundary_codes(fields: Iterable[Flow], config: FlowConfig) -> Iterator[Frame
 def motion_boundaries(flow: Field2) -> Field2:
     """Return where the motion changes from pixel to pixel.
 
-    Eq. 3 of paper 004: ``B_u = du/dx + du/dy`` and ``B_v = dv/dx + dv/dy``, signed, x along the
-    width. Flow grows with the size of the picture, its derivative does not.
+    Eq. 3 of the motion boundary paper: ``B_u = du/dx + du/dy`` and ``B_v = dv/dx + dv/dy``, signed,
+    x along the width. Flow grows with the size of the picture, its derivative does not.
 
     Args:
         flow: (H, W, 2) float32 (u, v) [px a frame], H and W at least 2.

@@ -4,7 +4,7 @@ Of each of the C numbers of an item (a mel band, or a cepstral coefficient) thre
 over time, its standard deviation, and its mean absolute change from an item to the next, which is
 ``audio.hop_seconds`` later. A flat and monotonous voice (MDS-UPDRS 3.1) has the mean of another and
 little of the last two. Nothing here is learnt, and nothing grows with the recording's length.
-000 gives no statistics for its MFCC (section D.1); these are a choice.
+YouTubePD gives no statistics for its MFCC (section D.1); these are a choice.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """Multi-layer perceptron on one vector of a recording's sound: the audio baseline of YouTubePD.
 
-Source: 000, section 5.2 (a 768-dimensional mean of a pretrained embedding over all of the sound,
-then an MLP), C.2 (one hidden layer of 1,024, Adam 3e-4, batch 64, lambda 0.5) and D.1 (MFCC in
-place of an embedding).
+Source: YouTubePD, section 5.2 (a 768-dimensional mean of a pretrained embedding over all of the
+sound, then an MLP), C.2 (one hidden layer of 1,024, Adam 3e-4, batch 64, lambda 0.5) and D.1 (MFCC
+in place of an embedding).
 Differs, where the paper is silent: dropout before the output layer, and inputs that are brought to
 mean 0 and standard deviation 1 of the recordings learnt from, since the statistics of spectra
 differ by orders of magnitude. That is the caller's part.

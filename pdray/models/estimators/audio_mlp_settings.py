@@ -25,14 +25,16 @@ class AudioMlpConfig(ModelSettings):
 
     name: Literal["audio_mlp"] = Field("audio_mlp", description="architecture")
     num_hidden: int = Field(
-        1024, ge=1, le=65536, description="units of the hidden layer; 000: 1024"
+        1024, ge=1, le=65536, description="units of the hidden layer; YouTubePD: 1024"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability before the output layer")
-    learning_rate: float = Field(3e-4, gt=0, description="of Adam; 000: 3e-4")
-    batch_size: int = Field(64, ge=1, description="recordings of a step; 000: 64 [recordings]")
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam; YouTubePD: 3e-4")
+    batch_size: int = Field(
+        64, ge=1, description="recordings of a step; YouTubePD: 64 [recordings]"
+    )
     num_epochs: int = Field(100, ge=1, description="times over the training side [epochs]")
     hierarchy_lambda: float = Field(
-        0.5, ge=0, le=1, description="weight of ill or not in the loss; 000: 0.5"
+        0.5, ge=0, le=1, description="weight of ill or not in the loss; YouTubePD: 0.5"
     )
 
 

@@ -1,7 +1,7 @@
 """Several modalities of a recording, each judged by itself, their judgements joined.
 
-Source: 000, section 5.2 (each modality predicts; the logits of each are L1-normalised and summed),
-C.2 (Adam 0.02, batch 16, 50 epochs) and D.1 (frame voting against frame concatenation).
+Source: YouTubePD, section 5.2 (each modality predicts; the logits of each are L1-normalised and
+summed), C.2 (Adam 0.02, batch 16, 50 epochs) and D.1 (frame voting against frame concatenation).
 With l_m the K logits of modality m and P the modalities that a recording has:
 
     l1       sum over m in P of  l_m / sum_k |l_mk|
@@ -11,7 +11,7 @@ With l_m the K logits of modality m and P the modalities that a recording has:
 Differs, where the paper is silent: a recording that lacks a modality is judged by the others;
 inputs are brought to mean 0 and standard deviation 1 of the recordings learnt from (the caller's
 part); lambda of the loss (C.2: 0.9 for faces, 0.5 for the others; 0.5 here); the branches learn
-independently of each other. 000 gives its frames as 10 (5.2) and as 8 (C.2). D.1 trains "a
+independently of each other. YouTubePD gives its frames as 10 (5.2) and as 8 (C.2). D.1 trains "a
 frame-level classifier for each frame", 5.2 sums the frames' predictions: ``told`` says which of the
 two is compared with the class. L1-normalised logits are no probabilities, and two logits of
 opposite signs become shares of 1 whose difference is 1 or -1, whatever the confidence.

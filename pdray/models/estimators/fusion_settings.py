@@ -21,8 +21,8 @@ class FusionConfig(ModelSettings):
     )
     rule: Rule = Field(
         "l1",
-        description="l1: L1-normalised logits summed, as 000; mean: of probabilities; stacking: a "
-        "regression on out-of-fold predictions",
+        description="l1: L1-normalised logits summed, as YouTubePD; mean: of probabilities; "
+        "stacking: a regression on out-of-fold predictions",
     )
     frames: Literal["fv", "fc"] = Field(
         "fv", description="of rgb and landmarks; fv: each frame votes; fc: frames concatenated"
@@ -30,7 +30,9 @@ class FusionConfig(ModelSettings):
     told: Literal["frame", "recording"] = Field(
         "frame", description="what learns the class with fv: each frame, or the sum of the frames"
     )
-    num_frames: int = Field(10, ge=1, le=1024, description="frames of a recording; 000: 10 or 8")
+    num_frames: int = Field(
+        10, ge=1, le=1024, description="frames of a recording; YouTubePD: 10 or 8"
+    )
     backbone: FrameResNetConfig = Field(
         FrameResNetConfig(layout="vggface2"),
         description="frozen network of rgb; its weights are those of pretrained",
@@ -40,12 +42,14 @@ class FusionConfig(ModelSettings):
     )
     num_hidden: int = Field(128, ge=1, le=65536, description="hidden units of landmarks")
     num_hidden_sound: int = Field(
-        1024, ge=1, le=65536, description="hidden units of sound; 000: 1024"
+        1024, ge=1, le=65536, description="hidden units of sound; YouTubePD: 1024"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability before each output layer")
-    learning_rate: float = Field(0.02, gt=0, description="of Adam; 000: 0.02")
-    batch_size: int = Field(16, ge=1, description="recordings of a step; 000: 16 [recordings]")
-    num_epochs: int = Field(50, ge=1, description="of each branch; 000: 50 [epochs]")
+    learning_rate: float = Field(0.02, gt=0, description="of Adam; YouTubePD: 0.02")
+    batch_size: int = Field(
+        16, ge=1, description="recordings of a step; YouTubePD: 16 [recordings]"
+    )
+    num_epochs: int = Field(50, ge=1, description="of each branch; YouTubePD: 50 [epochs]")
     hierarchy_lambda: float = Field(0.5, ge=0, le=1, description="weight of ill or not in the loss")
     num_folds: int = Field(
         3, ge=2, description="stacking: inner folds, of subjects, inside the training side [folds]"

@@ -1,6 +1,6 @@
 """Severity from a recording's landmark features, by classical learners.
 
-Two questions, as in the hierarchy-guided loss of YouTubePD (000, section 5.1): is there disease,
+Two questions, as in the hierarchy-guided loss of YouTubePD (section 5.1): is there disease,
 and how severe is it? A classifier answers the first, p; the second is ridge regression on the
 grade, m, with the features of all recordings, healthy ones too, read out as
 ``q_k ~ sqrt(n_k) exp(-(k - m)^2 / (2 s^2))`` over the grades k above 0, n_k their number in

@@ -1,8 +1,8 @@
 """Multi-layer perceptron on nose-centred landmarks: the landmark baseline of YouTubePD.
 
-Source: 000, section 5.2 (landmarks of 10 frames, an MLP, their features concatenated; for fusion
-each frame is predicted independently and the predictions of the frames are summed), C.2 (8 frames,
-Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against frame voting,
+Source: YouTubePD, section 5.2 (landmarks of 10 frames, an MLP, their features concatenated; for
+fusion each frame is predicted independently and the predictions of the frames are summed), C.2 (8
+frames, Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against frame voting,
 ``fv``).
 Readings where the paper is silent, with the authors' public code where it says ("code"): 8 frames;
 one hidden layer of 256 units for each frame, with the same weights in all of them; batch

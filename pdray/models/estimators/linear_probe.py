@@ -1,11 +1,11 @@
 """Linear probe: a classifier on what a frozen network makes of a recording.
 
-Source: 000, Tables 2 and 8 (ResNet-50 of faces, section 6: "VGGFace"; of expressions, "AffectNet")
-and Table 7 (networks of action recognition), all "with linear probing"; section C.2 for the loss
-(lambda 0.9) and its training (Adam, 1e-3, batches of 32).
+Source: YouTubePD, Tables 2 and 8 (ResNet-50 of faces, section 6: "VGGFace"; of expressions,
+"AffectNet") and Table 7 (networks of action recognition), all "with linear probing"; section C.2
+for the loss (lambda 0.9) and its training (Adam, 1e-3, batches of 32).
 Differs, where the paper is silent: the network's features are averaged over a recording's snippets
-and standardised by the training side before the classifier, and the number of epochs is ours. 000
-calls its ResNet both frozen (5.1) and finetuned (6); here it is frozen, norms included.
+and standardised by the training side before the classifier, and the number of epochs is ours.
+YouTubePD calls its ResNet both frozen (5.1) and finetuned (6); here it is frozen, norms included.
 """
 
 from typing import Literal
@@ -24,14 +24,16 @@ class LinearProbeConfig(ModelSettings):
     backbone: BackboneConfig = FrameResNetConfig()
     kind: Literal["adam", "logistic"] = Field(
         "adam",
-        description="adam: hierarchy-guided loss by Adam, as 000; logistic: regression with an L2 "
-        "penalty and balanced classes, to its optimum",
+        description="adam: hierarchy-guided loss by Adam, as YouTubePD; logistic: regression with "
+        "an L2 penalty and balanced classes, to its optimum",
     )
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam; 000: 1e-3")
-    batch_size: int = Field(32, ge=1, description="recordings of a step; 000: 32 [recordings]")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam; YouTubePD: 1e-3")
+    batch_size: int = Field(
+        32, ge=1, description="recordings of a step; YouTubePD: 32 [recordings]"
+    )
     num_epochs: int = Field(100, ge=1, description="times over the training side [epochs]")
     hierarchy_lambda: float = Field(
-        0.9, ge=0, le=1, description="weight of ill or not in the loss of adam; 000: 0.9"
+        0.9, ge=0, le=1, description="weight of ill or not in the loss of adam; YouTubePD: 0.9"
     )
     strength: float = Field(
         1.0, gt=0, description="C of logistic: inverse of the penalty on the weights"

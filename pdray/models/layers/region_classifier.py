@@ -1,6 +1,6 @@
 """From the tokens of regions to logits: positions, attention in space and time, a head a region.
 
-Source: YouTubePD (000), section 5.1; ``region_attention.py`` says what is read there and how. This
+Source: YouTubePD, section 5.1; ``region_attention.py`` says what is read there and how. This
 part is trained alone where the backbone is wholly frozen and its tokens are kept.
 Letters: B batch, T time step, R region, S token of a frame (1 + R, the global one first), N token
 that is there, X what was read of the map for a token, F feature of a token in the attention, G

@@ -1,10 +1,10 @@
 """One prediction from the K snippets of a recording, each weighted by an attention unit.
 
-Source: segment attention (004), figure 1, Eq. 1 and 2. The unit is FC-ReLU-FC-sigmoid on the mean
-over space and time of the last feature map and gives one weight in 0..1 a snippet; the weight
-multiplies the snippet's feature vector, the consensus is the mean over the K snippets, and the
-softmax of its class scores is taken outside. Without attention every weight is 1: the consensus of
-temporal segment networks (Wang et al. 2016, arXiv:1608.00859).
+Source: segment attention (the motion boundary paper), figure 1, Eq. 1 and 2. The unit is
+FC-ReLU-FC-sigmoid on the mean over space and time of the last feature map and gives one weight in
+0..1 a snippet; the weight multiplies the snippet's feature vector, the consensus is the mean over
+the K snippets, and the softmax of its class scores is taken outside. Without attention every weight
+is 1: the consensus of temporal segment networks (Wang et al. 2016, arXiv:1608.00859).
 Readings where the paper is silent: the unit's hidden layer has a sixteenth of the features, as the
 squeeze of Hu et al. 2018 (arXiv:1709.01507); the scores' bias is not weighted; at test time the
 weight acts on each snippet alone.

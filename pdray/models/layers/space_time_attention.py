@@ -1,12 +1,12 @@
 """Divided attention: over the tokens of a frame, then over the frames of a token.
 
-Source: Bertasius et al. 2021 (arXiv:2102.05095), section 3, as 000 (section 5.1) takes it: space
-first, then time. Each attention is ``x + W^O MHSA(LayerNorm(x))``.
-Differs: there is no feed-forward part, which 000 does not name and its small heads stand for. A
-token may be absent: nobody attends to it, and what stands in its place is read by nobody.
-Time and tokens are exchanged before frames are attended to; 000's public code reshapes (B T, R, D)
-to (B R, T, D) instead, which mixes the regions with the frames, and does not use what its attention
-over regions gives.
+Source: Bertasius et al. 2021 (arXiv:2102.05095), section 3, as YouTubePD (section 5.1) takes it:
+space first, then time. Each attention is ``x + W^O MHSA(LayerNorm(x))``.
+Differs: there is no feed-forward part, which YouTubePD does not name and its small heads stand for.
+A token may be absent: nobody attends to it, and what stands in its place is read by nobody.
+Time and tokens are exchanged before frames are attended to; YouTubePD's public code reshapes (B T,
+R, D) to (B R, T, D) instead, which mixes the regions with the frames, and does not use what its
+attention over regions gives.
 Letters: B batch, T time step, R token of a frame, D feature, N sequence, S place in a sequence,
 A head, E feature of a head.
 """

@@ -1,8 +1,8 @@
 """2D residual network on single frames averaged over time, or on stacked frames (two-stream).
 
 Source: He et al. 2016 (arXiv:1512.03385), table 1; the 2D baseline of the hypomimia descriptor
-(003) and the face encoder of 000. Parameters are named as torchvision's (conv1, bn1,
-layer1.0.conv1, ..., fc). A bottleneck strides at its 3x3 convolution, as there.
+(the hypomimia abstract) and the face encoder of YouTubePD. Parameters are named as torchvision's
+(conv1, bn1, layer1.0.conv1, ..., fc). A bottleneck strides at its 3x3 convolution, as there.
 ``layout`` vggface2 is that of the VGGFace2 ResNet-50 (Cao et al. 2018, arXiv:1710.08092), whose
 parameters have the same names and shapes: the stride lies on the first 1x1 convolution, and the
 pool of the stem has no padding and rounds its size up. Its files expect faces as blue, green, red

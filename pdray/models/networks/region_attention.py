@@ -1,6 +1,6 @@
 """Region attention: 14 regions of the face in each frame, attended to in space and then in time.
 
-Source: YouTubePD (000), section 5.1 and figures 4 and 10. A frame's feature map, of a ResNet-50
+Source: YouTubePD, section 5.1 and figures 4 and 10. A frame's feature map, of a ResNet-50
 trained on VGGFace2 whose first three stages are frozen, is read by RoIAlign in 14 regions; these
 and the projected global feature of the frame get learned positions and go through attention over
 the tokens of a frame and over the frames of a token. Each region has a head of two layers, ill or

@@ -25,7 +25,7 @@ class RegionAttentionConfig(RegionClassifierShape, FrameResNetShape):
         "vggface2", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
     )
     map_stage: Literal[3, 4] = Field(
-        4, description="stage whose map the regions are read from (3: the public code of 000)"
+        4, description="stage whose map the regions are read from (3: the public code of YouTubePD)"
     )
     frozen_stages: int = Field(
         3, ge=0, le=4, description="first stages that are not trained, the stem with them; 0: none"

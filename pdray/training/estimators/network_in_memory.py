@@ -1,6 +1,6 @@
 """Training a small network on recordings that all lie in memory, as the baselines of YouTubePD are.
 
-Adam and the hierarchy-guided loss (000, Eq. 2, section C.2); nothing is augmented and nothing
+Adam and the hierarchy-guided loss (YouTubePD, Eq. 2, section C.2); nothing is augmented and nothing
 stopped early: the paper says of neither. The last batch of an epoch may be smaller.
 """
 
@@ -28,7 +28,7 @@ class Training(Protocol):
 
     With ``num_epochs`` every recording is taken once per epoch. With ``num_steps`` each step draws
     recordings anew, each at most once, and the grade's part of the loss weighs a recording by how
-    often its class is outnumbered by the commonest one: so the public code of 000 does on
+    often its class is outnumbered by the commonest one: so the public code of YouTubePD does on
     landmarks.
 
     Attributes:

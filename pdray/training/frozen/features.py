@@ -55,8 +55,8 @@ class Features:
     """Features of N recordings, in the order they were asked for.
 
     Attributes:
-        vectors: (N, D) float32, input of the network's head ("avgpool" of 002).
-        maps: (N, C, T, H, W) float32, output of its last map layer ("layer4" of 002).
+        vectors: (N, D) float32, input of the network's head ("avgpool" of TSA).
+        maps: (N, C, T, H, W) float32, output of its last map layer ("layer4" of TSA).
     """
 
     vectors: NDArray[np.float32]

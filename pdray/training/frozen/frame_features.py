@@ -1,8 +1,8 @@
 """What a frozen network makes of single frames: the picture branch of a fusion, computed once.
 
-Source: 000, section 5.2: the ResNet-50 of faces, 2,048 numbers a frame, its weights frozen. Frames
-are the middles of equal parts of the recording, seen as they are evaluated. Weights that no file
-gives are drawn from one seed for every study, trial and fold.
+Source: YouTubePD, section 5.2: the ResNet-50 of faces, 2,048 numbers a frame, its weights frozen.
+Frames are the middles of equal parts of the recording, seen as they are evaluated. Weights that no
+file gives are drawn from one seed for every study, trial and fold.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,11 +1,11 @@
 """What a pretrained network of sound makes of a recording: one vector, computed once.
 
-Source: 000, section 5.2 and D.1: the outputs of a spectrogram masked autoencoder or of wav2vec 2.0
-(Baevski et al. 2020, arXiv:2006.11477), averaged over all of the sound; 768 numbers for networks of
-base size. Differs: the masked autoencoder of 000 is that of Niizumi et al. 2022 (arXiv:2204.12260),
-which has no form in transformers; here it is that of Huang et al. 2022 (arXiv:2207.06405), of other
-spectrograms, pieces and training. Through transformers, from a local folder only,
-which holds ``config.json``, ``preprocessor_config.json`` and ``model.safetensors`` (or
+Source: YouTubePD, section 5.2 and D.1: the outputs of a spectrogram masked autoencoder or of
+wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477), averaged over all of the sound; 768 numbers for
+networks of base size. Differs: the masked autoencoder of YouTubePD is that of Niizumi et al. 2022
+(arXiv:2204.12260), which has no form in transformers; here it is that of Huang et al. 2022
+(arXiv:2207.06405), of other spectrograms, pieces and training. Through transformers, from a local
+folder only, which holds ``config.json``, ``preprocessor_config.json`` and ``model.safetensors`` (or
 ``pytorch_model.bin``, read as plain tensors). Three kinds, told by ``model_type``:
 
 - ``wav2vec2``: the last hidden states (Wav2Vec2Model).
@@ -16,7 +16,8 @@ which holds ``config.json``, ``preprocessor_config.json`` and ``model.safetensor
   labels; the one spectrogram network that is published in this form.
 
 Sound longer than a network takes is cut into equal pieces; every time step counts once. The zeros
-behind a short spectrogram are left out of the mean, the special tokens too. 000 does not say which.
+behind a short spectrogram are left out of the mean, the special tokens too. YouTubePD does not say
+which.
 """
 
 import importlib

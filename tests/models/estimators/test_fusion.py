@@ -11,7 +11,7 @@ from pdray.models.estimators.fusion_settings import FusionConfig
 
 
 def slow_fuse(logits: np.ndarray, present: np.ndarray, rule: str) -> np.ndarray:
-    """Section 5.2 of 000 with loops, in double precision."""
+    """Section 5.2 of YouTubePD with loops, in double precision."""
     num_modalities, num_recordings, num_classes = logits.shape
     fused = np.zeros((num_recordings, num_classes))
     for b in range(num_recordings):

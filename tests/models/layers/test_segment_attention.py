@@ -39,7 +39,7 @@ def snippets(num: int) -> Tensor:
 
 
 def by_hand(network: SegmentNetwork, x: Tensor, num_segments: int) -> np.ndarray:
-    """Eq. 1 of 004, snippet by snippet in numpy."""
+    """Eq. 1 of the motion boundary paper, snippet by snippet in numpy."""
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     rows = []
     for start in range(0, len(x), num_segments):
