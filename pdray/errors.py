@@ -1,6 +1,7 @@
 """What a user can get wrong, as exceptions whose message is the whole explanation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class PdrayError(Exception):
@@ -45,6 +46,15 @@ class DivergedError(PdrayError):
 
 class StudyError(PdrayError):
     """A study folder cannot be started, resumed or read."""
+
+
+@contextmanager
+def naming(recording_id: str) -> Iterator[None]:
+    """Put a recording's id in front of what is wrong with its files or entries."""
+    try:
+        yield
+    except (DecodeError, StoreError) as error:
+        raise type(error)(f"recording {recording_id}: {error}") from error
 
 
 def refuse(faults: Sequence[str], error: type[PdrayError], headline: str) -> None:

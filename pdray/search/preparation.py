@@ -8,7 +8,7 @@ from pathlib import Path
 from pdray.command import Say
 from pdray.config import part, require_writable
 from pdray.data.cohort.manifest import Recording, load_manifest, select
-from pdray.data.modalities import PICTURES, SOUND, TRACKS
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, needed_field
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
@@ -41,8 +41,9 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
     Raises:
         ManifestError: If the manifest has a fault, or no recording has what is needed.
     """
-    needs = ["video"] if set(config.modalities) - set(SOUND) else []
-    needs += [modality for modality in TRACKS if modality in config.modalities]
+    wanted = [one for one in MODALITIES if one in config.modalities and one not in SOUND]
+    needs = ["video"] if set(wanted) & set(TRACKS) else []
+    needs = list(dict.fromkeys([*needs, *map(needed_field, wanted)]))
     manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
     recordings, lacking = select(manifest, items=config.data.items, needs=needs)
     notes = tuple(

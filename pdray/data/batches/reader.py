@@ -25,7 +25,7 @@ from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import align
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.data.store.entry import Entry
-from pdray.errors import DecodeError, SettingsError, StoreError, StreamError
+from pdray.errors import DecodeError, SettingsError, StoreError, StreamError, naming
 
 Inputs = dict[Modality, NDArray[Any]]
 
@@ -120,10 +120,8 @@ class SnippetReader:
         if recording.stored is None:
             self._decode(recording, draw, out[self.modality])
             return
-        try:
+        with naming(recording.recording_id):
             self._read_stored(recording, self._paths(recording, draw), draw, out)
-        except StoreError as error:
-            raise StoreError(f"{_name(recording)}: {error}") from error
 
     def _read_stored(
         self,
@@ -177,17 +175,15 @@ class SnippetReader:
 
     def _decode(self, recording: RatedRecording, draw: Draw | None, out: NDArray[Any]) -> None:
         start, end = recording.span
-        if recording.video is None:
-            raise DecodeError(f"{_name(recording)}: there is no video of it to decode")
-        try:
+        with naming(recording.recording_id):
+            if recording.video is None:
+                raise DecodeError("there is no video of it to decode")
             index = scan(
                 recording.video, self.decode, self.limits, start_seconds=start, end_seconds=end
             )
             indices = self._indices(len(index.seconds), draw, recording)
             wanted = indices.ravel()
             frames = read_frames(recording.video, index, wanted, self.decode, self.limits)
-        except DecodeError as error:
-            raise DecodeError(f"{_name(recording)}: {error}") from error
         _flat(out)[...] = frames
 
     def _indices(

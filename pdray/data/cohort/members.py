@@ -186,22 +186,14 @@ def rate(
 def inner_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
     """Return both sides of each fold as positions; no test subject is in any."""
     return tuple(
-        FoldSides(
-            training=_positions(recordings, folds.train(fold)),
-            evaluation=_positions(recordings, folds.validation(fold)),
-        )
+        _sides(recordings, folds.train(fold), folds.validation(fold))
         for fold in range(len(folds.folds))
     )
 
 
 def outer_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
     """Return the one fold that trains on all development subjects and scores the test group."""
-    return (
-        FoldSides(
-            training=_positions(recordings, folds.development),
-            evaluation=_positions(recordings, folds.test),
-        ),
-    )
+    return (_sides(recordings, folds.development, folds.test),)
 
 
 def compared_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
@@ -240,9 +232,11 @@ def _class(recording: Recording, config: DataConfig) -> int:
     return grade_class(recording.grade, config.grade_cuts)
 
 
-def _positions(recordings: Sequence[RatedRecording], subjects: frozenset[str]) -> tuple[int, ...]:
-    return tuple(
-        position
-        for position, recording in enumerate(recordings)
-        if recording.subject_id in subjects
+def _sides(
+    recordings: Sequence[RatedRecording], learnt: frozenset[str], held: frozenset[str]
+) -> FoldSides:
+    training, evaluation = (
+        tuple(place for place, one in enumerate(recordings) if one.subject_id in subjects)
+        for subjects in (learnt, held)
     )
+    return FoldSides(training, evaluation)

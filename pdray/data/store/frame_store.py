@@ -24,7 +24,7 @@ from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.extract import extract, sources
 from pdray.data.store.settings import Recipe
-from pdray.errors import DecodeError, StoreError
+from pdray.errors import DecodeError, StoreError, naming
 
 # Part of every key: raise it when what an entry holds for the same settings changes.
 _FORMAT = 2
@@ -70,15 +70,12 @@ class FrameStore:
             paths[modality], found = self._locate(recording, modality)
             digests |= found
         try:
-            missing = {modality: path for modality, path in paths.items() if not path.exists()}
-            if missing:
-                self._write(recording, missing, digests)
-            for path in paths.values():
-                Entry(path)  # a damaged one is met here and not in the middle of a study
-        except DecodeError as error:
-            raise DecodeError(_named(recording, error)) from error
-        except StoreError as error:
-            raise StoreError(_named(recording, error)) from error
+            with naming(recording.recording_id):
+                missing = {modality: path for modality, path in paths.items() if not path.exists()}
+                if missing:
+                    self._write(recording, missing, digests)
+                for path in paths.values():
+                    Entry(path)  # a damaged one is met here and not in the middle of a study
         except OSError as error:
             raise StoreError(
                 f"recording {recording.recording_id}: the frame store {self.root} cannot be "
@@ -138,7 +135,7 @@ class FrameStore:
                 else:
                     faults.append(f"recording {recording.recording_id}: {_NOT_PREPARED}{modality}")
             except (StoreError, OSError) as error:
-                faults.append(_named(recording, error))
+                faults.append(f"recording {recording.recording_id}: {error}")
         return faults
 
     def sweep(self) -> None:
@@ -237,14 +234,8 @@ class FrameStore:
 
 
 def _sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
-    try:
+    with naming(recording.recording_id):
         return sources(recording, modality)
-    except DecodeError as error:
-        raise DecodeError(_named(recording, error)) from error
-
-
-def _named(recording: Recording, error: Exception) -> str:
-    return f"recording {recording.recording_id}: {error}"
 
 
 def _cell(recording: Recording, file: Path) -> str:
