@@ -33,9 +33,7 @@ from torch import Tensor
 from pdray.atomic import replacing, safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
-from pdray.data.batches.settings import StreamConfig
 from pdray.data.batches.snippet import snippet_shape
-from pdray.data.cohort.rated import RatedRecording
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import DivergedError, SettingsError, refuse
 from pdray.explain.activation import class_activation, map_layers, on_frames
@@ -50,9 +48,9 @@ from pdray.explain.attention import (
     moments,
     received_table,
 )
-from pdray.explain.embedding import embed, embedding_picture, separation, separation_sentence
 from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.explain.overlay import Overlay, write_overlay
+from pdray.explain.place import no_maps, place
 from pdray.explain.settings import ExplainConfig
 from pdray.explain.spread import (
     region_shares,
@@ -62,11 +60,7 @@ from pdray.explain.spread import (
     spread,
     spread_table,
 )
-from pdray.training.estimators.probe import describe_probe
-from pdray.training.frozen.features import extract_features, region_vector
 from pdray.training.objective import TrainingLoss, num_outputs
-from pdray.training.region_network import RegionNetwork
-from pdray.training.settings import FitConfig
 
 _CPU = torch.device("cpu")
 _SUFFIXES = {"videos": ".mp4", "attention": ".png"}
@@ -78,14 +72,12 @@ class Explanation:
 
     Attributes:
         folder: Everything.
-        num_recordings: Recordings that were mapped.
         videos: Files that show people.
         report: Spread by class, first regions and separation, as text.
         synthetic: Whether the cohort is rendered.
     """
 
     folder: Path
-    num_recordings: int
     videos: tuple[Path, ...]
     report: str
     synthetic: bool
@@ -141,55 +133,22 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
         spread_table(tables["spread"], shown=shown),
         regions_text(tables["regions"], shown=shown),
         *([attention_table(tables["attention"])] if blocks else []),
-        _embed(held, config.output, device),
+        place(held, config.output, device),
     ]
     text = _write_report(held, config.output, report)
-    return Explanation(config.output, len(rows), tuple(videos), text, held.synthetic)
+    return Explanation(config.output, tuple(videos), text, held.synthetic)
 
 
 def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
     """Place the test recordings of a winner that has no maps: a linear probe, or one on regions."""
-    note, fault, what = _no_maps(held.config)
-    idle = {"recordings": config.recordings, "layers": config.layers}
-    faults = [
-        f"{key}: {fault}; leave it out"
-        for key, value in {**idle, "shown_class": config.shown_class}.items()
-        if value is not None
-    ]
-    refuse(faults, SettingsError, "settings")
+    note, fault, what = no_maps(held.config)
+    asked = ("recordings", "layers", "shown_class")
+    idle = [key for key in asked if getattr(config, key) is not None]
+    refuse([f"{key}: {fault}; leave it out" for key in idle], SettingsError, "settings")
     say(f"maps       none: {note}")
     say(f"recordings {len(held.rows)} held out, placed by its features")
-    recordings = [held.rated(row, *held.config.beside) for row in held.rows]
-    features = np.stack([_alone(held, one) for one in recordings]).astype(np.float32)
-    report = [what]
-    report.append(_place(held, recordings, features, config.output))
-    text = _write_report(held, config.output, report)
-    return Explanation(config.output, 0, (), text, held.synthetic)
-
-
-def _no_maps(config: FitConfig) -> tuple[str, str, str]:
-    """Say why a winner has no maps, for a line of progress, a fault and the report."""
-    if config.entry.keeps_weights:
-        name = config.model.name
-        why = f"{name} is given regions beside pictures"
-        return why, f"there are no maps: {why}", f"features that the head of {name} reads; no maps"
-    model, name, weights = (
-        config.model.name,
-        config.network.name,
-        str(config.pretrained or "random weights"),
-    )
-    return (
-        f"the {name} under the {model} is frozen ({weights})",
-        f"a {model} has no maps: its {name} is frozen and knows nothing of the classes",
-        f"features of the frozen {name} ({weights}); a {model} has no maps",
-    )
-
-
-def _alone(held: HeldOut, recording: RatedRecording) -> NDArray[np.floating[Any]]:
-    """Return the (D,) features of a recording."""
-    if isinstance(held.network, RegionNetwork):
-        return region_vector(held.network, recording, held.config)
-    return describe_probe(recording, held.config)
+    text = _write_report(held, config.output, [what, place(held, config.output, _CPU)])
+    return Explanation(config.output, (), text, held.synthetic)
 
 
 def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
@@ -333,44 +292,6 @@ def _write_tables(mapped: Sequence[Tables], folder: Path) -> Tables:
         else:
             write_text(folder / f"{file}.csv", table.to_csv(index=False))
     return tables
-
-
-def _embed(held: HeldOut, folder: Path, device: torch.device) -> str:
-    """Place all test recordings by the features of the network; return what was found."""
-    recordings = [held.rated(row) for row in held.rows]
-    # Here, whatever the study was read with: no cluster is started for this.
-    config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
-    features = extract_features(held.network, recordings, config, device=device).vectors
-    return _place(held, recordings, features, folder)
-
-
-def _place(
-    held: HeldOut,
-    recordings: Sequence[RatedRecording],
-    features: NDArray[np.float32],
-    folder: Path,
-) -> str:
-    """Write table and picture of where recordings lie; return how far the classes are apart."""
-    facts = pd.DataFrame(
-        [
-            {"recording_id": one.recording_id, "subject_id": one.subject_id,
-             "item": one.item, "target": one.target, "synthetic": held.synthetic}
-            for one in recordings
-        ]
-    )  # fmt: skip
-    sentence = separation_sentence(separation(features, facts), facts)
-    embedding = embed(features)
-    places = {"pca": embedding.pca, "tsne": embedding.tsne}
-    columns = {
-        f"{kind}_{axis + 1}": plane[:, axis]
-        for kind, plane in places.items()
-        if plane is not None
-        for axis in (0, 1)
-    }
-    write_text(folder / "embedding.csv", facts.assign(**columns).to_csv(index=False))
-    picture = folder / "embedding.png"
-    embedding_picture(embedding, facts, picture, title=sentence, synthetic=held.synthetic)
-    return sentence
 
 
 def _write_report(held: HeldOut, folder: Path, report: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ def test_the_job_runs_to_its_end_on_a_rendered_cohort(
 def test_without_videos_nothing_is_said_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = Explanation(tmp_path, 2, (), "the report", False)
+    done = Explanation(tmp_path, (), "the report", False)
     monkeypatch.setattr(explaining, "explain", lambda config, say, device: done)
     assert main([f"study={tmp_path}", f"output={tmp_path}"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -48,7 +48,7 @@ def test_without_videos_nothing_is_said_of_them(
 def test_videos_of_a_real_cohort_are_said_to_show_patients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = Explanation(tmp_path, 1, (tmp_path / "videos" / "R.mp4",), "the report", False)
+    done = Explanation(tmp_path, (tmp_path / "videos" / "R.mp4",), "the report", False)
     monkeypatch.setattr(explaining, "explain", lambda config, say, device: done)
     assert main([f"study={tmp_path}", f"output={tmp_path}"]) == 0
     expected = f"1 files in {tmp_path / 'videos'}: THEY SHOW THE PATIENTS; nothing was sent to trac"
