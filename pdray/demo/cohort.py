@@ -4,7 +4,7 @@ How severe a recording is, is planned in ``severity.py``. The look of the pictur
 subject and the visit and knows nothing of the grade; length and frame rate neither. The same
 settings give the same pixels before encoding. A face interview comes with its landmarks and
 regions, known exactly, as tracks, and ill ones with SYNTHETIC marks on regions
-(``synthetic_marks.py``) in a table beside the manifest.
+(``marks.py``) in a table beside the manifest.
 """
 
 import csv
@@ -74,7 +74,7 @@ They were drawn by a program that knows which regions of a drawn face move less 
 
 @dataclass(frozen=True)
 class Motion:
-    """How an item moves and how it looks.
+    """Movement and figure of an item.
 
     Attributes:
         draw: From grade, reach, generator, ``num_frames`` and ``fps``: what a recording does.
@@ -130,7 +130,7 @@ def make_cohort(
     Args:
         folder: Where the cohort goes; made when missing.
         config: What to draw.
-        num_processes: Processes that draw, at least 1; None is one a CPU.
+        num_processes: Processes that draw, at least 1; None is one per CPU.
         progress: Is called after each recording that this call draws.
 
     Returns:

@@ -23,8 +23,8 @@ def encode(
         path: The file; its folder is made when missing.
         frames: (N, H, W, 3) uint8 RGB, even height and width.
         voice: (num_samples,) float32 in -1..1, one channel.
-        fps: Frames a second.
-        sample_rate: Samples a second.
+        fps: Frames per second.
+        sample_rate: Samples per second.
     """
     height, width = frames.shape[1:3]
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:

@@ -27,7 +27,7 @@ LEAST_SURE = 5
 
 
 class Seen(NamedTuple):
-    """What of a region a rater sees.
+    """Visible movement of a region.
 
     Attributes:
         moves: Movement left at each grade, 0 to 5; none lost is 1.
@@ -68,7 +68,7 @@ def draw_marks(
         num_frames: Length of the recording, at least 1.
 
     Returns:
-        At most one mark a region, of severity 1 to 10, in the order of the regions; none of a
+        At most one mark per region, of severity 1 to 10, in the order of the regions; none of a
         healthy face, of another item, and of some ill faces.
     """
     if recording.item != MARKED_ITEM or recording.grade == 0:

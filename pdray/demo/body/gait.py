@@ -63,7 +63,7 @@ def draw_walk(
         reach: Its width is the person's length of a step, whatever the grade.
         rng: All randomness comes from here.
         num_frames: Length of the recording, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         The movement: ``opening`` is the length of a step, ``cycles`` counts strides, ``tremor``

@@ -22,7 +22,7 @@ PALM_UNITS = 2.45  # palm lengths across the picture of a hand at scale 1
 
 @dataclass(frozen=True)
 class Appearance:
-    """How a visit looks; nothing in it knows the grade.
+    """Look of a visit; it does not depend on the grade.
 
     Attributes:
         skin: (3,) RGB, 0 to 1.
@@ -72,7 +72,7 @@ class Limb:
 
 @dataclass(frozen=True)
 class View:
-    """What the picture shows of a figure.
+    """Part of a figure that the picture shows.
 
     Attributes:
         middle: x and y of the picture's middle [units].
@@ -87,7 +87,7 @@ class View:
 
 @dataclass(frozen=True)
 class Figure:
-    """What one recording shows.
+    """Figure of one recording: its limbs and its view.
 
     Attributes:
         limbs: From the farthest to the nearest.

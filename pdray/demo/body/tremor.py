@@ -1,4 +1,4 @@
-"""How an arm trembles while it is held out, and on the way from the nose to a finger.
+"""Tremor of an arm that is held out, and on the way from the nose to a finger.
 
 Source: Goetz et al. 2008, items 3.15 (postural tremor) and 3.16 (kinetic tremor): the grade is
 the tremor's amplitude - under 1 cm at grade 1, 1 to 3 cm at 2, 3 to 10 cm at 3, more at 4. The
@@ -18,7 +18,7 @@ from pdray.demo.illness.movement import (
     shown,
 )
 
-# One entry a grade; half of what a ruler at the finger tips would show.
+# One entry per grade; half of what a ruler at the finger tips would show.
 AMPLITUDE_METRES = (0.0015, 0.005, 0.013, 0.03, 0.06)
 LOWEST_HZ, HIGHEST_HZ = 3.0, 6.0
 SPREAD = 0.3  # standard deviation of a recording's log amplitude
@@ -36,7 +36,7 @@ def draw_posture(
         reach: Between which heights the arm drifts.
         rng: All randomness comes from here.
         num_frames: Length of the recording, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         The movement: ``opening`` is the height, ``tremor`` that of the finger tips [m].
@@ -59,7 +59,7 @@ def draw_reaching(
         reach: How near the person comes to the nose and to the finger.
         rng: All randomness comes from here.
         num_frames: Length of the recording, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         The movement: ``opening`` is the way from the nose, ``tremor`` that of the finger tip [m].

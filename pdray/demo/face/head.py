@@ -1,4 +1,4 @@
-"""Draw what of a SYNTHETIC person hardly changes: shoulders, hair, ears, the head itself, glasses.
+"""Draw what hardly changes of a SYNTHETIC person: shoulders, hair, ears, the head, glasses.
 
 The head is the ellipse on which the contour's landmarks lie, in every frame.
 """

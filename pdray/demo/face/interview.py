@@ -102,7 +102,7 @@ def draw_interview(
         face: Who is seen, and how.
         rng: Movement, sway of the camera and noise of the sensor.
         num_frames: Length, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         Frames and tracks, the same for the same state of ``rng``.
@@ -125,7 +125,7 @@ def draw_points(
         face: Who is seen, and how.
         rng: In the same state it gives the same points.
         num_frames: Length, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         The landmarks and the regions of the recording.
@@ -138,7 +138,7 @@ def draw_points(
 
 @dataclass(frozen=True)
 class _Action:
-    """What happens before the camera, and the randomness of its sensor."""
+    """Movement before the camera, and the randomness of its sensor."""
 
     expression: Expression
     placement: Placement

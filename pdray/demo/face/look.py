@@ -1,4 +1,4 @@
-"""How a SYNTHETIC face looks, apart from its form: colours, hair, glasses, wall and light."""
+"""Look of a SYNTHETIC face, apart from its form: colours, hair, glasses, wall and light."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a SYNTHETIC talking face does over time: the worse the grade, the less of it.
+"""Movement of a SYNTHETIC talking face over time: the worse the grade, the less it moves.
 
 Source of the signs: MDS-UPDRS item 3.2 (Goetz et al. 2008: less blinking, masked face, lips parted
 at rest) read on the six grades of YouTubePD (0 to 5). The numbers are invented; they make synthetic
@@ -16,7 +16,7 @@ import numpy as np
 from pdray.demo.face.voice import PAUSE_SHARE, SYLLABLE_SECONDS
 from pdray.demo.illness.movement import Doubles, Floats, at_severity
 
-# One column a grade, 0 to 5; a recording's own severity lies between the columns.
+# One column per grade, 0 to 5; a recording's own severity lies between the columns.
 BLINKS_PER_SECOND = (0.7, 0.56, 0.38, 0.25, 0.14, 0.06)
 BLINK_DEPTH = (1.0, 0.99, 0.95, 0.88, 0.8, 0.7)  # share of the opening that a blink closes
 LIVELINESS = (1.0, 0.84, 0.6, 0.42, 0.29, 0.19)  # share of all other movement that is left
@@ -36,7 +36,7 @@ WANDER_HZ = (0.18, 0.9)  # slow movements of head, brows and smile
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does, one row a frame; lengths in distances between the eyes.
+    """Movement of the face, one row per frame; lengths in distances between the eyes.
 
     Attributes:
         eye: (N,) float32 opening of both eyes, 0 closed, 1 the person's usual.
@@ -67,7 +67,7 @@ def draw_expression(
         liveliness: How much the person moves the face at any grade, around 1.
         rng: All randomness comes from here.
         num_frames: Length of the recording, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
 
     Returns:
         The expression, the same for the same ``rng`` state.
@@ -96,7 +96,7 @@ def draw_expression(
 
 
 def _talk(t: Doubles, severity: float, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
-    """Open the mouth once a syllable, and let vowels be wide or round; pauses keep it shut.
+    """Open the mouth once per syllable, and let vowels be wide or round; pauses keep it shut.
 
     Returns:
         (N,) opening, 0 to 1, and (N,) width of about unit size.

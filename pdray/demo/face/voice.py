@@ -9,7 +9,7 @@ import numpy as np
 from pdray.demo.illness.movement import Doubles, Floats, at_severity
 
 SAMPLE_RATE = 16_000
-PITCH_RANGE_SEMITONES = (9.0, 7.0, 4.8, 3.0, 1.6)  # one entry a grade: lowest to highest
+PITCH_RANGE_SEMITONES = (9.0, 7.0, 4.8, 3.0, 1.6)  # one entry per grade: lowest to highest
 PAUSE_SHARE = (0.08, 0.12, 0.2, 0.3, 0.4)
 VOWELS_HZ = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480))
 SYLLABLE_SECONDS = 0.22

@@ -1,4 +1,4 @@
-"""How far a limb is moved over time, worse with the grade, in the words of the MDS-UPDRS.
+"""Movement of a limb over time, worse with the grade, in the words of the MDS-UPDRS.
 
 Source: Goetz et al. 2008, items 3.4 to 3.8 (finger tapping, hand movements, pronation, toe tapping,
 leg agility), which are worded alike: slowing, amplitude decrement (near the end at grade 1, midway
@@ -22,17 +22,17 @@ SEVERITY_NOISE = 0.18  # grades: raters do not agree to the decimal
 STEPS_PER_FRAME = 8  # integration of the phase
 FRAMES = slice(STEPS_PER_FRAME // 2, None, STEPS_PER_FRAME)  # the steps that are shown
 
-Row = tuple[float, float, float, float, float]  # one number a grade, 0 to 4
+Row = tuple[float, float, float, float, float]  # one number per grade, 0 to 4
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the grade does to a repeated movement.
+    """Effect of the grade on a repeated movement.
 
     A recording's own severity lies between the grades.
 
     Attributes:
-        frequency_hz: Cycles a second.
+        frequency_hz: Cycles per second.
         ends_hz: The same at grades -1 and 5, so that grades 0 and 4 are not narrower.
         amplitude: Share of the person's own reach.
         decrement: Share of the amplitude lost by the end.
@@ -62,7 +62,7 @@ LEGS = Profile(frequency_hz=(2.0, 1.75, 1.1, 0.85, 0.65), ends_hz=(2.1, 0.55))
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a person goes, whatever the grade.
+    """Range of a person's movement, whatever the grade.
 
     Attributes:
         closed: Opening at the closed end, 0 (touching, lowered) to 1 (as far as a limb goes).
@@ -75,7 +75,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Movement:
-    """What a limb does, one value a frame.
+    """Movement of a limb, one value per frame.
 
     Attributes:
         opening: (N,) float32, 0 (closed, lowered, at rest) to 1 (as far as the limb goes).
@@ -118,7 +118,7 @@ def draw_movement(
         reach: The open and the closed end of the full movement.
         rng: All randomness comes from here.
         num_frames: Length of the recording, at least 2.
-        fps: Frames a second.
+        fps: Frames per second.
         profile: What the grade does.
 
     Returns:

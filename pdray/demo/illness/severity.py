@@ -1,8 +1,8 @@
-"""Who is in the demo cohort, and how severe each of their SYNTHETIC recordings is.
+"""Plan of the demo cohort: its subjects, and how severe each SYNTHETIC recording is.
 
 Severity belongs to a recording: the subject, the worse side, the medication state and the item
 move it, so that the items of one visit agree more or less, as the whole of a visit shows.
-What is planned for one item does not depend on which other items are drawn.
+The plan of one item does not depend on which other items are drawn.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ SLIP_CHANCE = 0.15  # of a rater to be one grade above or below
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for; the values are part of the cohort, keep them."""
+    """Purpose of a stream of random numbers; the values are part of the cohort, keep them."""
 
     PLAN = 0
     SUBJECT_LOOK = 1
@@ -56,13 +56,13 @@ class DemoConfig(Settings):
     """The demo cohort; the same settings give the same cohort."""
 
     num_subjects: int = Field(40, ge=1, le=999, description="subjects")
-    num_visits: int = Field(2, ge=1, le=9, description="visits of a subject, ON and OFF in turn")
+    num_visits: int = Field(2, ge=1, le=9, description="visits of each subject, ON and OFF in turn")
     items: tuple[str, ...] = Field(
         FIRST_ITEMS, min_length=1, description=f"items that are drawn, of {', '.join(DEMO_ITEMS)}"
     )
     missing: float = Field(0.25, ge=0, lt=1, description="share of recordings that are absent")
     size: int = Field(96, ge=32, le=1024, multiple_of=2, description="height and width [px]")
-    fps: int = Field(25, ge=5, le=120, description="frames a second [1/s]")
+    fps: int = Field(25, ge=5, le=120, description="frames per second [1/s]")
     min_seconds: float = Field(3.6, ge=1, le=60, description="shortest recording [s]")
     max_seconds: float = Field(4.8, ge=1, le=60, description="longest recording [s]")
     seed: int = Field(0, ge=0, description="of everything random")
@@ -134,13 +134,13 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What moves the severity of one subject's recordings."""
+    """Causes of the severity of one subject's recordings."""
 
     own: float
     worse_side: str
     asymmetry: float
     drug_effect: float
-    is_on: tuple[bool, ...]  # one a visit
+    is_on: tuple[bool, ...]  # one per visit
 
     def latent(self, side: str, visit: int) -> float:
         """Return the severity of a visit's recording before its item and chance move it."""
@@ -207,7 +207,7 @@ def rater_grades(recording: DemoRecording, config: DemoConfig) -> tuple[int, ...
         config: The cohort's settings.
 
     Returns:
-        One grade a rater, inside the item's scale.
+        One grade per rater, inside the item's scale.
     """
     rng = stream(config, Purpose.RATERS, *recording.key)
     slips = (rng.uniform(size=NUM_RATERS) < SLIP_CHANCE) * rng.choice((-1, 1), NUM_RATERS)

@@ -11,7 +11,6 @@ from pdray.models.networks.pytorchvideo_settings import C2DConfig, c2d_faults
 from tests.fixtures.networks import (
     State,
     draw,
-    map_shapes,
     seeded,
     slow_conv,
     slow_head,
@@ -108,14 +107,6 @@ def test_weights_start_as_in_the_public_code() -> None:
     assert deviation == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.005)
     assert model.get_parameter("blocks.6.proj.weight").std().item() == pytest.approx(0.01, rel=0.01)
     assert not model.get_parameter("blocks.6.proj.bias").any()
-
-
-@pytest.mark.parametrize("size", [1, 15, 16, 17, 18, 33])
-def test_a_side_is_a_fault_when_nothing_is_left_to_halve(size: int) -> None:
-    shapes = map_shapes(seeded(build_c2d, small(), 3), draw(1, 3, 2, size, 40, dtype=torch.float32))
-    faults = c2d_faults(small(), num_frames=2, height=size, width=40)
-    assert bool(faults) == (shapes["blocks.4"][3] == 1)
-    assert [fault.split(" ")[:2] for fault in faults] == [["height:", str(size)]] * len(faults)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3])

@@ -111,6 +111,29 @@ def test_every_parameter_has_a_gradient_at_the_least_odd_size(name: str, num_cha
         assert parameter.grad.any(), parameter_name
 
 
+@pytest.mark.parametrize("side", [3, 4])
+@pytest.mark.parametrize(
+    ("name", "layer", "num_frames"),
+    [("c2d", "blocks.4", 2), ("slowfast", "blocks.3.multipathway_blocks.1", 5),
+     ("x3d", "blocks.3", 1)],
+)  # fmt: skip
+def test_a_side_is_a_fault_when_nothing_is_left_to_halve(
+    name: str, layer: str, num_frames: int, side: int
+) -> None:
+    for size in (1, 15, 16, 17, 18, 33):
+        shape = [1, 3, num_frames, 40, 40]
+        shape[side] = size
+        case = CASES[name]
+        entry = NETWORKS[case.key]
+        shapes = map_shapes(built(name), torch.ones(shape))
+        faults = entry.faults(
+            entry.settings(**case.settings), num_frames=num_frames, height=shape[3], width=shape[4]
+        )
+        assert bool(faults) == (shapes[layer][side] == 1), size
+        begin = [["", "", "", "height:", "width:"][side], str(size)]
+        assert [fault.split(" ")[:2] for fault in faults] == [begin] * len(faults)
+
+
 # Tensors, parameters, and the hash of "name shape" of every tensor, sorted: those of pytorchvideo
 # 0.1.5, whose models.hub reads the public checkpoints C2D_8x8_R50, SLOWFAST_8x8_R50 and X3D_XS.
 @pytest.mark.parametrize(

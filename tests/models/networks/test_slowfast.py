@@ -108,14 +108,6 @@ def test_no_frame_is_a_fault() -> None:
     assert faults == ["num_frames: 0 is no snippet; use at least 3"]
 
 
-@pytest.mark.parametrize("size", [16, 17])
-def test_a_side_is_a_fault_when_nothing_is_left_to_halve(size: int) -> None:
-    shapes = map_shapes(seeded(build_slowfast, small(), 3), torch.ones(1, 3, 5, 40, size))
-    faults = slowfast_faults(small(), num_frames=5, height=40, width=size)
-    assert bool(faults) == (shapes["blocks.3.multipathway_blocks.1"][4] == 1)
-    assert [fault.split(" ")[:2] for fault in faults] == [["width:", "16"]] * len(faults)
-
-
 @pytest.mark.parametrize("factor", [0.124, 0.125])
 def test_a_width_is_a_fault_when_the_fast_path_has_no_channel(factor: float) -> None:
     config = small(width_factor=factor, width_ratio=8)

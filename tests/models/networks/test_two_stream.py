@@ -65,11 +65,6 @@ def test_another_number_of_frames_is_refused(num_frames: int) -> None:
         seeded(build_two_stream, small(), 3, 2)(torch.zeros(1, 2, num_frames, 20, 20))
 
 
-def test_swapped_time_and_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected 2, got \(1, 5, 2, 20, 20\)"):
-        seeded(build_two_stream, small(), 3, 2)(torch.zeros(1, 5, 2, 20, 20))
-
-
 def test_sound_settings_have_no_fault() -> None:
     assert two_stream_faults(TwoStreamConfig(), num_frames=10, height=224, width=224) == []
 

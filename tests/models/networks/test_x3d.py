@@ -9,7 +9,6 @@ from pdray.models.networks.x3d import ChannelwiseConv, build_x3d, expand, round_
 from tests.fixtures.networks import (
     State,
     draw,
-    map_shapes,
     seeded,
     slow_conv,
     slow_head,
@@ -132,14 +131,6 @@ def test_weights_start_as_in_the_public_code() -> None:
     biases = [tensor for name, tensor in state.items() if ".block." in name and "bias" in name]
     assert (len(last), len(biases)) == (8, 10)
     assert not any(tensor.any() for tensor in last + biases)
-
-
-@pytest.mark.parametrize("size", [1, 16, 17, 18])
-def test_a_side_is_a_fault_when_nothing_is_left_to_halve(size: int) -> None:
-    shapes = map_shapes(seeded(build_x3d, small(), 3), torch.ones(1, 3, 1, size, 40))
-    faults = x3d_faults(small(), num_frames=1, height=size, width=40)
-    assert bool(faults) == (shapes["blocks.3"][3] == 1)
-    assert [fault.split(" ")[:2] for fault in faults] == [["height:", str(size)]] * len(faults)
 
 
 def test_the_narrowest_settings_can_be_built() -> None:
