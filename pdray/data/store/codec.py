@@ -5,8 +5,8 @@ Every item is coded by itself, so that any one is read without touching another.
 ``raw`` is the array's memory. ``lz4`` is exact too and about half the size on natural pictures:
 colours are stored as planes, red and blue as their difference to green modulo 256, which leaves
 LZ4 runs to find. ``jpeg`` (libjpeg-turbo, 4:2:0) is an order of magnitude smaller and loses what
-the eye does not see; a flow field's two components travel as one grey picture, one above the
-other.
+the eye does not see; channels that are no colours, as the two of a flow field, travel as one grey
+picture, one above the other.
 """
 
 from typing import Any

@@ -59,10 +59,11 @@ def test_jpeg_loses_little_of_a_natural_picture(quality, decibel):
     assert len(encode(picture(), config)) < picture().nbytes / 4
 
 
-def test_both_components_of_a_flow_survive_jpeg_in_their_places():
-    codes = picture(channels=2)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_channels_that_are_no_colours_survive_jpeg_in_their_places(channels):
+    codes = picture(channels=channels)
     back = there_and_back(codes, StoreConfig(codec="jpeg"))
-    for component in range(2):
+    for component in range(channels):
         error = back[..., component].astype(int) - codes[..., component]
         # Components of a real field are as smooth as this one: a quarter of a code's step apart.
         assert np.abs(error).mean() < 2
