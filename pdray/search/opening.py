@@ -6,11 +6,11 @@ Each phase returns a value that the next one takes. A check writes nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pdray.atomic import write_text
 from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
-from pdray.data.cohort.marks import MarksTable, read_marks
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.data.store.forecast import Forecast, check_room, forecast
@@ -28,15 +28,16 @@ from pdray.search.cluster import (
 from pdray.search.plan import StudyPlan
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror
-from pdray.search.region_preparation import check_regions, with_marks
 from pdray.search.resume import keep_entries
 from pdray.search.trial import TrialPlan
-from pdray.search.view_preparation import prepare_views
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes
 from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
+
+if TYPE_CHECKING:
+    from pdray.data.cohort.marks import MarksTable
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class CheckedTrials:
 
     within: CheckedStudy
     uri: str
-    marks: MarksTable | None
+    marks: "MarksTable | None"
     files: tuple[Path, ...]
     lines: tuple[str, ...]
 
@@ -173,11 +174,15 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
     grows = config.resources.cluster_cpus or config.resources.cluster_gpus
     nodes = within.capacity.num_nodes
     check_tracking(uri, max(nodes, 2) if grows else nodes)
-    table = config.data.marks
+    table, marks = config.data.marks, None
+    if table is not None:
+        from pdray.data.cohort.marks import read_marks
+
+        marks = read_marks(table)
     return CheckedTrials(
         within,
         uri,
-        marks=None if table is None else read_marks(table),
+        marks=marks,
         files=(*start_files(plan), *([] if table is None else [table])),
         lines=(
             describe_plan(plan, cohort, within.capacity, within.reservation, within.expected),
@@ -206,9 +211,16 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
     if plan.config.frames == "store":
         stored = prepare_frames(checked.within, say)
         cohort = readable(cohort, data, stored)
-        check_regions(plan, cohort.recordings)
-    recordings = with_marks(plan, rated(cohort, data, stored), checked.marks, say)
-    prepare_views(plan, recordings, checked.within.capacity, say)
+    recordings = rated(cohort, data, stored)
+    if any("regions" in config.beside for config in plan.fits):
+        from pdray.search.region_preparation import check_regions, with_marks
+
+        check_regions(cohort.recordings if stored is not None else ())
+        recordings = with_marks(recordings, checked.marks, say)
+    if any(config.views is not None for config in plan.fits):
+        from pdray.search.view_preparation import prepare_views
+
+        prepare_views(plan, recordings, checked.within.capacity, say)
     return PreparedTrials(cohort, recordings)
 
 

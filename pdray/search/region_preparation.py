@@ -8,21 +8,17 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.marks import MarksTable, add_marks
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, refuse
-from pdray.search.plan import StudyPlan
 
 
-def check_regions(plan: StudyPlan, recordings: Sequence[Recording]) -> None:
+def check_regions(recordings: Sequence[Recording]) -> None:
     """Refuse polygons of other regions than the networks read.
 
     Args:
-        plan: What the study searches or compares.
-        recordings: Those that it reads.
+        recordings: Those that the study reads.
 
     Raises:
         DecodeError: If a track cannot be read or has other polygons; names every such recording.
     """
-    if not _reads_regions(plan):
-        return
     faults = []
     for one in recordings:
         assert one.regions is not None, "recordings without were left out"
@@ -34,7 +30,6 @@ def check_regions(plan: StudyPlan, recordings: Sequence[Recording]) -> None:
 
 
 def with_marks(
-    plan: StudyPlan,
     recordings: tuple[RatedRecording, ...],
     table: MarksTable | None,
     say: Say,
@@ -42,7 +37,6 @@ def with_marks(
     """Give recordings the marks of ``data.marks``, and say what regions are learnt from.
 
     Args:
-        plan: What the study searches or compares.
         recordings: As the trials read them.
         table: Of ``data.marks``; None where none is given.
         say: Prints a line.
@@ -50,8 +44,6 @@ def with_marks(
     Raises:
         ManifestError: If a healthy recording has a mark.
     """
-    if not _reads_regions(plan):
-        return recordings
     if table is None:
         say(
             "note: without data.marks nothing is known of the regions of ill recordings; the "
@@ -63,7 +55,3 @@ def with_marks(
     vague = f"; {table.num_vague} rows name no region or no severity" if table.num_vague else ""
     say(f"marks      {known} of {len(marked)} recordings have marked regions{vague}")
     return marked
-
-
-def _reads_regions(plan: StudyPlan) -> bool:
-    return any("regions" in config.beside for config in plan.fits)

@@ -22,7 +22,6 @@ from pdray.search.proposals import StudySearch
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import default_name
 from pdray.search.trial import Pruner, TrialPlan, run_trials
-from pdray.search.winner import refit, report_winner
 from pdray.tracking.run_log import StudyLog
 
 
@@ -82,6 +81,8 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
             f"none of the {search.num_ended()} trials completed, so there is no winner; the last "
             f"one: {reasons[-1] if reasons else 'no log'} (all are in {study.folder / 'trials'})"
         )
+    from pdray.search.winner import refit, report_winner
+
     best = search.best()
     refit(ready.trials, study, (best.number, best.params), cohort, (mirror, say))
     board, held_out = report_winner(plan, cohort, study)

@@ -25,7 +25,6 @@ from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import METRICS, undefined_reason
-from pdray.evaluation.plots import confusion_picture, roc_picture
 from pdray.evaluation.predictions import Origin, probabilities, targets
 from pdray.evaluation.uncertainty import subject_bootstrap
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
@@ -238,6 +237,8 @@ class Recorder:
         return self._report(int(result.state["step"]) - 1, "complete", value)
 
     def _draw(self, table: pd.DataFrame, folder: Path) -> None:
+        from pdray.evaluation.plots import confusion_picture, roc_picture
+
         confusion, roc = PICTURES
         pooled = by_recording(table)
         confusion_picture(pooled, folder / confusion, synthetic=self.plan.synthetic)

@@ -11,17 +11,10 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.points import VERTICES
 from pdray.data.media.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
-from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.region_preparation import check_regions, with_marks
-from tests.fixtures.region_task import REGION_SETTINGS
 
 ILL = RatedRecording("a", "A", "face_interview", 3, 1, None)
 HEALTHY = replace(ILL, recording_id="h", subject_id="H", grade=0, target=0)
-PLAIN: dict[str, Any] = {"data": {"manifest": "/x.csv"}}
-
-
-def plan(**data: Any) -> StudyPlan:
-    return plan_study({**REGION_SETTINGS, "data": {**PLAIN["data"], **data}})
 
 
 def track(path: Path, vertices: Any) -> Recording:
@@ -32,22 +25,20 @@ def track(path: Path, vertices: Any) -> Recording:
 
 def test_every_recording_with_other_polygons_is_named(tmp_path: Path) -> None:
     right = track(tmp_path / "right.npz", VERTICES)
-    check_regions(plan(), [right])
+    check_regions([right])
     wrong = [track(tmp_path / f"wrong{n}.npz", [4] * n) for n in (3, 14)]
     with pytest.raises(DecodeError) as refused:
-        check_regions(plan(), [right, *wrong])
+        check_regions([right, *wrong])
     told = str(refused.value)
     assert "recording wrong3: its regions have polygons of 4 4 4 vertices" in told
     assert "recording wrong14: " in told
     assert "recording right" not in told
-    check_regions(plan_study(PLAIN), wrong)  # whom nobody reads
 
 
 def test_without_marks_the_study_says_what_is_not_known() -> None:
     said: list[str] = []
-    assert with_marks(plan(), (ILL,), None, said.append) == (ILL,)
+    assert with_marks((ILL,), None, said.append) == (ILL,)
     assert said[0].startswith("note: without data.marks nothing is known of the regions of ill")
-    with_marks(plan_study(PLAIN), (ILL,), None, said.append)
     assert len(said) == 1
 
 
@@ -56,7 +47,7 @@ def test_marks_are_given_and_counted(tmp_path: Path) -> None:
     table.write_text("recording_id,region_index,mark_0_10\na,2,5\na,,\n")
     said: list[str] = []
     both = (ILL, HEALTHY)
-    marked, other = with_marks(plan(marks=str(table)), both, read_marks(table), said.append)
+    marked, other = with_marks(both, read_marks(table), said.append)
     assert marked.marks == (None, None, 5, *[None] * 11)
     assert other.marks is None
     assert said == [
@@ -64,4 +55,4 @@ def test_marks_are_given_and_counted(tmp_path: Path) -> None:
     ]
     table.write_text("recording_id,region_index,mark_0_10\nh,2,5\n")
     with pytest.raises(ManifestError, match="recording h: grade 0, and a mark of 5"):
-        with_marks(plan(marks=str(table)), (ILL, HEALTHY), read_marks(table), said.append)
+        with_marks((ILL, HEALTHY), read_marks(table), said.append)

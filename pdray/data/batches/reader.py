@@ -22,7 +22,6 @@ from pdray.data.batches.views import drawn_view, view_moves
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
-from pdray.data.media.tracks import align
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError, naming
@@ -305,6 +304,8 @@ def _read_at(
     entry: Entry, seconds: NDArray[np.float64], out: NDArray[Any], *, tolerance: float
 ) -> None:
     """Read the items nearest to some times; a float modality is NaN where it has none."""
+    from pdray.data.media.tracks import align
+
     positions = align(entry.seconds, seconds, tolerance=tolerance)
     absent = positions < 0
     if absent.any() and entry.dtype.kind != "f":

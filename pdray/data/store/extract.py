@@ -9,21 +9,22 @@ import math
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.media.audio import read_waveform
 from pdray.data.media.decode import content_box, decode_frames
 from pdray.data.media.seek import scan
 from pdray.data.media.timeline import TICK_SLACK_SECONDS
-from pdray.data.media.tracks import Track, fit_to_frames, read_track
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.codec import Item
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError
+
+if TYPE_CHECKING:
+    from pdray.data.media.tracks import Track
 
 
 class Piece(NamedTuple):
@@ -123,6 +124,8 @@ def _step(place: str, source: Any, modality: Modality, recipe: Recipe) -> Any:
 
 def _sound(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> Generator[Piece]:
     (source,) = sources(recording, wanted[0])
+    from pdray.data.media.audio import read_waveform
+
     waveform = read_waveform(
         source,
         max_seconds=recipe.limits.max_seconds,
@@ -141,6 +144,8 @@ def _sound(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> 
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
+    from pdray.data.media.tracks import fit_to_frames, read_track
+
     track = read_track(sources(recording, modality)[-1])
     for place in MODALITIES[modality].steps:
         track = _step(place, track, modality, recipe)
@@ -155,7 +160,7 @@ def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generato
         yield Piece(modality, seconds, item)
 
 
-def _own_rows(track: Track, modality: Modality, start: float, end: float) -> Generator[Piece]:
+def _own_rows(track: "Track", modality: Modality, start: float, end: float) -> Generator[Piece]:
     """Take a track that stands alone as it is: there are no frames to bring it to."""
     rows = zip(track.seconds.tolist(), track.points.astype(np.float32), strict=True)
     shown = [(seconds, item) for seconds, item in rows if start <= seconds < end]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pdray.data.batches.augment import Augmentation, central_view, draw_augmentation
-from pdray.data.batches.boxes import mirrored_regions, region_boxes
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.reader import Batch
 from pdray.data.batches.settings import AugmentConfig
@@ -169,6 +168,8 @@ def _inputs(
         size, x = batch.moved.size, seen.to(dtype)
     if "regions" not in parts:
         return (x,)
+    from pdray.data.batches.boxes import region_boxes
+
     return x, region_boxes(parts["regions"], augmentation, size)
 
 
@@ -188,6 +189,8 @@ def _targets(
     target = target.repeat_interleave(num_rows // len(target), dim=0)
     if batch.region_target is None:
         return target
+    from pdray.data.batches.boxes import mirrored_regions
+
     regions = batch.region_target.to(device, non_blocking=True)
     regions = regions.repeat_interleave(num_rows // len(regions), dim=0)
     return RegionTarget(target, mirrored_regions(regions, augmentation))
