@@ -21,19 +21,6 @@ def test_help_says_how_nothing_leaks_and_lists_every_setting(
     assert [key for key in keys if f"  {key} " not in told] == []
 
 
-def test_every_setting_says_what_it_is() -> None:
-    assert [key for key, field in leaves(AssembleConfig) if not field.description] == []
-
-
-def test_a_wrong_key_is_answered_with_the_nearest_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["data.manifest=/x.csv", "heads.repeat=3", f"output={tmp_path}"]) == 2
-    told = capsys.readouterr().err
-    assert "unknown key 'heads.repeat': did you mean 'heads.repeats'?" in told
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_missing_manifest_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"data.manifest={tmp_path / 'no.csv'}", f"output={tmp_path / 'out'}"]) == 2
     assert "no.csv" in capsys.readouterr().err

@@ -5,11 +5,6 @@ import pytest
 from jobs.correlate_marks import main
 
 
-def test_help_lists_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    assert "data.marks" in capsys.readouterr().out.replace("  marks", "data.marks")
-
-
 def test_what_is_missing_is_told_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from jobs.extract_landmarks import main
-from pdray.config import leaves
 from pdray.importers.mediapipe import landmarks as following
 from pdray.importers.mediapipe.points import NUM_MESH
-from pdray.importers.mediapipe.settings import ExtractConfig
 
 
 class Everywhere:
@@ -34,13 +32,6 @@ def manifest(write_video: Callable[..., Path], write_manifest: Callable[..., Pat
         rows.append({"recording_id": name, "subject_id": name, "item": "face_interview",
                      "video": f"{name}.mp4"})  # fmt: skip
     return write_manifest(rows)
-
-
-def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    assert "nothing is downloaded" in told
-    assert [key for key, _ in leaves(ExtractConfig) if f"  {key} " not in told] == []
 
 
 def test_it_says_what_was_found_and_what_was_not(

@@ -11,13 +11,6 @@ def words(tmp_path):
     return ["layout=kinetics", f"folder={tmp_path / 'k400'}", f"output={tmp_path / 'm.csv'}"]
 
 
-def test_help_lists_the_settings(capsys):
-    assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    for key in ("layout=ucf101", "folder", "max_absent", "annotations", "[recordings]"):
-        assert key in told
-
-
 def test_it_says_what_it_wrote(words, tmp_path, capsys):
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines() == [

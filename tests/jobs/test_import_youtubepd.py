@@ -11,13 +11,6 @@ def words(tmp_path):
     return ["layout=pack", f"folder={folder}", f"output={tmp_path / 'm.csv'}"]
 
 
-def test_help_lists_the_settings(capsys):
-    assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    for key in ("layout=pack", "landmarks", "videos", "audio", "subjects", "split", "benchmark"):
-        assert key in told
-
-
 def test_it_says_what_it_wrote_and_what_lacks(words, tmp_path, capsys):
     assert main(words) == 0
     everyone = "video3, video7, video20, video136"

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from docs.settings import ROOTS
+from pdray.config import Settings, describe, leaves
+from pdray.search.settings import StudyConfig
 from tests.places import ROOT
 
 HEAVY = ("torch", "sklearn", "librosa", "ray", "mlflow", "pandas", "optuna")
@@ -48,3 +51,11 @@ def test_help_and_the_refusal_of_a_misspelt_key_are_quick(job: str) -> None:
     assert (code, out) == (2, "")
     assert err.startswith("error: settings")
     assert "unknown key 'no_such_key': " in err
+
+
+@pytest.mark.parametrize("root", [StudyConfig, *ROOTS.values()])
+def test_every_setting_says_what_it_is_and_stands_in_the_help(root: type[Settings]) -> None:
+    shown = describe(root)
+    fields = dict(leaves(root))
+    assert [key for key, field in fields.items() if not field.description] == []
+    assert [key for key in fields if f"  {key} " not in shown] == []

@@ -67,21 +67,6 @@ def test_the_marks_of_faces_can_be_correlated_with_their_grades(
     assert int(shares["right eye"][-1]) > int(shares["right eye"][0])
 
 
-def test_a_wrong_key_ends_with_status_two_and_the_nearest_key(
-    main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([f"folder={tmp_path}", "sead=2"]) == 2
-    assert "did you mean 'seed'?" in capsys.readouterr().err
-
-
-def test_help_lists_every_setting(
-    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(key in shown for key in ("folder", "seed", "items", "face_interview", "fps", "[px]"))
-
-
 def test_a_folder_that_cannot_be_made_is_refused(
     main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

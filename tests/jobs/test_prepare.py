@@ -15,13 +15,6 @@ def words(tiny_manifest, tmp_path):
     ]
 
 
-def test_help_lists_the_settings(capsys):
-    assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    for key in ("--verify", "data.manifest", "store.codec", "limits.max_pixels", "modalities"):
-        assert key in told
-
-
 def test_a_mistake_is_told_without_a_traceback(capsys, words):
     assert main([*words, "store.codec=zip"]) == 2
     told = capsys.readouterr()

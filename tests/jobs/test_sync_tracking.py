@@ -71,15 +71,6 @@ def test_a_dead_server_is_an_error_of_one_line(
     assert len(error.splitlines()) == 1
 
 
-def test_help_lists_every_setting(
-    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--help"]) == 0
-    out = capsys.readouterr().out
-    for key in ("study", "tracking.uri", "tracking.experiment"):
-        assert f"\n  {key} " in out
-
-
 def test_a_study_that_may_not_be_written_is_refused(
     main: Callable[[list[str]], int],
     study: Path,

@@ -42,11 +42,6 @@ def test_the_search_on_sound_reads_what_it_is_told_to(words: list[str], sees: st
     assert plan.config.model.name == "audio_mlp"
 
 
-def test_help_names_the_job(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    assert capsys.readouterr().out.startswith("usage: python jobs/tune_fusion.py")
-
-
 def test_a_user_mistake_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data.manifest=/x.csv", f"output={tmp_path}", "model.branches=rgb+voice"]
     assert main(words) == 2

@@ -15,11 +15,6 @@ def test_the_search_of_the_paper_is_what_it_starts_from() -> None:
     assert searched | {"model.dropout", "modality"} == set(plan.space)
 
 
-def test_help_names_the_job(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    assert capsys.readouterr().out.startswith("usage: python jobs/tune_motion_boundary.py")
-
-
 def test_a_user_mistake_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data.manifest=/x.csv", f"output={tmp_path}", "segments.consensus=vote"]
     assert main(words) == 2

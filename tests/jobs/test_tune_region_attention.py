@@ -29,14 +29,6 @@ def test_every_trial_reads_the_same_maps() -> None:
     assert plan.fits[0].views is not None
 
 
-def test_help_names_the_job(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("usage: python jobs/tune_region_attention.py")
-    assert "features.views" in told
-    assert "data.marks" in told
-
-
 def test_settings_without_effect_are_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

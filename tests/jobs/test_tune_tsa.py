@@ -4,30 +4,7 @@ from pathlib import Path
 import pytest
 
 from jobs.tune_tsa import main
-from pdray.config import leaves
-from pdray.search.settings import StudyConfig
 from tests.places import ROOT
-
-
-def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    keys = [key for key, _ in leaves(StudyConfig)]
-    assert len(keys) > 40
-    assert [key for key in keys if f"  {key} " not in told] == []
-
-
-def test_every_setting_says_what_it_is() -> None:
-    assert [key for key, field in leaves(StudyConfig) if not field.description] == []
-
-
-def test_a_wrong_key_is_answered_with_the_nearest_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["data.manifest=/x.csv", "optim.learning_rat=0.1", f"output={tmp_path}"]) == 2
-    told = capsys.readouterr().err
-    assert "unknown key 'optim.learning_rat': did you mean 'optim.learning_rate'?" in told
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_manifest_is_refused(
