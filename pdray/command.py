@@ -23,8 +23,6 @@ from pdray.errors import PdrayError
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
-_LINES = 10  # of a log, for all recordings
-
 
 def run_job(
     argv: Sequence[str],
@@ -81,11 +79,30 @@ def recordings_bar() -> Iterator[tuple[Progress, Say]]:
     from tqdm import tqdm
 
     with tqdm(unit="recording", leave=False, disable=None) as bar:
+        log = each_tenth(say, "{} recordings")
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
-            if bar.disable and _LINES * done // total != _LINES * (done - 1) // total:
-                say(f"{done}/{total} recordings")
+            if bar.disable:
+                log(done, total)
 
         yield progress, tqdm.write
+
+
+def each_tenth(say: Say, text: str) -> Progress:
+    """Return what is called with (done, all) and prints a line at each tenth.
+
+    Args:
+        say: Prints a line.
+        text: The line, with ``{}`` in the place of "done/all".
+    """
+    said = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if 10 * done // total != said:
+            said = 10 * done // total
+            say(text.format(f"{done}/{total}"))
+
+    return progress

@@ -247,9 +247,11 @@ def _parse_word(root: type[Settings], key: str, text: str) -> object:
 def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
     """Turn one pydantic fault into key, value and what would be right."""
     location = [str(part) for part in fault["loc"]]
-    key = ".".join(_without_tags(root, location))
+    parts, variants = _walk(root, location)
+    key = ".".join(parts)
     if fault["type"] == "union_tag_invalid":
-        return f"{key}.name: got {fault['ctx']['tag']!r}; expected one of {_tags(root, location)}"
+        tags = ", ".join(map(_tag, variants))
+        return f"{key}.name: got {fault['ctx']['tag']!r}; expected one of {tags}"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(root, location[:-1])
         return f"unknown key '{key}': {nearest(key, known)}valid keys: {', '.join(known)}"
@@ -281,32 +283,26 @@ def _is_number(text: str) -> bool:
 
 
 def _keys_at(root: type[BaseModel], location: Sequence[str]) -> list[str]:
-    here: type[BaseModel] = root
-    path = iter(location)
-    for part in path:
-        field = here.model_fields.get(part)
-        variants = _variants(field) if field else []
-        if not variants:
-            return []
-        # pydantic puts the chosen variant's tag behind the section's name.
-        tag = next(path) if len(variants) > 1 else ""
-        here = next(one for one in variants if not tag or tag == _tag(one))
-    prefix = ".".join([*_without_tags(root, location), ""]) if location else ""
-    return [f"{prefix}{name}" for name in here.model_fields]
+    """Return the dotted keys of the section at a fault's location; none of a plain value."""
+    key, here = _walk(root, location)
+    prefix = "".join(f"{part}." for part in key)
+    return [f"{prefix}{name}" for name in here[0].model_fields] if here else []
 
 
-def _without_tags(root: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Leave out of a fault's location what is no part of a dotted key: the tags of variants."""
+def _walk(
+    root: type[BaseModel], location: Sequence[str]
+) -> tuple[list[str], Sequence[type[BaseModel]]]:
+    """Return the dotted key of a fault's location, in parts, and the classes that stand there."""
     here: Sequence[type[BaseModel]] = [root]
     key: list[str] = []
     for part in location:
-        if len(here) > 1:
+        if len(here) > 1:  # pydantic puts the chosen variant's tag behind the section's name
             here = [one for one in here if _tag(one) == part]
             continue
         key.append(part)
         field = here[0].model_fields.get(part) if here else None
         here = _variants(field) if field else []
-    return key
+    return key, here
 
 
 def _variants(field: FieldInfo) -> list[type[Settings]]:
@@ -320,17 +316,6 @@ def _members(annotation: Any) -> list[type]:
     if get_origin(annotation) in (Union, UnionType):
         return [inner for member in get_args(annotation) for inner in _members(member)]
     return [annotation] if isinstance(annotation, type) else []
-
-
-def _tags(root: type[BaseModel], location: Sequence[str]) -> str:
-    """Return the names by which the classes of a section are chosen."""
-    here: Sequence[type[BaseModel]] = [root]
-    for part in location:
-        if len(here) > 1:  # pydantic puts the chosen variant's tag behind the section's name
-            here = [one for one in here if _tag(one) == part]
-            continue
-        here = _variants(here[0].model_fields[part])
-    return ", ".join(map(_tag, here))
 
 
 def _tag(variant: type[BaseModel]) -> str:

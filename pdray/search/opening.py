@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdray.atomic import write_text
-from pdray.command import Say
+from pdray.command import Say, each_tenth
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
@@ -241,20 +241,11 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
         StudyError: If the study goes on and a recording's file has changed.
     """
     plan, study = checked.plan, checked.study
-    said = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal said
-        tenth = 10 * done // total
-        if tenth != said:
-            said = tenth
-            say(f"frames: {done}/{total} recordings in the store")
-
     prepared, failures = prepare_store(
         checked.cohort.recordings,
         checked.store,
         plan.modalities,
-        progress=progress,
+        progress=each_tenth(say, "frames: {} recordings in the store"),
         needed=plan.needs,
     )
     failures |= unjudged(plan, prepared)

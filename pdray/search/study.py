@@ -19,6 +19,7 @@ from pdray.search.opening import open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch
+from pdray.search.pruning import mean_over_folds
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import default_name
 from pdray.search.trial import Pruner, TrialPlan, run_trials
@@ -152,7 +153,5 @@ def _remember(pruner: Any, study: StudyLog, trials: TrialPlan, metric: str) -> N
         scores: list[list[float]] = [[] for _ in trials.sides]
         for record in log.epochs():
             scores[record.fold].append(record.metrics.get(f"val/{metric}", math.nan))
-            seen = [row[record.epoch] for row in scores[: record.fold + 1]]
-            defined = [value for value in seen if not math.isnan(value)]
-            value = sum(defined) / len(defined) if defined else math.nan
+            value = mean_over_folds(scores, record.fold, record.epoch)
             ray.get(pruner.observe.remote(number, record.fold * epochs + record.epoch, value))

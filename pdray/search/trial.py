@@ -200,9 +200,7 @@ class Recorder:
     def _finish_trial(self, step: int) -> dict[str, Any]:
         better = METRICS[self.plan.metric].greater_is_better
         epoch, value = choose_epoch(self._scores, greater_is_better=better)
-        self.log.finish(state="complete", value=value, chosen_epoch=epoch, draw=self._draw)
-        self._checkpoint.unlink(missing_ok=True)
-        return self._report(step, "complete", value)
+        return self._complete(step, epoch, value=value)
 
     def _finish_fixed(self, step: int, value: float) -> dict[str, Any]:
         """Score the last epoch of all folds as one table: every subject was held out once."""
@@ -210,31 +208,31 @@ class Recorder:
         rows = self.log.read_epoch(epoch)
         if rows is None:
             raise RuntimeError("the last epoch of a fixed trial was not evaluated")
-        table = by_recording(rows)
-        scores = {f"test/{name}": held_out_score(table, name) for name in METRICS}
+        return self._complete(step, epoch, value=value, scores=_held_out_scores(rows))
+
+    def _finish_winner(self, result: EpochResult) -> dict[str, Any]:
+        if result.predictions is None:
+            raise RuntimeError("the winner's last epoch was not evaluated")
+        scores = _held_out_scores(result.predictions)
+        if result.state["model"]:  # an estimator has no weights
+            with replacing(self.log.model_path) as temporary:
+                torch.save(result.state["model"], temporary)
+        report = self._complete(int(result.state["step"]) - 1, result.epoch, scores=scores)
+        return {**report, "value": scores[f"test/{self.plan.metric}"]["value"]}
+
+    def _complete(
+        self,
+        step: int,
+        epoch: int,
+        *,
+        value: float | None = None,
+        scores: Mapping[str, dict[str, float]] | None = None,
+    ) -> dict[str, Any]:
         self.log.finish(
             state="complete", value=value, chosen_epoch=epoch, scores=scores, draw=self._draw
         )
         self._checkpoint.unlink(missing_ok=True)
         return self._report(step, "complete", value)
-
-    def _finish_winner(self, result: EpochResult) -> dict[str, Any]:
-        if result.predictions is None:
-            raise RuntimeError("the winner's last epoch was not evaluated")
-        table = by_recording(result.predictions)
-        scores = {f"test/{name}": held_out_score(table, name) for name in METRICS}
-        if result.state["model"]:  # an estimator has no weights
-            with replacing(self.log.model_path) as temporary:
-                torch.save(result.state["model"], temporary)
-        value = scores[f"test/{self.plan.metric}"]["value"]
-        self.log.finish(
-            state="complete",
-            chosen_epoch=result.epoch,
-            scores=scores,
-            draw=self._draw,
-        )
-        self._checkpoint.unlink(missing_ok=True)
-        return self._report(int(result.state["step"]) - 1, "complete", value)
 
     def _draw(self, table: pd.DataFrame, folder: Path) -> None:
         from pdray.evaluation.plots import confusion_picture, roc_picture
@@ -255,6 +253,11 @@ class Recorder:
             "value": float("nan") if value is None else float(value),
             "last": state != "running",
         }
+
+
+def _held_out_scores(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+    table = by_recording(rows)
+    return {f"test/{name}": held_out_score(table, name) for name in METRICS}
 
 
 def held_out_score(table: pd.DataFrame, metric: str) -> dict[str, float]:

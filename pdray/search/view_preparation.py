@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import ray
 import torch
 
-from pdray.command import Say
+from pdray.command import Say, each_tenth
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
 from pdray.errors import StoreError
@@ -81,13 +81,10 @@ def _make(
     task = ray.remote(_keep).options(num_cpus=1, num_gpus=1 if capacity.gpus else 0)
     shared = ray.put(config)
     tasks = {name: task.remote(one, shared) for name, one in recordings.items()}
-    said = 0
+    progress = each_tenth(say, "features: {} recordings have their maps")
     for done, (_, (_, fault)) in enumerate(answers(tasks, who=_who, what_stays=_STAYS), start=1):
         raise_fault(fault)
-        tenth = 10 * done // len(recordings)
-        if tenth != said:
-            said = tenth
-            say(f"features: {done}/{len(recordings)} recordings have their maps")
+        progress(done, len(recordings))
 
 
 def _who(name: str) -> str:
