@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from pdray.command import recordings_bar, run_job
-from pdray.config import build, dump, load, require_writable
+from pdray.config import load, part, require_writable
 from pdray.demo.illness.severity import DemoConfig
 
 
@@ -37,8 +37,7 @@ def work(words: list[str]) -> str:
     require_writable(job.folder, key="folder")
     from pdray.demo.cohort import make_cohort, marks_beside
 
-    config = build(DemoConfig, {key: dump(job)[key] for key in DemoConfig.model_fields})
-    processes = job.num_processes
+    config, processes = part(job, DemoConfig), job.num_processes
     with recordings_bar() as (progress, _):
         manifest = make_cohort(job.folder, config, num_processes=processes, progress=progress)
     lines = [f"manifest {manifest} (synthetic)"]
