@@ -51,7 +51,7 @@ chaos: $(READY) ## run the tests that kill processes and cut networks; takes man
 	@$(PYTHON) -m pytest -q -m chaos
 
 # A fault that makes a test run for ever is noticed as well: it is stopped.
-mutation: $(READY) ## measure how many faults put into six files the tests notice; takes 15 minutes
+mutation: $(READY) ## measure how many faults put into six files the tests notice; takes 10 minutes
 	@rm -rf mutants
 	@OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run --max-children 2
 	@$(VENV)/bin/mutmut results

@@ -102,16 +102,16 @@ def test_ignoring_a_class_never_pays_in_macro_precision() -> None:
 
 def test_a_logged_name_finds_its_metric_and_a_misspelt_one_the_nearest() -> None:
     assert metric_named("val/mcc") is METRICS["mcc"]
-    told = (
+    message = (
         r"unknown metric 'val/mmc': did you mean 'mcc'\? metrics: accuracy, precision, recall, f1, "
         "f1_weighted, f1_macro, mcc, auroc, mse"
     )
-    with pytest.raises(SettingsError, match=f"^{told}$"):
+    with pytest.raises(SettingsError, match=f"^{message}$"):
         metric_named("val/mmc")
 
 
 @pytest.mark.parametrize(
-    ("y_true", "probability", "told"),
+    ("y_true", "probability", "message"),
     [
         ([0, 1], shares([0, 1, 0]), r"expected \(N,\) and \(N, K>=2\), got \(2,\) and \(3, 2\)"),
         ([0, 1], [0.2, 0.8], r"got \(2,\) and \(2,\)"),
@@ -121,9 +121,9 @@ def test_a_logged_name_finds_its_metric_and_a_misspelt_one_the_nearest() -> None
     ],
 )
 def test_wrong_shapes_and_classes_are_refused(
-    y_true: list[int], probability: ArrayLike, told: str
+    y_true: list[int], probability: ArrayLike, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         score("mcc", y_true, probability)
 
 

@@ -66,8 +66,8 @@ def test_a_complete_trial_has_its_final_value_and_a_failed_one_none(tmp_path: Pa
     search.on_trial_complete("b", report("complete", 0.8, 5), error=True)
     search.on_trial_complete("c", None)
     failed = (TrialState.FAIL, None)
-    told = [(trial.state, trial.value) for trial in stored(tmp_path)]
-    assert told == [(TrialState.COMPLETE, 0.7), failed, failed]
+    ended = [(trial.state, trial.value) for trial in stored(tmp_path)]
+    assert ended == [(TrialState.COMPLETE, 0.7), failed, failed]
     assert search.num_ended() == 3
     assert search.best().number == 0
     assert [trial.number for trial in search.completed()] == [0]

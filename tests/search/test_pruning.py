@@ -132,6 +132,6 @@ def test_the_earliest_of_equal_epochs_is_chosen():
 
 
 def test_a_score_that_is_defined_nowhere_is_refused():
-    told = "^the score is undefined in every fold and epoch: a class is absent$"
-    with pytest.raises(StudyError, match=told):
+    message = "^the score is undefined in every fold and epoch: a class is absent$"
+    with pytest.raises(StudyError, match=message):
         choose_epoch([[NAN, NAN], [NAN, NAN]], greater_is_better=True)

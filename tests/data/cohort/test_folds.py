@@ -82,22 +82,22 @@ def test_one_subject_may_be_held_out_at_a_time():
     asked = FoldsConfig(num_outer=6)
     folds = make_held_out_folds(subjects, classes, asked, num_classes=2)
     assert sorted(folds.folds, key=min) == [frozenset({name}) for name in sorted(set(subjects))]
-    told = (
+    message = (
         "subjects cannot be split: 6 subjects are fewer than the 7 that 7 outer folds need; "
         "lower folds.num_outer to at most 6"
     )
-    with pytest.raises(FoldsError, match=f"^{told}$"):
+    with pytest.raises(FoldsError, match=f"^{message}$"):
         make_held_out_folds(subjects, classes, FoldsConfig(num_outer=7), num_classes=2)
 
 
 @pytest.mark.parametrize("make", [make_folds, make_held_out_folds])
 def test_a_class_that_is_rarer_than_the_folds_says_how_many_there_can_be(make):
     classes = [0, 1, 2, 3, 0, 1, 2, 3]
-    told = (
+    message = (
         "5 outer folds need at least 5 subjects and as many recordings of the most frequent class; "
         "there are 8 subjects and 2 recordings: lower folds.num_outer to at most 2"
     )
-    with pytest.raises(FoldsError, match=f"^{told}$"):
+    with pytest.raises(FoldsError, match=f"^{message}$"):
         make(list("abcdefgh"), classes, FoldsConfig(), num_classes=4)
     folds = make_held_out_folds(list("abcdefgh"), classes, FoldsConfig(num_outer=2), num_classes=4)
     assert len(folds.folds) == 2
@@ -154,12 +154,12 @@ def test_a_fixed_split_that_cannot_be_used_is_refused(sides, message):
 @pytest.mark.parametrize(("num_ill", "named"), [(5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, ...")])
 def test_at_most_five_subjects_of_a_class_that_cannot_be_learnt_are_named(num_ill, named):
     sides = ["train", *["test"] * num_ill]
-    told = (
+    message = (
         "a class cannot be learnt: outside the test group: class 1 has 0 of 1 recordings "
         f"({num_ill} recordings of {num_ill} subjects in all: {named}); "
         "use other grade cuts, another outer_fold or seed"
     )
-    with pytest.raises(FoldsError, match=f"^{re.escape(told)}$"):
+    with pytest.raises(FoldsError, match=f"^{re.escape(message)}$"):
         make_fixed_folds(["x", *map(str, range(num_ill))], [0] + [1] * num_ill, sides,
                          num_classes=2)  # fmt: skip
 
@@ -174,8 +174,10 @@ def test_sides_have_similar_shares_of_the_rare_class():
 
 
 def test_a_subject_on_both_sides_cannot_be_built():
-    told = "folds must keep every subject on one side: subject b is in the test group and in fold 1"
-    with pytest.raises(FoldsError, match=f"^{told}$"):
+    message = (
+        "folds must keep every subject on one side: subject b is in the test group and in fold 1"
+    )
+    with pytest.raises(FoldsError, match=f"^{message}$"):
         Folds(B, (A, B, C))
     with pytest.raises(FoldsError, match="subject a is in fold 0 and in fold 2"):
         Folds(B, (A, C, A))
@@ -222,11 +224,11 @@ def test_fold_numbers_are_checked():
 
 @pytest.mark.parametrize(("num_outer", "needed"), [(5, 5), (2, 4)])
 def test_fewer_subjects_than_folds_are_refused_with_the_counts(num_outer, needed):
-    told = (
+    message = (
         f"subjects cannot be split: 3 subjects are fewer than the {needed} that {num_outer} outer "
         "and 3 inner folds need; lower folds.num_outer or folds.num_folds"
     )
-    with pytest.raises(FoldsError, match=f"^{told}$"):
+    with pytest.raises(FoldsError, match=f"^{message}$"):
         make_folds(list("aabbcc"), [0, 1] * 3, FoldsConfig(num_outer=num_outer), num_classes=2)
 
 
@@ -234,26 +236,26 @@ def test_a_test_group_of_one_subject_is_refused_and_one_of_two_is_not():
     asked = FoldsConfig(num_outer=2, num_folds=2)
     folds = make_folds(list("aabbccdd"), [0, 1] * 4, asked, num_classes=2)
     assert [len(side) for side in (folds.test, *folds.folds)] == [2, 1, 1]
-    told = (
+    message = (
         "the test group has 1 subject, so its scores could have no interval; lower folds.num_outer "
         "= 4 for 4 subjects"
     )
-    with pytest.raises(FoldsError, match=f"^{told}$"):
+    with pytest.raises(FoldsError, match=f"^{message}$"):
         make_folds(list("aabbccdd"), [0, 1] * 4, FoldsConfig(num_outer=4), num_classes=2)
 
 
 def test_too_few_development_subjects_are_refused_with_the_counts():
     # Two outer folds take half of six subjects; four inner folds cannot be made of three.
-    told = r"4 inner folds need .* 3 subjects and .*: lower folds\.num_folds to at most 3$"
-    with pytest.raises(FoldsError, match=told):
+    message = r"4 inner folds need .* 3 subjects and .*: lower folds\.num_folds to at most 3$"
+    with pytest.raises(FoldsError, match=message):
         make_folds(list("aabbccddeeff"), [0, 1] * 6, FoldsConfig(num_outer=2, num_folds=4),
                    num_classes=2)  # fmt: skip
 
 
 def test_a_class_nobody_has_is_refused():
     subjects, _ = cohort(10)
-    told = "class 1 has 0 of 40 recordings; change the grade cuts or the items$"
-    with pytest.raises(FoldsError, match=told):
+    message = "class 1 has 0 of 40 recordings; change the grade cuts or the items$"
+    with pytest.raises(FoldsError, match=message):
         make_folds(subjects, [0] * 40, FoldsConfig(), num_classes=2)
 
 
