@@ -20,7 +20,6 @@ Messages carry no path and no name: whoever knows the recording's id puts it in 
 """
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from pdray.data.media.settings import DEFAULT_LIMITS, SAMPLE_RATE, AudioConfig
-from pdray.data.media.source import check_pixels, open_file, video_stream
+from pdray.data.media.source import check_pixels, open_file, tagged_seconds, video_stream
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
@@ -54,8 +53,6 @@ _HOLE_SECONDS = 0.04
 _FILTER_SECONDS = 0.02  # the resampler looks this far ahead or less
 _END_SLACK_SECONDS = 0.2  # a coder's delay and padding: two AAC frames at 16 kHz are 0.128 s
 _ESTIMATED = {"mp3", "aac"}  # without a container: the length is guessed from the bit rate
-# Matroska's own length of one track, e.g. 00:00:04.000000000.
-_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -326,9 +323,7 @@ def _declared_seconds(file: InputContainer, stream: AudioStream) -> float | None
     length = stream.frames if file.format.name == "avi" else stream.duration
     if length and stream.time_base:
         return float(((stream.start_time or 0) + length) * stream.time_base)
-    if tag := _TAG.fullmatch(stream.metadata.get("DURATION", "")):
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
-    return None
+    return tagged_seconds(stream)
 
 
 def _seconds(frame: AudioFrame | VideoFrame) -> float:

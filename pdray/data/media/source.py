@@ -13,13 +13,12 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
-# Matroska's own length of one track, e.g. 00:00:04.000000000.
 _TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _END_FRAMES = 0.75  # a header's end and the last frame's agree within this many frames
 _ROUNDING = 0.002  # ... and these seconds, where times are in milliseconds
@@ -176,6 +175,12 @@ def video_stream(file: InputContainer, max_pixels: int) -> VideoStream:
     return stream
 
 
+def tagged_seconds(stream: Stream) -> float | None:
+    """Return the length of one track as Matroska writes it, e.g. 00:00:04.000000000; else None."""
+    tag = _TAG.fullmatch(stream.metadata.get("DURATION", ""))
+    return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) if tag else None
+
+
 def _decoder_pixels(max_pixels: int) -> int:
     # Decoders count the rows and columns that they add to whole blocks.
     return max_pixels + max_pixels // 4 + (1 << 16)
@@ -187,8 +192,8 @@ def _declared_seconds(file: InputContainer, stream: VideoStream, first: Fraction
         # Where an edit cuts before a frame, the stream starts before its first frame.
         start = stream.start_time * stream.time_base if stream.start_time is not None else first
         return float(start + stream.duration * stream.time_base)
-    if tag := _TAG.fullmatch(stream.metadata.get("DURATION", "")):
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    if (tagged := tagged_seconds(stream)) is not None:
+        return tagged
     if file.duration and len(file.streams) == 1:  # the longest stream's: the audio may outlast us
         return file.duration / av.time_base
     return None
