@@ -1,12 +1,14 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pdray.explain import attention as module
@@ -165,20 +167,13 @@ def test_the_table_averages_people_and_says_what_even_attention_has() -> None:
 
 @pytest.mark.parametrize(("num_snippets", "num_blocks", "synthetic"), [(1, 2, True), (3, 8, False)])
 def test_the_picture_says_what_is_shown_and_how_often(
-    monkeypatch: pytest.MonkeyPatch,
+    listen: Callable[[ModuleType], list[Figure]],
     tmp_path: Path,
     num_snippets: int,
     num_blocks: int,
     synthetic: bool,
 ) -> None:
-    drawn: list[matplotlib.figure.Figure] = []
-
-    class Kept(matplotlib.figure.Figure):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            drawn.append(self)
-
-    monkeypatch.setattr(module, "Figure", Kept)
+    drawn = listen(module)
     weights = np.random.default_rng(0).dirichlet([1] * 4, (num_snippets, 4))
     block = Attending(
         Attention(weights, np.full(num_snippets, 0.5)),

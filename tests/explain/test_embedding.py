@@ -1,11 +1,14 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from pdray.explain import embedding as module
 from pdray.explain.embedding import (
@@ -146,34 +149,24 @@ def test_few_recordings_or_features_have_places_too(shape: tuple[int, int]) -> N
     assert all(0 <= part <= 1 for part in found.variance)
 
 
-def texts_of(monkeypatch: pytest.MonkeyPatch, path: Path, **options: Any) -> list[str]:
-    """Draw and return every text of the picture."""
-    drawn: list[matplotlib.figure.Figure] = []
-
-    class Kept(matplotlib.figure.Figure):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            drawn.append(self)
-
-    monkeypatch.setattr(module, "Figure", Kept)
-    features, facts = cohort(options.pop("num_subjects", 8))
-    embedding_picture(embed(features), facts, path, **options)
+@pytest.mark.parametrize(
+    ("num_subjects", "synthetic", "title"),
+    [(8, True, "SYNTHETIC data; the sentence"), (15, False, "the sentence")],
+)
+def test_the_picture_says_what_is_shown_and_lists_no_more_than_14_subjects(
+    listen: Callable[[ModuleType], list[Figure]],
+    tmp_path: Path,
+    num_subjects: int,
+    synthetic: bool,
+    title: str,
+) -> None:
+    drawn, path = listen(module), tmp_path / "e.png"
+    features, facts = cohort(num_subjects)
+    embedding_picture(embed(features), facts, path, title="the sentence", synthetic=synthetic)
     assert path.read_bytes().startswith(PNG)
-    return [one.get_text() for one in drawn[0].findobj(matplotlib.text.Text) if one.get_text()]
-
-
-def test_the_picture_says_what_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    texts = texts_of(monkeypatch, tmp_path / "e.png", title="the sentence", synthetic=True)
-    assert "SYNTHETIC data; the sentence" in texts
-    assert {"class 0 (n=16)", "class 1 (n=16)", "S0", "S7"} <= set(texts)
+    texts = [one.get_text() for one in drawn[0].findobj(Text)]
+    assert title in texts
     assert any(text.startswith("principal component 1 (") for text in texts)
     assert any(text.startswith("t-SNE") for text in texts)
-
-
-def test_many_subjects_are_not_listed_and_real_data_are_not_marked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    path = tmp_path / "e.png"
-    texts = texts_of(monkeypatch, path, title="known", synthetic=False, num_subjects=15)
-    assert "known" in texts
-    assert "S0" not in texts
+    assert any(text.startswith("class 1 (n=") for text in texts)
+    assert {f"S{number}" for number in range(8)} <= set(texts) if synthetic else "S0" not in texts

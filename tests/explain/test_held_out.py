@@ -18,17 +18,7 @@ from pdray.explain.held_out import choose, open_held_out, see
 from pdray.tracking.run_log import StudyLog
 from pdray.training.network import build_network
 from pdray.training.settings import FitConfig
-from tests.fixtures.tiny_study import PROBE, make_study, render_faces
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return render_faces(tmp_path_factory.mktemp("faces"))
-
-
-@pytest.fixture
-def study(tmp_path: Path, faces: Path) -> StudyLog:
-    return make_study(tmp_path / "output", faces)
+from tests.fixtures.tiny_study import PROBE, make_study
 
 
 def name_of(number: int) -> str:

@@ -32,19 +32,9 @@ from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
 from pdray.training.frozen.features import Features, extract_features
 from pdray.training.settings import FitConfig
-from tests.fixtures.tiny_study import PROBE, make_study, render_faces
+from tests.fixtures.tiny_study import PROBE, make_study
 
 LAYERS = ["layer2", "layer4"]
-
-
-@pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return render_faces(tmp_path_factory.mktemp("faces"))
-
-
-@pytest.fixture
-def study(tmp_path: Path, faces: Path) -> StudyLog:
-    return make_study(tmp_path / "output", faces)
 
 
 def run(study: StudyLog, output: Path, **settings: object) -> tuple[Explanation, list[str]]:
