@@ -251,7 +251,7 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
     if config.network is None:
         raise StudyError(
             f"study {name}: its winner is {config.model.name}, which sees {config.modality}; maps "
-            "and features are of networks that see pictures, or of a linear_probe on one"
+            "and features need a network that sees pictures"
         )
     has_weights = study.winner.model_path.is_file()
     if trial["state"] != "complete" or not (has_weights or not config.entry.keeps_weights):

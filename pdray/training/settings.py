@@ -13,11 +13,10 @@ from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import Modality, SeenModality, named
 from pdray.losses.settings import LossConfig
-from pdray.models import MODELS, ModelConfig
+from pdray.models import DEFAULT, MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
 from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.settings import SegmentsConfig
-from pdray.models.networks.tsa_settings import TsaConfig
 
 # Sections that every fit has, whatever its model; ``embedding`` is judged by what is heard.
 _OF_ALL = ("modality", "decode", "limits", "model", "embedding")
@@ -65,7 +64,7 @@ class FitConfig(Settings):
     limits: DecodeLimits = DecodeLimits()
     snippet: SnippetConfig = SnippetConfig()
     augment: AugmentConfig = AugmentConfig()
-    model: ModelConfig = TsaConfig()
+    model: ModelConfig = MODELS[DEFAULT].settings()
     pretrained: Path | None = Field(
         None,
         description="file of weights to start from: a published one, or a study's model.pt, which "
