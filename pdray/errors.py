@@ -1,4 +1,4 @@
-"""What a user can get wrong, as exceptions whose message is the whole explanation."""
+"""Mistakes that a user can correct, as exceptions whose message is the whole explanation."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

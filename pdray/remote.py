@@ -1,4 +1,4 @@
-"""How an error travels back from a remote task, and what is said when the task is lost.
+"""Brings an error back from a remote task, and says when a task was lost.
 
 An error that is raised in a task gets Ray's own words and type. So a task returns a
 :class:`PdrayError` as a value, and whoever reads the answer raises it.

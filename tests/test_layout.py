@@ -134,6 +134,13 @@ def test_the_tree_of_the_readme_has_each_package_with_its_purpose():
             assert [f"{init.parent.name}/", purpose] in shown, name_of(init)
 
 
+def test_the_first_line_of_a_module_says_what_it_is_or_does():
+    questions = ("What ", "Which ", "How ", "Where ", "When ", "Whether ", "Whose ")
+    heads = {name_of(path): ast.get_docstring(ast.parse(path.read_text())) for path in modules()}
+    assert [name for name, head in heads.items() if head and head.startswith(questions)] == []
+    assert [name for name, head in heads.items() if not head] == []
+
+
 def test_sources_are_ascii():
     files = sources("pdray", "jobs", "benchmarks", "tests")
     assert [name_of(path) for path in files if not path.read_bytes().isascii()] == []

@@ -1,4 +1,4 @@
-"""What needs no picture: scores of the constant and of the group, to stand beside a model's.
+"""Baselines without pictures: scores of the constant and of the group, beside those of a model.
 
 Where classes are unevenly spread over the places or batches in which they were collected, to know
 the batch alone can score as well as a model, and the most frequent class better than one. Both

@@ -1,4 +1,4 @@
-"""What a score is: nine metrics of class probabilities, and when each of them is undefined.
+"""Nine metrics of class probabilities, and when each of them is undefined.
 
 The predicted class is the one of highest probability (the lower class on a tie).
 

@@ -1,4 +1,4 @@
-"""What a study found, as text: its leaderboard, the winner's held-out score and the controls."""
+"""Results of a study as text: its leaderboard, the held-out score of the winner, the baselines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How sure a score is: intervals by resampling subjects, and the standard errors of Table V.
+"""Intervals of scores by resampling subjects, and the standard errors of Table V.
 
 Rows of one subject are not independent, so a resample draws subjects with replacement, each with
 all of its rows, and the interval is the percentile one (Efron and Tibshirani 1993, chapter 13).

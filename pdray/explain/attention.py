@@ -1,4 +1,4 @@
-"""When a network attends: the weights of its temporal self-attention, by moment of a recording.
+"""Weights of temporal self-attention, by moment of a recording.
 
 Source: Yin et al., "Assessment of Parkinson's disease severity from videos using deep
 architectures", Eq. 6. At each place of a map every head gives moment i one weight for each moment j

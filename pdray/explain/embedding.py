@@ -1,4 +1,4 @@
-"""Where recordings lie among the features of a network that never learnt from them, as a picture.
+"""Recordings among the features of a network that never learnt from them, as a picture.
 
 The hypomimia abstract shows patients and controls apart in such a picture; a picture is no measure.
 Silhouettes (Rousseeuw 1987) are: for a recording, (b - a) / max(a, b) with a its mean distance to

@@ -1,4 +1,4 @@
-"""What a study's winner looks at in recordings that it never learnt from: videos, tables, a plane.
+"""Explains a study's winner on recordings that it never learnt from: videos, tables, a plane.
 
     <output>/videos/<recording>.mp4     the recording under the maps of the layers: shows the person
     <output>/regions_by_frame.parquet   one row per recording, layer, frame and region

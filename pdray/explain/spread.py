@@ -1,4 +1,4 @@
-"""How activation lies over a picture: its share in each region, and how far it spreads.
+"""Spread of activation over a picture: its share in each region, and its entropy.
 
 The hypomimia abstract finds that a network looks at few regions of a patient's face (eyes, nose,
 mouth) and at many of a control's, and gives no number for it. Here a region's share is a part of

@@ -1,4 +1,4 @@
-"""Which settings of a table's runs are not the paper's, in words."""
+"""Settings of a table's runs that differ from the paper's, in words."""
 
 import json
 from collections.abc import Iterator, Mapping

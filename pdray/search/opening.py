@@ -1,4 +1,4 @@
-"""What every study does before its first trial, in three phases: check, prepare, start.
+"""Opens a study in three phases before its first trial: check, prepare, start.
 
 Each phase returns a value that the next one takes. A check writes nothing.
 """

@@ -1,4 +1,4 @@
-"""What a study will do, said before it starts."""
+"""Announcement of what a study will do, before it starts."""
 
 from collections import Counter
 

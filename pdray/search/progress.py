@@ -1,4 +1,4 @@
-"""What a study says while it runs, and the mirroring of its log: a callback of Ray Tune."""
+"""Progress of a study while it runs, and the mirroring of its log: a callback of Ray Tune."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which trials end early: compared with other trials at the same (fold, epoch), nothing else."""
+"""Early ends of trials: each is compared with others at the same (fold, epoch), nothing else."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a study of networks on regions has to know before its first trial: polygons and marks."""
+"""Polygons and marks for a study of networks on regions, before its first trial."""
 
 from collections.abc import Sequence
 

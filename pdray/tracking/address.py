@@ -1,4 +1,4 @@
-"""Where MLflow keeps its runs: the tracking URI, its default and what cannot work."""
+"""Address of the MLflow runs: the tracking URI, its default and what cannot work."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What may leave the machine: no path, because folders of videos carry names of people."""
+"""Privacy of the mirror: no path leaves the machine, because folders carry names of people."""
 
 from collections.abc import Mapping
 from pathlib import Path

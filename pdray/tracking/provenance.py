@@ -1,4 +1,4 @@
-"""Which code, on which versions, made a study: text for the tags of its log."""
+"""Code and versions that made a study: text for the tags of its log."""
 
 import hashlib
 import subprocess

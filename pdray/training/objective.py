@@ -1,4 +1,4 @@
-"""What a network is trained for: which loss on which outputs, and the probabilities they mean.
+"""Loss of a fit on the outputs of its network, and the probabilities that they mean.
 
 Six losses, two kinds of outputs: one logit a class, or ordered thresholds on one score. A training
 loop asks how many outputs to build, wraps the network, and never learns which of the two it has.

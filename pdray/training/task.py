@@ -1,4 +1,4 @@
-"""What one fit trains, on what, for how long, and what each epoch gave: plain data that travels."""
+"""Task of one fit, and the result of each epoch: plain data that travels."""
 
 import math
 from dataclasses import dataclass

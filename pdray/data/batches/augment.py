@@ -1,4 +1,4 @@
-"""How training varies pictures, and everything that lies on them or belongs to a side.
+"""Random changes of training pictures, and of everything that lies on them or belongs to a side.
 
 One draw a snippet, the same for each of its frames, so that nothing in it looks like motion. What
 moves is moved here, in this order: crop, resize to the size the network sees, left-right flip,

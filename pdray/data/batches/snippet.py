@@ -1,4 +1,4 @@
-"""Which frames of a recording a network sees: indices, as a pure function of what is drawn.
+"""The frames of a recording that a network sees: indices, a pure function of what is drawn.
 
 Two modes. ``uniform`` spreads the frames over the whole recording (temporal self-attention,
 TSA, feeds the whole fragment so); ``segments`` cuts the recording into equal segments and takes a

@@ -1,4 +1,4 @@
-"""What landmarks say of a face in each frame: how the head is held, how far eye and mouth are open.
+"""Measures of a face in each frame: pose of the head, opening of the eyes and the mouth.
 
 Lengths are in distances between the eyes, on the recording's mean face
 (:mod:`pdray.data.face.shape`), so that moving, turning in the picture and coming nearer change

@@ -1,4 +1,4 @@
-"""Which frame is on display when: spans of a recording, as recorded or at a set rate."""
+"""The frame on display at each moment: spans of a recording, as recorded or at a set rate."""
 
 import math
 from collections.abc import Iterable, Iterator

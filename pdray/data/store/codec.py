@@ -1,4 +1,4 @@
-"""How one item of an entry becomes bytes and comes back: raw, lz4 (both exact) or jpeg.
+"""Coding of one item of an entry as bytes: raw, lz4 (both exact) or jpeg.
 
 Every item is coded by itself, so that any one is read without touching another.
 

@@ -1,4 +1,4 @@
-"""What can be taken from a recording, and how: pictures, motion, sound and tracks.
+"""Makes the modalities of a recording: pictures, motion, sound and tracks.
 
 Every modality is a run of items along time. Second 0 is the first frame of the video stream in
 all of them, so that modalities are brought together by time and by nothing else.

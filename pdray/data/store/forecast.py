@@ -1,4 +1,4 @@
-"""What filling the frame store will take, said before it starts: bytes, CPU time, free space."""
+"""Forecast of what filling the frame store takes: bytes, CPU time, free space."""
 
 import shutil
 import time

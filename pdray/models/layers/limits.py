@@ -1,4 +1,4 @@
-"""What a network takes: tensors that are snippets, and settings and sizes that leave it something.
+"""Limits of networks: which tensors are snippets, and which settings and sizes leave nothing.
 
 Each architecture has a function ``<name>_faults(config, *, num_frames, height, width)``, called
 before anything is built. ``config`` are its settings, shown under the key ``model``, and the rest

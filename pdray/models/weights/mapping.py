@@ -1,4 +1,4 @@
-"""Which tensor of a file becomes which tensor of a network, with nothing unaccounted for.
+"""Mapping of the tensors of a file to those of a network, with nothing unaccounted for.
 
 :mod:`pdray.models.weights.pretrained` lists the rules.
 """

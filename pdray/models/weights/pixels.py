@@ -1,4 +1,4 @@
-"""What networks were trained to see of a pixel, and first layers refitted to see it otherwise.
+"""Pixel scales of published networks, and first layers refitted to another scale.
 
 A published network saw ``u = (p - mean') / std'`` of a pixel p in 0..1; here it is given
 ``x = (p - mean) / std``. With ``u = a x + b``, a = std / std' and b = (mean - mean') / std', its

@@ -1,4 +1,4 @@
-"""What each estimator on landmarks sees of a recording, and how it is built."""
+"""Estimators on landmarks: what each reads of a recording, and how it is built."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the network on sound sees of a recording, and how it is fitted."""
+"""Estimator on sound: what it reads of a recording, and how it is fitted."""
 
 from functools import lru_cache
 from pathlib import Path

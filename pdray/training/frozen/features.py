@@ -1,4 +1,4 @@
-"""What a trained network makes of recordings: the vector its head reads and its last map.
+"""Features of recordings from a trained network: the vector its head reads and its last map.
 
 The features are frozen: no gradient, evaluation mode, the evaluation view of each recording, its
 snippets averaged. They are kept on disk under a name made of the weights, the recordings and the

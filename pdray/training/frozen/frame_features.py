@@ -1,4 +1,4 @@
-"""What a frozen network makes of single frames: the picture branch of a fusion, computed once.
+"""Features of single frames from a frozen network: the picture branch of a fusion.
 
 Source: YouTubePD, section 5.2: the ResNet-50 of faces, 2,048 numbers a frame, its weights frozen.
 Frames are the middles of equal parts of the recording, seen as they are evaluated. Weights that no

@@ -1,4 +1,4 @@
-"""What a frozen computation makes of recordings: computed once, kept beside the frames it reads.
+"""Outputs of a frozen computation, computed once and kept beside the frames it reads.
 
 A network without anything to learn gives the same numbers for a frame whenever it is asked, so its
 output is an entry of the frame store like any other: items along time. The name of an entry is a

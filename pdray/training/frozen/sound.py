@@ -1,4 +1,4 @@
-"""What a pretrained network of sound makes of a recording: one vector, computed once.
+"""Features of sound from a pretrained network: one vector per recording, computed once.
 
 Source: YouTubePD, section 5.2 and D.1: the outputs of a spectrogram masked autoencoder or of
 wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477), averaged over all of the sound; 768 numbers for
