@@ -1,9 +1,9 @@
 """Settings of a study and of the preparation of its frames."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -142,6 +142,17 @@ class PrepareConfig(Recipe):
     )
 
 
+class DescribeConfig(Recipe):
+    """The root of ``jobs/describe.py``: which recordings, and how their frames were prepared."""
+
+    data: DataConfig
+    output: OutputFolder = Field(
+        default_factory=default_output,
+        description="tables and pictures go to <output>/describe/<name of the manifest>; frames "
+        "that are in <output>/store are counted there",
+    )
+
+
 def load_preparation(argv: Sequence[str]) -> PrepareConfig:
     """Read a command line, with a study's YAML file or one of its own.
 
@@ -154,8 +165,24 @@ def load_preparation(argv: Sequence[str]) -> PrepareConfig:
     tree = read_tree(PrepareConfig, argv)
     modality = tree.get("modality", StudyConfig.model_fields["modality"].default)
     tree.setdefault("modalities", [modality])
-    others = {*StudyConfig.model_fields, "space"} - set(PrepareConfig.model_fields)
-    return build(PrepareConfig, {key: value for key, value in tree.items() if key not in others})
+    return build(PrepareConfig, _without_others(tree, PrepareConfig))
+
+
+def load_description(argv: Sequence[str]) -> DescribeConfig:
+    """Read a command line of ``jobs/describe.py``, with a study's YAML file or one of its own.
+
+    What a study sets beyond its recordings and frames is passed over.
+
+    Raises:
+        SettingsError: With every fault at once.
+    """
+    return build(DescribeConfig, _without_others(read_tree(DescribeConfig, argv), DescribeConfig))
+
+
+def _without_others(tree: Mapping[str, Any], root: type[Settings]) -> dict[str, Any]:
+    """Leave out what only a study sets."""
+    others = {*StudyConfig.model_fields, "space"} - set(root.model_fields)
+    return {key: value for key, value in tree.items() if key not in others}
 
 
 def default_name(config: StudyConfig) -> str:

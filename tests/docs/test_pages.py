@@ -13,7 +13,7 @@ from jobs.reproduce import TABLES
 from pdray.config import load, read_tree
 from pdray.papers.table import read_table, table_file, table_names
 from pdray.search.plan import load_study
-from pdray.search.settings import StudyConfig, load_preparation
+from pdray.search.settings import StudyConfig, load_description, load_preparation
 from pdray.visits.settings import load_assembly
 from tests.places import ROOT
 
@@ -62,6 +62,7 @@ READ: dict[str, Callable[[list[str]], object]] = {
     "tune_motion_boundary": tuning(tune_motion_boundary.SETTINGS),
     "tune_region_attention": tuning(tune_region_attention.SETTINGS),
     "tune_fusion": tuning(tune_fusion.SETTINGS),
+    "describe": load_description,
     "prepare": lambda words: load_preparation([word for word in words if word != "--verify"]),
     "assemble_patients": load_assembly,
     "reproduce": read_reproduce,

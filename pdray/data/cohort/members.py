@@ -221,9 +221,12 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
 
 def num_unnamed(recordings: Sequence[Recording], config: DataConfig) -> int:
     """Return how many recordings name no subject, so that each is taken for a subject."""
-    if config.subjects != "none":
-        return 0
-    return sum(one.subject_id == one.recording_id for one in recordings)
+    return sum(is_unnamed(one, config) for one in recordings)
+
+
+def is_unnamed(recording: Recording, config: DataConfig) -> bool:
+    """Return whether a recording names no subject, so that its own id stands for one."""
+    return config.subjects == "none" and recording.subject_id == recording.recording_id
 
 
 def _class(recording: Recording, config: DataConfig) -> int:

@@ -1,0 +1,29 @@
+r"""Describe a cohort: who is in it, with which grades, how long it was recorded.
+
+python jobs/describe.py data.manifest=/data/manifest.csv data.grade_cuts=[1,3]
+python jobs/describe.py --config /data/youtubepd/manifest.data.yaml
+"""
+
+import sys
+
+from pdray.command import run_job
+from pdray.config import part
+from pdray.data.store.settings import Recipe
+from pdray.search.settings import DescribeConfig, load_description
+
+
+def main(argv: list[str]) -> int:
+    """Run the job; return its exit code."""
+    return run_job(argv, work, about=__doc__, settings=DescribeConfig)
+
+
+def work(words: list[str]) -> str:
+    """Write the tables and pictures; return the tables."""
+    config = load_description(words)
+    from pdray.evaluation.describe import describe_cohort  # heavy: only with accepted settings
+
+    return describe_cohort(config.data, config.output, part(config, Recipe))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

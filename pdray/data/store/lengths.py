@@ -1,0 +1,87 @@
+"""Lengths of recordings, from the frame store or the headers of videos; nothing is decoded."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from pdray.data.cohort.manifest import Recording
+from pdray.data.media.decode import declared_length
+from pdray.data.store.entry import Entry
+from pdray.data.store.frame_store import FrameStore
+from pdray.errors import DecodeError, StoreError
+
+_READERS = 8  # threads that open files; they wait for the disk, not for a core
+
+
+class Length(NamedTuple):
+    """Length of one recording.
+
+    Attributes:
+        seconds: Of its span [s]; None where nothing says it.
+        frames: Of its span, as recorded; None where nothing says it.
+        lack: Why something is None; empty where both are known.
+    """
+
+    seconds: float | None
+    frames: int | None
+    lack: str = ""
+
+
+def lengths(recordings: Sequence[Recording], store: FrameStore) -> dict[str, Length]:
+    """Return the length of each recording by its id.
+
+    The frame store counts the frames of a span exactly; a header's are taken by proportion. A store
+    of another frame rate (``decode.frame_rate``) does not tell the recorded frames and is not used.
+    Without a video the manifest's own span, where it has a start and an end, tells the seconds.
+    """
+    uses_store = store.recipe.decode.frame_rate is None and store.root.is_dir()
+
+    def length(recording: Recording) -> Length:
+        stored = _stored(recording, store) if uses_store else None
+        return stored or _declared(recording)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = list(pool.map(length, recordings))
+    return {one.recording_id: length for one, length in zip(recordings, found, strict=True)}
+
+
+def declared_span(recording: Recording) -> tuple[float, int]:
+    """Return the seconds and frames of a recording's span; 0 where the header does not say."""
+    if recording.video is None:
+        return 0.0, 0
+    seconds, frames = declared_length(recording.video)
+    start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
+    part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0
+    return seconds * part, round(frames * part)
+
+
+def _stored(recording: Recording, store: FrameStore) -> Length | None:
+    """Return what an entry of pictures tells; None where there is none, or one frame only."""
+    if not store.is_known(recording, ("rgb",)):
+        return None
+    try:
+        times = Entry(store.entry(recording, "rgb")).seconds
+    except (DecodeError, StoreError):
+        return None
+    if len(times) < 2:
+        return None
+    # The last frame stays as long as the others do on average.
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    return Length(float(step * len(times)), len(times))
+
+
+def _declared(recording: Recording) -> Length:
+    seconds, frames = declared_span(recording)
+    if seconds and frames:
+        return Length(seconds, frames)
+    start, end = recording.start_seconds, recording.end_seconds
+    span = None if start is None or end is None else end - start
+    return Length(seconds or span, frames or None, _lack(recording))
+
+
+def _lack(recording: Recording) -> str:
+    if recording.video is None:
+        return "no video is named"
+    if not recording.video.is_file():
+        return "the video is not there"
+    return "the header of the video does not say, or cannot be read"

@@ -1,0 +1,268 @@
+"""Tables of a cohort in the form of the papers: grades, lengths, people, visits.
+
+Every row counts recordings and subjects. Absent is a row or a word of its own ("not given"), never
+zero and never left out. A subject stands in every row that has a recording of theirs, so rows may
+add up to more subjects than there are; so may visits.
+
+Forms: Table 1 of the motion boundary paper, Tables IV and VI of TSA, Tables 10 to 12 of YouTubePD.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdray.data.cohort.manifest import Recording, grade_class
+from pdray.data.cohort.settings import ACTION, ITEMS
+from pdray.data.store.lengths import Length
+from pdray.evaluation.printed_table import NONE, NOT_GIVEN, Cell, Count, Ends, Mean, Table
+
+ALL = "all"
+FACTS = ("sex", "age", "medication_state", "diagnosis", "site", "split")
+Visit = tuple[str, str]  # subject, visit
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is described.
+
+    Attributes:
+        recordings: In the manifest's order, at least one.
+        lengths: Of each by its id.
+        cuts: First grade of each class but the lowest; an action's class is its grade.
+        unnamed: Ids of recordings that name no subject.
+    """
+
+    recordings: Sequence[Recording]
+    lengths: Mapping[str, Length]
+    cuts: Sequence[int]
+    unnamed: frozenset[str]
+
+    @property
+    def is_action(self) -> bool:
+        """Whether grades are classes of actions."""
+        return self.recordings[0].item == ACTION
+
+    def count(self, recordings: Iterable[Recording]) -> Count:
+        """Count recordings and their subjects."""
+        some = list(recordings)
+        named = {one.subject_id for one in some if one.recording_id not in self.unnamed}
+        unnamed = sum(one.recording_id in self.unnamed for one in some)
+        return Count(len(some), len(named), unnamed)
+
+    def class_of(self, recording: Recording) -> int | None:
+        """Return the class of a recording's grade; None where it has no grade."""
+        if recording.grade is None or self.is_action:
+            return recording.grade
+        return grade_class(recording.grade, self.cuts)
+
+    def seconds(self, recordings: Iterable[Recording]) -> list[float]:
+        """Return the lengths [s] that are known."""
+        found = (self.lengths[one.recording_id].seconds for one in recordings)
+        return [one for one in found if one is not None]
+
+    def frames(self, recordings: Iterable[Recording]) -> list[int]:
+        """Return the numbers of frames that are known."""
+        found = (self.lengths[one.recording_id].frames for one in recordings)
+        return [one for one in found if one is not None]
+
+    def ages(self, recordings: Iterable[Recording]) -> list[float]:
+        """Return the age of each subject that has one: the mean over their recordings [years]."""
+        found: dict[str, list[float]] = {}
+        for one in recordings:
+            if one.age is not None:
+                found.setdefault(one.subject_id, []).append(one.age)
+        return [float(np.mean(ages)) for ages in found.values()]
+
+    def visits(self) -> dict[Visit, list[Recording]]:
+        """Return the recordings of each visit that is named."""
+        found: dict[Visit, list[Recording]] = {}
+        for one in self.recordings:
+            if one.visit_id is not None:
+                found.setdefault((one.subject_id, one.visit_id), []).append(one)
+        return found
+
+    def scores(self) -> dict[Visit, float]:
+        """Return the score of each visit that has exactly one."""
+        told = {
+            key: {one.visit_score for one in members if one.visit_score is not None}
+            for key, members in self.visits().items()
+        }
+        return {key: next(iter(scores)) for key, scores in told.items() if len(scores) == 1}
+
+
+def item_table(cohort: Described) -> Table:
+    """Count recordings, frames and seconds of each item and class (motion boundary, Table 1)."""
+    columns = ("item", "class", "grades", "count", "frames min/max", "seconds min/max")
+    rows: list[Sequence[Cell]] = []
+    for item, members in _items(cohort).items():
+        classes = _by_class(cohort, members, item)
+        parts = [(name, grades, some) for (name, grades), some in classes.items()]
+        for name, grades, some in [*parts, (ALL, "", members)]:
+            ends = [_ends(values, some) for values in (cohort.frames(some), cohort.seconds(some))]
+            rows.append((item, name, grades, cohort.count(some), *ends))
+    return Table("items", "Items and classes", 2, columns, rows)
+
+
+def grade_table(cohort: Described) -> Table:
+    """Count the grades of each item (YouTubePD, Table 10; TSA, Fig. 4b)."""
+    items = _items(cohort)
+    highest = max(ITEMS.get(item, 0) for item in items)
+    grades = [*range(highest + 1), None]
+    rows = []
+    for item, members in items.items():
+        counts = [cohort.count(one for one in members if one.grade == grade) for grade in grades]
+        shown: list[Cell] = [
+            NONE if grade is not None and grade > ITEMS[item] else count
+            for grade, count in zip(grades, counts, strict=True)
+        ]
+        rows.append((item, *shown, cohort.count(members)))
+    names = [NOT_GIVEN if grade is None else str(grade) for grade in grades]
+    return Table("grades", "Grades, count of each", 1, ("item", *names, ALL), rows)
+
+
+def length_table(cohort: Described) -> Table:
+    """Describe how long the recordings of each item are (TSA, Fig. 4a)."""
+    columns = ("item", "count", "not given count", "hours", "mean (SD)", "median", "90%", "longest")
+    rows = []
+    for item, members in [*_items(cohort).items(), (ALL, cohort.recordings)]:
+        seconds = cohort.seconds(members)
+        lack = [one for one in members if cohort.lengths[one.recording_id].seconds is None]
+        told: list[Cell] = [None] * 5
+        if seconds:
+            told = [
+                sum(seconds) / 3600,
+                Mean.of(seconds),
+                float(np.median(seconds)),
+                float(np.quantile(seconds, 0.9)),
+                max(seconds),
+            ]
+        rows.append((item, cohort.count(members), cohort.count(lack), *told))
+    return Table(
+        "lengths", "Length of the recordings in seconds; 90% are shorter than", 1, columns, rows
+    )
+
+
+def fact_table(cohort: Described, name: str, title: str, by: Mapping[str, str]) -> Table:
+    """Count the people's facts in each group (TSA, Table VI; YouTubePD, Tables 11 and 12).
+
+    Args:
+        cohort: The cohort.
+        name: Of the table's file.
+        title: Of the table.
+        by: Group of each recording by its id; a column for each, in the order of the groups.
+    """
+    groups = _ordered(by.values())
+    rows: list[Sequence[Cell]] = []
+    for fact in FACTS:
+        for value, members in _by_value(cohort.recordings, fact).items():
+            cells = [
+                cohort.count(one for one in members if by.get(one.recording_id) == group)
+                for group in groups
+            ]
+            rows.append((fact.replace("_state", ""), value, cohort.count(members), *cells))
+    return Table(name, f"{title}, count of each", 2, ("fact", "value", ALL, *groups), rows)
+
+
+def group_table(cohort: Described, name: str, title: str, by: Mapping[str, str]) -> Table:
+    """Describe ages and visit scores of each group (TSA, Table VI).
+
+    Args:
+        cohort: The cohort.
+        name: Of the table's file.
+        title: Of the table.
+        by: Group of each recording by its id.
+    """
+    columns = ("group", "count", "with age count", "age mean (SD)", "visits", "with score",
+               "score mean (SD)")  # fmt: skip
+    scores, rows = cohort.scores(), []
+    for group in [*_ordered(by.values()), ALL]:
+        members = [one for one in cohort.recordings if group in (ALL, by.get(one.recording_id))]
+        aged, ages = [one for one in members if one.age is not None], cohort.ages(members)
+        visits = {(one.subject_id, one.visit_id) for one in members if one.visit_id is not None}
+        told = [score for visit, score in scores.items() if visit in visits]
+        age: list[Cell] = [cohort.count(aged), Mean.of(ages)] if ages else [None] * 2
+        score: list[Cell] = [len(told), Mean.of(told)] if told else [None] * 2
+        rows.append((group, cohort.count(members), *age, len(visits) or None, *score))
+    return Table(name, title, 1, columns, rows)
+
+
+def by_class(cohort: Described) -> dict[str, str]:
+    """Return the class of each recording by its id, as it is printed; none for actions."""
+    if cohort.is_action:
+        return {}
+    classes = {one.recording_id: cohort.class_of(one) for one in cohort.recordings}
+    return {key: NOT_GIVEN if k is None else f"class {k}" for key, k in classes.items()}
+
+
+def by_score(cohort: Described) -> dict[str, str]:
+    """Return the third of the visit scores that each recording's visit belongs to, by its id.
+
+    A score on a cut belongs to the lower third (TSA, section IV-B). Empty where fewer than three
+    visits have a score, or the scores are too few to be cut.
+    """
+    scores = cohort.scores()
+    if len(set(scores.values())) < 3:
+        return {}
+    told = sorted(scores.values())
+    low, high = np.quantile(told, [1 / 3, 2 / 3], method="inverted_cdf")
+    if low == high or high == told[-1]:
+        return {}
+    names = (f"1: to {low:g}", f"2: to {high:g}", f"3: above {high:g}")
+
+    def third(recording: Recording) -> str:
+        score = scores.get((recording.subject_id, recording.visit_id or ""))
+        return NOT_GIVEN if score is None else names[int(score > low) + int(score > high)]
+
+    return {one.recording_id: third(one) for one in cohort.recordings}
+
+
+def _items(cohort: Described) -> dict[str, list[Recording]]:
+    return _by_value(cohort.recordings, "item")
+
+
+def _by_class(
+    cohort: Described, members: Sequence[Recording], item: str
+) -> dict[tuple[str, str], list[Recording]]:
+    """Return the recordings of each class that an item can have, and those without a grade."""
+    highest = ITEMS.get(item, max((one.grade or 0 for one in members), default=0))
+    found: dict[int | None, list[Recording]] = {}
+    grades: dict[int | None, list[int]] = {}
+    for grade in range(highest + 1):
+        number = grade if cohort.is_action else grade_class(grade, cohort.cuts)
+        found.setdefault(number, [])
+        grades.setdefault(number, []).append(grade)
+    for one in members:
+        found.setdefault(cohort.class_of(one), []).append(one)
+    return {
+        (NOT_GIVEN, "") if number is None else (str(number), _range(grades[number])): some
+        for number, some in found.items()
+    }
+
+
+def _range(grades: Sequence[int]) -> str:
+    return str(grades[0]) if len(grades) == 1 else f"{grades[0]}-{grades[-1]}"
+
+
+def _by_value(recordings: Iterable[Recording], fact: str) -> dict[str, list[Recording]]:
+    """Return recordings by a fact, in rising order; those without it come last."""
+    found: dict[str, list[Recording]] = {}
+    for one in recordings:
+        value = getattr(one, fact)
+        if fact == "age" and value is not None:
+            decade = int(value // 10 * 10)
+            value = f"{decade} to {decade + 9}"
+        found.setdefault(NOT_GIVEN if value is None else value, []).append(one)
+    return {value: found[value] for value in _ordered(found)}
+
+
+def _ordered(values: Iterable[str]) -> list[str]:
+    """Return each value once, in rising order, what is not given last."""
+    return sorted(set(values), key=lambda value: (value == NOT_GIVEN, value))
+
+
+def _ends(values: Sequence[float], members: Sequence[Recording]) -> Cell:
+    """Return least and most of what is known; none of no recordings."""
+    if not values:
+        return None if members else NONE
+    return Ends(min(values), max(values))

@@ -1,0 +1,127 @@
+"""Describe a cohort in tables and pictures, without names or paths of anybody."""
+
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+from pdray.atomic import write_text
+from pdray.config import require_writable
+from pdray.data.cohort.manifest import load_manifest, select
+from pdray.data.cohort.members import is_unnamed
+from pdray.data.cohort.settings import DataConfig
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.lengths import lengths
+from pdray.data.store.settings import Recipe
+from pdray.evaluation.cohort_pictures import draw
+from pdray.evaluation.cohort_tables import (
+    Described,
+    by_class,
+    by_score,
+    fact_table,
+    grade_table,
+    group_table,
+    item_table,
+    length_table,
+)
+from pdray.evaluation.printed_table import LEGEND, WIDTH, Table, csv_text, text
+from pdray.evaluation.report import headline
+
+_BY_SCORE = ("groups_by_score", "facts_by_score")
+
+
+def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
+    """Write the tables and pictures of a manifest's recordings.
+
+    Files that the manifest names need not be there: without them lengths are not given.
+
+    Args:
+        data: The manifest, the items to describe and the grade cuts.
+        output: They go to ``describe/<name of the manifest>`` in it; ``store`` in it, where it is
+            there, tells frames.
+        recipe: Settings that the store was prepared with.
+
+    Returns:
+        The tables, what is left out and why, and where the files are.
+
+    Raises:
+        ManifestError: If the manifest has a fault, or no recording is of the items.
+        SettingsError: If nothing can be written into the output.
+    """
+    manifest = load_manifest(data.manifest, check_files=False, subjects=data.subjects)
+    recordings, _ = select(manifest, items=data.items, needs=())
+    folder = output / "describe" / manifest.path.stem
+    require_writable(folder, key="output")
+    cohort = Described(
+        recordings,
+        lengths(recordings, FrameStore(output / "store", recipe)),
+        data.grade_cuts,
+        frozenset(one.recording_id for one in recordings if is_unnamed(one, data)),
+    )
+    is_synthetic = any(one.is_synthetic for one in recordings)
+    tables = _tables(cohort)
+    for name in {*_BY_SCORE, "grades"} - {table.name for table in tables}:
+        (folder / f"{name}.csv").unlink(missing_ok=True)  # of an earlier run
+    for table in tables:
+        write_text(folder / f"{table.name}.csv", csv_text(table))
+    pictures = draw(cohort, folder, synthetic=is_synthetic)
+    notes = _notes(cohort, tables)
+    if others := len(manifest.recordings) - len(recordings):
+        notes.insert(0, f"{others} recordings are left out: data.items does not name their items")
+    notes += [f"{name} is not drawn: {why}" for name, why in pictures.items() if why]
+    return "\n".join(
+        [
+            textwrap.fill(headline(cohort.count(recordings).sentence, is_synthetic), WIDTH),
+            textwrap.fill(LEGEND, WIDTH),
+            *(f"\n{text(table)}" for table in tables),
+            "",
+            *(textwrap.fill(f"note: {note}", WIDTH, subsequent_indent="  ") for note in notes),
+            "tables and pictures are in",
+            str(folder),
+        ]
+    )
+
+
+def _tables(cohort: Described) -> list[Table]:
+    classes, thirds = by_class(cohort), by_score(cohort)
+    tables = [item_table(cohort), length_table(cohort)]
+    if not cohort.is_action:
+        tables.append(grade_table(cohort))
+    tables += [
+        group_table(cohort, "groups", "Ages and visit scores, by class", classes),
+        fact_table(cohort, "facts", "Facts, by class", classes),
+    ]
+    if thirds:
+        title = "by third of the visit scores"
+        tables += [
+            group_table(cohort, _BY_SCORE[0], f"Ages and visit scores, {title}", thirds),
+            fact_table(cohort, _BY_SCORE[1], f"Facts, {title}", thirds),
+        ]
+    return tables
+
+
+def _notes(cohort: Described, tables: list[Table]) -> list[str]:
+    """Say what is not counted, and why."""
+    total = len(cohort.recordings)
+    lacks = Counter(one.lack for one in cohort.lengths.values() if one.lack)
+    notes = [
+        f"frames or seconds of {count} of {total} recordings are not given: {why}"
+        for why, count in sorted(lacks.items())
+    ]
+    if cohort.unnamed:
+        notes.append(
+            f"{len(cohort.unnamed)} of {total} recordings name no subject; one person may have "
+            "several of them"
+        )
+    visits, scores = cohort.visits(), cohort.scores()
+    rated = {
+        key for key, some in visits.items() if any(one.visit_score is not None for one in some)
+    }
+    if several := len(rated - scores.keys()):
+        notes.append(f"{several} visits have several visit scores; none of them is taken")
+    homeless = sum(one.visit_id is None for one in cohort.recordings)
+    if homeless:
+        notes.append(f"{homeless} of {total} recordings name no visit and count for none")
+    if not any(table.name in _BY_SCORE for table in tables):
+        notes.append("no thirds of visit scores: fewer than three visits have different scores")
+    notes.append("a subject with recordings in several rows stands in each of them")
+    return notes
