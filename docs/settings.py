@@ -1,6 +1,5 @@
 """Write the page of all settings: ``python -m docs.settings``; a test compares it with the code."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from pydantic.fields import FieldInfo
 
 from jobs.make_demo import MakeDemoConfig
 from jobs.sync_tracking import SyncConfig
-from pdray.config import Settings, leaves, plain_default
+from pdray.config import Settings, leaves, plain_default, written
 from pdray.explain.settings import ExplainConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
@@ -73,15 +72,12 @@ def _section(key: str) -> str:
 def _rows(found: Iterable[tuple[str, FieldInfo]]) -> Rows:
     """Return the default and the meaning of each key."""
     return {
-        key: ("required" if field.is_required() else _default(field), field.description or "")
+        key: (
+            "required" if field.is_required() else f"`{written(plain_default(field))}`",
+            field.description or "",
+        )
         for key, field in found
     }
-
-
-def _default(field: FieldInfo) -> str:
-    """Return a default as it is written on a command line."""
-    text = json.dumps(plain_default(field), default=str).strip('"')
-    return f"`{text.replace(str(Path.home()), '~')}`"
 
 
 def _table(rows: Rows) -> str:

@@ -1,16 +1,21 @@
-r"""Classify patient visits from the features of their items, out of fold: Tables VII to IX of TSA.
+r"""Classify patient visits from the features of their items: TSA, Tables VII to IX.
 
-python jobs/assemble_patients.py --config search_spaces/assemble.yaml \
-  data.manifest=/data/manifest.csv search.name=visits
-ray job submit --working-dir . -- python jobs/assemble_patients.py ...
+usage: python jobs/assemble_patients.py [--config FILE] [key=value ...]
 
-Subjects are assigned to folds.num_outer folds, once for all items. For each pair of folds and each
-item, one network learns from the subjects in neither. To score a fold, heads learn from the visits
-of every other fold with the features of the networks that saw neither of the two, and a visit's
-probabilities under all networks of its fold are averaged. So no feature ever comes from a network
+for example:
+  python jobs/assemble_patients.py data.manifest=/data/manifest.csv
+  python jobs/assemble_patients.py --config search_spaces/assemble.yaml \
+    data.manifest=/data/manifest.csv search.name=visits
+  python jobs/assemble_patients.py --config search_spaces/assemble.yaml \
+    data.manifest=/data/manifest.csv search.name=visits heads.repeats=5
+
+Subjects are assigned to folds once, for all items. For each pair of folds and
+each item, one network learns from the subjects in neither. To score a fold,
+heads learn from the visits of every other fold, with the features of the
+networks that saw neither of the two. So no feature ever comes from a network
 that saw the patient. An item that a visit lacks is masked, never a zero.
 
-The same command with the same search.name continues an interrupted job. With other heads.*,
+The same search.name continues an interrupted job. With other heads.*,
 assembling.* or levels.* it uses the networks that are there.
 """
 

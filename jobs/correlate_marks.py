@@ -1,7 +1,14 @@
-r"""Ask whether the regions that a clinician marked tell how severe the disease is.
+r"""Test whether the regions that a clinician marked predict severity.
 
-python jobs/correlate_marks.py --config /data/youtubepd/manifest.data.yaml \
-  data.marks=/data/youtubepd/manifest.marks.csv
+usage: python jobs/correlate_marks.py [--config FILE] [key=value ...]
+
+for example:
+  python jobs/correlate_marks.py data.manifest=/data/manifest.csv \
+    data.marks=/data/marks.csv
+  python jobs/correlate_marks.py --config /data/youtubepd/manifest.data.yaml \
+    data.marks=/data/youtubepd/manifest.marks.csv
+  python jobs/correlate_marks.py data.manifest=demo/manifest.csv \
+    data.marks=demo/marks.csv data.items=[face_interview] repeats=2
 """
 
 import sys

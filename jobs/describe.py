@@ -1,7 +1,11 @@
-r"""Describe a cohort: who is in it, with which grades, how long it was recorded.
+"""Describe a cohort: who is in it, with which grades, how long it was recorded.
 
-python jobs/describe.py data.manifest=/data/manifest.csv data.grade_cuts=[1,3]
-python jobs/describe.py --config /data/youtubepd/manifest.data.yaml
+usage: python jobs/describe.py [--config FILE] [key=value ...]
+
+for example:
+  python jobs/describe.py data.manifest=demo/manifest.csv
+  python jobs/describe.py data.manifest=/data/manifest.csv data.grade_cuts=[1,3]
+  python jobs/describe.py --config /data/youtubepd/manifest.data.yaml
 """
 
 import sys

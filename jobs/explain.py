@@ -1,13 +1,20 @@
-"""Show what the winner of a study looks at, in recordings that it never learnt from.
+r"""Show what a study's winner looks at, in recordings that it never learnt from.
 
-python jobs/explain.py study=/data/output/studies/faces output=/data/maps
-python jobs/explain.py study=... output=... recordings=[S01_V1_face] layers=[Mixed_4f] videos=false
+usage: python jobs/explain.py [--config FILE] [key=value ...]
 
-Class activation maps (Grad-CAM) of the winner's layers are laid over each test recording, as a
-video, and summed by region; where the network attends over time, a picture shows which moments
-attend to which; the test recordings are placed by their features. A recording of the
-development subjects is refused. The network under a linear probe and region attention have no
-maps here; their features are placed alone.
+for example:
+  python jobs/explain.py study=/data/output/studies/faces output=/data/maps
+  python jobs/explain.py study=/data/output/studies/faces output=/data/maps \
+    recordings=[S01_V1_face] layers=[Mixed_4f]
+  python jobs/explain.py study=/data/output/studies/faces output=/data/maps \
+    videos=false
+
+Class activation maps (Grad-CAM) of the winner's layers are laid over each test
+recording, as a video, and summed by region; where the network attends over
+time, a picture shows which moments attend to which; the test recordings are
+placed by their features. A recording of the development subjects is refused.
+The network under a linear probe and region attention have no maps here; their
+features are placed alone.
 """
 
 import sys

@@ -1,10 +1,18 @@
-r"""Follow faces through videos by MediaPipe: the 106 landmarks and 14 regions of each recording.
+r"""Follow faces by MediaPipe: 106 landmarks and 14 regions of each frame.
 
-python jobs/extract_landmarks.py manifest=/data/manifest.csv model=/data/face_landmarker.task \
-  output=/data/with_faces.csv
+usage: python jobs/extract_landmarks.py [--config FILE] [key=value ...]
 
-Needs pip install -c constraints.txt -e '.[landmarks]' and the file of a Face Landmarker, which
-MediaPipe's makers give away; nothing is downloaded. Rows that have landmarks or regions keep them.
+for example:
+  python jobs/extract_landmarks.py manifest=/data/manifest.csv \
+    model=/data/face_landmarker.task output=/data/with_faces.csv
+  python jobs/extract_landmarks.py manifest=/data/manifest.csv \
+    model=/data/face_landmarker.task output=/data/with_faces.csv size=960
+  python jobs/extract_landmarks.py manifest=/data/clips.csv subjects=none \
+    model=/data/face_landmarker.task output=/data/with_faces.csv
+
+Needs `pip install -c constraints.txt -e '.[landmarks]'` and the file of a Face
+Landmarker, which MediaPipe's makers publish; nothing is downloaded. Rows that
+have landmarks or regions keep them.
 """
 
 import sys

@@ -1,10 +1,13 @@
 r"""Make a manifest of public action recordings, to pre-train on.
 
-python jobs/import_actions.py layout=ucf101 folder=/data/UCF-101 output=/data/ucf101.csv
-python jobs/import_actions.py layout=hmdb51 folder=/data/hmdb51_org output=/data/hmdb51.csv split=2
-python jobs/import_actions.py layout=kinetics folder=/data/k400 output=/data/k400.csv \
-  annotations='[/data/train.csv, /data/val.csv]' max_absent=20000
-python jobs/import_actions.py layout=demo folder=demo output=demo/actions.csv
+usage: python jobs/import_actions.py [--config FILE] [key=value ...]
+
+for example:
+  python jobs/import_actions.py layout=demo folder=demo output=demo/actions.csv
+  python jobs/import_actions.py layout=hmdb51 folder=/data/hmdb51_org \
+    output=/data/hmdb51.csv split=2
+  python jobs/import_actions.py layout=kinetics folder=/data/k400 \
+    output=/data/k400.csv annotations='[/data/train.csv, /data/val.csv]'
 """
 
 import sys

@@ -1,10 +1,14 @@
-r"""Make a manifest of YouTubePD: labels, split, landmarks, regions and the clinician's marks.
+r"""Make a manifest of YouTubePD: labels, split, landmarks, regions, marks.
 
-python jobs/import_youtubepd.py layout=pack folder=/data/pack output=/data/youtubepd/manifest.csv
-python jobs/import_youtubepd.py layout=release folder=/data/YouTubePD-data \
-  landmarks=/data/YoutubePD_Additional_Modalities output=/data/youtubepd/manifest.csv
-python jobs/import_youtubepd.py layout=pack folder=/data/pack output=/data/youtubepd/manifest.csv \
-  videos=/data/clips audio=/data/sound subjects=/data/subjects.csv split=none
+usage: python jobs/import_youtubepd.py [--config FILE] [key=value ...]
+
+for example:
+  python jobs/import_youtubepd.py layout=pack folder=/data/pack \
+    output=/data/manifest.csv
+  python jobs/import_youtubepd.py layout=release folder=/data/YouTubePD-data \
+    landmarks=/data/YoutubePD_Additional_Modalities output=/data/manifest.csv
+  python jobs/import_youtubepd.py layout=pack folder=/data/pack \
+    output=/data/manifest.csv videos=/data/clips subjects=/data/subjects.csv
 """
 
 import sys

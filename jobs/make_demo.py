@@ -1,9 +1,13 @@
-"""Draw the SYNTHETIC demo cohort: two items by default, others with ``items=``.
+"""Draw the SYNTHETIC demo cohort: two items, or those that `items` names.
 
-python jobs/make_demo.py folder=demo seed=0
-python jobs/make_demo.py folder=demo items=[pronation,gait,face_interview]
+usage: python jobs/make_demo.py [--config FILE] [key=value ...]
 
-Face interviews come with a SYNTHETIC table of marks on regions, for ``data.marks=``.
+for example:
+  python jobs/make_demo.py folder=demo
+  python jobs/make_demo.py folder=demo items=[pronation,gait,face_interview]
+  python jobs/make_demo.py folder=small num_subjects=12 seed=1
+
+Face interviews come with a SYNTHETIC table of marked regions, for `data.marks`.
 """
 
 import sys

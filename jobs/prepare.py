@@ -1,9 +1,15 @@
-"""Decode the recordings of a manifest once into the frame store, or check what is there.
+r"""Decode the recordings of a manifest once into the frame store, or check it.
 
-python jobs/prepare.py --config search_spaces/tsa.yaml data.manifest=/data/manifest.csv
-python jobs/prepare.py --verify --config search_spaces/tsa.yaml data.manifest=/data/manifest.csv
+usage: python jobs/prepare.py [--verify] [--config FILE] [key=value ...]
 
-  --verify       read sources and store anew, compare their digests, make nothing
+for example:
+  python jobs/prepare.py data.manifest=/data/manifest.csv
+  python jobs/prepare.py --config search_spaces/tsa.yaml \
+    data.manifest=/data/manifest.csv
+  python jobs/prepare.py --verify --config search_spaces/tsa.yaml \
+    data.manifest=/data/manifest.csv
+
+  --verify       read sources and store anew, compare digests, make nothing
   --config FILE  YAML of a study, or with the settings below
 """
 

@@ -1,7 +1,13 @@
-"""Print a table of a paper from runs on a cohort.
+r"""Print a table of a paper from runs on a cohort.
 
-python jobs/reproduce.py --table motion_boundary.table2 data.manifest=/data/manifest.csv
-ray job submit --working-dir . -- python jobs/reproduce.py --table tsa.table5 ...
+usage: python jobs/reproduce.py --table NAME [--config FILE] [key=value ...]
+
+for example:
+  python jobs/reproduce.py --table tsa.table5 data.manifest=/data/manifest.csv
+  python jobs/reproduce.py --table tsa.table2 data.manifest=/data/manifest.csv \
+    optim.epochs=20
+  python jobs/reproduce.py --table youtubepd.table2 \
+    --config /data/youtubepd/manifest.data.yaml
 """
 
 import sys
@@ -12,31 +18,29 @@ from pdray.config import require_writable
 from pdray.errors import SettingsError
 from pdray.papers.plan import plan_reproduction
 from pdray.papers.settings import ReproduceConfig
-from pdray.papers.table import table_file, table_titles
+from pdray.papers.table import list_tables, table_file, table_names
 
 TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"
 _OPTIONS = """
-  --table NAME   one of the tables below
-  --config FILE  YAML of settings over the table's own
+What has been run is not run again: the same command continues a table.
 
-{titles}
-
-What has been run is not run again; the same command continues an interrupted table.
+--table NAME is one of these, of YouTubePD (Zhou et al. 2023), TSA (Yin et al.),
+the hypomimia abstract (WSSFN 2025) and the motion boundary paper:
+{tables}
 """
 
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
     resume = "the same command continues"
-    titles = "\n".join(f"  {name:<23} {title}" for name, title in table_titles(TABLES).items())
-    about = f"{__doc__}{_OPTIONS.format(titles=titles)}"
+    about = f"{__doc__}{_OPTIONS.format(tables=list_tables(TABLES))}"
     return run_job(argv, work, about=about, settings=ReproduceConfig, resume=resume)
 
 
 def work(words: list[str]) -> str:
     """Run what has not been run yet; return the table and the file that it is kept in."""
     if "--table" not in words[:-1]:
-        names = ", ".join(table_titles(TABLES))
+        names = ", ".join(table_names(TABLES))
         raise SettingsError(f"--table NAME is missing; there are: {names}")
     place = words.index("--table")
     file = table_file(TABLES, words[place + 1])

@@ -1,7 +1,13 @@
-"""Send a study to MLflow after the fact.
+r"""Send a study to MLflow after the fact.
 
-python jobs/sync_tracking.py study=/data/output/studies/my_study
-python jobs/sync_tracking.py study=/data/output/studies/my_study tracking.uri=http://host:5000
+usage: python jobs/sync_tracking.py [--config FILE] [key=value ...]
+
+for example:
+  python jobs/sync_tracking.py study=/data/output/studies/gait
+  python jobs/sync_tracking.py study=/data/output/studies/gait \
+    tracking.uri=http://host:5000
+  python jobs/sync_tracking.py study=/data/output/studies/gait \
+    tracking.experiment=gait
 """
 
 import sys

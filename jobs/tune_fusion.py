@@ -1,10 +1,15 @@
-"""Search the fusion of face, landmarks and sound over subject-level folds.
+r"""Search the fusion of face, landmarks and sound over subject-level folds.
 
-A new study starts from search_spaces/fusion.yaml, the settings of YouTubePD (Zhou et al. 2023);
-what the command line says goes over them.
+usage: python jobs/tune_fusion.py [--resume] [--config FILE] [key=value ...]
 
-python jobs/tune_fusion.py data.manifest=/data/manifest.csv pretrained=/data/resnet50_ft.pkl
-ray job submit --working-dir . -- python jobs/tune_fusion.py ...
+for example:
+  python jobs/tune_fusion.py data.manifest=/data/manifest.csv
+  python jobs/tune_fusion.py data.manifest=/data/manifest.csv \
+    pretrained=/data/resnet50_ft.pkl search.name=fusion
+  python jobs/tune_fusion.py --resume search.name=fusion
+
+A new study starts from search_spaces/fusion.yaml, the settings of YouTubePD
+(Zhou et al. 2023); the command line overrides them.
 """
 
 import sys
@@ -17,7 +22,7 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "fusion.yaml"
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune("tune_fusion", argv, settings=SETTINGS)
+    return tune(argv, about=__doc__, settings=SETTINGS)
 
 
 if __name__ == "__main__":

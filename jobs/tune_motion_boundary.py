@@ -1,10 +1,17 @@
-"""Search segment attention on colours, flow and motion boundaries over subject-level folds.
+r"""Search segment attention on colours, flow and motion boundaries.
 
-A new study starts from search_spaces/motion_boundary.yaml, the settings of the motion boundary
-paper; what the command line says goes over them.
+usage: python jobs/tune_motion_boundary.py [--resume] [--config FILE]
+         [key=value ...]
 
-python jobs/tune_motion_boundary.py data.manifest=/data/manifest.csv
-ray job submit --working-dir . -- python jobs/tune_motion_boundary.py ...
+for example:
+  python jobs/tune_motion_boundary.py data.manifest=/data/manifest.csv
+  python jobs/tune_motion_boundary.py data.manifest=/data/manifest.csv \
+    flow.method=dis search.name=motion
+  python jobs/tune_motion_boundary.py --resume search.name=motion
+
+A new study starts from search_spaces/motion_boundary.yaml, the settings of the
+motion boundary paper; the command line overrides them. Folds never divide the
+recordings of a subject.
 """
 
 import sys
@@ -17,7 +24,7 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "motion_bound
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune("tune_motion_boundary", argv, settings=SETTINGS)
+    return tune(argv, about=__doc__, settings=SETTINGS)
 
 
 if __name__ == "__main__":

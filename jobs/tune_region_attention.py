@@ -1,11 +1,17 @@
-"""Search attention over regions of the face over subject-level folds.
+r"""Search attention over regions of the face over subject-level folds.
 
-A new study starts from search_spaces/region_attention.yaml, after YouTubePD (Zhou et al. 2023);
-what the command line says goes over it. Without ``pretrained`` the frozen network is a random one,
-and is said so.
+usage: python jobs/tune_region_attention.py [--resume] [--config FILE]
+         [key=value ...]
 
-python jobs/tune_region_attention.py data.manifest=/data/faces.csv pretrained=/weights/resnet50.pkl
-ray job submit --working-dir . -- python jobs/tune_region_attention.py ...
+for example:
+  python jobs/tune_region_attention.py data.manifest=/data/faces.csv
+  python jobs/tune_region_attention.py data.manifest=/data/faces.csv \
+    pretrained=/weights/resnet50.pkl search.name=faces
+  python jobs/tune_region_attention.py --resume search.name=faces
+
+A new study starts from search_spaces/region_attention.yaml, after YouTubePD
+(Zhou et al. 2023); the command line overrides it. Without `pretrained` the
+frozen network has random weights, and the report says so.
 """
 
 import sys
@@ -18,7 +24,7 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "region_atten
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune("tune_region_attention", argv, settings=SETTINGS)
+    return tune(argv, about=__doc__, settings=SETTINGS)
 
 
 if __name__ == "__main__":

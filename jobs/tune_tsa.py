@@ -1,7 +1,13 @@
-"""Search a temporal self-attention network over subject-level folds.
+r"""Search a temporal self-attention network over subject-level folds.
 
-python jobs/tune_tsa.py --config search_spaces/tsa.yaml data.manifest=/data/manifest.csv
-ray job submit --working-dir . -- python jobs/tune_tsa.py ...
+usage: python jobs/tune_tsa.py [--resume] [--config FILE] [key=value ...]
+
+for example:
+  python jobs/tune_tsa.py --config search_spaces/demo.yaml \
+    data.manifest=demo/manifest.csv
+  python jobs/tune_tsa.py --config search_spaces/tsa.yaml \
+    data.manifest=/data/manifest.csv search.name=gait search.trials=50
+  python jobs/tune_tsa.py --resume search.name=gait
 """
 
 import sys
@@ -11,7 +17,7 @@ from pdray.search.tuning import tune
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return tune("tune_tsa", argv, settings=None)
+    return tune(argv, about=__doc__, settings=None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The command line of every job: help, settings, one line for each mistake, the exit code.
 
-A job is one file in ``jobs/``. Its docstring says what it does and shows two command lines::
+A job is one file in ``jobs/``. Its docstring says what it does, and has a line of usage and three
+examples, each of at most 80 columns; ``--help`` prints it above the settings::
 
     def main(argv: list[str]) -> int:
         return run_job(argv, work, about=__doc__, settings=MarksConfig)
@@ -17,8 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pdray.config import Settings, describe
+from pdray.config import Settings
 from pdray.errors import PdrayError
+from pdray.help import HELP, help_text
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -39,7 +41,8 @@ def run_job(
         argv: The words behind the job's name.
         work: Reads the words, does the work and returns what is printed at the end.
         about: What ``--help`` prints above the settings.
-        settings: The root class, whose keys ``--help`` lists.
+        settings: The root class; ``--help`` lists its required keys and those of its
+            ``help_groups``, ``--help-all`` every key.
         start: Returns what the job starts from in place of the class's defaults, nested.
         resume: What to do after an interruption.
 
@@ -48,9 +51,8 @@ def run_job(
         a traceback; 130 after an interruption.
     """
     try:
-        if "--help" in argv or "-h" in argv:
-            rows = describe(settings, start=start())
-            report = f"{about or ''}\nsettings (key, default, meaning):\n{rows}"
+        if set(HELP) & set(argv):
+            report = help_text(settings, argv, about=about or "", start=start())
         else:
             report = work(list(argv))
     except PdrayError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -19,6 +19,8 @@ class Settings(BaseModel):
     """The parent of every settings class: frozen, no unknown key, no silent conversion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Of a job's root: what ``--help`` lists, keys by title; ``model.*`` is a section. Empty: all.
+    help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -114,27 +116,7 @@ def dump(settings: Settings) -> dict[str, Any]:
     return plain
 
 
-def describe(root: type[Settings], *, start: Mapping[str, Any] | None = None) -> str:
-    """List every dotted key with its default and what it means, for ``--help``.
-
-    Args:
-        root: The job's root class.
-        start: What the job starts from in place of the class's own defaults, nested.
-    """
-    rows = []
-    for key, field in leaves(root):
-        given = _at(start or {}, key)
-        default = "required" if field.is_required() else str(plain_default(field))
-        rows.append((key, default if given is None else str(given), field.description))
-    wide_key = max(len(key) for key, _, _ in rows)
-    wide_default = min(26, max(len(default) for _, default, _ in rows))
-    return "\n".join(
-        f"  {key:<{wide_key}}  {default:<{wide_default}}  {text or ''}".rstrip()
-        for key, default, text in rows
-    )
-
-
-def _at(tree: Mapping[str, Any], key: str) -> object:
+def value_at(tree: Mapping[str, Any], key: str) -> object:
     """Return what stands at a dotted key of a nested mapping; None where nothing does."""
     found: object = tree
     for word in key.split("."):
@@ -142,26 +124,63 @@ def _at(tree: Mapping[str, Any], key: str) -> object:
     return found
 
 
-def leaves(root: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def leaves(
+    root: type[BaseModel], prefix: str = "", *, given: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, FieldInfo]]:
     """Yield (dotted key, field) of every setting below ``root``, in order.
 
     Where a section is one of several classes, their keys come once each; a key that several of
-    them have takes what any of them takes, and one that not all have says whose it is.
+    them have takes what any of them takes, and one that not all have says whose it is. Where
+    ``given``, nested values, names the class, only the keys of that class come.
     """
     for name, field in root.model_fields.items():
         variants = _variants(field)
+        below = given.get(name) if isinstance(given, Mapping) else None
         if not variants:
             yield f"{prefix}{name}", field
-        if len(variants) == 1:
-            yield from leaves(variants[0], f"{prefix}{name}.")
+        chosen = _named(field, below) or variants
+        if len(chosen) == 1:
+            yield from leaves(chosen[0], f"{prefix}{name}.", given=below)
             continue
         found: dict[str, dict[str, FieldInfo]] = {}
         for inner in variants:
             for key, leaf in leaves(inner, f"{prefix}{name}."):
                 found.setdefault(key, {})[_tag(inner)] = leaf
         for key, owned in found.items():
-            is_shared = len(owned) == len(variants)
-            yield key, _either(list(owned.values()), "" if is_shared else ", ".join(owned))
+            owners = ", ".join(owned)
+            first = next(iter(owned.values())).description or ""
+            if key == f"{prefix}{name}.name":
+                text = f"{first}: {owners}"
+            else:
+                text = first if len(owned) == len(variants) else f"{first} ({owners})"
+            yield key, _either(list(owned.values()), text)
+
+
+def complete(root: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values and, of each class that they name, the defaults of its own sections."""
+    whole = dict(given)
+    for name, field in root.model_fields.items():
+        for one in _named(field, given.get(name)):
+            whole[name] = _with_sections(one, given[name])
+    return whole
+
+
+def _with_sections(one: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    whole = dict(given)
+    for key, field in one.model_fields.items():
+        if _variants(field):
+            default, said = dump(cast("Settings", plain_default(field))), given.get(key)
+            # Where a part of a section is given, the rest is its class's, not its default's.
+            is_said = isinstance(said, Mapping)
+            whole[key] = {"name": default.get("name"), **(said or {})} if is_said else default
+    return whole
+
+
+def _named(field: FieldInfo, given: object) -> list[type[Settings]]:
+    """Return the class that ``given`` names of those that a section may be of; empty without."""
+    variants = _variants(field)
+    name = given.get("name") if isinstance(given, Mapping) else None
+    return [one for one in variants if len(variants) > 1 and _tag(one) == name]
 
 
 def accepts(field: FieldInfo, value: object) -> str | None:
@@ -177,6 +196,14 @@ def accepts(field: FieldInfo, value: object) -> str | None:
 def plain_default(field: FieldInfo) -> object:
     """Return the default of a field, calling its factory where it has one."""
     return field.get_default(call_default_factory=True, validated_data={})
+
+
+def written(value: object) -> str:
+    """Return a value as it is written behind ``key=``; the home folder is ``~``."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(written, value))}]"
+    text = json.dumps(value, default=str).strip('"')
+    return text.replace(str(Path.home()), "~")
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -323,12 +350,10 @@ def _tag(variant: type[BaseModel]) -> str:
     return str(variant.model_fields["name"].default)
 
 
-def _either(fields: Sequence[FieldInfo], owners: str) -> FieldInfo:
+def _either(fields: Sequence[FieldInfo], text: str) -> FieldInfo:
     """Join the fields of one key in several classes; its default is the first one's."""
-    first = fields[0]
-    text = f"{first.description or ''} ({owners})" if owners else first.description
     either: Any = Union[tuple(_full_type(one) for one in fields)]  # noqa: UP007
-    return FieldInfo(annotation=either, default=first.default, description=text)
+    return FieldInfo(annotation=either, default=fields[0].default, description=text)
 
 
 def _full_type(field: FieldInfo) -> Any:

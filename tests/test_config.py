@@ -8,13 +8,13 @@ from pdray.config import (
     Settings,
     accepts,
     build,
-    describe,
     dump,
     leaves,
     load,
     merge,
     nearest,
     nest,
+    written,
 )
 from pdray.errors import SettingsError
 
@@ -192,11 +192,15 @@ def test_dump_and_build_are_inverse():
     assert build(JobConfig, plain) == config
 
 
-def test_describe_lists_every_key_with_default_and_meaning():
-    lines = describe(JobConfig).splitlines()
-    assert len(lines) == len(list(leaves(JobConfig))) == 8
-    assert lines[0].split() == ["data.manifest", "required", "table"]
-    assert any(line.split() == ["optim.learning_rate", "0.1", "step", "[1]"] for line in lines)
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"), (True, "true"), (1e-5, "1e-05"), ("sgd", "sgd"), (("a", "b"), "[a,b]"),
+        (Path.home() / "x", "~/x"), ({}, "{}"),
+    ],
+)  # fmt: skip
+def test_a_value_is_written_as_a_word_has_it(value: object, text: str) -> None:
+    assert written(value) == text
 
 
 def test_accepts_says_what_would_be_right():
@@ -275,7 +279,15 @@ def test_the_keys_of_all_classes_of_a_section_come_once():
     assert [accepts(fields["net.depth"], depth) for depth in (1, 101)] == [None, None]
     assert accepts(fields["net.depth"], 3) is not None
     assert accepts(fields["net.dropout"], 1.0) == "input should be less than 1"
-    assert "layers" in describe(NetConfig)
+    assert (fields["net.depth"].description, fields["net.heads"].description) == (
+        "layers",
+        " (large)",
+    )
+    assert list(dict(leaves(NetConfig, given={"net": {"name": "large"}}))) == [
+        "net.name",
+        "net.depth",
+        "net.heads",
+    ]
 
 
 @pytest.mark.parametrize(

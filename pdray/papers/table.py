@@ -1,7 +1,9 @@
 """A paper's table as a YAML file: what the paper sets, which runs, and which cell they stand in."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 from pydantic import Field
@@ -9,6 +11,7 @@ from pydantic import Field
 from pdray.config import Settings, load, nearest
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
+from pdray.help import MORE, columns
 
 PAPERS = {"youtubepd": "000", "tsa": "002", "hypomimia": "003", "motion_boundary": "004"}
 """The papers by short name, and the number by which earlier versions called each."""
@@ -27,6 +30,7 @@ COLUMNS = (
 """Columns of layout severity: score, over two classes or all of them, heading."""
 
 _REFERENCE = "weights."
+_PAPER = re.compile(r"^.*?, (?=Table|landmarks)")  # in front of a title
 
 
 class PaperTable(Settings):
@@ -103,17 +107,19 @@ def table_file(folder: Path, name: str) -> Path:
     return folder / f"{found}.yaml"
 
 
-def table_titles(folder: Path) -> dict[str, str]:
-    """Return the name of each table in a folder, and its title with the earlier name.
+def list_tables(folder: Path) -> str:
+    """Return a line for each table in a folder: its name, and its title without the paper's name.
 
     Raises:
         SettingsError: If a file is no table.
     """
     titles = {name: read_table(folder / f"{name}.yaml").title for name in table_names(folder)}
-    return {
-        name: title if earlier_name(name) == name else f"{title} [{earlier_name(name)}]"
+    wide = max(map(len, titles)) + 4
+    return "\n".join(
+        f"  {name}".ljust(wide)
+        + shorten(_PAPER.sub("", title), columns() - wide, placeholder=MORE, break_on_hyphens=False)
         for name, title in titles.items()
-    }
+    )
 
 
 def read_table(path: Path) -> PaperTable:

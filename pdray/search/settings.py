@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -99,6 +99,15 @@ class ResourcesConfig(Settings):
 class StudyConfig(FitConfig):
     """The root of ``jobs/tune_tsa.py``: a fit's settings and those of the search around it."""
 
+    help_groups: ClassVar = {
+        "recordings and classes": ("data.items", "data.grade_cuts"),
+        "model": ("modality", "model.*", "pretrained"),
+        "training": (
+            "snippet.num_frames", "optim.epochs", "optim.learning_rate", "optim.batch_size",
+            "loss.kind",
+        ),
+        "search and output": ("search.name", "search.trials", "output"),
+    }  # fmt: skip
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
     search: SearchConfig = SearchConfig()
@@ -129,6 +138,11 @@ class StudyConfig(FitConfig):
 class PrepareConfig(Recipe):
     """The root of ``jobs/prepare.py``: what a study sets under the same names, and what for."""
 
+    help_groups: ClassVar = {
+        "recordings": ("data.items", "data.max_decode_failures", "modalities"),
+        "frames": ("decode.height", "decode.width", "decode.frame_rate"),
+        "store and cluster": ("store.codec", "store.quality", "flow.method", "output", "address"),
+    }
     data: DataConfig
     modalities: tuple[Modality, ...] = Field(
         ("rgb",), min_length=1, description="what to make of each recording"
@@ -145,6 +159,10 @@ class PrepareConfig(Recipe):
 class DescribeConfig(Recipe):
     """The root of ``jobs/describe.py``: which recordings, and how their frames were prepared."""
 
+    help_groups: ClassVar = {
+        "recordings and classes": ("data.items", "data.subjects", "data.grade_cuts"),
+        "frames and output": ("decode.height", "decode.width", "decode.frame_rate", "output"),
+    }
     data: DataConfig
     output: OutputFolder = Field(
         default_factory=default_output,

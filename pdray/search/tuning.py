@@ -13,19 +13,19 @@ from pdray.search.settings import StudyConfig
 if TYPE_CHECKING:
     from pdray.search.study import StudyOutcome
 
-_USAGE = """usage: python jobs/{job}.py [--resume] [--config FILE] [key=value ...]
-
-  --resume       continue the study search.name, or the newest unfinished one, with its settings
-  --config FILE  YAML: the settings below, and a section 'space' of what is searched
+OPTIONS = """
+  --resume       continue the study search.name, or the newest unfinished one,
+                 with its settings
+  --config FILE  YAML: settings, and under 'space' what is searched
 """
 
 
-def tune(job: str, argv: Sequence[str], *, settings: Path | None) -> int:
+def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> int:
     """Run a tuning job.
 
     Args:
-        job: Its name.
         argv: Its words.
+        about: What ``--help`` prints above the options and settings.
         settings: YAML file that a new study starts from, under the words; None is none.
 
     Returns:
@@ -46,7 +46,7 @@ def tune(job: str, argv: Sequence[str], *, settings: Path | None) -> int:
     return run_job(
         argv,
         work,
-        about=_USAGE.format(job=job),
+        about=f"{about or ''}{OPTIONS}",
         settings=StudyConfig,
         start=lambda: read_tree(StudyConfig, given),
         resume="continue with --resume",

@@ -1,7 +1,7 @@
 """Settings of patient-level assembling, and how its command line is read."""
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -109,6 +109,14 @@ class VisitSearchConfig(Settings):
 class AssembleConfig(FitConfig):
     """The root of ``jobs/assemble_patients.py``; the settings of a fit are the items' networks'."""
 
+    help_groups: ClassVar = {
+        "visits, and heads on their features": (
+            "data.items", "levels.score", "levels.max_missing", "folds.num_outer",
+            "heads.repeats", "heads.epochs",
+        ),
+        "networks of the items": ("model.*", "pretrained", "optim.epochs", "optim.learning_rate"),
+        "output": ("search.name", "output"),
+    }  # fmt: skip
     data: DataConfig
     folds: VisitFoldsConfig = VisitFoldsConfig()
     search: VisitSearchConfig = VisitSearchConfig()

@@ -2,19 +2,15 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from docs.settings import PAGE, ROOTS, page
-from jobs import tune_fusion, tune_motion_boundary, tune_region_attention
+from docs.settings import PAGE, page
 from jobs.reproduce import TABLES
-from pdray.config import load, read_tree
-from pdray.papers.table import read_table, table_file, table_names
-from pdray.search.plan import load_study
-from pdray.search.settings import StudyConfig, load_description, load_preparation
-from pdray.visits.settings import load_assembly
+from pdray.papers.table import table_names
+from tests.fixtures.job_words import read_words
 from tests.places import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -37,45 +33,6 @@ def job_commands() -> Iterator[tuple[str, str, list[str]]]:
                 yield name_of(path), found[1], shlex.split(found[2] or "")
 
 
-def tuning(start: Path | None) -> Callable[[list[str]], object]:
-    begin = ["--config", str(start)] if start else []
-
-    def read(words: list[str]) -> object:
-        if "--resume" in words:  # the study's own settings come first; there is none here
-            return read_tree(StudyConfig, [word for word in words if word != "--resume"])
-        # Only a user has the files of weights, and reading them is part of the check.
-        there = [word for word in words if not word.startswith("pretrained=")]
-        return load_study([*begin, *there])
-
-    return read
-
-
-def read_reproduce(words: list[str]) -> object:
-    assert words[0] == "--table"
-    read_table(table_file(TABLES, words[1]))
-    return read_tree(ROOTS["reproduce"], words[2:])
-
-
-READ: dict[str, Callable[[list[str]], object]] = {
-    **{name: lambda words, root=root: load(root, words) for name, root in ROOTS.items()},
-    "tune_tsa": tuning(None),
-    "tune_motion_boundary": tuning(tune_motion_boundary.SETTINGS),
-    "tune_region_attention": tuning(tune_region_attention.SETTINGS),
-    "tune_fusion": tuning(tune_fusion.SETTINGS),
-    "describe": load_description,
-    "prepare": lambda words: load_preparation([word for word in words if word != "--verify"]),
-    "assemble_patients": load_assembly,
-    "reproduce": read_reproduce,
-}
-# What the importers write beside a manifest, in place of files that only a user has.
-WRITTEN = {
-    "manifest.data.yaml": "data: {manifest: m.csv, items: [face_interview], subjects: none, "
-    "grade_cuts: [1, 2, 3, 4, 5]}\nfolds: {from_split: true}\n",
-    "ucf101.data.yaml": "data: {manifest: m.csv, items: [action], subjects: none}\n",
-    "actions.data.yaml": "data: {manifest: m.csv, items: [action], subjects: none}\n",
-}
-
-
 def test_there_is_something_to_check() -> None:
     assert len(PAGES) > 20
     assert len(list(job_commands())) > 30
@@ -93,13 +50,8 @@ def test_every_command_that_starts_a_job_is_accepted(
     where: str, job: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for name, text in WRITTEN.items():
-        (tmp_path / name).write_text(text)
-    if words == ["--help"]:
-        return
-    known = [str(tmp_path / Path(word).name) if word.endswith(".data.yaml") else word
-             for word in words]  # fmt: skip
-    assert READ[job](known) is not None, where
+    if "--help" not in words:
+        assert read_words(job, words, tmp_path) is not None, where
 
 
 def test_the_readme_fits_a_screen_and_lists_every_job() -> None:

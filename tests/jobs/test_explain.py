@@ -3,20 +3,14 @@ from pathlib import Path
 import pytest
 
 from jobs.explain import main
-from pdray.config import leaves
 from pdray.explain import run as explaining
 from pdray.explain.run import Explanation
-from pdray.explain.settings import ExplainConfig
 from tests.fixtures.tiny_study import make_study, render_faces
 
 
-def test_help_says_who_is_shown_and_lists_every_setting(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_help_says_who_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    assert "in recordings that it never learnt from" in told
-    assert [key for key, _ in leaves(ExplainConfig) if f"  {key} " not in told] == []
+    assert "in recordings that it never learnt from" in capsys.readouterr().out
 
 
 def test_the_job_runs_to_its_end_on_a_rendered_cohort(

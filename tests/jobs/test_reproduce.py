@@ -49,7 +49,7 @@ def test_help_names_the_tables_and_the_settings(capsys: pytest.CaptureFixture[st
     lines = told.splitlines()
     titles = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert set(NAMES) <= set(titles)
-    assert titles["youtubepd.table3"].endswith("landmarks and voices [000.3]")
+    assert titles["youtubepd.table3"].endswith(" severity from faces, landmarks and voices")
     assert "  weights " in told
 
 

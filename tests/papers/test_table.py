@@ -5,16 +5,16 @@ import pytest
 import yaml
 
 from pdray.errors import SettingsError
-from pdray.papers.table import read_table, table_file, table_titles
+from pdray.papers.table import list_tables, read_table, table_file
 from tests.fixtures.small_table import SMALL
 
 
-def test_titles_are_told_by_name(write_table: Callable[..., Path]) -> None:
+def test_titles_are_listed_by_name_without_their_paper(write_table: Callable[..., Path]) -> None:
     folder = write_table().parent
     (folder / "8.8.yaml").write_text(
-        yaml.safe_dump({**SMALL, "title": "another"}), encoding="utf-8"
+        yaml.safe_dump({**SMALL, "title": "A paper (2025), Table 8: one"}), encoding="utf-8"
     )
-    assert table_titles(folder) == {"8.8": "another", "9.9": "a table"}
+    assert list_tables(folder).splitlines() == ["  8.8  Table 8: one", "  9.9  a table"]
 
 
 def test_a_table_that_does_not_exist_is_answered_with_those_that_do(

@@ -19,7 +19,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         values = {"tracking_uri": "http://there", "is_mirrored": True, **outcome}
         done = StudyOutcome(Path("log"), leaderboard="board", held_out="held out", **values)  # type: ignore[arg-type]
         monkeypatch.setattr(running, "run_study", lambda plan, say: done)
-        assert tune("job", ["data.manifest=/x.csv"], settings=None) == 0
+        assert tune(["data.manifest=/x.csv"], about=None, settings=None) == 0
         return capsys.readouterr().out.splitlines()
 
     return tuned
@@ -48,11 +48,11 @@ def test_help_shows_what_the_job_starts_from(
     settings.write_text("model: {name: fusion}\noptim: {epochs: 43}\n", encoding="utf-8")
     shown = {}
     for start in (settings, None):
-        assert tune("job", ["--help"], settings=start) == 0
+        assert tune(["--help-all"], about="About.\n", settings=start) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0].startswith("usage: python jobs/job.py [--resume] ")
-        rows = lines[lines.index("settings (key, default, meaning):") + 1 :]
-        shown[start] = {row.split()[0]: row.split()[1] for row in rows}
+        assert lines[:3] == ["About.", "", f"  --resume       {lines[2][17:]}"]
+        rows = [row.split() for row in lines if row.startswith("  ") and row[2] != " "]
+        shown[start] = {row[0]: row[1] for row in rows}
     assert (shown[settings]["model.name"], shown[settings]["optim.epochs"]) == ("fusion", "43")
     assert shown[settings]["decode.height"] == "112"
     assert shown[None]["model.name"] == "tsa"
@@ -71,6 +71,6 @@ def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
 
     monkeypatch.setattr(running, "run_study", study)
     words = ["data.manifest=/x.csv", "optim.epochs=5"]
-    assert tune("job", words, settings=settings) == 130
+    assert tune(words, about=None, settings=settings) == 130
     assert capsys.readouterr().err == "interrupted; continue with --resume\n"
     assert (plans[0].config.search.trials, plans[0].config.optim.epochs) == (3, 5)

@@ -35,12 +35,12 @@ PUBLIC = (ACTION, "face_interview")
 class DataConfig(Settings):
     """Which recordings a job uses and what it predicts."""
 
-    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
+    manifest: Path = Field(description="CSV or Parquet file, one row per recording")
     items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
     subjects: Subjects = Field(
         "required",
-        description="none: a recording of item action, or face_interview, without a subject is a "
-        "subject of its own",
+        description="required: each row names its subject; none: a recording of item action, or "
+        "face_interview, without a subject is a subject of its own",
     )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"

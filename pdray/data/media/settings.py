@@ -12,7 +12,7 @@ _LINEAR_HZ = 2 * 45.245 * 200 / 3
 
 
 class DecodeConfig(Settings):
-    """The picture every recording is brought to, and the frames a second."""
+    """The picture every recording is brought to, and the frames per second."""
 
     height: int = Field(112, ge=8, le=2160, description="height of a frame [px]")
     width: int = Field(112, ge=8, le=3840, description="width of a frame [px]")
@@ -20,7 +20,7 @@ class DecodeConfig(Settings):
         None,
         gt=0,
         le=240,
-        description="frames a second, the one on display at each time; null keeps those recorded "
+        description="frames per second, the one on display at each time; null keeps those recorded "
         "[1/s]",
     )
 

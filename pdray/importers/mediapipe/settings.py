@@ -12,14 +12,15 @@ from pdray.data.media.settings import DecodeLimits
 class ExtractConfig(Settings):
     """The root of ``jobs/extract_landmarks.py``."""
 
-    manifest: Path = Field(description="CSV or Parquet file, one row a recording")
+    manifest: Path = Field(description="CSV or Parquet file, one row per recording")
     model: Path = Field(description="file of a MediaPipe Face Landmarker, such as x.task")
     output: Path = Field(description="the manifest to write, .csv; tracks go beside it")
     items: tuple[str, ...] = Field(
         ("face_interview",), min_length=1, description="items whose faces are followed"
     )
     subjects: Subjects = Field(
-        "required", description="none: rows of public videos need not name a subject"
+        "required",
+        description="required: each row names its subject; none: rows of public videos need not",
     )
     size: int = Field(
         640, ge=64, le=2160, description="longer side of the picture that is looked at [px]"

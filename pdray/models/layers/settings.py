@@ -17,7 +17,7 @@ class SegmentsConfig(Settings):
     consensus: Literal["none", "mean", "attention"] = Field(
         "none",
         description="none: every snippet is learnt on its own; mean: of the snippets' features; "
-        "attention: the mean with a learned weight a snippet (the motion boundary paper eq. 1)",
+        "attention: the mean with a learned weight per snippet (the motion boundary paper eq. 1)",
     )
 
 

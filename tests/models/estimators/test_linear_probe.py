@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from pdray.config import build, describe
+from pdray.config import build, leaves
 from pdray.errors import SettingsError
 from pdray.models import NETWORKS
 from pdray.models.estimators.linear_probe import BackboneConfig, LinearProbeConfig
@@ -63,4 +63,4 @@ def test_a_setting_out_of_range_is_refused_with_its_value(name: str, value: obje
 
 
 def test_the_settings_of_a_backbone_are_listed() -> None:
-    assert "backbone.layout" in describe(LinearProbeConfig)
+    assert "backbone.layout" in dict(leaves(LinearProbeConfig))
