@@ -64,7 +64,7 @@ class FitConfig(Settings):
     limits: DecodeLimits = DecodeLimits()
     snippet: SnippetConfig = SnippetConfig()
     augment: AugmentConfig = AugmentConfig()
-    model: ModelConfig = MODELS[DEFAULT].settings()
+    model: ModelConfig = MODELS[DEFAULT].settings(name=DEFAULT)
     pretrained: Path | None = Field(
         None,
         description="file of weights to start from: a published one, or a study's model.pt, which "
