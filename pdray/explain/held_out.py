@@ -253,9 +253,9 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
             f"study {name}: its winner is {config.model.name}, which sees {config.modality}; maps "
             "and features need a network that sees pictures"
         )
-    has_weights = study.winner.model_path.is_file()
-    if trial["state"] != "complete" or not (has_weights or not config.entry.keeps_weights):
-        weights = f" and has {'a' if has_weights else 'no'} {study.winner.model_path.name}"
+    file = study.winner.model_path
+    weights = f" and has {'a' if file.is_file() else 'no'} {file.name}"
+    if trial["state"] != "complete" or (config.entry.keeps_weights and not file.is_file()):
         raise StudyError(
             f"study {name}: its winner is {trial['state']}"
             f"{weights if config.entry.keeps_weights else ''}; continue the study with --resume"

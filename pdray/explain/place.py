@@ -20,7 +20,8 @@ def no_maps(config: FitConfig) -> tuple[str, str, str]:
     """Say why a winner has no maps, for a line of progress, a fault and the report."""
     if config.entry.keeps_weights:
         name = config.model.name
-        why = f"{name} is given regions beside pictures"
+        reads = "is given regions beside pictures" if config.beside else "declares no maps"
+        why = f"{name} {reads}"
         return why, f"there are no maps: {why}", f"features that the head of {name} reads; no maps"
     model, name, weights = (
         config.model.name,
@@ -43,11 +44,12 @@ def place(held: HeldOut, folder: Path, device: torch.device) -> str:
         device: Where a network that has maps computes.
     """
     recordings = [held.rated(row, *held.config.beside) for row in held.rows]
-    if held.config.entry.has_maps:
+    entry = held.config.entry
+    if entry.keeps_weights and not entry.beside:
         # Here, whatever the study was read with: no cluster is started for this.
         config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
         features = extract_features(held.network, recordings, config, device=device).vectors
-    elif held.config.beside:
+    elif entry.beside:
         network: Any = held.network
         features = np.stack([region_vector(network, one, held.config) for one in recordings])
     else:

@@ -49,6 +49,8 @@ class ModelEntry:
         description: What the model is, in one line.
         builder: ``module:function`` that builds a network of its settings, imported when it is
             called; empty for a model that learns at once.
+        learner: ``module:PARTS`` of what learns at once, imported when it is fitted; empty for a
+            network that learns in steps.
         sees: Values of ``modality`` that it accepts; ``pictures`` stands for all of them.
         beside: Modalities that it takes beside the one of the fit.
         branches: Modalities of which it reads some; it then accepts a recording with any of them.
@@ -67,6 +69,7 @@ class ModelEntry:
     settings: type[ModelSettings]
     description: str
     builder: str = ""
+    learner: str = ""
     sees: tuple[str, ...] = ("pictures",)
     beside: tuple[Literal["regions"], ...] = ()
     branches: tuple[str, ...] = ()
@@ -77,6 +80,12 @@ class ModelEntry:
     loop: Literal["steps", "once"] = "steps"
     has_maps: bool = True
     small: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.loop == "once" and "optim" in self.sections:
+            raise ValueError(
+                f"{self.name} learns at once: name the sections it uses, with optim.epochs=1"
+            )
 
     @property
     def name(self) -> str:

@@ -72,14 +72,14 @@ class CheckedTrials:
         uri: Where its runs are, or will be.
         marks: The table of ``data.marks``; None where none is given.
         files: Files whose content must stay the same.
-        lines: What the study will do, for the user.
+        notes: What the user should know of these files.
     """
 
     within: CheckedStudy
     uri: str
     marks: "MarksTable | None"
     files: tuple[Path, ...]
-    lines: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
     Raises:
         PdrayError: If something the user can mend is wrong; nothing has been lost then.
     """
-    checked = check_trials(check_study(plan, cohort, study))
-    for line in checked.lines:
+    within = check_study(plan, cohort, study)
+    say(describe_plan(plan, cohort, within.capacity, within.reservation, within.expected))
+    checked = check_trials(within)
+    for line in checked.notes:
         say(line)
     return start_trials(checked, prepare_trials(checked, say), say)
 
@@ -163,7 +165,7 @@ def check_study(
 
 
 def check_trials(within: CheckedStudy) -> CheckedTrials:
-    """Load what trials start from, and say what the study will do.
+    """Load what trials start from.
 
     Raises:
         PdrayError: If a file cannot be used, or the tracking server cannot serve the cluster.
@@ -184,8 +186,7 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
         uri,
         marks=marks,
         files=(*start_files(plan), *([] if table is None else [table])),
-        lines=(
-            describe_plan(plan, cohort, within.capacity, within.reservation, within.expected),
+        notes=(
             *start_notes(plan, cohort.num_classes),
             *same_people_notes(plan, cohort.manifest.digest),
         ),

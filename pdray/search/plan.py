@@ -182,8 +182,9 @@ def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
         *_sharing_faults(config, plan.space),
         *subject_faults(config),
         *_start_faults(config, plan.fixed, plan.space),
+        *([] if wrong else _modality_faults(plan)),  # of trials that can be built
     ]
-    refuse(wrong or _modality_faults(plan), SettingsError, "settings")
+    refuse(wrong, SettingsError, "settings")
 
 
 def subject_faults(config: StudyConfig) -> list[str]:

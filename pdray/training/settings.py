@@ -1,6 +1,7 @@
 """Settings of a fit: everything that decides its outcome besides its data and its seed."""
 
 import json
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -89,10 +90,8 @@ class FitConfig(Settings):
 
         None of a model that sees none through a network.
         """
-        section: Any = self if self.entry.network else None
-        for name in (self.entry.network or "").split("."):
-            section = getattr(section, name, None)
-        return section
+        path = self.entry.network
+        return None if path is None else attrgetter(path)(self)
 
     @property
     def sees(self) -> tuple[Modality, ...]:

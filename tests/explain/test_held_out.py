@@ -270,7 +270,7 @@ def test_the_winner_of_a_probe_is_its_frozen_network(tmp_path: Path, faces: Path
     [
         (
             {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}},
-            "study faces: its winner is landmark_head, which sees landmarks; maps and features are",
+            "study faces: its winner is landmark_head, which sees landmarks; maps and features",
         ),
     ],
 )

@@ -64,8 +64,8 @@ ADDITIONS = {
         printed='"epoch": 1',
     ),
     "estimator": Addition(
-        files=2,
-        lines=None,
+        files=1,
+        lines=1,
         contracts=("tests/contracts/test_models.py", "-k", "there_are or builders"),
         settings={
             "modality": "mfcc",

@@ -1,10 +1,20 @@
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.marks import MarksTable
+from pdray.data.cohort.members import make_cohort
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.store.prepare import Prepared
-from pdray.search.opening import unjudged
+from pdray.search import opening
+from pdray.search.cluster import Capacity
+from pdray.search.opening import CheckedTrials, check_study, check_trials, prepare_trials, unjudged
 from pdray.search.plan import plan_study
+from pdray.tracking.run_log import StudyLog
 
 FUSION: dict[str, Any] = {
     "data": {"manifest": "/x.csv"},
@@ -29,3 +39,33 @@ def test_a_recording_that_some_trial_could_not_judge_is_listed() -> None:
         "voice": "recording voice: has none of rgb, landmarks, which is all that a trial may see",
     }
     assert unjudged(plan_study(FUSION), prepared) == {}
+
+
+@pytest.fixture
+def checked(
+    tiny_manifest: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> CheckedTrials:
+    """Check a study of a network on pictures, on a cluster of two CPUs that is not there."""
+    monkeypatch.setattr(opening, "measure", lambda _: Capacity(2.0, 0.0, 1, ((2.0, 0.0),)))
+    monkeypatch.setattr(opening, "check_shared", lambda _: None)
+    data = {"manifest": str(tiny_manifest())}
+    plan = plan_study({"data": data, "frames": "video", "output": str(tmp_path / "output")})
+    config = plan.config
+    manifest = load_manifest(config.data.manifest)
+    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
+    return check_trials(check_study(plan, cohort, StudyLog(config.output / "studies" / "s")))
+
+
+def test_a_check_writes_nothing(checked: CheckedTrials) -> None:
+    assert checked.within.capacity.num_nodes == 1
+    assert checked.uri.startswith("sqlite:")
+    assert not checked.within.plan.config.output.exists()
+
+
+def test_marks_are_for_networks_on_regions_alone(checked: CheckedTrials) -> None:
+    # Marks of a recording that is not in the manifest would be refused where they are read.
+    marks = MarksTable({"nobody": (5,) * 14}, num_vague=0)
+    said: list[str] = []
+    prepared = prepare_trials(replace(checked, marks=marks), said.append)
+    assert said == []
+    assert all(one.marks is None for one in prepared.recordings)

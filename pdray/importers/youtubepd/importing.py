@@ -258,7 +258,7 @@ def _settings_text(imported: Imported) -> str:
 
 def _write(tracks: Mapping[Path, Track], texts: Mapping[Path, str]) -> None:
     """Write everything that is not there yet, after nothing else was found in its place."""
-    there = {path for path in tracks if path.exists()}
+    there = [path for path in tracks if path.exists()]
     faults = [f"{path}: {OTHER_CONTENT}" for path in there if not _is_same(path, tracks[path])]
     refuse([*faults, *text_faults(texts)], ManifestError, "nothing was written")
     try:

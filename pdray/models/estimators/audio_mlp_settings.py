@@ -45,4 +45,5 @@ ENTRY = ModelEntry(
     sections=("optim.epochs=1",),
     network=None,
     loop="once",
+    learner="pdray.training.estimators.sound:PARTS",
 )

@@ -1,6 +1,6 @@
 """Settings, rules and registry entry of the fusion of several modalities."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,7 +8,7 @@ from pdray.models.entry import ModelEntry, ModelSettings
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig, frame_resnet_faults
 
 Branch = Literal["rgb", "landmarks", "mfcc", "log_mel", "waveform"]
-BRANCHES: tuple[Branch, ...] = ("rgb", "landmarks", "mfcc", "log_mel", "waveform")
+BRANCHES: tuple[Branch, ...] = get_args(Branch)
 Rule = Literal["l1", "mean", "stacking"]
 
 
@@ -109,4 +109,5 @@ ENTRY = ModelEntry(
     network=None,
     checks=fusion_checks,
     loop="once",
+    learner="pdray.training.estimators.fusion:PARTS",
 )

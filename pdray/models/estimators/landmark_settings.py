@@ -44,6 +44,7 @@ HEAD = ModelEntry(
     sections=("landmarks", "optim.epochs=1"),
     network=None,
     loop="once",
+    learner="pdray.training.estimators.landmarks:HEAD",
 )
 
 
@@ -96,6 +97,7 @@ CHOICE = ModelEntry(
     sections=("optim.epochs=1",),
     network=None,
     loop="once",
+    learner="pdray.training.estimators.landmarks:CHOICE",
 )
 
 
@@ -134,4 +136,5 @@ NETWORK = ModelEntry(
     sections=("optim.epochs=1",),
     network=None,
     loop="once",
+    learner="pdray.training.estimators.landmarks:NETWORK",
 )

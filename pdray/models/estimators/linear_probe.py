@@ -51,5 +51,6 @@ ENTRY = ModelEntry(
     sections=("snippet", "augment.crop_size", "pretrained", "optim.epochs=1"),
     network="model.backbone",
     loop="once",
+    learner="pdray.training.estimators.probe:PARTS",
     has_maps=False,
 )

@@ -58,20 +58,9 @@ class Parts(NamedTuple):
     start: Callable[[FitConfig], list[str]] = _nothing
 
 
-# Where the parts of each estimator of the registry stand; imported when they are used.
-LEARNERS = {
-    "landmark_head": "pdray.training.estimators.landmarks:HEAD",
-    "landmark_choice": "pdray.training.estimators.landmarks:CHOICE",
-    "landmark_mlp": "pdray.training.estimators.landmarks:NETWORK",
-    "audio_mlp": "pdray.training.estimators.sound:PARTS",
-    "fusion": "pdray.training.estimators.fusion:PARTS",
-    "linear_probe": "pdray.training.estimators.probe:PARTS",
-}
-
-
 def find_parts(config: FitConfig) -> Parts:
     """Return the parts of the estimator of a fit."""
-    parts: Parts = resolve_name(LEARNERS[config.model.name])
+    parts: Parts = resolve_name(config.entry.learner)
     return parts
 
 

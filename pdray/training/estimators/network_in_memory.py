@@ -98,9 +98,11 @@ def train_network(
 def _batches(num: int, training: Any, seed: int) -> Iterator[tuple[str, Tensor]]:
     """Yield the name and the recordings of each step."""
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
-    for step in range(getattr(training, "num_steps", 0)):
-        yield f"step {step}", torch.randperm(num, generator=order)[: training.batch_size]
-    for epoch in range(getattr(training, "num_epochs", 0)):
+    if hasattr(training, "num_steps"):
+        for step in range(training.num_steps):
+            yield f"step {step}", torch.randperm(num, generator=order)[: training.batch_size]
+        return
+    for epoch in range(training.num_epochs):
         drawn = torch.randperm(num, generator=order)
         yield from ((f"epoch {epoch}", one) for one in torch.split(drawn, training.batch_size))
 
