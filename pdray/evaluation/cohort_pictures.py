@@ -51,7 +51,8 @@ def _lengths(cohort: Described) -> Figure | None:
     figure = _histogram(seconds, min(_DURATION_BINS, max(10, len(seconds))))
     figure.axes[0].set(xlabel="length [s]", ylabel="recordings")
     known = [one for one in cohort.recordings if cohort.seconds([one])]
-    figure.suptitle(f"{cohort.count(known).sentence}\n{len(cohort.recordings)} in all")
+    total = len(cohort.recordings)
+    figure.suptitle(f"{cohort.count(known).sentence}\nlength known of {len(known)} of {total}")
     return figure
 
 
@@ -112,10 +113,12 @@ def _years(cohort: Described) -> Figure | None:
     points = np.array([(place, *one) for place, some in enumerate(several) for one in some])
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    for number in np.unique(points[:, 2]):
+    classes = np.unique(points[:, 2])
+    for number in classes:
         chosen = points[points[:, 2] == number]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, label=f"class {number:g}")
-    axes.legend(fontsize=7)
+        aside = number / (classes[-1] + 1) / 2  # beside each other, so that none hides another
+        axes.scatter(chosen[:, 0] + aside, chosen[:, 1], s=9, label=f"class {number:g}")
+    figure.legend(loc="outside lower center", ncols=len(classes), fontsize=7)
     axes.set(xlabel="subjects, by the time between", ylabel="years since the first recording")
     axes.set_xticks([])
     people = cohort.count(cohort.recordings).subjects

@@ -67,8 +67,11 @@ class Mean(NamedTuple):
 
 Cell = str | int | float | Count | Ends | Mean | None
 # The end of a column's name in text, and those of its columns in a CSV.
-_PARTS = {Count: ("count", ("recordings", "subjects")), Ends: ("min/max", ("min", "max")),
-          Mean: ("mean (SD)", ("mean", "SD"))}  # fmt: skip
+_PARTS: dict[type, tuple[str, tuple[str, ...]]] = {
+    Count: ("count", ("recordings", "subjects")),
+    Ends: ("min/max", ("min", "max")),
+    Mean: ("mean (SD)", ("mean", "SD")),
+}
 LEGEND = (
     "count: recordings/subjects; ?: recordings that name no subject are not counted as "
     f"subjects; {NONE}: there can be none"
@@ -114,7 +117,11 @@ def text(table: Table) -> str:
 
 
 def csv_text(table: Table) -> str:
-    """Return a table as CSV; a count takes two columns, and what is not given is empty."""
+    """Return a table as CSV; what is not given is empty.
+
+    A count takes two columns, and a third one, of recordings that name no subject, where there are
+    such.
+    """
     columns: dict[str, list[object]] = {}
     for place, name in enumerate(table.columns):
         cells = [row[place] for row in table.rows]
@@ -133,7 +140,10 @@ def _parts(name: str, cells: Sequence[Cell]) -> tuple[str, tuple[str, ...]]:
     """Return the end of a column's name and what its cells hold; nothing of one value each."""
     kinds = {type(cell) for cell in cells}
     found = [parts for kind, parts in _PARTS.items() if kind in kinds or name.endswith(parts[0])]
-    return found[0] if found else ("", ())
+    end, parts = found[0] if found else ("", ())
+    if any(isinstance(cell, Count) and cell.unnamed for cell in cells):
+        parts += ("unnamed",)
+    return end, parts
 
 
 def _part(cell: Cell, number: int) -> object:
