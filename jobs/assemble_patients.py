@@ -14,7 +14,6 @@ each item, one network learns from the subjects in neither. To score a fold,
 heads learn from the visits of every other fold, with the features of the
 networks that saw neither of the two. So no feature ever comes from a network
 that saw the patient. An item that a visit lacks is masked, never a zero.
-
 The same search.name continues an interrupted job. With other heads.*,
 assembling.* or levels.* it uses the networks that are there.
 """

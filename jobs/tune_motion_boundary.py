@@ -10,8 +10,7 @@ for example:
   python jobs/tune_motion_boundary.py --resume search.name=motion
 
 A new study starts from search_spaces/motion_boundary.yaml, the settings of the
-motion boundary paper; the command line overrides them. Folds never divide the
-recordings of a subject.
+motion boundary paper; the command line overrides them.
 """
 
 import sys

@@ -10,8 +10,7 @@ for example:
   python jobs/tune_region_attention.py --resume search.name=faces
 
 A new study starts from search_spaces/region_attention.yaml, after YouTubePD
-(Zhou et al. 2023); the command line overrides it. Without `pretrained` the
-frozen network has random weights, and the report says so.
+(Zhou et al. 2023). Without `pretrained` the frozen network is a random one.
 """
 
 import sys

@@ -20,7 +20,7 @@ from pdray.config import (
 
 HELP = ("-h", "--help", "--help-all")
 MIN_COLUMNS, MAX_COLUMNS = 80, 100
-MAX_VALUE = 20  # columns; a longer value has lines of its own
+MAX_VALUE = 16  # columns; a longer value has lines of its own
 MAX_LINES = 60  # of --help; a meaning that does not fit ends in ``MORE``
 MORE = " ..."
 
@@ -55,7 +55,7 @@ def help_text(
         table = "\n".join(_table({**required, **_sections(fields)}, fields, tree))
         return f"{about.rstrip()}\n\n{table}"
     groups = {**required, **_chosen(root, fields, named)}
-    end = f"--help-all lists all {len(fields)} settings."
+    end = f"--help-all lists all {len(fields)} settings, each with its whole meaning."
     if "model.name" in fields:
         end += "\nWith model.name=NAME beside either: the settings of that model and no other's."
     for most in range(4, 0, -1):

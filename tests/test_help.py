@@ -57,7 +57,7 @@ def test_required_keys_and_groups_stand_under_titles_in_three_columns() -> None:
         "the model:",
         "  model.name  small  architecture: small, large",
         "",
-        "--help-all lists all 7 settings.",
+        "--help-all lists all 7 settings, each with its whole meaning.",
         "With model.name=NAME beside either: the settings of that model and no other's.",
     ]
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from pdray.search.study import StudyOutcome
 
 OPTIONS = """
-  --resume       continue the study search.name, or the newest unfinished one,
-                 with its settings
+  --resume       continue the study search.name, or the newest unfinished one
   --config FILE  YAML: settings, and under 'space' what is searched
 """
 

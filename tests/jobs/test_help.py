@@ -16,7 +16,7 @@ from tests.fixtures.job_words import read_words
 from tests.places import ROOT
 
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
-WITH_MODELS = ["tune_tsa", "tune_fusion", "assemble_patients"]
+WITH_MODELS = [*(job for job in JOBS if job.startswith("tune_")), "assemble_patients"]
 
 
 @pytest.fixture(params=[80, 100])
@@ -36,10 +36,10 @@ def told(job: str, *words: str, capsys: pytest.CaptureFixture[str]) -> list[str]
     return out.splitlines()
 
 
-def rows(lines: list[str], *, below: str = "required keys:") -> dict[str, str]:
-    """Return value and meaning, joined, of each key from a title on."""
+def rows(lines: list[str]) -> dict[str, str]:
+    """Return value and meaning, joined, of each key."""
     found: dict[str, str] = {}
-    for line in lines[lines.index(below) + 1 :]:
+    for line in lines[lines.index("required keys:") + 1 :]:
         key, _, rest = line.strip().partition(" ")
         if line.startswith("  ") and line[2] != " ":
             found[key] = rest.strip()
@@ -95,14 +95,15 @@ def test_help_all_lists_every_setting_whole(
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("job", WITH_MODELS)
 def test_a_model_on_the_line_shows_its_settings_and_no_others(
-    job: str, model: str, width: int, capsys: pytest.CaptureFixture[str]
+    job: str, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     own = dump(build(MODELS[model].settings, {}))
     flat = {f"model.{key}": value for key, value in own.items() if key != "backbone"}
     flat |= {f"model.backbone.{key}": value for key, value in own.get("backbone", {}).items()}
     for asked in ("--help", "--help-all"):
         lines = told(job, f"model.name={model}", asked, capsys=capsys)
-        assert max(map(len, lines)) <= width
+        assert max(map(len, lines)) <= 80
         assert asked == "--help-all" or len(lines) <= 60
         shown = {key: text for key, text in rows(lines).items() if key.startswith("model.")}
         assert set(shown) == set(flat)
