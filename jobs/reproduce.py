@@ -33,8 +33,12 @@ the hypomimia abstract (WSSFN 2025) and the motion boundary paper:
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
     resume = "the same command continues"
-    about = f"{__doc__}{_OPTIONS.format(tables=list_tables(TABLES))}"
-    return run_job(argv, work, about=about, settings=ReproduceConfig, resume=resume)
+    return run_job(argv, work, about=tables, settings=ReproduceConfig, resume=resume)
+
+
+def tables() -> str:
+    """Return what the job does, with the table of tables."""
+    return f"{__doc__}{_OPTIONS.format(tables=list_tables(TABLES))}"
 
 
 def work(words: list[str]) -> str:

@@ -30,7 +30,7 @@ def run_job(
     argv: Sequence[str],
     work: Callable[[list[str]], str],
     *,
-    about: str | None,
+    about: str | Callable[[], str] | None,
     settings: type[Settings],
     start: Callable[[], Mapping[str, Any]] = dict,
     resume: str = "run it again",
@@ -40,7 +40,8 @@ def run_job(
     Args:
         argv: The words behind the job's name.
         work: Reads the words, does the work and returns what is printed at the end.
-        about: What ``--help`` prints above the settings.
+        about: What ``--help`` prints above the settings; a function that returns it is called for
+            help alone.
         settings: The root class; ``--help`` lists its required keys and those of its
             ``help_groups``, ``--help-all`` every key.
         start: Returns what the job starts from in place of the class's defaults, nested.
@@ -52,7 +53,8 @@ def run_job(
     """
     try:
         if set(HELP) & set(argv):
-            report = help_text(settings, argv, about=about or "", start=start())
+            text = about() if callable(about) else about or ""
+            report = help_text(settings, argv, about=text, start=start())
         else:
             report = work(list(argv))
     except PdrayError as error:

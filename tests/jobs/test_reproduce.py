@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import reproduce
 from jobs.reproduce import TABLES, main
 from pdray.papers.table import read_table, table_file, table_names
 
@@ -81,3 +82,14 @@ def test_an_output_that_cannot_be_made_is_refused(
     told = capsys.readouterr().err
     assert f"output: nothing can be written into {tmp_path / 'file' / 'k' / 'tables'}: " in told
     assert "Not a directory" in told
+
+
+def test_a_broken_table_is_named_by_help_and_breaks_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "9.9.yaml").write_text("titel: x\n", encoding="utf-8")
+    monkeypatch.setattr(reproduce, "TABLES", tmp_path)
+    assert main([]) == 2
+    assert capsys.readouterr().err == "error: --table NAME is missing; there are: 9.9\n"
+    assert main(["--help"]) == 2
+    assert "unknown key 'titel'" in capsys.readouterr().err
