@@ -6,7 +6,7 @@ it has; ``model.rule`` says how (:mod:`pdray.models.estimators.fusion`,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -46,9 +46,9 @@ class FusionEstimator:
     """
 
     def __init__(self, config: FitConfig, *, num_classes: int, seed: int) -> None:
-        assert isinstance(config.model, FusionConfig), "chosen by its name"
-        self.config, self.num_classes, self.seed = config.model, num_classes, seed
-        self.names = config.model.modalities
+        self.config = cast(FusionConfig, config.model)
+        self.num_classes, self.seed = num_classes, seed
+        self.names = self.config.modalities
         self.told: dict[str, float] = {}
 
     def fit(self, x: Sequence[Seen], y: Labels, subjects: Sequence[str]) -> Self:

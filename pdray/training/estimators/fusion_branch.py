@@ -1,6 +1,6 @@
 """One modality of a fusion: what it sees of a recording, and the network that judges it."""
 
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,7 @@ def describe_fusion(recording: RatedRecording, config: FitConfig) -> Seen:
         DecodeError: If a modality that is there cannot be described, or none is.
         PdrayError: If weights cannot be read.
     """
-    model, stored = config.model, recording.stored or {}
-    assert isinstance(model, FusionConfig), "chosen by its name"
+    model, stored = cast(FusionConfig, config.model), recording.stored or {}
     found: Seen = {}
     for name in model.modalities:
         if name not in stored:
@@ -60,9 +59,9 @@ def describe_fusion_start(config: FitConfig) -> list[str]:
     Raises:
         CheckpointError: If the weights cannot be read or do not fit the network.
     """
-    model = config.model
-    assert isinstance(model, FusionConfig), "chosen by its name"
-    return describe_frames(model.backbone, config.pretrained) if "rgb" in config.sees else []
+    if "rgb" not in config.sees:
+        return []
+    return describe_frames(cast(FusionConfig, config.model).backbone, config.pretrained)
 
 
 class BranchNetwork:
