@@ -40,7 +40,7 @@ from pydantic import Field
 
 from benchmarks.spectrum import linear_control, origin
 from pdray.atomic import replacing
-from pdray.config import build, dump, merge, read_tree
+from pdray.config import HELP, build, dump, merge, read_tree
 from pdray.data.cohort.folds import make_held_out_folds
 from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
@@ -56,7 +56,7 @@ from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.uncertainty import Interval, subject_bootstrap, weighted_scores
-from pdray.help import HELP, help_text
+from pdray.help import help_text
 from pdray.search.space import fit_faults
 from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig

@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pdray.config import Settings
+from pdray.config import HELP, Settings
 from pdray.errors import PdrayError
-from pdray.help import HELP, help_text
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -53,6 +52,8 @@ def run_job(
     """
     try:
         if set(HELP) & set(argv):
+            from pdray.help import help_text
+
             text = about() if callable(about) else about or ""
             report = help_text(settings, argv, about=text, start=start())
         else:

@@ -14,6 +14,9 @@ from pydantic.fields import FieldInfo
 from pdray.atomic import folder_faults
 from pdray.errors import SettingsError, refuse
 
+HELP = ("-h", "--help", "--help-all")
+"""Words of a command line that ask for help."""
+
 
 class Settings(BaseModel):
     """The parent of every settings class: frozen, no unknown key, no silent conversion."""

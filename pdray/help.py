@@ -8,6 +8,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from pdray.config import (
+    HELP,
     Settings,
     complete,
     leaves,
@@ -18,7 +19,6 @@ from pdray.config import (
     written,
 )
 
-HELP = ("-h", "--help", "--help-all")
 MIN_COLUMNS, MAX_COLUMNS = 80, 100
 MAX_VALUE = 16  # columns; a longer value has lines of its own
 MAX_LINES = 60  # of --help; a meaning that does not fit ends in ``MORE``

@@ -9,7 +9,7 @@ import pytest
 
 from docs.settings import PAGE, page
 from jobs.reproduce import TABLES
-from pdray.help import HELP
+from pdray.config import HELP
 from pdray.papers.table import table_names
 from tests.fixtures.job_words import read_words
 from tests.places import ROOT

@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 from pdray.data.cohort.manifest import Recording
+from pdray.data.media.decode import declared_length
 from pdray.data.modalities import PICTURES, Modality, picture_spec
 from pdray.data.store.codec import encode
 from pdray.data.store.extract import extract
 from pdray.data.store.frame_store import FrameStore
-from pdray.data.store.lengths import declared_span
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError
 
@@ -91,6 +91,16 @@ def check_room(expected: Forecast, root: Path) -> None:
             f"{free / 1e9:.1f} GB are free; choose another output, store.codec=jpeg (10 to 20 "
             "times smaller than raw), or a smaller decode.height and decode.width"
         )
+
+
+def declared_span(recording: Recording) -> tuple[float, int]:
+    """Return the seconds and frames of a recording's span; 0 where the header does not say."""
+    if recording.video is None:
+        return 0.0, 0
+    seconds, frames = declared_length(recording.video)
+    start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
+    part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0
+    return seconds * part, round(frames * part)
 
 
 def _sample(

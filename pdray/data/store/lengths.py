@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.media.decode import declared_length
 from pdray.data.store.entry import Entry
+from pdray.data.store.forecast import declared_span
 from pdray.data.store.frame_store import FrameStore
 from pdray.errors import DecodeError, StoreError
 
@@ -43,16 +43,6 @@ def lengths(recordings: Sequence[Recording], store: FrameStore) -> dict[str, Len
     with ThreadPoolExecutor(_READERS) as pool:
         found = list(pool.map(length, recordings))
     return {one.recording_id: length for one, length in zip(recordings, found, strict=True)}
-
-
-def declared_span(recording: Recording) -> tuple[float, int]:
-    """Return the seconds and frames of a recording's span; 0 where the header does not say."""
-    if recording.video is None:
-        return 0.0, 0
-    seconds, frames = declared_length(recording.video)
-    start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
-    part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0
-    return seconds * part, round(frames * part)
 
 
 def _stored(recording: Recording, store: FrameStore) -> Length | None:
