@@ -61,6 +61,7 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
 RUN = """
 import sys
 from pathlib import Path
-from pdray.papers.plan import plan_reproduction, run_reproduction
+from pdray.papers.plan import plan_reproduction
+from pdray.papers.reproduction import run_reproduction
 print(run_reproduction(plan_reproduction(Path(sys.argv[1]), sys.argv[2:]), say=print)[0])
 """
