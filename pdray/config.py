@@ -134,7 +134,8 @@ def leaves(
 
     Where a section is one of several classes, their keys come once each; a key that several of
     them have takes what any of them takes, and one that not all have says whose it is. Where
-    ``given``, nested values, names the class, only the keys of that class come.
+    ``given``, nested values, names the class, only the keys of that class come, and its name says
+    what it is.
     """
     for name, field in root.model_fields.items():
         variants = _variants(field)
@@ -143,7 +144,7 @@ def leaves(
             yield f"{prefix}{name}", field
         chosen = _named(field, below) or variants
         if len(chosen) == 1:
-            yield from leaves(chosen[0], f"{prefix}{name}.", given=below)
+            yield from _leaves_of(field, chosen[0], f"{prefix}{name}.", below)
             continue
         found: dict[str, dict[str, FieldInfo]] = {}
         for inner in variants:
@@ -157,6 +158,15 @@ def leaves(
             else:
                 text = first if len(owned) == len(variants) else f"{first} ({owners})"
             yield key, _either(list(owned.values()), text)
+
+
+def _leaves_of(
+    field: FieldInfo, one: type[Settings], prefix: str, given: Any
+) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the settings of the only class of a section; its name says what the class is."""
+    about = _about(field, one)
+    for key, leaf in leaves(one, prefix, given=given):
+        yield key, _either([leaf], about) if about and key == f"{prefix}name" else leaf
 
 
 def complete(root: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,6 +356,14 @@ def _members(annotation: Any) -> list[type]:
     if get_origin(annotation) in (Union, UnionType):
         return [inner for member in get_args(annotation) for inner in _members(member)]
     return [annotation] if isinstance(annotation, type) else []
+
+
+def _about(field: FieldInfo, variant: type[BaseModel]) -> str:
+    """Return the description that a union gives one of its classes; empty where it gives none."""
+    members = filter(None, map(get_args, get_args(field.annotation)))
+    extras = [extra for inner, *more in members if inner is variant for extra in more]
+    told = [extra.description or "" for extra in extras if isinstance(extra, FieldInfo)]
+    return "".join(told)
 
 
 def _tag(variant: type[BaseModel]) -> str:

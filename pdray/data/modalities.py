@@ -61,6 +61,7 @@ class ModalitySpec(NamedTuple):
         picture: How pictures are varied and taken.
         is_whole: Whether one item is the whole recording, so that it has no place beside frames.
         is_slow: Whether making it takes minutes a recording.
+        is_embedded: Whether a pretrained network (settings section ``embedding``) describes it.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class ModalitySpec(NamedTuple):
     picture: PictureSpec | None = None
     is_whole: bool = False
     is_slow: bool = False
+    is_embedded: bool = False
 
 
 _MOTION = PictureSpec((NO_MOTION / 127,) * 2, (1.0,) * 2, unit=127, nothing=NO_MOTION)
@@ -97,7 +99,7 @@ MODALITIES: dict[str, ModalitySpec] = {
         picture=_MOTION,
         is_slow=True,
     ),
-    "waveform": ModalitySpec("sound", "sound", is_whole=True),
+    "waveform": ModalitySpec("sound", "sound", is_whole=True, is_embedded=True),
     "log_mel": ModalitySpec("sound", "sound", ("pdray.data.media.audio:log_mel",), section="audio"),
     "mfcc": ModalitySpec("sound", "sound", ("pdray.data.media.audio:mfcc",), section="audio"),
     "landmarks": ModalitySpec("tracks", "landmarks", ("pdray.data.face.shape:as_landmarks",)),
@@ -124,6 +126,7 @@ def named(names: Iterable[str]) -> tuple[Modality, ...]:
 
 
 PICTURES, SOUND, TRACKS = named(["pictures"]), named(["sound"]), named(["tracks"])
+EMBEDDED = tuple(modality for modality, spec in MODALITIES.items() if spec.is_embedded)
 
 
 def picture_spec(modality: Modality) -> PictureSpec:

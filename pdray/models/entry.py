@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from pdray.config import Settings
 
@@ -46,7 +46,7 @@ class ModelEntry:
 
     Attributes:
         settings: Class of its settings, the section ``model`` of a study.
-        description: What the model is, in one line.
+        description: What the model is, in one line of help and of the page of models.
         builder: ``module:function`` that builds a network of its settings, imported when it is
             called; empty for a model that learns at once.
         learner: ``module:PARTS`` of what learns at once, imported when it is fitted; empty for a
@@ -129,13 +129,14 @@ def settings_union(entries: Iterable[ModelEntry], *, default: str) -> Any:
             return str(section.get("name", default))
         return str(getattr(section, "name", default))
 
-    members: list[Any] = [_tagged(one.settings, one.name) for one in entries]
+    members: list[Any] = [_tagged(one) for one in entries]
     either: Any = Union[tuple(members)]  # noqa: UP007 - made when it is run
     return _annotated(either, Discriminator(key))
 
 
-def _tagged(settings: type[ModelSettings], name: str) -> Any:
-    return _annotated(settings, Tag(name))
+def _tagged(entry: ModelEntry) -> Any:
+    tagged = _annotated(entry.settings, Tag(entry.name))
+    return _annotated(tagged, Field(description=entry.description))
 
 
 def _annotated(annotated: Any, extra: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pdray.atomic import file_digest, write_text
+from pdray.data.modalities import EMBEDDED
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
 from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import StudyLog, learnt_from_rendered, study_of_winner
@@ -56,8 +57,8 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
 
 
 def _embedding_files(config: FitConfig) -> dict[str, Path]:
-    """Return the files of the network that hears a waveform; none where none is heard."""
-    if "waveform" not in config.sees:
+    """Return the files of the network that embeds sound; none where none does."""
+    if {*EMBEDDED}.isdisjoint(config.sees):
         return {}
     from pdray.training.frozen.sound import embedding_files
 

@@ -12,7 +12,7 @@ from pdray.data.batches.settings import AugmentConfig, FeaturesConfig, StreamCon
 from pdray.data.batches.snippet import SnippetConfig
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
-from pdray.data.modalities import Modality, SeenModality, named
+from pdray.data.modalities import EMBEDDED, Modality, SeenModality, named
 from pdray.losses.settings import LossConfig
 from pdray.models import DEFAULT, MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
@@ -156,16 +156,17 @@ def _idle_faults(config: FitConfig) -> list[str]:
 
 
 def _sound_faults(config: FitConfig) -> list[str]:
-    """Refuse a waveform that no network hears, and a network that hears none."""
-    if "waveform" in config.sees and config.embedding.folder is None:
+    """Refuse sound that a network must embed and none does, and a network that embeds none."""
+    embedded = [one for one in config.sees if one in EMBEDDED]
+    if embedded and config.embedding.folder is None:
         return [
-            "embedding.folder: modality waveform is heard by a pretrained network; name its local "
-            "folder"
+            f"embedding.folder: modality {embedded[0]} is heard by a pretrained network; name its "
+            "local folder"
         ]
-    # A search of branches names the network for the trials that hear a waveform.
-    may_hear = "waveform" in (config.entry.branches or config.sees)
+    # A search of branches names the network for the trials that need one.
+    may_hear = not {*EMBEDDED}.isdisjoint(config.entry.branches or config.sees)
     if not may_hear and config.embedding != EmbeddingConfig():
-        return ["embedding: hears the modality waveform only; leave it out"]
+        return [f"embedding: hears the modality {', '.join(EMBEDDED)} only; leave it out"]
     return []
 
 

@@ -10,6 +10,8 @@ import pytest
 from docs.settings import PAGE, page
 from jobs.reproduce import TABLES
 from pdray.config import HELP
+from pdray.data.modalities import named
+from pdray.models import DEFAULT, MODELS, NETWORKS
 from pdray.papers.table import table_names
 from tests.fixtures.job_words import read_words
 from tests.places import ROOT
@@ -65,6 +67,17 @@ def test_the_readme_fits_a_screen_and_lists_every_job() -> None:
 def test_the_page_on_the_papers_lists_every_table() -> None:
     text = (ROOT / "docs" / "how-to" / "paper-tables.md").read_text()
     assert [name for name in table_names(TABLES) if f"`{name}`" not in text] == []
+
+
+def test_the_page_of_models_is_that_of_the_registry() -> None:
+    text = (ROOT / "docs" / "reference" / "models.md").read_text()
+    listed = [line for line in text.partition("## Losses")[0].splitlines() if line[:3] == "| `"]
+    expected = [
+        f"| `{name}`{' (default)' if name == DEFAULT else ''} | {entry.description} |"
+        + ("" if name in NETWORKS else f" {', '.join(map('`{}`'.format, named(entry.sees)))} |")
+        for name, entry in MODELS.items()
+    ]
+    assert [line for line in listed if "`model.name`" not in line] == expected
 
 
 def test_make_and_benchmarks_have_what_pages_name() -> None:

@@ -107,6 +107,10 @@ def test_a_model_on_the_line_shows_its_settings_and_no_others(
         assert asked == "--help-all" or len(lines) <= 60
         shown = {key: text for key, text in rows(lines).items() if key.startswith("model.")}
         assert set(shown) == set(flat)
+        about = MODELS[model].description
+        assert shown["model.name"].removeprefix(model).strip().startswith(about.split()[0])
+        text = "".join("".join(lines).split())
+        assert asked == "--help" or "".join(about.split()) in text
         if job == "tune_tsa":  # a job that starts from a file has its values
             start = {key: written(value).partition(",")[0] for key, value in flat.items()}
             assert [key for key in flat if not shown[key].startswith(start[key])] == []

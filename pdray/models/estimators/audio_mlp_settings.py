@@ -40,7 +40,7 @@ class AudioMlpConfig(ModelSettings):
 
 ENTRY = ModelEntry(
     settings=AudioMlpConfig,
-    description="multi-layer perceptron on one vector of a recording's sound",
+    description="perceptron on statistics of sound, or on a pretrained embedding of it",
     sees=("mfcc", "log_mel", "waveform"),
     sections=("optim.epochs=1",),
     network=None,

@@ -102,7 +102,7 @@ def fusion_checks(fit: Any) -> list[str]:
 
 ENTRY = ModelEntry(
     settings=FusionConfig,
-    description="several modalities, each judged by itself, their judgements joined",
+    description="face, landmarks and sound, each judged by a model of its own, then joined",
     sees=("several",),
     branches=BRANCHES,
     sections=("pretrained", "optim.epochs=1"),

@@ -39,7 +39,7 @@ class LandmarkHeadConfig(ModelSettings):
 
 HEAD = ModelEntry(
     settings=LandmarkHeadConfig,
-    description="classical classifier and regression on landmark features",
+    description="scikit-learn classifier and regression on how the landmarks of a face move",
     sees=("landmarks",),
     sections=("landmarks", "optim.epochs=1"),
     network=None,
@@ -92,7 +92,7 @@ class LandmarkChoiceConfig(ModelSettings):
 
 CHOICE = ModelEntry(
     settings=LandmarkChoiceConfig,
-    description="head on landmark features, chosen inside the recordings it learns from",
+    description="landmark_head, its features and classifier chosen inside each training side",
     sees=("landmarks",),
     sections=("optim.epochs=1",),
     network=None,
@@ -131,7 +131,7 @@ class LandmarkMlpConfig(ModelSettings):
 
 NETWORK = ModelEntry(
     settings=LandmarkMlpConfig,
-    description="multi-layer perceptron on landmarks of frames",
+    description="YouTubePD's network on nose-centred landmarks of some frames",
     sees=("landmarks",),
     sections=("optim.epochs=1",),
     network=None,

@@ -47,7 +47,7 @@ class LinearProbeConfig(ModelSettings):
 
 ENTRY = ModelEntry(
     settings=LinearProbeConfig,
-    description="classifier on the features of a frozen network on pictures",
+    description="linear classifier on the features of a frozen network on pictures",
     sections=("snippet", "augment.crop_size", "pretrained", "optim.epochs=1"),
     network="model.backbone",
     loop="once",

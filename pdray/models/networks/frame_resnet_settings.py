@@ -74,7 +74,7 @@ def frame_resnet_faults(
 
 ENTRY = ModelEntry(
     settings=FrameResNetConfig,
-    description="2D residual network on single frames, averaged over time",
+    description="2D ResNet 18 to 101, averaged over frames: it cannot use movement",
     builder="pdray.models.networks.frame_resnet:build_frame_resnet",
     faults=frame_resnet_faults,
     small={"depth": 18, "width_factor": 0.25},
@@ -107,7 +107,7 @@ def two_stream_faults(
 
 TWO_STREAM = ModelEntry(
     settings=TwoStreamConfig,
-    description="2D residual network on frames stacked along the channels",
+    description="2D ResNet over stacked frames: Two-Stream; TSN under segments.consensus=mean",
     builder="pdray.models.networks.frame_resnet:build_two_stream",
     faults=two_stream_faults,
     small={"depth": 18, "width_factor": 0.25, "stacked_frames": 16},

@@ -45,7 +45,7 @@ def i3d_faults(config: I3DConfig, *, num_frames: int, height: int, width: int) -
 
 ENTRY = ModelEntry(
     settings=I3DConfig,
-    description="inflated 3D Inception",
+    description="Inception-v1 I3D, for colours, flow and motion boundaries",
     builder="pdray.models.networks.i3d:build_i3d",
     faults=i3d_faults,
     small={"width_factor": 0.25},

@@ -35,7 +35,7 @@ def c2d_faults(config: C2DConfig, *, num_frames: int, height: int, width: int) -
 
 C2D = ModelEntry(
     settings=C2DConfig,
-    description="2D residual network over frames whose time is pooled once",
+    description="C2D R50: a 2D ResNet over frames whose time is pooled once",
     builder="pdray.models.networks.c2d:build_c2d",
     faults=c2d_faults,
     small={"depth": 14, "width_factor": 0.25},
@@ -86,7 +86,7 @@ def slowfast_faults(
 
 SLOWFAST = ModelEntry(
     settings=SlowFastConfig,
-    description="slow path of few frames beside a thin fast path of all",
+    description="SlowFast 8x8 R50: a slow path of few frames beside a thin fast path of all",
     builder="pdray.models.networks.slowfast:build_slowfast",
     faults=slowfast_faults,
     small={"depth": 14, "width_factor": 0.25},
@@ -128,7 +128,7 @@ def x3d_faults(config: X3DConfig, *, num_frames: int, height: int, width: int) -
 
 X3D = ModelEntry(
     settings=X3DConfig,
-    description="tiny 2D network expanded along one axis at a time",
+    description="X3D-XS: a tiny 2D network expanded along one axis at a time",
     builder="pdray.models.networks.x3d:build_x3d",
     faults=x3d_faults,
     small={"depth_factor": 0.5, "num_features": 64},

@@ -100,7 +100,7 @@ def _view_faults(fit: Any) -> list[str]:
 
 ENTRY = ModelEntry(
     settings=RegionAttentionConfig,
-    description="attention over 14 regions of the face in each frame, then over time",
+    description="ResNet-50 of frames, then attention over 14 regions of the face and over time",
     builder="pdray.models.networks.region_attention:build_region_attention",
     sees=("rgb",),
     beside=("regions",),

@@ -135,7 +135,7 @@ def resnet3d_faults(config: ResNetShape, *, num_frames: int, height: int, width:
 SMALL: dict[str, Any] = {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111"}
 ENTRY = ModelEntry(
     settings=ResNet3DConfig,
-    description="3D residual network",
+    description="3D ResNet alone, shortcut A or B",
     builder="pdray.models.networks.resnet3d:build_resnet3d",
     faults=resnet3d_faults,
     small=SMALL,

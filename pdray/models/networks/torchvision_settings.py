@@ -64,7 +64,7 @@ def s3d_faults(config: S3DConfig, *, num_frames: int, height: int, width: int) -
 
 S3D = ModelEntry(
     settings=S3DConfig,
-    description="separable 3D Inception of torchvision",
+    description="S3D of torchvision, a separable 3D Inception",
     builder="pdray.models.networks.s3d:build_s3d",
     faults=s3d_faults,
 )

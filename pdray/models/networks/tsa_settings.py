@@ -83,7 +83,7 @@ def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
 
 ENTRY = ModelEntry(
     settings=TsaConfig,
-    description="3D residual network whose last stages attend over time",
+    description="3D ResNet whose last stages attend over time; attention_depth=0: I3D of TSA",
     builder="pdray.models.networks.tsa:build_tsa",
     faults=tsa_faults,
     small={**SMALL, "num_heads": 4},

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.sound_statistics import sound_statistics
-from pdray.data.modalities import Modality
+from pdray.data.modalities import EMBEDDED, Modality
 from pdray.data.store.entry import Entry
 from pdray.models.estimators.audio_mlp import build_audio_mlp
 from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
@@ -38,7 +38,7 @@ def sound_vector(
 ) -> NDArray[np.float64]:
     """Return the vector of one modality of sound; see :func:`describe_sound`."""
     assert recording.stored is not None, "checked before"
-    if modality == "waveform":
+    if modality in EMBEDDED:
         return read_vector(keep_frozen(open_embedding(config.embedding), recording))
     return _statistics(recording.stored[modality])
 
