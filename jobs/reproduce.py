@@ -53,7 +53,7 @@ def work(words: list[str]) -> str:
     from pdray.papers.reproduction import run_reproduction
 
     text, path = run_reproduction(reproduction, say=say)
-    return f"\n{text}\n\ntable      {path}"
+    return f"\n{text}\n\ntable      {path}\nROC curves {reproduction.picture}"
 
 
 if __name__ == "__main__":

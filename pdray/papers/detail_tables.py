@@ -101,7 +101,7 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
     for place in _places(cells):
         for row, found in cells.items():
             if place in found:
-                body.append([_label(place), row, *_details(found[place])])
+                body.append([place_label(place), row, *_details(found[place])])
     for column in _averaged(cells):
         for row, found in cells.items():
             values = [
@@ -123,9 +123,14 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
     return "\n".join([*lines, *notes])
 
 
+def place_label(place: Place) -> str:
+    """Return the heading of a place."""
+    return " ".join(filter(None, place)) or "all items"
+
+
 def _matrix(cells: Cells, metric: str) -> list[str]:
     places, averaged = _places(cells), _averaged(cells)
-    body = [["", *map(_label, places), *map(_average, averaged)]]
+    body = [["", *map(place_label, places), *map(_average, averaged)]]
     for row, found in cells.items():
         scores = {place: fold_score(table, metric) for place, table in found.items()}
         factor = 100 if METRICS[metric].is_share else 1
@@ -158,7 +163,7 @@ def _details(table: pd.DataFrame) -> list[str]:
 def _undefined(cells: Cells, metric: str) -> list[str]:
     """Name the cells that are a mean over fewer folds than there are."""
     return [
-        f"{row}, {_label(place)}: {metric} is not defined in {one.num_undefined} of "
+        f"{row}, {place_label(place)}: {metric} is not defined in {one.num_undefined} of "
         f"{one.num_folds} folds, left out"
         for row, found in cells.items()
         for place, table in found.items()
@@ -204,10 +209,6 @@ def _averaged(cells: Cells) -> list[str]:
     """Return the columns that several items have."""
     columns = [column for _, column in _places(cells)]
     return [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
-
-
-def _label(place: Place) -> str:
-    return " ".join(filter(None, place)) or "all items"
 
 
 def _average(column: str) -> str:

@@ -50,6 +50,11 @@ class Reproduction:
     notes: tuple[str, ...]
     path: Path
 
+    @property
+    def picture(self) -> Path:
+        """File of the ROC curves."""
+        return self.path.with_suffix(".roc.png")
+
 
 def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     """Lay a command line over a table's settings and check every run.

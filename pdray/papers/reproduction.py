@@ -9,6 +9,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from pdray.atomic import write_text
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.fuse import fuse
 from pdray.papers.plan import Part, Reproduction
+from pdray.papers.roc import cell_panels, roc_figure, severity_panels
 from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable
 from pdray.search.cluster import submitted_commit
@@ -32,7 +34,7 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     """Run what has not been run yet, and lay out the table.
 
     Returns:
-        The table as text, and the file it is kept in.
+        The table as text, and the file it is kept in; its ROC curves lie beside it.
 
     Raises:
         PdrayError: If something the user can mend is wrong; complete trials are kept.
@@ -44,9 +46,7 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
                 say(f"study {number} of {len(reproduction.plans)}: {part.name}")
             _note_scoring(reproduction, part, plan)
         found[part] = run_comparison(plan, part.name, say)
-    text = "\n".join(
-        [_laid_out(reproduction.table, found), *(f"note: {note}" for note in reproduction.notes)]
-    )
+    text = "\n".join([_laid_out(reproduction, found), *(f"note: {n}" for n in reproduction.notes)])
     write_text(reproduction.path, f"{text}\n")
     return text, reproduction.path
 
@@ -74,14 +74,20 @@ def _note_scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> No
         file.write(line.getvalue())
 
 
-def _laid_out(table: PaperTable, found: Mapping[Part, Comparison]) -> str:
+def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> str:
+    """Return the table; draw its ROC curves."""
+    table = reproduction.table
     synthetic = any(one.synthetic for one in found.values())
+    draw = partial(roc_figure, table.title, path=reproduction.picture, synthetic=synthetic)
     if table.layout == "severity":
         printed = Printed(
             table.title, table.paper, frozenset(table.two_steps), synthetic, table.pooled
         )
-        return severity_table(printed, [_seed(table, one) for one in found.values()])
+        seeds = [_seed(table, one) for one in found.values()]
+        draw(severity_panels([one.tables for one in seeds]), pooled=table.pooled)
+        return severity_table(printed, seeds)
     cells = _cells(table, {part.item: one for part, one in found.items()})
+    draw(cell_panels(cells))
     if table.layout == "detail":
         return detail_table(table.title, cells, synthetic=synthetic)
     return matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
