@@ -6,11 +6,14 @@ marks. Only ill recordings carry marks, so to have any mark is the diagnosis. Tw
 apart: marks exchanged at random among the ill recordings still tell who is ill but not how
 severely, and among ill recordings alone nothing is left but severity. Marks drawn for everybody by
 tossing a coin are the paper's control.
+YouTubePD reads the weights and biases of the model; they are printed here, as mean and SD over the
+fits of all folds and repeats. An input is 0 or 1 and not standardised, so a weight is what a mark
+adds to the logit of a class.
 Differs: YouTubePD says neither which recordings nor which split it used, nor the strength of the
 penalty (C = 1 here).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +40,7 @@ Split = Sequence[tuple[Sequence[int], Sequence[int]]]
 _COIN = 0.5
 _SCORES = ("Top-1 [%]", "F1 macro", "MSE")
 _DIGITS = (1, 2, 2)
+_NOTHING = "-"
 
 
 class MarkedRecordings(NamedTuple):
@@ -131,6 +135,18 @@ def correlate(known: MarkedRecordings, splits: Sequence[Split]) -> dict[str, NDA
 
 def _crossed(given: Marked, classes: Classes, chosen: Marked, split: Split) -> list[float]:
     guess, true = [], []
+    for linear, held in _fits(given, classes, chosen, split):
+        guess.append(linear.predict(given[held]))
+        true.append(classes[held])
+    y, predicted = np.concatenate(true), np.concatenate(guess)
+    macro = f1_score(y, predicted, average="macro", zero_division=0.0)
+    return [accuracy_score(y, predicted), macro, mean_squared_error(y, predicted)]
+
+
+def _fits(
+    given: Marked, classes: Classes, chosen: Marked, split: Split
+) -> Iterator[tuple[LogisticRegression, Classes]]:
+    """Yield the classifier of each fold and the positions that it holds out, at least one."""
     for sides in split:
         learnt, held = (np.array([i for i in side if chosen[i]], np.int64) for side in sides)
         if not len(held):
@@ -142,12 +158,37 @@ def _crossed(given: Marked, classes: Classes, chosen: Marked, split: Split) -> l
                 f"the recordings that a fold learns severity from, ill ones among them alone too, "
                 f"need two classes, got {told}; use more data.grade_cuts or fewer folds"
             )
-        linear = LogisticRegression(max_iter=1000).fit(given[learnt], classes[learnt])
-        guess.append(linear.predict(given[held]))
-        true.append(classes[held])
-    y, predicted = np.concatenate(true), np.concatenate(guess)
-    macro = f1_score(y, predicted, average="macro", zero_division=0.0)
-    return [accuracy_score(y, predicted), macro, mean_squared_error(y, predicted)]
+        yield LogisticRegression(max_iter=1000).fit(given[learnt], classes[learnt]), held
+
+
+def fitted_weights(
+    known: MarkedRecordings, splits: Sequence[Split], chosen: Marked
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Return the weights of the classifier on the marks, of each fold and repeat.
+
+    Args:
+        known: The recordings.
+        splits: Of each repeat.
+        chosen: (N,) which recordings take part.
+
+    Returns:
+        The K classes, and the (fits, K, 15) weights of their logits: of each region and, last, the
+        bias; nan where a fold has no recording of a class to learn from. Of two classes each has
+        half of the difference, which gives the same probabilities.
+
+    Raises:
+        FoldsError: As :func:`correlate`.
+    """
+    numbers = np.unique(known.classes[chosen])
+    found = []
+    for split in splits:
+        for linear, _ in _fits(known.marked, known.classes, chosen, split):
+            fitted = np.column_stack([linear.coef_, linear.intercept_])
+            fitted = np.concatenate([-fitted, fitted]) / 2 if len(fitted) == 1 else fitted
+            whole = np.full((len(numbers), fitted.shape[1]), np.nan)
+            whole[np.searchsorted(numbers, linear.classes_)] = fitted
+            found.append(whole)
+    return numbers.tolist(), np.array(found)
 
 
 def marks_report(known: MarkedRecordings, splits: Sequence[Split], how: str) -> str:
@@ -175,14 +216,37 @@ def marks_report(known: MarkedRecordings, splits: Sequence[Split], how: str) -> 
         "paper: marks 70, random marks 15; it says neither of which recordings nor of which split",
         "only ill recordings are marked: 'exchanged among the ill' knows who is ill and no more",
     ]
-    return "\n".join(
-        [headline(title, known.synthetic), "", *aligned(body), "", *notes, "", *_shares(known)]
-    )
+    weights = [
+        "weights of the model: what a marked region adds to the logit of a class (0 or 1, not "
+        "standardised),",
+        "mean+-SD over the fits of all folds and repeats; they share recordings: no standard error",
+        *_weights("all, weight for class", known, splits, np.ones_like(ill)),
+        "",
+        *_weights("ill alone, for class", known, splits, ill),
+    ]
+    head = [headline(title, known.synthetic), "", *aligned(body), "", *notes]
+    return "\n".join([*head, "", *_shares(known), "", *weights])
 
 
 def _percent(scores: NDArray[np.float64]) -> list[float]:
     percent: list[float] = (scores * (100, 1, 1)).tolist()
     return percent
+
+
+def _weights(
+    heading: str, known: MarkedRecordings, splits: Sequence[Split], chosen: Marked
+) -> list[str]:
+    """Lay out the weights of each region and the bias, by class."""
+    classes, fits = fitted_weights(known, splits, chosen)
+    body: list[Sequence[str]] = [(heading, *map(str, classes))]
+    for place, name in enumerate((*REGIONS, "bias")):
+        cells = []
+        for column in fits[:, :, place].T:
+            values = column[~np.isnan(column)]
+            spread = f"+-{values.std(ddof=1):.2f}" if len(values) > 1 else ""
+            cells.append(f"{values.mean():.2f}{spread}" if len(values) else _NOTHING)
+        body.append((name, *cells))
+    return aligned(body)
 
 
 def _shares(known: MarkedRecordings) -> list[str]:

@@ -2,12 +2,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from pdray.config import build
 from pdray.data.face.points import REGIONS
 from pdray.errors import FoldsError, ManifestError, SettingsError
-from pdray.papers.region_marks import MarkedRecordings, correlate, correlate_marks, marks_report
+from pdray.papers.region_marks import (
+    MarkedRecordings,
+    correlate,
+    correlate_marks,
+    fitted_weights,
+    marks_report,
+)
 from pdray.papers.settings import MarksConfig
 
 ROWS = 60
@@ -61,13 +69,68 @@ def test_marks_that_tell_nothing_score_as_exchanged_ones() -> None:
 def test_the_report_counts_marks_of_each_class() -> None:
     known = made(telling=True)
     text = marks_report(known, SPLITS, "odd and even")
-    rows = {line[:24].strip(): line[24:].split() for line in text.splitlines()}
+    shares = text.partition("weights of the model")[0]
+    rows = {line[:24].strip(): line[24:].split() for line in shares.splitlines()}
     share = 100 * known.marked[known.classes == 2, 5].mean()
     assert share == 100
     assert rows["left outer eye"] == ["0", "100"]
     assert "90 recordings, 60 ill, 0 of them without a mark; odd and even; mean+-SD" in text
     assert "SYNTHETIC" not in text
     assert "SYNTHETIC" in marks_report(known._replace(synthetic=True), SPLITS, "x").splitlines()[0]
+
+
+def slow_weights(known: MarkedRecordings, learnt: np.ndarray) -> np.ndarray:
+    """Return (K, 15) weights that minimise softmax loss and half of their squares, bias aside."""
+    x = np.column_stack([known.marked[learnt], np.ones(len(learnt))]).astype(np.float64)
+    y = known.classes[learnt]
+    names = np.unique(y)
+    hot = (y[:, None] == names).astype(np.float64)
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        w = flat.reshape(len(names), -1)
+        logits = x @ w.T
+        logs = logits - logsumexp(logits, axis=1, keepdims=True)
+        penalty = np.column_stack([w[:, :-1], np.zeros(len(w))])
+        slope = (np.exp(logs) - hot).T @ x + penalty
+        return float((penalty**2).sum() / 2 - (hot * logs).sum()), slope.ravel()
+
+    start = np.zeros(len(names) * x.shape[1])
+    found = minimize(loss, start, jac=True, options={"gtol": 1e-9})
+    return np.asarray(found.x).reshape(len(names), -1)
+
+
+def test_printed_weights_are_those_of_the_definition_over_all_folds() -> None:
+    known = made(telling=True)
+    classes, fits = fitted_weights(known, SPLITS, np.ones(NUM, bool))
+    assert (classes, fits.shape) == ([0, 1, 2], (4, 3, 15))
+    expected = np.array([slow_weights(known, np.array(learnt)) for learnt, _ in SPLITS[0]])
+    np.testing.assert_allclose(fits[:2], expected, atol=5e-3)
+    np.testing.assert_array_equal(fits[:2], fits[2:])
+    lines = marks_report(known, SPLITS, "odd and even").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("all, weight for class"))
+    for place, name in ((5, REGIONS[5]), (14, "bias")):
+        row = next(line for line in lines[start:] if line.startswith(name))
+        values = fits[:, :, place]
+        told = zip(values.mean(axis=0), values.std(axis=0, ddof=1), strict=True)
+        assert row[len(name) :].split() == [f"{mean:.2f}+-{sd:.2f}" for mean, sd in told]
+    # The region that tells class 2 from class 1 carries most of it.
+    assert fits.mean(axis=0)[2, :14].argmax() == 5
+
+
+def test_weights_of_two_classes_are_halves_and_a_class_that_a_fold_lacks_has_none() -> None:
+    known = made(telling=True)
+    ill = known.classes > 0
+    classes, fits = fitted_weights(known, SPLITS[:1], ill)
+    assert classes == [1, 2]
+    np.testing.assert_array_equal(fits[:, 0], -fits[:, 1])
+    learnt = [i for i in HALF[0] if ill[i]]
+    linear = LogisticRegression(max_iter=1000).fit(known.marked[learnt], known.classes[learnt])
+    np.testing.assert_allclose(2 * fits[0, 1, :14], linear.coef_[0])
+    severe = [i for i in range(NUM) if known.classes[i] == 2]
+    without = np.setdiff1d(np.arange(NUM), severe).tolist()
+    lacking = fitted_weights(known, [[(without, severe)]], np.ones(NUM, bool))[1]
+    assert np.isnan(lacking[0, 2]).all()
+    assert not np.isnan(lacking[0, :2]).any()
 
 
 def test_one_severity_is_nothing_to_tell() -> None:
