@@ -10,7 +10,6 @@ wall; the best of some runs, taken in turn, counts. Other load on the machine mo
 than the ratios.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from benchmarks.arrival import memory, stream
 from benchmarks.clips import CLIPS, draw
 from benchmarks.compare import Row, best
 from benchmarks.rivals import ffmpeg_command, naive_normalise, run_ffmpeg, source_readers
+from pdray.cpus import granted_cpus
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import decode
@@ -170,7 +170,7 @@ def main(argv: list[str]) -> int:
     folder = Path(words.get("folder", "~/pdray_output/benchmarks")).expanduser()
     if len(names) > 1:
         found = ", ".join(source_readers()) or "none"
-        print(f"SYNTHETIC recordings in {folder}; rival decoders: {found}; {os.cpu_count()} cores")
+        print(f"SYNTHETIC recordings in {folder}; rival decoders: {found}; {granted_cpus()} cores")
         print(f"{'':<48} {'pdray':>9} {'rival':>9}", flush=True)
     for name in names:
         if len(names) == 1:

@@ -17,6 +17,27 @@ from pdray.errors import SettingsError, refuse
 HELP = ("-h", "--help", "--help-all")
 """Words of a command line that ask for help."""
 
+# The papers' and other libraries' names of settings: the last words of their keys.
+_SYNONYMS = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "lambda": "weight_decay",
+    "bs": "batch_size",
+    "num_epochs": "epochs",
+    "frames": "num_frames",
+    "depth": "attention_depth",
+    "fps": "frame_rate",
+    "n_trials": "trials",
+    "device": "gpus_per_worker",
+}
+# What is right, by pydantic's type of fault, where its own text speaks of JSON.
+_RIGHT = {
+    "tuple_type": "expected a list in brackets, such as [1,2]",
+    "dict_type": "expected 'key: value' lines",
+    "model_type": "expected 'key: value' lines",
+    "model_attributes_type": "expected 'key: value' lines",
+}
+
 
 class Settings(BaseModel):
     """The parent of every settings class: frozen, no unknown key, no silent conversion."""
@@ -24,6 +45,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     # Of a job's root: what ``--help`` lists, keys by title; ``model.*`` is a section. Empty: all.
     help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    # Of a job's root: sections of dotted keys. A later source replaces an entry, or drops it: null.
+    entry_sections: ClassVar[tuple[str, ...]] = ()
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -57,13 +80,29 @@ def read_tree(
             name = next(words, "")
             if not name:
                 raise SettingsError("--config needs a YAML file after it")
-            merge(tree, _read_yaml(Path(name)))
+            _merge_source(root, tree, _read_yaml(Path(name)))
             continue
         key, separator, text = word.partition("=")
         if not separator or key.startswith("-"):
             raise SettingsError(f"got '{word}': expected key=value, --config FILE or --help")
-        merge(tree, nest({key: _parse_word(root, key, text)}))
+        value, (section, _, entry) = _parse_word(root, key, text), key.partition(".")
+        is_entry = section in root.entry_sections and entry
+        _merge_source(root, tree, {section: {entry: value}} if is_entry else nest({key: value}))
     return tree
+
+
+def _merge_source(root: type[Settings], tree: dict[str, Any], newer: Mapping[str, Any]) -> None:
+    """Write one source over ``tree`` in place; entries are replaced as a whole, or dropped."""
+    for name in root.entry_sections:
+        entries, before = newer.get(name), tree.get(name)
+        if isinstance(entries, Mapping) and isinstance(before, dict):
+            for key, entry in entries.items():
+                if entry is None and key in before:
+                    del before[key]
+                else:
+                    before[key] = entry
+            newer = {key: value for key, value in newer.items() if key != name}
+    merge(tree, newer)
 
 
 def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
@@ -242,9 +281,19 @@ def merge(tree: dict[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
-    """Return ``"did you mean 'x'? "`` for a misspelt key, or an empty text."""
-    near = get_close_matches(key, known, n=1)
-    return f"did you mean '{near[0]}'? " if near else ""
+    """Return ``"did you mean 'x'? "`` for a misspelt key, or an empty text.
+
+    Of a dotted key the last word decides, which may be the papers' or another library's name.
+    """
+    section, _, last = key.rpartition(".")
+    found = [name for name in known if name.rpartition(".")[2] == _SYNONYMS.get(last, last)]
+    if not found:
+        lasts = [name.rpartition(".")[2] for name in known]
+        near = get_close_matches(last, lasts, n=1)
+        found = [name for name in known if name.rpartition(".")[2] in near]
+        found = found or get_close_matches(key, known if not section else (), n=1)
+    found.sort(key=lambda name: name.rpartition(".")[0] != section)  # its own section first
+    return f"did you mean '{found[0]}'? " if found else ""
 
 
 def _as_json(value: object) -> str:
@@ -258,9 +307,11 @@ def _annotate(annotated: Any, extra: object) -> Any:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--config {path}: cannot be read: {error}") from error
+    except _Twice as error:
+        raise SettingsError(f"--config {path}: {error}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"--config {path}: not YAML: {error}") from error
     if content is None:
@@ -268,6 +319,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsError(f"--config {path}: expected 'key: value' lines, got {content!r}")
     return content
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML's safe loader that refuses a key which stands twice in one section."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping; of two equal keys YAML would keep the later one without a word."""
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if isinstance(key, str) and key in lines:
+                raise _Twice(f"'{key}' is in line {lines[key]} and in line {line}; join the two")
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
+class _Twice(yaml.YAMLError):
+    """A key that stands twice."""
 
 
 def _parse_word(root: type[Settings], key: str, text: str) -> object:
@@ -294,12 +363,14 @@ def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
         return f"{key}.name: got {fault['ctx']['tag']!r}; expected one of {tags}"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(root, location[:-1])
+        if "." in location[-1]:
+            return f"{key}: a dotted key is for the command line; write {_nested_form(key)}"
         return f"unknown key '{key}': {nearest(key, known)}valid keys: {', '.join(known)}"
     if fault["type"] == "missing":
         inside = [name for name in _keys_at(root, location) if _is_required(root, name)]
         named = "', '".join(inside or [key])
         return f"'{named}' is missing and has no default"
-    message = _lowered(fault["msg"].removeprefix("Value error, "))
+    message = _RIGHT.get(fault["type"]) or _lowered(fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
     value = fault["input"]
@@ -307,6 +378,12 @@ def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
     if isinstance(value, str) and "number" in message and _is_number(value):
         hint = f"; YAML reads {value} as text, write {float(value)!r}"
     return f"{key}: got {value!r}; {message}{hint}"
+
+
+def _nested_form(key: str) -> str:
+    """Return how a dotted key is written in YAML, on one line."""
+    *sections, last = key.split(".")
+    return f"{': {'.join([*sections, last])}: ...{'}' * len(sections)}"
 
 
 def _is_required(root: type[Settings], key: str) -> bool:

@@ -14,6 +14,7 @@ from pdray.config import (
     merge,
     nearest,
     nest,
+    read_tree,
     written,
 )
 from pdray.errors import SettingsError
@@ -101,9 +102,9 @@ def test_words_are_read_as_their_declared_type(word, value):
         ("optim.warmup=true", "optim.warmup: got True; input should be a valid integer"),
         ("optim.schedule=step", "optim.schedule: got 'step'; input should be 'cosine' or 'none'"),
         ("optim.nesterov=1", "optim.nesterov: got 1; input should be a valid boolean"),
-        ("data.items=gait", "data.items: got 'gait'; input should be a valid array"),
+        ("data.items=gait", "data.items: got 'gait'; expected a list in brackets"),
         ("data.items=[]", "data: items is empty"),
-        ("optim=3", "optim: got 3; input should be an object"),
+        ("optim=3", "optim: got 3; expected 'key: value' lines"),
         ("optim.warmup=[1", "optim.warmup: got '[1'"),
     ],
 )  # fmt: skip
@@ -296,7 +297,7 @@ def test_the_keys_of_all_classes_of_a_section_come_once():
         (["net.name=huge"], "net.name: got 'huge'; expected one of small, large"),
         (
             ["net.name=large", "net.dropout=0.5"],
-            "did you mean 'net.depth'? valid keys: net.name, net.depth, net.heads",
+            "unknown key 'net.dropout': valid keys: net.name, net.depth, net.heads",
         ),
         (["net.dept=2"], "unknown key 'net.dept': did you mean 'net.depth'?"),
         (["net.name=large", "net.depth=2"], "net.depth: got 2; input should be 50 or 101"),
@@ -306,3 +307,63 @@ def test_faults_of_a_chosen_section_name_the_key_without_the_class(words, told):
     with pytest.raises(SettingsError) as caught:
         load(NetConfig, words)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optim: {warmup: 1}\nname: a\noptim: {name: b}\n", "'optim' is in line 1 and in line 3"),
+        ("optim:\n  warmup: 1\n  nesterov: true\n  warmup: 2\n", "'warmup' is in line 2 and"),
+        ("optim: {warmup: 1, warmup: 1}\n", "'warmup' is in line 1 and in line 1"),
+        ("space:\n  a.b: {low: 1, high: 2}\n  'a.b': {choices: [1]}\n", "'a.b' is in line 2 and"),
+        ("optim.warmup: 2\n", "optim.warmup: a dotted key is for the command line; write optim: "
+         "{warmup: ...}"),
+    ],
+)  # fmt: skip
+def test_a_file_that_would_lose_a_key_is_refused(tmp_path, text, message):
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert message in faults_of("--config", str(path))
+
+
+@pytest.mark.parametrize(
+    ("words", "space"),
+    [
+        ([], {"a.x": {"low": 1, "high": 9, "log": True}, "b": {"choices": [1, 2]}}),
+        (["space.a.x={choices: [5]}"], {"a.x": {"choices": [5]}, "b": {"choices": [1, 2]}}),
+        (["space.a.x=null"], {"b": {"choices": [1, 2]}}),
+        (["space.c=null"], {"a.x": {"low": 1, "high": 9, "log": True}, "b": {"choices": [1, 2]},
+                            "c": None}),
+        (["--config", "later.yaml"], {"a.x": {"low": 2, "high": 3}, "c": {"choices": [0]}}),
+    ],
+)  # fmt: skip
+def test_an_entry_is_replaced_as_a_whole_and_null_drops_it(tmp_path, monkeypatch, words, space):
+    class Root(JobConfig):
+        entry_sections = ("space",)
+
+    monkeypatch.chdir(tmp_path)
+    first = "space:\n  a.x: {low: 1, high: 9, log: true}\n  b: {choices: [1, 2]}\n"
+    later = "space:\n  b: null\n  a.x: {low: 2, high: 3}\n  c: {choices: [0]}\n"
+    for name, text in (("first.yaml", first), ("later.yaml", later)):
+        Path(name).write_text(text, encoding="utf-8")
+    tree = read_tree(Root, ["--config", "first.yaml", *words])
+    assert tree == {"space": space}
+
+
+@pytest.mark.parametrize(
+    ("key", "suggested"),
+    [
+        ("optim.lr", "optim.learning_rate"),
+        ("space.lambda", "optim.weight_decay"),
+        ("lambda", "optim.weight_decay"),
+        ("snippet.frames", "snippet.num_frames"),
+        ("optm.epochs", "optim.epochs"),
+        ("model.epochs", "optim.epochs"),
+        ("outputt", "output"),
+    ],
+)
+def test_the_name_of_a_paper_or_of_another_library_is_understood(key, suggested):
+    known = ["optim.schedule", "decode.epochs_", "optim.epochs", "optim.learning_rate", "output",
+             "optim.weight_decay", "snippet.num_frames"]  # fmt: skip
+    assert nearest(key, known) == f"did you mean '{suggested}'? "
+    assert nearest("optim.foo", known) == ""

@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from pdray.atomic import write_text
 from pdray.command import Progress
 from pdray.config import dump
+from pdray.cpus import granted_cpus
 from pdray.data.cohort.marks import marks_text
 from pdray.data.cohort.settings import SYNTHETIC_SITE
 from pdray.data.media.tracks import Track, write_track
@@ -130,7 +130,7 @@ def make_cohort(
     Args:
         folder: Where the cohort goes; made when missing.
         config: What to draw.
-        num_processes: Processes that draw, at least 1; None is one per CPU.
+        num_processes: Processes that draw, at least 1; None is one per CPU it may use.
         progress: Is called after each recording that this call draws.
 
     Returns:
@@ -150,7 +150,7 @@ def make_cohort(
     write_text(folder / "README.txt", README + (MARKS_README if marks else ""))
     if not is_whole:
         write_text(marker, _marker_text(config))
-        _draw_all(folder, config, missing, num_processes or os.cpu_count() or 1, progress)
+        _draw_all(folder, config, missing, num_processes or granted_cpus(), progress)
     if marks:
         write_text(marks, _marks_text(config))
     if not is_whole:

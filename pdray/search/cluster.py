@@ -16,6 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.atomic import write_text
+from pdray.cpus import granted_cpus
 from pdray.errors import ClusterError
 from pdray.search.settings import ResourcesConfig, StudyConfig
 from pdray.training.loop.launch import Workers
@@ -84,6 +85,7 @@ def _join(config: ResourcesConfig) -> None:
         else:
             ray.init(
                 address="local",
+                num_cpus=granted_cpus(),  # Ray itself would take all CPUs of the machine
                 include_dashboard=False,
                 object_store_memory=_LOCAL_STORE_BYTES,
                 **quiet,

@@ -9,6 +9,7 @@ from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
 from pdray.search.cluster import Capacity, Reservation
 from pdray.search.plan import StudyPlan
+from pdray.search.space import combinations
 
 _SHOWN = 5
 _MOST_CLASSES = 8  # more, as of actions, are not told one by one
@@ -86,11 +87,16 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
             f"compare    {trials} trials x {num_folds} folds x {epochs} epochs, scored after the "
             f"last: {', '.join(plan.fixed)}",
         ]
+    every = combinations(plan.space)
+    few = ""
+    if every is not None and len(every) < trials:
+        few = f" (search.trials is {trials}; the space has no more combinations)"
+        trials = len(every)
     return [
         f"folds      {num_folds} inner folds of {len(cohort.folds.development)} development "
         f"subjects; {len(cohort.folds.test)} test subjects, seen once at the end",
         f"search     {trials} trials x {num_folds} folds x {epochs} epochs, {len(plan.space)} "
-        f"searched settings, val/{config.search.metric} decides",
+        f"searched settings, val/{config.search.metric} decides{few}",
     ]
 
 

@@ -1,7 +1,7 @@
 """Optuna's side of a study: storage on disk, proposals, and the end of every trial told to it."""
 
 import warnings
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 import optuna
@@ -18,7 +18,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from pdray.data.batches.plan import derive_seed
 from pdray.search.plan import StudyPlan
-from pdray.search.space import Choices, Range
+from pdray.search.space import Choices, Range, Value, combinations
 
 # Every trial is announced in pdray's own lines.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -33,11 +33,12 @@ _STATES = {
 class StudySearch(OptunaSearch):
     """OptunaSearch that continues interrupted trials and tells Optuna how each one ended.
 
-    It differs from its parent in four ways. Trials that a kill left RUNNING come first, under
+    It differs from its parent in five ways. Trials that a kill left RUNNING come first, under
     their own number, so none stays RUNNING for ever. The sampler is seeded anew for each trial
     number, so a resumed study proposes what an uninterrupted one would have. A pruned trial is
     told as PRUNED with its intermediate values, where the parent says COMPLETE. Tune does not
-    pass a trial's last result to ``on_trial_result``; it is reported here.
+    pass a trial's last result to ``on_trial_result``; it is reported here. A combination of
+    settings is tried once: fits are seeded, so a second trial could only repeat the first.
     """
 
     def __init__(self, plan: StudyPlan, *, storage: str, name: str, mode: str) -> None:
@@ -51,11 +52,24 @@ class StudySearch(OptunaSearch):
             storage=optuna.storages.RDBStorage(storage),
         )
         self._interrupted = self._adopt(plan.space.keys())
+        # Of fixed trials each is one of its own.
+        self._combinations = None if plan.fixed else combinations(plan.space)
+        self._keys = tuple(plan.space)
 
     def num_ended(self) -> int:
         """Return how many trials have ended, in this session or before, however they ended."""
         trials = self._ot_study.get_trials(deepcopy=False)
         return sum(trial.state.is_finished() for trial in trials)
+
+    def num_left(self, trials: int) -> int:
+        """Return how many of a study's trials are still to run, at most one per combination."""
+        left = trials - self.num_ended()
+        if self._combinations is not None:
+            ended = [
+                one for one in self._ot_study.get_trials(deepcopy=False) if one.state.is_finished()
+            ]
+            left = min(left, len(self._combinations) - len(self._tried(ended)))
+        return max(left, 0)
 
     def completed(self) -> list[FrozenTrial]:
         """Return the trials that ran all their folds."""
@@ -107,8 +121,29 @@ class StudySearch(OptunaSearch):
         number = len(self._ot_study.get_trials(deepcopy=False))
         self._ot_study.sampler = self._sampler_of(number)
         fixed = None if callable(self._space) else self._space
+        if self._combinations and fixed:
+            self._replace_repeat(number, fixed)
         trial: Trial = self._ot_study.ask(fixed_distributions=fixed)
         return trial
+
+    def _replace_repeat(self, number: int, fixed: dict[str, BaseDistribution]) -> None:
+        """Queue a combination that was not tried, where the sampler would repeat one."""
+        trials = self._ot_study.get_trials()
+        tried = self._tried(trials)
+        # What the sampler would propose, without a trial of that in the storage.
+        copy = optuna.create_study(
+            direction=self._ot_study.direction.name.lower(), sampler=self._sampler_of(number)
+        )
+        copy.add_trials(trials)
+        if self._tried([copy.ask(fixed)]) <= tried:
+            left = [one for one in self._combinations or () if one not in tried]
+            if left:
+                place = derive_seed(self._study_seed, "repeat", number) % len(left)
+                self._ot_study.enqueue_trial(dict(zip(self._keys, left[place], strict=True)))
+
+    def _tried(self, trials: Sequence[FrozenTrial | Trial]) -> set[tuple[Value, ...]]:
+        whole = [one.params for one in trials if one.params.keys() >= set(self._keys)]
+        return {tuple(_plain(params[key]) for key in self._keys) for params in whole}
 
     def _adopt(self, keys: Set[str]) -> list[FrozenTrial]:
         """Return the trials that a kill left running; one killed while proposed has failed."""
@@ -136,6 +171,11 @@ class StudySearch(OptunaSearch):
                 group=True,
                 constant_liar=True,
             )
+
+
+def _plain(value: Value) -> Value:
+    """Return a value as :func:`combinations` has it: without the error of adding up steps."""
+    return round(value, 9) if isinstance(value, float) else value
 
 
 def distribution(entry: Choices | Range) -> BaseDistribution:

@@ -108,6 +108,7 @@ class StudyConfig(FitConfig):
         ),
         "search and output": ("search.name", "search.trials", "output"),
     }  # fmt: skip
+    entry_sections: ClassVar = ("space",)
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
     search: SearchConfig = SearchConfig()

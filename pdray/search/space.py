@@ -86,6 +86,8 @@ def read_space(entries: object) -> tuple[Space, list[str]]:
         if key not in known:
             hint = nearest(str(key), list(known))
             wrong.append(f"unknown key '{name}': {hint}searchable keys: {', '.join(known)}")
+        elif entry is None:
+            wrong.append(f"{name}: null takes it out of the space, but it is not in; leave it out")
         elif not isinstance(entry, Mapping):
             wrong.append(
                 f"{name}: got {entry!r}; expected {{choices: [...]}} or {{low: .., high: ..}}"
@@ -185,6 +187,29 @@ def networks(space: Space) -> list[dict[str, Value]]:
     every = itertools.product(*weighed.values())
     chosen = itertools.islice(every, _MAX_NETWORKS)
     return [dict(zip(weighed, values, strict=True)) for values in chosen]
+
+
+def combinations(space: Space) -> tuple[tuple[Value, ...], ...] | None:
+    """Return every combination of a space, values in its order; None where there is no end.
+
+    Of more than 20,000 combinations there is no end either: no search tries them all.
+    """
+    values = [_values(entry) for entry in space.values()]
+    if math.prod(math.inf if found is None else len(found) for found in values) > _MAX_COMBINATIONS:
+        return None
+    return tuple(itertools.product(*(found or () for found in values)))
+
+
+def _values(entry: Choices | Range) -> tuple[Value, ...] | None:
+    if isinstance(entry, Choices):
+        return entry.values
+    if not entry.whole and entry.step is None:
+        return None
+    step = entry.step or 1
+    values = [
+        entry.low + step * count for count in range(round((entry.high - entry.low) / step) + 1)
+    ]
+    return tuple(int(value) if entry.whole else round(value, 9) for value in values)
 
 
 def corners(entry: Choices | Range) -> tuple[Value, ...]:

@@ -108,8 +108,8 @@ def _search(
         name=study.folder.name,
         mode="max" if better else "min",
     )
-    ended = search.num_ended()
-    if ended >= config.trials:
+    ended, left = search.num_ended(), search.num_left(config.trials)
+    if not left:
         return search
     # On the driver's node, which stays: a zero-CPU actor may land anywhere, on a spot machine too.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -125,7 +125,7 @@ def _search(
         study,
         mirror,
         say,
-        extent=Extent(config.trials, ended, len(trials.sides), plan.config.optim.epochs),
+        extent=Extent(ended + left, ended, len(trials.sides), plan.config.optim.epochs),
         direction=(f"val/{config.metric}", better),
     )
     if search.completed():
@@ -135,13 +135,13 @@ def _search(
         replace(trials, pruner=pruner),
         TuneConfig(
             search_alg=search,
-            num_samples=config.trials - ended,
+            num_samples=left,
             max_concurrent_trials=reservation.concurrent_trials,
             reuse_actors=reservation.workers.num_workers == 1,
         ),
         callbacks=[progress],
     )
-    if search.num_ended() < config.trials:
+    if search.num_left(config.trials):
         raise KeyboardInterrupt  # Tune caught it, and ended its trials in order
     return search
 

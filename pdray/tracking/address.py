@@ -1,7 +1,9 @@
-"""Address of the MLflow runs: the tracking URI, its default and what cannot work."""
+"""Address of the MLflow runs, and the settings that may be shown there: no path, no password."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -73,3 +75,32 @@ def check_tracking(uri: str, num_nodes: int) -> None:
 def bare(uri: str) -> str:
     """Return a URI, or a text with URIs in it, without user names and passwords."""
     return re.sub(r"//[^/@\s]*@", "//", uri)
+
+
+def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with only the last part of every path, and no password in a URI.
+
+    Names of folders may be names of people.
+
+    Args:
+        settings: Nested plain values; ``manifest`` is a path even when it is relative.
+
+    Returns:
+        The same keys.
+    """
+    return {
+        key: Path(value).name if key == "manifest" and isinstance(value, str) else _shared(value)
+        for key, value in settings.items()
+    }
+
+
+def _shared(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return shared_settings(value)
+    if isinstance(value, list | tuple):
+        return [_shared(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("sqlite:"):
+        return f"sqlite:{Path(value).name}"
+    return Path(value).name if Path(value).is_absolute() else bare(value)

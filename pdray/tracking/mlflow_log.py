@@ -27,8 +27,7 @@ from urllib.parse import urlsplit
 from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import TrackingError
-from pdray.tracking.address import bare
-from pdray.tracking.privacy import shared_settings
+from pdray.tracking.address import bare, shared_settings
 from pdray.tracking.run_log import (
     MODEL,
     PICTURES,

@@ -162,3 +162,50 @@ def test_a_study_without_a_space_proposes_its_own_settings() -> None:
 )
 def test_a_distribution_has_the_entry_s_bounds(entry: Any, expected: Any) -> None:
     assert distribution(entry) == expected
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ({"model.attention_depth": {"choices": [0, 1]}}, 2),
+        ({"loss.gamma": {"low": 0.1, "high": 0.7, "step": 0.2}}, 4),
+        (
+            {"snippet.num_frames": {"choices": [8, 16]}, "optim.batch_size": {"low": 2, "high": 4}},
+            6,
+        ),
+        ({}, 1),
+    ],
+)
+def test_each_combination_is_tried_once_and_then_the_search_ends(
+    tmp_path: Path, space: dict[str, Any], expected: int
+) -> None:
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    tried, trials = set(), 9
+    for session in range(2):  # the second continues what the first left running
+        search = StudySearch(make_plan(space), storage=storage, name="study", mode="max")
+        while search.num_left(trials):
+            name = f"{session}-{search.num_ended()}"
+            params = search.suggest(name)["params"]
+            tried.add(tuple(params.values()))
+            if session == 0 and len(tried) > expected // 2:
+                break
+            search.on_trial_complete(name, report("complete", 0.5, 0))
+    assert len(tried) == expected == search.num_ended()
+    assert search.num_left(trials) == 0
+
+
+def test_combinations_that_an_earlier_version_tried_twice_leave_the_others(tmp_path: Path) -> None:
+    space = {"model.attention_depth": {"choices": [0, 1]}}
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = StudySearch(make_plan(space), storage=storage, name="study", mode="max")
+    study = optuna.load_study(study_name="study", storage=storage)
+    for _ in range(3):
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=0.1,
+                params={"model.attention_depth": 0},
+                distributions={"model.attention_depth": distribution(Choices((0, 1)))},
+            )
+        )
+    assert (search.num_left(8), search.num_left(4), search.num_left(3)) == (1, 1, 0)
+    assert search.suggest("a")["params"] == {"model.attention_depth": 1}

@@ -4,7 +4,13 @@ import pytest
 
 from pdray.config import build
 from pdray.errors import SettingsError, TrackingError
-from pdray.tracking.address import TrackingConfig, bare, check_tracking, default_uri
+from pdray.tracking.address import (
+    TrackingConfig,
+    bare,
+    check_tracking,
+    default_uri,
+    shared_settings,
+)
 
 
 def test_the_default_is_an_absolute_sqlite_file_in_the_output_folder(
@@ -49,3 +55,18 @@ def test_a_password_in_the_settings_is_refused_before_it_is_kept() -> None:
     assert "MLFLOW_TRACKING_PASSWORD" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert build(TrackingConfig, {"uri": "http://host:5000"}).uri == "http://host:5000"
+
+
+def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
+    settings = {
+        "data": {"manifest": "Jane Roe/manifest.csv", "items": ["gait"], "store": "/data/roe/st"},
+        "tracking": {"uri": "http://jane:secret@host:5000"},
+        "other": {"uri": "sqlite:////home/roe/mlflow.db"},
+        "search": {"metric": "val/mcc", "trials": 5, "paths": ["/home/roe/x"]},
+    }
+    assert shared_settings(settings) == {
+        "data": {"manifest": "manifest.csv", "items": ["gait"], "store": "st"},
+        "tracking": {"uri": "http://host:5000"},
+        "other": {"uri": "sqlite:mlflow.db"},
+        "search": {"metric": "val/mcc", "trials": 5, "paths": ["x"]},
+    }

@@ -1,0 +1,57 @@
+"""CPUs that this process may use: the job's share of a machine, not the whole of it."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+
+
+def granted_cpus(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    groups: Path = Path("/proc/self/cgroup"),
+    mount: Path = Path("/sys/fs/cgroup"),
+) -> int:
+    """Return how many CPUs this process may use, at least 1 [count].
+
+    It is the least of the CPUs that the process may run on, the CPU time that control groups of
+    Linux (versions 1 and 2, as containers have them) allow, and what Slurm granted.
+
+    Args:
+        environment: Variables of the process; Slurm sets some.
+        groups: File that names the control groups of the process.
+        mount: Folder of the control groups.
+    """
+    may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    limits = [float(may_run_on or os.cpu_count() or 1)]
+    limits += [float(environment[name]) for name in _SLURM if environment.get(name, "").isdecimal()]
+    limits += _quotas(groups, mount)
+    return max(1, math.floor(min(limits) + 1e-9))
+
+
+def _quotas(groups: Path, mount: Path) -> Iterator[float]:
+    """Yield the CPUs that each control group of the process allows, its parents' among them."""
+    for line in _text(groups).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = mount / controllers if controllers else mount
+        # In a container, the group is mounted as the top and its path leads nowhere.
+        inside = Path(path.lstrip("/"))
+        for folder in (top / inside, *(top / parent for parent in inside.parents)):
+            words = _text(folder / "cpu.max").split()
+            if not words:
+                words = [*_text(folder / "cpu.cfs_quota_us").split(),
+                         *_text(folder / "cpu.cfs_period_us").split()]  # fmt: skip
+            if len(words) == 2 and all(word.isdecimal() and int(word) for word in words):
+                yield int(words[0]) / int(words[1])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
