@@ -1,8 +1,4 @@
-"""Files: written whole or not at all, named safely, told apart by their content.
-
-A file is written beside its place and then renamed into it. Where a folder cannot be written, that
-is said before there is anything to write.
-"""
+"""Writes files whole or not at all, gives them safe names, and computes their digests."""
 
 import hashlib
 import os
@@ -16,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling of ``path`` to write; rename it into place on success.
+    """Yield a temporary path beside ``path``; on success, rename that file to ``path``.
 
-    The sibling is flushed to disk before the rename, so a power cut leaves the old file or the
-    new one. It carries a random name: any number of writers may race, the last one wins whole.
+    The file is flushed to disk before the rename, so a power cut leaves the old file or the new
+    one. Its name is random, so several writers may run at once: the last rename wins.
 
     Args:
-        path: The file to create or replace; its folder is made when missing.
+        path: The file to create or replace; its folder is made if missing.
 
     Yields:
         The path to write to.
@@ -36,28 +32,28 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sibling(path: Path) -> Path:
-    """Make the folder of ``path`` and return a name in it that nobody else has."""
+    """Make the folder of ``path`` and return an unused path in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Flush a file to disk, then rename it: in the other order a power cut could empty it."""
+    """Flush a file to disk, then rename it; in the other order a power cut could empty it."""
     with temporary.open("rb+") as written:
         os.fsync(written.fileno())
     temporary.replace(path)
 
 
 def folder_faults(folder: Path, *, key: str) -> list[str]:
-    """Say why nothing can be written into a folder, before any work that is for it.
+    """Check that files can be written into a folder, before any work starts.
 
-    The nearest folder that is there is tried, with a folder and a file that are removed at once.
-    Rights alone do not tell: a disk may be read-only, or a system's own. Nothing is made, so that
-    a job that stops for another reason leaves nothing.
+    A temporary folder and file are made in the nearest existing folder, and removed at once:
+    permissions alone do not show that a disk is read-only. The folder itself is not made, so a
+    job that stops for another reason leaves nothing behind.
 
     Args:
-        folder: Where files will be written; made then when missing.
-        key: Of the setting that names it.
+        folder: Where files will be written; it may be missing.
+        key: The setting that names it.
 
     Returns:
         One fault, or none.
@@ -71,7 +67,7 @@ def folder_faults(folder: Path, *, key: str) -> list[str]:
     except OSError as error:
         return [
             f"{key}: nothing can be written into {folder}: no file can be made in {there}: "
-            f"{error.strerror or error}; give one that can be made and written"
+            f"{error.strerror or error}; choose a folder that you may write into"
         ]
     return []
 
@@ -96,13 +92,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content, hexadecimal."""
+    """Return the SHA-256 digest of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def safe_name(name: str) -> str:
-    """Return a file's name for an id, which may hold what a file's name may not."""
+    """Return a valid file name for an id; other characters are replaced, and a digest added."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]

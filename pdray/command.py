@@ -1,14 +1,14 @@
-"""The command line of every job: help, settings, one line for each mistake, the exit code.
+"""The command line of every job: help, settings, error messages and exit code.
 
-A job is one file in ``jobs/``. Its docstring says what it does, and has a line of usage and three
-examples, each of at most 80 columns; ``--help`` prints it above the settings::
+A job is one file in ``jobs/``. Its docstring says what it does and gives one line of usage and
+three examples, each at most 80 columns wide; ``--help`` prints it above the settings::
 
     def main(argv: list[str]) -> int:
         return run_job(argv, work, about=__doc__, settings=MarksConfig)
 
     def work(words: list[str]) -> str:
         config = load(MarksConfig, words)
-        from pdray.papers.region_marks import correlate_marks  # heavy: only with accepted settings
+        from pdray.papers.region_marks import correlate_marks  # heavy: import after the checks
 
         return correlate_marks(config)
 """
@@ -34,21 +34,21 @@ def run_job(
     start: Callable[[], Mapping[str, Any]] = dict,
     resume: str = "run it again",
 ) -> int:
-    """Run a job to its exit code.
+    """Run a job and return its exit code.
 
     Args:
-        argv: The words behind the job's name.
-        work: Reads the words, does the work and returns what is printed at the end.
-        about: What ``--help`` prints above the settings; a function that returns it is called for
-            help alone.
+        argv: The command-line words after the job's name.
+        work: Reads the words, does the work and returns the text to print at the end.
+        about: The text that ``--help`` prints above the settings, or a function that returns it
+            and is called only for help.
         settings: The root class; ``--help`` lists its required keys and those of its
-            ``help_groups``, ``--help-all`` every key.
-        start: Returns what the job starts from in place of the class's defaults, nested.
-        resume: What to do after an interruption.
+            ``help_groups``, ``--help-all`` lists every key.
+        start: Returns the job's own defaults, nested; they replace those of the class.
+        resume: What to do after an interruption; printed.
 
     Returns:
-        0; 2 after an error that the user can mend, which is printed on the standard error without
-        a traceback; 130 after an interruption.
+        0 on success; 2 after an error that the user can correct, which is printed to standard
+        error without a traceback; 130 after an interruption.
     """
     try:
         if set(HELP) & set(argv):
@@ -69,17 +69,17 @@ def run_job(
 
 
 def say(line: str) -> None:
-    """Print a line of progress at once."""
+    """Print a line of progress without delay."""
     print(line, flush=True)
 
 
 @contextmanager
 def recordings_bar() -> Iterator[tuple[Progress, Say]]:
-    """Show how far a job is until the block ends: a bar on a terminal, a few lines in a log.
+    """Show progress until the block ends: a bar on a terminal, a few lines in a log file.
 
     Yields:
-        What is to be called with (done, all) after each recording, and what prints a line beside
-        the bar.
+        A function to call with (done, all) after each recording, and a function that prints a
+        line without breaking the bar.
     """
     from tqdm import tqdm
 
@@ -96,11 +96,11 @@ def recordings_bar() -> Iterator[tuple[Progress, Say]]:
 
 
 def each_tenth(say: Say, text: str) -> Progress:
-    """Return what is called with (done, all) and prints a line at each tenth.
+    """Return a function that takes (done, all) and prints a line at each tenth.
 
     Args:
         say: Prints a line.
-        text: The line, with ``{}`` in the place of "done/all".
+        text: The line, with ``{}`` where "done/all" goes.
     """
     said = 0
 

@@ -1,4 +1,4 @@
-"""Settings: frozen classes, one dotted key each, from defaults, a YAML file and ``key=value``."""
+"""Settings: frozen classes, filled from defaults, YAML files and ``key=value`` words."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,8 @@ class Settings(BaseModel):
     """The parent of every settings class: frozen, no unknown key, no silent conversion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    # Of a job's root: what ``--help`` lists, keys by title; ``model.*`` is a section. Empty: all.
+    # Set by a job's root class: the keys that --help lists, by title; model.* is a whole section.
+    # Empty: --help lists all keys.
     help_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     # Of a job's root: sections of dotted keys. A later source replaces an entry, or drops it: null.
     entry_sections: ClassVar[tuple[str, ...]] = ()
@@ -57,14 +58,14 @@ def load(root: type[SettingsT], argv: Sequence[str]) -> SettingsT:
 
     Args:
         root: The job's root class.
-        argv: ``--config FILE`` and ``key=value`` in any order; a later one wins.
+        argv: ``--config FILE`` and ``key=value`` in any order; a later word replaces an earlier.
 
     Returns:
         The checked settings.
 
     Raises:
-        SettingsError: With every fault at once: unknown keys (and the nearest valid one), values
-            of the wrong type or out of range, an unreadable file.
+        SettingsError: Lists all faults: unknown keys (with the nearest valid one) and values of
+            the wrong type or out of range. An unreadable file is reported alone.
     """
     return build(root, read_tree(root, argv))
 
@@ -79,12 +80,12 @@ def read_tree(
         if word == "--config":
             name = next(words, "")
             if not name:
-                raise SettingsError("--config needs a YAML file after it")
+                raise SettingsError("--config has no file; write --config FILE.yaml")
             _merge_source(root, tree, _read_yaml(Path(name)))
             continue
         key, separator, text = word.partition("=")
         if not separator or key.startswith("-"):
-            raise SettingsError(f"got '{word}': expected key=value, --config FILE or --help")
+            raise SettingsError(f"got '{word}'; write key=value, --config FILE or --help")
         value, (section, _, entry) = _parse_word(root, key, text), key.partition(".")
         is_entry = section in root.entry_sections and entry
         _merge_source(root, tree, {section: {entry: value}} if is_entry else nest({key: value}))
@@ -110,13 +111,13 @@ def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
 
     Args:
         root: The class to build.
-        tree: Nested plain values, as YAML or :func:`dump` gives them.
+        tree: Nested plain values, as YAML or :func:`dump` returns them.
 
     Returns:
         The settings.
 
     Raises:
-        SettingsError: With every fault at once.
+        SettingsError: Lists all faults.
     """
     settings, wrong = attempt(root, tree)
     refuse(wrong, SettingsError, "settings")
@@ -125,7 +126,7 @@ def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
 
 
 def attempt(root: type[SettingsT], tree: Mapping[str, Any]) -> tuple[SettingsT | None, list[str]]:
-    """Return what :func:`build` would, or None, and everything that keeps it from doing so."""
+    """Return the settings, or None, and all faults; see :func:`build`."""
     try:
         return root.model_validate_json(_as_json(tree)), []
     except ValidationError as error:
@@ -133,33 +134,33 @@ def attempt(root: type[SettingsT], tree: Mapping[str, Any]) -> tuple[SettingsT |
 
 
 def part(settings: Settings, root: type[SettingsT]) -> SettingsT:
-    """Return the part of checked settings that a smaller class names; it is not checked again."""
+    """Return the fields of ``root`` out of larger, checked settings, without checking again."""
     has = type(settings).model_fields
     named = {name: getattr(settings, name) for name in root.model_fields if name in has}
     return cast("SettingsT", root.model_construct(**named))
 
 
 def require_writable(folder: Path, *, key: str) -> None:
-    """Refuse a folder that cannot be made or written, before any work that is for it.
+    """Refuse a folder that cannot be made or written, before any work starts.
 
     Args:
         folder: Where files will be written; it is not made.
         key: The setting that names it.
 
     Raises:
-        SettingsError: If no file can be made there; says where the path stops and why.
+        SettingsError: If no file can be made there; gives the nearest existing folder and why.
     """
     refuse(folder_faults(folder, key=key), SettingsError, "settings")
 
 
 def dump(settings: Settings) -> dict[str, Any]:
-    """Return settings as plain nested values that :func:`build` reads back."""
+    """Return settings as plain nested values, which :func:`build` accepts."""
     plain: dict[str, Any] = settings.model_dump(mode="json")
     return plain
 
 
 def value_at(tree: Mapping[str, Any], key: str) -> object:
-    """Return what stands at a dotted key of a nested mapping; None where nothing does."""
+    """Return the value at a dotted key of a nested mapping, or None."""
     found: object = tree
     for word in key.split("."):
         found = found.get(word) if isinstance(found, Mapping) else None
@@ -169,12 +170,12 @@ def value_at(tree: Mapping[str, Any], key: str) -> object:
 def leaves(
     root: type[BaseModel], prefix: str = "", *, given: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield (dotted key, field) of every setting below ``root``, in order.
+    """Yield (dotted key, field) of every setting of ``root``, in order.
 
-    Where a section is one of several classes, their keys come once each; a key that several of
-    them have takes what any of them takes, and one that not all have says whose it is. Where
-    ``given``, nested values, names the class, only the keys of that class come, and its name says
-    what it is.
+    Where a section may be one of several classes, each key is yielded once: it accepts the values
+    that any of the classes accepts, and its description names the classes if not all have it.
+    Where ``given`` (nested values) names the class, only the keys of that class are yielded, and
+    the description of its name says what the class is.
     """
     for name, field in root.model_fields.items():
         variants = _variants(field)
@@ -202,14 +203,14 @@ def leaves(
 def _leaves_of(
     field: FieldInfo, one: type[Settings], prefix: str, given: Any
 ) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield the settings of the only class of a section; its name says what the class is."""
+    """Yield the settings of the only class of a section; describe the class at its name."""
     about = _about(field, one)
     for key, leaf in leaves(one, prefix, given=given):
         yield key, _either([leaf], about) if about and key == f"{prefix}name" else leaf
 
 
 def complete(root: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested values and, of each class that they name, the defaults of its own sections."""
+    """Return nested values, completed with the default sections of each class that they name."""
     whole = dict(given)
     for name, field in root.model_fields.items():
         for one in _named(field, given.get(name)):
@@ -222,21 +223,21 @@ def _with_sections(one: type[BaseModel], given: Mapping[str, Any]) -> dict[str, 
     for key, field in one.model_fields.items():
         if _variants(field):
             default, said = dump(cast("Settings", plain_default(field))), given.get(key)
-            # Where a part of a section is given, the rest is its class's, not its default's.
+            # Of a section given in part, the rest comes from its class, not from the default.
             is_said = isinstance(said, Mapping)
             whole[key] = {"name": default.get("name"), **(said or {})} if is_said else default
     return whole
 
 
 def _named(field: FieldInfo, given: object) -> list[type[Settings]]:
-    """Return the class that ``given`` names of those that a section may be of; empty without."""
+    """Return the class of a section that ``given`` names, in a list; empty without a name."""
     variants = _variants(field)
     name = given.get("name") if isinstance(given, Mapping) else None
     return [one for one in variants if len(variants) > 1 and _tag(one) == name]
 
 
 def accepts(field: FieldInfo, value: object) -> str | None:
-    """Return None when ``value`` fits the declared type and range, else what would be right."""
+    """Return None if ``value`` fits the declared type and range, else what is expected."""
     try:
         adapter = TypeAdapter(_full_type(field), config=ConfigDict(allow_inf_nan=False))
         adapter.validate_json(_as_json(value), strict=True)
@@ -246,12 +247,12 @@ def accepts(field: FieldInfo, value: object) -> str | None:
 
 
 def plain_default(field: FieldInfo) -> object:
-    """Return the default of a field, calling its factory where it has one."""
+    """Return the default of a field; call its factory if it has one."""
     return field.get_default(call_default_factory=True, validated_data={})
 
 
 def written(value: object) -> str:
-    """Return a value as it is written behind ``key=``; the home folder is ``~``."""
+    """Return a value as it is written after ``key=``; the home folder becomes ``~``."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(written, value))}]"
     text = json.dumps(value, default=str).strip('"')
@@ -271,7 +272,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(tree: dict[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """Write ``newer`` over ``tree`` key by key, in place, and return it."""
+    """Write ``newer`` over ``tree``, key by key and in place, and return ``tree``."""
     for key, value in newer.items():
         if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
             merge(tree[key], value)
@@ -309,15 +310,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--config {path}: cannot be read: {error}") from error
+        raise SettingsError(f"--config {path}: the file cannot be read: {error}") from error
     except _Twice as error:
         raise SettingsError(f"--config {path}: {error}") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"--config {path}: not YAML: {error}") from error
+        raise SettingsError(f"--config {path}: the file is not valid YAML: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise SettingsError(f"--config {path}: expected 'key: value' lines, got {content!r}")
+        raise SettingsError(f"--config {path}: got {content!r}; write lines of 'key: value'")
     return content
 
 
@@ -340,7 +341,7 @@ class _Twice(yaml.YAMLError):
 
 
 def _parse_word(root: type[Settings], key: str, text: str) -> object:
-    """Read the text after ``key=`` as its declared type; what fits no type is left as YAML."""
+    """Read the text after ``key=`` as its declared type; if none fits, as YAML."""
     try:
         plain = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -354,7 +355,7 @@ def _parse_word(root: type[Settings], key: str, text: str) -> object:
 
 
 def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
-    """Turn one pydantic fault into key, value and what would be right."""
+    """Turn one pydantic fault into a message: key, value and what is expected."""
     location = [str(part) for part in fault["loc"]]
     parts, variants = _walk(root, location)
     key = ".".join(parts)
@@ -369,7 +370,7 @@ def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:
     if fault["type"] == "missing":
         inside = [name for name in _keys_at(root, location) if _is_required(root, name)]
         named = "', '".join(inside or [key])
-        return f"'{named}' is missing and has no default"
+        return f"'{named}' is missing and has no default; set it"
     message = _RIGHT.get(fault["type"]) or _lowered(fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
@@ -400,7 +401,7 @@ def _is_number(text: str) -> bool:
 
 
 def _keys_at(root: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Return the dotted keys of the section at a fault's location; none of a plain value."""
+    """Return the dotted keys of the section at a fault's location; empty for a plain value."""
     key, here = _walk(root, location)
     prefix = "".join(f"{part}." for part in key)
     return [f"{prefix}{name}" for name in here[0].model_fields] if here else []
@@ -409,11 +410,11 @@ def _keys_at(root: type[BaseModel], location: Sequence[str]) -> list[str]:
 def _walk(
     root: type[BaseModel], location: Sequence[str]
 ) -> tuple[list[str], Sequence[type[BaseModel]]]:
-    """Return the dotted key of a fault's location, in parts, and the classes that stand there."""
+    """Return the dotted key of a fault's location, in parts, and the classes allowed there."""
     here: Sequence[type[BaseModel]] = [root]
     key: list[str] = []
     for part in location:
-        if len(here) > 1:  # pydantic puts the chosen variant's tag behind the section's name
+        if len(here) > 1:  # pydantic puts the chosen class's tag after the section's name
             here = [one for one in here if _tag(one) == part]
             continue
         key.append(part)
@@ -423,7 +424,7 @@ def _walk(
 
 
 def _variants(field: FieldInfo) -> list[type[Settings]]:
-    """Return the settings classes that a section may be of; none where a field is a plain value."""
+    """Return the settings classes that a section may have; empty for a plain value."""
     return [inner for inner in _members(field.annotation) if issubclass(inner, Settings)]
 
 
@@ -436,7 +437,7 @@ def _members(annotation: Any) -> list[type]:
 
 
 def _about(field: FieldInfo, variant: type[BaseModel]) -> str:
-    """Return the description that a union gives one of its classes; empty where it gives none."""
+    """Return the description that a union gives one of its classes, or an empty text."""
     members = filter(None, map(get_args, get_args(field.annotation)))
     extras = [extra for inner, *more in members if inner is variant for extra in more]
     told = [extra.description or "" for extra in extras if isinstance(extra, FieldInfo)]
@@ -444,12 +445,12 @@ def _about(field: FieldInfo, variant: type[BaseModel]) -> str:
 
 
 def _tag(variant: type[BaseModel]) -> str:
-    """Return the name by which one of several classes of a section is chosen."""
+    """Return the value of ``name`` that chooses this class for its section."""
     return str(variant.model_fields["name"].default)
 
 
 def _either(fields: Sequence[FieldInfo], text: str) -> FieldInfo:
-    """Join the fields of one key in several classes; its default is the first one's."""
+    """Join the fields that several classes have under one key; keep the first default."""
     either: Any = Union[tuple(_full_type(one) for one in fields)]  # noqa: UP007
     return FieldInfo(annotation=either, default=fields[0].default, description=text)
 

@@ -1,11 +1,11 @@
-"""Mistakes that a user can correct, as exceptions whose message is the whole explanation."""
+"""Errors that a user can correct; their message is the whole explanation."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
 class PdrayError(Exception):
-    """A mistake or a fault outside pdray; jobs print it without a traceback and exit 2."""
+    """An error that the user can correct; jobs print it without a traceback and exit with 2."""
 
 
 class SettingsError(PdrayError):
@@ -17,40 +17,40 @@ class ManifestError(PdrayError):
 
 
 class FoldsError(PdrayError):
-    """Subjects cannot be assigned to folds as asked."""
+    """Subjects cannot be divided into the requested folds."""
 
 
 class DecodeError(PdrayError):
-    """A recording cannot be read whole."""
+    """A recording cannot be read completely."""
 
 
 class StoreError(PdrayError):
-    """The frame store cannot be written, or an entry of it is damaged."""
+    """The frame store cannot be written, or one of its entries is damaged."""
 
 
 class StreamError(PdrayError):
-    """No data comes any more."""
+    """The stream of training data has stopped."""
 
 
 class ClusterError(PdrayError):
-    """The cluster cannot run what was planned."""
+    """The cluster cannot run the planned work."""
 
 
 class TrackingError(PdrayError):
-    """The tracking server cannot be reached or refuses."""
+    """The tracking server cannot be reached, or it refuses a request."""
 
 
 class DivergedError(PdrayError):
-    """Training met a loss that is not finite."""
+    """The training loss became infinite or NaN."""
 
 
 class StudyError(PdrayError):
-    """A study folder cannot be started, resumed or read."""
+    """A study cannot be started, resumed or read."""
 
 
 @contextmanager
 def naming(recording_id: str) -> Iterator[None]:
-    """Put a recording's id in front of what is wrong with its files or entries."""
+    """Put the recording's id in front of errors about its files or entries."""
     try:
         yield
     except (DecodeError, StoreError) as error:
@@ -58,15 +58,15 @@ def naming(recording_id: str) -> Iterator[None]:
 
 
 def refuse(faults: Sequence[str], error: type[PdrayError], headline: str) -> None:
-    """Raise one error that lists every fault, one a line.
+    """Raise one error that lists all faults, one per line.
 
     Args:
-        faults: What is wrong; nothing is raised when it is empty.
+        faults: What is wrong; if empty, nothing is raised.
         error: The class to raise.
         headline: The first line, without a full stop; the number of faults is added.
 
     Raises:
-        PdrayError: Of class ``error``, when there is a fault.
+        PdrayError: Of class ``error``, if there is a fault.
     """
     if not faults:
         return

@@ -1,4 +1,4 @@
-"""The text of ``--help`` and ``--help-all``: about a job, its required keys, its settings."""
+"""Writes the text of ``--help`` and ``--help-all``: the job, its required keys, its settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from shutil import get_terminal_size
@@ -20,8 +20,8 @@ from pdray.config import (
 )
 
 MIN_COLUMNS, MAX_COLUMNS = 80, 100
-MAX_VALUE = 16  # columns; a longer value has lines of its own
-MAX_LINES = 60  # of --help; a meaning that does not fit ends in ``MORE``
+MAX_VALUE = 16  # columns; a longer value gets its own lines
+MAX_LINES = 60  # of --help; a description that does not fit ends with ``MORE``
 MORE = " ..."
 
 Fields = Mapping[str, FieldInfo]
@@ -35,17 +35,17 @@ def help_text(
     about: str,
     start: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return what a job prints for ``--help``, or for ``--help-all`` where ``words`` have it.
+    """Return the text that a job prints for ``--help``, or for ``--help-all`` if in ``words``.
 
     Args:
-        root: The job's root class; its ``help_groups`` say what ``--help`` lists.
-        words: The words of the command line. Values that they or their files set stand in the
-            place of defaults; a model that they name is the only one that is listed.
-        about: What stands above the settings: what the job does, its usage and examples.
-        start: What the job starts from in place of the class's own defaults, nested.
+        root: The job's root class; ``--help`` lists its required keys and its ``help_groups``.
+        words: The words of the command line. Values that they or their files set replace the
+            defaults; if they name a model, only that model is listed.
+        about: The text above the settings: what the job does, usage and examples.
+        start: The job's own defaults, nested; they replace those of the class.
 
     Returns:
-        Lines of at most 100 columns, of fewer on a narrow terminal, but not below 80.
+        Lines of at most 100 columns; fewer on a narrow terminal, but never below 80.
     """
     named = read_tree(root, _settings_of(words))
     tree = complete(root, merge(merge({}, start or {}), named))
@@ -55,9 +55,9 @@ def help_text(
         table = "\n".join(_table({**required, **_sections(fields)}, fields, tree))
         return f"{about.rstrip()}\n\n{table}"
     groups = {**required, **_chosen(root, fields, named)}
-    end = f"--help-all lists all {len(fields)} settings, each with its whole meaning."
+    end = f"--help-all lists all {len(fields)} settings with their full descriptions."
     if "model.name" in fields:
-        end += "\nWith model.name=NAME beside either: the settings of that model and no other's."
+        end += "\nAdd model.name=NAME to either option to list the settings of that model only."
     for most in range(4, 0, -1):
         table = "\n".join(_table(groups, fields, tree, most=most))
         text = f"{about.rstrip()}\n\n{table}\n\n{end}"
@@ -67,12 +67,12 @@ def help_text(
 
 
 def columns() -> int:
-    """Return the columns of the terminal, within 80 and 100; 100 where there is no terminal."""
+    """Return the columns of the terminal, between 80 and 100; 100 without a terminal."""
     return min(MAX_COLUMNS, max(MIN_COLUMNS, get_terminal_size((MAX_COLUMNS, 0)).columns))
 
 
 def _settings_of(words: Sequence[str]) -> list[str]:
-    """Return the words that give settings; a job's own options are none."""
+    """Return the words that give settings, without the job's own options."""
     asked = [word for word in words if word not in HELP]
     return [
         word
@@ -82,7 +82,7 @@ def _settings_of(words: Sequence[str]) -> list[str]:
 
 
 def _chosen(root: type[Settings], fields: Fields, named: Mapping[str, Any]) -> Groups:
-    """Return the settings that people change; all of ``model.*`` where the words name a model."""
+    """Return the settings that people change; all of ``model.*`` if the words name a model."""
     groups: Groups = {}
     for title, keys in root.help_groups.items():
         found = groups.setdefault(title, [])
@@ -92,13 +92,13 @@ def _chosen(root: type[Settings], fields: Fields, named: Mapping[str, Any]) -> G
                 found.append(key)
             elif value_at(named, f"{section}name") == plain_default(fields[f"{section}name"]):
                 found += [one for one in fields if one.startswith(section)]
-            else:  # no model is named, or none that there is
+            else:  # no model is named, or an unknown one
                 found.append(f"{section}name")
     return groups
 
 
 def _sections(fields: Fields) -> Groups:
-    """Return all settings that are not required, by section."""
+    """Return all optional settings by section."""
     groups: Groups = {}
     for key, field in fields.items():
         if not field.is_required():
@@ -110,7 +110,7 @@ def _sections(fields: Fields) -> Groups:
 def _table(
     groups: Groups, fields: Fields, tree: Mapping[str, Any], *, most: int | None = None
 ) -> Iterator[str]:
-    """Yield the lines of all groups: key, value and meaning, of ``most`` lines, in columns."""
+    """Yield the lines of all groups: key, value and description of at most ``most`` lines."""
     keys = [key for found in groups.values() for key in found]
     values = {key: _value(key, fields[key], tree) for key in keys}
     wide_key = max(map(len, keys))
@@ -133,7 +133,7 @@ def _value(key: str, field: FieldInfo, tree: Mapping[str, Any]) -> str:
 
 
 def _right(value: str, text: str, *, wide: int, room: int, most: int | None) -> list[str]:
-    """Return the lines behind a key: the value, and beside or below it the meaning."""
+    """Return the lines after a key: the value, and beside or below it the description."""
     meaning = wrap(text, room - wide - 2, max_lines=most, placeholder=MORE, break_on_hyphens=False)
     if len(value) <= wide:
         first, *others = meaning or [""]

@@ -1,11 +1,11 @@
-"""Values out of a pickle, without running anything that the pickle says.
+"""Reads plain values from a pickle without running its code.
 
-YouTubePD's public release is pickles of dicts, lists, texts and numbers; the VGGFace2 networks for
-PyTorch are pickles of name -> NumPy array, written by Python 2
+YouTubePD's public release consists of pickles of dicts, lists, texts and numbers. The VGGFace2
+networks for PyTorch are pickles of name -> NumPy array, written by Python 2
 (github.com/cydonia999/VGGFace2-pytorch). A pickle is a program: it names functions and calls them.
-Here the few names that a number or an array of NumPy needs stand for functions of this file, which
-make numbers and do nothing else; any other name ends the reading before it is looked up, and an
-instruction that makes objects of classes is not known at all.
+Here the few names that NumPy numbers and arrays need are replaced by functions of this file, which
+only make numbers. Any other name stops the reading before it is looked up, and instructions that
+make objects are not implemented.
 """
 
 import io
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _NUMBERS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"f2", "f4", "f8"}
 _LEAVES = {type(None), bool, int, float, str, bytes}
 
-# Numbers, texts, lists, tuples, dicts, what is remembered of them, and names.
+# Instructions for numbers, texts, lists, tuples, dicts, the memo, and names.
 _KNOWN = """
     PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1
     LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE
@@ -36,7 +36,7 @@ _KNOWN = """
 
 
 class PlainPickleError(Exception):
-    """The bytes are no pickle of what was asked for; the message is a clause that says why."""
+    """The bytes are not a pickle of the expected kind; the message is a clause that says why."""
 
 
 def read_plain(data: bytes) -> Any:
@@ -47,12 +47,13 @@ def read_plain(data: bytes) -> Any:
 
     Returns:
         None, booleans, integers, floats, texts, bytes, numbers of NumPy, and lists, tuples and
-        dicts of such; arrays and dtypes of integers, floats or booleans too, if they stand alone,
-        in a list or as a value of a dict. A list or dict may hold itself: walk as deep as you know.
+        dicts of these; also arrays and dtypes of integers, floats or booleans, if they stand
+        alone, in a list or as a value of a dict. A list or dict may contain itself, so limit the
+        depth when you walk through it.
 
     Raises:
-        PlainPickleError: If the bytes are no pickle, are cut off, or name or hold anything else;
-            nothing has run then either.
+        PlainPickleError: If the bytes are not a pickle, are cut off, or contain anything else;
+            no code of the pickle has run then.
     """
     return _read(data, "plain value", _PLAIN_NAMES)
 
@@ -67,24 +68,24 @@ def read_arrays(data: bytes) -> dict[str, Array]:
         Arrays of integers or floats in the machine's byte order, in the order of the file.
 
     Raises:
-        PlainPickleError: If the bytes are no pickle, are cut off, hold anything else, or name
-            anything that an array does not need; nothing has run then either.
+        PlainPickleError: If the bytes are not a pickle, are cut off, or contain anything else; no
+            code of the pickle has run then.
     """
     content = _read(data, "array", _ARRAY_NAMES)
     if not isinstance(content, dict):
-        raise PlainPickleError("it is a pickle of something else than a dict of arrays")
+        raise PlainPickleError("its pickle holds no dict of arrays")
     for name, value in content.items():
         if not isinstance(name, str):
             raise PlainPickleError(
-                f"it is a pickle with the key {short(name)}; expected names of arrays"
+                f"its pickle has the key {short(name)}, but every key must be the name of an array"
             )
         if not isinstance(value, np.ndarray):
-            raise PlainPickleError(f"its {short(name)} is no array")
+            raise PlainPickleError(f"its value {short(name)} is not an array")
     return content
 
 
 class _Dtype:
-    """Stands for a number format: kind and size, then the order of its bytes."""
+    """Replaces a NumPy dtype: first kind and size, then the order of its bytes."""
 
     __slots__ = ("content",)
 
@@ -99,7 +100,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for an array; without numbers until it is built."""
+    """Replaces a NumPy array; it has no numbers until it is built."""
 
     __slots__ = ("content",)
 
@@ -114,10 +115,10 @@ class _Array:
 
 
 class _Reader(pickle._Unpickler):
-    """An unpickler of few instructions and few names.
+    """An unpickler that knows few instructions and few names.
 
-    The one in Python, not the faster one in C, which takes memory for as many remembered parts as
-    a single number in the file asks for.
+    It is the Python one: the faster one in C allocates as much memory as a single number in the
+    file demands.
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
@@ -133,14 +134,14 @@ class _Reader(pickle._Unpickler):
         self.names = names
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for a known name; nothing is imported or looked up."""
+        """Return the replacement of a known name; nothing is imported or looked up."""
         if (module, name) not in self.names:
             raise PlainPickleError(f"it names {module}.{name}, which no {self.what} needs")
         return self.names[module, name]
 
     def _call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        if not isinstance(function, FunctionType | partial):  # all of them are of this file
+        if not isinstance(function, FunctionType | partial):  # only functions of this file
             raise TypeError(f"a call of {short(function)}")
         self.stack.append(function(*arguments))
 
@@ -151,7 +152,7 @@ class _Reader(pickle._Unpickler):
         value.build(state)
 
     def _bytearray(self) -> None:
-        # Protocol 5 writes arrays so. pickle's own would take the memory before it reads.
+        # Protocol 5 writes arrays this way. pickle's own code allocates before it reads.
         (size,) = struct.unpack("<Q", self.read(8))
         self.stack.append(self.read(size))
 
@@ -164,9 +165,9 @@ def _read(data: bytes, what: str, names: Mapping[tuple[str, str], object]) -> An
     try:
         box = [_Reader(data, what, names).load()]
     except LookupError as error:
-        raise PlainPickleError(f"it is no pickle of {what}s") from error
+        raise PlainPickleError(f"it is not a pickle of {what}s") from error
     except (pickle.UnpicklingError, ValueError, TypeError, AttributeError) as error:
-        raise PlainPickleError(f"it is no pickle of {what}s: {error}") from error
+        raise PlainPickleError(f"it is not a pickle of {what}s: {error}") from error
     except (EOFError, OverflowError, MemoryError, RecursionError, struct.error) as error:
         raise PlainPickleError(f"it is a damaged pickle: {error}") from error
     _settle(box)
@@ -174,7 +175,7 @@ def _read(data: bytes, what: str, names: Mapping[tuple[str, str], object]) -> An
 
 
 def _settle(box: list[Any]) -> None:
-    """Put arrays and dtypes where their stand-ins are, once in each container."""
+    """Put arrays and dtypes in the place of their replacements, once per container."""
     waiting: list[Any] = [box]
     seen = {id(box)}
     while waiting:
@@ -192,9 +193,9 @@ def _settle(box: list[Any]) -> None:
 
 def _settled(value: object, *, is_movable: bool) -> np.dtype[Any] | Array:
     if not is_movable:
-        raise PlainPickleError("it holds an array or a name where no value can be")
+        raise PlainPickleError("its pickle holds an array or a name where no value can be")
     if not isinstance(value, _Dtype | _Array) or value.content is None:
-        raise PlainPickleError("it holds a name or an array without numbers, which are no values")
+        raise PlainPickleError("its pickle holds a name or an array without numbers")
     return value.content
 
 
@@ -220,7 +221,7 @@ def _reconstruct(subtype: object, *_: object) -> _Array:
 
 
 def _from_buffer(data: object, dtype: object, shape: object, order: object) -> _Array:
-    """Return the array in the machine's byte order, or refuse parts that do not fit each other."""
+    """Return the array in the machine's byte order; refuse parts that do not match."""
     if order not in ("C", "F"):
         raise ValueError(f"an array of order {short(order)}; expected 'C' or 'F'")
     data = _to_bytes(data)
@@ -243,7 +244,7 @@ def _encode(text: object, encoding: object) -> object:
 
 
 def _to_bytes(data: object) -> object:
-    """Return the bytes of Python 2, which were read as a text; anything else as it is."""
+    """Return the bytes of Python 2, which were read as a text; return anything else unchanged."""
     return data.encode("latin1") if isinstance(data, str) else data
 
 

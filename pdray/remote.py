@@ -1,7 +1,7 @@
-"""Brings an error back from a remote task, and says when a task was lost.
+"""Returns errors from remote tasks, and reports lost tasks.
 
-An error that is raised in a task gets Ray's own words and type. So a task returns a
-:class:`PdrayError` as a value, and whoever reads the answer raises it.
+Ray changes the type and text of an error that a task raises. So a task returns a
+:class:`PdrayError` as a value, and the caller raises it.
 """
 
 import pickle
@@ -14,11 +14,11 @@ from pdray.errors import ClusterError, PdrayError
 T = TypeVar("T")
 Key = TypeVar("Key")
 Answer = tuple[T | None, bytes]
-"""The result of a task, and the pickled error that ended it; empty where none did."""
+"""The result of a task, and the pickled error that ended it; empty without an error."""
 
 
 def answer(work: Callable[..., T], *arguments: Any) -> Answer[T]:
-    """Do the work of a task; an error that the user can mend is part of the answer."""
+    """Do the work of a task; return a ``PdrayError`` as part of the answer."""
     try:
         return work(*arguments), b""
     except PdrayError as error:
@@ -33,11 +33,11 @@ def raise_fault(fault: bytes) -> None:
 
 @contextmanager
 def naming_lost_process(who: str, what_stays: str) -> Iterator[None]:
-    """Say in pdray's words that Ray lost a process.
+    """Turn an error of Ray into a message that names the lost process.
 
     Args:
-        who: The process, at the start of the message.
-        what_stays: What is kept and how to go on, at its end.
+        who: The process; the message starts with it.
+        what_stays: What is kept and how to go on; the message ends with it.
 
     Raises:
         ClusterError: In place of an error of Ray.
@@ -54,11 +54,11 @@ def naming_lost_process(who: str, what_stays: str) -> Iterator[None]:
 def answers(
     tasks: Mapping[Key, Any], *, who: Callable[[Key], str], what_stays: str
 ) -> Iterator[tuple[Key, Answer[Any]]]:
-    """Yield the key and the answer of each task as it ends; the rest is cancelled when closed.
+    """Yield the key and the answer of each task as it ends; on close, cancel the others.
 
     Args:
-        tasks: Key to the reference of a task that returns :func:`answer`.
-        who: Names the process of a task, as for :func:`naming_lost_process`.
+        tasks: References of tasks that return :func:`answer`, by key.
+        who: Returns the name of a task's process, as for :func:`naming_lost_process`.
         what_stays: As for :func:`naming_lost_process`.
 
     Raises:

@@ -90,7 +90,7 @@ def test_a_folder_below_a_file_is_refused_with_key_folder_and_reason(tmp_path, n
     (tmp_path / "file").write_text("kept")
     assert folder_faults(tmp_path / name, key="output") == [
         f"output: nothing can be written into {tmp_path / name}: no file can be made in "
-        f"{tmp_path / 'file'}: Not a directory; give one that can be made and written"
+        f"{tmp_path / 'file'}: Not a directory; choose a folder that you may write into"
     ]
     assert (tmp_path / "file").read_text() == "kept"
 

@@ -120,13 +120,15 @@ def test_all_faults_come_at_once():
 
 
 def test_a_required_key_is_named():
-    with pytest.raises(SettingsError, match=r"'data\.manifest' is missing and has no default"):
+    with pytest.raises(
+        SettingsError, match=r"'data\.manifest' is missing and has no default; set it"
+    ):
         load(JobConfig, ["data.items=[gait]"])
 
 
 @pytest.mark.parametrize("word", ["manifest", "--manifest=a", "-x=1"])
 def test_a_word_that_is_no_setting_is_refused(word):
-    assert f"got '{word}': expected key=value, --config FILE or --help" in faults_of(word)
+    assert f"got '{word}'; write key=value, --config FILE or --help" in faults_of(word)
 
 
 def test_the_later_of_file_and_word_wins(tmp_path):
@@ -159,11 +161,11 @@ def test_an_empty_file_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
-        (b"a: [1", "not YAML"),
-        (b"- 1\n", r"expected 'key: value' lines, got \[1\]"),
-        (b"\xff\xfe\xff", "cannot be read"),
-        (b"a: !!python/object:os.system {}\n", "not YAML"),
+        (None, "the file cannot be read"),
+        (b"a: [1", "the file is not valid YAML"),
+        (b"- 1\n", r"got \[1\]; write lines of 'key: value'"),
+        (b"\xff\xfe\xff", "the file cannot be read"),
+        (b"a: !!python/object:os.system {}\n", "the file is not valid YAML"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, content, message):
@@ -175,7 +177,7 @@ def test_a_bad_file_is_named(tmp_path, content, message):
 
 
 def test_config_without_a_file_is_refused():
-    with pytest.raises(SettingsError, match="--config needs a YAML file after it"):
+    with pytest.raises(SettingsError, match="--config has no file; write --config FILE"):
         load(JobConfig, ["--config"])
 
 

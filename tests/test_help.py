@@ -57,8 +57,8 @@ def test_required_keys_and_groups_stand_under_titles_in_three_columns() -> None:
         "the model:",
         "  model.name  small  architecture: small, large",
         "",
-        "--help-all lists all 7 settings, each with its whole meaning.",
-        "With model.name=NAME beside either: the settings of that model and no other's.",
+        "--help-all lists all 7 settings with their full descriptions.",
+        "Add model.name=NAME to either option to list the settings of that model only.",
     ]
 
 
@@ -92,7 +92,7 @@ def test_files_and_words_are_read_and_options_of_the_job_are_not(tmp_path: Path)
     words = ["--table", "x", "--config", str(file), "limit=2", "--resume", "--help-all", "odd"]
     rows = [line.split()[:2] for line in help_text(Job, words, about="").splitlines()]
     assert {("epochs", "9"), ("manifest", "m.csv"), ("limit", "2")} <= {tuple(row) for row in rows}
-    with pytest.raises(SettingsError, match="--config needs a YAML file"):
+    with pytest.raises(SettingsError, match="--config has no file"):
         help_text(Job, ["--config", "--help"], about="")
 
 

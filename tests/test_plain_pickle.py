@@ -188,8 +188,8 @@ def test_the_unknown_name_is_told(read, what):
         ({1, 2}, r"names __builtin__\.set"),
         (1 + 2j, r"names __builtin__\.complex"),
         (np.ndarray, "holds a name or an array without numbers"),
-        ((np.zeros(1),), "it holds an array or a name where no value can be"),
-        ({(np.dtype("f4"),): 1}, "it holds an array or a name where no value can be"),
+        ((np.zeros(1),), "its pickle holds an array or a name where no value can be"),
+        ({(np.dtype("f4"),): 1}, "its pickle holds an array or a name where no value can be"),
     ],
 )
 def test_what_is_no_plain_value_is_refused(value, message):
@@ -207,11 +207,11 @@ def test_what_is_no_plain_value_is_refused(value, message):
         ({"a": np.zeros(2, bool)}, r"an array of 'b1'"),
         ({"a": np.zeros(2).view(np.recarray)}, r"names numpy\.rec\.recarray"),
         ({"a": np.float32(1)}, r"names numpy\._core\.multiarray\.scalar"),
-        ({"a": [1.0]}, r"its 'a' is no array"),
-        ({"a": [np.zeros(1)]}, r"its 'a' is no array"),
-        ({"a": None}, r"its 'a' is no array"),
-        ({1: np.zeros(1)}, "it is a pickle with the key 1; expected names of arrays"),
-        ([1], "it is a pickle of something else than a dict of arrays"),
+        ({"a": [1.0]}, "its value 'a' is not an array"),
+        ({"a": [np.zeros(1)]}, "its value 'a' is not an array"),
+        ({"a": None}, "its value 'a' is not an array"),
+        ({1: np.zeros(1)}, "its pickle has the key 1, but every key must be the name of an array"),
+        ([1], "its pickle holds no dict of arrays"),
     ],
 )
 def test_what_is_no_dict_of_arrays_of_numbers_is_refused(content, message):
@@ -227,7 +227,7 @@ FITTING = [
      r"shape \(3,\) with 2 numbers"),
     (ARRAY + b"(K\x01J\xff\xff\xff\xff\x85" + DTYPE + b"\x89C\x08" + bytes(8) + b"tb",
      r"shape \(-1,\)"),
-    (ARRAY + b"(K\x01K\x02\x85" + DTYPE + b"\x89C\x07" + bytes(7) + b"tb", "no pickle of"),
+    (ARRAY + b"(K\x01K\x02\x85" + DTYPE + b"\x89C\x07" + bytes(7) + b"tb", "not a pickle of"),
     (ARRAY + b"(K\x01K\x02\x85" + DTYPE + b"\x89Ntb", "an array without numbers"),
     (ARRAY + b"(K\x01tb", "an array without its five parts"),
     (ARRAY, "an array without numbers"),

@@ -54,8 +54,8 @@ def test_an_output_that_cannot_be_made_is_refused_before_anything_starts(
     told = capsys.readouterr()
     assert told.err == (
         f"error: settings: output: nothing can be written into {tmp_path / below}/studies/a: no "
-        f"file can be made in {tmp_path / 'file'}: Not a directory; give one that can be made and "
-        "written\n"
+        f"file can be made in {tmp_path / 'file'}: Not a directory; choose a folder that "
+        "you may write into\n"
     )
     assert told.out == ""
     assert (tmp_path / "file").read_text() == "kept"
