@@ -1,4 +1,4 @@
-"""The cluster a study runs on: joined or started, measured, and refused when it cannot serve."""
+"""The Ray cluster of a study: joins or starts it, measures it, and checks that trials fit."""
 
 import json
 import logging
@@ -21,28 +21,28 @@ from pdray.errors import ClusterError
 from pdray.search.settings import ResourcesConfig, StudyConfig
 from pdray.training.loop.launch import Workers
 
-# A distributed trial's own process only waits for its workers, but Tune insists on a share.
+# The process of a distributed trial only waits for its workers, but Tune requires a CPU share.
 DISTRIBUTED_TRIAL_CPUS = 0.01
 
 _LOCAL_STORE_BYTES = 400 << 20
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 _NONCE_SECONDS = 60
 _NO_ANSWER = (
-    "; is it running, and is its token here, in ~/.ray/auth_token or at RAY_AUTH_TOKEN_PATH, with "
-    "RAY_AUTH_MODE=token?"
+    "; check that the cluster runs, that its token is in ~/.ray/auth_token or in the file of "
+    "RAY_AUTH_TOKEN_PATH, and that RAY_AUTH_MODE=token is set"
 )
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a cluster has, or may grow to.
+    """CPUs and GPUs that a cluster has, or may grow to.
 
     Attributes:
         cpus: CPUs [count].
         gpus: GPUs [count].
         num_nodes: Nodes now [count].
-        nodes: CPUs and GPUs of each node, since a worker must fit one of them; empty where the
-            cluster may grow, as nobody says here what it grows by.
+        nodes: CPUs and GPUs of each node, since a worker must fit on one node; empty if the
+            cluster may grow, because the size of new nodes is unknown.
     """
 
     cpus: float
@@ -53,7 +53,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Reservation:
-    """What each trial reserves and how many run at once."""
+    """The resources of each trial, and how many trials run at once."""
 
     workers: Workers
     concurrent_trials: int
@@ -62,7 +62,7 @@ class Reservation:
 
 @contextmanager
 def joined_cluster(config: ResourcesConfig) -> Iterator[None]:
-    """Be connected to the cluster of a submitted job or of ``address``, else to a local Ray.
+    """Connect to the cluster of ``address`` or of a submitted job, else start a local Ray.
 
     Raises:
         ClusterError: If the cluster cannot be reached.
@@ -75,7 +75,7 @@ def joined_cluster(config: ResourcesConfig) -> Iterator[None]:
 
 
 def _join(config: ResourcesConfig) -> None:
-    # Ray Tune's plain output, which RunConfig(verbose=0) silences; its newer one it does not.
+    # RunConfig(verbose=0) silences Ray Tune's old output only, so choose that one.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     address = config.address or ("auto" if is_submitted() else None)
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -91,7 +91,7 @@ def _join(config: ResourcesConfig) -> None:
                 **quiet,
             )
     except ray.exceptions.AuthenticationError as error:
-        # Its text goes on about where tokens come from; the first sentence says what is wrong.
+        # The first sentence says what is wrong; the rest explains where tokens come from.
         reason = str(error).partition(" Ensure that")[0]
         raise ClusterError(f"Ray cluster at {address or 'this machine'}: {reason}") from error
     except (ConnectionError, RuntimeError) as error:
@@ -102,19 +102,19 @@ def _join(config: ResourcesConfig) -> None:
 
 
 def is_submitted() -> bool:
-    """Whether this process is the driver of a submitted job."""
+    """Return whether this process is the driver of a submitted job."""
     return _JOB_VARIABLE in os.environ
 
 
 def submitted_commit() -> str | None:
-    """Return the ``git_commit`` of a submitted job's metadata; there is no ``.git`` there."""
+    """Return the ``git_commit`` of a submitted job's metadata; such a job has no ``.git``."""
     metadata = json.loads(os.environ.get(_JOB_VARIABLE, "{}")).get("metadata", {})
     commit = metadata.get("git_commit")
     return str(commit) if commit else None
 
 
 def measure(config: ResourcesConfig) -> Capacity:
-    """Return what the cluster has now, or what the settings say it may grow to."""
+    """Return what the cluster has now, or what it may grow to by the settings."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
     grows = config.cluster_cpus is not None or config.cluster_gpus is not None
@@ -127,15 +127,14 @@ def measure(config: ResourcesConfig) -> Capacity:
 
 
 def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool) -> Reservation:
-    """Work out how many trials fit, and refuse what would wait for ever.
+    """Compute how many trials fit, and refuse those that would wait for ever.
 
-    A trial holds its workers and, when distributed, the process that starts them; a trial that
-    reads through Ray Data also needs room for one reading task, or no batch would
-    ever come.
+    A trial holds its workers and, if distributed, the process that starts them. A trial that
+    reads through Ray Data also needs CPUs for one reading task, or it would never get a batch.
 
     Raises:
-        ClusterError: If one trial does not fit, or more trials at once are asked for than fit;
-            says what is needed, what there is and which setting to change.
+        ClusterError: If one trial does not fit, or ``search.max_concurrent_trials`` do not; gives
+            what is needed, what there is and which setting to change.
     """
     asked = config.resources
     gpus = asked.gpus_per_worker
@@ -150,34 +149,51 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
         _times(capacity.gpus, gpus * asked.num_workers),
         _workers_on(capacity.nodes, workers) // asked.num_workers,
     )
-    needs = f"{asked.num_workers} x {asked.cpus_per_worker:g} CPUs"
-    needs += f" and {reading:g} CPUs for reading" if reading else ""
-    needs += f" and {asked.num_workers} x {gpus:g} GPUs" if gpus else ""
-    has = f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs on {capacity.num_nodes} nodes"
+    needs = describe_workers(workers) + (f", and {reading:g} CPUs for reading" if reading else "")
+    has = describe_capacity(capacity)
     if not fitting:
         raise ClusterError(
-            f"one trial needs {needs}, the cluster has {has}, so no trial could ever start; lower "
+            f"one trial needs {needs}, but the cluster has {has}, so no trial can start; lower "
             "resources.num_workers, resources.cpus_per_worker, resources.gpus_per_worker or "
-            "stream.cpus_per_task, or say with resources.cluster_cpus and resources.cluster_gpus "
-            "what the cluster may grow to"
+            "stream.cpus_per_task; if the cluster can grow, set resources.cluster_cpus and "
+            "resources.cluster_gpus to its largest size"
         )
     wanted = config.search.max_concurrent_trials
     if wanted is not None and wanted > fitting:
         raise ClusterError(
-            f"search.max_concurrent_trials = {wanted}, but only {fitting} fit: a trial needs "
-            f"{needs}, the cluster has {has}; lower it or what a trial reserves"
+            f"search.max_concurrent_trials: got {wanted}, but only {fitting} fit: one trial needs "
+            f"{needs}, and the cluster has {has}; lower it, or the resources of a trial"
         )
     concurrent = min(wanted or fitting, config.search.trials)
     return Reservation(workers, concurrent, cpus)
 
 
+def describe_workers(workers: Workers) -> str:
+    """Return the resources of a trial, such as ``2 workers, each with 1 CPU and no GPU``."""
+    text = (
+        f"{counted(workers.cpus_per_worker, 'CPU')} and {counted(workers.gpus_per_worker, 'GPU')}"
+    )
+    return text if workers.num_workers == 1 else f"{workers.num_workers} workers, each with {text}"
+
+
+def describe_capacity(capacity: Capacity) -> str:
+    """Return the resources of a cluster, such as ``2 CPUs and no GPU on 1 node``."""
+    cpus, gpus = counted(capacity.cpus, "CPU"), counted(capacity.gpus, "GPU")
+    return f"{cpus} and {gpus} on {counted(capacity.num_nodes, 'node')}"
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun: ``no GPU``, ``1 GPU``, ``2 GPUs``."""
+    return f"{number:g} {noun}{'s' if number > 1 else ''}" if number else f"no {noun}"
+
+
 def _times(has: float, needs: float) -> int:
-    """Return how often something fits, any number of times when nothing is needed."""
+    """Return how often ``needs`` fits into ``has``; without limit if nothing is needed."""
     return math.floor(has / needs + 1e-9) if needs else sys.maxsize
 
 
 def _workers_on(nodes: Sequence[tuple[float, float]], workers: Workers) -> int:
-    """Return how many workers the nodes hold; a worker is never spread over two."""
+    """Return how many workers fit on the nodes; a worker needs one node for itself."""
     if not nodes:
         return sys.maxsize
     return sum(
@@ -187,10 +203,10 @@ def _workers_on(nodes: Sequence[tuple[float, float]], workers: Workers) -> int:
 
 
 def check_shared(folders: list[Path]) -> None:
-    """Have every node read back a nonce from every folder.
+    """Check that every node can read each folder: each reads a random text from a test file.
 
     Raises:
-        ClusterError: Naming each node and folder where it failed.
+        ClusterError: Names each node and folder where it failed.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:
@@ -210,7 +226,8 @@ def check_shared(folders: list[Path]) -> None:
             path.unlink(missing_ok=True)
     if faults:
         raise ClusterError(
-            "the output folder must be shared by all nodes (NFS, say): " + "; ".join(faults)
+            "the output folder is not shared by all nodes: " + "; ".join(faults) + "; choose an "
+            "output that every node can read and write, such as a folder on NFS"
         )
 
 
@@ -230,7 +247,7 @@ def _read_nonces(paths: list[Path], nonce: str) -> dict[Path, str]:
     for path in paths:
         try:
             if path.read_text(encoding="utf-8") != nonce:
-                found[path] = "another content"
+                found[path] = "its content differs"
         except OSError as error:
             found[path] = error.strerror or str(error)
     return found

@@ -1,8 +1,8 @@
-"""Fixed trials side by side: each is trained on every fold and scored on whom it never saw.
+"""Compares fixed settings by cross-validation, as the tables of the papers do.
 
-Nothing is chosen: a trial runs all its epochs, and the last one is scored, once, on the held-out
-subjects of each fold. So the scores are those of the papers' cross-validation tables, and every
-table of predictions covers every subject of the cohort.
+Each trial is trained on every fold, for all its epochs. After the last epoch it is scored once on
+the held-out subjects of the fold, so its predictions cover every subject of the cohort. Nothing is
+selected by these scores.
 """
 
 import json
@@ -32,14 +32,14 @@ from pdray.tracking.run_log import StudyLog
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison leaves.
+    """Results of a comparison.
 
     Attributes:
-        folder: Its log.
-        tables: Label of each trial to its predictions table, one row a scored snippet.
-        synthetic: Whether the cohort is rendered.
-        learnt: By fold what is known of each recording that was learnt from.
-        sites: Site of each recording by id; None where the manifest names none.
+        folder: Folder of its log.
+        tables: Predictions table of each trial, by label; one row per scored snippet.
+        synthetic: Whether the cohort is SYNTHETIC.
+        learnt: Class and site of each training recording, by fold.
+        sites: Site of each recording, by id; None if the manifest has none.
     """
 
     folder: Path
@@ -54,15 +54,15 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
 
     Args:
         plan: From :func:`pdray.search.plan.plan_comparison`.
-        name: Name of the study; one that exists is continued, and read when it is complete.
+        name: Name of the study; an existing one is continued, or read if it is complete.
         say: Prints a line of progress.
 
     Returns:
         The predictions of every trial.
 
     Raises:
-        PdrayError: If something the user can mend is wrong, a failed trial among it; what is
-            complete is kept and not run again.
+        PdrayError: If something is wrong that the user can correct, or a trial failed; complete
+            trials are kept and not run again.
         KeyboardInterrupt: If interrupted; the comparison can be continued.
     """
     config = plan.config
@@ -114,9 +114,12 @@ def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
         study.finish(state="failed")
         mirror.finish()
         told = "; ".join(f"{label}: {reason}" for label, reason in failed.items())
-        raise StudyError(f"{len(failed)} of {len(params)} trials failed: {told}")
+        raise StudyError(
+            f"{len(failed)} of {len(params)} trials failed: {told}; correct the cause and run it "
+            "again: complete trials are kept"
+        )
     if len(states) < len(params) or any(one["state"] != "complete" for one in states.values()):
-        raise KeyboardInterrupt  # Tune caught it, and ended its trials in order
+        raise KeyboardInterrupt  # Tune caught it and ended its trials
     study.finish(state="complete")
     mirror.finish()
 
@@ -126,7 +129,7 @@ def _read(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> Comparison:
         label: read_predictions(study.trial(number).predictions_path)
         for number, label in enumerate(plan.fixed)
     }
-    entries = study.folder / "entries.json"  # where some could not be read, they took no part
+    entries = study.folder / "entries.json"  # unreadable recordings are not in it
     read = json.loads(entries.read_text(encoding="utf-8")) if entries.is_file() else None
     rows = [one for one in cohort.recordings if read is None or one.recording_id in read]
     recordings = rated(replace(cohort, recordings=tuple(rows)), plan.config.data, None)

@@ -1,6 +1,6 @@
 """Opens a study in three phases before its first trial: check, prepare, start.
 
-Each phase returns a value that the next one takes. A check writes nothing.
+Each phase returns the value that the next phase takes. The check writes nothing.
 """
 
 from collections.abc import Mapping
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckedStudy:
-    """What fits the cluster and the disk.
+    """A study that fits the cluster and the disk.
 
     Attributes:
         plan: Settings, and what the study searches or compares.
         cohort: Recordings and folds.
         study: The study's log.
-        capacity: What there is to compute with.
-        reservation: What a trial takes and how many run at once.
+        capacity: CPUs and GPUs of the cluster.
+        reservation: Resources of a trial and how many trials run at once.
         store: The frame store.
-        expected: What is still to be decoded.
+        expected: What is still to decode.
     """
 
     plan: StudyPlan
@@ -65,14 +65,14 @@ class CheckedStudy:
 
 @dataclass(frozen=True)
 class CheckedTrials:
-    """What the trials of a study start from and where they are shown.
+    """A checked study, with the files that its trials start from.
 
     Attributes:
-        within: The study that they belong to.
-        uri: Where its runs are, or will be.
-        marks: The table of ``data.marks``; None where none is given.
-        files: Files whose content must stay the same.
-        notes: What the user should know of these files.
+        within: The checked study.
+        uri: Address of its MLflow runs.
+        marks: The table of ``data.marks``, or None.
+        files: Files whose content must not change.
+        notes: Lines about these files for the user.
     """
 
     within: CheckedStudy
@@ -84,11 +84,11 @@ class CheckedTrials:
 
 @dataclass(frozen=True)
 class PreparedTrials:
-    """What the trials of a study read.
+    """The recordings that the trials of a study read.
 
     Attributes:
-        cohort: Recordings and folds, less those that cannot be read.
-        recordings: What trials learn from.
+        cohort: Recordings and folds, without recordings that cannot be read.
+        recordings: Recordings with their classes and store entries.
     """
 
     cohort: Cohort
@@ -100,11 +100,11 @@ class OpenStudy:
     """A study that is ready for its trials.
 
     Attributes:
-        cohort: Its recordings, less those that cannot be read.
+        cohort: Its recordings, without those that cannot be read.
         trials: What its trials share.
-        reservation: What a trial takes and how many run at once.
-        uri: Where its runs are, or will be.
-        mirror: Keeps the runs up to date.
+        reservation: Resources of a trial and how many trials run at once.
+        uri: Address of its MLflow runs.
+        mirror: Keeps these runs up to date.
     """
 
     cohort: Cohort
@@ -115,7 +115,7 @@ class OpenStudy:
 
 
 def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> OpenStudy:
-    """Check, prepare and start a study on the cluster that was joined.
+    """Check, prepare and start a study on the joined cluster.
 
     Args:
         plan: Settings, and what the study searches or compares.
@@ -124,7 +124,7 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
         say: Prints a line.
 
     Raises:
-        PdrayError: If something the user can mend is wrong; nothing has been lost then.
+        PdrayError: If something is wrong that the user can correct; nothing is lost.
     """
     within = check_study(plan, cohort, study)
     say(describe_plan(plan, cohort, within.capacity, within.reservation, within.expected))
@@ -137,14 +137,14 @@ def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Op
 def check_study(
     plan: StudyPlan, cohort: Cohort, study: StudyLog, *, reads_through_ray: bool | None = None
 ) -> CheckedStudy:
-    """Work out what fits the cluster and the disk.
+    """Check that the study fits the cluster and the disk.
 
     Args:
         plan: Settings, and what the study searches or compares.
         cohort: Recordings and folds.
         study: The study's log.
-        reads_through_ray: Whether a trial's batches come through Ray Data; None: as ``stream``
-            says.
+        reads_through_ray: Whether trials read their batches through Ray Data; None: as set in
+            ``stream``.
 
     Raises:
         ClusterError: If no trial fits the cluster.
@@ -165,7 +165,7 @@ def check_study(
 
 
 def check_trials(within: CheckedStudy) -> CheckedTrials:
-    """Load what trials start from.
+    """Load the files that trials start from, and check the tracking server.
 
     Raises:
         PdrayError: If a file cannot be used, or the tracking server cannot serve the cluster.
@@ -194,15 +194,15 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
 
 
 def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
-    """Fill the frame store with all that trials read.
+    """Fill the frame store with everything that trials read.
 
     Args:
         checked: From :func:`check_trials`.
         say: Prints a line.
 
     Raises:
-        PdrayError: If a node does not see the output folder, a recording or a mark cannot be used,
-            or a file is not what it was when the study started.
+        PdrayError: If a node cannot read the output folder, a recording or a mark cannot be used,
+            or a file has changed since the study started.
     """
     plan, cohort = checked.within.plan, checked.within.cohort
     data = plan.config.data
@@ -226,9 +226,9 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
 
 
 def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording]:
-    """Fill the frame store with every modality that a trial may see.
+    """Fill the frame store with every modality that a trial may use.
 
-    Those that cannot be read are listed in the study's folder.
+    Recordings that cannot be read are listed in ``decode_failures.csv`` of the study's folder.
 
     Args:
         checked: From :func:`check_study`.
@@ -254,7 +254,7 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
     table = study.folder / "decode_failures.csv"
     check_failures(failures, table, allowed=plan.config.data.max_decode_failures)
     if failures:
-        say(f"frames: {len(failures)} recordings cannot be read and take no part, see {table}")
+        say(f"frames: {len(failures)} recordings cannot be read and are left out; see {table}")
     for note in [*rate_notes(prepared), *lack_notes(prepared)]:
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
@@ -263,13 +263,13 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
 
 
 def unjudged(plan: StudyPlan, prepared: Mapping[str, Prepared]) -> dict[str, str]:
-    """Return the reason by id of each recording that some trial could not judge.
+    """Return the recordings that some trial could not classify: reason by id.
 
-    Trials are compared on the same recordings, so each must have one of what any trial sees.
+    Trials are compared on the same recordings, so every trial must find a modality that it uses.
     """
     asked = dict.fromkeys(config.sees for config in plan.fits)
     return {
-        name: f"recording {name}: has none of {', '.join(sees)}, which is all that a trial may see"
+        name: f"recording {name}: has no {' or '.join(sees)}, and some trials use nothing else"
         for name, one in prepared.items()
         for sees in asked
         if not set(sees) & set(one.stored.paths)
@@ -277,7 +277,7 @@ def unjudged(plan: StudyPlan, prepared: Mapping[str, Prepared]) -> dict[str, str
 
 
 def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> OpenStudy:
-    """Start the study's log and its mirror, and put together what its trials share.
+    """Start the study's log and its mirror in MLflow, and build the plan of its trials.
 
     Args:
         checked: From :func:`check_trials`.
@@ -320,7 +320,7 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
 
 
 def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:
-    """Write what the study is, or that it goes on.
+    """Start the study's log, or continue it.
 
     Args:
         plan: Its settings.
@@ -337,6 +337,6 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
         **({"synthetic": "true"} if cohort.is_synthetic else {}),
     }
     if study.exists() and (before := study.read()["tags"].get("source")) != tags["source"]:
-        say(f"note: the study began with source {before} and goes on with {tags['source']}")
+        say(f"note: the study started with source {before} and continues with {tags['source']}")
     study.start(name=study.folder.name, settings=plan.tree, tags=tags)
     write_text(study.folds_path, folds_to_json(cohort.folds))

@@ -1,4 +1,4 @@
-"""The plan of a study: its settings and its search space or fixed trials, checked together."""
+"""The plan of a study: settings and search space (or fixed trials), checked together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,13 +35,14 @@ from pdray.training.settings import FitConfig
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Checked settings of a study and what varies in it: a search space, or fixed trials.
+    """Checked settings of a study and what varies between its trials.
 
     Attributes:
         config: The settings.
-        space: What is searched; empty where trials are fixed.
-        entries: The space as it was written.
-        fixed: Of a comparison: each trial's label and its settings over the study's, dotted.
+        space: The search space; empty if trials are fixed.
+        entries: The space as the user wrote it.
+        fixed: For a comparison: the settings (dotted keys) of each trial that differ from the
+            study's, by label.
     """
 
     config: StudyConfig
@@ -51,38 +52,35 @@ class StudyPlan:
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Every modality that a trial may see."""
+        """Every modality that a trial may use."""
         seen = {modality for config in self.fits for modality in config.sees}
         return tuple(modality for modality in MODALITIES if modality in seen)
 
     @property
     def needs(self) -> tuple[Modality, ...]:
-        """Every modality without which a recording takes no part."""
+        """Every modality without which a recording is left out."""
         needed = {modality for config in self.fits for modality in config.needs}
         return tuple(modality for modality in MODALITIES if modality in needed)
 
     @cached_property
     def variants(self) -> tuple[tuple[Mapping[str, Value], FitConfig], ...]:
-        """What is set for each fixed trial, or for each model that a search may draw, and its fit.
-
-        What is set is dotted; a fit has the study's settings beside it.
-        """
+        """Values (dotted keys) and all settings of each fixed trial, or of each model to search."""
         every = list(self.fixed.values()) or networks(self.space)
         return tuple((params, trial_config(self.config.fit, params)) for params in every)
 
     @property
     def fits(self) -> tuple[FitConfig, ...]:
-        """The settings of each fixed trial, or one of each model that a search may draw."""
+        """The settings of each fixed trial, or of one trial for each model to search."""
         return tuple(config for _, config in self.variants)
 
     @property
     def epochs(self) -> int:
-        """Most epochs of a fold that a trial may run."""
+        """The largest number of epochs per fold of any trial."""
         return max(config.optim.epochs for config in self.fits)
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Everything, nested, as it is logged and as :func:`plan_study` reads it back."""
+        """All settings, nested, as they are logged and as :func:`plan_study` accepts them."""
         fixed = {name: dict(params) for name, params in self.fixed.items()}
         return {**dump(self.config), "space": self.entries, **({"fixed": fixed} if fixed else {})}
 
@@ -98,20 +96,20 @@ def load_study(argv: Sequence[str], *, saved: dict[str, Any] | None = None) -> S
         Settings and space, checked together.
 
     Raises:
-        SettingsError: With every fault of both at once.
+        SettingsError: Lists all faults of both.
     """
     return plan_study(read_tree(StudyConfig, argv, start=saved))
 
 
 def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of the study to resume, as it logged them.
+    """Return the logged settings of the study to resume.
 
     Args:
-        argv: The command line; ``search.name`` and ``output`` in it say which study. Without a
-            name it is the newest unfinished one in the output folder.
+        argv: The command line; ``search.name`` and ``output`` choose the study. Without a name,
+            the newest unfinished study in the output folder is chosen.
 
     Returns:
-        Nested settings, the study's name among them.
+        Nested settings, including the study's name.
 
     Raises:
         StudyError: If there is no such study.
@@ -128,8 +126,8 @@ def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
     if not studies:
         known = ", ".join(sorted(path.parent.name for path in folder.glob("*/study.json")))
         raise StudyError(
-            f"no study to resume{f' named {name}' if name else ''} in {folder}; there are: "
-            f"{known or 'none'}; name one with search.name=..., or its folder's with output=..."
+            f"no study to resume{f' named {name}' if name else ''} in {folder}; studies there: "
+            f"{known or 'none'}; choose one with search.name=..., or another folder with output=..."
         )
     study = max(studies, key=lambda study: study["started"])
     settings: dict[str, Any] = study["settings"]
@@ -155,13 +153,14 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
 
     Args:
         tree: Nested settings without a ``space``.
-        fixed: Label of each trial to its settings over the study's, dotted keys; at least one.
+        fixed: By label, the settings (dotted keys) of each trial that differ from the study's; at
+            least one trial.
 
     Returns:
         The plan; ``search.trials`` is the number of trials.
 
     Raises:
-        SettingsError: With every fault of the settings or of any trial, the trial's label in front.
+        SettingsError: Lists all faults of the settings and of each trial, with its label.
     """
     settings = merge(merge({}, tree), {"search": {"trials": max(1, len(fixed))}})
     plan = StudyPlan(build(StudyConfig, settings), {}, {}, fixed)
@@ -175,29 +174,32 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
 
 
 def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
-    """Refuse trials that cannot be built, or sections that do not go together."""
+    """Refuse trials that cannot be built, or sections that conflict."""
     config = plan.config
     wrong = [
         *wrong,
         *_sharing_faults(config, plan.space),
         *subject_faults(config),
         *_start_faults(config, plan.fixed, plan.space),
-        *([] if wrong else _modality_faults(plan)),  # of trials that can be built
+        *([] if wrong else _modality_faults(plan)),  # needs trials that can be built
     ]
     refuse(wrong, SettingsError, "settings")
 
 
 def subject_faults(config: StudyConfig) -> list[str]:
-    """Refuse a random split of recordings of people whom nobody has named, unless it is wanted."""
+    """Refuse a random split of recordings without subject ids, unless the user accepts it."""
     unnamed = config.data.subjects == "none"
     if config.folds.of_recordings and not unnamed:
-        return ["folds.of_recordings: needs data.subjects=none; subjects that are known are split"]
+        return [
+            "folds.of_recordings: is only for data without subject ids; leave it out, so that "
+            "subjects are split, or set data.subjects=none"
+        ]
     chosen = config.folds.from_split or config.folds.of_recordings
     if unnamed and config.data.items != (ACTION,) and not chosen:
         return [
-            "data.subjects: 'none' and a random split: a person may be on both sides; take the "
-            "owner's split (folds.from_split=true), name the subjects, or accept it with "
-            "folds.of_recordings=true"
+            "data.subjects: got 'none' with a random split, so the same person may be in training "
+            "and test; use the split of the data set (folds.from_split=true), add subject ids, or "
+            "accept it with folds.of_recordings=true"
         ]
     return []
 
@@ -205,14 +207,14 @@ def subject_faults(config: StudyConfig) -> list[str]:
 def _start_faults(
     config: StudyConfig, fixed: Mapping[str, Mapping[str, Value]], space: Space
 ) -> list[str]:
-    """Refuse files of weights that are not there, before anything else is begun."""
+    """Refuse missing weights files before any work starts."""
     searched = space.get("pretrained")
     files: dict[str, object] = {"pretrained": config.pretrained}
     files |= {f"trial '{label}': pretrained": one.get("pretrained") for label, one in fixed.items()}
     if isinstance(searched, Choices):
         files |= {f"space.pretrained: {value}": value for value in searched.values}
     return [
-        f"{key}: no such file: {file}"
+        f"{key}: no such file: {file}; correct the path"
         for key, file in files.items()
         if file is not None and not Path(str(file)).is_file()
     ]
@@ -221,26 +223,31 @@ def _start_faults(
 def _modality_faults(plan: StudyPlan) -> list[str]:
     computed = [modality for modality in plan.modalities if modality != "rgb"]
     if plan.config.frames == "video" and plan.config.entry.loop == "once":
-        return [f"frames: {plan.config.model.name} reads what is kept; it needs frames=store"]
+        return [
+            f"frames: got 'video', but {plan.config.model.name} needs the frame store; set "
+            "frames=store"
+        ]
     if plan.config.frames == "video" and computed:
         return [
-            f"modality {', '.join(computed)} is computed once into the frame store; it needs "
-            "frames=store"
+            f"frames: got 'video', but {', '.join(computed)} must be computed into the frame "
+            "store first; set frames=store"
         ]
     return []
 
 
 def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
-    """Refuse batches that cannot be shared: an epoch is cut into halves of one at the worst."""
+    """Refuse batches that are too small for all workers; a last batch may be half a batch."""
     searched = space.get("optim.batch_size", Choices((config.optim.batch_size,)))
     smallest = min(corners(searched), key=lambda value: int(value or 0))
     workers = config.resources.num_workers
     if workers > 1 and config.entry.loop == "once":
         name = config.model.name
-        return [f"resources.num_workers: got {workers}; {name} is fitted by one worker"]
+        return [
+            f"resources.num_workers: got {workers}, but {name} is fitted by one worker; set it to 1"
+        ]
     if workers > 1 and int(smallest or 0) < 2 * workers:
         return [
-            f"optim.batch_size: got {smallest}; {workers} workers (resources.num_workers) share a "
-            f"batch, so it needs at least {2 * workers} recordings"
+            f"optim.batch_size: got {smallest}; {workers} workers (resources.num_workers) share "
+            f"each batch, so set it to at least {2 * workers}"
         ]
     return []

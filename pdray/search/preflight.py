@@ -1,4 +1,4 @@
-"""Announcement of what a study will do, before it starts."""
+"""Describes a study in some lines before it starts: data, folds, trials, resources, disk."""
 
 from collections import Counter
 
@@ -7,12 +7,18 @@ from pdray.data.cohort.members import Cohort, num_unnamed
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
-from pdray.search.cluster import Capacity, Reservation
+from pdray.search.cluster import (
+    Capacity,
+    Reservation,
+    counted,
+    describe_capacity,
+    describe_workers,
+)
 from pdray.search.plan import StudyPlan
 from pdray.search.space import combinations
 
 _SHOWN = 5
-_MOST_CLASSES = 8  # more, as of actions, are not told one by one
+_MOST_CLASSES = 8  # more classes, such as actions, are not listed
 
 
 def describe_plan(
@@ -22,7 +28,7 @@ def describe_plan(
     reservation: Reservation,
     expected: Forecast,
 ) -> str:
-    """Lay out trials, folds, data, disk and resources of a study as lines of text."""
+    """Describe data, folds, trials, resources and disk of a study as lines of text."""
     config = plan.config
     recordings = cohort.recordings
     subjects = {recording.subject_id for recording in recordings}
@@ -30,35 +36,37 @@ def describe_plan(
     if num_unnamed(recordings, config.data) == len(recordings):
         people = "unnamed subjects"
     grades = Counter(recording.grade for recording in recordings)
-    workers = reservation.workers
+    at_once = reservation.concurrent_trials
     lines = [
         f"cohort     {len(recordings)} recordings of {people}; grades "
         + ", ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades, key=str)),
         f"classes    {_describe_classes(plan, cohort)}",
         *_describe_work(plan, cohort),
-        f"resources  a trial reserves {workers.num_workers} x {workers.cpus_per_worker:g} CPUs, "
-        f"{workers.num_workers} x {workers.gpus_per_worker:g} GPUs; "
-        f"{reservation.concurrent_trials} trials at once on {capacity.num_nodes} nodes with "
-        f"{capacity.cpus:g} CPUs and {capacity.gpus:g} GPUs",
+        f"resources  each trial uses {describe_workers(reservation.workers)}; "
+        f"{counted(at_once, 'trial')} run{'s' if at_once == 1 else ''} at once; the cluster has "
+        f"{describe_capacity(capacity)}",
         f"frames     {describe_frames(plan, expected)}",
         f"output     {config.output}",
     ]
     lines += [
-        f"left out   {len(ids)} recordings without {fact}: {', '.join(ids[:_SHOWN])}"
+        f"left out   {counted(len(ids), 'recording')} without {fact}: {', '.join(ids[:_SHOWN])}"
         + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
         for fact, ids in cohort.lacking.items()
         if ids
     ]
     lines += [f"note       {note}" for note in cohort.notes]
     if any(recording.split for recording in recordings) and not config.folds.from_split:
-        lines.append("note       the manifest's column 'split' is not used: folds.* decides")
+        lines.append(
+            "note       the manifest's column 'split' is not used; to use it, set "
+            "folds.from_split=true"
+        )
     if cohort.is_synthetic:
         lines.append(f"note       {SYNTHETIC_MARK}")
     return "\n".join(lines)
 
 
 def _describe_classes(plan: StudyPlan, cohort: Cohort) -> str:
-    """Say which grades are told apart, and how many recordings each class has."""
+    """Return the grades of each class and its number of recordings."""
     cuts = plan.config.data.grade_cuts
     if len(cuts) >= _MOST_CLASSES:
         return f"{len(cuts) + 1}"
@@ -79,13 +87,13 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
     config, num_folds = plan.config, len(cohort.folds.folds)
     epochs, trials = plan.epochs, config.search.trials
     if plan.fixed:
-        told = f"{num_folds} folds of all subjects; each is scored once, by what the others taught"
+        told = f"{num_folds} folds of all subjects; each fold is held out and scored once"
         if config.folds.from_split:
-            told = "the manifest's column split: train is learnt from, the rest is scored once"
+            told = "the manifest's column split: train for training, the rest is scored once"
         return [
             f"folds      {told}",
             f"compare    {trials} trials x {num_folds} folds x {epochs} epochs, scored after the "
-            f"last: {', '.join(plan.fixed)}",
+            f"last epoch: {', '.join(plan.fixed)}",
         ]
     every = combinations(plan.space)
     few = ""
@@ -93,15 +101,17 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
         few = f" (search.trials is {trials}; the space has no more combinations)"
         trials = len(every)
     return [
-        f"folds      {num_folds} inner folds of {len(cohort.folds.development)} development "
-        f"subjects; {len(cohort.folds.test)} test subjects, seen once at the end",
-        f"search     {trials} trials x {num_folds} folds x {epochs} epochs, {len(plan.space)} "
-        f"searched settings, val/{config.search.metric} decides{few}",
+        f"folds      {len(cohort.folds.test)} test subjects, scored once at the end; "
+        f"{len(cohort.folds.development)} development subjects in {num_folds} folds of "
+        "cross-validation",
+        f"search     {trials} trials x {num_folds} folds x {epochs} epochs; "
+        f"{counted(len(plan.space), 'setting')} {'is' if len(plan.space) == 1 else 'are'} searched "
+        f"for the best val/{config.search.metric}{few}",
     ]
 
 
 def describe_frames(plan: StudyPlan, expected: Forecast) -> str:
-    """Say how much there is to decode, how large it gets and how long it takes."""
+    """Return how much there is to decode, its size on disk and the time that it takes."""
     config, decode = plan.config, plan.config.decode
     if not set(PICTURES) & set(plan.modalities):
         return f"{', '.join(plan.modalities)} of {expected.num_recordings} recordings, no pictures"
@@ -110,11 +120,11 @@ def describe_frames(plan: StudyPlan, expected: Forecast) -> str:
         f"{decode.width}x{decode.height}"
     )
     if config.frames == "video":
-        return f"{text}, decoded again at every read"
+        return f"{text}; each read decodes the video again"
     if not expected.num_missing:
-        return f"{text}, all in the store"
+        return f"{text}; all are in the frame store"
+    minutes = counted(max(1, round(expected.cpu_seconds / 60)), "CPU minute")
     return (
-        f"{text}: {expected.num_missing} of {expected.num_recordings} recordings to decode once, "
-        f"into about {expected.num_bytes / 1e9:.2f} GB ({config.store.codec}), in about "
-        f"{max(1.0, expected.cpu_seconds / 60):.0f} CPU minutes"
+        f"{text}; {expected.num_missing} of {expected.num_recordings} recordings must be decoded: "
+        f"about {expected.num_bytes / 1e9:.2f} GB ({config.store.codec}), {minutes}"
     )

@@ -1,4 +1,4 @@
-"""Fill or check the frame store of a whole manifest, before any study needs it."""
+"""Fills or checks the frame store of a whole manifest, before a study needs it."""
 
 import csv
 from collections.abc import Callable
@@ -25,8 +25,8 @@ class Preparation:
     Attributes:
         config: The job's settings.
         store: On ``<output>/store``.
-        recordings: Those that have the files the modalities need.
-        notes: What was left out, one sentence each.
+        recordings: Recordings that have the files which the modalities need.
+        notes: What was left out; one sentence per reason.
     """
 
     config: PrepareConfig
@@ -36,10 +36,10 @@ class Preparation:
 
 
 def plan_preparation(config: PrepareConfig) -> Preparation:
-    """Read the manifest and say which recordings can have what is asked for.
+    """Read the manifest and choose the recordings that have the files for all modalities.
 
     Raises:
-        ManifestError: If the manifest has a fault, or no recording has what is needed.
+        ManifestError: If the manifest has a fault, or no recording has these files.
     """
     wanted = [one for one in MODALITIES if one in config.modalities and one not in SOUND]
     needs = ["video"] if set(wanted) & set(TRACKS) else []
@@ -59,21 +59,21 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
 def run_preparation(
     preparation: Preparation, *, say: Say, progress: Callable[[int, int], None]
 ) -> str:
-    """Make every entry that is not there yet; run again, it goes on where it stopped.
+    """Make every missing entry; a second run continues where the first stopped.
 
     Args:
         preparation: From :func:`plan_preparation`.
         say: Prints a line.
-        progress: Called with (done, all) as recordings arrive.
+        progress: Called with (done, all) after each recording.
 
     Returns:
-        A summary of what is in the store now.
+        A summary of the store.
 
     Raises:
         SettingsError: If the output cannot be written.
         StoreError: If the disk is too small or full.
         DecodeError: If more recordings than allowed cannot be read.
-        ClusterError: If the cluster cannot be reached, or a node does not see the store.
+        ClusterError: If the cluster cannot be reached, or a node cannot read the store.
     """
     config, store = preparation.config, preparation.store
     require_writable(store.root, key="output")
@@ -97,13 +97,13 @@ def run_preparation(
 
 
 def verify_preparation(preparation: Preparation, *, progress: Callable[[int, int], None]) -> str:
-    """Compare every source and every entry with the digests taken when they were made.
+    """Compare every source file and every entry with the digests taken when it was made.
 
     Returns:
-        One sentence, when nothing differs.
+        One sentence, if nothing differs.
 
     Raises:
-        StoreError: With every fault, each naming the recording and the way out.
+        StoreError: Lists all faults, each with the recording and what to do.
     """
     faults: list[str] = []
     total = len(preparation.recordings)
@@ -113,8 +113,8 @@ def verify_preparation(preparation: Preparation, *, progress: Callable[[int, int
             faults += preparation.store.verify(recording, preparation.config.modalities)
         progress(number, total)
     refuse(faults, StoreError, f"the frame store {preparation.store.root}")
-    told = f"verified   {total - len(failed)} recordings: sources and entries are as prepared"
-    return f"{told}; {len(failed)} could not be read then" if failed else told
+    told = f"verified   {total - len(failed)} recordings: files and store entries are unchanged"
+    return f"{told}; {len(failed)} could not be read when prepared" if failed else told
 
 
 def _known_failures(preparation: Preparation) -> set[str]:
@@ -142,7 +142,7 @@ def _announce(preparation: Preparation, expected: Forecast) -> str:
         f"to make    {', '.join(config.modalities)} at {config.decode.width}x"
         f"{config.decode.height}: {expected.num_missing} recordings"
         + (f", {size}, {effort}" if expected.num_missing else "; all are in the store")
-        + ("" if set(config.modalities) <= set(PICTURES) else "; sound and tracks not counted"),
+        + ("" if set(config.modalities) <= set(PICTURES) else "; sound and tracks come on top"),
         f"store      {preparation.store.root}",
     ]
     return "\n".join([*lines, *(f"note       {note}" for note in preparation.notes)])
@@ -150,8 +150,8 @@ def _announce(preparation: Preparation, expected: Forecast) -> str:
 
 def _summary(prepared: dict[str, Prepared], failures: dict[str, str], table: Path) -> str:
     hours = sum(one.seconds for one in prepared.values()) / 3600
-    # Recordings with the same content and span share an entry.
+    # Recordings with the same content and span share one entry.
     sizes = {tuple(one.stored.paths.values()): one.num_bytes for one in prepared.values()}
     num_bytes = sum(sizes.values())
     text = f"in store   {len(prepared)} recordings, {hours:.2f} hours, {num_bytes / 1e9:.3f} GB"
-    return f"{text}, {len(failures)} cannot be read: {table}" if failures else text
+    return f"{text}; {len(failures)} cannot be read, see {table}" if failures else text

@@ -1,4 +1,4 @@
-"""Progress of a study while it runs, and the mirroring of its log: a callback of Ray Tune."""
+"""Ray Tune callbacks: print the progress of a study and mirror its log to MLflow."""
 
 import time
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from pdray.tracking.run_log import StudyLog
 _MIRROR_SECONDS = 10.0
 _DEAD_SECONDS = 60.0
 _LINE_SECONDS = 5.0
-_MIRROR_SHARE = 0.2  # of the driver's time, at most: short trials end faster than a server answers
+_MIRROR_SHARE = 0.2  # of the driver's time at most, since short trials may outpace a server
 
 
 class Mirror:
-    """Mirrors a study's log to MLflow now and then; a dead server delays it, nothing more."""
+    """Mirrors a study's log to MLflow at intervals; without a server the study continues."""
 
     def __init__(self, study: StudyLog, *, uri: str, experiment: str, say: Say) -> None:
         self._where = (study.folder, uri, experiment)
@@ -27,16 +27,16 @@ class Mirror:
         self.error: TrackingError | None = None
 
     def finish(self) -> None:
-        """Send what is new, however short ago the last time was."""
+        """Send what is new without waiting for the interval."""
         self._next = self._earliest = 0.0
         self.update(now=True)
 
     def update(self, *, now: bool = False) -> None:
-        """Send what is new, if the last time is long enough ago.
+        """Send what is new if the interval has passed.
 
         Args:
-            now: Also if it is not, unless the server was dead or slow then: a search must not wait
-                for it at the end of every trial.
+            now: Send before the interval has passed, unless the server failed or was slow last
+                time: a search must not wait for it at the end of every trial.
         """
         started = time.monotonic()
         if started < self._earliest or (started < self._next and not now):
@@ -45,11 +45,14 @@ class Mirror:
             mirror_study(*self._where)
         except TrackingError as error:
             if self.error is None:
-                self._say(f"tracking: {error}\ntracking: the log on disk goes on without it")
+                self._say(
+                    f"tracking: {error}\ntracking: the study continues and its log on disk is "
+                    "complete"
+                )
             self.error = error
         else:
             if self.error is not None:
-                self._say("tracking: the server is back and up to date")
+                self._say("tracking: the server is reachable again and up to date")
             self.error = None
         ended = time.monotonic()
         pause = _DEAD_SECONDS if self.error else _MIRROR_SECONDS
@@ -60,13 +63,13 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much a study has to do.
+    """The amount of work of a study.
 
     Attributes:
         num_trials: Trials of the whole study.
-        num_ended: Trials that had ended before this session.
-        num_folds: Folds of a trial.
-        num_epochs: Epochs of a fold.
+        num_ended: Trials that ended before this session.
+        num_folds: Folds per trial.
+        num_epochs: Epochs per fold.
     """
 
     num_trials: int
@@ -76,14 +79,14 @@ class Extent:
 
 
 class Progress(tune.Callback):
-    """Prints one line now and then and at each trial's end; keeps the mirror up to date.
+    """Prints a line at intervals and at the end of each trial; updates the mirror.
 
     Args:
         study: The study's log.
-        mirror: What to keep up to date.
+        mirror: The mirror to update.
         say: Prints a line.
-        extent: How much there is to do.
-        direction: What the values are called, and whether more is better.
+        extent: The amount of work.
+        direction: Name of the score, and whether more is better.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class Progress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Count an epoch and say so, if the last line is long enough ago."""
+        """Count an epoch; print it if the last line was printed long enough ago."""
         number, state = result["number"], result["state"]
         self._running[number] = result["step"]
         if state == "complete" and self._is_better(result["value"]):
@@ -128,7 +131,7 @@ class Progress(tune.Callback):
         self._mirror.update(now=state != "running")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Log and say that a trial was lost, with its node or by a defect."""
+        """Log and print that a trial's process was lost."""
         number = trial.config["number"]
         self._end(number, "failed")
         reason = f"its process was lost: {trial.error_file}"
@@ -150,19 +153,18 @@ class Progress(tune.Callback):
         self._last_line = time.monotonic()
         ended = self._extent.num_ended + sum(self._ended.values())
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
-        # Nothing is chosen among fixed trials, and their scores are of test subjects.
+        # Fixed trials are scored on test subjects, and none of them is selected.
         told = f", best {best}" if self._metric.startswith("val/") else ""
         spent = time.monotonic() - self._started
         self._say(
-            f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)}, "
-            f"left {self._time_left(spent)}{told}] {what}"
+            f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)} spent, "
+            f"{self._time_left(spent)} left{told}] {what}"
         )
 
     def _time_left(self, spent: float) -> str:
-        """Estimate from the pace so far; a pruned trial counts with all its steps.
+        """Estimate the time left from the pace so far; a pruned trial counts with all its steps.
 
-        What came before the first result, the start of workers and reading for the first time, is
-        not the pace of what is left.
+        The time before the first result (start of workers, first reading) is not counted.
         """
         steps = self._extent.num_folds * self._extent.num_epochs
         running = sum(step + 1 for step in self._running.values())
@@ -177,7 +179,7 @@ class Progress(tune.Callback):
 
 
 class RefitProgress(tune.Callback):
-    """Says how far the refit of the winner is."""
+    """Prints the progress of the winner's refit."""
 
     def __init__(self, mirror: Mirror, say: Say, *, num_epochs: int) -> None:
         self._mirror, self._say, self._num_epochs = mirror, say, num_epochs
@@ -186,7 +188,7 @@ class RefitProgress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Say which epoch it is, if the last line is long enough ago."""
+        """Print the epoch if the last line was printed long enough ago."""
         if time.monotonic() - self._last_line > _LINE_SECONDS:
             self._last_line = time.monotonic()
             self._say(f"refit: epoch {result['epoch'] + 1}/{self._num_epochs}")
@@ -194,7 +196,7 @@ class RefitProgress(tune.Callback):
 
 
 def _told(value: float) -> str:
-    """Return a score as text; an epoch that is not scored has none."""
+    """Return a score as text; ``-`` for an epoch without a score."""
     return "-" if value != value else f"{value:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Optuna's side of a study: storage on disk, proposals, and the end of every trial told to it."""
+"""Proposes trials with Optuna, and reports to it how each trial ended."""
 
 import warnings
 from collections.abc import Sequence, Set
@@ -20,7 +20,7 @@ from pdray.data.batches.plan import derive_seed
 from pdray.search.plan import StudyPlan
 from pdray.search.space import Choices, Range, Value, combinations
 
-# Every trial is announced in pdray's own lines.
+# pdray prints its own lines about trials.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _STATES = {
@@ -31,14 +31,14 @@ _STATES = {
 
 
 class StudySearch(OptunaSearch):
-    """OptunaSearch that continues interrupted trials and tells Optuna how each one ended.
+    """OptunaSearch that continues interrupted trials and reports to Optuna how each one ended.
 
     It differs from its parent in five ways. Trials that a kill left RUNNING come first, under
-    their own number, so none stays RUNNING for ever. The sampler is seeded anew for each trial
-    number, so a resumed study proposes what an uninterrupted one would have. A pruned trial is
-    told as PRUNED with its intermediate values, where the parent says COMPLETE. Tune does not
-    pass a trial's last result to ``on_trial_result``; it is reported here. A combination of
-    settings is tried once: fits are seeded, so a second trial could only repeat the first.
+    their own number, so none stays RUNNING for ever. The sampler gets a new seed for each trial
+    number, so a resumed study proposes the same values as an uninterrupted one. A pruned trial is
+    reported as PRUNED with its intermediate values; the parent reports COMPLETE. Tune does not
+    pass a trial's last result to ``on_trial_result``; this class reports it. Each combination of
+    settings is tried once: fits are seeded, so a second trial would give the same result.
     """
 
     def __init__(self, plan: StudyPlan, *, storage: str, name: str, mode: str) -> None:
@@ -57,7 +57,7 @@ class StudySearch(OptunaSearch):
         self._keys = tuple(plan.space)
 
     def num_ended(self) -> int:
-        """Return how many trials have ended, in this session or before, however they ended."""
+        """Return how many trials have ended in any state, in this session or before."""
         trials = self._ot_study.get_trials(deepcopy=False)
         return sum(trial.state.is_finished() for trial in trials)
 
@@ -76,12 +76,12 @@ class StudySearch(OptunaSearch):
         return self._trials_in(TrialState.COMPLETE)
 
     def best(self) -> FrozenTrial:
-        """Return the best of the completed trials; there must be one."""
+        """Return the best completed trial; at least one must be complete."""
         best: FrozenTrial = self._ot_study.best_trial
         return best
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Return number and searched values of the next trial."""
+        """Return the number and the searched values of the next trial."""
         if trial_id not in self._ot_trials:
             self._ot_trials[trial_id] = self._next_trial()
         trial = self._ot_trials[trial_id]
@@ -95,12 +95,12 @@ class StudySearch(OptunaSearch):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna the trial's state; a lost one is a failed one."""
+        """Report the trial's state to Optuna; a lost trial counts as failed."""
         if trial_id in self._completed_trials:
             return
         trial = self._ot_trials[trial_id]
         state = _STATES.get(result["state"]) if result and not error else TrialState.FAIL
-        if state is None:  # stopped between two epochs, as by Ctrl-C: it stays RUNNING
+        if state is None:  # stopped between two epochs, for example by Ctrl-C: it stays RUNNING
             return
         if result is not None:
             self.on_trial_result(trial_id, result)
@@ -109,7 +109,7 @@ class StudySearch(OptunaSearch):
         self._completed_trials.add(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Save nothing for Tune: Optuna's storage is the state."""
+        """Save nothing for Tune: Optuna's storage holds the state."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing from Tune; see :meth:`save`."""
@@ -146,7 +146,7 @@ class StudySearch(OptunaSearch):
         return {tuple(_plain(params[key]) for key in self._keys) for params in whole}
 
     def _adopt(self, keys: Set[str]) -> list[FrozenTrial]:
-        """Return the trials that a kill left running; one killed while proposed has failed."""
+        """Return the trials that a kill left running; half-proposed ones become failed."""
         whole = []
         for trial in self._trials_in(TrialState.RUNNING):
             if trial.params.keys() == keys:
@@ -161,7 +161,7 @@ class StudySearch(OptunaSearch):
 
     def _sampler_of(self, number: int) -> TPESampler:
         with warnings.catch_warnings():
-            # group, which conditional spaces need, is marked experimental.
+            # Conditional spaces need group, which Optuna marks as experimental.
             warnings.simplefilter("ignore", ExperimentalWarning)
             return TPESampler(
                 n_startup_trials=self._startup_trials,
@@ -190,5 +190,5 @@ def distribution(entry: Choices | Range) -> BaseDistribution:
 
 
 def _no_space(trial: Trial) -> dict[str, Any]:
-    """Search nothing: every trial has the study's own settings."""
+    """Return no searched values: every trial has the study's settings."""
     return {}

@@ -1,4 +1,4 @@
-"""Early ends of trials: each is compared with others at the same (fold, epoch), nothing else."""
+"""Prunes bad trials: compares each trial with the others at the same fold and epoch."""
 
 import math
 from collections.abc import Sequence
@@ -9,17 +9,18 @@ from pdray.errors import StudyError
 
 
 class QuantileRule:
-    """Ends a trial whose value is in the worst share of all trials at the same step.
+    """Ends a trial whose value is among the worst of all trials at the same step.
 
-    The value of a step is the mean over the folds so far of the score at this epoch, so a trial
-    in its second fold is compared with what others had in their second fold. All trials meet the
-    folds in the same order.
+    The value at a step is the score of this epoch, averaged over the folds so far. So a trial in
+    its second fold is compared with the others in their second fold. All trials run the folds in
+    the same order.
 
     Args:
-        quantile: Share of the trials that is bad enough to end, 0..1; 0 ends none.
-        num_trials: A step decides nothing before so many *other* trials reached it.
-        num_epochs: Epochs of a fold; a step is fold * num_epochs + epoch.
-        first_epoch: Of each fold: no trial ends before it, since early scores rank trials badly.
+        quantile: Share of the worst trials that end, 0..1; 0 ends none.
+        num_trials: Number of *other* trials that must have reached a step before a trial ends.
+        num_epochs: Epochs per fold; a step is fold * num_epochs + epoch.
+        first_epoch: First epoch of each fold in which a trial may end, since early scores rank
+            trials badly.
         greater_is_better: Direction of the values.
     """
 
@@ -40,11 +41,11 @@ class QuantileRule:
         self._values: dict[int, dict[int, float]] = {}
 
     def observe(self, trial: int, step: int, value: float) -> None:
-        """Remember a value; the same step again replaces it, as after a resume."""
+        """Store a value; a repeated step, as after a resume, replaces it."""
         self._values.setdefault(step, {})[trial] = value
 
     def decide(self, trial: int, step: int, value: float) -> str | None:
-        """Remember a value and say whether the trial should end.
+        """Store a value and decide whether the trial should end.
 
         Args:
             trial: Number of the trial.
@@ -69,8 +70,8 @@ class QuantileRule:
         if self._sign * value >= limit:
             return None
         return (
-            f"value {value:.3f} at step {step} is worse than {self._sign * limit:.3f}, "
-            f"the worst {self._quantile:.0%} of {len(others)} other trials there"
+            f"value {value:.3f} at step {step} is worse than {self._sign * limit:.3f}, the limit "
+            f"of the worst {self._quantile:.0%} of {len(others)} other trials at this step"
         )
 
 
@@ -78,12 +79,12 @@ def mean_over_folds(scores: Sequence[Sequence[float]], fold: int, epoch: int) ->
     """Average the scores of one epoch over the folds up to ``fold``.
 
     Args:
-        scores: One row a fold, one score an epoch; nan where a score is undefined.
+        scores: One row per fold, one score per epoch; nan where a score is undefined.
         fold: The last fold that counts.
         epoch: The epoch.
 
     Returns:
-        The mean over the folds where it is defined, nan where it is nowhere.
+        The mean over the folds where the score is defined; nan if it is defined in none.
     """
     defined = [row[epoch] for row in scores[: fold + 1] if not math.isnan(row[epoch])]
     return sum(defined) / len(defined) if defined else math.nan
@@ -92,13 +93,13 @@ def mean_over_folds(scores: Sequence[Sequence[float]], fold: int, epoch: int) ->
 def choose_epoch(
     scores: Sequence[Sequence[float]], *, greater_is_better: bool
 ) -> tuple[int, float]:
-    """Choose one epoch for all folds: the best of the mean curve, the earliest of equals.
+    """Choose one epoch for all folds: the one with the best mean score, the earliest of equals.
 
-    Epochs whose score is undefined in more folds than need be are left out: a mean over fewer
-    folds is not comparable, and a model that predicts nothing must not win by it.
+    Only epochs whose score is defined in the most folds take part: means over fewer folds are not
+    comparable, and a model without predictions must not win because of them.
 
     Args:
-        scores: One row a fold, one score an epoch.
+        scores: One row per fold, one score per epoch.
         greater_is_better: Direction of the scores.
 
     Returns:
@@ -114,6 +115,9 @@ def choose_epoch(
     most = max(defined)
     ranked = [(sign * curve[e], -e) for e in range(len(curve)) if most and defined[e] == most]
     if not ranked:
-        raise StudyError("the score is undefined in every fold and epoch: a class is absent")
+        raise StudyError(
+            "the score is undefined in every fold and epoch, because a class is absent; use fewer "
+            "folds, more recordings, or another search.metric"
+        )
     best, epoch = max(ranked)
     return -epoch, sign * best

@@ -1,4 +1,4 @@
-"""Polygons and marks for a study of networks on regions, before its first trial."""
+"""Checks polygons and adds marks for networks on regions, before the first trial."""
 
 from collections.abc import Sequence
 
@@ -11,17 +11,17 @@ from pdray.errors import DecodeError, refuse
 
 
 def check_regions(recordings: Sequence[Recording]) -> None:
-    """Refuse polygons of other regions than the networks read.
+    """Refuse tracks whose polygons are not those of the regions that the networks read.
 
     Args:
-        recordings: Those that the study reads.
+        recordings: Recordings of the study.
 
     Raises:
         DecodeError: If a track cannot be read or has other polygons; names every such recording.
     """
     faults = []
     for one in recordings:
-        assert one.regions is not None, "recordings without were left out"
+        assert one.regions is not None, "recordings without regions are left out earlier"
         try:
             check_polygons(one.regions)
         except DecodeError as error:
@@ -34,11 +34,11 @@ def with_marks(
     table: MarksTable | None,
     say: Say,
 ) -> tuple[RatedRecording, ...]:
-    """Give recordings the marks of ``data.marks``, and say what regions are learnt from.
+    """Give recordings the marks of ``data.marks``, and print how many have marks.
 
     Args:
-        recordings: As the trials read them.
-        table: Of ``data.marks``; None where none is given.
+        recordings: Recordings of the trials.
+        table: The table of ``data.marks``, or None.
         say: Prints a line.
 
     Raises:
@@ -46,8 +46,8 @@ def with_marks(
     """
     if table is None:
         say(
-            "note: without data.marks nothing is known of the regions of ill recordings; the "
-            "heads of regions learn from healthy ones alone, that they are normal"
+            "note: data.marks is not set, so the regions of ill people have no labels; the region "
+            "classifiers learn only from healthy people, whose regions count as normal"
         )
         return recordings
     marked = add_marks(recordings, table)

@@ -1,4 +1,4 @@
-"""Going on with a study: who may, from which settings, and when it is refused."""
+"""Checks whether a study may be continued: no other job, same settings, same files."""
 
 import fcntl
 import json
@@ -17,13 +17,13 @@ from pdray.tracking.run_log import StudyLog
 
 @contextmanager
 def only_driver(study: StudyLog) -> Iterator[None]:
-    """Hold a study's folder, so that a second job does not run the same trials.
+    """Lock a study's folder, so that a second job cannot run the same trials.
 
-    A folder in which nothing was begun is removed again.
+    If no study was started in it, the folder is removed at the end.
 
     Raises:
         SettingsError: If the folder cannot be made or written.
-        StudyError: If another job holds it.
+        StudyError: If another job has locked it.
     """
     require_writable(study.folder, key="output")
     study.folder.mkdir(parents=True, exist_ok=True)
@@ -33,8 +33,8 @@ def only_driver(study: StudyLog) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StudyError(
-                f"study {study.folder.name} is run by another job already; wait for it or give "
-                "this one another search.name"
+                f"study {study.folder.name} is already run by another job; wait for its end, or "
+                "give this study another search.name"
             ) from error
         try:
             yield
@@ -45,19 +45,19 @@ def only_driver(study: StudyLog) -> Iterator[None]:
 
 
 def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
-    """Refuse to continue a study under settings or data that change its scores.
+    """Refuse to continue a study with settings or data that change its scores.
 
-    A complete study is not extended either: its test subjects have been looked at, and a choice
-    among more trials would be made with that in view. A setting that an older study does not know
-    had no effect then, and nor has its default now.
+    A complete study cannot get more trials either: its test score is known, and would influence
+    the choice among them. A setting that an older study does not have counts with its default,
+    which means the old behaviour.
 
     Args:
-        plan: What is asked for now.
-        study: The study's log; one that was not begun continues nothing.
-        digest: Of the manifest.
+        plan: The requested settings.
+        study: The study's log; a new study passes.
+        digest: Digest of the manifest.
 
     Raises:
-        StudyError: Naming what has changed.
+        StudyError: Names what has changed.
     """
     if not study.exists():
         return
@@ -65,16 +65,16 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
     asked = plan.config.search.trials
     if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
         raise StudyError(
-            f"study {saved['name']} is complete and its winner was scored on the test subjects, so "
-            f"it cannot go on to {asked} trials; start a new study with another search.name"
+            f"study {saved['name']} is complete and its winner was scored on the test set, so it "
+            f"cannot be extended to {asked} trials; start a new study with another search.name"
         )
     if saved["tags"]["manifest_digest"] != digest:
         raise StudyError(
-            f"study {saved['name']}: the manifest has changed since it started; start a new study "
-            "with another search.name"
+            f"study {saved['name']}: the manifest has changed since the study started; start a new "
+            "study with another search.name"
         )
     old, new = _flat(saved["settings"]), _flat(plan.tree)
-    # Through JSON, as what was saved: tuples are lists there.
+    # Pass through JSON like the saved settings, where tuples are lists.
     since = {key: plain_default(field) for key, field in leaves(StudyConfig) if key not in old}
     before = json.loads(json.dumps(since, default=str)) | old
     changed = sorted(
@@ -89,11 +89,11 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
 
 
 def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None:
-    """Note which entries a study reads; refuse to go on with a recording that has changed.
+    """Save which store entries a study reads; refuse to continue if a recording has changed.
 
     Raises:
-        StudyError: If a recording's content, or whether it can be read, is not what it was when
-            the study started; names it.
+        StudyError: If the content of a recording has changed since the study started, or whether
+            it can be read; names the recording.
     """
     now = {name: [path.stem for path in one.paths.values()] for name, one in stored.items()}
     table = study.folder / "entries.json"
@@ -107,14 +107,14 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
     if changed:
         raise StudyError(
             f"study {study.folder.name}: the files of recordings {', '.join(changed[:5])}"
-            f"{f' and {len(changed) - 5} more' if len(changed) > 5 else ''} have changed since it "
-            "started, or can be read now and could not then; put the old ones back, or start a "
-            "new study with another search.name"
+            f"{f' and {len(changed) - 5} more' if len(changed) > 5 else ''} have changed since the "
+            "study started, or have become readable or unreadable; restore the old files, or "
+            "start a new study with another search.name"
         )
 
 
 def decides(key: str) -> bool:
-    """Whether a study's scores depend on a setting; ``key`` is dotted."""
+    """Return whether a study's scores depend on a setting; ``key`` is dotted."""
     sections = ("resources.", "tracking.", "stream.", "limits.")
     values = ("search.trials", "search.max_concurrent_trials", "search.name", "output")
     return not key.startswith((*sections, *values))

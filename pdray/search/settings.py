@@ -1,4 +1,4 @@
-"""Settings of a study and of the preparation of its frames."""
+"""Settings of a study, and of the jobs that prepare frames and describe a cohort."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,17 +24,17 @@ from pdray.training.settings import FitConfig
 
 
 def default_output() -> Path:
-    """Return the folder of everything that jobs leave behind."""
+    """Return the default folder for everything that jobs write."""
     return Path("~/pdray_output").expanduser()
 
 
 def _absolute(output: Path) -> Path:
-    # A submitted job runs in a temporary copy, so a relative folder would be lost with it.
+    # A submitted job runs in a temporary folder, so a relative output would be deleted with it.
     absolute = output.expanduser()
     if not absolute.is_absolute():
         raise ValueError(
-            f"got '{output}'; a submitted job runs in a temporary folder, so the output needs "
-            f"an absolute path, such as {Path.cwd() / output}"
+            f"got '{output}', a relative path, which a submitted job would write into a temporary "
+            f"folder; write an absolute path, such as {Path.cwd() / output}"
         )
     return absolute
 
@@ -43,28 +43,38 @@ OutputFolder = Annotated[Path, AfterValidator(_absolute)]
 
 
 class SearchConfig(Settings):
-    """How trials are proposed, compared and ended."""
+    """Settings of the search: how trials are proposed, compared and pruned."""
 
     name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="name of the study and of its folder; null: <model>-<date>-<time>",
     )
-    trials: int = Field(50, ge=1, description="trials of the study, finished ones included [count]")
-    metric: str = Field("mcc", description="score that decides, of the validation subjects")
+    trials: int = Field(
+        50, ge=1, description="number of trials, including those that have ended [count]"
+    )
+    metric: str = Field("mcc", description="validation score to optimise")
     seed: int = Field(0, ge=0, description="seed of the sampler and of every fit")
-    startup_trials: int = Field(10, ge=1, description="random trials before TPE proposes [count]")
+    startup_trials: int = Field(
+        10, ge=1, description="random trials before TPE proposes values [count]"
+    )
     prune_quantile: float = Field(
-        0.25, ge=0, le=1, description="share of trials at a (fold, epoch) that ends; 0: none"
+        0.25,
+        ge=0,
+        le=1,
+        description="share of the worst trials to prune at a fold and epoch; 0: none",
     )
     prune_after_trials: int = Field(
-        4, ge=1, description="other trials that must have reached a (fold, epoch) [count]"
+        4,
+        ge=1,
+        description="other trials that must have reached a fold and epoch before one is pruned "
+        "[count]",
     )
     prune_after_epochs: int = Field(
-        5, ge=0, description="epochs of each fold before any trial ends [epochs]"
+        5, ge=0, description="epochs of each fold in which no trial is pruned [epochs]"
     )
     max_concurrent_trials: int | None = Field(
-        None, ge=1, description="trials at once [count]; null: as many as fit the cluster"
+        None, ge=1, description="trials that run at once [count]; null: as many as fit the cluster"
     )
 
     @field_validator("metric")
@@ -76,28 +86,34 @@ class SearchConfig(Settings):
 
 
 class ResourcesConfig(Settings):
-    """What one trial reserves and what the cluster may grow to."""
+    """Settings of computing resources: those of one trial, and the size of the cluster."""
 
     num_workers: int = Field(
-        1, ge=1, description="workers of a trial; 2 and more train with DDP [count]"
+        1, ge=1, description="workers per trial; 2 or more train together with DDP [count]"
     )
-    cpus_per_worker: float = Field(1.0, gt=0, description="CPUs of a worker [count]")
+    cpus_per_worker: float = Field(1.0, gt=0, description="CPUs per worker [count]")
     gpus_per_worker: float | None = Field(
-        None, ge=0, description="GPUs of a worker [count]; null: 1 where there are any, else 0"
+        None, ge=0, description="GPUs per worker [count]; null: 1 if the cluster has GPUs, else 0"
     )
     cluster_cpus: float | None = Field(
-        None, gt=0, description="CPUs an autoscaling cluster may grow to [count]; null: has now"
+        None,
+        gt=0,
+        description="most CPUs of an autoscaling cluster [count]; null: those that it has now",
     )
     cluster_gpus: float | None = Field(
-        None, ge=0, description="GPUs an autoscaling cluster may grow to [count]; null: has now"
+        None,
+        ge=0,
+        description="most GPUs of an autoscaling cluster [count]; null: those that it has now",
     )
     address: str | None = Field(
-        None, description="Ray cluster; null: that of a submitted job, else a private local one"
+        None,
+        description="address of the Ray cluster; null: that of a submitted job, else a private "
+        "local one",
     )
 
 
 class StudyConfig(FitConfig):
-    """The root of ``jobs/tune_tsa.py``: a fit's settings and those of the search around it."""
+    """Settings of ``jobs/tune_tsa.py``: those of a fit, and those of the search."""
 
     help_groups: ClassVar = {
         "recordings and classes": ("data.items", "data.grade_cuts"),
@@ -122,22 +138,22 @@ class StudyConfig(FitConfig):
         description="store: decode once into the output folder; video: decode at every read",
     )
     output: OutputFolder = Field(
-        default_factory=default_output, description="folder of everything a study leaves behind"
+        default_factory=default_output, description="folder for everything that a study writes"
     )
 
     @property
     def fit(self) -> FitConfig:
-        """The part that a fit depends on."""
+        """Settings that a fit depends on."""
         return part(self, FitConfig)
 
     @property
     def recipe(self) -> Recipe:
-        """The part that decides what the frame store holds."""
+        """Settings that decide what the frame store contains."""
         return part(self, Recipe)
 
 
 class PrepareConfig(Recipe):
-    """The root of ``jobs/prepare.py``: what a study sets under the same names, and what for."""
+    """Settings of ``jobs/prepare.py``; their names are those of a study."""
 
     help_groups: ClassVar = {
         "recordings": ("data.items", "data.max_decode_failures", "modalities"),
@@ -146,19 +162,21 @@ class PrepareConfig(Recipe):
     }
     data: DataConfig
     modalities: tuple[Modality, ...] = Field(
-        ("rgb",), min_length=1, description="what to make of each recording"
+        ("rgb",), min_length=1, description="modalities to prepare for each recording"
     )
     output: OutputFolder = Field(
         default_factory=default_output,
-        description="as the studies': the store is <output>/store",
+        description="output folder of the studies; the frame store is <output>/store",
     )
     address: str | None = Field(
-        None, description="Ray cluster; null: that of a submitted job, else a private local one"
+        None,
+        description="address of the Ray cluster; null: that of a submitted job, else a private "
+        "local one",
     )
 
 
 class DescribeConfig(Recipe):
-    """The root of ``jobs/describe.py``: which recordings, and how their frames were prepared."""
+    """Settings of ``jobs/describe.py``: which recordings, and how their frames were prepared."""
 
     help_groups: ClassVar = {
         "recordings and classes": ("data.items", "data.subjects", "data.grade_cuts"),
@@ -173,13 +191,13 @@ class DescribeConfig(Recipe):
 
 
 def load_preparation(argv: Sequence[str]) -> PrepareConfig:
-    """Read a command line, with a study's YAML file or one of its own.
+    """Read the command line of ``jobs/prepare.py``; a study's YAML file is accepted too.
 
-    What a study sets beyond its frames is passed over, and its ``modality`` is what is made, so
-    that the file of a study prepares what that study will read.
+    Settings that only a study has are ignored. Its ``modality`` becomes ``modalities``, so that
+    the file of a study prepares what the study will read.
 
     Raises:
-        SettingsError: With every fault at once.
+        SettingsError: Lists all faults.
     """
     tree = read_tree(PrepareConfig, argv)
     modality = tree.get("modality", StudyConfig.model_fields["modality"].default)
@@ -188,22 +206,22 @@ def load_preparation(argv: Sequence[str]) -> PrepareConfig:
 
 
 def load_description(argv: Sequence[str]) -> DescribeConfig:
-    """Read a command line of ``jobs/describe.py``, with a study's YAML file or one of its own.
+    """Read the command line of ``jobs/describe.py``; a study's YAML file is accepted too.
 
-    What a study sets beyond its recordings and frames is passed over.
+    Settings that only a study has are ignored.
 
     Raises:
-        SettingsError: With every fault at once.
+        SettingsError: Lists all faults.
     """
     return build(DescribeConfig, _without_others(read_tree(DescribeConfig, argv), DescribeConfig))
 
 
 def _without_others(tree: Mapping[str, Any], root: type[Settings]) -> dict[str, Any]:
-    """Leave out what only a study sets."""
+    """Leave out the settings that only a study has."""
     others = {*StudyConfig.model_fields, "space"} - set(root.model_fields)
     return {key: value for key, value in tree.items() if key not in others}
 
 
 def default_name(config: StudyConfig) -> str:
-    """Return a study name made of the model and the local date and time."""
+    """Return a study name from the model and the local date and time."""
     return time.strftime(f"{config.model.name}-%Y%m%d-%H%M%S")

@@ -1,4 +1,4 @@
-"""A search space: dotted settings and the values they may take, checked before anything runs."""
+"""The search space: settings to search (dotted keys) and their values, checked before a run."""
 
 import itertools
 import math
@@ -16,10 +16,9 @@ from pdray.training.settings import FitConfig
 
 Value = bool | int | float | str | None
 
-# Frames are prepared once for all trials, how they travel changes no result, trials of different
-# length have no (fold, epoch) in common at which they could be compared, and nor have trials that
-# are evaluated on different views. Networks of different kinds have different settings: they are
-# compared as fixed trials, each with its own.
+# Not searchable. Frames are prepared once for all trials, and their transport changes no result.
+# Trials with different epochs or different views cannot be compared at the same (fold, epoch).
+# Different networks have different settings: compare them as fixed trials, each with its own.
 _FIXED = (
     "decode.",
     "limits.",
@@ -30,12 +29,12 @@ _FIXED = (
     "snippet.num_views",
     "snippet.view_frames",
     "augment.crop_size",
-    "augment.crop_scales",  # a list is no value of a search
+    "augment.crop_scales",  # a list cannot be searched
     "model.name",
     "model.backbone.name",
 )
 _SHAPING = ("model.", "snippet.", "segments.", "modality", "loss.kind")
-_WEIGHED = ("model.", "modality", "loss.kind", "pretrained")  # decide which tensors there are
+_WEIGHED = ("model.", "modality", "loss.kind", "pretrained")  # decide the tensors of a network
 _MAX_COMBINATIONS = 20_000
 _MAX_NETWORKS = 64
 _SAMPLES = 8
@@ -43,14 +42,14 @@ _SAMPLES = 8
 
 @dataclass(frozen=True)
 class Choices:
-    """A setting that takes one of some values, without order."""
+    """A searched setting with a list of values, without order."""
 
     values: tuple[Value, ...]
 
 
 @dataclass(frozen=True)
 class Range:
-    """A number between two bounds, both included; whole when ``whole``."""
+    """A searched number between two bounds (both included); an integer if ``whole``."""
 
     low: float
     high: float
@@ -63,7 +62,7 @@ Space = dict[str, Choices | Range]
 
 
 def searchable() -> dict[str, FieldInfo]:
-    """Return every dotted key that a space may name."""
+    """Return every dotted key that can be searched."""
     return {key: field for key, field in leaves(FitConfig) if not key.startswith(_FIXED)}
 
 
@@ -71,13 +70,13 @@ def read_space(entries: object) -> tuple[Space, list[str]]:
     """Check the ``space`` section of a study's YAML file.
 
     Args:
-        entries: Dotted key to ``{choices: [...]}`` or ``{low:, high:, log:, step:}``.
+        entries: For each dotted key ``{choices: [...]}`` or ``{low:, high:, log:, step:}``.
 
     Returns:
-        The space of the entries that are right, and every fault: key, value, what would be right.
+        The space of the valid entries, and every fault: key, value, what is expected.
     """
     if not isinstance(entries, Mapping):
-        return {}, [f"space: got {entries!r}; expected dotted keys with choices or low and high"]
+        return {}, [f"space: got {entries!r}; write dotted keys with choices, or with low and high"]
     known = searchable()
     space: Space = {}
     wrong: list[str] = []
@@ -90,7 +89,7 @@ def read_space(entries: object) -> tuple[Space, list[str]]:
             wrong.append(f"{name}: null takes it out of the space, but it is not in; leave it out")
         elif not isinstance(entry, Mapping):
             wrong.append(
-                f"{name}: got {entry!r}; expected {{choices: [...]}} or {{low: .., high: ..}}"
+                f"{name}: got {entry!r}; write {{choices: [...]}} or {{low: .., high: ..}}"
             )
         elif "choices" in entry:
             wrong += _choice_faults(name, known[key], entry)
@@ -104,20 +103,23 @@ def read_space(entries: object) -> tuple[Space, list[str]]:
 
 
 def combination_faults(base: FitConfig, space: Space) -> list[str]:
-    """List what no model can be built from, over every combination of the space.
+    """List the combinations of the space from which no model can be built.
 
-    Ranges stand for some of their values; only settings that shape the model are combined.
+    Of a range, only some values are tried. Only settings that shape the model are combined.
 
     Args:
         base: The settings of a fit outside the space.
-        space: As :func:`read_space` gives it, without faults.
+        space: From :func:`read_space`, without faults.
 
     Returns:
         Each distinct fault once, with the first combination that has it.
     """
     shaping = {key: corners(entry) for key, entry in space.items() if key.startswith(_SHAPING)}
     if math.prod(len(values) for values in shaping.values()) > _MAX_COMBINATIONS:
-        return [f"space: more than {_MAX_COMBINATIONS} combinations of {', '.join(shaping)}"]
+        return [
+            f"space: more than {_MAX_COMBINATIONS} combinations of {', '.join(shaping)}; remove "
+            "some values or settings"
+        ]
     found: dict[str, str] = {}
     for values in itertools.product(*shaping.values()):
         params = dict(zip(shaping, values, strict=True))
@@ -128,7 +130,7 @@ def combination_faults(base: FitConfig, space: Space) -> list[str]:
 
 
 def fit_faults(base: FitConfig, params: Mapping[str, Value]) -> list[str]:
-    """List what is wrong with one trial's settings, the model's own limits included."""
+    """List the faults of one trial's settings, including the limits of its model."""
     config, wrong = attempt(FitConfig, _overlaid(base, params))
     if config is None or config.network is None:
         return wrong
@@ -137,7 +139,7 @@ def fit_faults(base: FitConfig, params: Mapping[str, Value]) -> list[str]:
     if wrong:
         return wrong
     height, width = seen_size(config.augment, **size)
-    # Dense views may show an evaluated recording in shorter snippets than it is learnt from.
+    # With dense views, evaluation may use shorter snippets than training.
     lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
     network_faults = MODELS[config.network.name].faults
     for num_frames in sorted(lengths, reverse=True):
@@ -152,7 +154,7 @@ def fit_faults(base: FitConfig, params: Mapping[str, Value]) -> list[str]:
 
 
 def _named(fault: str, keys: Mapping[str, str]) -> str:
-    """Name the setting that a network, which knows sizes only, speaks of."""
+    """Replace a size in a network's fault by the name of the setting that decides it."""
     for size, key in keys.items():
         if fault.startswith(size):
             return key + fault.removeprefix(size)
@@ -160,13 +162,13 @@ def _named(fault: str, keys: Mapping[str, str]) -> str:
 
 
 def trial_config(base: FitConfig, params: Mapping[str, Value]) -> FitConfig:
-    """Build the settings of one trial: the study's with the searched values over them."""
+    """Build the settings of one trial: the searched values replace those of the study."""
     return build(FitConfig, _overlaid(base, params)) if params else base
 
 
 def _overlaid(base: FitConfig, params: Mapping[str, Value]) -> dict[str, Any]:
     tree = dump(base)
-    if "model.name" in params:  # another network has other settings, at its own defaults
+    if "model.name" in params:  # another network starts from its own defaults
         tree["model"] = {}
     elif "model.backbone.name" in params:
         tree["model"]["backbone"] = {}
@@ -174,13 +176,13 @@ def _overlaid(base: FitConfig, params: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def networks(space: Space) -> list[dict[str, Value]]:
-    """Return the searched values of every network of a space, as far as its tensors differ.
+    """Return the searched values of each network in a space whose tensors differ.
 
-    A range stands for its ends. Of more than 64 combinations the first 64.
+    Of a range, only the two ends are used; of more than 64 combinations, the first 64.
     """
     keys = [key for key in space if key.startswith(_WEIGHED)]
     weighed: dict[str, tuple[Value, ...]] = {}
-    last = ("modality", "model.branches")  # what is seen is never cut short
+    last = ("modality", "model.branches")  # vary fastest, so that the limit cuts none of them
     for key in sorted(keys, key=lambda key: key in last):
         entry = space[key]
         weighed[key] = entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
@@ -213,7 +215,7 @@ def _values(entry: Choices | Range) -> tuple[Value, ...] | None:
 
 
 def corners(entry: Choices | Range) -> tuple[Value, ...]:
-    """Return the values that stand for all in a check: every choice, parts of a range."""
+    """Return the values to check: every choice, or evenly spaced values of a range."""
     if isinstance(entry, Choices):
         return entry.values
     if entry.whole:
@@ -226,32 +228,32 @@ def corners(entry: Choices | Range) -> tuple[Value, ...]:
 
 def _choice_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> Iterator[str]:
     for other in sorted(entry.keys() - {"choices"}):
-        yield f"{name}.{other}: does not go with choices"
+        yield f"{name}.{other}: cannot be combined with choices; remove one of them"
     values = entry["choices"]
     if not _is_list(values) or not values:
-        yield f"{name}.choices: got {values!r}; expected a list of one value or more"
+        yield f"{name}.choices: got {values!r}; write a list of one or more values"
         return
     for value in values:
         expected = accepts(field, value)
         if expected is not None:
             yield f"{name}.choices: got {value!r}; {expected}"
     if len({repr(value) for value in values}) < len(values):
-        yield f"{name}.choices: got {list(values)!r}; a value stands there twice"
+        yield f"{name}.choices: got {list(values)!r}; a value is there twice, remove one"
 
 
 def _range_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> list[str]:
     wrong = [
-        f"unknown key '{name}.{key}': expected low, high and, if wanted, log or step; or choices"
+        f"unknown key '{name}.{key}': write low and high, with log or step if needed, or choices"
         for key in sorted(entry.keys() - {"low", "high", "log", "step"})
     ]
-    wrong += [f"'{name}.{end}' is missing" for end in ("low", "high") if end not in entry]
+    wrong += [f"'{name}.{end}' is missing; set it" for end in ("low", "high") if end not in entry]
     if not isinstance(entry.get("log", False), bool):
-        wrong.append(f"{name}.log: got {entry['log']!r}; expected true or false")
+        wrong.append(f"{name}.log: got {entry['log']!r}; write true or false")
     if wrong:
         return wrong
     for end in ("low", "high"):
         if not _is_number(entry[end]):
-            wrong.append(f"{name}.{end}: got {entry[end]!r}; expected a number{_hint(entry[end])}")
+            wrong.append(f"{name}.{end}: got {entry[end]!r}; write a number{_hint(entry[end])}")
         elif (expected := accepts(field, entry[end])) is not None:
             wrong.append(f"{name}.{end}: got {entry[end]!r}; {expected}")
     return wrong or _order_faults(name, field, entry)
@@ -263,16 +265,19 @@ def _order_faults(name: str, field: FieldInfo, entry: Mapping[str, Any]) -> list
     if low >= high:
         wrong.append(f"{name}: low {low} is not below high {high}; swap them")
     if entry.get("log", False) and low <= 0:
-        wrong.append(f"{name}.low: got {low}; a logarithmic range starts above 0")
+        wrong.append(f"{name}.low: got {low}; with log, set it above 0")
     if step is not None and (not _is_number(step) or not 0 < step <= high - low):
-        wrong.append(f"{name}.step: got {step!r}; expected a number above 0, at most high - low")
+        wrong.append(f"{name}.step: got {step!r}; write a number above 0, at most high - low")
     elif step is not None and _is_whole(field, entry) and not isinstance(step, int):
-        wrong.append(f"{name}.step: got {step!r}; expected a whole number, as the setting is one")
+        wrong.append(f"{name}.step: got {step!r}; write an integer, as the setting is one")
     elif step is not None and abs((high - low) / step - round((high - low) / step)) > 1e-9:
         last = low + (high - low) // step * step
-        wrong.append(f"{name}.high: got {high}; steps of {step} from {low} end at {last:g}")
+        wrong.append(
+            f"{name}.high: got {high}, which steps of {step} from {low} do not reach; set it to "
+            f"{last:g}"
+        )
     if step is not None and entry.get("log", False):
-        wrong.append(f"{name}.step: does not go with log")
+        wrong.append(f"{name}.step: cannot be combined with log; remove one of them")
     return wrong
 
 
@@ -282,7 +287,7 @@ def _range(field: FieldInfo, entry: Mapping[str, Any]) -> Range:
 
 
 def _is_whole(field: FieldInfo, entry: Mapping[str, Any]) -> bool:
-    # Between two accepted ends, only its type can keep a field from taking a value.
+    # Between two accepted ends, only the type of a field can refuse a value.
     return accepts(field, (entry["low"] + entry["high"]) / 2) is not None
 
 

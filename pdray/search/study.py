@@ -1,4 +1,4 @@
-"""A study from start to end: cohort, frames, trials, refit of the winner, one look at the test."""
+"""Runs a study from start to end: frames, trials, refit of the winner, one test score."""
 
 import math
 from dataclasses import dataclass, replace
@@ -28,14 +28,14 @@ from pdray.tracking.run_log import StudyLog
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What a finished study leaves.
+    """Results of a finished study.
 
     Attributes:
-        folder: Its log.
-        tracking_uri: Where its runs are, or will be once the server is back.
-        is_mirrored: Whether MLflow has all of it.
+        folder: Folder of its log.
+        tracking_uri: Address of its MLflow runs.
+        is_mirrored: Whether MLflow has all of the log.
         leaderboard: Text table of the trials.
-        held_out: The winner's score on the test subjects, and the controls beside it.
+        held_out: The winner's score on the test set, and the baselines below it.
     """
 
     folder: Path
@@ -50,14 +50,14 @@ def run_study(plan: StudyPlan, say: Say) -> StudyOutcome:
 
     Args:
         plan: Settings and search space. A study of the same name is continued: its settings must
-            be the same but for trials, resources and tracking.
+            be the same, except for trials, resources and tracking.
         say: Prints a line of progress.
 
     Returns:
-        Where everything is and what was found.
+        The results and where they are.
 
     Raises:
-        PdrayError: If something the user can mend is wrong; nothing has been lost then.
+        PdrayError: If something is wrong that the user can correct; nothing is lost.
         KeyboardInterrupt: If interrupted; the study can be continued.
     """
     config = plan.config
@@ -80,7 +80,8 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
         reasons = [log.read()["reason"] for log in study.trials()]
         raise StudyError(
             f"none of the {search.num_ended()} trials completed, so there is no winner; the last "
-            f"one: {reasons[-1] if reasons else 'no log'} (all are in {study.folder / 'trials'})"
+            f"one failed: {reasons[-1] if reasons else 'no log'}; read the others in "
+            f"{study.folder / 'trials'}, and start a new study with another search.name"
         )
     from pdray.search.winner import refit, report_winner
 
@@ -99,7 +100,7 @@ def _search(
     reservation: Reservation,
     listeners: tuple[Mirror, Say],
 ) -> StudySearch:
-    """Run the trials that are still to do."""
+    """Run the remaining trials."""
     config, (mirror, say) = plan.config.search, listeners
     better = METRICS[config.metric].greater_is_better
     search = StudySearch(
@@ -111,7 +112,7 @@ def _search(
     ended, left = search.num_ended(), search.num_left(config.trials)
     if not left:
         return search
-    # On the driver's node, which stays: a zero-CPU actor may land anywhere, on a spot machine too.
+    # Keep it on the driver's node, which stays; a zero-CPU actor could land on a spot machine.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     pruner = Pruner.options(scheduling_strategy=here).remote(
         quantile=config.prune_quantile,
@@ -142,7 +143,7 @@ def _search(
         callbacks=[progress],
     )
     if search.num_left(config.trials):
-        raise KeyboardInterrupt  # Tune caught it, and ended its trials in order
+        raise KeyboardInterrupt  # Tune caught it and ended its trials
     return search
 
 

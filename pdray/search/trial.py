@@ -1,8 +1,8 @@
-"""One trial: its folds in one worker group, its log on disk, its checkpoint, its end.
+"""Runs one trial: its folds, its log on disk, its checkpoint, its end.
 
-A one-worker trial is a Tune class whose actor is reused by the next trial, a distributed one a
-Tune function around a Ray Train worker group. Both give their results to the same
-:class:`Recorder`, which asks the pruning actor, so a trial always ends itself.
+A trial with one worker is a Tune class, whose actor the next trial reuses. A distributed trial is
+a Tune function around a Ray Train worker group. Both pass their results to the same
+:class:`Recorder`, which calls the pruning actor, so a trial always ends itself.
 """
 
 import warnings
@@ -41,23 +41,23 @@ Pruner = ray.remote(num_cpus=0)(QuantileRule)
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What all trials of a study share; travels once to every trial actor.
+    """Everything that all trials of a study share; sent once to every trial actor.
 
     Attributes:
         folder: The study's folder, readable and writable from every node.
-        fit: Settings of a fit, before a trial's values are laid over them.
-        recordings: What positions in ``sides`` refer to.
-        sides: One entry a fold.
+        fit: Settings of a fit, before the values of a trial replace some.
+        recordings: Recordings to which the positions in ``sides`` refer.
+        sides: One entry per fold.
         num_classes: K.
-        origin: Key columns of the predictions, but for the trial's number.
-        metric: Score that decides.
-        workers: What a trial reserves.
-        role: A search trial scores validation subjects after every epoch; the winner and a fixed
-            trial score test subjects once, after their last.
-        labels: Of fixed trials, by number.
-        epochs: Epochs to run of each fold; None runs all that the settings name.
-        synthetic: Whether the cohort was rendered; pictures say so.
-        pruner: Handle of the pruning actor; None ends no trial early.
+        origin: Key columns of the predictions, except the trial's number.
+        metric: Score to optimise.
+        workers: Workers of a trial.
+        role: A search trial is scored on validation subjects after every epoch; the winner and
+            fixed trials are scored on test subjects once, after the last epoch.
+        labels: Labels of fixed trials, by number.
+        epochs: Epochs per fold; None: as in the settings.
+        synthetic: Whether the cohort is SYNTHETIC; pictures say so.
+        pruner: Handle of the pruning actor; None: no pruning.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class TrialPlan:
     pruner: Any = None
 
     def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
-        """Return the fit of one trial."""
+        """Return the task of one trial."""
         config = trial_config(self.fit, params)
         return FitTask(
             origin=replace(self.origin, trial=number),
@@ -88,13 +88,13 @@ class TrialPlan:
         )
 
     def log(self, number: int) -> TrialLog:
-        """Return where a trial is logged."""
+        """Return the log of a trial."""
         study = StudyLog(self.folder)
         return study.winner if self.role == "winner" else study.trial(number)
 
 
 class Recorder:
-    """Keeps a trial's results on disk and decides when it ends; a ``Listener`` of its fit."""
+    """Writes a trial's results to disk and decides when it ends; a ``Listener`` of its fit."""
 
     def __init__(self, plan: TrialPlan, number: int, params: Mapping[str, Any]) -> None:
         self.plan, self.number, self.params = plan, number, dict(params)
@@ -104,10 +104,10 @@ class Recorder:
         self._scores: list[list[float]] = []
 
     def ended(self) -> dict[str, Any] | None:
-        """Return the last report of a trial that had ended before a kill, else None.
+        """Return the last report of a trial that ended before a kill, else None.
 
-        A winner or a fixed trial that failed has not ended: its cause may be mended, and it is
-        tried again.
+        A winner or a fixed trial that failed counts as not ended: the user may have corrected the
+        cause, so it runs again.
         """
         if not self.log.exists():
             return None
@@ -119,15 +119,15 @@ class Recorder:
         return self._report(records[-1].step if records else 0, trial["state"], trial["value"])
 
     def resume(self) -> Mapping[str, Any] | None:
-        """Start or continue the log; return the checkpoint's state when there is one.
+        """Start or continue the log; return the state of the checkpoint, or None.
 
         Raises:
-            ClusterError: If this node does not see the study's folder.
+            ClusterError: If this node cannot read the study's folder.
         """
         if not StudyLog(self.plan.folder).exists():
             raise ClusterError(
-                f"node {ray.util.get_node_ip_address()} does not see {self.plan.folder}; the "
-                "output folder must be shared by all nodes"
+                f"node {ray.util.get_node_ip_address()} cannot read {self.plan.folder}; choose an "
+                "output folder that all nodes share"
             )
         self.log.start(
             number=self.number,
@@ -147,7 +147,7 @@ class Recorder:
         return state
 
     def record(self, result: EpochResult) -> dict[str, Any]:
-        """Log an epoch, save the checkpoint, and end the trial if it is done or pruned."""
+        """Log an epoch, save the checkpoint, and end the trial if it is complete or pruned."""
         self.log.write_epoch(
             fold=result.fold,
             epoch=result.epoch,
@@ -203,7 +203,7 @@ class Recorder:
         return self._complete(step, epoch, value=value)
 
     def _finish_fixed(self, step: int, value: float) -> dict[str, Any]:
-        """Score the last epoch of all folds as one table: every subject was held out once."""
+        """Score the last epoch of all folds as one table; each subject was held out once."""
         epoch = self.task.epochs - 1
         rows = self.log.read_epoch(epoch)
         if rows is None:
@@ -243,7 +243,7 @@ class Recorder:
         roc_picture(pooled, folder / roc, synthetic=self.plan.synthetic)
 
     def _report(self, step: int, state: str, value: float | None) -> dict[str, Any]:
-        # ``value`` is a number in every report, because Tune insists on the metric being there.
+        # ``value`` is a number in every report, because Tune requires the metric.
         return {
             "number": self.number,
             "step": step,
@@ -261,10 +261,10 @@ def _held_out_scores(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def held_out_score(table: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Score a metric with its 95% interval over subjects; undefined ones are nan.
+    """Return a metric with its 95% interval over subjects; nan where it is undefined.
 
     Args:
-        table: One row a recording, of the test subjects.
+        table: Predictions of the test subjects, one row per recording.
         metric: Name in ``METRICS``.
 
     Returns:
@@ -277,10 +277,10 @@ def held_out_score(table: pd.DataFrame, metric: str) -> dict[str, float]:
 
 
 class FoldTrial(tune.Trainable):
-    """A one-worker trial; Tune hands its actor from one trial to the next."""
+    """A trial with one worker; Tune reuses its actor for the next trial."""
 
     def setup(self, config: dict[str, Any], plan: TrialPlan) -> None:
-        """Begin the trial that ``config`` names."""
+        """Start the trial that ``config`` names."""
         torch.set_num_threads(max(1, int(plan.workers.cpus_per_worker)))
         self._plan = plan
         self._reports = self._begin(config)
@@ -301,17 +301,17 @@ class FoldTrial(tune.Trainable):
         return {**report, "done": report["last"]}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin the next trial in the same process."""
+        """Start the next trial in the same process."""
         self.cleanup()
         self._reports = self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Stop what reads in advance."""
+        """Stop reading ahead."""
         self._reports.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Give Tune nothing: the trial's folder holds all that a restart needs."""
+        """Give Tune nothing: the trial's folder holds everything that a restart needs."""
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
@@ -319,7 +319,7 @@ class FoldTrial(tune.Trainable):
 
 
 def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
-    """Run a trial of two workers or more."""
+    """Run a trial with two or more workers."""
     number, params = config["number"], config["params"]
     recorder = Recorder(plan, number, params)
     ended = recorder.ended()
@@ -332,7 +332,7 @@ def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
         run_distributed(recorder.task, make_listener, plan.workers, folder=folder)
     except WorkerGroupError:
         failed = recorder.ended()
-        if failed is None:  # a lost worker: Tune starts the trial again from its checkpoint
+        if failed is None:  # a lost worker: Tune restarts the trial from its checkpoint
             raise
         tune.report(failed)
 
@@ -347,16 +347,16 @@ def run_trials(
     """Run trials with Ray Tune until all have ended.
 
     Args:
-        plan: What the trials share, and what each reserves.
-        how: Search algorithm, number of trials and how many at once.
+        plan: Everything that the trials share.
+        how: Search algorithm, number of trials, and how many run at once.
         callbacks: Listeners on the driver.
-        param_space: Number and searched values of the only trial, where nothing proposes them.
+        param_space: Numbers and values of the trials, if no search algorithm proposes them.
 
     Returns:
-        Tune's results; pdray's own are in the log.
+        Tune's results; those of pdray are in the log.
 
     Raises:
-        ClusterError: If a node's memory does not do.
+        ClusterError: If a node runs out of memory.
     """
     workers = plan.workers
     run = RunConfig(
@@ -378,11 +378,11 @@ def run_trials(
         try:
             return tuner.fit()
         except RuntimeError as error:
-            # What Tune makes of it when Ray ends a process of its own; anything else is a fault.
+            # Tune raises this if Ray killed one of its own processes; anything else is a defect.
             if _LOW_MEMORY not in str(error):
                 raise
             raise ClusterError(
-                "a node ran low on memory and Ray ended processes that the trials need; what is "
-                "complete is kept: make room (fewer search.max_concurrent_trials, another "
-                "program's memory) and run it again"
+                "a node ran low on memory, and Ray ended processes that the trials need; complete "
+                "trials are kept; lower search.max_concurrent_trials or close other programs, and "
+                "run it again"
             ) from error

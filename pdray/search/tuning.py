@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OPTIONS = """
   --resume       continue the study search.name, or the newest unfinished one
-  --config FILE  YAML: settings, and under 'space' what is searched
+  --config FILE  YAML file: settings, and in its section 'space' what to search
 """
 
 
@@ -23,12 +23,12 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
     """Run a tuning job.
 
     Args:
-        argv: Its words.
-        about: What ``--help`` prints above the options and settings.
-        settings: YAML file that a new study starts from, under the words; None is none.
+        argv: The command-line words after the job's name.
+        about: The text that ``--help`` prints above the options and settings.
+        settings: YAML file with the defaults of a new study, or None.
 
     Returns:
-        The exit code, as :func:`pdray.command.run_job`.
+        The exit code; see :func:`pdray.command.run_job`.
     """
     given = [] if settings is None else ["--config", str(settings)]
 
@@ -53,13 +53,13 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
 
 
 def _where(outcome: "StudyOutcome") -> str:
-    """Say where the log is and how its runs are compared."""
+    """Say where the log is and how to compare the runs in MLflow."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
         sync = f"{here} jobs/sync_tracking.py study={outcome.folder} tracking.uri={uri}"
-        shown = f"tracking   not reached; once it is back: {sync}"
+        shown = f"tracking   server not reached; when it is back, run: {sync}"
     elif uri.startswith("http"):
-        shown = f"compare    {uri}"
+        shown = f"compare    open {uri}"
     else:
-        shown = f"compare    {here.with_name('mlflow')} ui --backend-store-uri {uri}"
+        shown = f"compare    run: {here.with_name('mlflow')} ui --backend-store-uri {uri}"
     return f"log        {outcome.folder}\n{shown}"

@@ -1,4 +1,4 @@
-"""The maps of frozen stages, for every recording and view, made once before the trials."""
+"""Computes the outputs of frozen layers for every recording and view, before the trials."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ from pdray.search.cluster import Capacity
 from pdray.search.plan import StudyPlan
 from pdray.training.settings import FitConfig
 
-_ROOM = 0.9  # of the free space that may be filled
-_STAYS = "what is in the store stays, run it again to go on"
+_ROOM = 0.9  # share of the free disk space that may be filled
+_STAYS = "the store keeps what is complete; run it again to continue"
 
 
 def prepare_views(
     plan: StudyPlan, recordings: Sequence[RatedRecording], capacity: Capacity, say: Say
 ) -> None:
-    """Fill the frame store with the maps that trials read in the place of pictures.
+    """Fill the frame store with the feature maps that trials read in place of pictures.
 
-    What a search draws between the ends of a range, and is not known here, is made by the trial
-    that needs it.
+    Maps for values inside a searched range are not known here; the trial that needs them computes
+    them.
 
     Args:
-        plan: What the study searches or compares.
-        recordings: As the trials read them.
-        capacity: What there is to compute with.
+        plan: Settings, and what the study searches or compares.
+        recordings: Recordings of the trials.
+        capacity: CPUs and GPUs of the cluster.
         say: Prints a line.
 
     Raises:
-        PdrayError: If a file of weights or a recording cannot be read, or the store cannot hold the
-            maps.
+        PdrayError: If a weights file or a recording cannot be read, or the disk is too small for
+            the maps.
     """
     for config in plan.fits:
         if config.views is None:
@@ -57,16 +57,16 @@ def _check_room(lacking: Sequence[tuple[RatedRecording, int]], config: FitConfig
     num_bytes = stages.item_bytes * sum(lengths[path] for path in sources)
     height, width, num_maps = stages.map_shape
     say(
-        f"features: {len(lacking)} views of recordings to compute once, {num_maps} maps of "
-        f"{height}x{width} a frame, about {num_bytes / 1e9:.2f} GB"
+        f"features: computing the frozen layers once for {len(lacking)} views of recordings: "
+        f"{num_maps} maps of {height}x{width} per frame, about {num_bytes / 1e9:.2f} GB"
     )
     free = shutil.disk_usage(sources[0].parent).free
     if num_bytes > _ROOM * free:
         raise StoreError(
-            f"the maps of frozen stages need about {num_bytes / 1e9:.1f} GB and {free / 1e9:.1f} "
-            "GB are free; choose another output, a smaller decode.height and decode.width, fewer "
-            "features.views, a lower decode.frame_rate, or compute them at every step with "
-            "features.cache=off"
+            f"the outputs of frozen layers need about {num_bytes / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free; choose another output, a smaller decode.height and "
+            "decode.width, fewer features.views, a lower decode.frame_rate, or compute them at "
+            "every step with features.cache=off"
         )
 
 
@@ -76,23 +76,23 @@ def _make(
     capacity: Capacity,
     say: Say,
 ) -> None:
-    # A task makes all views of a recording: its frames are then read from memory.
+    # One task makes all views of a recording, so that its frames stay in memory.
     recordings = {one.recording_id: one for one, _ in lacking}
     task = ray.remote(_keep).options(num_cpus=1, num_gpus=1 if capacity.gpus else 0)
     shared = ray.put(config)
     tasks = {name: task.remote(one, shared) for name, one in recordings.items()}
-    progress = each_tenth(say, "features: {} recordings have their maps")
+    progress = each_tenth(say, "features: {} recordings are computed")
     for done, (_, (_, fault)) in enumerate(answers(tasks, who=_who, what_stays=_STAYS), start=1):
         raise_fault(fault)
         progress(done, len(recordings))
 
 
 def _who(name: str) -> str:
-    return "a process that computes maps"
+    return "a process that computes frozen layers"
 
 
 def _keep(recording: RatedRecording, config: FitConfig) -> Answer[object]:
-    """Make the views of a recording, in a task."""
+    """Compute the views of a recording, in a Ray task."""
     from pdray.training.frozen.region_views import keep_views
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""The files of weights that trials start from: what becomes of them, and what they learnt from."""
+"""Checks the weights files that trials start from, and reports how they are used."""
 
 import json
 from collections.abc import Iterable
@@ -14,18 +14,18 @@ from pdray.training.settings import FitConfig
 
 
 def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
-    """Load every file that trials start from into every network, and say what became of it.
+    """Load each weights file into each network, and report which tensors were used.
 
     Args:
-        plan: What the study searches or compares.
+        plan: Settings, and what the study searches or compares.
         num_classes: K.
 
     Returns:
-        Lines of text; none where all weights are drawn.
+        Lines of text; empty if all networks start from random values.
 
     Raises:
-        SettingsError: If a file cannot be read, or does not belong into a network that a trial may
-            have; with every such network.
+        SettingsError: If a file cannot be read or does not fit a network; lists every such
+            network.
     """
     notes: dict[str, None] = {}
     faults: dict[str, str] = {}
@@ -33,12 +33,12 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     for params, config in plan.variants:
         backbone = getattr(config.model, "backbone", None)
         loaded = (config.network, backbone, config.sees, config.loss.kind, config.pretrained)
-        if repr(loaded) in met:  # what differs behind a frozen network loads nothing else
+        if repr(loaded) in met:  # trials that differ in other settings load the same tensors
             continue
         met.add(repr(loaded))
         try:
             files = _embedding_files(config)
-        except PdrayError as error:  # of a folder, whatever else a trial sets
+        except PdrayError as error:  # of the folder, so the same for every trial
             faults.setdefault(str(error), str(error))
             continue
         try:
@@ -52,12 +52,12 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     refuse(list(faults.values()), SettingsError, "settings")
     for file in start_files(plan):
         if learnt_from_rendered(file):
-            notes[f"pretrained note: {file} was learnt from SYNTHETIC recordings"] = None
+            notes[f"pretrained note: {file} was trained on SYNTHETIC recordings"] = None
     return list(notes)
 
 
 def _embedding_files(config: FitConfig) -> dict[str, Path]:
-    """Return the files of the network that embeds sound; none where none does."""
+    """Return the files of the network that embeds sound; empty if no trial uses one."""
     if {*EMBEDDED}.isdisjoint(config.sees):
         return {}
     from pdray.training.frozen.sound import embedding_files
@@ -66,7 +66,7 @@ def _embedding_files(config: FitConfig) -> dict[str, Path]:
 
 
 def start_files(plan: StudyPlan) -> list[Path]:
-    """Return the files that trials start from, each once."""
+    """Return the weights files that trials start from, each once."""
     files: list[Path] = []
     for config in plan.fits:
         files += [config.pretrained] if config.pretrained is not None else []
@@ -75,27 +75,27 @@ def start_files(plan: StudyPlan) -> list[Path]:
 
 
 def same_people_notes(plan: StudyPlan, manifest_digest: str) -> list[str]:
-    """Say which files were learnt from recordings of the very manifest that is studied."""
+    """Return a note for each weights file that was trained on the same manifest."""
     notes = []
     for file in start_files(plan):
         study = study_of_winner(file)
         if study is not None and study.read()["tags"].get("manifest_digest") == manifest_digest:
             notes.append(
-                f"note: {file} has learnt from recordings of this manifest: of people whom it has "
-                "seen no score here is one of unseen people"
+                f"note: {file} was trained on recordings of this manifest, so the scores of this "
+                "study may include people whom it has already seen"
             )
     return notes
 
 
 def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
-    """Note the content of the files that trials start from; refuse to go on with other content.
+    """Save digests of the files that trials start from; refuse to continue if one has changed.
 
     Args:
         study: The study's log.
-        files: Files of weights, readable.
+        files: Readable files.
 
     Raises:
-        StudyError: If the content of a file is not what it was when the study started; names it.
+        StudyError: If the content of a file has changed since the study started; names it.
     """
     now = {str(file): file_digest(file) for file in files}
     table = study.folder / "weights.json"
@@ -103,8 +103,8 @@ def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
     changed = [file for file in now if file in before and before[file] != now[file]]
     if changed:
         raise StudyError(
-            f"study {study.folder.name}: the content of {', '.join(changed)} has changed since it "
-            "started; put the old one back, or start a new study with another search.name"
+            f"study {study.folder.name}: the content of {', '.join(changed)} has changed since the "
+            "study started; restore the old file, or start a new study with another search.name"
         )
     if now:
         write_text(table, json.dumps(before | now, indent=1))

@@ -1,4 +1,4 @@
-"""The winner of a study: refitted on all development subjects, scored once on the test group."""
+"""Trains the winner of a study on all development subjects and scores it once on the test set."""
 
 import shutil
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def refit(
         winner = study.winner.read()
         if winner["state"] == "complete":
             return
-        if winner["number"] != number:  # begun before more trials were asked for; scored nothing
+        if winner["number"] != number:  # started before trials were added; it was not scored
             shutil.rmtree(study.winner.folder)
     chosen = int(study.trial(number).read()["chosen_epoch"])
     plan = replace(
@@ -60,7 +60,7 @@ def refit(
 
 
 def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
-    """Return leaderboard and held-out scores, and leave both in the study's folder."""
+    """Return the leaderboard and the test scores, and write both into the study's folder."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
     rows = [{**trial, "note": _failure(trial)} for trial in map(TrialLog.read, study.trials())]
@@ -88,5 +88,5 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
 
 
 def _failure(trial: Mapping[str, Any]) -> str:
-    """Say why a trial that failed has no score."""
+    """Return the reason of a failed trial, else an empty text."""
     return str(trial["reason"]) if trial["state"] == "failed" else ""

@@ -121,7 +121,7 @@ def test_every_entry_of_the_earlier_store_is_as_it_was_prepared(
     before = entries(left)
     words = ["--verify", "--config", str(left / "search.yaml"), *cohort_words(left)]
     assert prepare.main(words) == 0, capsys.readouterr().err
-    assert "10 recordings: sources and entries are as prepared" in capsys.readouterr().out
+    assert "10 recordings: files and store entries are unchanged" in capsys.readouterr().out
     assert entries(left) == before
 
 

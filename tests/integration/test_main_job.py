@@ -57,7 +57,7 @@ def test_a_dead_tracking_server_loses_nothing(job: Job) -> None:
         uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
         done = job.run(*job.words("search.trials=1", f"tracking.uri={uri}"))
     assert done.returncode == 0, done.stderr
-    assert "the log on disk goes on without it" in done.stdout
+    assert "the study continues and its log on disk is complete" in done.stdout
     assert f"jobs/sync_tracking.py study={job.study()} tracking.uri={uri}" in done.stdout
     assert (job.study() / "winner/predictions.parquet").is_file()
 
@@ -79,7 +79,7 @@ def test_an_unreadable_recording_stops_the_study_unless_it_is_allowed(
 
     allowed = other.run(*other.words("search.trials=1", "data.max_decode_failures=1"))
     assert allowed.returncode == 0, allowed.stderr
-    assert "1 recordings cannot be read and take no part" in allowed.stdout
+    assert "1 recordings cannot be read and are left out" in allowed.stdout
     tables = [*other.study().glob("trials/*/predictions.parquet")]
     tables.append(other.study() / "winner/predictions.parquet")
     scored = {name for table in tables for name in pd.read_parquet(table)["recording_id"]}

@@ -44,7 +44,7 @@ def test_maps_are_made_once_and_trials_learn_from_them(tmp_path: Path) -> None:
     marks.write_text(f"recording_id,region_index,mark_0_10\n{rows}")
     out = tmp_path / "out"
     told = run(*WORDS, f"data.manifest={manifest}", f"output={out}", f"data.marks={marks}")
-    assert "features: 24 views of recordings to compute once" in told
+    assert "once for 24 views of recordings" in told
     assert f"marks      {len(ill)} of 12 recordings have marked regions" in told
     assert "the frozen network keeps the random ones" in told
     assert (out / "studies" / "regions" / "winner" / "model.pt").is_file()

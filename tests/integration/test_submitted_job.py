@@ -86,7 +86,7 @@ def test_the_job_prints_plan_leaderboard_and_held_out_score(
 ) -> None:
     text = output_of(submitted)
     assert f"{TRIALS} trials x {FOLDS} folds x {EPOCHS} epochs" in text
-    assert "2 trials at once on 1 nodes with 2 CPUs and 0 GPUs" in text
+    assert "2 trials run at once; the cluster has 2 CPUs and no GPU on 1 node" in text
     assert f"[{TRIALS}/{TRIALS} trials" in text
     assert "test/mcc" in text
     assert "SYNTHETIC" in text

@@ -183,7 +183,7 @@ def test_the_owners_split_or_folds_in_words_decide_who_is_held_out(tables) -> No
 
 
 def test_a_random_split_of_unnamed_people_is_refused(tables) -> None:
-    with pytest.raises(SettingsError, match="a random split: a person may be on both sides"):
+    with pytest.raises(SettingsError, match="a random split, so the same person may be in"):
         correlate_marks(config_of(tables))
 
 

@@ -67,7 +67,9 @@ def test_gpus_are_taken_where_there_are_enough_for_the_workers():
     assert (one.workers.gpus_per_worker, one.concurrent_trials) == (1.0, 2)
     two = reserve(study(resources={"num_workers": 2}), both, reads_through_ray=False)
     assert (two.workers.gpus_per_worker, two.concurrent_trials) == (1.0, 1)
-    assert "4 x 1 GPUs" in refused(study(resources={"num_workers": 4}), both)
+    assert "4 workers, each with 1 CPU and 1 GPU" in refused(
+        study(resources={"num_workers": 4}), both
+    )
     half = study(resources={"gpus_per_worker": 0.5})
     assert fitting(half, both) == 4
     none = study(resources={"gpus_per_worker": 0.0})
@@ -82,28 +84,32 @@ def test_no_more_trials_run_at_once_than_are_asked_for_or_wanted():
 
 def test_a_trial_that_can_never_start_is_refused_with_needs_and_settings():
     told = refused(study(resources={"num_workers": 2, "cpus_per_worker": 1.5}), TWO_CPUS)
-    for part in ("2 x 1.5 CPUs", "the cluster has 2 CPUs and 0 GPUs", "resources.cluster_cpus"):
+    for part in (
+        "2 workers, each with 1.5 CPUs and no GPU",
+        "the cluster has 2 CPUs and no GPU on 1 node",
+        "resources.cluster_cpus",
+    ):
         assert part in told
     told = refused(study(resources={"cpus_per_worker": 2.0}), TWO_CPUS, ray=True)
-    assert "1 x 2 CPUs and 0.25 CPUs for reading" in told
+    assert "one trial needs 2 CPUs and no GPU, and 0.25 CPUs for reading" in told
     assert "stream.cpus_per_task" in told
     told = refused(study(resources={"gpus_per_worker": 1.0}), TWO_CPUS)
-    assert "1 x 1 GPUs" in told
+    assert "one trial needs 1 CPU and 1 GPU" in told
 
 
 def test_a_worker_must_fit_one_node():
     four = Capacity(cpus=16, gpus=0, num_nodes=4, nodes=((4.0, 0.0),) * 4)
     assert fitting(study(resources={"cpus_per_worker": 3.0}), four) == 4
     told = refused(study(resources={"cpus_per_worker": 8.0}), four)
-    assert "1 x 8 CPUs, the cluster has 16 CPUs and 0 GPUs on 4 nodes" in told
+    assert "needs 8 CPUs and no GPU, but the cluster has 16 CPUs and no GPU on 4 nodes" in told
     mixed = Capacity(cpus=8, gpus=2, num_nodes=2, nodes=((6.0, 0.0), (2.0, 2.0)))
     assert fitting(study(resources={"gpus_per_worker": 1.0}), mixed) == 2
 
 
 def test_more_trials_at_once_than_fit_are_refused_with_both_counts():
     told = refused(study(search={"max_concurrent_trials": 3}), TWO_CPUS)
-    assert "search.max_concurrent_trials = 3, but only 2 fit" in told
-    assert "1 x 1 CPUs, the cluster has 2 CPUs" in told
+    assert "search.max_concurrent_trials: got 3, but only 2 fit" in told
+    assert "needs 1 CPU and no GPU, and the cluster has 2 CPUs" in told
 
 
 def test_capacity_is_what_ray_has_or_what_it_may_grow_to(monkeypatch):
@@ -141,7 +147,7 @@ def test_a_nonce_is_read_back_or_the_reason_told(tmp_path):
     good.write_text("n0nce")
     other.write_text("something")
     found = read([good, other, absent], "n0nce")
-    assert found == {other: "another content", absent: "No such file or directory"}
+    assert found == {other: "its content differs", absent: "No such file or directory"}
 
 
 def fake_nodes(monkeypatch, *names):
@@ -165,7 +171,8 @@ def test_every_node_that_cannot_read_a_folder_is_named_and_no_nonce_stays(tmp_pa
     for node in ("far", "farther"):
         assert f"node {node} cannot read {folders[1]}: No such file" in str(error.value)
     assert "node head" not in str(error.value)
-    assert "must be shared by all nodes" in str(error.value)
+    assert "is not shared by all nodes" in str(error.value)
+    assert "choose an output that every node can read and write" in str(error.value)
     assert asked == ["head", "far", "farther"]
     assert [path for folder in folders for path in folder.iterdir()] == []
 

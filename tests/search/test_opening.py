@@ -35,8 +35,8 @@ def test_a_recording_that_some_trial_could_not_judge_is_listed() -> None:
 
     prepared = {"two": having("rgb", "mfcc"), "face": having("landmarks"), "voice": having("mfcc")}
     assert unjudged(plan, prepared) == {
-        "face": "recording face: has none of rgb, mfcc, which is all that a trial may see",
-        "voice": "recording voice: has none of rgb, landmarks, which is all that a trial may see",
+        "face": "recording face: has no rgb or mfcc, and some trials use nothing else",
+        "voice": "recording voice: has no rgb or landmarks, and some trials use nothing else",
     }
     assert unjudged(plan_study(FUSION), prepared) == {}
 

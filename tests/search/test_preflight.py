@@ -56,13 +56,16 @@ def test_the_plan_says_what_will_run_where(study, tmp_path):
     lines = describe(*study())
     assert lines["cohort"] == "20 recordings of 10 subjects; grades 0: 4, 1: 4, 2: 4, 3: 4, 4: 4"
     assert lines["classes"] == CLASSES
-    assert lines["folds"].startswith("2 inner folds of 8 development subjects; 2 test subjects")
+    assert lines["folds"] == (
+        "2 test subjects, scored once at the end; 8 development subjects in 2 folds of "
+        "cross-validation"
+    )
     assert lines["search"] == (
-        "7 trials x 2 folds x 5 epochs, 1 searched settings, val/mcc decides"
+        "7 trials x 2 folds x 5 epochs; 1 setting is searched for the best val/mcc"
     )
     assert lines["resources"] == (
-        "a trial reserves 2 x 1.5 CPUs, 2 x 1 GPUs; 4 trials at once on 3 nodes with 16 CPUs and "
-        "2 GPUs"
+        "each trial uses 2 workers, each with 1.5 CPUs and 1 GPU; 4 trials run at once; the "
+        "cluster has 16 CPUs and 2 GPUs on 3 nodes"
     )
     assert lines["output"] == str(tmp_path / "output")
 
@@ -72,17 +75,17 @@ def test_the_plan_foresees_hours_disk_and_time(study):
     foreseen = Forecast(20, 15, seconds=24000.0, num_bytes=5_530_000_000, cpu_seconds=750.0)
     frames = describe(plan, cohort, foreseen)["frames"]
     assert frames == (
-        "about 6.67 hours of video, rgb at 64x48: 15 of 20 recordings to decode once, into about "
-        "5.53 GB (raw), in about 12 CPU minutes"
+        "about 6.67 hours of video, rgb at 64x48; 15 of 20 recordings must be decoded: about "
+        "5.53 GB (raw), 12 CPU minutes"
     )
     done = replace(foreseen, num_missing=0, num_bytes=0, cpu_seconds=0.0)
     frames = describe(plan, cohort, done)["frames"]
-    assert frames == "about 6.67 hours of video, rgb at 64x48, all in the store"
+    assert frames == "about 6.67 hours of video, rgb at 64x48; all are in the frame store"
 
 
 def test_videos_read_every_time_take_no_disk(study):
     frames = describe(*study(frames="video"))["frames"]
-    assert frames.endswith("at 64x48, decoded again at every read")
+    assert frames.endswith("at 64x48; each read decodes the video again")
 
 
 def test_what_is_left_out_is_counted_and_the_first_named(study):

@@ -80,7 +80,8 @@ def test_what_could_not_be_read_is_no_fault_when_it_was_allowed(plan, tmp_path):
     told = verify_preparation(preparation, progress=nothing)
     assert (
         told
-        == "verified   9 recordings: sources and entries are as prepared; 1 could not be read then"
+        == "verified   9 recordings: files and store entries are unchanged; 1 could not be read "
+        "when prepared"
     )
     with pytest.raises(StoreError, match=f"recording {first}: is not prepared"):
         verify_preparation(plan(), progress=nothing)
@@ -99,7 +100,7 @@ def test_verifying_reports_every_fault_at_once(plan):
         preparation.store.add(recording)
     steps = []
     told = verify_preparation(preparation, progress=lambda *step: steps.append(step))
-    assert told == "verified   10 recordings: sources and entries are as prepared"
+    assert told == "verified   10 recordings: files and store entries are unchanged"
     assert steps == [(number, 10) for number in range(1, 11)]
     first, second = preparation.recordings[:2]
     preparation.store.entry(first, "rgb").unlink()

@@ -56,7 +56,7 @@ def test_the_time_left_is_told_from_the_pace_after_the_first_result(
         now = 60.0 + 10 * step
         state = "complete" if step % 6 == 5 else "running"
         told.on_trial_result(0, [], None, result(1 + step // 6, step % 6, state, 0.1))
-    left = [line.split("left ")[1].split(",")[0] for line in lines]
+    left = [line.split(" spent, ")[1].split(" left")[0] for line in lines]
     assert left == ["-", *(f"about {m}m{s:02d}s" for m, s in TIMES), "-"]
 
 
@@ -64,7 +64,7 @@ def test_an_epoch_line_tells_trials_fold_epoch_and_best(tmp_path: Path) -> None:
     lines: list[str] = []
     told, mirror = make(tmp_path, lines)
     told.on_trial_result(0, [], None, result(1, 4, "running", 0.25))
-    assert lines[0].startswith("[1/4 trials, 0m00s, left -")
+    assert lines[0].startswith("[1/4 trials, 0m00s spent, - left")
     assert lines[0].endswith("best -] trial 1 fold 2/2 epoch 2/3: val/mcc 0.250")
     told.on_trial_result(0, [], None, result(1, 5, "complete", 0.5))
     assert "[2/4 trials" in lines[1]
@@ -122,11 +122,13 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     assert len(calls) == 1
     mirror.finish()
     assert len(calls) == 2
-    assert lines == ["tracking: no server\ntracking: the log on disk goes on without it"]
+    assert lines == [
+        "tracking: no server\ntracking: the study continues and its log on disk is complete"
+    ]
     assert mirror.error is not None
     alive = True
     mirror.finish()
-    assert lines[1:] == ["tracking: the server is back and up to date"]
+    assert lines[1:] == ["tracking: the server is reachable again and up to date"]
     assert mirror.error is None
 
 

@@ -32,7 +32,8 @@ def test_a_trial_below_the_quantile_ends_and_the_reason_has_the_numbers():
     reason = made.decide(10, 4, 0.15)
     # Of 0.1 0.2 0.25 0.3 0.4 0.5 the first quartile is 0.2125, shown rounded.
     assert reason == (
-        "value 0.150 at step 4 is worse than 0.213, the worst 25% of 6 other trials there"
+        "value 0.150 at step 4 is worse than 0.213, the limit of the worst 25% of 6 other trials "
+        "at this step"
     )
 
 
@@ -132,6 +133,6 @@ def test_the_earliest_of_equal_epochs_is_chosen():
 
 
 def test_a_score_that_is_defined_nowhere_is_refused():
-    message = "^the score is undefined in every fold and epoch: a class is absent$"
+    message = "^the score is undefined in every fold and epoch, because a class is absent; use few"
     with pytest.raises(StudyError, match=message):
         choose_epoch([[NAN, NAN], [NAN, NAN]], greater_is_better=True)

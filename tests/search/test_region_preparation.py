@@ -38,7 +38,7 @@ def test_every_recording_with_other_polygons_is_named(tmp_path: Path) -> None:
 def test_without_marks_the_study_says_what_is_not_known() -> None:
     said: list[str] = []
     assert with_marks((ILL,), None, said.append) == (ILL,)
-    assert said[0].startswith("note: without data.marks nothing is known of the regions of ill")
+    assert said[0].startswith("note: data.marks is not set, so the regions of ill people have")
     assert len(said) == 1
 
 

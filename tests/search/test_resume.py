@@ -71,7 +71,7 @@ def test_another_manifest_is_refused(started: StudyLog, tmp_path: Path) -> None:
 
 
 def test_a_second_driver_is_refused_while_the_first_runs(started: StudyLog) -> None:
-    taken = pytest.raises(StudyError, match="study is run by another job already")
+    taken = pytest.raises(StudyError, match="study is already run by another job")
     with only_driver(started), taken, only_driver(started):
         pass
     with only_driver(started):
@@ -92,7 +92,7 @@ def test_a_folder_in_which_nothing_was_begun_is_removed_again(
 
 def test_a_complete_study_takes_no_more_trials(started: StudyLog, tmp_path: Path) -> None:
     started.finish(state="complete", best=0)
-    with pytest.raises(StudyError, match="cannot go on to 99 trials"):
+    with pytest.raises(StudyError, match="cannot be extended to 99 trials"):
         check_same(plan_study(make_tree(tmp_path, trials=99)), started, "abc")
     check_same(plan_study(make_tree(tmp_path)), started, "abc")
 
@@ -107,7 +107,9 @@ def test_a_study_does_not_go_on_with_recordings_that_have_changed(started: Study
 
     keep_entries(started, entries())
     keep_entries(started, entries())
-    with pytest.raises(StudyError, match=r"the files of recordings R2 have changed since it"):
+    with pytest.raises(
+        StudyError, match=r"the files of recordings R2 have changed since the study"
+    ):
         keep_entries(started, entries(R2="d"))
     lost = entries()
     del lost["R3"]
@@ -118,7 +120,9 @@ def test_a_study_does_not_go_on_with_recordings_that_have_changed(started: Study
 
 def test_a_study_whose_folder_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "studies").write_text("a file in the folder's place")
-    told = r"settings: output: nothing can be written into \S+/studies/a: .*: Not a directory; give"
+    told = (
+        r"settings: output: nothing can be written into \S+/studies/a: .*: Not a directory; choose"
+    )
     with (
         pytest.raises(SettingsError, match=told),
         only_driver(StudyLog(tmp_path / "studies" / "a")),

@@ -95,7 +95,7 @@ def test_a_space_in_a_file_is_checked_with_the_settings_all_faults_at_once(write
 
 def test_a_relative_output_is_refused_with_an_absolute_one_to_take():
     told = refused({**DATA, "output": "results"})
-    assert "got 'results'; a submitted job runs in a temporary folder" in told
+    assert "got 'results', a relative path, which a submitted job would write into a temp" in told
     assert str(Path.cwd() / "results") in told
 
 
@@ -184,10 +184,10 @@ def test_the_command_line_wins_over_the_saved_settings(start_study, tmp_path):
 
 
 def test_no_study_to_resume_is_told_with_those_there_are(start_study, tmp_path):
-    with pytest.raises(StudyError, match="there are: none"):
+    with pytest.raises(StudyError, match="studies there: none"):
         saved_settings([f"output={tmp_path}"])
     start_study("done", started=100, state="complete")
-    with pytest.raises(StudyError, match=r"no study to resume in .*; there are: done"):
+    with pytest.raises(StudyError, match=r"no study to resume in .*; studies there: done"):
         saved_settings([f"output={tmp_path}"])
     with pytest.raises(StudyError, match=r"no study to resume named dome in .*: done"):
         saved_settings([f"output={tmp_path}", "search.name=dome"])
@@ -196,7 +196,9 @@ def test_no_study_to_resume_is_told_with_those_there_are(start_study, tmp_path):
 def test_an_estimator_is_fitted_by_one_worker() -> None:
     head = {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}}
     assert plan_study({**DATA, **head}).modalities == ("landmarks",)
-    with pytest.raises(SettingsError, match="num_workers: got 2; landmark_head is fitted by one"):
+    with pytest.raises(
+        SettingsError, match="num_workers: got 2, but landmark_head is fitted by one"
+    ):
         plan_study({**DATA, **head, "resources": {"num_workers": 2}})
 
 
@@ -229,13 +231,13 @@ def test_weights_that_are_not_there_are_refused_with_the_settings(tmp_path: Path
 @pytest.mark.parametrize("make", [plan_study, lambda tree: plan_comparison(tree, {"one": {}})])
 def test_people_whom_nobody_has_named_are_not_split_at_random_unawares(make: Any) -> None:
     data = {"manifest": "/m.csv", "items": ["face_interview"], "subjects": "none"}
-    with pytest.raises(SettingsError, match=r"data.subjects: 'none' and a random split: a person"):
+    with pytest.raises(SettingsError, match=r"data.subjects: got 'none' with a random split, so"):
         make({"data": data})
     make({"data": data, "folds": {"from_split": True}})
     make({"data": data, "folds": {"of_recordings": True}})
     make({"data": {**data, "items": ["action"]}})
     with pytest.raises(
-        SettingsError, match=r"of_recordings: needs data\.subjects=none; subjects th"
+        SettingsError, match=r"of_recordings: is only for data without subject ids; leave it out"
     ):
         make({"data": {"manifest": "/m.csv"}, "folds": {"of_recordings": True}})
     with pytest.raises(SettingsError, match="from_split and of_recordings are two ways to split"):
@@ -258,7 +260,9 @@ def test_a_fusion_makes_what_any_of_its_trials_sees_and_needs_none():
 
 
 def test_an_estimator_reads_what_is_kept():
-    with pytest.raises(SettingsError, match=r"frames: fusion reads what is kept; .* frames=store"):
+    with pytest.raises(
+        SettingsError, match=r"frames: got 'video', but fusion needs .*; set frames=store"
+    ):
         plan_study({**DATA, **FUSION, "frames": "video"})
 
 

@@ -34,6 +34,6 @@ def test_a_study_that_another_job_runs_is_refused(
         "output": str(tmp_path),
     }
     study = StudyLog(tmp_path / "studies" / "taken")
-    with only_driver(study), pytest.raises(StudyError, match="taken is run by another job"):
+    with only_driver(study), pytest.raises(StudyError, match="taken is already run by another job"):
         run_study(plan_study(tree), say=pytest.fail)
     assert not study.exists()

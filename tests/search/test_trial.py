@@ -208,7 +208,7 @@ def test_a_pruned_trial_stops_with_the_reason_of_the_rule(
 def test_a_node_that_does_not_see_the_study_is_told(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     (tmp_path / "study.json").unlink()
-    with pytest.raises(ClusterError, match=f"does not see {tmp_path}"):
+    with pytest.raises(ClusterError, match=f"cannot read {tmp_path}"):
         Recorder(plan, 0, {}).resume()
 
 
@@ -236,7 +236,7 @@ def test_a_node_without_memory_is_told_in_words_and_other_faults_are_not_hidden(
     monkeypatch.setattr(trial, "Tuner", Tuner)
     monkeypatch.setattr(trial.tune, "with_parameters", lambda trainable, **_: trainable)
     monkeypatch.setattr(trial.tune, "with_resources", lambda trainable, _: trainable)
-    with pytest.raises(ClusterError, match=r"ran low on memory .* what is complete is kept"):
+    with pytest.raises(ClusterError, match=r"ran low on memory, .* complete trials are kept"):
         trial.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
     said["reason"] = "a fault of ours"
     with pytest.raises(RuntimeError, match="a fault of ours"):

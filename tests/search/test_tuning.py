@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_was_found_and_where_it_is(run: Run) -> None:
-    found = ["", "board", "", "held out", "", "log        log", "compare    http://there"]
+    found = ["", "board", "", "held out", "", "log        log", "compare    open http://there"]
     assert run() == found
 
 

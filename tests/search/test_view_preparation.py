@@ -61,8 +61,8 @@ def test_all_views_are_there_afterwards_and_are_made_once(task: FitTask, ray: He
     prepare_views(plan, task.recordings, CAPACITY, said.append)
     assert lacking_views(task.recordings, task.config) == []
     assert ray.asked == [{"num_cpus": 1, "num_gpus": 0}]
-    assert said[0].startswith("features: 16 views of recordings to compute once, 32 maps of 2x2 a")
-    assert said[-1] == "features: 8/8 recordings have their maps"
+    assert "once for 16 views of recordings: 32 maps of 2x2 per frame" in said[0]
+    assert said[-1] == "features: 8/8 recordings are computed"
     count = len(said)
     prepare_views(plan, task.recordings, CAPACITY, said.append)
     assert len(said) == count
@@ -89,7 +89,7 @@ def test_a_disk_without_room_is_found_before(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(
-        StoreError, match=r"need about 0\.0 GB and 0\.0 GB are free; choose another"
+        StoreError, match=r"need about 0\.0 GB, but only 0\.0 GB are free; choose another"
     ):
         prepare_views(plan_of(task), task.recordings, CAPACITY, lambda _: None)
     assert ray.asked == []

@@ -116,7 +116,7 @@ def test_files_that_have_learnt_from_this_manifest_are_told(tmp_path: Path) -> N
     before.winner.model_path.touch()
     plan = plan_study({**BASE, "pretrained": str(before.winner.model_path)})
     (note,) = same_people_notes(plan, "abc")
-    assert note.endswith("no score here is one of unseen people")
+    assert note.endswith("may include people whom it has already seen")
     assert same_people_notes(plan, "another") == []
 
 
@@ -145,5 +145,5 @@ def test_a_study_does_not_go_on_with_weights_that_have_changed(tmp_path: Path) -
     keep_weights(started, [one, other])
     keep_weights(started, [one])
     other.write_bytes(b"changed")
-    with pytest.raises(StudyError, match=r"the content of \S+/other\.pt has changed since it st"):
+    with pytest.raises(StudyError, match=r"the content of \S+/other\.pt has changed since the st"):
         keep_weights(started, [one, other])
