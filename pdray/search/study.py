@@ -14,7 +14,7 @@ from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import Cohort, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
-from pdray.search.cluster import Reservation, joined_cluster
+from pdray.search.cluster import Reservation, is_submitted, joined_cluster
 from pdray.search.opening import open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Mirror, Progress
@@ -23,6 +23,7 @@ from pdray.search.pruning import mean_over_folds
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import default_name
 from pdray.search.trial import Pruner, TrialPlan, run_trials
+from pdray.tracking.provenance import describe_upload
 from pdray.tracking.run_log import StudyLog
 
 
@@ -71,6 +72,8 @@ def run_study(plan: StudyPlan, say: Say) -> StudyOutcome:
 
 
 def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> StudyOutcome:
+    if is_submitted():
+        say(describe_upload())
     ready = open_study(plan, cohort, study, say)
     cohort, mirror = ready.cohort, ready.mirror
     search = _search(plan, ready.trials, study, ready.reservation, (mirror, say))

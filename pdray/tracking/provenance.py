@@ -46,6 +46,16 @@ def source_digest(folder: Path = SOURCE_FOLDER) -> str:
     return f"source-digest:{digest.hexdigest()}"
 
 
+def describe_upload(folder: Path = SOURCE_FOLDER) -> str:
+    """Say how many files and bytes a submitted job brought along; compiled files do not count."""
+    sizes = [
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+    return f"source     {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB, were uploaded with this job"
+
+
 def _git_commit(folder: Path) -> str | None:
     # An installed copy may lie inside some other repository, whose commit says nothing about it.
     if not _git(folder, "ls-files", "pdray"):

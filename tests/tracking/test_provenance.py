@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from pdray.tracking.provenance import source_digest, source_identity, versions
+from pdray.tracking.provenance import describe_upload, source_digest, source_identity, versions
 
 
 @pytest.fixture
@@ -61,3 +61,11 @@ def test_the_digest_sees_contents_names_and_new_files_but_not_caches(source: Pat
 def test_versions_are_those_that_are_installed() -> None:
     assert versions()["pandas"] == pandas.__version__
     assert "not installed" not in versions().values()
+
+
+def test_an_upload_is_counted_without_compiled_files(tmp_path: Path) -> None:
+    (tmp_path / "pdray").mkdir()
+    for name, size in (("a.py", 250_000), ("pdray/b.py", 50_000), ("pdray/b.pyc", 900_000)):
+        (tmp_path / name).write_bytes(b" " * size)
+    expected = "source     2 files, 0.3 MB, were uploaded with this job"
+    assert describe_upload(tmp_path) == expected
