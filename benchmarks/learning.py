@@ -52,9 +52,8 @@ from pdray.data.store.settings import Recipe
 from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import PdrayError, SettingsError, refuse
-from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import score
-from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.predictions import by_recording, probabilities, targets
 from pdray.evaluation.uncertainty import Interval, subject_bootstrap, weighted_scores
 from pdray.help import help_text
 from pdray.search.space import fit_faults

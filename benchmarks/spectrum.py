@@ -15,8 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.store.entry import Entry
-from pdray.evaluation.aggregate import by_recording
-from pdray.evaluation.predictions import Origin, predictions_table
+from pdray.evaluation.predictions import Origin, by_recording, predictions_table
 
 # Mean power in bands of 0.5 Hz, floored well under what a still hand shows.
 BAND_HZ = 0.5

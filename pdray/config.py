@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from pdray.atomic import folder_faults
 from pdray.errors import SettingsError, refuse
+from pdray.plugins import refuse_faults
 
 HELP = ("-h", "--help", "--help-all")
 """Words of a command line that ask for help."""
@@ -74,6 +75,7 @@ def read_tree(
     root: type[Settings], argv: Sequence[str], *, start: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Merge the YAML files and ``key=value`` words of a command line over ``start``."""
+    refuse_faults()
     tree: dict[str, Any] = merge({}, start or {})
     words = iter(argv)
     for word in words:
@@ -127,6 +129,7 @@ def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
 
 def attempt(root: type[SettingsT], tree: Mapping[str, Any]) -> tuple[SettingsT | None, list[str]]:
     """Return the settings, or None, and all faults; see :func:`build`."""
+    refuse_faults()
     try:
         return root.model_validate_json(_as_json(tree)), []
     except ValidationError as error:

@@ -12,6 +12,10 @@ class SettingsError(PdrayError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
+class PluginError(PdrayError):
+    """A plug-in cannot be used, or one that is needed is not installed."""
+
+
 class ManifestError(PdrayError):
     """A manifest or one of its rows cannot be used."""
 

@@ -13,6 +13,10 @@ import hypothesis
 import numpy as np
 import pytest
 
+from pdray import plugins
+
+plugins.ENABLED = False  # what another package adds here is no part of what is tested
+
 # The same examples on every run, however slow the machine, and no folder of past ones.
 hypothesis.settings.register_profile("pdray", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("pdray")

@@ -21,13 +21,15 @@ A score that its definition does not give is nan and :func:`undefined_reason` sa
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pdray.config import nearest
 from pdray.errors import SettingsError
+from pdray.plugins import parts
 
 Labels = NDArray[np.int64]
 Shares = NDArray[np.float64]
@@ -65,7 +67,7 @@ def compute_metrics(y_true: ArrayLike, probability: ArrayLike) -> dict[str, floa
     Raises:
         ValueError: If the shapes do not fit or a class is outside 0..K-1.
     """
-    return {name: score(name, y_true, probability) for name in METRICS}
+    return {name: score(name, y_true, probability) for name in _metrics()}
 
 
 def score(name: str, y_true: ArrayLike, probability: ArrayLike) -> float:
@@ -73,7 +75,7 @@ def score(name: str, y_true: ArrayLike, probability: ArrayLike) -> float:
     labels, shares = _checked(y_true, probability)
     if undefined_reason(name, labels, shares) is not None:
         return float("nan")
-    return float(METRICS[name].function(labels, shares))
+    return float(_metrics()[name].function(labels, shares))
 
 
 def undefined_reason(name: str, y_true: ArrayLike, probability: ArrayLike) -> str | None:
@@ -81,7 +83,7 @@ def undefined_reason(name: str, y_true: ArrayLike, probability: ArrayLike) -> st
     labels, shares = _checked(y_true, probability)
     if not len(labels):
         return "there are no rows"
-    return METRICS[name].undefined(labels, shares)
+    return _metrics()[name].undefined(labels, shares)
 
 
 def absent_classes(y_true: ArrayLike, num_classes: int) -> tuple[int, ...]:
@@ -103,10 +105,11 @@ def metric_named(logged: str) -> Metric:
         SettingsError: If there is no such metric; names the nearest one and all of them.
     """
     name = logged.rpartition("/")[2]
-    if name not in METRICS:
-        hint = nearest(name, list(METRICS))
-        raise SettingsError(f"unknown metric '{logged}': {hint}metrics: {', '.join(METRICS)}")
-    return METRICS[name]
+    known = _metrics()
+    if name not in known:
+        hint = nearest(name, list(known))
+        raise SettingsError(f"unknown metric '{logged}': {hint}metrics: {', '.join(known)}")
+    return known[name]
 
 
 def predicted(probability: Shares) -> Labels:
@@ -208,7 +211,7 @@ def _one_class(y_true: Labels, probability: Shares) -> str | None:
     return f"class {present[0]} is the only one present" if len(present) == 1 else None
 
 
-METRICS: dict[str, Metric] = {
+OWN: dict[str, Metric] = {
     "accuracy": Metric(_accuracy, _never, True, "share of rows whose class is right, 0..1"),
     "precision": Metric(
         _precision, _nothing_positive_predicted, True, "positive class, or macro for K>2, 0..1"
@@ -221,3 +224,18 @@ METRICS: dict[str, Metric] = {
     "auroc": Metric(_auroc, _one_class, True, "area under ROC, one versus rest, 0..1"),
     "mse": Metric(_mse, _never, False, "squared difference of the class, mean, 0..", False),
 }
+if TYPE_CHECKING:
+    METRICS: dict[str, Metric]
+    """Every metric under its name; those of plug-ins last."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make the table when it is asked for; the module of a plug-in is imported by then."""
+    if name != "METRICS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _metrics()
+
+
+@cache
+def _metrics() -> dict[str, Metric]:
+    return OWN | parts("pdray.metrics", Metric, OWN)

@@ -33,6 +33,9 @@ COUNTS = ("trial", "outer_fold", "fold", "repeat", "seed", "epoch", "snippet", "
 ROW_COLUMNS = ("recording_id", "snippet", "subject_id", "item", "grade", "target")
 COLUMNS = (*KEY[:7], "split", *ROW_COLUMNS)
 
+RECORDING_KEY = ("study", "trial", "outer_fold", "fold", "seed", "epoch", "recording_id")
+_FACTS = ("split", "subject_id", "item", "grade", "target")
+
 # Softmax in float64 sums to 1 within 1e-15; tables written elsewhere may come from float32.
 _SUM_TOLERANCE = 1e-5
 
@@ -119,6 +122,33 @@ def probabilities(table: pd.DataFrame) -> NDArray[np.float64]:
     """Return the (N, K) float64 class probabilities."""
     names = [f"probability_{k}" for k in range(num_classes(table))]
     return table[names].to_numpy(dtype=np.float64)
+
+
+def by_recording(table: pd.DataFrame) -> pd.DataFrame:
+    """Average the class probabilities of a recording over its snippets and repeats.
+
+    Args:
+        table: A predictions table.
+
+    Returns:
+        One row a (study, trial, outer fold, fold, seed, epoch, recording), sorted by them, with
+        split, subject, item, grade, target, ``num_snippets`` and ``probability_0..K-1``; logits
+        are left out because their mean is not what these probabilities come from.
+
+    Raises:
+        StudyError: If two rows of one recording disagree on a fact, such as the grade.
+    """
+    groups = table.groupby(list(RECORDING_KEY), sort=True)
+    kinds = groups[list(_FACTS)].nunique(dropna=False)
+    torn = kinds.gt(1).any(axis=1)
+    if torn.any():
+        first = dict(zip(RECORDING_KEY, torn[torn].index[0], strict=True))
+        facts = [name for name in _FACTS if kinds.loc[torn, name].iloc[0] > 1]
+        raise StudyError(f"predictions of {first} disagree on {', '.join(facts)}")
+    means = groups[[f"probability_{k}" for k in range(num_classes(table))]].mean()
+    facts_of = groups[list(_FACTS)].first()
+    counts = groups.size().rename("num_snippets")
+    return pd.concat([facts_of, counts, means], axis=1).reset_index()
 
 
 def check_predictions(table: pd.DataFrame) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pdray.errors import StudyError
-from pdray.evaluation.metrics import METRICS, metric_named, predicted, score
+from pdray.evaluation.metrics import OWN, metric_named, predicted, score
 from pdray.evaluation.predictions import probabilities, targets
 
 Numbers = NDArray[np.float64]
@@ -58,7 +58,7 @@ def subject_bootstrap(
 
     Args:
         table: Rows with ``subject_id``, ``target`` and ``probability_0..K-1``: a predictions table
-            or, to weigh recordings equally, what :func:`~pdray.evaluation.aggregate.by_recording`
+            or, to weigh recordings equally, what :func:`~pdray.evaluation.predictions.by_recording`
             makes of it.
         metric: "mcc" or "test/mcc".
         num_resamples: How many resamples.
@@ -122,7 +122,11 @@ def weighted_scores(
     with np.errstate(invalid="ignore", divide="ignore"):
         if name == "auroc":
             return _auroc(y_true, probability, weights)
-        return _FROM_COUNTS[name](_confusions(y_true, probability, weights))
+        if name in _FROM_COUNTS:
+            return _FROM_COUNTS[name](_confusions(y_true, probability, weights))
+    # A plug-in's: nobody knows whether counts are enough for it.
+    repeated = (np.repeat(np.arange(len(y_true)), times) for times in weights.astype(np.int64))
+    return np.array([score(name, y_true[rows], probability[rows]) for rows in repeated])
 
 
 def mean_se(values: Sequence[float]) -> tuple[float, float]:
@@ -270,4 +274,4 @@ _FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
     "mcc": _mcc,
     "mse": _mse,
 }
-assert {*_FROM_COUNTS, "auroc"} == set(METRICS)
+assert {*_FROM_COUNTS, "auroc"} == set(OWN)

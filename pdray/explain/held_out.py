@@ -31,6 +31,7 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
+from pdray.plugins import require
 from pdray.tracking.run_log import StudyLog
 from pdray.training.estimators.probe import frozen_features
 from pdray.training.frozen.features import load_network
@@ -129,6 +130,7 @@ def open_held_out(folder: Path) -> HeldOut:
     """
     study = StudyLog(folder)
     facts = study.read()
+    require(facts["tags"], facts["name"])
     config = _finished_winner(study, facts)
     settings = facts["settings"]
     data = build(DataConfig, settings.get("data", {}))

@@ -1,40 +1,17 @@
 """The table of losses and the settings of a fit's loss, without the losses themselves."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
+from pdray.losses.entry import LossEntry
+from pdray.plugins import parts
 
 Unmarked = Literal["normal", "unknown"]
 
 
-@dataclass(frozen=True)
-class LossEntry:
-    """Declaration of one loss.
-
-    Attributes:
-        function: ``module:function``, imported when it is used; (B, J) outputs and a target, (B,)
-            int64 classes or (B, K) float shares, to (B,) losses in nats.
-        arguments: Settings that the function takes by their names.
-        weighs_classes: Whether it takes ``weights_K`` too, the weights of the classes, scaled if
-            ``normalize``.
-        is_ordered: Whether its outputs are ordered thresholds on one score, not a logit per class.
-    """
-
-    function: str
-    arguments: tuple[str, ...] = ()
-    weighs_classes: bool = False
-    is_ordered: bool = False
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """Settings that change it."""
-        return (*self.arguments, *(("normalize",) if self.weighs_classes else ()))
-
-
-LOSSES = {
+_LOSSES = {
     "class_balanced_focal": LossEntry(
         "pdray.losses.focal:class_balanced_focal_loss", ("gamma",), weighs_classes=True
     ),
@@ -44,7 +21,8 @@ LOSSES = {
     "coral": LossEntry("pdray.losses.ordinal:coral_loss", is_ordered=True),
     "cumulative_link": LossEntry("pdray.losses.ordinal:cumulative_link_loss", is_ordered=True),
 }
-"""Every loss under its short key."""
+LOSSES = _LOSSES | parts("pdray.losses", LossEntry, _LOSSES)
+"""Every loss under its short key; those of plug-ins last."""
 
 # A type that is made when this runs means nothing to a type checker.
 if TYPE_CHECKING:

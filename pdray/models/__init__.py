@@ -1,12 +1,14 @@
 """Networks and estimators by name.
 
-The one table of all models, a line each, from which every list of models is derived.
+The one table of all models, a line each, from which every list of models is derived. Models of
+plug-ins stand behind pdray's own.
 """
 
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdray.models.entry import ModelEntry, ModelSettings, settings_union
+from pdray.plugins import parts
 
 DEFAULT = "tsa"
 DEFAULT_BACKBONE = "frame_resnet"
@@ -35,25 +37,36 @@ _ESTIMATORS = {
     "linear_probe": "pdray.models.estimators.linear_probe:ENTRY",
 }
 
-NETWORKS: dict[str, ModelEntry] = {name: resolve_name(place) for name, place in _NETWORKS.items()}
-"""Entry of every network under its short key."""
-
-# Types that are made when this runs mean nothing to a type checker.
 if TYPE_CHECKING:
+    NETWORKS: dict[str, ModelEntry]
+    """Entry of every network under its short key."""
+    MODELS: dict[str, ModelEntry]
+    """Entry of every model under its short key, networks first."""
+    # Types that are made when this runs mean nothing to a type checker.
     BackboneConfig = ModelSettings
+    """The section ``model.backbone``: any network on pictures alone."""
     ModelConfig = ModelSettings
-else:
-    # The section ``model.backbone``: any network on pictures alone.
-    BackboneConfig = settings_union(
-        [one for one in NETWORKS.values() if not one.beside], default=DEFAULT_BACKBONE
+    """The section ``model`` of a study: any model."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make the tables when one is asked for; the module of a plug-in is imported by then."""
+    if name not in ("NETWORKS", "MODELS", "BackboneConfig", "ModelConfig"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = globals()
+    added = parts("pdray.models", ModelEntry, {*_NETWORKS, *_ESTIMATORS}, check=_other_name)
+    networks = {key: resolve_name(place) for key, place in _NETWORKS.items()}
+    networks |= {key: one for key, one in added.items() if one.loop == "steps"}
+    made["NETWORKS"] = networks
+    made["BackboneConfig"] = settings_union(
+        [one for one in networks.values() if not one.beside], default=DEFAULT_BACKBONE
     )
+    # Below ``BackboneConfig``, since an estimator may stand on one of the networks.
+    estimators = {key: resolve_name(place) for key, place in _ESTIMATORS.items()}
+    made["MODELS"] = networks | estimators | added
+    made["ModelConfig"] = settings_union(made["MODELS"].values(), default=DEFAULT)
+    return made[name]
 
-# Below ``BackboneConfig``, since an estimator may stand on one of the networks.
-MODELS: dict[str, ModelEntry] = NETWORKS | {
-    name: resolve_name(place) for name, place in _ESTIMATORS.items()
-}
-"""Entry of every model under its short key, networks first."""
 
-if not TYPE_CHECKING:
-    # The section ``model`` of a study: any model.
-    ModelConfig = settings_union(MODELS.values(), default=DEFAULT)
+def _other_name(name: str, entry: ModelEntry) -> str:
+    return "" if entry.name == name else f"its settings have the name '{entry.name}'"

@@ -82,6 +82,14 @@ class ModelEntry:
     small: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.settings.model_fields["name"].default, str):
+            raise ValueError(f"{self.settings.__name__}.name: its default must be the short key")
+        made = self.builder if self.loop == "steps" else self.learner
+        if ":" not in made:
+            raise ValueError(
+                f"{self.name}: got {made!r}; expected a builder as 'module:function', or "
+                "of loop='once' a learner"
+            )
         if self.loop == "once" and "optim" in self.sections:
             raise ValueError(
                 f"{self.name} learns at once: name the sections it uses, with optim.epochs=1"

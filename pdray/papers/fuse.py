@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pdray.errors import StudyError
-from pdray.evaluation.aggregate import by_recording
-from pdray.evaluation.predictions import num_classes
+from pdray.evaluation.predictions import by_recording, num_classes
 
 _SHARED = ("fold", "recording_id")
 _FACTS = ("subject_id", "item", "grade", "target", "split")

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.atomic import write_text
 from pdray.cpus import granted_cpus
-from pdray.errors import ClusterError
+from pdray.errors import ClusterError, refuse
+from pdray.plugins import lacking
+from pdray.remote import naming_lost_process
 from pdray.search.settings import ResourcesConfig, StudyConfig
 from pdray.training.loop.launch import Workers
 
@@ -232,13 +234,42 @@ def check_shared(folders: list[Path]) -> None:
 
 
 def _read_on(node_id: str, paths: list[Path], nonce: str) -> dict[Path, str]:
-    strategy = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
-    asked = _read_nonces.options(scheduling_strategy=strategy).remote(paths, nonce)
     try:
-        found: dict[Path, str] = ray.get(asked, timeout=_NONCE_SECONDS)
+        found: dict[Path, str] = _ask(node_id, _read_nonces, paths, nonce)
     except ray.exceptions.GetTimeoutError:
         return dict.fromkeys(paths, f"no answer within {_NONCE_SECONDS} s")
     return found
+
+
+def check_plugins(used: Mapping[str, str]) -> None:
+    """Have every node look for the plug-ins of a study; a worker imports them.
+
+    Args:
+        used: Version of each plug-in.
+
+    Raises:
+        ClusterError: Naming each node that lacks one, and what to install there; or one that
+            does not answer.
+    """
+    faults = []
+    for node in ray.nodes() if used else ():
+        who = f"node {node['NodeManagerAddress']}"
+        if node["Alive"]:
+            with naming_lost_process(who, "nothing has been started"):
+                lacks = _ask(node["NodeID"], _lacking, used)
+            faults += [f"{who}: pip install {' '.join(lacks)}"] if lacks else []
+    refuse(faults, ClusterError, "plug-ins must be installed on every node")
+
+
+def _ask(node_id: str, task: Any, *arguments: Any) -> Any:
+    strategy = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    asked = task.options(scheduling_strategy=strategy).remote(*arguments)
+    return ray.get(asked, timeout=_NONCE_SECONDS)
+
+
+@ray.remote(num_cpus=0)
+def _lacking(used: Mapping[str, str]) -> list[str]:
+    return lacking(used)
 
 
 @ray.remote(num_cpus=0)

@@ -17,9 +17,11 @@ from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.evaluation.predictions import Origin
+from pdray.plugins import TAG
 from pdray.search.cluster import (
     Capacity,
     Reservation,
+    check_plugins,
     check_shared,
     measure,
     reserve,
@@ -207,6 +209,7 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
     plan, cohort = checked.within.plan, checked.within.cohort
     data = plan.config.data
     check_shared([plan.config.output, checked.within.study.folder])
+    check_plugins(plan.plugins)
     keep_weights(checked.within.study, checked.files)
     stored = None
     if plan.config.frames == "store":
@@ -334,9 +337,14 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
         "seed": str(config.search.seed),
         "source": source_identity(submitted=submitted_commit()),
         **{f"version.{package}": found for package, found in versions().items()},
+        **{f"{TAG}{package}": found for package, found in plan.plugins.items()},
         **({"synthetic": "true"} if cohort.is_synthetic else {}),
     }
-    if study.exists() and (before := study.read()["tags"].get("source")) != tags["source"]:
-        say(f"note: the study started with source {before} and continues with {tags['source']}")
+    before = study.read()["tags"] if study.exists() else tags
+    for tag in sorted(before.keys() | tags.keys()):
+        was, now = before.get(tag, "none"), tags.get(tag, "none")
+        if was != now and (tag == "source" or tag.startswith(TAG)):
+            what = tag.replace(".", " ")
+            say(f"note: the study started with {what} {was} and continues with {now}")
     study.start(name=study.folder.name, settings=plan.tree, tags=tags)
     write_text(study.folds_path, folds_to_json(cohort.folds))

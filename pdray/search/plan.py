@@ -17,6 +17,8 @@ from pdray.config import (
 from pdray.data.cohort.settings import ACTION
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.errors import SettingsError, StudyError, refuse
+from pdray.evaluation.metrics import METRICS
+from pdray.plugins import require, used
 from pdray.search.settings import StudyConfig
 from pdray.search.space import (
     Choices,
@@ -74,6 +76,18 @@ class StudyPlan:
         return tuple(config for _, config in self.variants)
 
     @property
+    def plugins(self) -> dict[str, str]:
+        """Version of each plug-in that brings a model, a loss or a metric of the study."""
+        sections = [one for fit in self.fits for one in (fit.model, fit.network) if one is not None]
+        kinds = self.space.get("loss.kind")
+        losses = (
+            kinds.values if isinstance(kinds, Choices) else (fit.loss.kind for fit in self.fits)
+        )
+        named = [("pdray.models", section.name) for section in sections]
+        named += [("pdray.losses", str(kind)) for kind in losses]
+        return used([*named, *(("pdray.metrics", name) for name in METRICS)])
+
+    @property
     def epochs(self) -> int:
         """The largest number of epochs per fold of any trial."""
         return max(config.optim.epochs for config in self.fits)
@@ -113,6 +127,7 @@ def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
 
     Raises:
         StudyError: If there is no such study.
+        PluginError: If it used a plug-in that is not installed here.
     """
     tree = read_tree(StudyConfig, argv)
     output = Path(str(tree.get("output") or plain_default(StudyConfig.model_fields["output"])))
@@ -130,6 +145,7 @@ def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
             f"{known or 'none'}; choose one with search.name=..., or another folder with output=..."
         )
     study = max(studies, key=lambda study: study["started"])
+    require(study["tags"], study["name"])
     settings: dict[str, Any] = study["settings"]
     return merge(settings, {"search": {"name": study["name"]}})
 

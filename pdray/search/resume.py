@@ -10,6 +10,7 @@ from pdray.atomic import write_text
 from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import StudyError
+from pdray.plugins import require
 from pdray.search.plan import StudyPlan
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
@@ -58,10 +59,12 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
 
     Raises:
         StudyError: Names what has changed.
+        PluginError: If the study used a plug-in that is not installed here.
     """
     if not study.exists():
         return
     saved = study.read()
+    require(saved["tags"], saved["name"])
     asked = plan.config.search.trials
     if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
         raise StudyError(

@@ -23,9 +23,8 @@ from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
-from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import METRICS, undefined_reason
-from pdray.evaluation.predictions import Origin, probabilities, targets
+from pdray.evaluation.predictions import Origin, by_recording, probabilities, targets
 from pdray.evaluation.uncertainty import subject_bootstrap
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
 from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds

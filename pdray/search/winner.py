@@ -11,10 +11,9 @@ from pdray.atomic import write_text
 from pdray.command import Say
 from pdray.data.cohort.members import Cohort, num_unnamed, outer_sides, rated
 from pdray.errors import StudyError
-from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import absent_classes
-from pdray.evaluation.predictions import read_predictions, targets
+from pdray.evaluation.predictions import by_recording, read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.uncertainty import subject_bootstrap
 from pdray.search.plan import StudyPlan

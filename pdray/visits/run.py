@@ -34,7 +34,7 @@ from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
 from pdray.remote import Answer, answer, answers, raise_fault
-from pdray.search.cluster import Reservation, check_shared, joined_cluster
+from pdray.search.cluster import Reservation, check_plugins, check_shared, joined_cluster
 from pdray.search.opening import check_study, prepare_frames, start_log
 from pdray.search.plan import StudyPlan
 from pdray.search.resume import check_same, only_driver
@@ -97,6 +97,7 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
     config = plan.config
     checked = check_study(settings, plan.cohort, study, reads_through_ray=False)
     check_shared([config.output, study.folder])
+    check_plugins(settings.plugins)
     stored = prepare_frames(checked, say)
     plan = with_store(plan, stored)
     tasks = item_tasks(plan, rated(plan.cohort, config.data, stored), study.folder.name)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pdray.errors import StudyError
-from pdray.evaluation.aggregate import by_recording
+from pdray.evaluation.predictions import by_recording
 
 TableMaker = Callable[..., pd.DataFrame]
 

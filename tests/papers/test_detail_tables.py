@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from pdray.evaluation.aggregate import by_recording
-from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.predictions import by_recording, probabilities, targets
 from pdray.papers.detail_tables import Cells, detail_table, fold_score, matrix_table
 
 TableMaker = Callable[..., pd.DataFrame]

@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.controls import Known
-from pdray.evaluation.predictions import Origin, predictions_table, probabilities
+from pdray.evaluation.predictions import Origin, by_recording, predictions_table, probabilities
 from pdray.papers.severity_table import Printed, Seed, in_two_steps, severity_table
 from pdray.papers.table import COLUMNS
 

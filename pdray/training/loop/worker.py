@@ -27,9 +27,8 @@ from pdray.data.batches.snippet import snippet_shape
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.raters import expected_counts
 from pdray.errors import DivergedError, SettingsError, StudyError
-from pdray.evaluation.aggregate import by_recording
 from pdray.evaluation.metrics import compute_metrics
-from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.evaluation.predictions import by_recording, predictions_table, probabilities, targets
 from pdray.models.layers.settings import NUM_REGIONS
 from pdray.training.loop.step import Network, Objective, Precision, evaluate_step, train_step
 from pdray.training.network import build_network, joins_segments

@@ -1,0 +1,34 @@
+"""Entry of a loss in the table of losses."""
+
+from dataclasses import dataclass
+
+ARGUMENTS = ("gamma", "alpha", "hierarchy_lambda")
+"""Settings of :class:`pdray.losses.settings.LossConfig` that a loss may take."""
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """Declaration of one loss.
+
+    Attributes:
+        function: ``module:function``, imported when it is used; (B, J) outputs and a target, (B,)
+            int64 classes or (B, K) float shares, to (B,) losses in nats.
+        arguments: Settings that the function takes by their names.
+        weighs_classes: Whether it takes ``weights_K`` too, the weights of the classes, scaled if
+            ``normalize``.
+        is_ordered: Whether its outputs are ordered thresholds on one score, not a logit per class.
+    """
+
+    function: str
+    arguments: tuple[str, ...] = ()
+    weighs_classes: bool = False
+    is_ordered: bool = False
+
+    def __post_init__(self) -> None:
+        if wrong := set(self.arguments) - set(ARGUMENTS):
+            raise ValueError(f"no loss takes {', '.join(wrong)}; settings: {', '.join(ARGUMENTS)}")
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Settings that change it."""
+        return (*self.arguments, *(("normalize",) if self.weighs_classes else ()))
