@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pdray.config import build, merge, read_tree
-from pdray.data.cohort.manifest import Recording, load_manifest, select
+from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
+from pdray.data.cohort.persons import NUM_PERSONS, person_sides
 from pdray.data.modalities import needed_field
-from pdray.errors import SettingsError, refuse
+from pdray.errors import FoldsError, SettingsError, refuse
 from pdray.papers.notes import settings_notes
 from pdray.papers.settings import ReproduceConfig
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
@@ -27,11 +28,13 @@ class Part(NamedTuple):
         name: Of its study.
         item: The only item of its recordings; None is all.
         seed: Of its fits and folds.
+        person: Which split of one ill person it is; None holds out folds.
     """
 
     name: str
     item: str | None
     seed: int
+    person: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,14 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
         if learnt_from_rendered(file)
     ]
     name = config.search.name or _begun_name(config.output, path.stem)
+    persons, lacking = _persons(table, base, usable)
+    notes += lacking
     plans = {}
     for item in _items(table, config.data.items):
         for seed in range(table.seeds):
-            part = Part(_part_name(table, name, item, seed), item, seed)
-            plans[part] = plan_comparison(_part_tree(table, given, part), runs)
+            for person in (None, *persons):
+                part = Part(_part_name(table, name, item, seed, person), item, seed, person)
+                plans[part] = plan_comparison(_part_tree(table, given, part), runs)
     plan = next(iter(plans.values()))
     told = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
@@ -125,10 +131,29 @@ def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:
         )
 
 
-def _part_name(table: PaperTable, name: str, item: str | None, seed: int) -> str:
-    return "-".join(
-        [name, *([item] if item else []), *([f"seed{seed}"] if table.seeds > 1 else [])]
-    )
+def _persons(
+    table: PaperTable, config: StudyConfig, usable: Sequence[Recording]
+) -> tuple[Sequence[int], list[str]]:
+    """Return the numbers of the splits of one ill person, or a note why there are none."""
+    if not table.persons:
+        return (), []
+    folds = config.folds
+    if folds.from_split or folds.of_recordings:
+        return (), ["no splits of one ill person each: the split is given"]
+    classes = [grade_class(one.grade or 0, config.data.grade_cuts) for one in usable]
+    try:
+        person_sides([one.subject_id for one in usable], classes, person=0, seed=folds.seed)
+    except FoldsError as error:
+        return (), [f"{error}; they are left out"]
+    return range(NUM_PERSONS), []
+
+
+def _part_name(
+    table: PaperTable, name: str, item: str | None, seed: int, person: int | None
+) -> str:
+    words = [item, f"seed{seed}" if table.seeds > 1 else None]
+    words.append(None if person is None else f"person{person}")
+    return "-".join([name, *filter(None, words)])
 
 
 def _part_tree(table: PaperTable, given: Mapping[str, Any], part: Part) -> dict[str, Any]:
@@ -139,6 +164,8 @@ def _part_tree(table: PaperTable, given: Mapping[str, Any], part: Part) -> dict[
     if table.seeds > 1:
         own["search"]["seed"] = part.seed
         own["folds"] = {"seed": part.seed}
+    if part.person is not None:
+        own.setdefault("folds", {})["person"] = part.person
     return merge(merge(merge({}, table.settings), given), own)
 
 

@@ -83,9 +83,10 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
         printed = Printed(
             table.title, table.paper, frozenset(table.two_steps), synthetic, table.pooled
         )
-        seeds = [_seed(table, one) for one in found.values()]
+        seeds = [_seed(table, one) for part, one in found.items() if part.person is None]
+        persons = [_seed(table, one) for part, one in found.items() if part.person is not None]
         draw(severity_panels([one.tables for one in seeds]), pooled=table.pooled)
-        return severity_table(printed, seeds)
+        return severity_table(printed, seeds, persons)
     cells = _cells(table, {part.item: one for part, one in found.items()})
     draw(cell_panels(cells))
     if table.layout == "detail":

@@ -33,6 +33,7 @@ _LEGEND = (
 )
 _CONTROLS = ("control: constant", "control: site only")
 _NOTHING = "-"
+_PERSONS = "  {} splits, one ill person each"
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,13 @@ class Printed:
     pooled: bool = False
 
 
-def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
+def severity_table(printed: Printed, seeds: Sequence[Seed], persons: Sequence[Seed] = ()) -> str:
     """Lay out rows, their sites, the paper's figures and the controls.
 
     Args:
         printed: What stands beside the scores.
         seeds: At least one, all with the same rows.
+        persons: Splits that each hold out one ill person, with the same rows; or none.
 
     Returns:
         Lines of text.
@@ -90,11 +92,17 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
         for site in sites:
             alone = [within_group(one.tables[label], one.sites, site) for one in seeds]
             body.append([f"  site {site} alone", *_scores(alone, stepwise, printed.pooled)])
+        if persons:
+            split = [one.tables[label] for one in persons]
+            body.append([_PERSONS.format(len(split)), *_scores(split, stepwise, pooled=False)])
         if label in printed.paper:
             body.append(["  paper", *_published(printed.paper[label])])
     for told, control in zip(_CONTROLS, _controls(seeds[0]), strict=False):
         made = [_control(one, one.tables[labels[0]], control) for one in seeds]
         body.append([told, *_scores(made, False, printed.pooled)])
+        if persons:
+            split = [_control(one, one.tables[labels[0]], control) for one in persons]
+            body.append([_PERSONS.format(len(split)), *_scores(split, False, pooled=False)])
     for label in [name for name in printed.paper if name not in labels]:
         body += [[label, *([_NOTHING] * len(COLUMNS))]]
         body += [["  paper", *_published(printed.paper[label])]]
@@ -107,7 +115,7 @@ def severity_table(printed: Printed, seeds: Sequence[Seed]) -> str:
     }
     title = headline(printed.title, printed.synthetic)
     legend = [line.format(**given) for line in _LEGEND]
-    notes = list(_notes(printed, seeds, labels))
+    notes = [*_notes(printed, seeds, labels), *_person_notes(persons)]
     return "\n".join([title, "", *aligned(body), "", *legend, *notes])
 
 
@@ -194,6 +202,17 @@ def _control(seed: Seed, table: pd.DataFrame, control: Callable[..., pd.DataFram
         rows = table[table["fold"] == fold].reset_index(drop=True)
         made.append(control(rows, learnt, *more))
     return pd.concat(made, ignore_index=True)
+
+
+def _person_notes(persons: Sequence[Seed]) -> Iterator[str]:
+    """Say what the splits of one ill person each are, and how many recordings each tests."""
+    if persons:
+        tables = [next(iter(one.tables.values())) for one in persons]
+        counts = [f"{len(one)} ({int((one['target'] > 0).sum())} ill)" for one in tables]
+        yield (
+            f"{len(persons)} splits: each tests one ill person, whom the seed draws, and a share "
+            f"of the healthy ones, {', '.join(counts)} recordings; mean+-SD over the splits"
+        )
 
 
 def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> Iterator[str]:

@@ -53,6 +53,11 @@ class PaperTable(Settings):
         description="layout severity: score the recordings of all folds together, where a fold is "
         "too small to be scored; else the mean over folds",
     )
+    persons: bool = Field(
+        False,
+        description="layout severity: beside the folds three splits, each holding out an ill "
+        "person; a row has their mean, too",
+    )
     two_steps: tuple[str, ...] = Field(
         (), description="layout severity: rows whose class is decided in two steps"
     )

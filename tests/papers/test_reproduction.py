@@ -225,6 +225,35 @@ def test_every_seed_is_a_comparison_with_folds_of_its_own(
     assert "paper" in text
 
 
+def persons_of(tmp_path: Path, num_ill: int) -> list[str]:
+    """Return words that name a manifest of six healthy subjects and some ill ones."""
+    grades = [0] * 6 + [3] * num_ill
+    rows = [f"r{n},S{n},finger_tapping,{grade},r{n}.mp4" for n, grade in enumerate(grades)]
+    path = tmp_path / "persons.csv"
+    path.write_text(
+        "\n".join(["recording_id,subject_id,item,grade,video", *rows]), encoding="utf-8"
+    )
+    return [f"data.manifest={path}", f"output={tmp_path / 'out'}"]
+
+
+def test_three_splits_of_one_ill_person_stand_beside_the_folds(
+    write_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"layout": "severity", "persons": True, "items": None}
+    ready = plan_reproduction(write_table(**changes), persons_of(tmp_path, 4))
+    assert list(ready.plans) == [
+        Part("9.9", None, 0),
+        *(Part(f"9.9-person{n}", None, 0, n) for n in range(3)),
+    ]
+    assert [plan.config.folds.person for plan in ready.plans.values()] == [None, 0, 1, 2]
+    path, words = write_table(**changes), persons_of(tmp_path, 2)
+    ready = plan_reproduction(path, words)
+    assert list(ready.plans) == [Part("9.9", None, 0)]
+    assert "there are 2 of 2 ill subjects and 6 healthy; they are left out" in ready.notes[1]
+    given = plan_reproduction(path, [*words, "folds.from_split=true"])
+    assert "no splits of one ill person each: the split is given" in given.notes
+
+
 def test_weights_may_be_a_folder_of_an_embedding(
     write_table: Callable[..., Path], words: list[str], tmp_path: Path
 ) -> None:

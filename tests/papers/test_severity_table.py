@@ -215,6 +215,26 @@ def test_recordings_of_folds_that_are_too_small_are_scored_together() -> None:
     assert row[5] == f"{np.mean(areas):.2f}+-{np.std(areas, ddof=1):.2f}"
 
 
+def test_splits_of_one_ill_person_each_stand_below_a_row_and_its_controls() -> None:
+    pooled = Printed("T", {}, frozenset(), False, pooled=True)
+    persons = [Seed(one.tables, one.learnt, SITES) for one in seeds()]
+    text = severity_table(pooled, seeds(num_folds=30)[:1], persons)
+    lines = text.splitlines()
+    places = [
+        at for at, line in enumerate(lines) if line.startswith("  3 splits, one ill person each")
+    ]
+    assert [lines[at - 1].split("  ")[0] for at in places[1:]] == [
+        "control: constant", "control: site only"
+    ]  # fmt: skip
+    alone = next(
+        line for line in severity_table(PRINTED, persons).splitlines() if line[:4] == "Ours"
+    )
+    assert lines[places[0]].split()[6:] == alone.split()[1:]
+    ill = int((GRADES > 0).sum())
+    assert f"a share of the healthy ones, {', '.join([f'60 ({ill} ill)'] * 3)} recordings" in text
+    assert "splits" not in severity_table(pooled, seeds(num_folds=30)[:1])
+
+
 def shares_of(*shares: tuple[float, ...]) -> pd.DataFrame:
     columns = {f"probability_{k}": column for k, column in enumerate(zip(*shares, strict=True))}
     return pd.DataFrame({"recording_id": [f"r{i}" for i in range(len(shares))], **columns})

@@ -12,6 +12,7 @@ from pdray.data.cohort.folds import (
     make_held_out_folds,
 )
 from pdray.data.cohort.manifest import Manifest, Recording, grade_class, select
+from pdray.data.cohort.persons import person_sides
 from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.cohort.raters import rater_shares
 from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig
@@ -74,8 +75,10 @@ def make_cohort(
     subjects = [recording.subject_id for recording in recordings]
     classes = [_class(recording, config) for recording in recordings]
     num_classes = len(config.grade_cuts) + 1
-    if split.from_split:
-        sides = [recording.split for recording in recordings]
+    if split.from_split or split.person is not None:
+        sides: list[str | None] = [recording.split for recording in recordings]
+        if split.person is not None:
+            sides[:] = person_sides(subjects, classes, person=split.person, seed=split.seed)
         inner = split if searches else None
         folds = make_fixed_folds(subjects, classes, sides, num_classes=num_classes, inner=inner)
     else:

@@ -102,10 +102,21 @@ class FoldsConfig(Settings):
         "has named may then be on both sides",
     )
 
+    person: int | None = Field(
+        None,
+        ge=0,
+        lt=3,
+        description="hold out one ill subject, this one of three that the seed draws, and a third "
+        "of the healthy ones, as YouTubePD, Table 5; null: hold out folds",
+    )
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.from_split and self.of_recordings:
-            raise ValueError("from_split and of_recordings are two ways to split; set one of them")
+        asked = {"from_split": self.from_split, "of_recordings": self.of_recordings}
+        asked["person"] = self.person is not None
+        found = [name for name, is_asked in asked.items() if is_asked]
+        if len(found) > 1:
+            raise ValueError(f"{' and '.join(found)} are two ways to split; set one of them")
         return self
 
     @model_validator(mode="after")
