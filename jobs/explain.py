@@ -12,7 +12,8 @@ for example:
 Class activation maps (Grad-CAM) of the winner's layers are laid over each test
 recording, as a video, and summed by region; where the network attends over
 time, a picture shows which moments attend to which; the test recordings are
-placed by their features. A recording of the development subjects is refused.
+placed by their features, with the severity that these tell. A recording of the
+development subjects is refused.
 The network under a linear probe and region attention have no maps here; their
 features are placed alone.
 """

@@ -10,10 +10,11 @@ Axes: R resample, N row, S subject, K class.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import OWN, metric_named, predicted, score
@@ -75,13 +76,44 @@ def subject_bootstrap(
     metric_named(metric)
     name = metric.rpartition("/")[2]
     y_true, probability = targets(table), probabilities(table)
-    subjects, subject_of_row = np.unique(table["subject_id"], return_inverse=True)
-    num_subjects = len(subjects)
+    num_subjects = table["subject_id"].nunique()
     if num_subjects < 2:
         raise StudyError(
             f"interval of {name}: {num_subjects} subject in {len(table)} rows; resampling subjects"
             " needs two or more"
         )
+    return interval_of(
+        table["subject_id"],
+        score(name, y_true, probability),
+        partial(weighted_scores, name, y_true, probability),
+        num_resamples=num_resamples,
+        level=level,
+        seed=seed,
+    )
+
+
+def interval_of(
+    subject_ids: ArrayLike,
+    value: float,
+    resampled: Callable[[Numbers], Numbers],
+    *,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return the interval of any score by resampling subjects.
+
+    Args:
+        subject_ids: (N,) subject of each row; at least two subjects.
+        value: The score of all rows.
+        resampled: From (R, N) float, how often each of R resamples holds a row, to the (R,) scores,
+            nan where one is undefined.
+        num_resamples: As in :func:`subject_bootstrap`; so are the rest.
+        level: Likewise.
+        seed: Likewise.
+    """
+    subjects, subject_of_row = np.unique(np.asarray(subject_ids), return_inverse=True)
+    num_subjects = len(subjects)
     draws = np.random.default_rng(seed)
     shares = np.full(num_subjects, 1 / num_subjects)
     scores = []
@@ -89,13 +121,13 @@ def subject_bootstrap(
         size = min(_CHUNK, num_resamples - start)
         times = draws.multinomial(num_subjects, shares, size=size)
         weights = times[:, subject_of_row].astype(np.float64)
-        scores.append(weighted_scores(name, y_true, probability, weights))
+        scores.append(resampled(weights))
     all_scores = np.concatenate(scores)
     defined = all_scores[~np.isnan(all_scores)]
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
     return Interval(
-        value=score(name, y_true, probability),
+        value=value,
         low=float(low),
         high=float(high),
         num_subjects=num_subjects,

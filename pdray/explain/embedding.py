@@ -12,6 +12,7 @@ he sets 0 it has no silhouette here and no part in a mean.
 
 import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ from sklearn.metrics import silhouette_samples
 
 from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.plots import save_picture
+from pdray.explain.severity import SEVERITIES, Readout
 
 TSNE_LEAST = 30  # recordings; of fewer, t-SNE shows its own chance
 _PERPLEXITY = 30.0
@@ -134,14 +137,23 @@ def embed(features: NDArray[np.float32], *, seed: int = 0) -> Embedding:
 
 
 def embedding_picture(
-    embedding: Embedding, facts: pd.DataFrame, path: Path, *, title: str, synthetic: bool
+    embedding: Embedding,
+    facts: pd.DataFrame,
+    path: Path,
+    *,
+    readouts: Sequence[Readout] = (),
+    title: str,
+    synthetic: bool,
 ) -> None:
-    """Draw the plane or planes: colour is the class, the marker and a thin line the subject.
+    """Draw a row for each known severity: the plane or planes, and its readout from the features.
+
+    The colour is the severity, the marker the subject, as is a thin line in the planes.
 
     Args:
         embedding: Of N recordings.
-        facts: N rows of ``target`` and ``subject_id``.
+        facts: N rows of ``target``, ``subject_id`` and the columns of ``SEVERITIES``.
         path: The PNG to write.
+        readouts: Of the same recordings; a severity without one has no such panel.
         title: What :func:`separation_sentence` says.
         synthetic: Whether the cohort is rendered; the title says so.
     """
@@ -155,59 +167,111 @@ def embedding_picture(
     ]
     if embedding.tsne is not None:
         planes.append((embedding.tsne, "t-SNE: who is near counts, how far does not", ""))
-    figure = Figure(figsize=(2.0 + 4.4 * len(planes), 4.8), layout="constrained")
-    for number, (plane, below, beside) in enumerate(planes):
-        axes = figure.add_subplot(1, len(planes), number + 1)
-        _draw(axes, plane, facts)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_xlabel(below, fontsize=8)
-        axes.set_ylabel(beside, fontsize=8)
-    figure.legend(handles=_legend(facts), loc="outside right upper", fontsize=7)
+    fields = [field for field in SEVERITIES if facts[field].notna().any()]
+    wide = len(planes) + bool(readouts)
+    figure = Figure(figsize=(2.2 + 4.4 * wide, 0.6 + 4.4 * len(fields)), layout="constrained")
+    for row, field in zip(
+        figure.subfigures(len(fields), 1, squeeze=False).ravel(), fields, strict=True
+    ):
+        marks = _Marks(facts, field)
+        for number, (plane, below, beside) in enumerate(planes):
+            axes = row.add_subplot(1, wide, number + 1)
+            _draw_plane(axes, plane, marks)
+            axes.set_xlabel(below, fontsize=8)
+            axes.set_ylabel(beside, fontsize=8)
+        for one in readouts:
+            if one.field == field:
+                _draw_readout(row.add_subplot(1, wide, wide), one, marks)
+        row.legend(
+            handles=_legend(marks, with_subjects=field == fields[0]),
+            loc="outside right upper",
+            fontsize=7,
+        )
     mark = f"{SYNTHETIC}; " if synthetic else ""
-    lines = textwrap.wrap(f"{mark}{title}", 70 * len(planes), break_on_hyphens=False)
+    lines = textwrap.wrap(f"{mark}{title}", 70 * wide, break_on_hyphens=False)
     figure.suptitle("\n".join(lines), fontsize=8)
     save_picture(figure, path)
 
 
-def _draw(axes: Axes, places: NDArray[np.float64], facts: pd.DataFrame) -> None:
-    targets, subjects = facts["target"].to_numpy(), facts["subject_id"].to_numpy()
-    for number, subject in enumerate(sorted(set(subjects))):
-        mine = subjects == subject
-        centre = places[mine].mean(axis=0)
-        for place in places[mine]:
-            axes.plot(*zip(centre, place, strict=True), color="0.85", linewidth=0.6, zorder=1)
-        axes.scatter(
-            places[mine, 0],
-            places[mine, 1],
-            c=[_colour(facts, k) for k in targets[mine]],
-            marker=_MARKERS[number % len(_MARKERS)],
-            s=26,
-            edgecolors="black",
-            linewidths=0.4,
-            zorder=2,
-        )
+class _Marks:
+    """Colour and marker of N recordings.
+
+    Args:
+        facts: N rows.
+        field: Column of the severity that is the colour.
+    """
+
+    def __init__(self, facts: pd.DataFrame, field: str) -> None:
+        self.facts, self.field = facts, field
+        self.severity = np.asarray(facts[field], np.float64)
+        self.levels = np.unique(self.severity[~np.isnan(self.severity)]).tolist()
+        self.subjects = sorted(set(facts["subject_id"]))
+
+    def colour(self, level: float) -> str:
+        """Return the colour of a severity; grades are ordered, and so are the colours."""
+        if math.isnan(level):
+            return "white"
+        return to_hex(colormaps["viridis"](level / max(self.levels[-1], 1)))
+
+    def scatter(self, axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Draw (N,) points; those at nan are left out."""
+        colours = np.array([self.colour(float(level)) for level in self.severity])
+        for number, subject in enumerate(self.subjects):
+            mine = (self.facts["subject_id"] == subject).to_numpy()
+            axes.scatter(
+                x[mine],
+                y[mine],
+                c=colours[mine],
+                marker=_MARKERS[number % len(_MARKERS)],
+                s=26,
+                edgecolors="black",
+                linewidths=0.4,
+                zorder=2,
+            )
 
 
-def _colour(facts: pd.DataFrame, target: int) -> tuple[float, float, float, float]:
-    # Grades are ordered, and so are the colours.
-    red, green, blue, alpha = colormaps["viridis"](target / max(int(facts["target"].max()), 1))
-    return float(red), float(green), float(blue), float(alpha)
+def _draw_plane(axes: Axes, places: NDArray[np.float64], marks: _Marks) -> None:
+    for subject in marks.subjects:
+        mine = places[(marks.facts["subject_id"] == subject).to_numpy()]
+        for place in mine:
+            axes.plot(*zip(mine.mean(axis=0), place, strict=True), color="0.85", linewidth=0.6)
+    marks.scatter(axes, *places.T)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
-def _legend(facts: pd.DataFrame) -> list[Line2D]:
-    classes, counts = np.unique(facts["target"].to_numpy(), return_counts=True)
-    handles = [
-        Line2D([], [], color=_colour(facts, int(k)), marker="s", linestyle="",
-               label=f"class {k} (n={count})")
-        for k, count in zip(classes, counts, strict=True)
-    ]  # fmt: skip
-    subjects = sorted(set(facts["subject_id"]))
-    if len(subjects) <= _SHOWN:
-        handles += [
-            Line2D([], [], color="0.4", marker=_MARKERS[number], linestyle="", label=subject)
-            for number, subject in enumerate(subjects)
-        ]
+def _draw_readout(axes: Axes, readout: Readout, marks: _Marks) -> None:
+    """Draw what the features say of severity against what the rater said."""
+    place = marks.facts["subject_id"].map(marks.subjects.index).to_numpy()
+    aside = 0.3 * ((place + 0.5) / len(marks.subjects) - 0.5)  # so that no subject hides another
+    axes.axline((0, 0), slope=1, color="0.8", linewidth=0.8, linestyle="--", zorder=1)
+    marks.scatter(axes, marks.severity + aside, readout.values)
+    axes.set_xticks(marks.levels)
+    axes.set_xlabel(f"{readout.name}, as rated (dashed: equal)", fontsize=8)
+    axes.set_ylabel(f"{readout.name}, read out of the features", fontsize=8)
+    axes.tick_params(labelsize=8)
+    found = readout.alignment
+    axes.set_title(
+        f"rank correlation {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]", fontsize=8
+    )
+
+
+def _legend(marks: _Marks, *, with_subjects: bool) -> list[Line2D]:
+    def dot(colour: str, marker: str, label: str) -> Line2D:
+        return Line2D([], [], color=colour, marker=marker, linestyle="", label=label,
+                      markeredgecolor="black", markeredgewidth=0.4)  # fmt: skip
+
+    handles = []
+    for level in [*marks.levels, math.nan]:
+        rows = marks.facts[np.isclose(marks.severity, level, equal_nan=True)]
+        name = f"{SEVERITIES[marks.field]} {level:g}"
+        if marks.field == "grade":
+            name += f", class {', '.join(map(str, sorted(set(rows['target']))))}"
+        if len(rows):
+            told = "not given" if math.isnan(level) else name
+            handles.append(dot(marks.colour(level), "s", f"{told} (n={len(rows)})"))
+    if with_subjects and len(marks.subjects) <= _SHOWN:
+        handles += [dot("0.4", _MARKERS[n], name) for n, name in enumerate(marks.subjects)]
     return handles
 
 

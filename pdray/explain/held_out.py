@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,11 +47,16 @@ class HeldOut:
     """What a study leaves to be explained.
 
     Attributes:
+        name: The study's.
+        output: Folder of the studies.
+        manifest: The study's.
+        seed: Of the search.
         config: The winner's settings.
         network: The winner, or the frozen network under a linear probe, in evaluation mode; no
             parameter wants a gradient.
         num_classes: K.
         rows: The test group's recordings that the study could use, in the manifest's order.
+        learnt: Those of the subjects that the winner learnt from, likewise.
         synthetic: Whether the cohort is rendered.
         cuts: First grade of each class but the lowest.
         store: Where their frames are.
@@ -59,10 +64,15 @@ class HeldOut:
         development: Ids of the recordings of subjects that the winner may have learnt from.
     """
 
+    name: str
+    output: Path
+    manifest: Path
+    seed: int
     config: FitConfig
     network: nn.Module
     num_classes: int
     rows: tuple[Recording, ...]
+    learnt: tuple[Recording, ...]
     synthetic: bool
     cuts: tuple[int, ...]
     store: FrameStore
@@ -117,6 +127,15 @@ class Seen:
     regions: Regions
 
 
+class _Sides(NamedTuple):
+    """Test recordings, those learnt from, ids of all of the latter people, and entries read."""
+
+    held: tuple[Recording, ...]
+    learnt: tuple[Recording, ...]
+    development: frozenset[str]
+    entries: Mapping[str, Sequence[str]] | None
+
+
 def open_held_out(folder: Path) -> HeldOut:
     """Read a study's winner and who it was tested on.
 
@@ -143,20 +162,25 @@ def open_held_out(folder: Path) -> HeldOut:
         network = frozen_features(config).network
     else:
         network = _network(study.winner.model_path, config, num_classes)
-    rows, development, entries = _sides(study, manifest, data, config.beside)
+    sides = _sides(study, manifest, data, config.beside)
     recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
-    synthetic = any(row.is_synthetic for row in rows)
+    synthetic = any(row.is_synthetic for row in sides.held)
+    output = folder.resolve().parents[1]  # wherever it is now
     return HeldOut(
+        name=facts["name"],
+        output=output,
+        manifest=data.manifest,
+        seed=settings.get("search", {}).get("seed", 0),
         config=config,
         network=network.requires_grad_(False),
         num_classes=num_classes,
-        rows=rows,
+        rows=sides.held,
+        learnt=sides.learnt,
         synthetic=synthetic or facts["tags"].get("synthetic") == "true",
         cuts=data.grade_cuts,
-        # Beside the studies, wherever the output folder is now.
-        store=FrameStore(folder.resolve().parents[1] / "store", build(Recipe, recipe)),
-        entries=entries,
-        development=development,
+        store=FrameStore(output / "store", build(Recipe, recipe)),
+        entries=sides.entries,
+        development=sides.development,
     )
 
 
@@ -290,8 +314,7 @@ def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:
 
 def _sides(
     study: StudyLog, manifest: Manifest, data: DataConfig, beside: Sequence[Modality]
-) -> tuple[tuple[Recording, ...], frozenset[str], Mapping[str, Sequence[str]] | None]:
-    """Return the test recordings, ids of the development ones, and the entries that were read."""
+) -> _Sides:
     folds: Folds = folds_from_json(_text(study.folds_path))
     entries: dict[str, list[str]] | None = None
     table = study.folder / "entries.json"
@@ -300,12 +323,15 @@ def _sides(
     needs = ("video", "grade", *(needed_field(modality) for modality in beside))
     usable, _ = select(manifest, items=data.items, needs=needs)
     read = [one for one in usable if entries is None or one.recording_id in entries]
-    rows = tuple(one for one in read if one.subject_id in folds.test)
-    if not rows:
+    held, learnt = (
+        tuple(one for one in read if one.subject_id in side)
+        for side in (folds.test, folds.development)
+    )
+    if not held:
         raise StudyError(f"{study.folds_path}: no recording of the manifest is in the test group")
     # Every recording of such a person, of another item too.
     others = (one for one in manifest.recordings if one.subject_id in folds.development)
-    return rows, frozenset(one.recording_id for one in others), entries
+    return _Sides(held, learnt, frozenset(one.recording_id for one in others), entries)
 
 
 def _text(path: Path) -> str:

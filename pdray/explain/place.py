@@ -1,49 +1,99 @@
-"""A study's test recordings among the features of its network: table, picture and a sentence."""
+"""A study's test recordings among the features of its network: table, picture and sentences."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from pdray.atomic import write_text
 from pdray.data.batches.settings import StreamConfig
+from pdray.data.cohort.manifest import Recording
+from pdray.errors import PdrayError
 from pdray.explain.embedding import embed, embedding_picture, separation, separation_sentence
 from pdray.explain.held_out import HeldOut
+from pdray.explain.severity import SEVERITIES, Readout, read_out
+from pdray.tracking.provenance import source_identity
+from pdray.tracking.scorings import Scoring, note_scoring
 from pdray.training.estimators.probe import describe_probe
 from pdray.training.frozen.features import extract_features, region_vector
 from pdray.training.settings import FitConfig
 
 
-def no_maps(config: FitConfig) -> tuple[str, str, str]:
-    """Say why a winner has no maps, for a line of progress, a fault and the report."""
+def no_maps(config: FitConfig) -> tuple[str, str]:
+    """Say why a winner has no maps, and whose features place its recordings."""
+    name = config.model.name
     if config.entry.keeps_weights:
-        name = config.model.name
         reads = "is given regions beside pictures" if config.beside else "declares no maps"
-        why = f"{name} {reads}"
-        return why, f"there are no maps: {why}", f"features that the head of {name} reads; no maps"
-    model, name, weights = (
-        config.model.name,
-        config.network.name,
-        str(config.pretrained or "random weights"),
-    )
-    return (
-        f"the {name} under the {model} is frozen ({weights})",
-        f"a {model} has no maps: its {name} is frozen and knows nothing of the classes",
-        f"features of the frozen {name} ({weights}); a {model} has no maps",
-    )
+        return f"{name} {reads}", f"features that the head of {name} reads"
+    network = f"frozen {config.network.name} ({config.pretrained or 'random weights'})"
+    why = f"the {network} under the {name} knows nothing of the classes"
+    return why, f"features of the {network}"
 
 
 def place(held: HeldOut, folder: Path, device: torch.device) -> str:
-    """Write ``embedding.csv`` and ``embedding.png``; return how far the classes are apart.
+    """Write ``embedding.csv`` and ``embedding.png``; return how they go along with severity.
 
     Args:
         held: The study; all its test recordings are placed, whatever is mapped.
         folder: Where the files go.
         device: Where a network that has maps computes.
+
+    Returns:
+        How far the classes are apart, and a line for each severity that is known.
     """
-    recordings = [held.rated(row, *held.config.beside) for row in held.rows]
+    features, facts = _features(held, held.rows, device)
+    readouts, told = _readouts(held, features, facts, device)
+    sentence = separation_sentence(separation(features, facts), facts)
+    embedding = embed(features)
+    places = {"pca": embedding.pca, "tsne": embedding.tsne}
+    columns = {
+        f"{kind}_{axis + 1}": plane[:, axis]
+        for kind, plane in places.items()
+        if plane is not None
+        for axis in (0, 1)
+    }
+    columns |= {f"readout_{one.field}": one.values for one in readouts}
+    table = facts.assign(**columns).dropna(axis=1, how="all")
+    write_text(folder / "embedding.csv", table.to_csv(index=False))
+    picture = folder / "embedding.png"
+    embedding_picture(
+        embedding, facts, picture, readouts=readouts, title=sentence, synthetic=held.synthetic
+    )
+    return "\n".join([sentence, *told])
+
+
+def _readouts(
+    held: HeldOut, features: NDArray[np.float32], facts: pd.DataFrame, device: torch.device
+) -> tuple[list[Readout], list[str]]:
+    """Return the severities that can be read out, and a sentence for each that is known."""
+    known = [field for field in SEVERITIES if facts[field].notna().any()]
+    scoring = Scoring(
+        "explain", held.name, held.seed, source_identity(), held.manifest.name, "winner"
+    )
+    try:
+        learnt = _features(held, held.learnt, device)
+        note_scoring(held.output, scoring)
+    except (PdrayError, OSError) as error:  # the test recordings are there, and are placed
+        return [], [f"no readout of severity: {error}"]
+    found = {field: read_out(field, learnt, (features, facts)) for field in known}
+    readouts = [one for one in found.values() if isinstance(one, Readout)]
+    lacking = {
+        field: f"no readout of the {SEVERITIES[field]}: {one}" for field, one in found.items()
+    }
+    return readouts, [
+        one.sentence if isinstance(one, Readout) else lacking[field] for field, one in found.items()
+    ]
+
+
+def _features(
+    held: HeldOut, rows: Sequence[Recording], device: torch.device
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """Return (N, D) features of recordings, and what is known of each of them."""
+    recordings = [held.rated(row, *held.config.beside) for row in rows]
     entry = held.config.entry
     if entry.keeps_weights and not entry.beside:
         # Here, whatever the study was read with: no cluster is started for this.
@@ -58,20 +108,9 @@ def place(held: HeldOut, folder: Path, device: torch.device) -> str:
     facts = pd.DataFrame(
         [
             {"recording_id": one.recording_id, "subject_id": one.subject_id,
-             "item": one.item, "target": one.target, "synthetic": held.synthetic}
-            for one in recordings
+             "item": one.item, "target": one.target, "synthetic": held.synthetic,
+             **{field: getattr(row, field, None) for field in SEVERITIES}}
+            for one, row in zip(recordings, rows, strict=True)
         ]
     )  # fmt: skip
-    sentence = separation_sentence(separation(features, facts), facts)
-    embedding = embed(features)
-    places = {"pca": embedding.pca, "tsne": embedding.tsne}
-    columns = {
-        f"{kind}_{axis + 1}": plane[:, axis]
-        for kind, plane in places.items()
-        if plane is not None
-        for axis in (0, 1)
-    }
-    write_text(folder / "embedding.csv", facts.assign(**columns).to_csv(index=False))
-    picture = folder / "embedding.png"
-    embedding_picture(embedding, facts, picture, title=sentence, synthetic=held.synthetic)
-    return sentence
+    return features, facts

@@ -8,8 +8,10 @@
     <output>/attention.csv              how concentrated that is, one row per recording and block
     <output>/attention_over_time.csv    what each moment gets, one row per recording, block and
                                         moment
-    <output>/embedding.csv, .png        where all test recordings lie among the network's features
-    <output>/report.txt                 spread by class, first regions, attention, separation
+    <output>/embedding.csv, .png        where all test recordings lie among the network's features,
+                                        and the severity that is read out of these
+    <output>/report.txt                 spread by class, first regions, attention, separation,
+                                        rank correlation with severity
 
 Attention is written where a block of the mapped layers attends over time. The network under a
 linear probe is frozen and knows nothing of the classes, and one on regions is given them beside
@@ -141,13 +143,19 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
 
 def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
     """Place the test recordings of a winner that has no maps: a linear probe, or one on regions."""
-    note, fault, what = no_maps(held.config)
+    why, what = no_maps(held.config)
     asked = ("recordings", "layers", "shown_class")
     idle = [key for key in asked if getattr(config, key) is not None]
-    refuse([f"{key}: {fault}; leave it out" for key in idle], SettingsError, "settings")
-    say(f"maps       none: {note}")
+    refuse(
+        [f"{key}: there are no maps: {why}; leave it out" for key in idle],
+        SettingsError,
+        "settings",
+    )
+    say(f"maps       none: {why}")
     say(f"recordings {len(held.rows)} held out, placed by its features")
-    text = _write_report(held, config.output, [what, place(held, config.output, _CPU)])
+    text = _write_report(
+        held, config.output, [f"{what}; no maps", place(held, config.output, _CPU)]
+    )
     return Explanation(config.output, (), text, held.synthetic)
 
 

@@ -5,9 +5,6 @@ which cell. The runs are fixed trials of one comparison an item, so every cell o
 same recordings in the same folds.
 """
 
-import csv
-import io
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,8 +23,7 @@ from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.plan import StudyPlan
 from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import StudyLog
-
-_SCORINGS = ("time", "table", "study", "seed", "source", "manifest", "runs")
+from pdray.tracking.scorings import Scoring, note_scoring
 
 
 def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> tuple[str, Path]:
@@ -44,34 +40,22 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
         if not StudyLog(plan.config.output / "studies" / part.name).is_complete():
             if len(reproduction.plans) > 1:
                 say(f"study {number} of {len(reproduction.plans)}: {part.name}")
-            _note_scoring(reproduction, part, plan)
+            note_scoring(plan.config.output, _scoring(reproduction, part, plan))
         found[part] = run_comparison(plan, part.name, say)
     text = "\n".join([_laid_out(reproduction, found), *(f"note: {n}" for n in reproduction.notes)])
     write_text(reproduction.path, f"{text}\n")
     return text, reproduction.path
 
 
-def _note_scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> None:
-    """Append a line to the list of scorings of held-out recordings, before there is a score."""
-    table = reproduction.path.parent / "scorings.csv"
-    line = io.StringIO()
-    rows = csv.writer(line, lineterminator="\n")
-    if not table.exists():
-        rows.writerow(_SCORINGS)
-    rows.writerow(
-        (
-            time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            reproduction.path.stem,
-            part.name,
-            part.seed,
-            source_identity(submitted=submitted_commit()),
-            plan.config.data.manifest.name,
-            "; ".join(plan.fixed),
-        )
+def _scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> Scoring:
+    return Scoring(
+        table=reproduction.path.stem,
+        study=part.name,
+        seed=part.seed,
+        source=source_identity(submitted=submitted_commit()),
+        manifest=plan.config.data.manifest.name,
+        runs="; ".join(plan.fixed),
     )
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with table.open("a", encoding="utf-8") as file:
-        file.write(line.getvalue())
 
 
 def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> str:

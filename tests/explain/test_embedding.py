@@ -18,6 +18,7 @@ from pdray.explain.embedding import (
     separation,
     separation_sentence,
 )
+from pdray.explain.severity import SEVERITIES, Readout, read_out
 
 PNG = b"\x89PNG\r\n"
 
@@ -28,7 +29,8 @@ def cohort(num_subjects: int = 8, num_each: int = 4) -> tuple[np.ndarray, pd.Dat
     targets = np.repeat(np.arange(num_subjects) % 2, num_each)
     features = draws.normal(size=(len(targets), 6)) + 3 * targets[:, None]
     subjects = np.repeat([f"S{number}" for number in range(num_subjects)], num_each)
-    return features.astype(np.float32), pd.DataFrame({"target": targets, "subject_id": subjects})
+    facts = {"target": targets, "subject_id": subjects, "grade": 3 * targets, "hoehn_yahr": None}
+    return features.astype(np.float32), pd.DataFrame(facts)
 
 
 def slow_silhouettes(features: np.ndarray, groups: list[Any]) -> list[float]:
@@ -129,6 +131,27 @@ def test_principal_components_are_the_leading_eigenvectors_of_the_covariance() -
     assert found.variance == pytest.approx(tuple(values[::-1][:2] / values.sum()), rel=1e-5)
 
 
+def test_each_known_severity_has_a_row_with_its_readout(
+    listen: Callable[[ModuleType], list[Figure]], tmp_path: Path
+) -> None:
+    drawn = listen(module)
+    features, facts = cohort()
+    stages = np.where(np.arange(len(facts)) < 4, np.nan, 1.5 + facts["target"])
+    facts = facts.assign(hoehn_yahr=stages)
+    readouts = [read_out(field, (features, facts), (features, facts)) for field in SEVERITIES]
+    assert all(isinstance(one, Readout) for one in readouts)
+    embedding_picture(embed(features), facts, tmp_path / "e.png",
+                      readouts=readouts, title="t", synthetic=False)  # fmt: skip
+    labels = [axes.get_xlabel() for axes in drawn[0].axes]
+    assert [text.partition(",")[0] for text in labels[2::3]] == [*SEVERITIES.values()]
+    texts = [text.get_text() for text in drawn[0].findobj(Text)]
+    assert {"not given (n=4)", "Hoehn and Yahr stage 2.5 (n=16)"} <= set(texts)
+    told = [one.alignment for one in readouts]
+    assert {
+        f"rank correlation {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in told
+    } <= {*texts}
+
+
 def test_tsne_is_only_of_enough_recordings_and_repeats_itself() -> None:
     features, _ = cohort()
     assert len(features) >= TSNE_LEAST
@@ -168,5 +191,6 @@ def test_the_picture_says_what_is_shown_and_lists_no_more_than_14_subjects(
     assert title in texts
     assert any(text.startswith("principal component 1 (") for text in texts)
     assert any(text.startswith("t-SNE") for text in texts)
-    assert any(text.startswith("class 1 (n=") for text in texts)
+    assert any(text.startswith("grade 3, class 1 (n=") for text in texts)
+    assert not any("Hoehn" in text or "read out" in text for text in texts)
     assert {f"S{number}" for number in range(8)} <= set(texts) if synthetic else "S0" not in texts

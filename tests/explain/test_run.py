@@ -28,6 +28,7 @@ from pdray.explain.embedding import embed
 from pdray.explain.held_out import open_held_out, see
 from pdray.explain.run import Explanation, class_score, explain
 from pdray.explain.settings import ExplainConfig
+from pdray.explain.severity import Readout, read_out
 from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
 from pdray.training.frozen.features import Features, extract_features
@@ -249,7 +250,7 @@ def test_no_cluster_is_started_for_a_study_that_streamed_through_one(
     monkeypatch.setattr(place, "extract_features", listen)
     study = make_study(tmp_path / "output", faces, {"stream": {"reader": "ray"}})
     run(study, tmp_path / "maps", recordings=[name_of(1)], videos=False)
-    assert readers == ["local"]
+    assert readers == ["local"] * 2  # test recordings, and those learnt from
 
 
 def test_all_layers_are_mapped_where_none_is_named(study: StudyLog, tmp_path: Path) -> None:
@@ -321,6 +322,50 @@ def test_every_setting_says_what_it_is() -> None:
     assert [key for key, field in leaves(ExplainConfig) if not field.description] == []
 
 
+def test_severity_is_read_out_of_what_the_winner_learnt_from_and_noted_as_a_scoring(
+    study: StudyLog, tmp_path: Path
+) -> None:
+    settings = {"recordings": [name_of(1)], "layers": ["layer4"], "videos": False}
+    done, _ = run(study, tmp_path / "maps", **settings)
+    held = open_held_out(study.folder)
+    tables = []
+    for rows in (held.learnt, held.rows):
+        vectors = extract_features(held.network, [held.rated(row) for row in rows], held.config)
+        facts = {
+            "subject_id": [one.subject_id for one in rows],
+            "grade": [one.grade for one in rows],
+        }
+        tables.append((vectors.vectors, pd.DataFrame(facts)))
+    assert {one.subject_id for one in held.learnt}.isdisjoint(one.subject_id for one in held.rows)
+    expected = read_out("grade", *tables)
+    assert isinstance(expected, Readout)
+    table = pd.read_csv(done.folder / "embedding.csv")
+    np.testing.assert_allclose(table["readout_grade"], expected.values, rtol=1e-5)
+    assert table["grade"].tolist() == [row.grade for row in held.rows]
+    assert expected.sentence in done.report
+    log = study.folder.parents[1] / "tables" / "scorings.csv"
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "time,table,study,seed,source,manifest,runs"
+    assert ",explain,faces,0," in lines[1]
+    run(study, tmp_path / "again", **settings)
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_without_the_recordings_learnt_from_the_others_are_placed_all_the_same(
+    tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(tmp_path / "output", faces, PROBE)
+    held = open_held_out(study.folder)
+    gone = tuple(replace(row, video=tmp_path / "gone.mp4") for row in held.learnt)
+    monkeypatch.setattr(module, "open_held_out", lambda folder: replace(held, learnt=gone))
+    done, _ = run(study, tmp_path / "maps", layers=None)
+    assert "no readout of severity: " in done.report
+    table = pd.read_csv(done.folder / "embedding.csv")
+    assert len(table) == 3
+    assert "readout_grade" not in table
+    assert not (study.folder.parents[1] / "tables").exists()
+
+
 def test_a_real_cohort_carries_no_mark(study: StudyLog, tmp_path: Path, faces: Path) -> None:
     content = faces.read_text(encoding="utf-8").replace(",synthetic,", ",clinic,")
     manifest = faces.with_name("clinic.csv")
@@ -341,7 +386,8 @@ def test_a_probe_has_its_frozen_features_placed_and_no_map(tmp_path: Path, faces
     study = make_study(tmp_path / "output", faces, PROBE)
     done, told = run(study, tmp_path / "maps", layers=None)
     assert told == [
-        "maps       none: the frame_resnet under the linear_probe is frozen (random weights)",
+        "maps       none: the frozen frame_resnet (random weights) under the linear_probe knows "
+        "nothing of the classes",
         "recordings 3 held out, placed by its features",
     ]
     assert (done.videos, done.synthetic) == ((), True)
@@ -350,9 +396,7 @@ def test_a_probe_has_its_frozen_features_placed_and_no_map(tmp_path: Path, faces
     report = (done.folder / "report.txt").read_text()
     assert report == f"{done.report}\n"
     assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
-    assert (
-        "features of the frozen frame_resnet (random weights); a linear_probe has no maps" in report
-    )
+    assert "features of the frozen frame_resnet (random weights); no maps" in report
     held = open_held_out(study.folder)
     config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
     recordings = [held.rated(row) for row in held.rows]
@@ -363,7 +407,7 @@ def test_a_probe_has_its_frozen_features_placed_and_no_map(tmp_path: Path, faces
     with pytest.raises(SettingsError, match="2 faults") as caught:
         run(study, tmp_path / "more", shown_class=1)
     for key in ("layers", "shown_class"):
-        assert f"{key}: a linear_probe has no maps: its frame_resnet is frozen" in str(caught.value)
+        assert f"{key}: there are no maps: the frozen frame_resnet" in str(caught.value)
 
 
 def test_a_winner_on_regions_has_its_features_placed_and_no_map(

@@ -1,0 +1,40 @@
+"""The list of scorings: a line for each time that held-out recordings are scored."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Scoring(NamedTuple):
+    """One line of the list.
+
+    Attributes:
+        table: What is printed of it: a table's name, or that of a job.
+        study: Whose models are scored.
+        seed: Of the study.
+        source: Version of the code, from :func:`pdray.tracking.provenance.source_identity`.
+        manifest: Name of its file.
+        runs: Which models.
+    """
+
+    table: str
+    study: str
+    seed: int
+    source: str
+    manifest: str
+    runs: str
+
+
+def note_scoring(output: Path, scoring: Scoring) -> None:
+    """Append a line to ``<output>/tables/scorings.csv``, before there is a score."""
+    table = output / "tables" / "scorings.csv"
+    line = io.StringIO()
+    rows = csv.writer(line, lineterminator="\n")
+    if not table.exists():
+        rows.writerow(("time", *Scoring._fields))
+    rows.writerow((time.strftime("%Y-%m-%dT%H:%M:%S%z"), *scoring))
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("a", encoding="utf-8") as file:
+        file.write(line.getvalue())
