@@ -1,4 +1,4 @@
-"""The network of a fit, from the inside out: backbone, published weights, consensus, thresholds."""
+"""Builds the network of a fit: backbone, pretrained weights, consensus and thresholds."""
 
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from pdray.models import MODELS
 from pdray.training.objective import num_outputs, wrap
 from pdray.training.settings import FitConfig
 
-OWN_NAME = "model.pt"  # what a study calls its weights
+OWN_NAME = "model.pt"  # the name of a study's own weights
 
 FROZEN_AT_RANDOM = (
-    "note: no file of weights: the frozen network{} keeps the random ones that were drawn for it, "
-    "so that its features were learnt from nothing"
+    "note: pretrained is not set: the frozen network{} keeps its random initialisation, so its "
+    "features are untrained"
 )
 
 
 def joins_segments(config: FitConfig) -> bool:
-    """Whether the snippets of a training recording give one prediction together."""
+    """Return whether the snippets of a training recording give one joint prediction."""
     return config.segments.consensus != "none"
 
 
 def build_network(config: FitConfig, num_classes: int) -> nn.Module:
-    """Build the network to train; what no file gives comes from the ambient torch generator.
+    """Build the network to train; torch's global generator draws weights that no file gives.
 
     Args:
         config: Settings.
@@ -34,7 +34,7 @@ def build_network(config: FitConfig, num_classes: int) -> nn.Module:
         PdrayError: If the file of ``pretrained`` cannot be read or does not fit the network.
     """
     network, _ = _start(config, num_classes)
-    if config.beside:  # its outputs are wrapped inside it
+    if config.beside:  # this network wraps its own outputs
         return network
     if joins_segments(config):
         from pdray.models.layers.segment_attention import SegmentNetwork
@@ -44,10 +44,10 @@ def build_network(config: FitConfig, num_classes: int) -> nn.Module:
 
 
 def describe_start(config: FitConfig, num_classes: int) -> list[str]:
-    """Return what the networks of a fit start from as lines; none where all weights are drawn.
+    """Return lines about the start weights of a fit; empty if training starts from random ones.
 
     Raises:
-        PdrayError: As :func:`build_network`.
+        PdrayError: See :func:`build_network`.
     """
     if config.network is None:
         from pdray.training.estimators.fit import find_parts
@@ -60,7 +60,7 @@ def describe_start(config: FitConfig, num_classes: int) -> list[str]:
 
 
 def _draws_frozen(config: FitConfig) -> bool:
-    """Whether weights that nothing trains are given by no file."""
+    """Return whether frozen weights stay random because no file gives them."""
     return config.pretrained is None and config.model.has_frozen_weights
 
 
@@ -82,12 +82,12 @@ def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, list[str]]:
 
 
 def load_weights(network: nn.Module, file: Path, *, modality: str = "rgb") -> list[str]:
-    """Load a file of weights, and return what became of them as lines of text.
+    """Load a weights file, and return lines of text that report which tensors were used.
 
     Args:
-        network: Built; it is changed in place.
-        file: A published file, or one of a study, which keeps its name.
-        modality: What the network sees.
+        network: The built network; it is changed in place.
+        file: A published file, or a study's ``model.pt`` under this name.
+        modality: Input of the network.
 
     Raises:
         CheckpointError: If the file cannot be read or does not fit the network.
@@ -95,7 +95,7 @@ def load_weights(network: nn.Module, file: Path, *, modality: str = "rgb") -> li
     from pdray.models.weights.pixels import Pixels
     from pdray.models.weights.pretrained import load_pretrained
 
-    # Our own weights know our pixels; a published first layer is refitted to them.
+    # pdray's own weights expect pdray's pixel scale; a published first layer is adapted to it.
     is_own = file.name == OWN_NAME or modality != "rgb"
     seen = None if is_own else Pixels(KINETICS_MEAN, KINETICS_STD)
     return load_pretrained(network, file, pixels=seen).told()

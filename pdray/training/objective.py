@@ -1,7 +1,7 @@
-"""Loss of a fit on the outputs of its network, and the probabilities that they mean.
+"""The loss of a fit, and the probabilities that the network's outputs stand for.
 
-Six losses, two kinds of outputs: one logit a class, or ordered thresholds on one score. A training
-loop asks how many outputs to build, wraps the network, and never learns which of the two it has.
+There are two kinds of outputs: one logit per class, or ordered thresholds on one score. The
+training loop uses the functions of this module and need not know which kind it has.
 """
 
 import math
@@ -18,15 +18,15 @@ from pdray.losses.settings import LossConfig
 
 
 def num_outputs(config: LossConfig, num_classes: int) -> int:
-    """Return how many outputs a network is built with: K, or 1 under ordered thresholds."""
+    """Return the number of outputs of a network: K, or 1 with ordered thresholds."""
     return 1 if config.entry.is_ordered else num_classes
 
 
 def wrap(network: nn.Module, config: LossConfig, num_classes: int) -> nn.Module:
-    """Return the network to train: itself, or with ordered thresholds on its score.
+    """Return the network to train: the same, or with ordered thresholds on its score.
 
     Args:
-        network: Built with :func:`num_outputs` outputs, its pretrained weights loaded.
+        network: Built with :func:`num_outputs` outputs and its pretrained weights.
         config: Settings.
         num_classes: Classes K, at least 2.
     """
@@ -38,11 +38,11 @@ def wrap(network: nn.Module, config: LossConfig, num_classes: int) -> nn.Module:
 
 
 class RegionTarget(NamedTuple):
-    """What a network on regions learns.
+    """The training targets of a network on regions.
 
     Attributes:
         classes: (B,) int64 class, or (B, K) float shares of the classes that sum to 1.
-        regions: (B, R) float, 0 to 1, whether each region shows the disease; NaN: not known.
+        regions: (B, R) float, 0 to 1, whether each region shows the disease; NaN: unknown.
     """
 
     classes: Tensor
@@ -55,8 +55,8 @@ class TrainingLoss:
 
     Attributes:
         config: Settings.
-        class_weights: (K,) float32; None for the losses that have none.
-        num_regions: R, how many of a network's last outputs are logits of regions.
+        class_weights: (K,) float32; None for losses without class weights.
+        num_regions: R, the number of last outputs that are logits of regions.
     """
 
     config: LossConfig
@@ -67,21 +67,21 @@ class TrainingLoss:
         """Return the loss of each snippet.
 
         Args:
-            outputs: (B, K) logits of a network for classes, (B, K-1) of an ordered one; float.
-                With regions R more, NaN where the snippet does not show the region.
-            target: (B,) int64 class, or (B, K) float shares of the classes that sum to 1; with
-                regions both.
+            outputs: (B, K) logits of classes, or (B, K-1) of ordered thresholds; float. With
+                regions R more columns, NaN where the snippet does not show the region.
+            target: (B,) int64 class, or (B, K) float shares of the classes that sum to 1; a
+                :class:`RegionTarget` with regions.
 
         Returns:
             (B,) loss in nats, not reduced.
 
         Raises:
-            ValueError: If the target is neither, or a class is outside 0..K-1.
+            ValueError: If the target has another shape, or a class is outside 0..K-1.
         """
         if not isinstance(target, RegionTarget):
             return self._class_loss(outputs, target)
         logits = outputs[:, -self.num_regions :]
-        # What no frame shows has no logit. A network that diverged has none at all, of classes too.
+        # A region that no frame shows has a NaN logit. If the network diverged, all are NaN.
         wanted = target.regions.masked_fill(logits.isnan(), math.nan)
         from pdray.losses.hierarchy import region_loss
 
@@ -98,15 +98,15 @@ class TrainingLoss:
         return loss
 
     def class_outputs(self, outputs: Tensor) -> Tensor:
-        """Return what (..., J) outputs say of the classes; the logits of regions are left out."""
+        """Return the outputs for classes out of (..., J) outputs, without the regions' logits."""
         return outputs[..., : outputs.shape[-1] - self.num_regions]
 
     def log_probabilities(self, outputs: Tensor) -> Tensor:
         """Return (B, K) float32 or wider log probabilities of the classes.
 
         Args:
-            outputs: Of :meth:`class_outputs`. A network for classes means their softmax, also under
-                the class-balanced loss, whose yes or no for every class does not sum to 1.
+            outputs: From :meth:`class_outputs`. Logits of classes mean their softmax, also with
+                the class-balanced loss, whose sigmoids per class do not sum to 1.
         """
         if self.config.entry.is_ordered:
             from pdray.losses.ordinal import class_log_probabilities
@@ -121,22 +121,22 @@ def training_loss(
 ) -> TrainingLoss:
     """Make the loss of a fold.
 
-    Only the class-balanced loss weights classes; the other sources do not.
+    Only the class-balanced loss uses class weights.
 
     Args:
         config: Settings.
-        counts: Training members of each class; with soft targets the expected ones, of
+        counts: Training recordings of each class; with soft targets the expected numbers, from
             :func:`pdray.data.cohort.raters.expected_counts`.
-        device: Where the class weights go.
-        num_regions: How many of the network's last outputs are logits of regions.
+        device: Device of the class weights.
+        num_regions: Number of last outputs that are logits of regions.
 
     Raises:
-        ValueError: If a class has no member and the loss weights classes; names each such class.
+        ValueError: If the loss uses class weights and a class has no recording; names each.
     """
     if not config.entry.weighs_classes:
         return TrainingLoss(config, None, num_regions)
     from pdray.losses.focal import class_balanced_weights
 
-    # The formula is smooth in the counts: an expected count need not be whole.
+    # The formula is smooth in the counts, so an expected count need not be an integer.
     weights = class_balanced_weights(counts, normalize=config.normalize)
     return TrainingLoss(config, weights.to(device), num_regions)

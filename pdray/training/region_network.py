@@ -1,9 +1,8 @@
-"""The network on regions of the face as the training loop knows networks: one tensor of outputs.
+"""Adapts the network on regions of the face to the training loop: one tensor of outputs.
 
-It takes the pictures and the boxes of the regions; where the maps of its frozen stages are kept
-(:mod:`pdray.training.frozen.region_views`), it takes those maps instead of the pictures. It gives a
-row per snippet: the outputs for the classes, which may be ordered thresholds, and after them a
-logit for each region.
+Its inputs are pictures and the boxes of the regions. If the outputs of its frozen stages are cached
+(:mod:`pdray.training.frozen.region_views`), these replace the pictures. Each row of its output is
+one snippet: first the outputs for the classes (or ordered thresholds), then a logit per region.
 """
 
 import math
@@ -16,22 +15,22 @@ from pdray.losses.hierarchy import region_targets
 from pdray.models.networks.region_attention import RegionAttention
 from pdray.training.task import FitTask
 
-_SEED = 0  # of frozen stages that no file gives
+_SEED = 0  # for frozen stages without a weights file
 
 
 class RegionNetwork(nn.Module):
-    """A network on regions, with what is made of its score of the recording."""
+    """A network on regions whose outputs are one tensor."""
 
     def __init__(
         self, network: RegionAttention, *, classes: nn.Module, map_size: tuple[int, int] | None
     ) -> None:
-        """Put the parts together.
+        """Keep the parts.
 
         Args:
-            network: The network, its pretrained weights loaded.
-            classes: From its outputs for the recording to those that the loss takes.
-            map_size: Of kept maps, (height, width) of the pictures that they are of [px]; None
-                where it is given pictures.
+            network: The network with its pretrained weights.
+            classes: Turns its outputs for the recording into those that the loss takes.
+            map_size: With cached maps: (height, width) of their pictures [px]; None if the input
+                is pictures.
         """
         super().__init__()
         self.network, self.classes = network, classes
@@ -43,26 +42,23 @@ class RegionNetwork(nn.Module):
         Args:
             x: (N, C, T, H, W) normalised snippets, or (N, T, H', W', D) maps of
                 :meth:`RegionAttention.frozen_maps`; float.
-            boxes: (N, T, R, 4) as :meth:`RegionAttention.align_tokens` takes them.
+            boxes: (N, T, R, 4), see :meth:`RegionAttention.align_tokens`.
 
         Returns:
-            (N, J + R) float: J outputs for the classes, R logits that a region shows the disease,
-            NaN where no frame of the snippet shows the region.
+            (N, J + R) float: J outputs for the classes, then R logits that a region shows the
+            disease; NaN if no frame of the snippet shows the region.
         """
         if self.map_size is None:
             found = self.network(x, boxes)
         else:
-            maps = x.flatten(0, 1).permute(0, 3, 1, 2)  # in memory the channels are last already
+            maps = x.flatten(0, 1).permute(0, 3, 1, 2)  # in memory, channels stay last
             tokens = self.network.align_tokens(maps, boxes, self.map_size)
             found = self.network.classify_tokens(tokens)
         outputs = self.classes(found.video)
         return torch.cat([outputs, found.regions.to(outputs.dtype)], dim=1)
 
     def frozen_names(self) -> frozenset[str]:
-        """Return the names of the tensors that a fit never changes.
-
-        Whoever builds the network of a fit again finds them as they were.
-        """
+        """Return the names of the tensors that a fit never changes; a rebuilt network has them."""
         parts = self.network.still_parts()
         still = {id(value) for part in parts for value in (*part.parameters(), *part.buffers())}
         named = (*self.named_parameters(), *self.named_buffers())
@@ -70,9 +66,9 @@ class RegionNetwork(nn.Module):
 
 
 def draw_frozen(network: RegionAttention) -> None:
-    """Draw the weights of a frame network that no file gives the same for every fit and fold.
+    """Initialise a frame network at random, with one seed for every fit and fold.
 
-    Stages that nothing trains are then one network, whose maps are worth keeping.
+    Its frozen stages are then always the same, so their outputs can be cached.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
@@ -80,10 +76,10 @@ def draw_frozen(network: RegionAttention) -> None:
 
 
 def region_labels(task: FitTask) -> Tensor:
-    """Return (M, R) float32 whether the regions of a task's recordings show the disease.
+    """Return (M, R) float32: whether each region of each recording shows the disease.
 
-    NaN where it is not known: without marks nothing is known of the regions of an ill recording;
-    those of a healthy one are normal.
+    The regions of healthy people are normal (0). Regions of ill people without marks are unknown
+    (NaN).
 
     Raises:
         ValueError: If a healthy recording has a mark above 0.

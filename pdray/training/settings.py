@@ -1,4 +1,4 @@
-"""Settings of a fit: everything that decides its outcome besides its data and its seed."""
+"""Settings of a fit: everything that decides its result, except its data and its seed."""
 
 import json
 from operator import attrgetter
@@ -19,24 +19,26 @@ from pdray.models.entry import ModelEntry
 from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.settings import SegmentsConfig
 
-# Sections that every fit has, whatever its model; ``embedding`` is judged by what is heard.
+# Sections that every fit has, whatever its model; _sound_faults checks ``embedding``.
 _OF_ALL = ("modality", "decode", "limits", "model", "embedding")
 
 
 class OptimConfig(Settings):
-    """Optimiser and its schedule; the defaults are those of TSA, section IV-A."""
+    """Settings of the optimiser and its schedule; the defaults are those of TSA, section IV-A."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = Field(
         "sgd",
         description="sgd has momentum 0.9; adam adds weight_decay to the gradient, adamw to the "
-        "step; only what the model does not freeze is trained",
+        "step; frozen weights are not trained",
     )
     learning_rate: float = Field(1e-3, gt=0, description="highest learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="lambda of TSA eq. 1")
-    batch_size: int = Field(15, ge=1, description="recordings of a step, all workers [count]")
-    epochs: int = Field(60, ge=1, description="epochs of each fold [count]")
+    weight_decay: float = Field(
+        0.01, ge=0, description="pulls weights towards zero; lambda of TSA eq. 1"
+    )
+    batch_size: int = Field(15, ge=1, description="recordings per step, over all workers [count]")
+    epochs: int = Field(60, ge=1, description="epochs per fold [count]")
     schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="after the warm-up; cosine ends at zero"
+        "constant", description="learning-rate schedule after the warm-up; cosine ends at zero"
     )
     warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up from zero [epochs]")
     gradient_clip: float | None = Field(
@@ -47,19 +49,18 @@ class OptimConfig(Settings):
     )
     compiled: bool = Field(
         False,
-        description="torch.compile the network: minutes at the start of each trial; on a CPU it "
-        "needs a C++ compiler",
+        description="compile the network with torch.compile, which takes minutes at the start of "
+        "each trial; on a CPU this needs a C++ compiler",
     )
 
 
 class FitConfig(Settings):
-    """Everything that decides the outcome of a fit besides its data and its seed."""
+    """Everything that decides the result of a fit, except its data and its seed."""
 
     modality: SeenModality = Field(
         "rgb",
-        description="what the model sees: a network colours, optical flow or motion boundaries; "
-        "an estimator what it is made for, such as landmarks or sound; several: what the branches "
-        "of a fusion see",
+        description="input of the model: colours (rgb), optical flow or motion boundaries for a "
+        "network; landmarks or sound for an estimator; several for a fusion",
     )
     decode: DecodeConfig = DecodeConfig()
     limits: DecodeLimits = DecodeLimits()
@@ -68,8 +69,8 @@ class FitConfig(Settings):
     model: ModelConfig = MODELS[DEFAULT].settings(name=DEFAULT)
     pretrained: Path | None = Field(
         None,
-        description="file of weights to start from: a published one, or a study's model.pt, which "
-        "keeps its name",
+        description="weights file to start from: a published file, or a study's model.pt (do not "
+        "rename it)",
     )
     landmarks: LandmarkFeatureConfig = LandmarkFeatureConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
@@ -81,45 +82,45 @@ class FitConfig(Settings):
 
     @property
     def entry(self) -> ModelEntry:
-        """What the registry says of the model."""
+        """The entry of the model in the registry."""
         return MODELS[self.model.name]
 
     @property
     def network(self) -> Any:
-        """The section of the network that sees pictures: the model's own, or that of a frozen one.
+        """Settings of the network on pictures: the model's own, or those of its frozen backbone.
 
-        None of a model that sees none through a network.
+        None if the model has no such network.
         """
         path = self.entry.network
         return None if path is None else attrgetter(path)(self)
 
     @property
     def sees(self) -> tuple[Modality, ...]:
-        """Every modality that a fit may read of a recording."""
+        """Every modality that a fit may read."""
         return self.model.modalities or (self.modality, *self.beside)
 
     @property
     def beside(self) -> tuple[Modality, ...]:
-        """What a network is given beside its modality."""
+        """Further inputs of a network beside its modality."""
         return self.entry.beside
 
     @property
     def needs(self) -> tuple[Modality, ...]:
-        """Every modality without which a recording takes no part; of branches any one will do."""
+        """Every modality that a recording must have; empty for branches, which need only one."""
         return () if self.entry.branches else self.sees
 
     @property
     def views(self) -> Views | None:
-        """The views of recordings whose maps are read; None where pictures are read."""
+        """The views of recordings whose cached maps are read; None if pictures are read."""
         if self.features.cache == "off" or not self.model.keeps_maps:
             return None
         return Views(self.augment, self.features.views, (self.decode.height, self.decode.width))
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:
-        """Refuse what the model does not see, and settings that would have no effect."""
+        """Refuse inputs that the model does not take, and settings without effect."""
         rules = (_modality_faults, _idle_faults, self.entry.checks, _sound_faults, _segment_faults)
-        for rule in rules:  # a later one may need what an earlier one has checked
+        for rule in rules:  # a later rule may rely on the checks of an earlier one
             faults = rule(self)
             if faults:
                 raise ValueError("; ".join(faults))
@@ -131,11 +132,11 @@ def _modality_faults(config: FitConfig) -> list[str]:
     if config.modality in sees:
         return []
     right = " or ".join([", ".join(sees[:-1]), sees[-1]] if len(sees) > 1 else sees)
-    return [f"modality {config.modality}: {config.model.name} sees {right}"]
+    return [f"modality: got '{config.modality}'; {config.model.name} needs {right}"]
 
 
 def _idle_faults(config: FitConfig) -> list[str]:
-    """List the sections that the model does not use and that are not at their defaults."""
+    """List the changed sections that the model does not use."""
     entry, name = config.entry, config.model.name
     faults = []
     for section, field in FitConfig.model_fields.items():
@@ -148,10 +149,13 @@ def _idle_faults(config: FitConfig) -> list[str]:
             right = json.loads(value) if value else getattr(getattr(config, section), key)
             default = default.model_copy(update={key: right})
         if getattr(config, section) != default:
-            told = f" but for {used}" if used else ""
-            faults.append(f"{section}: no part of {name}; leave it out{told}")
+            told = f", except {used}" if used else ""
+            faults.append(f"{section}: {name} does not use it; leave it out{told}")
     if "loss" in entry.sections and not entry.beside:
-        faults += [f"loss.{one}: {name} has no regions" for one in config.loss.region_settings]
+        faults += [
+            f"loss.{one}: {name} has no regions; leave it out"
+            for one in config.loss.region_settings
+        ]
     return faults
 
 
@@ -171,10 +175,10 @@ def _sound_faults(config: FitConfig) -> list[str]:
 
 
 def _segment_faults(config: FitConfig) -> list[str]:
-    """Refuse a consensus of one snippet: it would be the snippet."""
+    """Refuse a consensus over one snippet, which would have no effect."""
     if config.segments.consensus == "none" or config.snippet.mode == "segments":
         return []
     return [
-        f"segments.consensus {config.segments.consensus} needs snippet.mode segments; in mode "
-        f"{config.snippet.mode} a recording has one snippet"
+        f"segments.consensus: got '{config.segments.consensus}', but with snippet.mode "
+        f"{config.snippet.mode} a recording has one snippet; set snippet.mode=segments"
     ]

@@ -1,4 +1,4 @@
-"""Task of one fit, and the result of each epoch: plain data that travels."""
+"""The task of one fit and the result of an epoch: plain data that can be sent to workers."""
 
 import math
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from pdray.training.settings import FitConfig
 
 @dataclass(frozen=True)
 class FitTask:
-    """One trial, or one refit: folds trained one after the other.
+    """One trial or one refit, whose folds are trained one after the other.
 
     Attributes:
         origin: Key columns of the predictions; a single fold keeps its ``fold``.
         config: Settings.
-        recordings: All recordings that positions in ``sides`` refer to.
-        sides: One entry a fold.
+        recordings: Recordings to which the positions in ``sides`` refer.
+        sides: One entry per fold.
         num_classes: K.
-        epochs: Epochs to run; fewer than ``config.optim.epochs`` cuts the schedule short, it
-            does not compress it.
+        epochs: Epochs to run; fewer than ``config.optim.epochs`` cut the learning-rate schedule
+            off, they do not compress it.
         evaluate: After every epoch, or once after the last.
     """
 
@@ -45,10 +45,10 @@ class FitTask:
         return len(self.sides) * self.epochs
 
     def schedule(self, first_step: int = 0) -> Schedule:
-        """Return the schedule of the fit's batches from a (fold, epoch) pair on.
+        """Return the schedule of the fit's batches, starting at a (fold, epoch) pair.
 
-        An evaluated recording may have many more frames than a trained one (dense views), so
-        that fewer of them make a batch of the same size.
+        Evaluation may use many more frames per recording than training (dense views), so its
+        batches hold fewer recordings.
         """
         config = self.config
         trained, evaluated = (
@@ -67,17 +67,16 @@ class FitTask:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one (fold, epoch) gave.
+    """The result of one epoch of one fold.
 
     Attributes:
         fold: From 0.
         epoch: From 0.
         metrics: ``train/...``, ``val/...`` (or ``test/...``) and ``time/...``; rank 0 has those of
             all workers, other ranks have none.
-        predictions: The evaluated snippets of all workers; None where nothing was evaluated and
-            on other ranks.
-        state: From which the fit resumes after this epoch: plain numbers and tensors. The tensors
-            are the model's own, so save or copy them before the next result is asked for.
+        predictions: Predictions of all workers; None without evaluation, and on other ranks.
+        state: Numbers and tensors from which the fit resumes after this epoch. The tensors are
+            the model's own, so save or copy them before you take the next result.
     """
 
     fold: int

@@ -46,7 +46,7 @@ def test_maps_are_made_once_and_trials_learn_from_them(tmp_path: Path) -> None:
     told = run(*WORDS, f"data.manifest={manifest}", f"output={out}", f"data.marks={marks}")
     assert "once for 24 views of recordings" in told
     assert f"marks      {len(ill)} of 12 recordings have marked regions" in told
-    assert "the frozen network keeps the random ones" in told
+    assert "the frozen network keeps its random initialisation" in told
     assert (out / "studies" / "regions" / "winner" / "model.pt").is_file()
     again = run("--resume", f"output={out}", "search.name=regions")
     assert "features: " not in again

@@ -80,7 +80,9 @@ def test_a_recording_that_cannot_be_read_ends_it_in_its_own_words(
     task: FitTask, ray: HereRay
 ) -> None:
     lost = replace(task.recordings[3], stored={"regions": Path("/x/y.arrow")})
-    with pytest.raises(DecodeError, match="recording R3: its rgb is not stored"):
+    with pytest.raises(
+        DecodeError, match="recording R3: its rgb is not in the frame store; run jobs"
+    ):
         prepare_views(plan_of(task), [*task.recordings[:3], lost], CAPACITY, lambda _: None)
 
 

@@ -77,7 +77,7 @@ FUSION: dict[str, Any] = {
 
 def test_a_fusion_says_what_its_frozen_network_starts_from(tmp_path: Path) -> None:
     (note,) = start_notes(plan_study(FUSION), num_classes=2)
-    assert "frozen network of rgb keeps the random ones" in note
+    assert "frozen network of rgb keeps its random initialisation" in note
     path = tmp_path / "notes.pt"
     path.write_bytes(b"no checkpoint")
     with pytest.raises(SettingsError, match=r"settings: pretrained: \S+/notes\.pt "):

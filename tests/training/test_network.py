@@ -65,7 +65,9 @@ def test_looking_at_the_start_draws_no_numbers(tmp_path: Path) -> None:
 
 
 def test_the_attention_of_one_snippet_is_refused() -> None:
-    with pytest.raises(Exception, match=r"segments.consensus mean needs snippet.mode segments"):
+    with pytest.raises(
+        Exception, match=r"segments.consensus: got 'mean', .* set snippet.mode=segments"
+    ):
         config_of({"segments": {"consensus": "mean"}})
 
 
@@ -74,7 +76,7 @@ def test_a_probe_says_what_its_frozen_network_starts_from(tmp_path: Path) -> Non
     tree = {"model": {"name": "linear_probe", "backbone": backbone}, "optim": {"epochs": 1}}
     config = build(FitConfig, tree)
     (note,) = describe_start(config, 2)
-    assert "no file of weights: the frozen network keeps the random ones" in note
+    assert "the frozen network keeps its random initialisation" in note
     assert build_network(config, 2)(torch.zeros(1, 3, 2, 24, 24)).shape == (1, 2)
     path = tmp_path / "model.pt"
     torch.save(build_network(config, 2).state_dict(), path)

@@ -87,13 +87,19 @@ def test_an_estimator_has_landmarks_and_one_step():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"modality": "rgb"}, "modality rgb: landmark_head sees landmarks"),
-        ({"model": {"name": "i3d"}}, "modality landmarks: i3d sees rgb, flow or boundaries"),
-        ({"optim": {}}, "optim: no part of landmark_head; leave it out but for optim.epochs=1"),
-        ({"optim": {"epochs": 1, "batch_size": 3}}, "optim: no part of landmark_head"),
-        ({"snippet": {"num_frames": 8}}, "snippet: no part of landmark_head; leave it out"),
-        ({"loss": {"gamma": 1.0}}, "loss: no part of landmark_head"),
-        ({"pretrained": "w.pt"}, "pretrained: no part of landmark_head"),
+        ({"modality": "rgb"}, "modality: got 'rgb'; landmark_head needs landmarks"),
+        (
+            {"model": {"name": "i3d"}},
+            "modality: got 'landmarks'; i3d needs rgb, flow or boundaries",
+        ),
+        (
+            {"optim": {}},
+            "optim: landmark_head does not use it; leave it out, except optim.epochs=1",
+        ),
+        ({"optim": {"epochs": 1, "batch_size": 3}}, "optim: landmark_head does not use it"),
+        ({"snippet": {"num_frames": 8}}, "snippet: landmark_head does not use it; leave it out"),
+        ({"loss": {"gamma": 1.0}}, "loss: landmark_head does not use it"),
+        ({"pretrained": "w.pt"}, "pretrained: landmark_head does not use it"),
     ],
 )
 def test_what_an_estimator_does_not_have_is_refused(changes, message):
@@ -102,7 +108,7 @@ def test_what_an_estimator_does_not_have_is_refused(changes, message):
 
 
 def test_a_network_has_no_groups_of_landmarks():
-    with pytest.raises(SettingsError, match="landmarks: no part of tsa; leave it out"):
+    with pytest.raises(SettingsError, match="landmarks: tsa does not use it; leave it out"):
         build(FitConfig, {"landmarks": {"groups": "head"}})
 
 
@@ -123,11 +129,17 @@ def test_a_probe_says_how_its_frozen_network_sees():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"augment": {"flip": 0.0}}, "augment: no part of linear_probe; .* but for augment.crop_s"),
-        ({"loss": {"gamma": 1.0}}, "loss: no part of linear_probe; leave it out"),
-        ({"optim": {}}, "optim: no part of linear_probe; leave it out but for optim.epochs=1"),
-        ({"stream": {"reader": "local"}}, "stream: no part of linear_probe"),
-        ({"modality": "landmarks"}, "modality landmarks: linear_probe sees rgb, flow or boundari"),
+        (
+            {"augment": {"flip": 0.0}},
+            "augment: linear_probe does not use it; .*, except augment.crop_s",
+        ),
+        ({"loss": {"gamma": 1.0}}, "loss: linear_probe does not use it; leave it out"),
+        ({"optim": {}}, "optim: linear_probe does not use it; leave it out, except optim.epochs=1"),
+        ({"stream": {"reader": "local"}}, "stream: linear_probe does not use it"),
+        (
+            {"modality": "landmarks"},
+            "modality: got 'landmarks'; linear_probe needs rgb, flow or boundari",
+        ),
         (
             {"model": {"name": "linear_probe", "backbone": {"name": "i4d"}}},
             r"model\.backbone\.name: got 'i4d'; expected one of tsa, ",
@@ -166,9 +178,9 @@ def test_a_fusion_may_name_files_that_only_other_trials_of_its_search_read():
 @pytest.mark.parametrize(
     ("base", "changes", "message"),
     [
-        (FUSION, {"modality": "rgb"}, "modality rgb: fusion sees several"),
-        (SOUND, {"modality": "several"}, "several: audio_mlp sees mfcc, log_mel or waveform"),
-        (FUSION, {"snippet": {"num_frames": 8}}, "snippet: no part of fusion; leave it out"),
+        (FUSION, {"modality": "rgb"}, "modality: got 'rgb'; fusion needs several"),
+        (SOUND, {"modality": "several"}, "'several'; audio_mlp needs mfcc, log_mel or waveform"),
+        (FUSION, {"snippet": {"num_frames": 8}}, "snippet: fusion does not use it; leave it out"),
         (FUSION, {"decode": {"height": 16}}, "height: .*16"),
         (
             FUSION,
@@ -196,9 +208,9 @@ REGIONS = {"model": {"name": "region_attention"}}
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        ({"features": {"views": 3}}, "features: no part of tsa; leave it out"),
+        ({"features": {"views": 3}}, "features: tsa does not use it; leave it out"),
         ({"loss": {"region_weight": 0.5}}, "loss.region_weight: tsa has no regions"),
-        ({**REGIONS, "modality": "flow"}, "modality flow: region_attention sees rgb"),
+        ({**REGIONS, "modality": "flow"}, "modality: got 'flow'; region_attention needs rgb"),
         (
             {**REGIONS, "augment": {"brightness": 0.4, "max_shift": 0.1}},
             r"augment.brightness, augment.max_shift: maps .* for 2 fixed views.*features.views=4",

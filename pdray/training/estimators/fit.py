@@ -1,8 +1,8 @@
-"""Fitting an estimator: every fold in one step, from the numbers that describe each recording.
+"""Fits an estimator: each fold in one step, from the numbers that describe each recording.
 
 Results have the form of :func:`pdray.training.loop.worker.fit` with one epoch per fold, so that
-trials, logs and reports treat both alike. Descriptions are computed once per process: a search
-reuses its actors from trial to trial, and a trial then costs its fits alone.
+trials, logs and reports need not distinguish the two. The numbers are computed once per process,
+and a search reuses its processes.
 """
 
 import time
@@ -21,20 +21,20 @@ from pdray.evaluation.predictions import predictions_table, probabilities, targe
 from pdray.training.settings import FitConfig
 from pdray.training.task import EpochResult, FitTask
 
-_LEAST = 1e-12  # for the logit of a class that the training side lacks
+_LEAST = 1e-12  # for the logit of a class that is absent from training
 
 
 class Learner(Protocol):
-    """What learns classes from described recordings.
+    """An estimator that learns classes from descriptions of recordings.
 
     Attributes:
-        told: What is worth knowing of the last fit, by ``fit/name``; logged with its scores.
+        told: Facts about the last fit by name (``fit/...``), logged with its scores.
     """
 
     told: dict[str, float]
 
     def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str]) -> Self:
-        """Learn from N descriptions, their (N,) classes and whose they are."""
+        """Learn from N descriptions, their (N,) classes and their subjects."""
 
     def predict_proba(self, x: Sequence[Any]) -> NDArray[np.float64]:
         """Return (N, K) probabilities of N descriptions."""
@@ -48,9 +48,9 @@ class Parts(NamedTuple):
     """Parts of an estimator.
 
     Attributes:
-        describe: Returns what it sees of a recording.
-        build: ``build(config, num_classes=, seed=)`` returns what learns.
-        start: Returns lines of text about the weights that it reads recordings with.
+        describe: Returns the description of a recording.
+        build: ``build(config, num_classes=, seed=)`` returns the learner.
+        start: Returns lines of text about the pretrained weights that it uses.
     """
 
     describe: Callable[[RatedRecording, FitConfig], Any]
@@ -71,21 +71,21 @@ def fit_estimator(
 
     Args:
         task: What to fit; its model is an estimator and its epochs are 1.
-        resume: ``state`` of the last result that counts.
+        resume: ``state`` of the last valid result.
 
     Yields:
-        One result a fold.
+        One result per fold.
 
     Raises:
         DecodeError: If a recording cannot be described; names it.
         DivergedError: If a loss is not finite; names the fold.
-        StudyError: If ``resume`` does not belong to a task of this shape.
-        PdrayError: If a fold has too little to learn from.
+        StudyError: If ``resume`` is from a task with another number of folds.
+        PdrayError: If a fold has too few training recordings.
     """
     if resume is not None and resume["num_steps"] != task.num_steps:
         raise StudyError(
-            f"the checkpoint is of a fit of {resume['num_steps']} (fold, epoch) pairs, this one "
-            f"has {task.num_steps}"
+            f"the checkpoint is from a fit with {resume['num_steps']} (fold, epoch) pairs, but "
+            f"this fit has {task.num_steps}; start a new study with another search.name"
         )
     started = time.perf_counter()
     x = describe(task)
@@ -95,24 +95,25 @@ def fit_estimator(
 
 
 def describe(task: FitTask) -> list[Any]:
-    """Return what the task's estimator sees of each recording.
+    """Return the estimator's description of each recording.
 
     Raises:
         DecodeError: If a recording cannot be described; names it.
-        SettingsError: If a group of features is not there.
+        SettingsError: If a group of features does not exist.
     """
     parts = find_parts(task.config)
     found = []
     for recording in task.recordings:
         if recording.stored is None:
             raise DecodeError(
-                f"recording {recording.recording_id}: its {task.config.modality} is not stored"
+                f"recording {recording.recording_id}: its {task.config.modality} is not in the "
+                "frame store; run jobs/prepare.py"
             )
         try:
             found.append(parts.describe(recording, task.config))
         except DecodeError as error:
             named = f"recording {recording.recording_id}: "
-            told = str(error).removeprefix(named)  # what is kept in the store names it itself
+            told = str(error).removeprefix(named)  # errors of the store name it already
             raise DecodeError(named + told) from error
     return found
 

@@ -1,7 +1,7 @@
-"""Several modalities joined into one judgement: branches, the rule that joins them, their weights.
+"""Fusion of several modalities: one branch per modality, and the rule that joins their logits.
 
-Every branch learns from the recordings that have its modality. A recording is judged by those that
-it has; ``model.rule`` says how (:mod:`pdray.models.estimators.fusion`,
+Every branch learns from the recordings that have its modality. A recording is classified from the
+modalities that it has; ``model.rule`` chooses how (:mod:`pdray.models.estimators.fusion`,
 :mod:`pdray.training.estimators.fusion_stack`).
 """
 
@@ -33,15 +33,15 @@ Labels = NDArray[np.int64]
 
 
 class FusionEstimator:
-    """The branches and their fusion, told of recordings one by one.
+    """The branches of a fusion and the rule that joins them.
 
     Args:
         config: Settings of a fit whose model is ``fusion``.
         num_classes: Classes K, at least 2; 0 is healthy.
-        seed: Of all randomness.
+        seed: Seed of all random numbers.
 
     Attributes:
-        told: ``fit/lacks_<modality>``, how many recordings learnt from lack it, and
+        told: ``fit/lacks_<modality>``, the number of training recordings without it, and
             ``fit/weight_<modality>``, see :func:`weights`.
     """
 
@@ -55,12 +55,12 @@ class FusionEstimator:
         """Learn from recordings.
 
         Args:
-            x: What the branches see of N recordings.
+            x: Descriptions of N recordings, by modality.
             y: (N,) class, 0 to K-1.
-            subjects: Of each recording; stacking's inner folds are of them.
+            subjects: Subject of each recording, for the inner folds of stacking.
 
         Raises:
-            FoldsError: If no recording has a modality, or there is too little to stack.
+            FoldsError: If no recording has a modality, or stacking has too few recordings.
             DivergedError: If a branch's loss is not finite; names the branch.
         """
         seen = list(x)
@@ -80,7 +80,7 @@ class FusionEstimator:
     def predict_proba(self, x: Sequence[Seen]) -> Floats:
         """Return (N, K) softmax of the fused logits of N recordings.
 
-        Of ``l1`` that is an order of the classes, not a calibrated probability.
+        With ``l1`` these rank the classes, but are not calibrated probabilities.
         """
         logits = self._logits(self.branches, list(x))
         if self.config.rule == "stacking":
@@ -96,11 +96,11 @@ class FusionEstimator:
         return [BranchNetwork(name, self.config, **given).fit(x, y) for name in self.names]
 
     def _logits(self, branches: Sequence[BranchNetwork], x: list[Seen]) -> Floats:
-        """Return (M, N, K), NaN where a recording lacks the modality."""
+        """Return (M, N, K) logits, NaN where a recording lacks the modality."""
         return np.stack([branch.logits(x) for branch in branches])
 
     def _out_of_fold(self, x: list[Seen], y: Labels, subjects: Sequence[str]) -> Floats:
-        """Return (M, N, K) logits of branches that did not learn from the recording's subject."""
+        """Return (M, N, K) logits from branches that did not learn from the recording's subject."""
         found = np.full((len(self.names), len(x), self.num_classes), np.nan)
         for number, (learnt, held) in enumerate(self._inner_folds(y, subjects)):
             seed = derive_seed(self.seed, "inner", number)
@@ -113,8 +113,9 @@ class FusionEstimator:
         for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
             if len(set(members)) < count:
                 raise FoldsError(
-                    f"{len(set(members))} subjects to learn from are {told}; stacking inside them "
-                    f"needs model.num_folds = {count} at least"
+                    f"only {len(set(members))} training subjects are {told}, but stacking needs "
+                    f"one for each of its {count} folds; lower model.num_folds, or set "
+                    "model.rule=mean"
                 )
         drawn = derive_seed(self.seed, "inner") % 2**32
         folds = StratifiedGroupKFold(count, shuffle=True, random_state=drawn)
@@ -128,17 +129,17 @@ class FusionEstimator:
 
 
 def weights(parts: Mapping[str, Floats]) -> dict[str, float]:
-    """Return how much of what moves the fused result is each modality's.
+    """Return the share of each modality in the variation of the fused result.
 
-    The size of a contribution says nothing where it is the same for everybody (L1-normalised logits
-    all have the same), so what counts is its mean absolute distance from its own mean over the
-    recordings, as a share of all modalities' together.
+    The size of a contribution means nothing if all recordings have the same one (as with
+    L1-normalised logits). So the measure is the mean absolute distance of the contribution from
+    its mean over recordings, divided by the sum over all modalities.
 
     Args:
-        parts: (N, k) contributions of each modality, of the recordings that have it.
+        parts: (N, k) contributions of each modality, from the recordings that have it.
 
     Returns:
-        Shares that sum to 1; none where nothing moves.
+        Shares that sum to 1; empty if no contribution varies.
     """
     moves = {name: float(np.abs(part - part.mean(axis=0)).mean()) for name, part in parts.items()}
     total = sum(moves.values())

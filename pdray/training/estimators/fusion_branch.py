@@ -1,4 +1,4 @@
-"""One modality of a fusion: what it sees of a recording, and the network that judges it."""
+"""One branch of a fusion: the description of a recording, and the network that classifies it."""
 
 from typing import Self, cast
 
@@ -20,18 +20,18 @@ from pdray.training.frozen.frame_features import describe_frames, frame_vectors,
 from pdray.training.settings import FitConfig
 
 Seen = dict[Branch, NDArray[np.floating]]
-"""What the branches see of a recording; a modality that it lacks is not there."""
+"""Description of a recording for each branch, without the modalities that it lacks."""
 
 
 def describe_fusion(recording: RatedRecording, config: FitConfig) -> Seen:
-    """Return what each branch sees of a recording.
+    """Return the description of a recording for each branch whose modality it has.
 
     Returns:
-        Of rgb (F, D) features of frames, of landmarks (F, 106, 2) nose-centred points, of sound
-        (D,) numbers; only what the recording has.
+        For rgb (F, D) features of frames, for landmarks (F, 106, 2) nose-centred points, for sound
+        (D,) numbers.
 
     Raises:
-        DecodeError: If a modality that is there cannot be described, or none is.
+        DecodeError: If a modality cannot be described, or the recording has none.
         PdrayError: If weights cannot be read.
     """
     model, stored = cast(FusionConfig, config.model), recording.stored or {}
@@ -49,12 +49,15 @@ def describe_fusion(recording: RatedRecording, config: FitConfig) -> Seen:
         else:
             found[name] = sound_vector(recording, name, config)
     if not found:
-        raise DecodeError(f"has none of {', '.join(model.modalities)}, so it cannot be judged")
+        raise DecodeError(
+            f"has none of {', '.join(model.modalities)}; remove it from the manifest, or add one "
+            "of these"
+        )
     return found
 
 
 def describe_fusion_start(config: FitConfig) -> list[str]:
-    """Return what the frozen network of rgb starts from as lines of text; none without rgb.
+    """Return lines about the weights of the frozen network of rgb; empty without rgb.
 
     Raises:
         CheckpointError: If the weights cannot be read or do not fit the network.
@@ -65,13 +68,13 @@ def describe_fusion_start(config: FitConfig) -> list[str]:
 
 
 class BranchNetwork:
-    """The network of one modality, learnt from the recordings that have it.
+    """The network of one modality, trained on the recordings that have it.
 
     Args:
         name: The modality.
         config: Settings.
         num_classes: Classes K, at least 2; 0 is healthy.
-        seed: Of the weights and of the order of the recordings.
+        seed: Seed of the weights and of the order of the recordings.
     """
 
     def __init__(self, name: Branch, config: FusionConfig, *, num_classes: int, seed: int) -> None:
@@ -86,16 +89,16 @@ class BranchNetwork:
         )
 
     def fit(self, x: list[Seen], y: NDArray[np.int64]) -> Self:
-        """Learn from the recordings among N that have the modality.
+        """Learn from those of N recordings that have the modality.
 
         Raises:
-            FoldsError: If none has.
+            FoldsError: If none has it.
             DivergedError: If the loss is not finite; names the modality.
         """
         has = [number for number, one in enumerate(x) if self.name in one]
         if not has:
             raise FoldsError(
-                f"none of the {len(x)} recordings to learn from has {self.name}; leave it out of "
+                f"none of the {len(x)} training recordings has {self.name}; remove it from "
                 "model.branches"
             )
         try:
@@ -105,16 +108,16 @@ class BranchNetwork:
         return self
 
     def logits(self, x: list[Seen]) -> NDArray[np.float64]:
-        """Return (N, K) logits, NaN of the recordings that lack the modality.
+        """Return (N, K) logits, NaN for recordings without the modality.
 
         Raises:
-            DivergedError: If a logit of one that has it is not finite; names the modality.
+            DivergedError: If another logit is not finite; names the modality.
         """
         found = np.full((len(x), self.num_classes), np.nan)
         has = [number for number, one in enumerate(x) if self.name in one]
         if has:
             found[has] = self.fitted.logits([x[number][self.name] for number in has])
-            if not np.isfinite(found[has]).all():  # it would pass for a modality that is absent
+            if not np.isfinite(found[has]).all():  # it would look like an absent modality
                 raise DivergedError(f"branch {self.name}: a logit is not finite")
         return found
 

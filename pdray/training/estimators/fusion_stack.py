@@ -1,9 +1,8 @@
-"""Stacking: a regression that joins what the branches of a fusion say, learnt from their errors.
+"""Stacking: a logistic regression on the predictions of a fusion's branches.
 
-It learns from predictions of recordings that the branches did not learn from. Its inputs are the
-logarithms of the branches' probabilities; it is multinomial and has an L2 penalty. A recording that
-lacks modalities is judged by a regression of its own on those that it has, learnt from every
-recording that has them all: nothing is filled in.
+It learns from out-of-fold predictions. Its inputs are the logarithms of the branches'
+probabilities; it is multinomial with an L2 penalty. For each set of available modalities there is
+one regression, fitted on all recordings that have these modalities, so nothing is imputed.
 """
 
 from typing import Self
@@ -18,16 +17,16 @@ from pdray.errors import FoldsError
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_LEAST = 1e-6  # of a probability: beyond it a branch is as sure as it can be
+_LEAST = 1e-6  # smallest probability, so that logarithms are finite
 _STEPS = 200
 _TOLERANCE = 1e-6  # of the gradient
 
 
 class Stack:
-    """One regression for each pattern of modalities that is met.
+    """One regression for each set of available modalities.
 
     Args:
-        names: Of the M modalities, for messages.
+        names: Names of the M modalities, for messages.
         num_classes: Classes K, at least 2.
         strength: C, the inverse of the penalty.
     """
@@ -37,7 +36,7 @@ class Stack:
         self._fitted: dict[bytes, LogisticRegression] = {}
 
     def fit(self, logits: Floats, y: NDArray[np.int64]) -> Self:
-        """Take what is learnt from.
+        """Keep the training data; regressions are fitted when needed.
 
         Args:
             logits: (M, N, K) out-of-fold logits, NaN where a recording lacks the modality.
@@ -48,10 +47,10 @@ class Stack:
         return self
 
     def logits(self, logits: Floats) -> Floats:
-        """Return (N, K) log probabilities of (M, N, K) logits, NaN where absent.
+        """Return (N, K) log probabilities of (M, N, K) logits, which are NaN where absent.
 
         Raises:
-            FoldsError: If a recording has a pattern of modalities that too few recordings taught.
+            FoldsError: If too few training recordings have the modalities of a recording.
         """
         x, present = _log_shares(logits), _present(logits)
         found = np.full((logits.shape[1], self.num_classes), np.log(_LEAST))
@@ -63,7 +62,7 @@ class Stack:
         return found
 
     def contributions(self) -> dict[str, Floats]:
-        """Return what each modality adds to the scores of the recordings that have all, (N, k)."""
+        """Return the (N, k) contribution of each modality, for recordings that have them all."""
         pattern = np.ones(len(self.names), np.bool_)
         model = self._regression(pattern)
         x = self._x[:, _present(self._x).all(axis=0)]
@@ -71,7 +70,7 @@ class Stack:
         return {name: x[m] @ parts[m].T for m, name in enumerate(self.names)}
 
     def _regression(self, pattern: Flags) -> LogisticRegression:
-        """Return the regression on the modalities of a pattern (M,), learnt when first asked."""
+        """Return the regression on the modalities of a pattern (M,); fit it at first use."""
         key = pattern.tobytes()
         if key not in self._fitted:
             rows = _present(self._x)[pattern].all(axis=0)
@@ -79,11 +78,11 @@ class Stack:
             if len(classes) < 2:
                 told = ", ".join(name for name, has in zip(self.names, pattern, strict=True) if has)
                 raise FoldsError(
-                    f"{rows.sum()} recordings of {len(classes)} classes to learn from have {told} "
-                    "together; stacking needs two classes: use model.rule l1 or mean, or fewer "
+                    f"the {rows.sum()} training recordings that have {told} are of {len(classes)} "
+                    "classes, but stacking needs two; set model.rule to l1 or mean, or use fewer "
                     "model.branches"
                 )
-            # Few inputs that lie far from zero: Newton's steps are few, those of lbfgs hundreds.
+            # With few inputs far from zero, Newton needs few steps and lbfgs hundreds.
             model = LogisticRegression(
                 C=self.strength, solver="newton-cholesky", tol=_TOLERANCE, max_iter=_STEPS
             )
@@ -102,5 +101,5 @@ def _present(logits: Floats) -> Flags:
 
 
 def _flat(x: Floats) -> Floats:
-    """Return (N, M K) of (M, N, K)."""
+    """Return (M, N, K) as (N, M K)."""
     return x.swapaxes(0, 1).reshape(x.shape[1], -1)

@@ -1,9 +1,8 @@
-"""Choosing a head on landmark features inside the training side, then fitting it on all of it.
+"""Chooses a head on landmark features by nested cross-validation, then fits it on all recordings.
 
-The inner folds are of subjects, stratified by ill or not. A setting's score is the mean, over
-repeats, of the mean of the binary area under the ROC and the balanced accuracy of its decision on
-the recordings that it did not learn from, all inner folds of a repeat together. The first of the
-best settings is taken, and the grid begins with the simplest.
+The inner folds are folds of subjects, stratified by ill or healthy. The score of a setting is the
+mean of the AUROC (ill or healthy) and the balanced accuracy of its out-of-fold decisions, averaged
+over repeats. Of equally good settings the first is taken; the grid starts with the simplest.
 """
 
 import itertools
@@ -27,11 +26,11 @@ Labels = NDArray[np.int64]
 
 
 class Setting(NamedTuple):
-    """One of the grid.
+    """One setting of the grid.
 
     Attributes:
-        groups: Of features, joined by +.
-        head: Its head.
+        groups: Groups of features, joined by +.
+        head: Settings of the head.
     """
 
     groups: str
@@ -39,15 +38,15 @@ class Setting(NamedTuple):
 
 
 class LandmarkChoice:
-    """The chosen head as an estimator of classes from features.
+    """An estimator that chooses its head from a grid.
 
     Args:
-        config: The grid and how it is chosen from.
+        config: The grid, and the inner folds and repeats.
         num_classes: Classes K, at least 2; 0 is healthy.
-        seed: Of the inner folds and of every head.
+        seed: Seed of the inner folds and of every head.
 
     Attributes:
-        told: ``fit/choice``, the place in the grid, and ``fit/inner_score``.
+        told: ``fit/choice``, the position in the grid, and ``fit/inner_score``.
     """
 
     def __init__(self, config: LandmarkChoiceConfig, *, num_classes: int, seed: int) -> None:
@@ -59,19 +58,19 @@ class LandmarkChoice:
 
     @property
     def chosen(self) -> int:
-        """Place in the grid of the best setting."""
+        """Position of the best setting in the grid."""
         return int(self.scores.argmax())
 
     def fit(self, x: Sequence[Features], y: Labels, subjects: Sequence[str]) -> Self:
-        """Choose, and learn from all recordings.
+        """Choose a setting, and fit its head on all recordings.
 
         Args:
-            x: Features of N recordings, of the same names; NaN where absent.
+            x: Features of N recordings, with the same names; NaN where absent.
             y: (N,) class, 0 to K-1.
-            subjects: Of each recording.
+            subjects: Subject of each recording.
 
         Raises:
-            FoldsError: If fewer subjects than there are inner folds are ill, or healthy.
+            FoldsError: If there are fewer ill or fewer healthy subjects than inner folds.
         """
         folds, values = list(self._folds(y, subjects)), _stacked(x)
         self.columns = {
@@ -98,8 +97,8 @@ class LandmarkChoice:
         for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
             if len(set(members)) < count:
                 raise FoldsError(
-                    f"{len(set(members))} subjects to learn from are {told}; choosing inside them "
-                    f"needs model.num_folds = {count} at least"
+                    f"only {len(set(members))} training subjects are {told}, but each of the "
+                    f"{count} inner folds needs one; lower model.num_folds"
                 )
         for repeat in range(self.config.num_repeats):
             drawn = derive_seed(self.seed, "inner", repeat) % 2**32
@@ -112,7 +111,7 @@ class LandmarkChoice:
         seen, ill = x[:, self.columns[setting.groups]], (y > 0).astype(np.int64)
         shares = np.zeros(len(y))
         for learnt, held in folds:
-            # Of two classes: how ill a recording is decides nothing here.
+            # Two classes only: the severity plays no part here.
             head = build_landmark_head(setting.head, 2, seed=self.seed)
             shares[held] = head.fit(seen[learnt], ill[learnt]).predict_proba(seen[held])[:, 1]
         area = float(roc_auc_score(ill, shares))

@@ -1,4 +1,4 @@
-"""Estimators on landmarks: what each reads of a recording, and how it is built."""
+"""Estimators on landmarks: the description of a recording for each, and how each is built."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -31,36 +31,36 @@ def describe_head(recording: RatedRecording, config: FitConfig) -> NDArray[np.fl
 
     Raises:
         DecodeError: If its landmarks cannot be described; without the recording's id.
-        SettingsError: If a group of features is not there.
+        SettingsError: If a group of features does not exist.
     """
     features = _features(_stored(recording))
     return features.values[feature_columns(features.names, config.landmarks)]
 
 
 def describe_choice(recording: RatedRecording, config: FitConfig) -> Features:
-    """Return all features of a recording, named; raises as :func:`describe_head`."""
+    """Return all named features of a recording; raises the errors of :func:`describe_head`."""
     return _features(_stored(recording))
 
 
 def describe_frames(recording: RatedRecording, config: FitConfig) -> NDArray[np.float64]:
-    """Return (F, P, 2) nose-centred landmarks; raises as :func:`describe_head`."""
+    """Return (F, P, 2) nose-centred landmarks; raises the errors of :func:`describe_head`."""
     model = cast(LandmarkMlpConfig, config.model)
     return centred_frames(_stored(recording), model.num_frames, model.unit)
 
 
 def build_head(config: FitConfig, *, num_classes: int, seed: int) -> LandmarkHead:
-    """Build the head of a fit, which learns from what :func:`describe_head` returns."""
+    """Build the head that learns from the features of :func:`describe_head`."""
     return build_landmark_head(cast(LandmarkHeadConfig, config.model), num_classes, seed=seed)
 
 
 def build_choice(config: FitConfig, *, num_classes: int, seed: int) -> LandmarkChoice:
-    """Build what learns from what :func:`describe_choice` returns."""
+    """Build the estimator that learns from the features of :func:`describe_choice`."""
     model = cast(LandmarkChoiceConfig, config.model)
     return LandmarkChoice(model, num_classes=num_classes, seed=seed)
 
 
 def build_network(config: FitConfig, *, num_classes: int, seed: int) -> NetworkLearner:
-    """Build the network of YouTubePD; coordinates are taken as they are."""
+    """Build the network of YouTubePD on landmarks; coordinates are not scaled."""
     model = cast(LandmarkMlpConfig, config.model)
     return NetworkLearner(
         lambda _: build_landmark_mlp(model, num_classes), model, seed=seed, scales="nothing"
@@ -88,7 +88,7 @@ def centred_frames(
 def _track(path: Path) -> Track:
     entry = Entry(path)
     points = entry.read(np.arange(len(entry)))
-    # The size of the picture says nothing here: the face is described by itself.
+    # The picture size is not used: features are relative to the face.
     return Track(points, entry.seconds, (1.0, 1.0))
 
 

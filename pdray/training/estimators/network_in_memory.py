@@ -1,7 +1,7 @@
-"""Training a small network on recordings that all lie in memory, as the baselines of YouTubePD are.
+"""Trains a small network on recordings in memory, like the baselines of YouTubePD.
 
-Adam and the hierarchy-guided loss (YouTubePD, Eq. 2, section C.2); nothing is augmented and nothing
-stopped early: the paper says of neither. The last batch of an epoch may be smaller.
+Adam and the hierarchy-guided loss (YouTubePD, Eq. 2, section C.2), without augmentation or early
+stopping, which the paper does not mention. The last batch of an epoch may be smaller.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,21 +24,21 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Training(Protocol):
-    """Settings of a training: those of a model, which also has ``num_epochs`` or ``num_steps``.
+    """Training settings of a model, which also has ``num_epochs`` or ``num_steps``.
 
-    With ``num_epochs`` every recording is taken once per epoch. With ``num_steps`` each step draws
-    recordings anew, each at most once, and the grade's part of the loss weighs a recording by how
-    often its class is outnumbered by the commonest one: so the public code of YouTubePD does on
-    landmarks.
+    With ``num_epochs`` every recording is used once per epoch. With ``num_steps`` each step draws
+    a new batch without repeats, and the grade's part of the loss has class weights: the size of
+    the largest class divided by that of the recording's class. The public code of YouTubePD does
+    so for landmarks.
 
     Attributes:
-        learning_rate: Of Adam.
-        batch_size: Recordings of a step.
-        hierarchy_lambda: Weight of ill or not in the loss, 0 to 1.
+        learning_rate: Learning rate of Adam.
+        batch_size: Recordings per step.
+        hierarchy_lambda: Weight of "ill or healthy" in the loss, 0 to 1.
     """
 
     @property
-    def learning_rate(self) -> float: ...  # noqa: D102  # said above
+    def learning_rate(self) -> float: ...  # noqa: D102  # see above
 
     @property
     def batch_size(self) -> int: ...  # noqa: D102
@@ -48,7 +48,7 @@ class Training(Protocol):
 
 
 def draw_network(build: Callable[[], Network], seed: int) -> Network:
-    """Build a network whose weights depend on the seed alone."""
+    """Build a network whose weights depend only on the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         return build()
@@ -66,21 +66,21 @@ def train_network(
     """Train a network in place.
 
     Args:
-        network: Of logits (B, K), of inputs (B, ...) float32.
+        network: Turns inputs (B, ...) float32 into logits (B, K).
         x: (N, ...) inputs.
         y: (N,) class, 0 to K-1.
-        training: How.
-        seed: Of the order of the recordings and of dropout.
-        compute: What is trained of it: logits (B, K), or (B, V, K) of V votes of a recording, each
-            of which then learns the recording's class; None is the network.
+        training: Training settings.
+        seed: Seed of the order of the recordings and of dropout.
+        compute: Returns the logits to train: (B, K), or (B, V, K) of V votes per recording, each
+            of which learns the recording's class; None: the network itself.
 
     Raises:
-        DivergedError: If the loss is not finite; names the epoch, or the step.
+        DivergedError: If the loss is not finite; names the epoch or the step.
     """
     judge = network if compute is None else compute
     inputs, target = _floats(x), torch.from_numpy(np.asarray(y, np.int64))
     counts = target.bincount() if hasattr(training, "num_steps") else None
-    # Fused is three times as fast for so few weights.
+    # The fused version is three times as fast for so few weights.
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
     network.train()
     with torch.random.fork_rng(devices=[]):
@@ -108,13 +108,13 @@ def _batches(num: int, training: Any, seed: int) -> Iterator[tuple[str, Tensor]]
 
 
 def _loss(logits: Tensor, target: Tensor, hierarchy_lambda: float, counts: Tensor | None) -> Tensor:
-    """Return the mean over rows, or over votes; with counts the rarer classes weigh more."""
+    """Return the mean loss over rows or votes; with counts, rarer classes weigh more."""
     if logits.ndim == 3:
         target = target.repeat_interleave(logits.shape[1])
         logits = logits.flatten(0, 1)
     weights = None
     if counts is not None:
-        # A class that nobody has is no one's target: its weight is read by nobody.
+        # The weight of an absent class is never used.
         weights = logits.new_zeros(logits.shape[1])
         weights[: len(counts)] = counts.max() / counts.clamp(min=1)
     return hierarchy_loss(
@@ -130,17 +130,17 @@ def network_logits(network: nn.Module, x: Floats) -> NDArray[np.float64]:
 
 
 class NetworkLearner:
-    """A network that learns classes from described recordings.
+    """A network that learns classes from descriptions of recordings.
 
     Args:
-        build: Makes the network for the shape of an input, from the ambient torch generator.
-        training: How it is trained.
-        seed: Of the weights, of the order of the recordings and of dropout.
-        votes: Whether each of a recording's votes learns its class; else their sum does. Needs a
-            network with ``vote``.
-        scales: What is brought to mean 0 and standard deviation 1 among the recordings learnt
-            from: each number, or those of ``frames``, the first axis, which share one scale; or
-            nothing. A number that is the same in all of them becomes 0.
+        build: Builds the network for the shape of an input, with torch's global generator.
+        training: Training settings.
+        seed: Seed of the weights, the order of the recordings and dropout.
+        votes: Whether each vote of a recording learns its class, or their sum. Needs a network
+            with ``vote``.
+        scales: What is standardised (mean 0, standard deviation 1 over the training recordings):
+            each number, each number over all ``frames`` (the first axis), or nothing. A constant
+            number becomes 0.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class NetworkLearner:
         Args:
             x: (N, ...) inputs, N at least 1.
             y: (N,) class, 0 to K-1.
-            subjects: Whose they are changes nothing.
+            subjects: Not used.
 
         Raises:
             DivergedError: If the loss is not finite; names the epoch.
@@ -187,7 +187,7 @@ class NetworkLearner:
         return shares
 
     def _rows(self, x: Floats) -> NDArray[np.float64]:
-        """Return (N, D), or (N F, D) of frames."""
+        """Return the inputs as (N, D), or with ``frames`` as (N F, D)."""
         num_rows = len(x) * (x.shape[1] if self.scales == "frames" else 1)
         return np.asarray(x, np.float64).reshape(num_rows, -1)
 

@@ -1,9 +1,8 @@
-"""The linear probe: what a frozen network makes of each recording, and the classifier on it.
+"""The linear probe: features of a frozen network, and a linear classifier on them.
 
-The features are those of the evaluation view, averaged over its snippets, computed once for each
-recording, weights and view, and kept in the frame store; whatever the classifier is told, they
-stay. Weights that no file gives are drawn from one seed for every study and fold: the network under
-a probe is the same one in all of them.
+The features are those of the evaluation view, averaged over its snippets. They are computed once
+per recording, weights and view, and cached in the frame store. Without a weights file, the random
+weights come from one seed, so every study and fold has the same network.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +32,8 @@ from pdray.training.network import build_network
 from pdray.training.settings import FitConfig, OptimConfig
 
 _SEED = 0
-_OUTPUTS = 2  # of the frozen network's own head, which nothing reads
-_STEPS = 1000  # of logistic regression, at most
+_OUTPUTS = 2  # of the frozen network's own head, which is not used
+_STEPS = 1000  # largest number of steps of logistic regression
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +50,7 @@ class FrozenFeatures:
 
     def __init__(self, config: FitConfig) -> None:
         modality: Modality = config.sees[0]
-        # GPU where the process sees one, whoever fits the classifier.
+        # Use a GPU if the process has one, wherever the classifier is fitted.
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(_SEED, "frozen"))
@@ -68,7 +67,7 @@ class FrozenFeatures:
         self.network = network.eval().requires_grad_(False).to(device)
 
     def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
-        """Yield the (D,) float32 vector, at the recording's first moment.
+        """Yield the (D,) float32 vector at the time of the first frame.
 
         Raises:
             PdrayError: If the recording cannot be read or a feature is not finite; without its id.
@@ -84,7 +83,7 @@ def describe_probe(recording: RatedRecording, config: FitConfig) -> Floats:
     """Return the (D,) features of a recording.
 
     Raises:
-        PdrayError: If the weights, or the recording, cannot be read; names the recording.
+        PdrayError: If the weights or the recording cannot be read; names the recording.
     """
     return read_vector(keep_frozen(frozen_features(config), recording))
 
@@ -99,7 +98,7 @@ def frozen_features(config: FitConfig) -> FrozenFeatures:
         modality=config.modality,
         snippet=config.snippet,
         augment=config.augment,
-        model=LinearProbeConfig(backbone=config.network),  # a trial's classifier changes nothing
+        model=LinearProbeConfig(backbone=config.network),  # the classifier changes no feature
         pretrained=config.pretrained,
         optim=OptimConfig(epochs=1),
     )
@@ -107,11 +106,11 @@ def frozen_features(config: FitConfig) -> FrozenFeatures:
 
 
 def build_probe(config: FitConfig, *, num_classes: int, seed: int) -> Learner:
-    """Build the classifier on features; inputs are scaled by those that it learns from."""
+    """Build the classifier on features, which standardises them over its training recordings."""
     model = cast(LinearProbeConfig, config.model)
     if model.kind == "logistic":
         return LogisticProbe(model.strength, num_classes)
-    # torch's own initial weights.
+    # torch initialises the weights.
     return NetworkLearner(lambda shape: nn.Linear(shape[0], num_classes), model, seed=seed)
 
 
@@ -130,21 +129,21 @@ class LogisticProbe:
         self.fitted = make_pipeline(StandardScaler(), solver)
 
     def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str] = ()) -> Self:
-        """Learn from N features, their (N,) classes; whose they are changes nothing.
+        """Learn from N features and their (N,) classes; subjects are not used.
 
         Raises:
-            FoldsError: If there is one class to learn from.
+            FoldsError: If all recordings have the same class.
         """
         if len(set(y.tolist())) == 1:
             raise FoldsError(
-                f"all {len(y)} recordings to learn from are of class {y[0]}; model.kind "
-                "logistic needs two classes"
+                f"all {len(y)} training recordings are of class {y[0]}, but model.kind logistic "
+                "needs two classes; use fewer folds or other data.grade_cuts"
             )
         self.fitted.fit(np.stack(x), y)
         return self
 
     def predict_proba(self, x: Sequence[Any]) -> Floats:
-        """Return (N, K) probabilities of N features; 0 of a class that it never met."""
+        """Return (N, K) probabilities of N features; 0 for a class that was not in training."""
         found = np.zeros((len(x), self.num_classes))
         found[:, self.fitted.classes_] = self.fitted.predict_proba(np.stack(x))
         return found
@@ -152,7 +151,7 @@ class LogisticProbe:
 
 @lru_cache(maxsize=1)
 def _frozen(config: FitConfig, state: tuple[int, ...]) -> FrozenFeatures:
-    """Build the network; the state of its file is there to tell one content from another."""
+    """Build the network; ``state`` is a cache key that changes with its weights file."""
     del state
     return FrozenFeatures(config)
 

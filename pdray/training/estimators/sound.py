@@ -1,4 +1,4 @@
-"""Estimator on sound: what it reads of a recording, and how it is fitted."""
+"""The estimator on sound: the description of a recording, and how the network is built."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from pdray.training.settings import FitConfig
 
 
 def describe_sound(recording: RatedRecording, config: FitConfig) -> NDArray[np.float64]:
-    """Return what the network on sound sees of a recording.
+    """Return the description of a recording's sound.
 
     Returns:
         (D,) statistics of log_mel or mfcc, or the mean embedding of a waveform.
@@ -44,7 +44,7 @@ def sound_vector(
 
 
 def build_sound(config: FitConfig, *, num_classes: int, seed: int) -> NetworkLearner:
-    """Build what learns classes from vectors of :func:`describe_sound`; inputs are scaled."""
+    """Build the network on vectors of :func:`describe_sound`, which standardises them."""
     model = cast(AudioMlpConfig, config.model)
     return NetworkLearner(
         lambda shape: build_audio_mlp(model, num_inputs=shape[0], num_classes=num_classes),

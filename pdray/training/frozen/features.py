@@ -1,8 +1,7 @@
-"""Features of recordings from a trained network: the vector its head reads and its last map.
+"""Features of recordings from a trained network: the input of its head, and its last map.
 
-The features are frozen: no gradient, evaluation mode, the evaluation view of each recording, its
-snippets averaged. They are kept on disk under a name made of the weights, the recordings and the
-settings of the view, so that the same question is answered once.
+They are computed in evaluation mode on the evaluation view of each recording, averaged over its
+snippets, and cached on disk under a digest of weights, recordings and settings of the view.
 """
 
 import hashlib
@@ -42,17 +41,17 @@ _VIEW = ("modality", "decode", "snippet", "augment", "model", "segments")
 
 
 class Backbone(Protocol):
-    """What every network offers beside its logits."""
+    """The features of a network, beside its logits."""
 
     MAP_LAYERS: tuple[str, ...]
 
     def features(self, x_BCTHW: Tensor) -> Tensor:  # noqa: N803  # axes, as in models/
-        """Return (B, D) what the head reads."""
+        """Return the (B, D) input of the head."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of N recordings, in the order they were asked for.
+    """Features of N recordings, in the given order.
 
     Attributes:
         vectors: (N, D) float32, input of the network's head ("avgpool" of TSA).
@@ -65,7 +64,7 @@ class Features:
 
 def load_network(config: FitConfig, num_classes: int, weights: Mapping[str, Tensor]) -> nn.Module:
     """Return the network of a fit with its trained weights, in evaluation mode."""
-    trained = config.model_copy(update={"pretrained": None})  # every weight is given
+    trained = config.model_copy(update={"pretrained": None})  # ``weights`` replaces every tensor
     network = build_network(trained, num_classes)
     network.load_state_dict(dict(weights))
     return network.eval()
@@ -83,11 +82,11 @@ def extract_features(
     Args:
         network: With ``features`` and ``MAP_LAYERS``, in evaluation mode.
         recordings: At least one.
-        config: How they are read and seen.
-        device: Where the network computes.
+        config: Settings of the fit: how recordings are read.
+        device: Device of the network.
 
     Returns:
-        One row a recording.
+        One row per recording.
 
     Raises:
         DecodeError: If a recording cannot be read; names it.
@@ -130,7 +129,7 @@ def kept_features(
     folder: Path,
     device: torch.device = _CPU,
 ) -> Path:
-    """Return the file of :func:`extract_features`, making it when it is not there."""
+    """Return the file with the result of :func:`extract_features`; make it if it is missing."""
     path = folder / f"{_digest(network, recordings, config)}.npz"
     if not path.exists():
         features = extract_features(network, recordings, config, device=device)
@@ -153,21 +152,23 @@ def read_features(path: Path, kind: str) -> NDArray[np.float32]:
         with closing(np.load(path, allow_pickle=False)) as arrays:
             values: NDArray[np.float32] = arrays[kind]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise StudyError(f"features {path}: cannot be read: {error}; delete the file") from error
+        raise StudyError(
+            f"features {path}: the file cannot be read: {error}; delete it and run again"
+        ) from error
     return values
 
 
 @torch.inference_mode()
 def entry_vector(network: nn.Module, entry: Entry, config: FitConfig) -> NDArray[np.float32]:
-    """Return the (D,) vector of one stored recording, by :func:`extract_features`' own view.
+    """Return the (D,) vector of one stored recording, on the view of :func:`extract_features`.
 
     Args:
-        network: In evaluation mode, on the device where it computes.
-        entry: Of the modality that the network sees.
-        config: How it is seen; shuffled frames have an order of the entry's own.
+        network: In evaluation mode, on its device.
+        entry: Entry of the network's modality.
+        config: Settings of the fit; if frames are shuffled, the entry's name decides the order.
 
     Raises:
-        PdrayError: If the entry is damaged, too short, or smaller than what is seen of it.
+        PdrayError: If the entry is damaged, too short, or smaller than the crop.
     """
     name = entry.path.stem
     indices = frame_indices(len(entry), config.snippet, None, recording_id=name)
@@ -184,12 +185,12 @@ def entry_vector(network: nn.Module, entry: Entry, config: FitConfig) -> NDArray
 def region_vector(
     network: RegionNetwork, recording: RatedRecording, config: FitConfig
 ) -> NDArray[np.float32]:
-    """Return the (D,) vector that the video's head of a network on regions reads of a recording.
+    """Return the (D,) input of the recording's head in a network on regions.
 
     Args:
         network: In evaluation mode, on the CPU.
         recording: Stored, with its regions.
-        config: How it is seen; the plain view of its pictures, whatever the fit kept.
+        config: Settings of the fit; pictures are read even if the fit cached maps.
 
     Raises:
         PdrayError: If it cannot be read; names it.
@@ -215,7 +216,7 @@ def region_vector(
 
 @torch.inference_mode()
 def feature_shapes(config: FitConfig, num_classes: int) -> tuple[int, tuple[int, ...]]:
-    """Return D of the vector and (C, T, H, W) of the last map, by seeing one blank snippet."""
+    """Return D of the vector and (C, T, H, W) of the last map, from one blank snippet."""
     height, width = seen_size(
         config.augment, height=config.decode.height, width=config.decode.width
     )
@@ -235,7 +236,7 @@ def _features(
     """Return (B, D) and (B, C, T, H, W), means over the snippets of each recording."""
     num_recordings, num_snippets = batch.frames.shape[:2]
     parts = []
-    # As many snippets at once as in training, however many views a recording has.
+    # No more snippets at once than in training, however many views a recording has.
     for snippets in torch.split(batch.frames.flatten(0, 1), config.optim.batch_size):
         parts.append(_see(network, _seen(snippets, config, batch.modality)))
     vector, last_map = (
@@ -246,7 +247,7 @@ def _features(
 
 
 def _seen(snippets: Tensor, config: FitConfig, modality: str) -> Tensor:
-    """Return the (N, C, T, H, W) floats that a network sees of uint8 snippets."""
+    """Return uint8 snippets as the (N, C, T, H, W) floats of the network's input."""
     view = central_view(snippets, config.augment)
     return normalise_frames(snippets, torch.float32, augmentation=view, modality=modality)
 
@@ -268,7 +269,7 @@ def as_map(output: Tensor, num_snippets: int) -> Tensor:
     """Return a layer's output as (B, K, T', H', W').
 
     Args:
-        output: That, or (B T', K, H', W') of a network that sees frame by frame.
+        output: The same, or (B T', K, H', W') of a network on single frames.
         num_snippets: B.
     """
     if output.ndim == 4:
@@ -277,7 +278,7 @@ def as_map(output: Tensor, num_snippets: int) -> Tensor:
 
 
 def _digest(network: nn.Module, recordings: Sequence[RatedRecording], config: FitConfig) -> str:
-    """Return a name for weights, recordings and view."""
+    """Return a digest of weights, recordings and view."""
     tree = dump(config)
     facts: dict[str, Any] = {name: tree[name] for name in _VIEW}
     facts["recordings"] = [

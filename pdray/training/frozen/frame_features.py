@@ -1,8 +1,8 @@
 """Features of single frames from a frozen network: the picture branch of a fusion.
 
-Source: YouTubePD, section 5.2: the ResNet-50 of faces, 2,048 numbers a frame, its weights frozen.
-Frames are the middles of equal parts of the recording, seen as they are evaluated. Weights that no
-file gives are drawn from one seed for every study, trial and fold.
+Source: YouTubePD, section 5.2: a frozen ResNet-50 trained on faces, 2,048 numbers per frame. The
+frames are the middles of equal parts of the recording, in the evaluation view. Without a weights
+file, the random weights come from one seed for every study, trial and fold.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,16 +29,16 @@ from pdray.training.frozen.keep import file_state, keep_frozen, read_items
 from pdray.training.network import FROZEN_AT_RANDOM, OWN_NAME, load_weights
 
 _AT_ONCE = 16  # frames
-_OUTPUTS = 2  # of the frozen network's own head, which nothing reads
+_OUTPUTS = 2  # of the frozen network's own head, which is not used
 
 
 class FrameFeatures:
     """The features of evenly spaced frames, a computation for ``keep_frozen``.
 
     Args:
-        backbone: Shape of the network.
-        num_frames: Frames F of a recording; of fewer some are taken again.
-        weights: File of ``pretrained``; None draws them.
+        backbone: Settings of the network.
+        num_frames: Frames F per recording; a shorter recording repeats some.
+        weights: File of ``pretrained``; None: random weights.
 
     Attributes:
         reads: Colours.
@@ -87,7 +87,7 @@ class FrameFeatures:
 
     @cached_property
     def _device(self) -> torch.device:
-        # A GPU where the process sees one, whoever fits the branches.
+        # Use a GPU if the process has one, wherever the branches are fitted.
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @cached_property
@@ -108,12 +108,12 @@ def frame_vectors(recording: RatedRecording, frozen: FrameFeatures) -> NDArray[n
 def open_features(
     backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None
 ) -> FrameFeatures:
-    """Return the frozen network of a fit; a process reads its weights once."""
+    """Return the frozen network of a fit; a process reads its weights only once."""
     return _opened(backbone, num_frames, weights, file_state(weights))
 
 
 def describe_frames(backbone: FrameResNetConfig, weights: Path | None) -> list[str]:
-    """Return what the frozen network starts from as lines of text.
+    """Return lines of text about the weights of the frozen network.
 
     Raises:
         CheckpointError: If the weights cannot be read or do not fit the network.
@@ -138,6 +138,6 @@ def _opened(
     weights: Path | None,
     state: tuple[int, ...],
 ) -> FrameFeatures:
-    """Build it; the state of the file is there to tell one content from another."""
+    """Build the features; ``state`` is a cache key that changes with the weights file."""
     del state
     return FrameFeatures(backbone, num_frames=num_frames, weights=weights)

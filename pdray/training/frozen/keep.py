@@ -1,9 +1,8 @@
-"""Outputs of a frozen computation, computed once and kept beside the frames it reads.
+"""Caches the outputs of a frozen computation in the frame store, next to the frames it reads.
 
-A network without anything to learn gives the same numbers for a frame whenever it is asked, so its
-output is an entry of the frame store like any other: items along time. The name of an entry is a
-digest of the entries that it was made of and of everything that decides it, weights included; it
-appears whole or not at all, and writers may race.
+The cached output is an entry of the store like any other: items along time. Its name is a digest
+of the entries that it was computed from and of everything else that decides it, including weights.
+It is written whole or not at all, and several processes may write it at once.
 """
 
 import hashlib
@@ -24,32 +23,32 @@ from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.settings import StoreConfig
 from pdray.errors import DecodeError, PdrayError, StoreError
 
-HELD = 4096  # recordings of whose description a process keeps some kilobytes each
-_FORMAT = 1  # part of every name: raise it when the same settings give other items
+HELD = 4096  # recordings whose descriptions (some kilobytes each) a process keeps in memory
+_FORMAT = 1  # part of every name: raise it when the same settings give different items
 
 
 class Frozen(Protocol):
-    """A computation that has nothing left to learn.
+    """A computation without training.
 
     Attributes:
-        reads: The modalities that it is made of, the first of which gives the folder.
-        decides: Everything that its items depend on beside the entries, as plain data; the digest
-            of its weights among it.
+        reads: The modalities that it reads; the first one decides the folder.
+        decides: Everything that its items depend on beside the entries, as plain data; includes a
+            digest of its weights.
     """
 
     reads: tuple[Modality, ...]
     decides: Mapping[str, Any]
 
     def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
-        """Yield (seconds, item) of a recording, rising, all items of one shape and dtype.
+        """Yield (seconds, item) of a recording in rising order, all of one shape and dtype.
 
         Raises:
-            PdrayError: Without the recording's id.
+            PdrayError: If the recording cannot be read; without its id.
         """
 
 
 def frozen_path(frozen: Frozen, recording: RatedRecording) -> Path:
-    """Return where the items of a recording are or will be.
+    """Return the path of a recording's cached items, which may not exist yet.
 
     Raises:
         DecodeError: If the recording is not stored; names it.
@@ -66,7 +65,7 @@ def frozen_path(frozen: Frozen, recording: RatedRecording) -> Path:
 
 
 def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
-    """Return the entry of a recording's items, making it when it is not there.
+    """Return the entry of a recording's items; compute it if it is missing.
 
     Raises:
         PdrayError: If a source is not stored or cannot be read, or the store cannot be written;
@@ -83,20 +82,20 @@ def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
             for seconds, item in frozen.items(entries):
                 out.append(seconds, np.ascontiguousarray(item))
             if not out.num_items:
-                raise DecodeError("nothing can be computed of it")
+                raise DecodeError("it has no frame to compute from")
     except PdrayError as error:
         raise type(error)(f"recording {recording.recording_id}: {error}") from error
     except OSError as error:
         raise StoreError(
             f"recording {recording.recording_id}: {path.parent} cannot be written: "
-            f"{error.strerror or error}"
+            f"{error.strerror or error}; free some space or choose another output"
         ) from error
     return path
 
 
 @lru_cache(maxsize=HELD)
 def read_items(path: Path) -> NDArray[Any]:
-    """Return all items of an entry; a process keeps those of the last recordings."""
+    """Return all items of an entry; a process keeps the last ones in memory."""
     entry = Entry(path)
     items: NDArray[Any] = entry.read(np.arange(len(entry)))
     return items
@@ -109,15 +108,15 @@ def read_vector(path: Path) -> NDArray[np.float64]:
 
 
 def file_state(path: Path | None) -> tuple[int, ...]:
-    """Return what tells one content of a file from another at little cost; nothing of no file."""
-    if path is None or not path.exists():  # whoever reads it says what is wrong
+    """Return size and time of a file, as a cheap sign of its content; empty without a file."""
+    if path is None or not path.exists():  # reading it will raise the error
         return ()
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
 
 
 def weights_digest(weights: Iterable[tuple[str, Tensor]]) -> str:
-    """Return the SHA-256 of named tensors, in the order given."""
+    """Return the SHA-256 digest of named tensors, in the given order."""
     digest = hashlib.sha256()
     for name, tensor in weights:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -130,6 +129,7 @@ def _sources(frozen: Frozen, recording: RatedRecording) -> dict[Modality, Path]:
     lacking = [modality for modality in frozen.reads if modality not in stored]
     if lacking:
         raise DecodeError(
-            f"recording {recording.recording_id}: its {', '.join(lacking)} is not stored"
+            f"recording {recording.recording_id}: its {', '.join(lacking)} is not in the frame "
+            "store; run jobs/prepare.py"
         )
     return {modality: stored[modality] for modality in frozen.reads}

@@ -1,9 +1,9 @@
-"""Maps of the frozen stages of a network on regions, computed once for every view of a recording.
+"""Caches the maps of the frozen stages of a network on regions, for every view of a recording.
 
-Kept are the maps of the last frozen stage, not the regions' tokens: of pictures of 224 px a map of
-ResNet-50 is 200 kB, its 15 tokens of 3x3 bins 550 kB, the regions are read from it in a moment, and
-stages behind it may still be trained. Items are (H', W', D) float16. The boxes of the regions stay
-in their own entry: what moved a view's pictures moves them as the maps are read.
+It caches the maps of the last frozen stage, not the tokens of the regions: for pictures of 224 px,
+a map of ResNet-50 takes 200 kB and its 15 tokens of 3x3 bins 550 kB; reading the regions from a map
+is fast, and later stages can still be trained. Items are (H', W', D) float16. The boxes of the
+regions stay in their own entry and are moved like the view's pictures when maps are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,18 +31,18 @@ from pdray.training.region_network import RegionNetwork
 from pdray.training.settings import FitConfig
 
 _FRAMES_AT_ONCE = 16
-_NUM_CLASSES = 2  # of the heads, which nothing reads here
+_NUM_CLASSES = 2  # of the heads, which are not used here
 _HALF = np.dtype(np.float16)
 
 
 @dataclass(frozen=True)
 class FrozenStages:
-    """Frozen stages, ready to look at pictures.
+    """The frozen stages of a network.
 
     Attributes:
         network: In evaluation mode; only its frozen stages are used.
-        views: Which views of a recording are kept.
-        facts: What the maps depend on beside the pictures and the view.
+        views: The views of a recording to cache.
+        facts: Everything that the maps depend on, except the pictures and the view.
         map_shape: (H', W', D) of an item.
     """
 
@@ -57,7 +57,7 @@ class FrozenStages:
 
     @property
     def item_bytes(self) -> int:
-        """Size of the map of a frame [byte]."""
+        """Size of the map of one frame [byte]."""
         return int(np.prod(self.map_shape)) * _HALF.itemsize
 
 
@@ -74,7 +74,7 @@ class KeptView:
         """Yield (seconds, (H', W', D) float16) of each frame.
 
         Raises:
-            DecodeError: If a map is beyond float16.
+            DecodeError: If a value is outside the range of float16.
         """
         entry = entries["rgb"]
         device = next(self._network.parameters()).device
@@ -85,18 +85,21 @@ class KeptView:
             x = normalise_frames(frames, torch.float32, augmentation=self._augmentation)
             maps = self._network.frozen_maps(x).permute(0, 2, 3, 1).to(torch.float16).cpu().numpy()
             if not np.isfinite(maps).all():
-                raise DecodeError("the maps of its frozen stages are beyond the range of float16")
+                raise DecodeError(
+                    "the maps of its frozen stages are outside the range of float16; set "
+                    "features.cache=off"
+                )
             yield from zip(seconds[some].tolist(), maps, strict=True)
 
 
 def keep_views(
     recordings: Sequence[RatedRecording], config: FitConfig
 ) -> tuple[RatedRecording, ...]:
-    """Return recordings with the entries of their views, making those that are not there.
+    """Return recordings with the entries of their views; compute the missing ones.
 
     Args:
-        recordings: Stored.
-        config: Settings of a fit; one that reads pictures gets the recordings as they are.
+        recordings: Stored recordings.
+        config: Settings of a fit; if it reads pictures, the recordings are returned unchanged.
 
     Raises:
         PdrayError: If a recording is not stored or cannot be read, the store cannot be written, or
@@ -120,10 +123,10 @@ def keep_views(
 def lacking_views(
     recordings: Sequence[RatedRecording], config: FitConfig
 ) -> list[tuple[RatedRecording, int]]:
-    """Return every recording and view that :func:`keep_views` would have to make.
+    """Return every recording and view that :func:`keep_views` would have to compute.
 
     Raises:
-        PdrayError: As :func:`keep_views`.
+        PdrayError: See :func:`keep_views`.
     """
     if config.views is None:
         return []
@@ -137,12 +140,12 @@ def lacking_views(
 
 
 def frozen_stages(config: FitConfig) -> FrozenStages:
-    """Return the frozen stages of a fit that keeps views; a process builds them once.
+    """Return the frozen stages of a fit that caches views; a process builds them once.
 
     Raises:
         PdrayError: If the file of ``pretrained`` cannot be read or does not fit the network.
     """
-    # What a trial searches behind the frozen stages makes no other ones.
+    # Settings of later stages do not change the frozen ones.
     names = ("name", "depth", "width_factor", "layout", "map_stage", "frozen_stages")
     model = type(config.model)(**{name: getattr(config.model, name) for name in names})
     seen = FitConfig(
@@ -158,10 +161,10 @@ def frozen_stages(config: FitConfig) -> FrozenStages:
 @lru_cache(maxsize=2)
 def _built(config: FitConfig, _file: tuple[int, ...]) -> FrozenStages:
     views = config.views
-    assert views is not None, "asked of fits that keep views"
+    assert views is not None, "called only for fits that cache views"
     wrapped = cast(RegionNetwork, build_network(config, _NUM_CLASSES))
     network = wrapped.network.eval().requires_grad_(False)
-    # GPU where the process sees one, whoever trains.
+    # Use a GPU if the process has one, wherever the training runs.
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     facts = {
@@ -179,7 +182,7 @@ def _built(config: FitConfig, _file: tuple[int, ...]) -> FrozenStages:
 
 
 def _described(augmentation: Augmentation | None) -> Any:
-    """Return what is done to the pictures of a snippet as plain data."""
+    """Return an augmentation as plain data."""
     if augmentation is None:
         return None
     factors = {

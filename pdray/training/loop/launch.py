@@ -1,4 +1,4 @@
-"""Run a fit where its workers are: in the calling process, or in a Ray Train worker group."""
+"""Runs a fit in the calling process, or on several workers in a Ray Train worker group."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -17,26 +17,26 @@ from pdray.errors import DivergedError, PdrayError
 from pdray.training.loop.worker import Place, fit
 from pdray.training.task import EpochResult, FitTask
 
-# How often a trial starts again where it was after its process was lost, with a spot machine, say.
+# How often a trial is resumed after its process was lost, for example with a spot machine.
 MAX_RESTARTS = 3
 
 
 class Listener(Protocol):
-    """Hears each epoch's result, keeps what is worth keeping, and says when to stop."""
+    """Takes the result of each epoch, stores it, and decides when to stop."""
 
     def resume(self) -> Mapping[str, Any] | None:
-        """Return the state to resume from, or None to start anew."""
+        """Return the state to resume from, or None to start from the beginning."""
 
     def record(self, result: EpochResult) -> dict[str, Any]:
-        """Keep a result; return plain values to report, ``last`` true to end the fit."""
+        """Store a result; return plain values to report, with ``last`` true to end the fit."""
 
     def fail(self, reason: str) -> dict[str, Any]:
-        """Keep why the fit cannot go on; return plain values to report."""
+        """Store why the fit cannot continue; return plain values to report."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """What a fit reserves."""
+    """The number of workers of a fit, and the CPUs and GPUs of each."""
 
     num_workers: int
     cpus_per_worker: float
@@ -46,11 +46,11 @@ class Workers:
 def run_in_process(
     task: FitTask, listener: Listener, workers: Workers
 ) -> Generator[dict[str, Any]]:
-    """Fit in this process and yield what the listener reports, one report an epoch.
+    """Fit in this process and yield the listener's reports, one per epoch.
 
-    Closing the iterator stops the fit and everything that reads in advance for it.
+    Closing the iterator stops the fit and its reading ahead.
     """
-    # Ray shows a process without a GPU of its own those of the machine.
+    # A process to which Ray gave no GPU still sees those of the machine.
     place = Place(device=torch.device("cuda" if workers.gpus_per_worker else "cpu"))
     with closing(fit(task, place=place, resume=listener.resume())) as results:
         try:
@@ -59,7 +59,7 @@ def run_in_process(
                 yield report
                 if report["last"]:
                     return
-        except PdrayError as error:  # would be met again, however often the trial restarts
+        except PdrayError as error:  # a restart would fail in the same way
             yield listener.fail(str(error))
 
 
@@ -68,19 +68,19 @@ def run_distributed(
 ) -> None:
     """Fit with DDP in a Ray Train worker group, from inside a Tune function.
 
-    Each report of rank 0 reaches Tune through a callback; the fit ends itself, because a worker
-    group stopped from outside can keep its CPUs. A lost worker ends the trial's attempt: Tune
-    starts it again from its checkpoint.
+    Each report of rank 0 reaches Tune through a callback. The fit ends itself, because a worker
+    group that is stopped from outside may keep its CPUs. If a worker is lost, Tune resumes the
+    trial from its checkpoint.
 
     Args:
         task: What to train.
-        make_listener: Called on rank 0, and where a fault ends the fit.
-        workers: What to reserve.
-        folder: Where Ray Train keeps its own files; unique to this fit.
+        make_listener: Called on rank 0, and on a rank where an error ends the fit.
+        workers: Workers of the fit.
+        folder: Folder for Ray Train's own files; unique to this fit.
 
     Raises:
-        WorkerGroupError: If a worker was lost, or met a fault; one that would be met again,
-            however often the fit restarts, has been told to a listener before.
+        WorkerGroupError: If a worker was lost or failed; a ``PdrayError``, which a restart would
+            repeat, was reported to a listener first.
     """
     trainer = TorchTrainer(
         _train_loop,
@@ -104,7 +104,7 @@ def run_distributed(
 
 
 def _train_loop(config: dict[str, Any]) -> None:
-    """Fit on one worker; rank 0 listens, every worker reports equally often."""
+    """Fit on one worker; only rank 0 has a listener, but every worker reports equally often."""
     context = ray.train.get_context()
     place = Place(context.get_world_rank(), context.get_world_size(), get_device())
     listener: Listener | None = config["make_listener"]() if place.rank == 0 else None
@@ -118,7 +118,7 @@ def _train_loop(config: dict[str, Any]) -> None:
                     return
         except DivergedError as error:  # on every rank at once: see worker.py
             ray.train.report(_broadcast(listener.fail(str(error)) if listener else None))
-        except PdrayError as error:  # on this rank only: the others wait for it, so no report
+        except PdrayError as error:  # on this rank only; the others wait for it: do not report
             (listener or config["make_listener"]()).fail(str(error))
             raise
 

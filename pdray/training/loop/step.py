@@ -1,4 +1,4 @@
-"""One step of training or evaluation: a plain function of model, batch and loss."""
+"""One step of training or evaluation, as a function of model, batch and loss."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ from pdray.errors import DivergedError
 from pdray.training.objective import RegionTarget
 
 Objective = Callable[[Tensor, Any], Tensor]
-"""(N, J) outputs of a network and their (N, ...) targets to (N,) loss in nats.
+"""Takes (N, J) outputs of a network and (N, ...) targets; returns the (N,) loss in nats.
 
-A target is a tensor, or a :class:`RegionTarget` where the batch says what regions show.
+A target is a tensor, or a :class:`RegionTarget` if the batch has targets of regions.
 """
 
 Network = Callable[..., Tensor]
-"""Of (N, C, T, H, W) normalised snippets, or the (N, T, H', W', D) maps of kept views, and where
-the batch has regions their (N, T, R, 4) boxes: (N, J) outputs, or one row for each recording.
+"""Takes (N, C, T, H, W) normalised snippets or (N, T, H', W', D) cached maps, and the (N, T, R, 4)
+boxes of regions if the batch has them; returns (N, J) outputs, or one row per recording.
 """
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Where and in which number format the network computes.
+    """The device and the number format of the computation.
 
     Attributes:
-        device: Where the batch goes.
+        device: Device of the batch.
         dtype: float32, or bfloat16 for autocast; the weights stay float32.
     """
 
@@ -58,24 +58,23 @@ def train_step(
     """Add the gradient of one batch to the model's parameters.
 
     Args:
-        model: In training mode. It gets the precision's dtype, to which autocast would convert its
-            input anyway. The S snippets of a recording stand one after the other; one that joins
-            them gives a row a recording.
-        batch: S snippets of each of B recordings; a snippet has the target of its recording.
+        model: In training mode. Its input has the precision's dtype, to which autocast would
+            convert it anyway. The S snippets of a recording follow each other; a model that joins
+            them returns one row per recording.
+        batch: S snippets of each of B recordings; each snippet has the target of its recording.
         objective: The loss of each row.
         precision: Device and number format.
-        scale: What the summed loss is multiplied with before the gradient; 1 / (rows of the global
-            batch) makes the gradient that of the global mean.
-        augment: Settings and the CPU generator of this batch's draws.
+        scale: Factor of the summed loss before the gradient; 1 / (rows of the global batch) gives
+            the gradient of the global mean.
+        augment: Settings, and the CPU generator of this batch's random numbers.
 
     Returns:
         () float64 on the CPU, the sum of the rows' losses, in nats.
 
     Raises:
-        DivergedError: If the loss is not finite; no gradient has been computed then.
-        SettingsError: If ``crop_size`` does not fit into the pictures.
-        ValueError: If the batch has modalities beside the one seen, which nothing here would crop
-            and flip with it.
+        DivergedError: If the loss is not finite; no gradient is computed then.
+        SettingsError: If ``crop_size`` is larger than the pictures.
+        ValueError: If the batch has further modalities, which would not be cropped and flipped.
     """
     parts = {
         modality: values.flatten(0, 1).to(precision.device, non_blocking=True)
@@ -106,22 +105,22 @@ def evaluate_step(
     augment: AugmentConfig | None = None,
     max_snippets: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the outputs and losses of one batch, a bounded number of snippets at once.
+    """Compute the outputs and losses of one batch, a limited number of snippets at once.
 
     Args:
-        model: As in :func:`train_step`, in evaluation mode.
+        model: See :func:`train_step`; in evaluation mode.
         batch: S snippets of each of B recordings.
         objective: The loss of each snippet.
         precision: Device and number format.
-        augment: Its ``crop_size`` says what part of the picture is seen; None is all of it.
-        max_snippets: Most snippets on the device at once, at least 1; None is B, so that many
-            views of a recording need no more memory than one.
+        augment: Its ``crop_size`` chooses the part of the picture; None: the whole picture.
+        max_snippets: Most snippets on the device at once, at least 1; None: B, so that many views
+            of a recording need no more memory than one.
 
     Returns:
         (B, S, J) float32 outputs and (B, S) float32 losses in nats, on the CPU.
 
     Raises:
-        SettingsError: If ``crop_size`` does not fit into the pictures.
+        SettingsError: If ``crop_size`` is larger than the pictures.
         ValueError: If ``max_snippets`` is less than 1.
     """
     num_recordings, num_snippets = batch.frames.shape[:2]
@@ -154,12 +153,12 @@ def _inputs(
     augmentation: Augmentation | None,
     dtype: torch.dtype,
 ) -> tuple[Tensor, ...]:
-    """Return what the network is called with, of snippets (N, T, ...) by modality."""
+    """Return the inputs of the network from snippets (N, T, ...) by modality."""
     seen = parts[batch.modality]
     beside = [modality for modality in parts if modality not in (batch.modality, "regions")]
     if beside:
         raise ValueError(
-            f"only {batch.modality} and regions are augmented; got {', '.join(beside)}"
+            f"only {batch.modality} and regions can be augmented; got {', '.join(beside)}"
         )
     if batch.moved is None:
         size = (seen.shape[2], seen.shape[3])
@@ -174,7 +173,7 @@ def _inputs(
 
 
 def _evaluated_view(seen: Tensor, batch: Batch, settings: AugmentConfig) -> Augmentation | None:
-    """Return the part of the pictures that evaluation sees, or that the kept maps are of."""
+    """Return the part of the pictures that evaluation uses, or that cached maps were made from."""
     if batch.moved is None:
         return central_view(seen, settings)
     shape = (*seen.shape[:2], *batch.moved.size, 3)
@@ -184,7 +183,7 @@ def _evaluated_view(seen: Tensor, batch: Batch, settings: AugmentConfig) -> Augm
 def _targets(
     batch: Batch, num_rows: int, augmentation: Augmentation | None, device: torch.device
 ) -> Tensor | RegionTarget:
-    """Return the targets of ``num_rows`` rows; regions change sides where pictures are flipped."""
+    """Return the targets of ``num_rows`` rows; flipped pictures swap left and right regions."""
     target = batch.target.to(device, non_blocking=True)
     target = target.repeat_interleave(num_rows // len(target), dim=0)
     if batch.region_target is None:

@@ -1,9 +1,8 @@
-"""The training loop, in the open: folds, epochs, steps, evaluation.
+"""The training loop: folds, epochs, steps, evaluation.
 
-:func:`fit` is a generator of epoch results. It knows neither who listens nor who else trains
-(beyond its rank), so the same loop runs in a unit test, in a trial's own process and under DDP.
-All its randomness is a function of seed, fold and epoch, so a fit that resumes from an epoch's
-state ends with the numbers of one that was never interrupted.
+:func:`fit` is a generator of epoch results. The same loop runs in a unit test, in a trial's own
+process and with DDP. All random numbers are a function of seed, fold and epoch, so a fit that
+resumes from the state of an epoch gives the same numbers as one without interruption.
 """
 
 import math
@@ -41,7 +40,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Place:
-    """Which worker this is, of how many, on which device."""
+    """Rank of this worker, number of workers, and device."""
 
     rank: int = 0
     num_workers: int = 1
@@ -55,17 +54,17 @@ def fit(
 
     Args:
         task: What to train.
-        place: Rank and device; the only worker, on the CPU, by default.
-        resume: ``state`` of the last result that counts; the next one is the epoch after it.
+        place: Rank and device; default: a single worker on the CPU.
+        resume: ``state`` of the last valid result; training continues with the next epoch.
 
     Yields:
-        One result an epoch, on every worker equally often.
+        One result per epoch, equally often on every worker.
 
     Raises:
         DivergedError: If a loss or a logit is not finite, on every worker at once; names fold and
             epoch.
         DecodeError: If a recording cannot be read; names it.
-        StudyError: If ``resume`` does not belong to a task of this shape.
+        StudyError: If ``resume`` is from a task with another number of folds and epochs.
     """
     place = place or Place()
     if task.config.entry.loop == "once":
@@ -109,8 +108,8 @@ def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
         return 0
     if resume["num_steps"] != task.num_steps:
         raise StudyError(
-            f"the checkpoint is of a fit of {resume['num_steps']} (fold, epoch) pairs, this one "
-            f"has {task.num_steps}"
+            f"the checkpoint is from a fit with {resume['num_steps']} (fold, epoch) pairs, but "
+            f"this fit has {task.num_steps}; start a new study with another search.name"
         )
     return int(resume["step"])
 
@@ -118,7 +117,7 @@ def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
 def _run_epoch(
     learner: "_Learner", stream: Iterator[Batch], counts: tuple[int, int, int]
 ) -> EpochResult:
-    """Train on the next batches of the stream, then evaluate the rest of the epoch's."""
+    """Train on the next batches of the stream, then evaluate on the other batches of the epoch."""
     epoch, num_training, num_batches = counts
     started, waited = time.perf_counter(), 0.0
     learner.begin_epoch(epoch)
@@ -161,7 +160,7 @@ class _Learner:
         self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
 
     def begin_epoch(self, epoch: int) -> None:
-        # Dropout takes no generator, so the worker's own global one is set, once an epoch.
+        # Dropout takes no generator, so seed the worker's global one, once per epoch.
         torch.manual_seed(derive_seed(self.seed, "dropout", self.fold, epoch, self.place.rank))
         self.model.train()
 
@@ -183,7 +182,7 @@ class _Learner:
                 self._with_votes(self._with_regions(batch)),
                 objective=_same_fate(self.objective.loss, self.place),
                 precision=self.precision,
-                # DDP averages gradients over workers, the loss is a mean over the global batch.
+                # DDP averages gradients over workers; the loss is a mean over the global batch.
                 scale=self.place.num_workers / (planned.global_size * self.num_rows),
                 augment=(config.augment, draws),
             )
@@ -191,12 +190,15 @@ class _Learner:
             mine = [self.task.recordings[index].recording_id for index in planned.recordings]
             ids = ", ".join(sorted(_of_all(mine, self.place)))
             where = f"fold {self.fold}, epoch {planned.epoch}"
-            raise DivergedError(f"{where}: {error}, in the batch of recordings {ids}") from error
+            raise DivergedError(
+                f"{where}: {error}, in the batch of recordings {ids}; lower optim.learning_rate or "
+                "check these recordings"
+            ) from error
         except torch._dynamo.exc.BackendCompilerFailed as error:
             reason = str(error.inner_exception).partition("\n")[0]
             raise SettingsError(
-                f"optim.compiled: true, but torch.compile fails here: {reason}; set it to false, "
-                "or install a C++ compiler"
+                f"optim.compiled: got true, but torch.compile fails here: {reason}; set it to "
+                "false, or install a C++ compiler"
             ) from error
         if config.optim.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), config.optim.gradient_clip)
@@ -205,13 +207,13 @@ class _Learner:
         return loss
 
     def _with_regions(self, batch: Batch) -> Batch:
-        """Say what the regions of each recording show, if they are learnt."""
+        """Add the targets of the regions, if the model learns them."""
         if self.region_target is None:
             return batch
         return replace(batch, region_target=self.region_target[list(batch.planned.recordings)])
 
     def _with_votes(self, batch: Batch) -> Batch:
-        """Put the raters' shares in the place of the consensus classes, if they are learnt."""
+        """Replace the consensus classes by the shares of the raters, if the loss uses them."""
         if not self.task.config.loss.soft_targets:
             return batch
         shares = [_shares(self.task, index) for index in batch.planned.recordings]
@@ -219,7 +221,7 @@ class _Learner:
 
     def end_training(self) -> None:
         self.model.eval()
-        # Here and not in evaluate: a worker without a share of the evaluation takes part too.
+        # Here and not in evaluate, because every worker must take part.
         for buffer in self.model.buffers() if self.place.num_workers > 1 else ():
             dist.broadcast(buffer, src=0)
 
@@ -242,7 +244,7 @@ class _Learner:
     def summarise(
         self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]
     ) -> tuple[dict[str, float], pd.DataFrame | None]:
-        """Join all workers' results on rank 0; the others get nothing."""
+        """Join the results of all workers on rank 0; other ranks get nothing."""
         total = torch.stack(losses).sum()
         rows = [
             (index, logits.numpy(), loss.numpy())
@@ -252,7 +254,10 @@ class _Learner:
             )
         ]
         if _anywhere(not all(np.isfinite(logits).all() for _, logits, _ in rows), self.place):
-            raise DivergedError(f"fold {self.fold}, epoch {epoch}: the logits are not finite")
+            raise DivergedError(
+                f"fold {self.fold}, epoch {epoch}: the logits are not finite; lower "
+                "optim.learning_rate"
+            )
         shares = _gather((total.item(), rows), self.place)
         if self.place.rank != 0:
             return {}, None
@@ -284,7 +289,7 @@ class _Learner:
 
     def state(self, epoch: int) -> dict[str, Any]:
         step, model = self.fold * self.task.epochs + epoch + 1, self.model.state_dict()
-        if step < self.task.num_steps:  # until the end only what is not there anew at a restart
+        if step < self.task.num_steps:  # a restart builds the frozen tensors again
             frozen: frozenset[str] = getattr(self.model, "frozen_names", frozenset)()
             model = {name: value for name, value in model.items() if name not in frozen}
         return {
@@ -300,7 +305,7 @@ class _Learner:
 
 
 def learning_rate_factor(config: OptimConfig, epochs_done: float) -> float:
-    """Return the share of the highest learning rate after so many (fractional) epochs."""
+    """Return the factor of the highest learning rate after a (fractional) number of epochs."""
     if epochs_done < config.warmup_epochs:
         return epochs_done / config.warmup_epochs
     if config.schedule == "constant":
@@ -334,9 +339,9 @@ def _shares(task: FitTask, index: int) -> tuple[float, ...]:
 
 
 def _same_fate(objective: Objective, place: Place) -> Objective:
-    """Make a loss that is not finite on one worker so on all, before the gradients are joined.
+    """Make the loss NaN on all workers if it is not finite on one, before gradients are joined.
 
-    Otherwise that worker would leave the step and the others would wait for it.
+    Otherwise this worker would leave the step and the others would wait for it for ever.
     """
     if place.num_workers == 1:
         return objective
@@ -351,7 +356,7 @@ def _same_fate(objective: Objective, place: Place) -> Objective:
 
 
 def _order_channels_last(model: nn.Module) -> None:
-    """Lay the weights of convolutions out in the order in which they are fastest."""
+    """Store the weights of convolutions in the memory order in which they are fastest."""
     orders = {4: torch.channels_last, 5: torch.channels_last_3d}  # 2D networks have the former
     for weight in model.parameters():
         if weight.ndim in orders:
@@ -359,7 +364,7 @@ def _order_channels_last(model: nn.Module) -> None:
 
 
 def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..., Tensor]:
-    """Return what a training step calls; its parameters are the model's."""
+    """Return the callable of a training step; it shares the model's parameters."""
     network = DistributedDataParallel(model) if place.num_workers > 1 else model
     return torch.compile(network) if config.compiled else network
 
@@ -382,7 +387,7 @@ def _dtype(config: OptimConfig, device: torch.device) -> torch.dtype:
 
 
 def _anywhere(broken: bool, place: Place) -> bool:
-    """Return on every worker whether it is so on any of them."""
+    """Return on every worker whether ``broken`` is true on any of them."""
     flag = torch.tensor(float(broken), device=place.device)
     if place.num_workers > 1:
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
@@ -390,7 +395,7 @@ def _anywhere(broken: bool, place: Place) -> bool:
 
 
 def _of_all(mine: list[str], place: Place) -> list[str]:
-    """Return on every worker what all of them have."""
+    """Return on every worker the items of all workers."""
     if place.num_workers == 1:
         return mine
     shares: list[list[str]] = [[]] * place.num_workers
@@ -399,7 +404,7 @@ def _of_all(mine: list[str], place: Place) -> list[str]:
 
 
 def _gather(share: Any, place: Place) -> list[Any]:
-    """Collect every worker's share on rank 0, by rank; the other ranks get an empty list."""
+    """Collect the shares of all workers on rank 0, by rank; other ranks get an empty list."""
     if place.num_workers == 1:
         return [share]
     shares: list[Any] | None = [None] * place.num_workers if place.rank == 0 else None

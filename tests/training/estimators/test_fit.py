@@ -137,13 +137,15 @@ def test_a_fit_goes_on_after_the_last_fold_that_counts(recordings) -> None:
     (rest,) = fit_estimator(task, resume=first.state)
     assert rest.fold == 1
     assert rest.predictions.equals(second.predictions)
-    with pytest.raises(StudyError, match=r"is of a fit of 2 .* pairs, this one has 1"):
+    with pytest.raises(StudyError, match=r"is from a fit with 2 .* pairs, but this fit has 1"):
         list(fit_estimator(make_task(recordings, sides=task.sides[:1]), resume=first.state))
 
 
 def test_a_recording_that_cannot_be_described_is_named(recordings, tmp_path: Path) -> None:
     bare = (replace(recordings[0], stored=None), *recordings[1:])
-    with pytest.raises(DecodeError, match="recording r0: its landmarks is not stored"):
+    with pytest.raises(
+        DecodeError, match="recording r0: its landmarks is not in the frame store; run jobs"
+    ):
         list(fit_estimator(make_task(bare)))
     path = tmp_path / "blind.npz"
     blind = track_of(nodding(0))

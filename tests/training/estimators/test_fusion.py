@@ -127,7 +127,9 @@ def test_weights_are_shares_of_what_moves() -> None:
 def test_too_few_subjects_to_stack_are_told_with_the_setting() -> None:
     config = config_of(branches="mfcc+log_mel", rule="stacking", num_folds=9)
     x, y, subjects = noise(16)
-    with pytest.raises(FoldsError, match=r"8 subjects to learn from are ill; .*num_folds = 9"):
+    with pytest.raises(
+        FoldsError, match=r"only 8 training subjects are ill, .* 9 folds; lower model.num_folds"
+    ):
         FusionEstimator(config, num_classes=2, seed=0).fit(x, y, subjects)
 
 

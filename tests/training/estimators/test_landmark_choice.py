@@ -69,5 +69,8 @@ def test_noise_scores_as_chance(made) -> None:
 def test_too_few_subjects_to_choose_inside_are_told(made) -> None:
     x, y, _ = made
     few = [f"S{number % 2}{label > 0}" for number, label in enumerate(y)]
-    with pytest.raises(FoldsError, match=r"2 subjects to learn from are ill; .*num_folds = 3"):
+    with pytest.raises(
+        FoldsError,
+        match=r"only 2 training subjects are ill, .* 3 inner folds .*; lower model.num_folds",
+    ):
         LandmarkChoice(SMALL, num_classes=3, seed=0).fit(named(x), y, few)

@@ -163,7 +163,7 @@ def test_a_class_that_logistic_never_met_has_no_share() -> None:
     found = probe.predict_proba(x)
     assert found.shape == (20, 4)
     assert not found[:, 1:3].any()
-    with pytest.raises(FoldsError, match=r"all 20 recordings to learn from are of class 0; .*two"):
+    with pytest.raises(FoldsError, match=r"all 20 training recordings are of class 0, .*two"):
         build_probe(config, num_classes=4, seed=0).fit(x, 0 * y, ["S"] * 20)
 
 
@@ -186,7 +186,9 @@ def test_the_held_out_side_decides_nothing(make_probe) -> None:
 def test_a_fault_names_the_recording(make_probe, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_probe()
     bare = replace(task.recordings[0], stored=None)
-    with pytest.raises(DecodeError, match="recording R0: its rgb is not stored"):
+    with pytest.raises(
+        DecodeError, match="recording R0: its rgb is not in the frame store; run jobs"
+    ):
         describe(replace(task, recordings=(bare, *task.recordings[1:])))
     monkeypatch.setattr(module, "entry_vector", lambda *_: np.array([np.nan], np.float32))
     with pytest.raises(DivergedError, match="recording R0: a feature of the frozen network is not"):

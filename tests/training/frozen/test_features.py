@@ -150,10 +150,10 @@ def test_a_feature_that_is_not_finite_names_its_recording(make_task):
 def test_a_damaged_file_is_named(make_task, tmp_path: Path):
     path = tmp_path / "x.npz"
     path.write_bytes(b"PK broken")
-    with pytest.raises(StudyError, match=r"features .*x\.npz: cannot be read.*delete the file"):
+    with pytest.raises(StudyError, match=r"features .*x\.npz: the file cannot be read.*delete it"):
         read_features(path, "vectors")
     path.write_bytes(b"")
-    with pytest.raises(StudyError, match=r"x\.npz: cannot be read"):
+    with pytest.raises(StudyError, match=r"x\.npz: the file cannot be read"):
         read_features(path, "vectors")
     with pytest.raises(StudyError, match=r"absent\.npz"):
         read_features(tmp_path / "absent.npz", "vectors")

@@ -81,7 +81,7 @@ def test_weights_that_no_file_gives_are_the_same_everywhere() -> None:
 
 
 def test_what_the_network_starts_from_is_told(weights, tmp_path: Path) -> None:
-    assert "learnt from nothing" in describe_frames(SHAPE, None)[0]
+    assert "its features are untrained" in describe_frames(SHAPE, None)[0]
     assert any("loaded as they are" in line for line in describe_frames(SHAPE, weights))
     path = tmp_path / "notes.pt"
     path.write_bytes(b"no checkpoint")
@@ -91,7 +91,9 @@ def test_what_the_network_starts_from_is_told(weights, tmp_path: Path) -> None:
 
 def test_a_recording_without_pictures_is_named(recording, weights) -> None:
     bare = replace(recording, stored={})
-    with pytest.raises(DecodeError, match="recording r1: its rgb is not stored"):
+    with pytest.raises(
+        DecodeError, match="recording r1: its rgb is not in the frame store; run jobs"
+    ):
         frame_vectors(bare, FrameFeatures(SHAPE, num_frames=3, weights=weights))
 
 

@@ -83,7 +83,9 @@ def test_what_is_not_stored_or_cannot_be_written_is_told(
     recording: RatedRecording, tmp_path: Path
 ) -> None:
     bare = RatedRecording("r2", "S1", "x", 0, 0, None)
-    with pytest.raises(DecodeError, match="recording r2: its mfcc is not stored"):
+    with pytest.raises(
+        DecodeError, match="recording r2: its mfcc is not in the frame store; run jobs"
+    ):
         frozen_path(Doubled(), bare)
     (frozen_path(Doubled(), recording).parent).write_text("a file in the folder's place")
     with pytest.raises(StoreError, match=r"recording r1: .* cannot be written: "):

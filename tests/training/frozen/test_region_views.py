@@ -107,12 +107,16 @@ def test_maps_beyond_half_precision_are_refused_with_the_recording(
     task = make(ONE_VIEW)
     network = frozen_stages(task.config).network
     monkeypatch.setattr(type(network), "frozen_maps", lambda *_: torch.full((6, 4, 2, 2), 1e6))
-    with pytest.raises(DecodeError, match="recording R0: the maps of its frozen stages are beyond"):
+    with pytest.raises(
+        DecodeError, match="recording R0: the maps of its frozen stages are outside"
+    ):
         keep_views(task.recordings, task.config)
 
 
 def test_a_recording_that_is_not_stored_is_named(make: Any) -> None:
     task = make(ONE_VIEW)
     lost = replace(task.recordings[4], stored=None)
-    with pytest.raises(DecodeError, match="recording R4: its rgb is not stored"):
+    with pytest.raises(
+        DecodeError, match="recording R4: its rgb is not in the frame store; run jobs"
+    ):
         keep_views([lost], task.config)

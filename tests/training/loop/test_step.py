@@ -323,5 +323,5 @@ def test_kept_maps_go_as_they_are_and_their_view_moves_the_boxes():
 def test_what_nothing_moves_with_the_pictures_is_refused(model):
     batch = region_batch()
     strange = replace(batch, inputs={**batch.inputs, "mfcc": torch.zeros(2, 1, 2, 13)})
-    with pytest.raises(ValueError, match="only rgb and regions are augmented; got mfcc"):
+    with pytest.raises(ValueError, match="only rgb and regions can be augmented; got mfcc"):
         step(model, strange)

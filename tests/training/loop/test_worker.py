@@ -97,7 +97,7 @@ def test_a_fit_resumed_after_any_epoch_ends_with_the_same_numbers(make_task, set
 
 def test_a_state_of_another_shape_is_refused_with_both_lengths(make_task):
     state = run(make_task())[0].state
-    with pytest.raises(StudyError, match=r"fit of 4 \(fold, epoch\) pairs, this one has 6"):
+    with pytest.raises(StudyError, match=r"fit with 4 \(fold, epoch\) pairs, but this fit has 6"):
         next(fit(make_task({"optim": {"epochs": 3}}), resume=state))
 
 
@@ -334,7 +334,7 @@ def test_a_network_that_cannot_be_compiled_says_what_to_do(make_task, monkeypatc
             raise failed
 
     monkeypatch.setattr(torch, "compile", lambda network: Failing())
-    wanted = r"optim.compiled: true, but .* fails here: .*no C\+\+ compiler.*; set it to false"
+    wanted = r"optim.compiled: got true, but .* fails here: .*no C\+\+ compiler.*; set it to false"
     with pytest.raises(SettingsError, match=wanted):
         run(make_task({"optim": {"compiled": True}}))
 
