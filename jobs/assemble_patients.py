@@ -10,12 +10,12 @@ for example:
     data.manifest=/data/manifest.csv search.name=visits heads.repeats=5
 
 Subjects are assigned to folds once, for all items. For each pair of folds and
-each item, one network learns from the subjects in neither. To score a fold,
-heads learn from the visits of every other fold, with the features of the
-networks that saw neither of the two. So no feature ever comes from a network
-that saw the patient. An item that a visit lacks is masked, never a zero.
-The same search.name continues an interrupted job. With other heads.*,
-assembling.* or levels.* it uses the networks that are there.
+each item, one network is trained on the subjects of all other folds. To score a
+fold, heads are trained on the visits of the other folds, with the features of
+networks that were trained on neither fold. So no feature ever comes from a
+network that was trained on the same patient. An item that a visit lacks is
+masked, not zero. The same search.name continues an interrupted job. With other
+heads.*, assembling.* or levels.* the job reuses the trained networks.
 """
 
 import sys
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
 
 
 def work(words: list[str]) -> str:
-    """Train what is not trained yet; return the tables and where everything is."""
+    """Train the missing networks and the heads; return the tables and where the files are."""
     config = load_assembly(words)
     from pdray.visits.run import run_assembly
 

@@ -1,4 +1,4 @@
-"""Describe a cohort: who is in it, with which grades, how long it was recorded.
+"""Describe a cohort: its people, their grades, the lengths of recordings.
 
 usage: python jobs/describe.py [--config FILE] [key=value ...]
 
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Write the tables and pictures; return the tables."""
     config = load_description(words)
-    from pdray.evaluation.describe import describe_cohort  # heavy: only with accepted settings
+    from pdray.evaluation.describe import describe_cohort  # heavy: import after the checks
 
     return describe_cohort(config.data, config.output, part(config, Recipe))
 

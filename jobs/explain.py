@@ -1,4 +1,4 @@
-r"""Show what a study's winner looks at, in recordings that it never learnt from.
+r"""Show what the winner of a study looks at in test recordings.
 
 usage: python jobs/explain.py [--config FILE] [key=value ...]
 
@@ -9,13 +9,13 @@ for example:
   python jobs/explain.py study=/data/output/studies/faces output=/data/maps \
     videos=false
 
-Class activation maps (Grad-CAM) of the winner's layers are laid over each test
-recording, as a video, and summed by region; where the network attends over
-time, a picture shows which moments attend to which; the test recordings are
-placed by their features, with the severity that these tell. A recording of the
-development subjects is refused.
-The network under a linear probe and region attention have no maps here; their
-features are placed alone.
+Class activation maps (Grad-CAM) show which parts of a frame contributed to the
+decision. The job overlays those of the winner on each test recording, writes a
+video, and sums them by region. For networks with attention over time, a picture
+shows which moments attend to which. A scatter plot shows the test recordings by
+their features, and how well these predict severity. A recording of the
+development subjects is refused. A linear probe and region attention have no
+maps, only the plot.
 """
 
 import sys
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
 
 
 def work(words: list[str]) -> str:
-    """Draw the maps; return the report and where everything is."""
+    """Draw the maps; return the report and where the files are."""
     config = load(ExplainConfig, words)
     import torch
 
@@ -44,7 +44,7 @@ def work(words: list[str]) -> str:
         shown = "SYNTHETIC faces and limbs" if done.synthetic else "THE PATIENTS"
         lines.append(
             f"videos     {len(done.videos)} files in {done.videos[0].parent}: THEY SHOW {shown}; "
-            "nothing was sent to tracking, keep them as you keep the recordings"
+            "nothing was sent to tracking; protect them like the recordings"
         )
     return "\n".join([*lines, f"tables     {done.folder}"])
 

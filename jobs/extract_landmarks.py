@@ -1,4 +1,4 @@
-r"""Follow faces by MediaPipe: 106 landmarks and 14 regions of each frame.
+r"""Find 106 landmarks and 14 regions of the face in each frame, with MediaPipe.
 
 usage: python jobs/extract_landmarks.py [--config FILE] [key=value ...]
 
@@ -10,9 +10,9 @@ for example:
   python jobs/extract_landmarks.py manifest=/data/clips.csv subjects=none \
     model=/data/face_landmarker.task output=/data/with_faces.csv
 
-Needs `pip install -c constraints.txt -e '.[landmarks]'` and the file of a Face
-Landmarker, which MediaPipe's makers publish; nothing is downloaded. Rows that
-have landmarks or regions keep them.
+You need `pip install -c constraints.txt -e '.[landmarks]'` and the file of a
+Face Landmarker from the makers of MediaPipe; the job downloads nothing. Rows
+that already have landmarks or regions keep them.
 """
 
 import sys
@@ -32,15 +32,15 @@ def main(argv: list[str]) -> int:
 
 
 def work(words: list[str]) -> str:
-    """Follow the faces; return what was found and what was not."""
+    """Find the landmarks; return what was found and what was not."""
     config = load(ExtractConfig, words)
     from pdray.importers.mediapipe.landmarks import extract, open_landmarker
 
     done = extract(config, partial(open_landmarker, config.model), say=say)
     lines = [
         f"manifest   {done.manifest}",
-        f"tracks     {done.num_done} recordings; {done.num_kept} had theirs",
-        f"faces      in {done.num_seen} of {done.num_frames} frames; the others are absent",
+        f"tracks     {done.num_done} recordings; {done.num_kept} more had tracks already",
+        f"faces      found in {done.num_seen} of {done.num_frames} frames",
         f"lacking    {done.lacks}, {len(done.without)} rows",
     ]
     return "\n".join([*lines, *(f"           {id}: {why}" for id, why in done.without[:SHOWN])])

@@ -30,15 +30,15 @@ def work(words: list[str]) -> str:
 
     imported = import_actions(config)
     found = imported.found
-    sides = Counter(one.split or "in neither side" for one in found.recordings)
+    sides = Counter(one.split or "in neither" for one in found.recordings)
     shares = ", ".join(f"{name} {count}" for name, count in sorted(sides.items()))
     return "\n".join(
         [
             f"manifest   {imported.manifest}",
             f"           {len(found.recordings)} recordings ({shares}) of {len(found.classes)} "
             "classes",
-            f"           {len(found.absent)} listed without a file, {len(found.unlisted)} not "
-            "listed",
+            f"           {len(found.absent)} are listed but have no file; {len(found.unlisted)} "
+            "files are not listed",
             f"classes    {class_names_path(imported.manifest)}",
             f"settings   --config {imported.settings}",
         ]

@@ -45,8 +45,8 @@ def work(words: list[str]) -> str:
     lines.append(f"settings   --config {imported.settings}")
     if not imported.has_subjects:
         lines += [
-            "subjects   not named for every recording: the settings say subjects: none; a person",
-            "           may stand on both sides of any split, and scores are of clips",
+            "subjects   some recordings have no subject id, so the settings file says subjects:",
+            "           none; the same person may be in training and test",
         ]
     lines.append(f"lacking    {imported.lacks}, {len(imported.lacking)} rows")
     for what, names in count_lacks(imported.lacking).items():

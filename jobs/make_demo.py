@@ -1,4 +1,4 @@
-"""Draw the SYNTHETIC demo cohort: two items, or those that `items` names.
+"""Draw the SYNTHETIC demo cohort: two items, or those in `items`.
 
 usage: python jobs/make_demo.py [--config FILE] [key=value ...]
 
@@ -7,7 +7,7 @@ for example:
   python jobs/make_demo.py folder=demo items=[pronation,gait,face_interview]
   python jobs/make_demo.py folder=small num_subjects=12 seed=1
 
-Face interviews come with a SYNTHETIC table of marked regions, for `data.marks`.
+With face interviews, it writes a SYNTHETIC table of marks for `data.marks`.
 """
 
 import sys
@@ -21,17 +21,17 @@ from pdray.demo.illness.severity import DemoConfig
 
 
 class MakeDemoConfig(DemoConfig):
-    """The job's settings: the cohort's, and where it goes."""
+    """Settings of this job: those of the cohort, its folder and the processes."""
 
-    folder: Path = Field(description="folder of the cohort; made when missing")
+    folder: Path = Field(description="folder of the cohort; made if missing")
     num_processes: int | None = Field(
-        None, ge=1, description="processes [count]; none: one per CPU"
+        None, ge=1, description="processes [count]; null: one per CPU"
     )
 
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "run it again to go on"
+    resume = "run it again to continue"
     return run_job(argv, work, about=__doc__, settings=MakeDemoConfig, resume=resume)
 
 

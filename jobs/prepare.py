@@ -9,8 +9,8 @@ for example:
   python jobs/prepare.py --verify --config search_spaces/tsa.yaml \
     data.manifest=/data/manifest.csv
 
-  --verify       read sources and store anew, compare digests, make nothing
-  --config FILE  YAML of a study, or with the settings below
+  --verify       check files and store entries by their digests; make nothing
+  --config FILE  YAML file of a study, or with the settings below
 """
 
 import sys
@@ -21,7 +21,7 @@ from pdray.search.settings import PrepareConfig, load_preparation
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "run it again to go on"
+    resume = "run it again to continue"
     return run_job(argv, work, about=__doc__, settings=PrepareConfig, resume=resume)
 
 

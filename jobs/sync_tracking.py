@@ -1,4 +1,4 @@
-r"""Send a study to MLflow after the fact.
+r"""Send the log of a study to MLflow.
 
 usage: python jobs/sync_tracking.py [--config FILE] [key=value ...]
 
@@ -23,7 +23,7 @@ from pdray.tracking.address import TrackingConfig, check_tracking, default_uri
 class SyncConfig(Settings):
     """Settings of this job."""
 
-    study: Path = Field(description="the study's folder, the one that holds study.json")
+    study: Path = Field(description="folder of the study, which contains study.json")
     tracking: TrackingConfig = TrackingConfig()
 
 
@@ -33,18 +33,18 @@ def main(argv: list[str]) -> int:
 
 
 def work(words: list[str]) -> str:
-    """Send what the server does not have; return how much that was."""
+    """Send what the server does not have; return how much was sent."""
     config = load(SyncConfig, words)
-    # <output>/studies/<name>: the default is the one the study itself has.
+    # The folder is <output>/studies/<name>, and the study used the default URI of <output>.
     uri = config.tracking.uri or default_uri(config.study.resolve().parents[1])
     check_tracking(uri, num_nodes=1)
-    require_writable(config.study, key="study")  # what was sent is noted beside the log
+    require_writable(config.study, key="study")  # mirror.json beside the log notes what was sent
     from pdray.tracking.mlflow_log import mirror_study
 
     report = mirror_study(config.study, uri, config.tracking.experiment)
     return (
-        f"{report.num_runs} runs are there; sent {report.num_metrics} metric values and "
-        f"{report.num_artifacts} files; parent run {report.parent_run_id}"
+        f"sent {report.num_metrics} metric values and {report.num_artifacts} files; the server has "
+        f"{report.num_runs} runs of this study; parent run {report.parent_run_id}"
     )
 
 

@@ -1,4 +1,4 @@
-r"""Search the fusion of face, landmarks and sound over subject-level folds.
+r"""Search a fusion of face, landmarks and sound, cross-validated by subject.
 
 usage: python jobs/tune_fusion.py [--resume] [--config FILE] [key=value ...]
 

@@ -1,4 +1,4 @@
-r"""Search attention over regions of the face over subject-level folds.
+r"""Search a network on regions of the face, cross-validated by subject.
 
 usage: python jobs/tune_region_attention.py [--resume] [--config FILE]
          [key=value ...]
@@ -10,7 +10,7 @@ for example:
   python jobs/tune_region_attention.py --resume search.name=faces
 
 A new study starts from search_spaces/region_attention.yaml, after YouTubePD
-(Zhou et al. 2023). Without `pretrained` the frozen network is a random one.
+(Zhou et al. 2023). Without `pretrained`, the frozen network stays random.
 """
 
 import sys

@@ -1,4 +1,4 @@
-r"""Search a temporal self-attention network over subject-level folds.
+r"""Search a temporal self-attention network, cross-validated by subject.
 
 usage: python jobs/tune_tsa.py [--resume] [--config FILE] [key=value ...]
 

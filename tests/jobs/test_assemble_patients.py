@@ -12,7 +12,7 @@ from tests.places import ROOT
 def test_help_says_how_nothing_leaks(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
-    assert "no feature ever comes from a network" in told
+    assert "no feature ever comes from a\nnetwork that was trained on the same patient" in told
     assert "  heads.repeats " in told
 
 

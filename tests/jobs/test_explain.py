@@ -10,7 +10,7 @@ from tests.fixtures.tiny_study import make_study, render_faces
 
 def test_help_says_who_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "in recordings that it never learnt from" in capsys.readouterr().out
+    assert "winner of a study looks at in test recordings" in capsys.readouterr().out
 
 
 def test_the_job_runs_to_its_end_on_a_rendered_cohort(

@@ -47,8 +47,8 @@ def test_it_says_what_was_found_and_what_was_not(
         "recordings 1/2",
         "recordings 2/2",
         f"manifest   {output}",
-        "tracks     1 recordings; 0 had theirs",
-        "faces      in 6 of 6 frames; the others are absent",
+        "tracks     1 recordings; 0 more had tracks already",
+        "faces      found in 6 of 6 frames",
         f"lacking    {tmp_path / 'new.no_face.csv'}, 1 rows",
         "           dark: has no face in any of its 6 frames",
     ]

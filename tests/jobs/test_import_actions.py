@@ -16,7 +16,7 @@ def test_it_says_what_it_wrote(words, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"manifest   {tmp_path / 'm.csv'}",
         "           3 recordings (train 2, val 1) of 2 classes",
-        "           0 listed without a file, 0 not listed",
+        "           0 are listed but have no file; 0 files are not listed",
         f"classes    {tmp_path / 'm.classes.json'}",
         f"settings   --config {tmp_path / 'm.data.yaml'}",
     ]
