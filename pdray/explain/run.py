@@ -20,9 +20,8 @@ Recordings are seen as the winner was tested on them; the class of interest is t
 by the mean probability of a recording's snippets, or the asked one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +29,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pdray.atomic import replacing, safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
-from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.settings import SYNTHETIC_MARK
-from pdray.errors import DivergedError, SettingsError, refuse
-from pdray.explain.activation import class_activation, map_layers, on_frames
+from pdray.errors import SettingsError, refuse
+from pdray.explain.activation import map_layers
 from pdray.explain.attention import (
     Attending,
     attention_blocks,
@@ -53,6 +50,7 @@ from pdray.explain.attention import (
 from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
 from pdray.explain.overlay import Overlay, write_overlay
 from pdray.explain.place import no_maps, place
+from pdray.explain.recording import check_class, map_recording, snippet_parts
 from pdray.explain.settings import ExplainConfig
 from pdray.explain.spread import (
     region_shares,
@@ -62,7 +60,6 @@ from pdray.explain.spread import (
     spread,
     spread_table,
 )
-from pdray.training.objective import TrainingLoss, num_outputs
 
 _CPU = torch.device("cpu")
 _SUFFIXES = {"videos": ".mp4", "attention": ".png"}
@@ -110,11 +107,7 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
         return _place_alone(config, held, say)
     rows = choose(held, config.recordings)
     layers = map_layers(held.network, config.layers)
-    if config.shown_class is not None and config.shown_class >= held.num_classes:
-        raise SettingsError(
-            f"shown_class: got {config.shown_class}; the study has the classes "
-            f"0..{held.num_classes - 1}"
-        )
+    check_class(held, config.shown_class)
     held.network.to(device)
     say(f"recordings {len(rows)} of {len(held.rows)} held out: the winner learnt from none of them")
     say(f"layers     {', '.join(layers)}")
@@ -159,62 +152,41 @@ def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
     return Explanation(config.output, (), text, held.synthetic)
 
 
-def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
-    """Return the (B,) score of a class: its logit, or under ordered thresholds its log probability.
-
-    Args:
-        outputs: (B, J) of the network.
-        number: The class, 0..K-1.
-        held: Whose loss says what the outputs are.
-    """
-    if num_outputs(held.config.loss, held.num_classes) == held.num_classes:
-        return outputs[:, number]
-    return TrainingLoss(held.config.loss, None).log_probabilities(outputs)[:, number]
-
-
 def _map(held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig) -> Tables:
     """Tabulate a recording's maps and attention, and draw them."""
-    device = next(held.network.parameters()).device
-    # As many snippets at once as in training, however many views a recording has.
-    at_once = held.config.optim.batch_size * snippet_shape(held.config.snippet)[0]
-    parts = [part.to(device) for part in torch.split(seen.snippets, at_once)]
-    chances = _probabilities(held, parts)
-    predicted = int(chances.argmax())
-    shown = predicted if config.shown_class is None else config.shown_class
-    activations = _activations(held, seen, parts, shown, layers)
-    recording = seen.recording
+    mapped = map_recording(held, seen, layers, config.shown_class)
+    recording, shown = seen.recording, mapped.shown_class
+    chance = float(mapped.probabilities[shown])
     facts = {
         "recording_id": recording.recording_id,
         "subject_id": recording.subject_id,
         "item": recording.item,
         "target": recording.target,
-        "predicted": predicted,
+        "predicted": mapped.predicted,
         "shown_class": shown,
-        "probability": float(chances[shown]),
+        "probability": chance,
         "synthetic": held.synthetic,
     }
     caption = (
-        f"{recording.recording_id}: class {recording.target}, predicted {predicted}, "
-        f"shown {shown} (p={chances[shown]:.2f})"
+        f"{recording.recording_id}: class {recording.target}, predicted {mapped.predicted}, "
+        f"shown {shown} (p={chance:.2f})"
     )
     if seen.pictures is not None:
-        drawn = (seen.pictures, seen.seconds, activations, seen.regions)
+        drawn = (seen.pictures, seen.seconds, mapped.maps, seen.regions)
         overlay = Overlay(*drawn, caption=caption, synthetic=held.synthetic)
         write_overlay(_path(config, "videos", recording.recording_id), overlay)
-    blocks = _attention(held, seen, parts, activations)
+    blocks = _attention(held, seen, mapped.maps)
     if blocks:
         picture = _path(config, "attention", recording.recording_id)
         attention_picture(picture, blocks, caption=caption, synthetic=held.synthetic)
-    return _tables(facts, seen, activations, blocks)
+    return _tables(facts, seen, mapped.maps, blocks)
 
 
 def _attention(
-    held: HeldOut,
-    seen: Seen,
-    parts: Sequence[Tensor],
-    activations: dict[str, NDArray[np.float32]],
+    held: HeldOut, seen: Seen, activations: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, Attending]:
     """Return by block how the network attends over time, beside the maps of the block's layer."""
+    parts = snippet_parts(held, seen)
     times = seen.seconds[np.searchsorted(seen.frames, seen.indices)]
     maps = attention_maps(held.network, parts, attention_blocks(held.network, [*activations]))
     sums = {name: one.sum(axis=(1, 2), dtype=np.float64) for name, one in activations.items()}
@@ -229,42 +201,11 @@ def _attention(
     }
 
 
-def _activations(
-    held: HeldOut, seen: Seen, parts: Sequence[Tensor], shown: int, layers: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
-    """Return by layer the (F, H, W) activation of a class on the recording's frames."""
-    found: dict[str, list[Tensor]] = {name: [] for name in layers}
-    for part in parts:
-        score = partial(class_score, number=shown, held=held)
-        for name, one in class_activation(held.network, part, score, layers).items():
-            found[name].append(one.cpu())
-    height, width = (int(length) for length in seen.snippets.shape[3:])
-    activations = {
-        name: on_frames(torch.cat(some), seen.indices, height=height, width=width)
-        for name, some in found.items()
-    }
-    wrong = [name for name, one in activations.items() if not np.isfinite(one).all()]
-    if wrong:
-        raise DivergedError(
-            f"recording {seen.recording.recording_id}: the activation of {wrong[0]} is not finite"
-        )
-    return activations
-
-
-@torch.inference_mode()
-def _probabilities(held: HeldOut, parts: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Return the (K,) mean class probabilities of a recording's snippets."""
-    meaning = TrainingLoss(held.config.loss, None)
-    outputs = torch.cat([held.network(part) for part in parts]).double()
-    means: NDArray[np.float64] = meaning.log_probabilities(outputs).exp().mean(0).cpu().numpy()
-    return means
-
-
 def _tables(
     facts: dict[str, Any],
     seen: Seen,
-    activations: dict[str, NDArray[np.float32]],
-    blocks: dict[str, Attending],
+    activations: Mapping[str, NDArray[np.float32]],
+    blocks: Mapping[str, Attending],
 ) -> Tables:
     found: dict[str, list[pd.DataFrame]] = {}
 

@@ -2,6 +2,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,14 @@ from pdray.data.media.decode import decode
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.store.entry import Entry
 from pdray.errors import DivergedError, PdrayError, SettingsError
-from pdray.explain import place
+from pdray.explain import place, recording
 from pdray.explain import run as module
 from pdray.explain.activation import class_activation, on_frames
 from pdray.explain.attention import attention_maps
 from pdray.explain.embedding import embed
 from pdray.explain.held_out import open_held_out, see
-from pdray.explain.run import Explanation, class_score, explain
+from pdray.explain.recording import class_score, explain_recording
+from pdray.explain.run import Explanation, explain
 from pdray.explain.settings import ExplainConfig
 from pdray.explain.severity import Readout, read_out
 from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
@@ -297,7 +299,7 @@ def test_an_activation_that_is_not_finite_names_recording_and_layer(
     def endless(network: object, x: torch.Tensor, score: object, layers: list[str]) -> object:
         return {name: torch.full((len(x), 1, 1, 1), torch.inf) for name in layers}
 
-    monkeypatch.setattr(module, "class_activation", endless)
+    monkeypatch.setattr(recording, "class_activation", endless)
     with pytest.raises(DivergedError, match=f"recording {name_of(1)}: the activation of layer2"):
         run(study, tmp_path / "maps")
 
@@ -454,3 +456,40 @@ def test_a_gpu_finds_what_the_cpu_finds(study: StudyLog, tmp_path: Path) -> None
         tables.append(pd.read_csv(done.folder / "regions.csv"))
     # Sums in another order; a share is a part of 1.
     np.testing.assert_allclose(tables[0]["share"], tables[1]["share"], atol=1e-3)
+
+
+def test_a_recording_explained_alone_has_the_numbers_of_the_job(
+    finished: tuple[StudyLog, Explanation, list[str]],
+) -> None:
+    study, done, _ = finished
+    found = explain_recording(study.folder, name_of(1), layers=LAYERS)
+    assert list(found.maps) == LAYERS
+    table = pd.read_csv(done.folder / "spread.csv").query(f"recording_id == '{name_of(1)}'")
+    assert table["probability"].tolist() == pytest.approx(
+        [found.probabilities[found.predicted]] * 2
+    )
+    assert found.shown_class == found.predicted == table["predicted"].iloc[0]
+    assert found.synthetic
+    other = explain_recording(study.folder, name_of(1), shown_class=1 - found.predicted)
+    assert not np.array_equal(other.maps["layer4"], found.maps["layer4"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"recording_id": name_of(5)}, "of a subject that the winner learnt from"),
+        ({"shown_class": 2}, "shown_class: got 2; the study has the classes 0..1"),
+        ({"layers": ["layer9"]}, "got 'layer9'; did you mean"),
+    ],
+)
+def test_a_recording_that_cannot_be_explained_is_refused(
+    finished: tuple[StudyLog, Explanation, list[str]], asked: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PdrayError, match=said):
+        explain_recording(finished[0].folder, **{"recording_id": name_of(1), **asked})
+
+
+def test_a_probe_has_no_maps_of_a_recording(tmp_path: Path, faces: Path) -> None:
+    study = make_study(tmp_path / "output", faces, PROBE)
+    with pytest.raises(SettingsError, match="there are no maps: the frozen frame_resnet"):
+        explain_recording(study.folder, name_of(1))

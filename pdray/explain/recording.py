@@ -1,0 +1,167 @@
+"""Class activation maps of one recording, as arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pdray.data.batches.snippet import snippet_shape
+from pdray.errors import DivergedError, SettingsError
+from pdray.explain.activation import class_activation, map_layers, on_frames
+from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
+from pdray.explain.place import no_maps
+from pdray.training.objective import TrainingLoss, num_outputs
+
+
+@dataclass(frozen=True)
+class RecordingMaps:
+    """What the network makes of a recording, and which places speak for a class.
+
+    Attributes:
+        seen: What the network was given; ``seen.seconds`` (F,) are the times of the maps,
+            ``seen.pictures`` (F, H, W, 3) uint8 what people see there: it shows the patient.
+        probabilities: (K,) float64, the mean over the recording's snippets.
+        shown_class: The class that the maps speak for, 0..K-1.
+        maps: By layer (F, H, W) float32, at least 0, without a unit.
+        synthetic: Whether the cohort is rendered.
+    """
+
+    seen: Seen
+    probabilities: NDArray[np.float64]
+    shown_class: int
+    maps: Mapping[str, NDArray[np.float32]]
+    synthetic: bool
+
+    @property
+    def predicted(self) -> int:
+        """Class of the highest probability."""
+        return int(self.probabilities.argmax())
+
+
+def explain_recording(
+    study: Path | str,
+    recording_id: str,
+    *,
+    layers: Sequence[str] | None = None,
+    shown_class: int | None = None,
+) -> RecordingMaps:
+    """Compute class activation maps (Grad-CAM) of a study's winner on one test recording.
+
+    Nothing is written but, where they are not there yet, the recording's frames in the store.
+    ``jobs/explain.py`` makes videos and tables of all test recordings.
+
+    Args:
+        study: The study's folder, ``<output>/studies/<name>``.
+        recording_id: Of the test group: the winner has not learnt from it.
+        layers: Layers of the network to map; None is all that give a map.
+        shown_class: Class that the maps speak for; None is the predicted one.
+
+    Returns:
+        The maps, the probabilities and what the network was given.
+
+    Raises:
+        StudyError: If the study has no winner, or the recording is none of its test recordings.
+        SettingsError: If the winner has no maps, or there is no such layer or class.
+        DivergedError: If a map is not finite.
+
+    Example:
+        >>> found = pdray.explain_recording(
+        ...     "output/studies/demo", "S001_V1_face_interview", layers=["layer4"]
+        ... )
+        >>> found.maps["layer4"].shape == found.seen.pictures.shape[:3]
+        True
+        >>> round(float(found.probabilities.sum()), 6)
+        1.0
+    """
+    held = open_held_out(Path(study))
+    if not held.config.entry.has_maps:
+        raise SettingsError(f"there are no maps: {no_maps(held.config)[0]}")
+    (row,) = choose(held, [recording_id])
+    chosen = map_layers(held.network, layers)
+    check_class(held, shown_class)
+    return map_recording(held, see(held, row, pictures=True), chosen, shown_class)
+
+
+def check_class(held: HeldOut, shown_class: int | None) -> None:
+    """Refuse a class that the study does not have."""
+    if shown_class is not None and not 0 <= shown_class < held.num_classes:
+        raise SettingsError(
+            f"shown_class: got {shown_class}; the study has the classes 0..{held.num_classes - 1}"
+        )
+
+
+def map_recording(
+    held: HeldOut, seen: Seen, layers: Sequence[str], shown_class: int | None
+) -> RecordingMaps:
+    """Compute the maps of a recording that was read.
+
+    Args:
+        held: The study.
+        seen: The recording.
+        layers: Layers of the network.
+        shown_class: Class that the maps speak for; None is the predicted one.
+
+    Raises:
+        DivergedError: If a map is not finite.
+    """
+    parts = snippet_parts(held, seen)
+    chances = _probabilities(held, parts)
+    shown = int(chances.argmax()) if shown_class is None else shown_class
+    maps = _activations(held, seen, parts, shown, layers)
+    return RecordingMaps(seen, chances, shown, maps, held.synthetic)
+
+
+def snippet_parts(held: HeldOut, seen: Seen) -> list[Tensor]:
+    """Return a recording's snippets on the network's device, as many at once as in training."""
+    device = next(held.network.parameters()).device
+    at_once = held.config.optim.batch_size * snippet_shape(held.config.snippet)[0]
+    return [part.to(device) for part in torch.split(seen.snippets, at_once)]
+
+
+def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
+    """Return the (B,) score of a class: its logit, or under ordered thresholds its log probability.
+
+    Args:
+        outputs: (B, J) of the network.
+        number: The class, 0..K-1.
+        held: Whose loss says what the outputs are.
+    """
+    if num_outputs(held.config.loss, held.num_classes) == held.num_classes:
+        return outputs[:, number]
+    return TrainingLoss(held.config.loss, None).log_probabilities(outputs)[:, number]
+
+
+def _activations(
+    held: HeldOut, seen: Seen, parts: Sequence[Tensor], shown: int, layers: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Return by layer the (F, H, W) activation of a class on the recording's frames."""
+    found: dict[str, list[Tensor]] = {name: [] for name in layers}
+    for part in parts:
+        score = partial(class_score, number=shown, held=held)
+        for name, one in class_activation(held.network, part, score, layers).items():
+            found[name].append(one.cpu())
+    height, width = (int(length) for length in seen.snippets.shape[3:])
+    activations = {
+        name: on_frames(torch.cat(some), seen.indices, height=height, width=width)
+        for name, some in found.items()
+    }
+    wrong = [name for name, one in activations.items() if not np.isfinite(one).all()]
+    if wrong:
+        raise DivergedError(
+            f"recording {seen.recording.recording_id}: the activation of {wrong[0]} is not finite"
+        )
+    return activations
+
+
+@torch.inference_mode()
+def _probabilities(held: HeldOut, parts: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Return the (K,) mean class probabilities of a recording's snippets."""
+    meaning = TrainingLoss(held.config.loss, None)
+    outputs = torch.cat([held.network(part) for part in parts]).double()
+    means: NDArray[np.float64] = meaning.log_probabilities(outputs).exp().mean(0).cpu().numpy()
+    return means
