@@ -25,11 +25,11 @@ from pdray.config import build, dump
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.marks import NO_MARKS, add_marks, read_marks
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
+from pdray.data.cohort.settings import subject_faults
 from pdray.data.face.points import REGIONS
 from pdray.errors import FoldsError, SettingsError, refuse
 from pdray.evaluation.report import aligned, headline
 from pdray.papers.settings import MarksConfig
-from pdray.search.plan import subject_faults
 from pdray.search.settings import StudyConfig
 
 Marked = NDArray[np.bool_]
@@ -70,7 +70,7 @@ def correlate_marks(config: MarksConfig) -> str:
     if config.data.marks is None:
         raise SettingsError("'data.marks' is missing; give the table of marks of an importer")
     study = build(StudyConfig, {"data": dump(config)["data"], "folds": dump(config)["folds"]})
-    refuse(subject_faults(study), SettingsError, "settings")
+    refuse(subject_faults(study.data, study.folds), SettingsError, "settings")
     manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
     table = read_marks(config.data.marks)
     splits: list[Split] = []

@@ -14,7 +14,7 @@ from pdray.config import (
     plain_default,
     read_tree,
 )
-from pdray.data.cohort.settings import ACTION
+from pdray.data.cohort.settings import subject_faults
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
@@ -195,29 +195,11 @@ def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
     wrong = [
         *wrong,
         *_sharing_faults(config, plan.space),
-        *subject_faults(config),
+        *subject_faults(config.data, config.folds),
         *_start_faults(config, plan.fixed, plan.space),
         *([] if wrong else _modality_faults(plan)),  # needs trials that can be built
     ]
     refuse(wrong, SettingsError, "settings")
-
-
-def subject_faults(config: StudyConfig) -> list[str]:
-    """Refuse a random split of recordings without subject ids, unless the user accepts it."""
-    unnamed = config.data.subjects == "none"
-    if config.folds.of_recordings and not unnamed:
-        return [
-            "folds.of_recordings: is only for data without subject ids; leave it out, so that "
-            "subjects are split, or set data.subjects=none"
-        ]
-    chosen = config.folds.from_split or config.folds.of_recordings
-    if unnamed and config.data.items != (ACTION,) and not chosen:
-        return [
-            "data.subjects: got 'none' with a random split, so the same person may be in training "
-            "and test; use the split of the data set (folds.from_split=true), add subject ids, or "
-            "accept it with folds.of_recordings=true"
-        ]
-    return []
 
 
 def _start_faults(

@@ -9,10 +9,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from pdray.config import accepts, attempt, build, dump, leaves, merge, nearest, nest
-from pdray.data.batches.settings import augment_faults, seen_size
-from pdray.data.batches.snippet import snippet_shape
-from pdray.models import MODELS
-from pdray.training.settings import FitConfig
+from pdray.training.settings import FitConfig, size_faults
 
 Value = bool | int | float | str | None
 
@@ -132,33 +129,7 @@ def combination_faults(base: FitConfig, space: Space) -> list[str]:
 def fit_faults(base: FitConfig, params: Mapping[str, Value]) -> list[str]:
     """List the faults of one trial's settings, including the limits of its model."""
     config, wrong = attempt(FitConfig, _overlaid(base, params))
-    if config is None or config.network is None:
-        return wrong
-    size = {"height": config.decode.height, "width": config.decode.width}
-    wrong = augment_faults(config.augment, **size)
-    if wrong:
-        return wrong
-    height, width = seen_size(config.augment, **size)
-    # With dense views, evaluation may use shorter snippets than training.
-    lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
-    network_faults = MODELS[config.network.name].faults
-    for num_frames in sorted(lengths, reverse=True):
-        wrong += network_faults(config.network, num_frames=num_frames, height=height, width=width)
-    keys = {
-        "num_frames: ": "snippet.num_frames: " if len(lengths) == 1 else "snippet: num_frames: ",
-        "height: ": "decode.height: " if height == config.decode.height else "crop height: ",
-        "width: ": "decode.width: " if width == config.decode.width else "crop width: ",
-    }
-    keys["model."] = f"{config.entry.network}."
-    return list(dict.fromkeys(_named(fault, keys) for fault in wrong))
-
-
-def _named(fault: str, keys: Mapping[str, str]) -> str:
-    """Replace a size in a network's fault by the name of the setting that decides it."""
-    for size, key in keys.items():
-        if fault.startswith(size):
-            return key + fault.removeprefix(size)
-    return fault
+    return wrong if config is None else size_faults(config)
 
 
 def trial_config(base: FitConfig, params: Mapping[str, Value]) -> FitConfig:

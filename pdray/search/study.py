@@ -46,7 +46,7 @@ class StudyOutcome:
     held_out: str
 
 
-def run_study(plan: StudyPlan, say: Say) -> StudyOutcome:
+def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     """Run or continue the study of a checked plan.
 
     Args:

@@ -37,9 +37,9 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
         words = [word for word in words if word != "--resume"]
         saved = None if is_new else saved_settings(words)
         plan = load_study([*given, *words] if is_new else words, saved=saved)
-        from pdray.search.study import run_study
+        from pdray.search.study import run_plan
 
-        outcome = run_study(plan, say=say)
+        outcome = run_plan(plan, say=say)
         return f"\n{outcome.leaderboard}\n\n{outcome.held_out}\n\n{_where(outcome)}"
 
     return run_job(

@@ -1,6 +1,7 @@
 """Settings of a fit: everything that decides its result, except its data and its seed."""
 
 import json
+from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -8,8 +9,15 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pdray.config import Settings
-from pdray.data.batches.settings import AugmentConfig, FeaturesConfig, StreamConfig, Views
-from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.settings import (
+    AugmentConfig,
+    FeaturesConfig,
+    StreamConfig,
+    Views,
+    augment_faults,
+    seen_size,
+)
+from pdray.data.batches.snippet import SnippetConfig, snippet_shape
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import EMBEDDED, Modality, SeenModality, named
@@ -182,3 +190,34 @@ def _segment_faults(config: FitConfig) -> list[str]:
         f"segments.consensus: got '{config.segments.consensus}', but with snippet.mode "
         f"{config.snippet.mode} a recording has one snippet; set snippet.mode=segments"
     ]
+
+
+def size_faults(config: FitConfig) -> list[str]:
+    """List what a network cannot take of its own settings and of the snippets it will see."""
+    if config.network is None:
+        return []
+    size = {"height": config.decode.height, "width": config.decode.width}
+    wrong = augment_faults(config.augment, **size)
+    if wrong:
+        return wrong
+    height, width = seen_size(config.augment, **size)
+    # With dense views, evaluation may use shorter snippets than training.
+    lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
+    network_faults = MODELS[config.network.name].faults
+    for num_frames in sorted(lengths, reverse=True):
+        wrong += network_faults(config.network, num_frames=num_frames, height=height, width=width)
+    keys = {
+        "num_frames: ": "snippet.num_frames: " if len(lengths) == 1 else "snippet: num_frames: ",
+        "height: ": "decode.height: " if height == config.decode.height else "crop height: ",
+        "width: ": "decode.width: " if width == config.decode.width else "crop width: ",
+    }
+    keys["model."] = f"{config.entry.network}."
+    return list(dict.fromkeys(_keyed(fault, keys) for fault in wrong))
+
+
+def _keyed(fault: str, keys: Mapping[str, str]) -> str:
+    """Replace a size in a network's fault by the name of the setting that decides it."""
+    for size, key in keys.items():
+        if fault.startswith(size):
+            return key + fault.removeprefix(size)
+    return fault

@@ -6,7 +6,7 @@ import pytest
 from pdray.errors import FoldsError, StudyError
 from pdray.search.plan import plan_study
 from pdray.search.resume import only_driver
-from pdray.search.study import run_study
+from pdray.search.study import run_plan
 from pdray.tracking.run_log import StudyLog
 
 
@@ -19,7 +19,7 @@ def test_a_study_is_refused_before_anything_starts_or_is_written(
         "output": str(tmp_path / "out"),
     }
     with pytest.raises(FoldsError, match="4 subjects"):
-        run_study(plan_study(tree), say=pytest.fail)
+        run_plan(plan_study(tree), say=pytest.fail)
     assert not (tmp_path / "out").exists()
 
 
@@ -35,5 +35,5 @@ def test_a_study_that_another_job_runs_is_refused(
     }
     study = StudyLog(tmp_path / "studies" / "taken")
     with only_driver(study), pytest.raises(StudyError, match="taken is already run by another job"):
-        run_study(plan_study(tree), say=pytest.fail)
+        run_plan(plan_study(tree), say=pytest.fail)
     assert not study.exists()

@@ -18,7 +18,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def tuned(**outcome: object) -> list[str]:
         values = {"tracking_uri": "http://there", "is_mirrored": True, **outcome}
         done = StudyOutcome(Path("log"), leaderboard="board", held_out="held out", **values)  # type: ignore[arg-type]
-        monkeypatch.setattr(running, "run_study", lambda plan, say: done)
+        monkeypatch.setattr(running, "run_plan", lambda plan, say: done)
         assert tune(["data.manifest=/x.csv"], about=None, settings=None) == 0
         return capsys.readouterr().out.splitlines()
 
@@ -69,7 +69,7 @@ def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
         plans.append(plan)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "run_study", study)
+    monkeypatch.setattr(running, "run_plan", study)
     words = ["data.manifest=/x.csv", "optim.epochs=5"]
     assert tune(words, about=None, settings=settings) == 130
     assert capsys.readouterr().err == "interrupted; continue with --resume\n"

@@ -128,6 +128,24 @@ class FoldsConfig(Settings):
         return self
 
 
+def subject_faults(data: DataConfig, folds: FoldsConfig) -> list[str]:
+    """Refuse a random split of recordings without subject ids, unless the user accepts it."""
+    unnamed = data.subjects == "none"
+    if folds.of_recordings and not unnamed:
+        return [
+            "folds.of_recordings: is only for data without subject ids; leave it out, so that "
+            "subjects are split, or set data.subjects=none"
+        ]
+    chosen = folds.from_split or folds.of_recordings
+    if unnamed and data.items != (ACTION,) and not chosen:
+        return [
+            "data.subjects: got 'none' with a random split, so the same person may be in training "
+            "and test; use the split of the data set (folds.from_split=true), add subject ids, or "
+            "accept it with folds.of_recordings=true"
+        ]
+    return []
+
+
 def unknown_item(item: str) -> str:
     """Say that there is no such item, and which it may be."""
     hint = nearest(item, KNOWN_ITEMS)
