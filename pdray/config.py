@@ -88,7 +88,14 @@ def read_tree(
         key, separator, text = word.partition("=")
         if not separator or key.startswith("-"):
             raise SettingsError(f"got '{word}'; write key=value, --config FILE or --help")
-        value, (section, _, entry) = _parse_word(root, key, text), key.partition(".")
+        lay(root, tree, {key: _parse_word(root, key, text)})
+    return tree
+
+
+def lay(root: type[Settings], tree: dict[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Write settings with dotted or nested keys over ``tree`` in place, and return it."""
+    for key, value in newer.items():
+        section, _, entry = key.partition(".")
         is_entry = section in root.entry_sections and entry
         _merge_source(root, tree, {section: {entry: value}} if is_entry else nest({key: value}))
     return tree

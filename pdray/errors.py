@@ -5,7 +5,15 @@ from contextlib import contextmanager
 
 
 class PdrayError(Exception):
-    """An error that the user can correct; jobs print it without a traceback and exit with 2."""
+    """An error that the user can correct; jobs print it without a traceback and exit with 2.
+
+    Example:
+        >>> try:
+        ...     pdray.load_manifest("absent.csv")
+        ... except pdray.PdrayError as error:
+        ...     print("cannot be read" in str(error))
+        True
+    """
 
 
 class SettingsError(PdrayError):

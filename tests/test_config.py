@@ -9,6 +9,7 @@ from pdray.config import (
     accepts,
     build,
     dump,
+    lay,
     leaves,
     load,
     merge,
@@ -369,3 +370,15 @@ def test_the_name_of_a_paper_or_of_another_library_is_understood(key, suggested)
              "optim.weight_decay", "snippet.num_frames"]  # fmt: skip
     assert nearest(key, known) == f"did you mean '{suggested}'? "
     assert nearest("optim.foo", known) == ""
+
+
+def test_settings_of_a_caller_may_be_dotted_or_nested_and_stay_as_they_are():
+    class Root(JobConfig):
+        entry_sections = ("space",)
+
+    given = {"a": {"b": 1}, "a.c": 2, "a.d.e": 3, "space": {"x.y": {"low": 1}}}
+    tree = lay(Root, {}, given)
+    assert tree == {"a": {"b": 1, "c": 2, "d": {"e": 3}}, "space": {"x.y": {"low": 1}}}
+    lay(Root, tree, {"space.x.y": {"choices": [1]}, "a": {"b": 5}})
+    assert (tree["space"], tree["a"]["b"]) == ({"x.y": {"choices": [1]}}, 5)
+    assert given == {"a": {"b": 1}, "a.c": 2, "a.d.e": 3, "space": {"x.y": {"low": 1}}}

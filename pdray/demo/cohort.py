@@ -11,19 +11,20 @@ import csv
 import io
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pdray.atomic import write_text
 from pdray.command import Progress
-from pdray.config import dump
+from pdray.config import build, dump
 from pdray.cpus import granted_cpus
 from pdray.data.cohort.marks import marks_text
 from pdray.data.cohort.settings import SYNTHETIC_SITE
@@ -112,6 +113,29 @@ MOTIONS = {
     "kinetic_tremor": Motion(draw_reaching, reaching_figure),
     "gait": Motion(draw_walk, walking_figure),
 }
+
+
+def make_demo(folder: Path | str, settings: Mapping[str, Any] | None = None) -> Path:
+    """Draw a SYNTHETIC cohort, or the part of it that is not there yet.
+
+    Args:
+        folder: Where it goes; made when missing.
+        settings: Keys of ``jobs/make_demo.py`` for the cohort, such as ``num_subjects``, ``items``,
+            ``size`` [px] and ``seed``; the same settings draw the same cohort.
+
+    Returns:
+        Path of its ``manifest.csv``.
+
+    Raises:
+        SettingsError: If a setting is unknown or wrong, or the folder holds something else.
+
+    Example:
+        >>> small = {"num_subjects": 1, "num_visits": 1, "size": 32, "max_seconds": 3.6}
+        >>> pdray.make_demo("one", small).name
+        'manifest.csv'
+    """
+    # One process: others would start the script that calls this once more.
+    return make_cohort(Path(folder), build(DemoConfig, settings or {}), num_processes=1)
 
 
 def make_cohort(

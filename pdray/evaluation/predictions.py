@@ -208,11 +208,23 @@ def write_predictions(table: pd.DataFrame, path: Path) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Read and check a table.
+def read_predictions(path: Path | str) -> pd.DataFrame:
+    """Read and check a predictions table.
+
+    Args:
+        path: ``predictions.parquet`` of a trial or of a study's winner.
+
+    Returns:
+        One row per scored snippet: study, trial, fold, epoch, recording, subject, item, grade,
+        ``target`` (class 0..K-1), ``logit_0..K-1`` and ``probability_0..K-1``.
 
     Raises:
         StudyError: If the file is absent, is not Parquet or is not a predictions table.
+
+    Example:
+        >>> table = pdray.read_predictions("output/studies/demo/winner/predictions.parquet")
+        >>> table.columns[-4:].tolist()
+        ['logit_0', 'logit_1', 'probability_0', 'probability_1']
     """
     try:
         table = pd.read_parquet(path)

@@ -65,6 +65,15 @@ def class_activation(
 
     Returns:
         By layer (B, T', H', W') of the network's dtype, at least 0, without a unit.
+
+    Example:
+        >>> import torch
+        >>> small = {"model.width_factor": 0.125, "decode.height": 48, "decode.width": 48}
+        >>> network = pdray.make_network("tsa", small).eval()
+        >>> x = torch.rand(1, 3, 32, 48, 48)
+        >>> maps = pdray.class_activation(network, x, lambda logits: logits[:, 1], ["layer2"])
+        >>> maps["layer2"].ndim, bool((maps["layer2"] >= 0).all())
+        (4, True)
     """
     caught: dict[str, Tensor] = {}
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pdray.models.entry import ModelEntry, ModelSettings, settings_union
 from pdray.plugins import parts
 
+if TYPE_CHECKING:  # 0.4 s, for a table alone
+    import pandas as pd
+
 DEFAULT = "tsa"
 DEFAULT_BACKBONE = "frame_resnet"
 
@@ -70,3 +73,36 @@ def __getattr__(name: str) -> Any:
 
 def _other_name(name: str, entry: ModelEntry) -> str:
     return "" if entry.name == name else f"its settings have the name '{entry.name}'"
+
+
+def list_models() -> "pd.DataFrame":
+    """List all models, networks first.
+
+    Returns:
+        A data frame with one row per model, whose index is ``name``, the value of ``model.name``.
+        Columns: ``kind``, "network" (learns in steps) or "estimator" (learns from all recordings
+        at once); ``description``; ``modality`` that it accepts, as text ("pictures" is rgb, flow
+        or boundaries); ``has_maps``, whether class activation maps of it can be drawn.
+
+    Example:
+        >>> models = pdray.list_models()
+        >>> models.loc["tsa", "kind"], models.loc["landmark_head", "modality"]
+        ('network', 'landmarks')
+        >>> models.query("kind == 'network' and has_maps").index[:3].tolist()
+        ['tsa', 'resnet3d', 'i3d']
+    """
+    import pandas as pd
+
+    from pdray.models import MODELS, NETWORKS  # made at their first use
+
+    rows = [
+        {
+            "name": name,
+            "kind": "network" if name in NETWORKS else "estimator",
+            "description": entry.description,
+            "modality": ", ".join(entry.sees),
+            "has_maps": entry.has_maps,
+        }
+        for name, entry in MODELS.items()
+    ]
+    return pd.DataFrame(rows).set_index("name")

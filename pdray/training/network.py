@@ -1,14 +1,18 @@
 """Builds the network of a fit: backbone, pretrained weights, consensus and thresholds."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from pdray.config import build, lay
 from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD, picture_spec
-from pdray.models import MODELS
+from pdray.errors import SettingsError, refuse
+from pdray.models import MODELS, NETWORKS
 from pdray.training.objective import num_outputs, wrap
-from pdray.training.settings import FitConfig
+from pdray.training.settings import FitConfig, size_faults
 
 OWN_NAME = "model.pt"  # the name of a study's own weights
 
@@ -41,6 +45,44 @@ def build_network(config: FitConfig, num_classes: int) -> nn.Module:
 
         network = SegmentNetwork(network, attention=config.segments.consensus == "attention")
     return wrap(network, config.loss, num_classes)
+
+
+def make_network(
+    name: str, settings: Mapping[str, Any] | None = None, *, num_classes: int = 2
+) -> nn.Module:
+    """Build a network by its name, as a study would train it.
+
+    What no file gives is drawn from torch's global generator: seed it to build the same weights
+    again. Take it to evaluation mode (``eval()``) before a forward pass on a few snippets.
+
+    Args:
+        name: A network of :func:`list_models`.
+        settings: Keys of a study, dotted or nested: ``model.*`` are the network's own;
+            ``snippet.num_frames``, ``decode.height`` and ``decode.width`` say what it will see, and
+            are checked with them; ``pretrained`` is a file of weights.
+        num_classes: Classes K, at least 2.
+
+    Returns:
+        From (B, C, T, H, W) float, C = 3 colours or 2 components of flow (``modality``), to
+        (B, K) logits; (B, K - 1) for a loss on ordered grades.
+
+    Raises:
+        SettingsError: If the name is no network, or it cannot be built with these settings.
+        CheckpointError: If the file of weights cannot be read or does not fit.
+
+    Example:
+        >>> import torch
+        >>> small = {"model.width_factor": 0.125, "decode.height": 48, "decode.width": 48}
+        >>> network = pdray.make_network("tsa", small, num_classes=3).eval()
+        >>> network(torch.zeros(1, 3, 32, 48, 48)).shape
+        torch.Size([1, 3])
+    """
+    config = build(FitConfig, lay(FitConfig, {}, {**(settings or {}), "model.name": name}))
+    faults = size_faults(config)
+    if not config.entry.keeps_weights:
+        faults = [f"{name} is no network; networks are {', '.join(NETWORKS)}"]
+    refuse(faults, SettingsError, "network")
+    return build_network(config, num_classes)
 
 
 def describe_start(config: FitConfig, num_classes: int) -> list[str]:

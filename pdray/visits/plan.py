@@ -83,7 +83,7 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
         FoldsConfig(**dump(config.folds)),
         num_classes=len(LEVELS),
     )
-    cohort = Cohort(manifest, recordings, lacking, folds, (), num_classes)
+    cohort = Cohort(manifest, recordings, lacking, folds, (), config.data.grade_cuts)
     plan = VisitPlan(config, cohort, items, VisitFolds(visits, folds.folds), (*notes, *unseen))
     _check_heads(plan)
     _, (num_channels, *_) = feature_shapes(config.study.fit, num_classes)

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from pdray.config import build, merge
+from pdray.errors import SettingsError
 from pdray.models.layers.ordered import OrderedHead
 from pdray.models.layers.segment_attention import SegmentNetwork
-from pdray.training.network import build_network, describe_start, joins_segments
+from pdray.training.network import build_network, describe_start, joins_segments, make_network
 from pdray.training.settings import FitConfig
 
 SMALL: dict[str, Any] = {
@@ -82,3 +83,31 @@ def test_a_probe_says_what_its_frozen_network_starts_from(tmp_path: Path) -> Non
     torch.save(build_network(config, 2).state_dict(), path)
     told = describe_start(build(FitConfig, {**tree, "pretrained": str(path)}), 2)
     assert any("loaded as they are" in line for line in told)
+
+
+def test_a_network_by_name_is_that_of_a_study() -> None:
+    seen = {"snippet.num_frames": 16, "decode": {"height": 24, "width": 24}}
+    torch.manual_seed(0)
+    made = make_network("tsa", {**SMALL, **seen, "loss.kind": "coral"}, num_classes=3)
+    torch.manual_seed(0)
+    built = build_network(config_of({"loss": {"kind": "coral"}}), 3)
+    assert all(map(torch.equal, made.state_dict().values(), built.state_dict().values()))
+    assert SMALL["model"].keys() == {"depth", "width_factor", "temporal_stride", "num_heads"}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("tsaa", {}, "model.name: got 'tsaa'; expected one of tsa, resnet3d"),
+        ("linear_probe", {"optim.epochs": 1}, "linear_probe is no network; networks are tsa"),
+        ("audio_mlp", {"modality": "mfcc"}, "audio_mlp"),
+        ("tsa", {"snippet.num_frames": 8}, "model.temporal_stride: '121222' leaves 1 time step"),
+        ("tsa", {"model.num_headz": 2}, "unknown key 'model.num_headz': did you mean"),
+    ],
+)
+def test_what_cannot_be_built_by_name_is_refused(
+    name: str, settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        make_network(name, settings)
+    assert said in str(refused.value)

@@ -52,6 +52,12 @@ def normalise_frames(
     Raises:
         ValueError: If ``frames`` is not such a tensor, the modality no picture, or the draws are
             for another batch size.
+
+    Example:
+        >>> import torch
+        >>> frames = torch.zeros(1, 16, 48, 48, 3, dtype=torch.uint8)
+        >>> pdray.normalise_frames(frames).shape
+        torch.Size([1, 3, 16, 48, 48])
     """
     spec = picture_spec(modality)
     num_channels = spec.num_channels

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pdray.config import Settings, build, lay
 from pdray.data.cohort.folds import (
     Folds,
     absent_classes,
@@ -11,13 +13,22 @@ from pdray.data.cohort.folds import (
     make_folds,
     make_held_out_folds,
 )
-from pdray.data.cohort.manifest import Manifest, Recording, grade_class, select
+from pdray.data.cohort.manifest import (
+    Manifest,
+    Recording,
+    grade_class,
+    recordings_table,
+    select,
+)
 from pdray.data.cohort.persons import person_sides
 from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.cohort.raters import rater_shares
-from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig
+from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig, subject_faults
 from pdray.data.modalities import Modality, needed_field
-from pdray.errors import FoldsError, ManifestError
+from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
+
+if TYPE_CHECKING:  # 0.4 s, for a table alone
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Cohort:
         lacking: Needed fact to the ids of the recordings without it; they take no part.
         folds: Subjects by side.
         notes: What has to be said beside its scores, one sentence each.
-        num_classes: K.
+        grade_cuts: First grade of each class but the lowest.
     """
 
     manifest: Manifest
@@ -38,12 +49,85 @@ class Cohort:
     lacking: Mapping[str, Sequence[str]]
     folds: Folds
     notes: tuple[str, ...]
-    num_classes: int
+    grade_cuts: tuple[int, ...]
 
     @property
     def is_synthetic(self) -> bool:
         """Whether any recording was rendered."""
         return any(recording.is_synthetic for recording in self.recordings)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.grade_cuts) + 1
+
+    def table(self) -> "pd.DataFrame":
+        """Return the recordings with their class and their fold, in the manifest's order.
+
+        Returns:
+            The columns of :meth:`Manifest.table` and ``target``, the class 0..K-1, and ``fold``,
+            int64: in which fold the recording is held out, from 0; -1 is the test group.
+        """
+        home = {name: number for number, side in enumerate(self.folds.folds) for name in side}
+        table = recordings_table(self.recordings)
+        classes = [_class(one, self.grade_cuts) for one in self.recordings]
+        return table.assign(
+            target=classes, fold=[home.get(name, -1) for name in table["subject_id"]]
+        )
+
+
+class _SplitConfig(Settings):
+    """Sections of a study that a split depends on."""
+
+    data: DataConfig
+    folds: FoldsConfig = FoldsConfig()
+
+
+def split_subjects(
+    manifest: Manifest,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    needs: Collection[Modality] = ("rgb",),
+    test_group: bool = True,
+) -> Cohort:
+    """Choose recordings of a manifest and split their subjects, as a study does.
+
+    A subject, with all its recordings, is on one side of every split; folds are stratified by
+    class. The same settings and subjects give the same folds, whatever the order of the rows.
+
+    Args:
+        manifest: From :func:`load_manifest`.
+        settings: Keys ``data.*`` and ``folds.*`` of a study, such as ``data.items``,
+            ``data.grade_cuts`` and ``folds.num_folds``, dotted or nested.
+        needs: Modalities that every recording must have; recordings without a grade or without
+            one of them are left out.
+        test_group: Whether one outer fold is set aside as test group and ``folds.num_folds`` folds
+            are made of the other subjects, for a search; else each of ``folds.num_outer`` folds is
+            held out in turn.
+
+    Returns:
+        The cohort: ``table()`` has each recording with its class and fold, ``folds`` the subjects
+        of each side, ``lacking`` what was left out and ``notes`` what must be said beside scores.
+
+    Raises:
+        SettingsError: If a setting is unknown or wrong, or people without a name would be split.
+        ManifestError: If no recording has what is needed.
+        FoldsError: If the subjects cannot be split so; says why and what to change.
+
+    Example:
+        >>> manifest = pdray.load_manifest("demo/manifest.csv")
+        >>> cohort = pdray.split_subjects(
+        ...     manifest, {"data.items": ["finger_tapping"], "folds.num_folds": 2}
+        ... )
+        >>> sorted(cohort.table()["fold"].unique().tolist())  # -1: test group
+        [-1, 0, 1]
+        >>> sorted(cohort.folds.train(0) & cohort.folds.validation(0))
+        []
+    """
+    tree = lay(_SplitConfig, {}, {**(settings or {}), "data.manifest": str(manifest.path)})
+    config = build(_SplitConfig, tree)
+    refuse(subject_faults(config.data, config.folds), SettingsError, "settings")
+    return make_cohort(manifest, config.data, config.folds, needs=needs, searches=test_group)
 
 
 def make_cohort(
@@ -73,7 +157,7 @@ def make_cohort(
     recordings, lacking = select(manifest, items=config.items, needs=needed)
     check_action_classes(recordings, config.grade_cuts)
     subjects = [recording.subject_id for recording in recordings]
-    classes = [_class(recording, config) for recording in recordings]
+    classes = [_class(recording, config.grade_cuts) for recording in recordings]
     num_classes = len(config.grade_cuts) + 1
     if split.from_split or split.person is not None:
         sides: list[str | None] = [recording.split for recording in recordings]
@@ -84,7 +168,7 @@ def make_cohort(
     else:
         make = make_folds if searches else make_held_out_folds
         folds = make(subjects, classes, split, num_classes=num_classes)
-    cohort = Cohort(manifest, recordings, lacking, folds, (), num_classes)
+    cohort = Cohort(manifest, recordings, lacking, folds, (), config.grade_cuts)
     return replace(cohort, notes=_notes(cohort, config))
 
 
@@ -135,7 +219,7 @@ def readable(cohort: Cohort, config: DataConfig, stored: Mapping[str, StoredReco
             )
     left = replace(cohort, recordings=kept)
     for name, (side, _) in cohort.folds.splits.items():
-        seen = {_class(one, config) for one in kept if one.subject_id in side}
+        seen = {_class(one, config.grade_cuts) for one in kept if one.subject_id in side}
         missing = set(range(cohort.num_classes)) - seen
         if missing:
             raise FoldsError(
@@ -210,7 +294,7 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
     notes = absent_classes(
         cohort.folds,
         [one.subject_id for one in recordings],
-        [_class(one, config) for one in recordings],
+        [_class(one, config.grade_cuts) for one in recordings],
         num_classes=cohort.num_classes,
     )
     unnamed = num_unnamed(recordings, config)
@@ -232,10 +316,10 @@ def is_unnamed(recording: Recording, config: DataConfig) -> bool:
     return config.subjects == "none" and recording.subject_id == recording.recording_id
 
 
-def _class(recording: Recording, config: DataConfig) -> int:
+def _class(recording: Recording, cuts: Sequence[int]) -> int:
     if recording.grade is None:
         raise ManifestError(f"recording {recording.recording_id} has no grade")
-    return grade_class(recording.grade, config.grade_cuts)
+    return grade_class(recording.grade, cuts)
 
 
 def _sides(

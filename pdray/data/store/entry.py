@@ -163,10 +163,10 @@ class Entry:
 
         Args:
             indices: (T,) int64 in 0..N-1, in any order, with repeats.
-            out: (T, *shape) contiguous, is filled when given.
+            out: ``(T, *shape)`` contiguous, is filled when given.
 
         Returns:
-            (T, *shape), a copy that may be written to.
+            ``(T, *shape)``, a copy that may be written to.
 
         Raises:
             IndexError: If an index is outside 0..N-1.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pdray.atomic import file_digest, replacing, write_text
+from pdray.config import build, lay
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.cohort.rows import FILES
@@ -231,6 +232,45 @@ class FrameStore:
         # The name is a digest, so that no path of a patient's video is kept in the store.
         name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()
         return self.root / "sources" / f"{name}.json"
+
+
+def open_recording(
+    recording: Recording,
+    output: Path | str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    modality: Modality = "rgb",
+) -> Entry:
+    """Open one recording as a study reads it; it is decoded at the first call.
+
+    Args:
+        recording: A row of a manifest: ``manifest.recording(id)``.
+        output: Folder of what jobs leave; the frame store is ``store`` in it, and entries that a
+            study made there with the same settings are used.
+        settings: Keys ``decode.*``, ``store.*``, ``flow.*``, ``audio.*`` and ``limits.*`` of a
+            study, dotted or nested.
+        modality: What to read: rgb, flow, boundaries, or a kind of sound or track.
+
+    Returns:
+        The entry, mapped into memory: ``len(entry)`` items, ``entry.seconds`` (N,) float64 [s],
+        and ``entry.read(indices)``, of pictures (T, H, W, C) uint8.
+
+    Raises:
+        SettingsError: If a setting is unknown or wrong.
+        DecodeError: If a file is lacking or cannot be read whole; names the recording.
+        StoreError: If an entry is damaged, or the store cannot be written.
+
+    Example:
+        >>> import numpy as np
+        >>> manifest = pdray.load_manifest("demo/manifest.csv")
+        >>> recording = manifest.recording("S001_V1_finger_tapping_left")
+        >>> size = {"decode.height": 48, "decode.width": 48}
+        >>> entry = pdray.open_recording(recording, "output", size)
+        >>> entry.read(np.arange(4)).shape
+        (4, 48, 48, 3)
+    """
+    store = FrameStore(Path(output) / "store", build(Recipe, lay(Recipe, {}, settings or {})))
+    return Entry(store.add(recording, (modality,)).paths[modality])
 
 
 def _sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:

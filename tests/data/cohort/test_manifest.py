@@ -384,3 +384,17 @@ def test_grade_classes():
 def test_settings_are_checked(settings, message):
     with pytest.raises(SettingsError, match=message):
         build(DataConfig, {"manifest": "m.csv", **settings})
+
+
+def test_a_table_has_absent_cells_and_every_rater(write_manifest, tmp_path):
+    some = [{**ROW, "video": "a.mp4", "age": "61.5", "rater_1": "2", "rater_2": ""},
+            {**ROW, "recording_id": "r2", "grade": "", "rater_1": "", "rater_2": "3"}]  # fmt: skip
+    manifest = load_manifest(write_manifest(some), check_files=False)
+    table = manifest.table()
+    assert table["grade"].tolist() == [2, pd.NA]
+    assert table["video"].tolist() == [str(tmp_path / "a.mp4"), pd.NA]
+    assert table[["rater_1", "rater_2"]].to_numpy().tolist() == [[2, pd.NA], [pd.NA, 3]]
+    assert str(table["age"].dtype) == "Float64"
+    assert manifest.recording("r2") is manifest.recordings[1]
+    with pytest.raises(ManifestError, match="recording_id 'r22'; did you mean 'r2'"):
+        manifest.recording("r22")

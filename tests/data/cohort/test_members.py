@@ -12,9 +12,10 @@ from pdray.data.cohort.members import (
     outer_sides,
     rated,
     readable,
+    split_subjects,
 )
 from pdray.data.cohort.rated import StoredRecording
-from pdray.errors import FoldsError, ManifestError
+from pdray.errors import FoldsError, ManifestError, SettingsError
 from pdray.search.settings import StudyConfig
 
 
@@ -247,3 +248,32 @@ def test_every_class_of_the_cuts_and_every_grade_is_left_alone():
     check_action_classes(actions(0, 1, 57, 100, None), range(1, 101))
     check_action_classes(actions(0, 4, item="gait"), (2,))
     check_action_classes([], (2,))
+
+
+def test_a_split_by_name_is_that_of_a_study_with_the_same_settings(load):
+    folds = {"num_folds": 2, "num_outer": 4, "seed": 3}
+    manifest, config = load(folds=folds)
+    for test_group in (True, False):
+        split = split_subjects(
+            manifest, {"folds": folds, "data.grade_cuts": [2]}, test_group=test_group
+        )
+        assert split == cohort_of(manifest, config, searches=test_group)
+        table = split.table().set_index("recording_id")
+        assert table["target"].tolist() == [int(one.grade >= 2) for one in split.recordings]
+        for number, side in {**dict(enumerate(split.folds.folds)), -1: split.folds.test}.items():
+            assert set(table.loc[table["fold"] == number, "subject_id"]) == side
+
+
+def test_a_split_by_name_needs_what_a_study_needs(load):
+    def unnamed(subject, side):
+        return {"subject_id": "", "item": "face_interview"}
+
+    manifest, _ = load(unnamed, subjects="none", folds={"of_recordings": True})
+    people = {"data.items": ["face_interview"], "data.subjects": "none"}
+    with pytest.raises(SettingsError, match="the same person may be in training"):
+        split_subjects(manifest, people)
+    assert split_subjects(manifest, people | {"folds.of_recordings": True}).notes
+    with pytest.raises(SettingsError, match=r"unknown key 'folds\.seeds': did you mean"):
+        split_subjects(manifest, {"folds.seeds": 1})
+    with pytest.raises(ManifestError, match="landmarks absent in 40"):
+        split_subjects(manifest, people | {"folds.of_recordings": True}, needs=["landmarks"])

@@ -1,0 +1,14 @@
+from .data.batches.normalise import normalise_frames as normalise_frames
+from .data.cohort.manifest import load_manifest as load_manifest
+from .data.cohort.members import split_subjects as split_subjects
+from .data.store.frame_store import open_recording as open_recording
+from .demo.cohort import make_demo as make_demo
+from .errors import PdrayError as PdrayError
+from .evaluation.predictions import read_predictions as read_predictions
+from .evaluation.scores import score_predictions as score_predictions
+from .explain.activation import class_activation as class_activation
+from .explain.recording import explain_recording as explain_recording
+from .models import list_models as list_models
+from .search.results import read_study as read_study
+from .search.results import run_study as run_study
+from .training.network import make_network as make_network
