@@ -1,13 +1,93 @@
-"""Writes files whole or not at all, gives them safe names, and computes their digests."""
+"""Writes files whole or not at all, by one process at a time, and computes their digests."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import re
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+LEASE_SECONDS = 60.0
+"""Age at which a lease that nobody renews has ended [s]."""
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold a lock file until the block ends.
+
+    Some shared disks have no file locks (some NFS and Lustre). There, a lease is held instead: a
+    file beside ``path`` that is renewed every few seconds. A process that was killed leaves its
+    lease, which ends after ``LEASE_SECONDS``.
+
+    Args:
+        path: The lock file; it is made, and stays.
+
+    Yields:
+        Whether the disk has file locks.
+
+    Raises:
+        BlockingIOError: If another process holds it.
+        OSError: If the file cannot be made.
+    """
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+        else:
+            yield True
+            return
+    with _lease(path.with_suffix(".lease")):
+        yield False
+
+
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO)
+_RENEWALS = 4  # within the time of a lease
+_RACE_SECONDS = 1.0  # longer than two processes need to see each other's file
+
+
+@contextmanager
+def _lease(path: Path) -> Iterator[None]:
+    mine = uuid.uuid4().hex
+    if path.exists() and _age(path) < LEASE_SECONDS:
+        raise BlockingIOError(errno.EWOULDBLOCK, "a lease is held", str(path))
+    write_text(path, mine)
+    time.sleep(_RACE_SECONDS)
+    if path.read_text(encoding="utf-8") != mine:  # another process took it at the same moment
+        raise BlockingIOError(errno.EWOULDBLOCK, "a lease is held", str(path))
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(LEASE_SECONDS / _RENEWALS):
+            write_text(path, mine)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Return the age of a file by the clock of its disk, which may differ from ours [s]."""
+    now = _sibling(path)
+    now.touch()
+    try:
+        return now.stat().st_mtime - path.stat().st_mtime
+    finally:
+        now.unlink()
 
 
 @contextmanager

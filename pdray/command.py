@@ -13,9 +13,11 @@ three examples, each at most 80 columns wide; ``--help`` prints it above the set
         return correlate_marks(config)
 """
 
+import errno
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from pdray.config import HELP, Settings
@@ -50,6 +52,9 @@ def run_job(
         0 on success; 2 after an error that the user can correct, which is printed to standard
         error without a traceback; 130 after an interruption.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a letter that a terminal cannot show ends no job
+            stream.reconfigure(errors="backslashreplace")
     try:
         if set(HELP) & set(argv):
             from pdray.help import help_text
@@ -60,6 +65,12 @@ def run_job(
             report = work(list(argv))
     except PdrayError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"error: the disk is full{place}; make room, then {resume}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"interrupted; {resume}", file=sys.stderr)

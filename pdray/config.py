@@ -1,6 +1,7 @@
 """Settings: frozen classes, filled from defaults, YAML files and ``key=value`` words."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -266,7 +267,8 @@ def written(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(written, value))}]"
     text = json.dumps(value, default=str).strip('"')
-    return text.replace(str(Path.home()), "~")
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+    return text if home == "~" else text.replace(home, "~")
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:

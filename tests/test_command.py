@@ -1,3 +1,4 @@
+import errno
 import io
 import sys
 import time
@@ -40,6 +41,14 @@ def test_help_tells_about_the_job_and_its_settings(capsys: pytest.CaptureFixture
         (["epoch=2"], "done", 2, "", "error: settings: unknown key 'epoch'"),
         ([], StudyError("no study"), 2, "", "error: no study\n"),
         ([], KeyboardInterrupt(), 130, "", "interrupted; go on\n"),
+        ([], OSError(errno.ENOSPC, "no space", "/x"), 2, "", "error: the disk is full (/x); "),
+        (
+            [],
+            OSError(errno.EDQUOT, "quota"),
+            2,
+            "",
+            "error: the disk is full; make room",
+        ),
     ],
 )
 def test_every_end_has_its_exit_code(
@@ -99,3 +108,12 @@ def test_a_terminal_gets_a_bar_and_no_lines(
     assert "3/4" in screen.getvalue()
     assert screen.getvalue().endswith("\r")  # cleared all the same
     assert capsys.readouterr().out == ""
+
+
+def test_a_letter_that_the_terminal_cannot_show_is_written_as_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert run([], "\u53f3 M\u00fcller") == 0
+    assert written.getvalue() == b"\\u53f3 M\\xfcller in 3\n"

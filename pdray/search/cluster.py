@@ -34,6 +34,13 @@ _NO_ANSWER = (
     "RAY_AUTH_TOKEN_PATH, and that RAY_AUTH_MODE=token is set"
 )
 
+_SLOW = "timed out during startup"
+_HINTS = {
+    _SLOW: "; it was tried twice; wait until the machine is less busy and run the job again",
+    "AF_UNIX path length": "; the path of the folder for temporary files is too long for Ray's "
+    "sockets: set TMPDIR to a folder with a path of at most 35 characters, such as /tmp",
+}
+
 
 @dataclass(frozen=True)
 class Capacity:
@@ -80,27 +87,39 @@ def _join(config: ResourcesConfig) -> None:
     # RunConfig(verbose=0) silences Ray Tune's old output only, so choose that one.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     address = config.address or ("auto" if is_submitted() else None)
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        options |= {
+            "num_cpus": granted_cpus(),  # Ray itself would take all CPUs of the machine
+            "include_dashboard": False,
+            "object_store_memory": _LOCAL_STORE_BYTES,
+        }
     try:
-        if address is not None:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=granted_cpus(),  # Ray itself would take all CPUs of the machine
-                include_dashboard=False,
-                object_store_memory=_LOCAL_STORE_BYTES,
-                **quiet,
-            )
+        _start_ray(address or "local", options)
     except ray.exceptions.AuthenticationError as error:
         # The first sentence says what is wrong; the rest explains where tokens come from.
         reason = str(error).partition(" Ensure that")[0]
         raise ClusterError(f"Ray cluster at {address or 'this machine'}: {reason}") from error
-    except (ConnectionError, RuntimeError) as error:
+    except Exception as error:
         hint = "" if address is None else _NO_ANSWER
-        raise ClusterError(f"Ray cluster at {address or 'this machine'}: {error}{hint}") from error
+        hints = [told for words, told in _HINTS.items() if words in str(error)]
+        reason = str(error).strip() or type(error).__name__
+        raise ClusterError(
+            f"Ray cluster at {address or 'this machine'}: {reason}{hints[0] if hints else hint}"
+        ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
+def _start_ray(address: str, options: Mapping[str, Any]) -> None:
+    """Connect to Ray, or start it; a second time where a busy machine was too slow."""
+    try:
+        ray.init(address=address, **options)
+    except Exception as error:
+        if _SLOW not in str(error):
+            raise
+        ray.shutdown()
+        ray.init(address=address, **options)
 
 
 def is_submitted() -> bool:

@@ -69,8 +69,8 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     study = StudyLog(config.output / "studies" / name)
-    with only_driver(study):
-        check_same(plan, study, cohort.manifest.digest)
+    with only_driver(study, say):
+        check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():
             with joined_cluster(config.resources):
                 _run(plan, open_study(plan, cohort, study, say), study, say)

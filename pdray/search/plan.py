@@ -1,5 +1,6 @@
 """The plan of a study: settings and search space (or fixed trials), checked together."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -131,7 +132,7 @@ def saved_settings(argv: Sequence[str]) -> dict[str, Any]:
     """
     tree = read_tree(StudyConfig, argv)
     output = Path(str(tree.get("output") or plain_default(StudyConfig.model_fields["output"])))
-    folder = output.expanduser() / "studies"
+    folder = Path(os.path.expanduser(output)) / "studies"  # noqa: PTH111 - it may have no home
     search = tree.get("search")
     name = search.get("name") if isinstance(search, dict) else None
     found = [StudyLog(folder / name)] if name else [StudyLog(path) for path in folder.glob("*")]

@@ -1,7 +1,9 @@
 """Proposes trials with Optuna, and reports to it how each trial ended."""
 
 import warnings
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -15,8 +17,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
+from sqlalchemy.exc import SQLAlchemyError
 
 from pdray.data.batches.plan import derive_seed
+from pdray.errors import StudyError
 from pdray.search.plan import StudyPlan
 from pdray.search.space import Choices, Range, Value, combinations
 
@@ -28,6 +32,39 @@ _STATES = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+
+
+_RESTORE = "restore a copy, or start a new study with another search.name"
+_DATABASE_FAULTS = {
+    "database is locked": "another program has it open; close that program, then run the job again",
+    "no longer compatible": "it was made by another version of Optuna; install that version, or "
+    "start a new study with another search.name",
+    "disk is full": "the disk is full; make room, then continue with --resume",
+    "malformed": f"it is damaged; {_RESTORE}",
+    "not a database": f"it is damaged; {_RESTORE}",
+    "readonly": "it cannot be written; mend its permissions, then run the job again",
+}
+
+
+@contextmanager
+def naming_database(path: Path) -> Iterator[None]:
+    """Turn the errors of Optuna's database into one that names the file, the cause and a way out.
+
+    Raises:
+        StudyError: In place of an error of Optuna, SQLAlchemy or SQLite.
+    """
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, RuntimeError) as error:
+        text = f"{error} {error.__cause__}"  # Optuna's own text may name another cause
+        for words, told in _DATABASE_FAULTS.items():
+            if words in text:
+                raise StudyError(f"Optuna's database {path}: {told}") from error
+        if isinstance(error, RuntimeError):  # of something else
+            raise
+        raise StudyError(
+            f"Optuna's database {path}: {str(error).splitlines()[0]}; {_RESTORE}"
+        ) from error
 
 
 class StudySearch(OptunaSearch):

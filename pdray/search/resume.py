@@ -1,12 +1,13 @@
 """Checks whether a study may be continued: no other job, same settings, same files."""
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-from pdray.atomic import write_text
+from pdray.atomic import LEASE_SECONDS, file_digest, held, write_text
+from pdray.command import Say
 from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import StudyError
@@ -17,10 +18,14 @@ from pdray.tracking.run_log import StudyLog
 
 
 @contextmanager
-def only_driver(study: StudyLog) -> Iterator[None]:
+def only_driver(study: StudyLog, say: Say) -> Iterator[None]:
     """Lock a study's folder, so that a second job cannot run the same trials.
 
     If no study was started in it, the folder is removed at the end.
+
+    Args:
+        study: The study's log.
+        say: Prints a line, where the disk has no file locks.
 
     Raises:
         SettingsError: If the folder cannot be made or written.
@@ -29,33 +34,38 @@ def only_driver(study: StudyLog) -> Iterator[None]:
     require_writable(study.folder, key="output")
     study.folder.mkdir(parents=True, exist_ok=True)
     path = study.folder / "driver.lock"
-    with path.open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            has_locks = stack.enter_context(held(path))
+        except BlockingIOError as error:
             raise StudyError(
-                f"study {study.folder.name} is already run by another job; wait for its end, or "
-                "give this study another search.name"
+                f"study {study.folder.name} is already run by another job (on a disk without file "
+                f"locks: or one was killed less than {LEASE_SECONDS:g} s ago); wait for its end, "
+                "or give this study another search.name"
             ) from error
+        if not has_locks:
+            say(f"note: the disk of {study.folder} has no file locks; a lease file is used instead")
         try:
             yield
         finally:
+            stack.close()
             if [found.name for found in study.folder.iterdir()] == [path.name]:
                 path.unlink()
                 study.folder.rmdir()
 
 
-def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
+def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
     """Refuse to continue a study with settings or data that change its scores.
 
     A complete study cannot get more trials either: its test score is known, and would influence
     the choice among them. A setting that an older study does not have counts with its default,
-    which means the old behaviour.
+    which means the old behaviour. A file that was moved is the same file if its content is.
 
     Args:
         plan: The requested settings.
         study: The study's log; a new study passes.
         digest: Digest of the manifest.
+        say: Prints a line for each file that was moved.
 
     Raises:
         StudyError: Names what has changed.
@@ -83,12 +93,26 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str) -> None:
     changed = sorted(
         key for key in old.keys() | new.keys() if before.get(key) != new.get(key) and decides(key)
     )
+    kept = study.weights_path
+    digests = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    digests[before.get("data.manifest")] = digest
+    moved = [key for key in changed if _is_moved(before.get(key), new.get(key), digests)]
+    for key in moved:
+        say(f"note: {key} is now {new[key]}, with the same content as {before[key]}")
+    changed = [key for key in changed if key not in moved]
     if changed:
         told = "; ".join(f"{key} was {before.get(key)!r}, is {new.get(key)!r}" for key in changed)
         raise StudyError(
             f"study {saved['name']} exists in {study.folder} with other settings: {told}; "
             "give the new study another search.name"
         )
+
+
+def _is_moved(old: object, new: object, digests: Mapping[str, str]) -> bool:
+    """Return whether two values are paths of files with one content; digests are those of then."""
+    if not isinstance(old, str) or not isinstance(new, str) or old not in digests:
+        return False
+    return Path(new).is_file() and file_digest(Path(new)) == digests[old]
 
 
 def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None:

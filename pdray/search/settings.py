@@ -1,5 +1,6 @@
 """Settings of a study, and of the jobs that prepare frames and describe a cohort."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,14 +24,22 @@ from pdray.tracking.address import TrackingConfig
 from pdray.training.settings import FitConfig
 
 
-def default_output() -> Path:
-    """Return the default folder for everything that jobs write."""
-    return Path("~/pdray_output").expanduser()
+def default_output() -> str:
+    """Return the folder for everything that jobs write, as text, to be checked like any other.
+
+    A user of a container may have no home folder; ``~`` stays then, and is refused.
+    """
+    return os.path.expanduser("~/pdray_output")  # noqa: PTH111 - pathlib's raises there
 
 
 def _absolute(output: Path) -> Path:
     # A submitted job runs in a temporary folder, so a relative output would be deleted with it.
-    absolute = output.expanduser()
+    try:
+        absolute = output.expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"got '{output}', but there is no such home folder; give an absolute path"
+        ) from error
     if not absolute.is_absolute():
         raise ValueError(
             f"got '{output}', a relative path, which a submitted job would write into a temporary "
@@ -40,6 +49,23 @@ def _absolute(output: Path) -> Path:
 
 
 OutputFolder = Annotated[Path, AfterValidator(_absolute)]
+
+
+def _joinable(address: str | None) -> str | None:
+    wrong = {
+        "ray:": "that is Ray Client, which pdray does not use",
+        "http": "that is its dashboard",
+    }
+    for start, reason in wrong.items():
+        if (address or "").startswith(start):
+            raise ValueError(
+                f"got '{address}'; {reason}; give the address of the cluster, such as host:6379, "
+                "or submit the job with `ray job submit`"
+            )
+    return address
+
+
+ClusterAddress = Annotated[str | None, AfterValidator(_joinable)]
 
 
 class SearchConfig(Settings):
@@ -105,7 +131,7 @@ class ResourcesConfig(Settings):
         ge=0,
         description="most GPUs of an autoscaling cluster [count]; null: those that it has now",
     )
-    address: str | None = Field(
+    address: ClusterAddress = Field(
         None,
         description="address of the Ray cluster; null: that of a submitted job, else a private "
         "local one",
@@ -138,7 +164,9 @@ class StudyConfig(FitConfig):
         description="store: decode once into the output folder; video: decode at every read",
     )
     output: OutputFolder = Field(
-        default_factory=default_output, description="folder for everything that a study writes"
+        default_factory=default_output,
+        validate_default=True,
+        description="folder for everything that a study writes",
     )
 
     @property
@@ -166,9 +194,10 @@ class PrepareConfig(Recipe):
     )
     output: OutputFolder = Field(
         default_factory=default_output,
+        validate_default=True,
         description="output folder of the studies; the frame store is <output>/store",
     )
-    address: str | None = Field(
+    address: ClusterAddress = Field(
         None,
         description="address of the Ray cluster; null: that of a submitted job, else a private "
         "local one",
@@ -185,6 +214,7 @@ class DescribeConfig(Recipe):
     data: DataConfig
     output: OutputFolder = Field(
         default_factory=default_output,
+        validate_default=True,
         description="tables and pictures go to <output>/describe/<name of the manifest>; frames "
         "that are in <output>/store are counted there",
     )

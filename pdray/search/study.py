@@ -18,7 +18,7 @@ from pdray.search.cluster import Reservation, is_submitted, joined_cluster
 from pdray.search.opening import open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Mirror, Progress
-from pdray.search.proposals import StudySearch
+from pdray.search.proposals import StudySearch, naming_database
 from pdray.search.pruning import mean_over_folds
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import default_name
@@ -65,9 +65,9 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
     study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
-    with only_driver(study):
-        check_same(plan, study, cohort.manifest.digest)
-        with joined_cluster(config.resources):
+    with only_driver(study, say):
+        check_same(plan, study, cohort.manifest.digest, say)
+        with joined_cluster(config.resources), naming_database(study.optuna_path):
             return _run_on_cluster(plan, cohort, study, say)
 
 

@@ -98,7 +98,7 @@ def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
         StudyError: If the content of a file has changed since the study started; names it.
     """
     now = {str(file): file_digest(file) for file in files}
-    table = study.folder / "weights.json"
+    table = study.weights_path
     before = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
     changed = [file for file in now if file in before and before[file] != now[file]]
     if changed:

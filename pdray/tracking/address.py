@@ -12,6 +12,16 @@ from pdray.errors import TrackingError
 
 _SERVER = "mlflow server --host 0.0.0.0 --port 5000 --backend-store-uri sqlite:////data/mlflow.db"
 
+_SERVERS = (
+    "give user and password of the server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+    "instead"
+)
+# How the drivers of databases take them.
+_PASSWORDS = {
+    "postgresql": "give them in PGUSER and PGPASSWORD, or in the file ~/.pgpass, instead",
+    "mysql": "give them in a file, with '?read_default_file=~/.my.cnf' at the end, instead",
+}
+
 
 class TrackingConfig(Settings):
     """Where runs are shown."""
@@ -28,9 +38,9 @@ class TrackingConfig(Settings):
     def _has_no_password(cls, uri: str | None) -> str | None:
         # Settings are kept on disk and shown beside every run.
         if uri is not None and uri != bare(uri):
+            scheme = uri.partition(":")[0].partition("+")[0]
             raise ValueError(
-                f"got '{bare(uri)}' with a user name; give user and password of the server in"
-                " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+                f"got '{bare(uri)}' with a user name; {_PASSWORDS.get(scheme, _SERVERS)}"
             )
         return uri
 

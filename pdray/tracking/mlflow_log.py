@@ -17,16 +17,17 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
-from pdray.errors import TrackingError
+from pdray.errors import PdrayError, TrackingError
 from pdray.tracking.address import bare, shared_settings
 from pdray.tracking.run_log import (
     MODEL,
@@ -48,7 +49,6 @@ with warnings.catch_warnings():
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, Run, RunTag
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
 # Creating tables is announced at INFO, every retry at WARNING.
 logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
@@ -59,6 +59,14 @@ _FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES, MODEL)
 _METRICS_A_BATCH = 1000  # MLflow refuses more
 _MAX_PARAM = 6000
 _MAX_TAG = 8000
+# Packages of artifact stores and databases, where they are not called like their module.
+_PACKAGES = {
+    "google": "google-cloud-storage",
+    "azure": "azure-storage-blob azure-identity",
+    "psycopg": "'psycopg[binary]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
 _HTTP = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",  # [s] to connect, and between two answers
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -137,6 +145,7 @@ class _Mirror:
         self.runs = self._recall()
         self.num_metrics = 0
         self.num_artifacts = 0
+        self.file_fault: Exception | None = None
 
     def send(self) -> MirrorReport:
         parent = self._entry("study", self.facts["name"], self.facts, params={})
@@ -145,6 +154,8 @@ class _Mirror:
         if self.study.winner.exists():
             self._send_trial("winner", self.study.winner)
         self._end_study(parent)
+        if self.file_fault is not None:
+            raise self.file_fault
         return MirrorReport(
             experiment_id=self.experiment_id,
             parent_run_id=parent["run_id"],
@@ -213,9 +224,8 @@ class _Mirror:
         if not entry["described"]:
             self._batch(entry, params=params)
             shown = shared_settings(facts["settings"])
-            self.client.log_dict(entry["run_id"], shown, "settings.json")
-            self.num_artifacts += 1
-            entry["described"] = True
+            self._file(partial(self.client.log_dict, entry["run_id"], shown, "settings.json"))
+            entry["described"] = self.file_fault is None
             self._remember()
         if facts["ended"] is None and entry["ended"] is not None:  # resumed
             self.client.update_run(entry["run_id"], status="RUNNING")
@@ -317,13 +327,24 @@ class _Mirror:
     def _files(self, entry: Mapping[str, Any], paths: Iterable[Path]) -> None:
         for path in paths:
             if path.is_file():
-                self.client.log_artifact(entry["run_id"], str(path))
-                self.num_artifacts += 1
+                self._file(partial(self.client.log_artifact, entry["run_id"], str(path)))
+
+    def _file(self, send: Callable[[], None]) -> None:
+        """Send a file; if its store fails, the rest is sent now, and the files next time."""
+        if self.file_fault is not None:
+            return
+        try:
+            send()
+        except Exception as error:  # noqa: BLE001 - each store has a library with errors of its own
+            self.file_fault = error
+        else:
+            self.num_artifacts += 1
 
     def _end(self, entry: dict[str, Any], facts: Mapping[str, Any]) -> None:
         end = _milliseconds(facts["ended"])
         self.client.set_terminated(entry["run_id"], _STATUS[facts["state"]], end_time=end)
-        entry["ended"] = facts["ended"]
+        if self.file_fault is None:
+            entry["ended"] = facts["ended"]
 
 
 def _connect(uri: str) -> MlflowClient:
@@ -381,8 +402,13 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def _explained(uri: str) -> Iterator[None]:
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except PdrayError:
+        raise
+    except Exception as error:
         hint = ""
+        if isinstance(error, ImportError) and error.name:
+            package = _PACKAGES.get(error.name.partition(".")[0], error.name)
+            hint = f"; install the package it needs: pip install {package}"
         if "Invalid Host header" in str(error):
             hint = f"; start the server with --allowed-hosts '{urlsplit(uri).hostname}'"
         text = bare(str(error) or type(error).__name__).splitlines()[0]

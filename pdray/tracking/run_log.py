@@ -12,7 +12,6 @@ A kill at any moment leaves whole files, and at most one half-written last line 
 which is dropped on reading and before the next line is written. One process writes to a trial.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -20,12 +19,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pdray.atomic import replacing, write_text
+from pdray.atomic import held, replacing, write_text
 from pdray.errors import StudyError, TrackingError
 
 if TYPE_CHECKING:  # 0.4 s, and a study is looked up before its settings are accepted
@@ -64,6 +63,7 @@ class StudyLog:
         self.folder = folder
         self.folds_path = folder / "folds.json"
         self.optuna_path = folder / "optuna.db"
+        self.weights_path = folder / "weights.json"  # digests of files that trials start from
         self.winner = TrialLog(folder / "winner")
 
     def exists(self) -> bool:
@@ -115,9 +115,9 @@ class StudyLog:
         Raises:
             TrackingError: If another process holds it.
         """
-        with (self.folder / "mirror.lock").open("w") as file:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(held(self.folder / "mirror.lock"))
             except BlockingIOError as error:
                 message = f"{self.folder}: another process is mirroring this study"
                 raise TrackingError(message) from error

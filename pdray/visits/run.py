@@ -86,9 +86,9 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
     plan = plan_visits(config)
     name = config.search.name or time.strftime("assembling-%Y%m%d-%H%M%S")
     study = StudyLog(config.output / "assembling" / name)
-    with only_driver(study):
+    with only_driver(study, say):
         settings = StudyPlan(config.study, {}, {})
-        _check_same(plan, study, settings)
+        _check_same(plan, study, settings, say)
         with joined_cluster(config.resources):
             return _run(plan, study, settings, say)
 
@@ -117,9 +117,9 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
     return Assembly(study.folder, report, picture)
 
 
-def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan) -> None:
+def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> None:
     """Refuse to go on with networks that were trained on other settings, data or folds."""
-    check_same(settings, study, plan.cohort.manifest.digest)
+    check_same(settings, study, plan.cohort.manifest.digest, say)
     if not study.exists():
         return
     before = study.folds_path.read_text(encoding="utf-8")

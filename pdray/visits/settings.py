@@ -124,7 +124,9 @@ class AssembleConfig(FitConfig):
     store: StoreConfig = StoreConfig()
     flow: FlowConfig = FlowConfig()
     output: OutputFolder = Field(
-        default_factory=default_output, description="folder of everything a run leaves behind"
+        default_factory=default_output,
+        validate_default=True,
+        description="folder of everything a run leaves behind",
     )
     levels: LevelsConfig = LevelsConfig()
     assembling: AssemblingConfig = AssemblingConfig()

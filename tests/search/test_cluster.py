@@ -1,19 +1,22 @@
 import json
 
 import pytest
+import ray
 
 from pdray.config import build
-from pdray.errors import ClusterError
+from pdray.cpus import granted_cpus
+from pdray.errors import ClusterError, SettingsError
 from pdray.search import cluster
 from pdray.search.cluster import (
     Capacity,
     check_shared,
     is_submitted,
+    joined_cluster,
     measure,
     reserve,
     submitted_commit,
 )
-from pdray.search.settings import StudyConfig
+from pdray.search.settings import ResourcesConfig, StudyConfig
 
 TWO_CPUS = Capacity(cpus=2, gpus=0, num_nodes=1)
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -210,3 +213,47 @@ def test_two_nodes_of_one_machine_read_what_one_wrote(tmp_path):
     finally:
         ray.shutdown()
         nodes.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        ([Exception("The current node timed out during startup.")] * 2, "tried twice"),
+        ([OSError("AF_UNIX path length cannot exceed 107 bytes")], "set TMPDIR"),
+        ([ValueError("no port in address")], "no port in address"),
+        ([AttributeError()], "AttributeError"),
+    ],
+)
+def test_whatever_ray_raises_at_its_start_becomes_one_sentence(monkeypatch, faults, told):
+    left = list(faults)
+
+    def init(**options):
+        raise left.pop(0)
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(ClusterError, match=told), joined_cluster(ResourcesConfig()):
+        pass
+    assert not left
+
+
+def test_a_slow_start_of_ray_is_tried_a_second_time(monkeypatch):
+    left = [Exception("The current node timed out during startup.")]
+    started = []
+
+    def init(**options):
+        if left:
+            raise left.pop()
+        started.append(options)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with joined_cluster(ResourcesConfig()):
+        assert [options["num_cpus"] for options in started] == [granted_cpus({})]
+    with joined_cluster(ResourcesConfig(address="127.0.0.1:6379")):
+        assert "num_cpus" not in started[-1]
+
+
+@pytest.mark.parametrize("address", ["ray://host:10001", "http://host:8265", "https://host"])
+def test_addresses_that_are_no_clusters_are_refused_with_the_right_one(address):
+    with pytest.raises(SettingsError, match=f"got '{address}'; that is .* such as host:6379"):
+        build(ResourcesConfig, {"address": address})

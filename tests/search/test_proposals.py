@@ -1,4 +1,8 @@
+import os
+import sqlite3
 import warnings
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,9 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from pdray.data.batches.plan import derive_seed
+from pdray.errors import StudyError
 from pdray.search.plan import StudyPlan, plan_study
-from pdray.search.proposals import StudySearch, distribution
+from pdray.search.proposals import StudySearch, distribution, naming_database
 from pdray.search.space import Choices, Range
 
 SPACE = {
@@ -209,3 +214,60 @@ def test_combinations_that_an_earlier_version_tried_twice_leave_the_others(tmp_p
         )
     assert (search.num_left(8), search.num_left(4), search.num_left(3)) == (1, 1, 0)
     assert search.suggest("a")["params"] == {"model.attention_depth": 1}
+
+
+def suggest_from(path: Path) -> None:
+    with naming_database(path):
+        storage = f"sqlite:///{path}?timeout=0.2"
+        StudySearch(make_plan(), storage=storage, name="study", mode="max").suggest("b")
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    return connection
+
+
+def make_newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("update alembic_version set version_num='v9.9.0.a'")
+        connection.execute("update version_info set schema_version=99")
+        connection.commit()
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, 20_000)
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("harm", "cause"),
+    [
+        (lock, "another program has it open; close that program"),
+        (make_newer, "made by another version of Optuna; install that version"),
+        (cut, "damaged; restore a copy"),
+        (overwrite, "damaged; restore a copy"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_with_cause_and_way_out(
+    tmp_path: Path, harm: Callable[[Path], sqlite3.Connection | None], cause: str
+) -> None:
+    path = tmp_path / "optuna.db"
+    open_search(tmp_path).suggest("a")
+    held = harm(path)
+    try:
+        with pytest.raises(StudyError) as caught:
+            suggest_from(path)
+    finally:
+        if held is not None:
+            held.close()
+    assert str(caught.value).startswith(f"Optuna's database {path}: ")
+    assert cause in str(caught.value)
+
+
+def test_faults_of_something_else_are_not_the_databases(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="of mine"), naming_database(tmp_path):
+        raise RuntimeError("of mine")

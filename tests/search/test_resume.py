@@ -1,14 +1,21 @@
+import errno
+import fcntl
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pdray.atomic import file_digest
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import SettingsError, StudyError
 from pdray.search.plan import plan_study
 from pdray.search.resume import check_same, keep_entries, only_driver
 from pdray.tracking.run_log import StudyLog
+
+
+def say(line: str) -> None:
+    pytest.fail(f"nothing is to be said: {line}")
 
 
 def make_tree(output: Path, **search: Any) -> dict[str, Any]:
@@ -36,14 +43,14 @@ def test_a_study_continues_with_more_trials_other_workers_and_another_server(
     tree["resources"] = {"num_workers": 2}
     tree["tracking"] = {"uri": "http://127.0.0.1:5000"}
     tree["limits"] = {"max_seconds": 7.0}
-    check_same(plan_study(tree), started, "abc")
+    check_same(plan_study(tree), started, "abc", say)
 
 
 def test_other_settings_are_refused_with_both_values(started: StudyLog, tmp_path: Path) -> None:
     tree = make_tree(tmp_path, seed=7)
     tree["space"]["loss.gamma"]["high"] = 3.0
     with pytest.raises(StudyError) as caught:
-        check_same(plan_study(tree), started, "abc")
+        check_same(plan_study(tree), started, "abc", say)
     told = str(caught.value)
     assert "search.seed was 0, is 7" in told
     assert "space.loss.gamma.high was 2.0, is 3.0" in told
@@ -57,24 +64,24 @@ def test_a_study_that_is_older_than_a_setting_goes_on_at_its_default(
     del saved["settings"]["folds"]["of_recordings"]
     del saved["settings"]["loss"]["gamma"]
     (started.folder / "study.json").write_text(json.dumps(saved), encoding="utf-8")
-    check_same(plan_study(make_tree(tmp_path)), started, "abc")
+    check_same(plan_study(make_tree(tmp_path)), started, "abc", say)
     other = make_tree(tmp_path) | {"loss": {"gamma": 1.0}}
     del other["space"]["loss.gamma"]
     other["space"]["optim.learning_rate"] = {"low": 1e-4, "high": 1e-3}
     with pytest.raises(StudyError, match=r"loss\.gamma was 2\.0, is 1\.0"):
-        check_same(plan_study(other), started, "abc")
+        check_same(plan_study(other), started, "abc", say)
 
 
 def test_another_manifest_is_refused(started: StudyLog, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="the manifest has changed"):
-        check_same(plan_study(make_tree(tmp_path)), started, "def")
+        check_same(plan_study(make_tree(tmp_path)), started, "def", say)
 
 
 def test_a_second_driver_is_refused_while_the_first_runs(started: StudyLog) -> None:
     taken = pytest.raises(StudyError, match="study is already run by another job")
-    with only_driver(started), taken, only_driver(started):
+    with only_driver(started, say), taken, only_driver(started, say):
         pass
-    with only_driver(started):
+    with only_driver(started, say):
         assert (started.folder / "driver.lock").exists()
 
 
@@ -82,10 +89,10 @@ def test_a_folder_in_which_nothing_was_begun_is_removed_again(
     started: StudyLog, tmp_path: Path
 ) -> None:
     refused = StudyLog(tmp_path / "studies" / "refused")
-    with only_driver(refused):
+    with only_driver(refused, say):
         assert refused.folder.is_dir()
     assert not refused.folder.exists()
-    with only_driver(started):
+    with only_driver(started, say):
         pass
     assert started.exists()
 
@@ -93,8 +100,8 @@ def test_a_folder_in_which_nothing_was_begun_is_removed_again(
 def test_a_complete_study_takes_no_more_trials(started: StudyLog, tmp_path: Path) -> None:
     started.finish(state="complete", best=0)
     with pytest.raises(StudyError, match="cannot be extended to 99 trials"):
-        check_same(plan_study(make_tree(tmp_path, trials=99)), started, "abc")
-    check_same(plan_study(make_tree(tmp_path)), started, "abc")
+        check_same(plan_study(make_tree(tmp_path, trials=99)), started, "abc", say)
+    check_same(plan_study(make_tree(tmp_path)), started, "abc", say)
 
 
 def test_a_study_does_not_go_on_with_recordings_that_have_changed(started: StudyLog) -> None:
@@ -125,6 +132,61 @@ def test_a_study_whose_folder_cannot_be_made_is_refused(tmp_path: Path) -> None:
     )
     with (
         pytest.raises(SettingsError, match=told),
-        only_driver(StudyLog(tmp_path / "studies" / "a")),
+        only_driver(StudyLog(tmp_path / "studies" / "a"), say),
     ):
         pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_on_a_disk_without_file_locks_a_lease_keeps_a_second_driver_out(
+    started: StudyLog, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def no_locks(file: object, how: int) -> None:
+        raise OSError(code, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr("pdray.atomic._RACE_SECONDS", 0.01)
+    said: list[str] = []
+    taken = pytest.raises(StudyError, match="study is already run by another job")
+    with only_driver(started, said.append), taken, only_driver(started, said.append):
+        pass
+    assert [line for line in said if "has no file locks" in line] == said
+    assert not (started.folder / "driver.lease").exists()
+    with only_driver(started, said.append):
+        assert len(said) == 2
+
+
+def test_any_other_fault_of_a_lock_is_not_another_job(
+    started: StudyLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: object, how: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(fcntl, "flock", full)
+    with pytest.raises(OSError, match="no space"), only_driver(started, say):
+        pass
+
+
+def test_files_that_were_moved_are_the_same_by_their_content(tmp_path: Path) -> None:
+    places = {}
+    for disk in ("old", "new", "other"):
+        places[disk] = {"manifest": tmp_path / disk / "m.csv", "marks": tmp_path / disk / "k.csv"}
+        for path in places[disk].values():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("another" if disk == "other" else path.name, encoding="utf-8")
+
+    def plan(disk: str) -> Any:
+        data = {name: str(path) for name, path in places[disk].items()}
+        return plan_study(make_tree(tmp_path) | {"data": data})
+
+    study = StudyLog(tmp_path / "studies" / "moved")
+    digest = file_digest(places["old"]["manifest"])
+    study.start(name="moved", settings=plan("old").tree, tags={"manifest_digest": digest})
+    kept = {str(path): file_digest(path) for path in places["old"].values()}
+    study.weights_path.write_text(json.dumps(kept), encoding="utf-8")
+    said: list[str] = []
+    check_same(plan("new"), study, digest, said.append)
+    moved = [line.split(" is now ")[0] for line in said]
+    assert moved == ["note: data.manifest", "note: data.marks"]
+    with pytest.raises(StudyError, match=r"data\.marks was"):
+        check_same(plan("other"), study, digest, say=print)

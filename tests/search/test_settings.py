@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import yaml
 
 from pdray.config import build, dump
 from pdray.errors import SettingsError, StudyError
+from pdray.help import help_text
 from pdray.search.plan import load_study, plan_comparison, plan_study, saved_settings
 from pdray.search.settings import SearchConfig, StudyConfig, default_name
 from pdray.tracking.run_log import StudyLog
@@ -269,3 +271,21 @@ def test_an_estimator_reads_what_is_kept():
 def test_spectra_are_taken_as_the_study_says():
     plan = plan_study({**DATA, **FUSION, "audio": {"num_mfcc": 13}})
     assert plan.config.recipe.audio.num_mfcc == 13
+
+
+def test_without_a_home_folder_help_works_and_the_output_must_be_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def homeless(path: str) -> str:
+        return path
+
+    monkeypatch.setattr(os.path, "expanduser", homeless)
+    data = {"data": {"manifest": "/x.csv"}}
+    assert help_text(StudyConfig, ["--help"], about="").count("~/pdray_output")
+    with pytest.raises(
+        SettingsError, match="got '~/pdray_output', but there is no such home folder"
+    ):
+        build(StudyConfig, data)
+    with pytest.raises(SettingsError, match="got '~nobodyhere/out', but there is no such home"):
+        build(StudyConfig, {**data, "output": "~nobodyhere/out"})
+    assert build(StudyConfig, {**data, "output": "/out"}).output == Path("/out")

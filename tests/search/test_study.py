@@ -34,6 +34,7 @@ def test_a_study_that_another_job_runs_is_refused(
         "output": str(tmp_path),
     }
     study = StudyLog(tmp_path / "studies" / "taken")
-    with only_driver(study), pytest.raises(StudyError, match="taken is already run by another job"):
+    taken = pytest.raises(StudyError, match="taken is already run by another job")
+    with only_driver(study, print), taken:
         run_plan(plan_study(tree), say=pytest.fail)
     assert not study.exists()

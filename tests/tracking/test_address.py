@@ -70,3 +70,19 @@ def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
         "other": {"uri": "sqlite:mlflow.db"},
         "search": {"metric": "val/mcc", "trials": 5, "paths": ["x"]},
     }
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("postgresql://jane:secret@db/mlflow", "PGPASSWORD, or in the file ~/.pgpass"),
+        ("mysql+pymysql://jane:secret@db/mlflow", "read_default_file=~/.my.cnf"),
+        ("https://jane:secret@host", "MLFLOW_TRACKING_PASSWORD"),
+    ],
+)
+def test_a_password_is_refused_with_the_place_where_its_driver_looks(uri: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build(TrackingConfig, {"uri": uri})
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "jane" not in str(caught.value)

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -398,3 +399,32 @@ def test_a_server_that_dies_and_comes_back_misses_and_doubles_nothing(
     assert runs["winner"].data.metrics["test/mcc_low"] == 0.2
     assert "model.pt" in files_of(address, runs["winner"])
     assert "predictions.parquet" in files_of(address, runs["0000"])
+
+
+def test_a_store_of_files_that_lacks_its_package_keeps_nothing_else_back(
+    study: StudyLog, run_trial: RunTrial, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_trial(study, 0).finish(state="complete", value=0.3, chosen_epoch=1)
+    study.finish(state="complete", best=0)
+
+    def no_package(self: MlflowClient, *words: object, **more: object) -> None:
+        raise ModuleNotFoundError("No module named 'boto3'", name="boto3")
+
+    with monkeypatch.context() as patch:
+        for method in ("log_artifact", "log_dict"):
+            patch.setattr(MlflowClient, method, no_package)
+        for _ in range(2):
+            with pytest.raises(TrackingError, match="pip install boto3; nothing is lost"):
+                mirror_study(study.folder, uri, "e")
+    report = mirror_study(study.folder, uri, "e")
+    assert report.num_artifacts > 1
+    assert report.num_metrics == 0  # they were sent the first time
+    runs = runs_of(uri, report)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert history(uri, runs["0000"], "val/mcc")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "postgresql+psycopg"])
+def test_a_database_whose_driver_is_not_installed_names_the_package(scheme: str) -> None:
+    with pytest.raises(TrackingError, match=f"{re.escape(scheme)}://db.example/m.*pip"):
+        prepare_tracking(f"{scheme}://db.example/m", "e")
