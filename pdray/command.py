@@ -23,6 +23,9 @@ from typing import Any
 from pdray.config import HELP, Settings
 from pdray.errors import PdrayError
 
+COMPLETE = "--complete"
+"""First word of a command line whose last word a shell completes."""
+
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
@@ -56,11 +59,12 @@ def run_job(
         if isinstance(stream, TextIOWrapper):  # a letter that a terminal cannot show ends no job
             stream.reconfigure(errors="backslashreplace")
     try:
-        if set(HELP) & set(argv):
-            from pdray.help import help_text
+        if argv[:1] == [COMPLETE] or set(HELP) & set(argv):
+            from pdray.help import completions, help_text
 
             text = about() if callable(about) else about or ""
-            report = help_text(settings, argv, about=text, start=start())
+            tell = completions if argv[0] == COMPLETE else help_text
+            report = tell(settings, argv, about=text, start=start())
         else:
             report = work(list(argv))
     except PdrayError as error:

@@ -16,6 +16,7 @@ from pdray.atomic import folder_faults
 from pdray.errors import SettingsError, refuse
 from pdray.plugins import refuse_faults
 
+_PACKAGE = Path(__file__).parent
 HELP = ("-h", "--help", "--help-all")
 """Words of a command line that ask for help."""
 
@@ -319,8 +320,12 @@ def _annotate(annotated: Any, extra: object) -> Any:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    # search_spaces/ is installed inside the package; in a checkout it lies beside the package.
+    shipped = [folder / path for folder in (_PACKAGE, _PACKAGE.parent)]
+    is_shipped = path.parts[:1] == ("search_spaces",) and not path.exists()
+    found = next((one for one in shipped if is_shipped and one.is_file()), path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
+        content = yaml.load(found.read_text(encoding="utf-8"), _PlainLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--config {path}: the file cannot be read: {error}") from error
     except _Twice as error:

@@ -1,9 +1,11 @@
 """Writes the text of ``--help`` and ``--help-all``: the job, its required keys, its settings."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -64,6 +66,44 @@ def help_text(
         if len(text.splitlines()) <= MAX_LINES:
             break
     return text
+
+
+def completions(
+    root: type[Settings],
+    words: Sequence[str],
+    *,
+    about: str,
+    start: Mapping[str, Any] | None = None,
+) -> str:
+    """Return what the last of the words may become, one on each line.
+
+    Args:
+        root: The job's root class.
+        words: As for :func:`help_text`, the last one unfinished.
+        about: The options that it names are completed.
+        start: As for :func:`help_text`.
+    """
+    *before, last = words
+    if last.startswith("-"):
+        found = [*HELP, "--config", *re.findall(r"--[a-z-]+", about)]
+    else:
+        tree = complete(root, merge(merge({}, start or {}), read_tree(root, _settings_of(before))))
+        fields = dict(leaves(root, given=tree))
+        key, is_whole, _ = last.partition("=")
+        choices = _choices(fields[key].annotation) if is_whole and key in fields else []
+        found = [f"{key}={one}" for one in choices] if is_whole else [f"{one}=" for one in fields]
+    return "\n".join(dict.fromkeys(one for one in found if one.startswith(last)))
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the values of a field that takes one of few."""
+    if annotation is bool:
+        return ["true", "false"]
+    if get_origin(annotation) is Literal:
+        return [written(value) for value in get_args(annotation)]
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return [one for inner in get_args(annotation) for one in _choices(inner)]
+    return []
 
 
 def columns() -> int:

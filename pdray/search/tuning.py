@@ -56,7 +56,7 @@ def _where(outcome: "StudyOutcome") -> str:
     """Say where the log is and how to compare the runs in MLflow."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
-        sync = f"{here} jobs/sync_tracking.py study={outcome.folder} tracking.uri={uri}"
+        sync = f"{here.with_name('pdray')} sync-tracking study={outcome.folder} tracking.uri={uri}"
         shown = f"tracking   server not reached; when it is back, run: {sync}"
     elif uri.startswith("http"):
         shown = f"compare    open {uri}"

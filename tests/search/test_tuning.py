@@ -38,7 +38,7 @@ def test_a_local_store_is_shown_with_the_command_that_opens_it(run: Run) -> None
 def test_a_server_that_was_not_reached_is_told_with_the_way_out(run: Run) -> None:
     told = run(is_mirrored=False)[-1]
     assert "not reached" in told
-    assert "jobs/sync_tracking.py study=log tracking.uri=http://there" in told
+    assert "pdray sync-tracking study=log tracking.uri=http://there" in told
 
 
 def test_help_shows_what_the_job_starts_from(

@@ -1,0 +1,18 @@
+"""Puts the folders of jobs and search spaces into the wheel; pyproject.toml says all the rest."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[
+        *find_packages(include=["pdray*"]),
+        "pdray.jobs",
+        "pdray.search_spaces",
+        "pdray.search_spaces.tables",
+    ],
+    package_dir={"pdray.jobs": "jobs", "pdray.search_spaces": "search_spaces"},
+    package_data={
+        "pdray": ["py.typed", "*.pyi"],
+        "pdray.search_spaces": ["*.yaml"],
+        "pdray.search_spaces.tables": ["*.yaml"],
+    },
+)
