@@ -20,7 +20,6 @@ from pdray.data.cohort.manifest import (
     recordings_table,
     select,
 )
-from pdray.data.cohort.persons import person_sides
 from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.cohort.raters import rater_shares
 from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig, subject_faults
@@ -162,6 +161,8 @@ def make_cohort(
     if split.from_split or split.person is not None:
         sides: list[str | None] = [recording.split for recording in recordings]
         if split.person is not None:
+            from pdray.data.cohort.persons import person_sides  # few studies split so
+
             sides[:] = person_sides(subjects, classes, person=split.person, seed=split.seed)
         inner = split if searches else None
         folds = make_fixed_folds(subjects, classes, sides, num_classes=num_classes, inner=inner)
