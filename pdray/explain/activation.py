@@ -1,4 +1,4 @@
-"""Class activation maps of the layers of a network, by Grad-CAM.
+"""Computes class activation maps of the layers of a network, by Grad-CAM.
 
 Source: Selvaraju et al. 2017 (Grad-CAM, arXiv:1610.02391), section 3, of any layer that gives a
 map. With y the score of a class, A_k channel k of the layer's output and Z its cells:

@@ -1,17 +1,17 @@
-"""Weights of temporal self-attention, by moment of a recording.
+"""Shows the weights of temporal self-attention by moment of a recording.
 
 Source: Yin et al., "Assessment of Parkinson's disease severity from videos using deep
 architectures", Eq. 6. At each place of a map every head gives moment i one weight for each moment j
 of the snippet, softmax((Q K^T + S_rel) / sqrt(d_k)), and the weights of a moment sum to 1. The
-paper prints no such weights. They do not depend on a class, and they say where the block takes its
-values from, not whether these speak for a class; that is what class activation maps say.
+paper shows no such weights. They do not depend on a class: they show where the block takes its
+values from. Class activation maps show whether these values support a class.
 
 Shown here, as means over heads and places:
     weights   how much each moment attends to each moment
     received  how much of a snippet's attention each moment gets: the mean over those that attend
     entropy   H(weights of one moment) / log T', then the mean: 0 each head takes one moment, 1 all
               moments alike
-    received_entropy    the same of ``received``: 0 all look at one moment, 1 no moment stands out
+    received_entropy    the same for ``received``: 0 all attend to one moment, 1 uniform
 
 Letters: S snippet, T frame, A head, T' time step of a block's map, H height, W width.
 """
@@ -44,7 +44,7 @@ _IN_A_ROW = 6  # blocks of a picture
 
 @dataclass(frozen=True)
 class Attention:
-    """How one block attends over time in a recording.
+    """The attention of one block over time in a recording.
 
     Attributes:
         weights: (S, T', T') float64, of moment i (axis 1) for j (axis 2); each sums to 1 over j.
@@ -56,16 +56,16 @@ class Attention:
 
     @property
     def received(self) -> NDArray[np.float64]:
-        """Return (S, T'): the part of its snippet's attention that each moment gets."""
+        """Return (S, T'): the share of its snippet's attention that each moment gets."""
         means: NDArray[np.float64] = self.weights.mean(axis=1)
         return means
 
 
 def attention_blocks(network: nn.Module, layers: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the blocks that attend over time and lie in some layers, early to late.
+    """Return the names of the blocks in some layers that attend over time, early to late.
 
     Args:
-        network: Any; a block says that it attends by :class:`AttendsOverTime`.
+        network: Any network; blocks that attend are :class:`AttendsOverTime`.
         layers: Names of submodules.
     """
     return tuple(
@@ -76,7 +76,7 @@ def attention_blocks(network: nn.Module, layers: Sequence[str]) -> tuple[str, ..
 
 
 def layer_of(block: str, layers: Iterable[str]) -> str:
-    """Return which of some layers a block lies in; empty where it lies in none."""
+    """Return the layer that contains a block, or an empty text."""
     return next((one for one in layers if f"{block}.".startswith(f"{one}.")), "")
 
 
@@ -84,11 +84,11 @@ def layer_of(block: str, layers: Iterable[str]) -> str:
 def attention_maps(
     network: nn.Module, parts: Sequence[Tensor], blocks: Sequence[str]
 ) -> dict[str, Attention]:
-    """Return how some blocks attend in the snippets of a recording.
+    """Return the attention of some blocks in the snippets of a recording.
 
     Args:
         network: In evaluation mode.
-        parts: (B, C, T, H, W) normalised snippets, as many at once as there is memory for.
+        parts: (B, C, T, H, W) normalised snippets, in parts that fit into memory.
         blocks: Names from :func:`attention_blocks`.
     """
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in blocks}
@@ -117,7 +117,7 @@ def attention_maps(
 def moments(seconds: NDArray[np.float64], num_steps: int) -> NDArray[np.float64]:
     """Return (S, T') times of the frames in the middle of each time step, in seconds.
 
-    Time steps are taken to cover a snippet evenly, as in class activation maps.
+    Time steps cover a snippet evenly, as in class activation maps.
 
     Args:
         seconds: (S, T) times of the frames of each snippet.
@@ -129,17 +129,17 @@ def moments(seconds: NDArray[np.float64], num_steps: int) -> NDArray[np.float64]
 
 
 def attention_numbers(attention: Attention, seconds: NDArray[np.float64]) -> dict[str, float]:
-    """Measure how a block attends in a recording, as means over its snippets.
+    """Measure the attention of a block in a recording, as means over its snippets.
 
     Args:
-        attention: Of the block.
+        attention: Attention of the block.
         seconds: (S, T') from :func:`moments`.
 
     Returns:
-        ``entropy`` and ``received_entropy`` in 0..1; ``to_itself``, the part of its attention that
-        a moment gives itself, and ``even``, the part that it would give to each if all were alike;
-        ``most_seconds``, when the moment is that gets most, and ``most_share``, how much of the
-        snippet's attention it gets.
+        ``entropy`` and ``received_entropy`` in 0..1; ``to_itself``, the share of its attention
+        that a moment gives to itself; ``even``, this share for uniform attention;
+        ``most_seconds``, the time of the moment that gets most attention, and ``most_share``, its
+        share of the snippet's attention.
     """
     received = attention.received
     num_steps = received.shape[1]
@@ -169,33 +169,33 @@ def received_table(attention: Attention, seconds: NDArray[np.float64]) -> pd.Dat
 
 
 def attention_table(rows: pd.DataFrame) -> str:
-    """Lay out how each block attends, by true class: mean and standard deviation over subjects.
+    """Return the attention of each block by true class as a table: mean and SD over subjects.
 
     Args:
-        rows: One per recording and block, with ``subject_id``, ``target``, ``layer`` and what
-            :func:`attention_numbers` gives; a subject's recordings are averaged.
+        rows: One per recording and block, with ``subject_id``, ``target``, ``layer`` and the
+            numbers of :func:`attention_numbers`; a subject's recordings are averaged.
 
     Returns:
-        Lines of text, with what each number means and what it would be if attention were even.
+        Lines of text that explain each number and give its value for uniform attention.
     """
     head = (
-        "attention over time (Yin et al., Eq. 6), mean +- SD over subjects, true class; entropy: 0 "
-        "each head takes one moment, 1 all alike; received_entropy: 0 all look at one moment, 1 "
-        "none stands out; to_itself: part of its attention that a moment gives itself"
+        "attention over time (Yin et al., Eq. 6), by true class: mean +- SD over subjects; entropy "
+        "0: each head attends to one moment, 1: uniform; received_entropy 0: all moments attend to "
+        "the same one, 1: uniform; to_itself: share of attention that a moment gives to itself"
     )
     even = ", ".join(
         f"{share:.2f} in {', '.join(group['layer'].unique())}"
         for share, group in rows.groupby("even")
     )
-    return "\n".join([head, *means_by_class(rows, MEASURES), f"to_itself if even: {even}"])
+    return "\n".join([head, *means_by_class(rows, MEASURES), f"to_itself if uniform: {even}"])
 
 
 @dataclass(frozen=True)
 class Attending:
-    """What is drawn of one block.
+    """The data to draw of one block.
 
     Attributes:
-        attention: How it attends in a recording.
+        attention: Attention of the block in a recording.
         seconds: (S, T') from :func:`moments`.
         frames: (F,) times of the frames of the layer's class activation map [s].
         activity: (F,) sum of that map over each frame, at least 0.
@@ -210,19 +210,19 @@ class Attending:
 def attention_picture(
     path: Path, blocks: Mapping[str, Attending], *, caption: str, synthetic: bool
 ) -> None:
-    """Draw who attends to whom in each block, and below it when attention and activation are.
+    """Draw the attention matrix of each block, and below it attention and activation over time.
 
-    Everything is a multiple of what it would be if it were even, so 1 is even. Nobody is shown.
+    All values are multiples of the uniform value, so 1 is uniform. No person is shown.
 
     Args:
         path: The PNG to write.
         blocks: By name, at least one.
-        caption: Which recording and which class.
-        synthetic: Whether the cohort is rendered; the title says so.
+        caption: Names the recording and the class.
+        synthetic: Whether the cohort is SYNTHETIC; the title says so.
     """
     columns = min(len(blocks), _IN_A_ROW)
     rows = -(-len(blocks) // columns)
-    # Places are given here: matplotlib takes ten seconds to find them for 18 blocks.
+    # Set positions here: matplotlib takes ten seconds to compute them for 18 blocks.
     wide, high = 1.5 + 2.2 * columns, 1.4 + 3.5 * rows  # inches
     figure = Figure(figsize=(wide, high))
     axes = figure.subplots(
@@ -249,7 +249,7 @@ def attention_picture(
         _draw_curves(below, block)
         lines |= {str(line.get_label()): line for line in below.lines}
     bar = figure.colorbar(image, cax=figure.add_axes((1 - 0.65 / wide, 0.25, 0.12 / wide, 0.5)))
-    bar.set_label("attention, 1 is even", fontsize=7)
+    bar.set_label("attention (1: uniform)", fontsize=7)
     bar.ax.tick_params(labelsize=6)
     named = [label for label in lines if not label.startswith("_")]
     handles = [lines[label] for label in named]
@@ -261,7 +261,7 @@ def attention_picture(
 
 
 def _draw_weights(axes: Axes, seen: Attending, highest: float) -> AxesImage:
-    """Draw the mean matrix of the snippets; ticks are seconds where there is one snippet."""
+    """Draw the mean matrix of the snippets; with one snippet, ticks are seconds."""
     num_snippets, num_steps = seen.seconds.shape
     shown = seen.attention.weights.mean(axis=0) * num_steps
     image = axes.imshow(shown, cmap="inferno", vmin=0, vmax=highest, interpolation="nearest")
@@ -276,7 +276,7 @@ def _draw_weights(axes: Axes, seen: Attending, highest: float) -> AxesImage:
 
 
 def _draw_curves(axes: Axes, seen: Attending) -> None:
-    """Draw when attention is received, and when the layer speaks for the class."""
+    """Draw received attention and class activation over time."""
     num_steps = seen.seconds.shape[1]
     labels = ["attention received"] + [None] * (len(seen.seconds) - 1)
     for seconds, received, label in zip(seen.seconds, seen.attention.received, labels, strict=True):
@@ -284,12 +284,12 @@ def _draw_curves(axes: Axes, seen: Attending) -> None:
     if seen.activity.sum() > 0:
         level = seen.activity / seen.activity.mean()
         axes.plot(seen.frames, level, "--", color="C1", label="class activation of the layer")
-    axes.axhline(1, color="0.6", linewidth=0.6, linestyle=":", label="even")
+    axes.axhline(1, color="0.6", linewidth=0.6, linestyle=":", label="uniform")
     axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=6)
     axes.set_xlabel("time in the recording [s]", fontsize=6)
 
 
 def _most(num_steps: int) -> float:
-    """Return the highest entropy of so many moments; nan of one, which has no choice."""
+    """Return the entropy of uniform attention over the moments; nan for a single moment."""
     return math.log(num_steps) or math.nan

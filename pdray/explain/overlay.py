@@ -1,12 +1,11 @@
-"""A recording with what a network's layers looked at laid over it, as an H.264 video.
+"""Draws a recording with the activation maps of a network's layers over it, as an H.264 video.
 
-Beside each other: the picture with the outlines of its regions, then the picture under the map of
-each layer. Dark purple to yellow is little to the highest activation of that layer in the
-recording; brightness cannot be compared between layers, and a layer in which nothing speaks for
-the class is marked so. A frame stands until the next one that the network saw, so the video lasts
-as long as the recording.
+The panels are: the picture with the outlines of its regions, then one panel per layer with its map.
+Dark purple is little activation, yellow is the highest of that layer in the recording; brightness
+cannot be compared between layers. A layer without activation for the class is marked. Each frame
+is shown until the next one that the network used, so the video lasts as long as the recording.
 
-Such a video shows a person: where it is written is the user's choice, and it is never mirrored.
+Such a video shows a person: the user chooses where it is written, and MLflow never gets it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,20 +34,20 @@ _IN_A_ROW = 6  # panels
 _CAPTION_PX = 18
 _LETTER_PX = 6.2  # width of the widest letter of a caption, so that a cut one fits
 _STRENGTH = 0.65  # how much of the colour covers the picture where activation is highest
-_TICKS = 1000  # time steps of the file in a second, as cameras' files have
+_TICKS = 1000  # time steps per second of the file, as in files of cameras
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """What is drawn of a recording.
+    """The content of the video of one recording.
 
     Attributes:
-        pictures: (F, H, W, 3) uint8 RGB, what the network saw of the recording.
+        pictures: (F, H, W, 3) uint8 RGB, the network's view of the recording.
         seconds: (F,) rising times of the frames.
-        activations: By layer (F, H, W) float, at least 0.
-        regions: Outlined on the first panel; a grid is not.
-        caption: Which recording and which class; the mark of a rendered cohort is put beside it.
-        synthetic: Whether the cohort is rendered.
+        activations: (F, H, W) float, at least 0, by layer.
+        regions: Regions to outline on the first panel; a grid is not drawn.
+        caption: Names the recording and the class.
+        synthetic: Whether the cohort is SYNTHETIC; the caption then says so.
     """
 
     pictures: Pixels
@@ -63,10 +62,10 @@ def write_overlay(path: Path, overlay: Overlay) -> None:
     """Write the video, whole or not at all.
 
     Args:
-        path: The mp4 file; its folder is made when missing.
+        path: The mp4 file; its folder is made if missing.
         overlay: At least one frame.
     """
-    # The encoder gives a frame the time of the next one; the last is shown twice for its own.
+    # A frame lasts until the time of the next one, so the last one is written twice.
     frames = [*overlay_frames(overlay)]
     step = float(np.median(np.diff(overlay.seconds))) if len(frames) > 1 else 1.0
     seconds = np.append(overlay.seconds, overlay.seconds[-1] + step)
@@ -104,7 +103,7 @@ def overlay_frames(overlay: Overlay) -> Iterator[Pixels]:
 def _laid_out(
     title: Pixels, captions: list[Pixels], panels: list[NDArray[np.float32]], columns: int
 ) -> Pixels:
-    """Put panels under their captions, in rows, under the title."""
+    """Join title, captions and panels into one picture."""
     tiles = [
         np.concatenate([caption, panel.round().clip(0, 255).astype(np.uint8)])
         for caption, panel in zip(captions, panels, strict=True)
@@ -115,12 +114,12 @@ def _laid_out(
         np.concatenate(tiles[at : at + columns], axis=1) for at in range(0, len(tiles), columns)
     ]
     frame = np.concatenate([title, *rows])
-    # The chroma of yuv420p is of two by two pixels.
+    # yuv420p stores colour for blocks of two by two pixels.
     return np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)))
 
 
 def _enlarged(channels: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return (C, H, W) at another size, bilinear, float32."""
+    """Return (C, H, W) resized, bilinear, float32."""
     values = torch.from_numpy(np.ascontiguousarray(channels, np.float32))[None]
     stretched: NDArray[np.float32] = interpolate(values, size, mode="bilinear")[0].numpy()
     return stretched
@@ -144,7 +143,7 @@ def _outlined(
 
 
 def _text(text: str, width: int) -> Pixels:
-    """Return white letters on black, (height, width, 3); a text that is too long loses its head."""
+    """Return white letters on black, (height, width, 3); the start of a long text is cut off."""
     most = int(width / _LETTER_PX)
     shown = text if len(text) <= most else f"...{text[3 - most :]}"
     figure = Figure(figsize=(width / 100, _CAPTION_PX / 100), dpi=100, facecolor="black")
@@ -163,7 +162,7 @@ def _encode(path: Path, frames: Iterable[Pixels], seconds: NDArray[np.float64]) 
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = Fraction(1, _TICKS)
         video.codec_context.thread_count = 1
-        # As in demo/encode.py: without it the same pictures do not give the same file.
+        # As in demo/encode.py: without mbtree=0, the same pictures do not give the same file.
         video.options = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
         for number, pixels in enumerate(frames):
             if number == 0:

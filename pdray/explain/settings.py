@@ -8,21 +8,23 @@ from pdray.config import Settings
 
 
 class ExplainConfig(Settings):
-    """The root of ``jobs/explain.py``."""
+    """Settings of ``jobs/explain.py``."""
 
-    study: Path = Field(description="the study's folder, the one that holds study.json")
-    output: Path = Field(description="folder of what is made, outside the study's; absolute")
+    study: Path = Field(description="folder of the study, which contains study.json")
+    output: Path = Field(
+        description="folder for maps, tables and videos, outside the study's folder; absolute"
+    )
     recordings: tuple[str, ...] | None = Field(
-        None, description="ids of test recordings to map; null: all of them"
+        None, description="ids of the test recordings to map; null: all"
     )
     layers: tuple[str, ...] | None = Field(
-        None, description="layers of the network to map; null: all that give a map"
+        None, description="layers of the network to map; null: all that have a map"
     )
     shown_class: int | None = Field(
-        None, ge=0, description="class that the maps are of; null: the one predicted"
+        None, ge=0, description="class to explain; null: the predicted class"
     )
     videos: bool = Field(
-        True, description="whether videos of the people are written; tables are in any case"
+        True, description="write videos, which show the people; tables are always written"
     )
 
     @field_validator("output")
@@ -30,5 +32,5 @@ class ExplainConfig(Settings):
     def _is_absolute(cls, output: Path) -> Path:
         output = output.expanduser()
         if not output.is_absolute():
-            raise ValueError(f"got '{output}'; expected an absolute path such as {Path.cwd()}/maps")
+            raise ValueError(f"got '{output}'; write an absolute path, such as {Path.cwd()}/maps")
         return output

@@ -1,13 +1,13 @@
-"""Spread of activation over a picture: its share in each region, and its entropy.
+"""Measures how activation maps spread over a picture: share per region, and entropy.
 
-The hypomimia abstract finds that a network looks at few regions of a patient's face (eyes, nose,
-mouth) and at many of a control's, and gives no number for it. Here a region's share is a part of
-the whole picture's activation, its density the share by the region's part of the picture (1 is what
-an even map has). Spread is the part of n places that an even map of the same entropy covers,
-exp(entropy) / n: 1 / n where all lies in one of them, 1 where it lies evenly.
+The hypomimia abstract reports that a network uses few regions of a patient's face (eyes, nose,
+mouth) and many of a control's, without a number. Here the share of a region is its part of the
+whole picture's activation; its density is this share divided by the region's part of the picture
+area (1 for a uniform map). Spread is exp(entropy) / n for n places: 1 / n if all activation is in
+one place, 1 if it is uniform.
 
-What is not there is NaN and never zero: a region whose corners are not all known or that covers no
-pixel, and any share of a frame without activation.
+Missing values are NaN, never zero: regions with unknown corners or without a pixel, and shares of a
+frame without activation.
 
 Letters: F frame, R region, V corner of a polygon, P corner of all polygons, H height, W width.
 """
@@ -37,11 +37,11 @@ class Regions:
     """Polygons on the frames of a recording.
 
     Attributes:
-        points: (F, P, 2) float x, y of the corners of all polygons back to back, from the
-            picture's corner [px]; NaN where absent.
-        vertices: (R,) corners of each polygon, at least 3; their sum is P.
-        names: Of each polygon.
-        is_grid: Whether these are parts of the picture, for want of regions of the body.
+        points: (F, P, 2) float x, y of the corners of all polygons, one polygon after the other,
+            from the top left corner of the picture [px]; NaN where absent.
+        vertices: (R,) number of corners of each polygon, at least 3; their sum is P.
+        names: Name of each polygon.
+        is_grid: Whether the polygons are a grid, because the recording has no regions.
     """
 
     points: NDArray[np.float32]
@@ -57,12 +57,12 @@ class Regions:
 
 @dataclass(frozen=True)
 class RegionShares:
-    """Activation of a recording by region; the columns are the regions, then what is elsewhere.
+    """Activation of a recording by region; the last column is the rest of the picture.
 
     Attributes:
         names: R names.
-        inside: (F, R) float64 sum of the activation, NaN where the region is not there.
-        area: (F, R) float64 part of the picture in 0..1, NaN where it is not there.
+        inside: (F, R) float64 sum of the activation, NaN where the region is absent.
+        area: (F, R) float64 part of the picture in 0..1, NaN where the region is absent.
         total: (F,) float64 sum over the picture.
     """
 
@@ -73,7 +73,7 @@ class RegionShares:
 
 
 def grid(num_frames: int, *, height: int, width: int) -> Regions:
-    """Return three by three equal parts of the picture, for what has no regions."""
+    """Return three by three equal parts of the picture, for recordings without regions."""
     steps = np.arange(3)
     left, top = (part.ravel() for part in np.meshgrid(steps, steps))
     x = np.stack([left, left + 1, left + 1, left], axis=1) * (width / 3)
@@ -84,10 +84,10 @@ def grid(num_frames: int, *, height: int, width: int) -> Regions:
 
 
 def region_mask(corners: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.bool_]:
-    """Fill a polygon: the pixels whose centre lies inside by the even-odd rule.
+    """Return the mask of a polygon: pixels whose centre lies inside by the even-odd rule.
 
     Args:
-        corners: (F, V, 2) x, y from the picture's corner, in order along the outline [px].
+        corners: (F, V, 2) x, y from the top left corner, in order along the outline [px].
         height: Rows [px].
         width: Columns [px].
 
@@ -100,7 +100,7 @@ def region_mask(corners: NDArray[np.float32], *, height: int, width: int) -> NDA
     inside = np.zeros((len(corners), height, width), np.bool_)
     for here in range(corners.shape[1]):
         x0, y0, x1, y1 = (edge[:, None] for at in (here, here - 1) for edge in (x[:, at], y[:, at]))
-        # Of an edge's two ends one is above the row's centre: a level edge crosses no row.
+        # An edge crosses a row if one end is above its centre; a level edge crosses none.
         crosses = ((y0 > rows) != (y1 > rows)) & known[:, None]
         rise = np.where(y1 == y0, 1.0, y1 - y0)
         at_x = np.where(crosses, x0 + (rows - y0) * (x1 - x0) / rise, -np.inf)
@@ -109,10 +109,10 @@ def region_mask(corners: NDArray[np.float32], *, height: int, width: int) -> NDA
 
 
 def region_shares(activation: NDArray[np.float32], regions: Regions) -> RegionShares:
-    """Sum activation inside each region of each frame.
+    """Sum the activation inside each region of each frame.
 
-    What lies in none of the regions is a column of its own, known only in frames where all of them
-    are; a grid has none. Regions may overlap, so that shares need not sum to 1.
+    The rest of the picture is one more column, known only in frames with all regions; a grid has
+    no such column. Regions may overlap, so shares need not sum to 1.
 
     Args:
         activation: (F, H, W), at least 0.
@@ -139,11 +139,11 @@ def region_shares(activation: NDArray[np.float32], regions: Regions) -> RegionSh
 
 
 def shares_by_frame(shares: RegionShares) -> pd.DataFrame:
-    """Return one row a frame and region.
+    """Return one row per frame and region.
 
     Returns:
-        ``position`` (of the frame, from 0), ``region``, ``share`` and ``area`` in 0..1, NaN where
-        not there; ``share`` also where the frame has no activation.
+        ``position`` (of the frame, from 0), ``region``, ``share`` and ``area`` in 0..1; NaN where
+        the region is absent, and ``share`` also where the frame has no activation.
     """
     num_frames, num_regions = shares.inside.shape
     total = np.where(shares.total > 0, shares.total, np.nan)
@@ -158,11 +158,11 @@ def shares_by_frame(shares: RegionShares) -> pd.DataFrame:
 
 
 def shares_over_time(shares: RegionShares) -> pd.DataFrame:
-    """Return one row a region: its part of all activation in the frames where it is there.
+    """Return one row per region: its share of the activation in the frames that have the region.
 
     Returns:
-        ``region``, ``num_frames`` (where it is there), ``share``, ``area`` (the mean) and
-        ``density`` (share by area), NaN where it never is there or there is no activation.
+        ``region``, ``num_frames`` (with the region), ``share``, ``area`` (the mean) and
+        ``density`` (share / area); NaN if no frame has the region, or without activation.
     """
     there = np.isfinite(shares.inside)
     count = there.sum(axis=0)
@@ -175,17 +175,17 @@ def shares_over_time(shares: RegionShares) -> pd.DataFrame:
 
 
 def spread(activation: NDArray[np.float32], shares: RegionShares) -> dict[str, float]:
-    """Measure how far the activation of a recording spreads; NaN where there is none.
+    """Measure how far the activation of a recording spreads; NaN without activation.
 
     Args:
         activation: (F, H, W), at least 0.
-        shares: Of the same.
+        shares: From :func:`region_shares` of the same activation.
 
     Returns:
-        ``picture_spread``, of the mean picture over its pixels; ``region_spread``, of the densities
-        over the regions that are there; ``time_spread``, of the sums over the frames;
-        ``area_above_half``, the part of all frames' pixels with at least half of the highest
-        activation, ``peak``. All but the peak in 0..1; NaN also of fewer than two places.
+        ``picture_spread``, over the pixels of the mean map; ``region_spread``, over the densities
+        of the regions; ``time_spread``, over the frames; ``peak``, the highest activation; and
+        ``area_above_half``, the share of pixels with at least half of it. All but the peak are in
+        0..1, and NaN with fewer than two places.
     """
     peak = float(activation.max())
     regions = shares_over_time(shares)
@@ -200,36 +200,39 @@ def spread(activation: NDArray[np.float32], shares: RegionShares) -> dict[str, f
 
 
 def spread_table(rows: pd.DataFrame, *, shown: str) -> str:
-    """Lay out the spread of each layer by true class: mean and standard deviation over subjects.
+    """Return the spread of each layer by true class as a table: mean and SD over subjects.
 
     Args:
-        rows: One a recording and layer with ``subject_id``, ``target``, ``layer`` and what
-            :func:`spread` gives; a subject's recordings are averaged, NaN left out.
-        shown: Which class the maps are of, in words.
+        rows: One per recording and layer, with ``subject_id``, ``target``, ``layer`` and the
+            numbers of :func:`spread`; a subject's recordings are averaged, without NaN.
+        shown: The explained class, in words.
 
     Returns:
-        Lines of text, with the number of subjects behind each mean and the number of empty maps.
+        Lines of text, with the number of subjects of each mean and the number of empty maps.
     """
-    head = f"spread of the activation for {shown}, 1 is even: mean +- SD over subjects, true class"
+    head = (
+        f"spread of the activation for {shown} (1: uniform), by true class: mean +- SD over "
+        "subjects"
+    )
     empty = rows[rows["peak"] == 0].groupby("layer", sort=False).size()
     notes = [
-        f"{layer}: nothing speaks for the class in {count} of "
-        f"{int((rows['layer'] == layer).sum())} maps, left out"
+        f"{layer}: {count} of {int((rows['layer'] == layer).sum())} maps have no activation for "
+        "the class and are left out"
         for layer, count in empty.items()
     ]
     return "\n".join([head, *means_by_class(rows, _MEASURES), *notes])
 
 
 def means_by_class(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
-    """Lay out measures of each layer by true class: mean and standard deviation over subjects.
+    """Return measures of each layer by true class as a table: mean and SD over subjects.
 
     Args:
-        rows: One per recording and layer with ``subject_id``, ``target``, ``layer`` and the
-            measures; a subject's recordings are averaged, NaN left out.
+        rows: One per recording and layer, with ``subject_id``, ``target``, ``layer`` and the
+            measures; a subject's recordings are averaged, without NaN.
         measures: Names of columns.
 
     Returns:
-        Lines of text, with the number of subjects behind each mean.
+        Lines of text, with the number of subjects of each mean.
     """
     keys = ["layer", "target", "subject_id"]
     people = rows.groupby(keys, sort=False)[list(measures)].mean().reset_index()
@@ -242,23 +245,23 @@ def means_by_class(rows: pd.DataFrame, measures: Sequence[str]) -> list[str]:
 
 
 def regions_text(rows: pd.DataFrame, *, shown: str) -> str:
-    """Name the regions where most of each layer's activation lies.
+    """List the regions with most of each layer's activation.
 
     Args:
-        rows: One a recording, layer and region with ``subject_id``, ``item``, ``layer`` and what
-            :func:`shares_over_time` gives; a subject's recordings are averaged, NaN left out.
-        shown: Which class the maps are of, in words.
+        rows: One per recording, layer and region, with ``subject_id``, ``item``, ``layer`` and the
+            numbers of :func:`shares_over_time`; a subject's recordings are averaged, without NaN.
+        shown: The explained class, in words.
 
     Returns:
-        A line a layer and item: the three highest mean shares over subjects with the mean density,
-        and the share of what is in no region; "-" where nothing is known.
+        One line per layer and item: the three highest mean shares over subjects with their mean
+        density, and the share outside all regions; "-" if nothing is known.
     """
     keys = ["layer", "item", "region", "subject_id"]
     people = rows.groupby(keys, sort=False)[["share", "density"]].mean().reset_index()
     means = people.groupby(keys[:3], sort=False)[["share", "density"]].mean().reset_index()
     lines = [
-        f"most of the activation for {shown}: mean share over subjects (density, 1 is even); "
-        "regions may overlap"
+        f"regions with most activation for {shown}: mean share over subjects (density; 1: uniform);"
+        " regions may overlap"
     ]
     several = rows["item"].nunique() > 1
     for (layer, item), found in means.groupby(["layer", "item"], sort=False):
@@ -266,7 +269,7 @@ def regions_text(rows: pd.DataFrame, *, shown: str) -> str:
         bodily = known[known["region"] != ELSEWHERE].nlargest(_NAMED, "share")
         parts = [f"{one.region} {one.share:.2f} ({one.density:.1f})" for one in bodily.itertuples()]
         parts += [
-            f"in no region {share:.2f}"
+            f"outside all regions {share:.2f}"
             for share in known.loc[known["region"] == ELSEWHERE, "share"]
         ]
         lines.append(f"{layer}{f', {item}' if several else ''}: {', '.join(parts) or '-'}")
@@ -281,7 +284,7 @@ def _cell(values: NDArray[np.float64]) -> str:
 
 
 def _even_part(weights: NDArray[np.float64]) -> float:
-    """Return exp(entropy) of weights by their number, NaN of no weight or fewer than two."""
+    """Return exp(entropy) / n of n weights; NaN if all are 0 or there are fewer than two."""
     total = weights.sum()
     if len(weights) < 2 or not total > 0:
         return math.nan

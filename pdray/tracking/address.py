@@ -1,4 +1,4 @@
-"""Address of the MLflow runs, and the settings that may be shown there: no path, no password."""
+"""The address of the MLflow runs, and the settings to show there, without paths or passwords."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _SERVERS = (
     "give user and password of the server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
     "instead"
 )
-# How the drivers of databases take them.
+# How the drivers of databases read user and password.
 _PASSWORDS = {
     "postgresql": "give them in PGUSER and PGPASSWORD, or in the file ~/.pgpass, instead",
     "mysql": "give them in a file, with '?read_default_file=~/.my.cnf' at the end, instead",
@@ -24,19 +24,19 @@ _PASSWORDS = {
 
 
 class TrackingConfig(Settings):
-    """Where runs are shown."""
+    """Settings of MLflow tracking."""
 
     uri: str | None = Field(
         None,
-        description="MLflow's tracking URI, such as http://host:5000; none: mlflow.db (SQLite) in"
-        " the output folder",
+        description="MLflow tracking URI, such as http://host:5000; null: mlflow.db (SQLite) in the"
+        " output folder",
     )
-    experiment: str = Field("pdray", description="MLflow experiment", min_length=1)
+    experiment: str = Field("pdray", description="name of the MLflow experiment", min_length=1)
 
     @field_validator("uri")
     @classmethod
     def _has_no_password(cls, uri: str | None) -> str | None:
-        # Settings are kept on disk and shown beside every run.
+        # Settings are stored on disk and shown with every run.
         if uri is not None and uri != bare(uri):
             scheme = uri.partition(":")[0].partition("+")[0]
             raise ValueError(
@@ -46,7 +46,7 @@ class TrackingConfig(Settings):
 
 
 def default_uri(output: Path) -> str:
-    """Return the tracking URI of a SQLite file ``mlflow.db`` in an output folder."""
+    """Return the tracking URI of the SQLite file ``mlflow.db`` in an output folder."""
     return f"sqlite:///{output.resolve() / 'mlflow.db'}"
 
 
@@ -59,25 +59,25 @@ def check_tracking(uri: str, num_nodes: int) -> None:
 
     Raises:
         TrackingError: For a folder of files, a relative SQLite file, or a SQLite file on more than
-            one node; says what would be right.
+            one node; says what to use.
     """
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme in ("http", "https", "databricks", "postgresql", "mysql", "mssql"):
         return
     if scheme != "sqlite":
         raise TrackingError(
-            f"tracking.uri '{bare(uri)}': MLflow keeps no plain folder of files any more; use"
+            f"tracking.uri: got '{bare(uri)}', but MLflow no longer stores runs in a folder; use"
             " sqlite:////absolute/path/mlflow.db or the http:// address of a server"
         )
     if not uri.startswith("sqlite:////"):
         raise TrackingError(
-            f"tracking.uri '{uri}' is relative, and a submitted job runs in a temporary folder;"
-            " write sqlite:////absolute/path/mlflow.db with four slashes"
+            f"tracking.uri: got '{uri}', a relative path, which a submitted job would write into a"
+            " temporary folder; write sqlite:////absolute/path/mlflow.db with four slashes"
         )
     if num_nodes > 1:
         raise TrackingError(
-            f"tracking.uri '{uri}' is a file of one machine and the cluster has {num_nodes} nodes;"
-            f" start a server that all of them reach, '{_SERVER}', and set"
+            f"tracking.uri: got '{uri}', a file on one machine, but the cluster has {num_nodes}"
+            f" nodes; start a server that all nodes can reach, '{_SERVER}', and set"
             " tracking.uri=http://<its address>:5000"
         )
 
@@ -90,10 +90,10 @@ def bare(uri: str) -> str:
 def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with only the last part of every path, and no password in a URI.
 
-    Names of folders may be names of people.
+    Names of folders may contain names of people.
 
     Args:
-        settings: Nested plain values; ``manifest`` is a path even when it is relative.
+        settings: Nested plain values; ``manifest`` is a path even if it is relative.
 
     Returns:
         The same keys.

@@ -1,14 +1,14 @@
-"""MLflow as a mirror of the log on disk: the only file that imports mlflow.
+"""Mirrors the log on disk to MLflow; the only file that imports mlflow.
 
-:func:`mirror_study` sends what a study folder holds and the server does not, at any time and as
-often as one likes. One parent run a study, one child run a trial and one for the winner. A server
-that is down costs a :class:`~pdray.errors.TrackingError` within seconds and loses nothing: the
-next call catches up. What was sent is remembered in ``<study>/mirror.json`` and, should that file
-be lost, found again by the runs' tags.
+:func:`mirror_study` sends everything of a study that the server does not have yet; it may be called
+at any time. There is one parent run per study, with one child run per trial and one for the winner.
+If the server is down, a :class:`~pdray.errors.TrackingError` is raised within seconds and nothing
+is lost: the next call sends the rest. ``<study>/mirror.json`` notes what was sent; if it is lost,
+the tags of the runs are used.
 
 Metrics of a child: ``val/mcc`` at step fold * epochs + epoch, ``fold0/val/mcc`` at step epoch, and
-at the end ``value`` (what the search compares) at the chosen epoch; the winner also has
-``test/mcc``, ``test/mcc_low`` and ``test/mcc_high``. Undefined scores are named in a tag instead.
+at the end ``value`` (the score that the search compares) at the chosen epoch; the winner also has
+``test/mcc``, ``test/mcc_low`` and ``test/mcc_high``. Undefined scores are listed in a tag.
 """
 
 import json
@@ -40,17 +40,17 @@ from pdray.tracking.run_log import (
     undefined_steps,
 )
 
-# Read when mlflow is imported: a tool for patients' data sends nothing to third parties.
+# mlflow reads this at import: a tool for patients' data must send nothing to third parties.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 with warnings.catch_warnings():
-    # SQLAlchemy 2.1 warns of a loader that MLflow 3.17 still uses when its store is imported.
+    # MLflow 3.17 still uses a loader of which SQLAlchemy 2.1 warns at import.
     warnings.simplefilter("ignore")
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, Run, RunTag
     from mlflow.exceptions import MlflowException
 
-# Creating tables is announced at INFO, every retry at WARNING.
+# Hide messages about created tables (INFO) and about every retry (WARNING).
 logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
@@ -73,18 +73,18 @@ _HTTP = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
-# A creation that is sent twice makes two runs.
+# If the request to create a run is sent twice, two runs are made.
 _HTTP_ONCE = {**_HTTP, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 @dataclass(frozen=True)
 class MirrorReport:
-    """What one call of :func:`mirror_study` sent.
+    """A summary of one call of :func:`mirror_study`.
 
     Attributes:
-        experiment_id: MLflow's.
-        parent_run_id: MLflow's run of the study.
-        num_runs: Runs of the study that are on the server now, the parent included.
+        experiment_id: MLflow's id of the experiment.
+        parent_run_id: MLflow's id of the study's run.
+        num_runs: Runs of the study that are on the server now, including the parent.
         num_metrics: Metric values sent by this call.
         num_artifacts: Files sent by this call.
     """
@@ -97,14 +97,14 @@ class MirrorReport:
 
 
 def prepare_tracking(uri: str, experiment: str) -> None:
-    """Create or migrate the store, and the experiment, once before anything else touches it.
+    """Create or migrate the store and the experiment, once before any other use.
 
     Args:
-        uri: The tracking URI, one that ``check_tracking`` accepts.
+        uri: A tracking URI that ``check_tracking`` accepts.
         experiment: Name of the MLflow experiment.
 
     Raises:
-        TrackingError: If the server cannot be reached or refuses.
+        TrackingError: If the server cannot be reached or refuses a request.
     """
     with _explained(uri), _environment(_HTTP):
         _experiment_id(_connect(uri), uri, experiment)
@@ -115,15 +115,15 @@ def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
 
     Args:
         folder: The study folder.
-        uri: The tracking URI, one that ``check_tracking`` accepts.
-        experiment: Name of the MLflow experiment; made when absent.
+        uri: A tracking URI that ``check_tracking`` accepts.
+        experiment: Name of the MLflow experiment; made if missing.
 
     Returns:
-        What was sent.
+        A summary of what was sent.
 
     Raises:
-        TrackingError: If the server cannot be reached or refuses, or if another process mirrors
-            this study at this moment. The log on disk is untouched.
+        TrackingError: If the server cannot be reached or refuses a request, or if another process
+            mirrors this study now. The log on disk is not changed.
         StudyError: If the folder holds no study.
     """
     study = StudyLog(folder)
@@ -133,7 +133,7 @@ def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
 
 
 class _Mirror:
-    """One call of :func:`mirror_study`: the client and what is known to be on the server."""
+    """One call of :func:`mirror_study`: the client, and what the server is known to have."""
 
     def __init__(self, study: StudyLog, uri: str, experiment: str) -> None:
         self.study = study
@@ -165,12 +165,12 @@ class _Mirror:
         )
 
     def _recall(self) -> dict[str, dict[str, Any]]:
-        """Return what is on the server: run key to run id, steps sent and end."""
+        """Return what the server has: run id, sent steps and end, by the key of the run."""
         known: dict[str, dict[str, Any]] = self._memory().get(self.place, {})
         certain = "study" in known and all(entry["run_id"] for entry in known.values())
         if certain and self._is_there(known["study"]["run_id"]):
             return known
-        # First call, a lost file, a run whose creation was never answered, or a wiped server.
+        # First call, a lost file, a run without an answer to its creation, or an emptied server.
         return {run.data.tags["pdray.run"]: _entry_of(run) for run in self._tagged_runs()}
 
     def _is_there(self, run_id: str) -> bool:
@@ -197,7 +197,7 @@ class _Mirror:
         write_text(self.memory_path, json.dumps(memory, indent=2) + "\n")
 
     def _memory(self) -> dict[str, Any]:
-        """Return the content of ``mirror.json``; what cannot be read counts as lost."""
+        """Return the content of ``mirror.json``; empty if it cannot be read."""
         try:
             memory: dict[str, Any] = json.loads(self.memory_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -207,7 +207,7 @@ class _Mirror:
     def _entry(
         self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return what is known of a run; create the run, its params and settings when absent."""
+        """Return the notes about a run; create the run with params and settings if missing."""
         if key not in self.runs:
             self.runs[key] = {"run_id": None, "num_steps": 0, "ended": None, "described": False}
             self._remember()
@@ -246,7 +246,7 @@ class _Mirror:
         return {name: text[:_MAX_TAG] for name, text in tags.items()}
 
     def _send_trial(self, key: str, log: TrialLog) -> None:
-        # The end is written last, so a trial read as ended has all its epochs and files.
+        # The end is written last, so an ended trial has all its epochs and files.
         trial = log.read()
         name = "winner" if key == "winner" else trial.get("label") or f"trial {trial['number']}"
         entry = self._entry(key, name, trial, params=trial["params"])
@@ -276,7 +276,7 @@ class _Mirror:
         final = {} if trial["value"] is None else {"value": trial["value"]}
         tags = {"pdray.chosen_epoch": str(trial["chosen_epoch"])}
         if trial["state"] == "failed":
-            # The message of an error may hold paths of videos, and those names of people.
+            # An error message may contain paths of videos, and these may contain names of people.
             tags["pdray.reason"] = "in trial.json of the study folder"
         elif trial["reason"]:
             tags["pdray.reason"] = trial["reason"]
@@ -308,10 +308,10 @@ class _Mirror:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Send metrics in few calls; the tags, which say how many steps are there, come last.
+        """Send metrics in few calls, and last the tags with the number of steps.
 
-        The store keeps one copy of a metric with the same step, time and value, so what is sent
-        again after an interruption is not doubled.
+        The store keeps one copy of a metric with the same step, time and value, so metrics that
+        are sent again after an interruption are not duplicated.
         """
         metrics = metrics or []
         for start in range(0, len(metrics), _METRICS_A_BATCH):
@@ -354,23 +354,26 @@ def _connect(uri: str) -> MlflowClient:
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    with _environment(_HTTP_ONCE):  # the first question: do not wait twice for a dead server
+    with _environment(_HTTP_ONCE):  # the first request: do not wait twice for a dead server
         found = client.get_experiment_by_name(name)
     if found is None:
-        # Without a server, MLflow's default for files is a folder of the working directory.
+        # Without a server, MLflow would store files in the working directory.
         place = None
         if uri.startswith("sqlite:"):
             place = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow_files").as_uri()
-        # Opens the table of runs in the UI instead of asking what the experiment is for.
+        # With this tag the UI opens the table of runs, without a question about the experiment.
         kind = {"mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=kind))
     if found.lifecycle_stage != "active":
-        raise TrackingError(f"MLflow experiment '{name}' was deleted: restore it or name another")
+        raise TrackingError(
+            f"MLflow experiment '{name}' was deleted; restore it, or set another "
+            "tracking.experiment"
+        )
     return str(found.experiment_id)
 
 
 def _entry_of(run: Run) -> dict[str, Any]:
-    """Rebuild what is known of a run from its tags; its end is sent once more."""
+    """Rebuild the notes about a run from its tags; its end is sent again."""
     num_steps = int(run.data.tags.get("pdray.num_steps", 0))
     return {"run_id": run.info.run_id, "num_steps": num_steps, "ended": None, "described": False}
 
@@ -385,7 +388,7 @@ def _milliseconds(seconds: float) -> int:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    # MLflow reads these at every request and takes them from nowhere else.
+    # MLflow reads these variables at every request, and there is no other way to set them.
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -413,5 +416,6 @@ def _explained(uri: str) -> Iterator[None]:
             hint = f"; start the server with --allowed-hosts '{urlsplit(uri).hostname}'"
         text = bare(str(error) or type(error).__name__).splitlines()[0]
         raise TrackingError(
-            f"tracking server {bare(uri)}: {text}{hint}; nothing is lost, the log is on disk"
+            f"tracking server {bare(uri)}: {text}{hint}; nothing is lost: the log is on disk, send "
+            "it later with jobs/sync_tracking.py"
         ) from error

@@ -1,4 +1,4 @@
-"""Code and versions that made a study: text for the tags of its log."""
+"""Returns the code and package versions of a study, for the tags of its log."""
 
 import hashlib
 import subprocess
@@ -10,7 +10,7 @@ _PACKAGES = ("pdray", "ray", "torch", "optuna", "mlflow", "av", "scikit-learn", 
 
 
 def versions() -> dict[str, str]:
-    """Return the installed version of each package that numbers depend on."""
+    """Return the installed version of each package that results depend on."""
     found = {}
     for package in _PACKAGES:
         try:
@@ -21,21 +21,21 @@ def versions() -> dict[str, str]:
 
 
 def source_identity(folder: Path = SOURCE_FOLDER, *, submitted: str | None = None) -> str:
-    """Return what identifies the source code.
+    """Return a text that identifies the source code.
 
     Args:
-        folder: The one that holds ``pdray/`` and ``jobs/``.
-        submitted: The commit as a job's metadata carry it; a submitted job has no ``.git``.
+        folder: Folder that contains ``pdray/`` and ``jobs/``.
+        submitted: The commit in a job's metadata; a submitted job has no ``.git``.
 
     Returns:
-        The git commit, ``-dirty`` behind it when files differ from it; else ``submitted``; else
-        ``source-digest:`` and the SHA-256 of the ``*.py`` files.
+        The git commit, followed by ``-dirty`` if files were changed; else ``submitted``; else
+        ``source-digest:`` and the SHA-256 digest of the ``*.py`` files.
     """
     return _git_commit(folder) or submitted or source_digest(folder)
 
 
 def source_digest(folder: Path = SOURCE_FOLDER) -> str:
-    """Return ``source-digest:`` and the SHA-256 over names and contents of the source files."""
+    """Return ``source-digest:`` and the SHA-256 digest of names and contents of source files."""
     digest = hashlib.sha256()
     for path in sorted(
         path for part in ("pdray", "jobs") for path in (folder / part).rglob("*.py")
@@ -57,7 +57,7 @@ def describe_upload(folder: Path = SOURCE_FOLDER) -> str:
 
 
 def _git_commit(folder: Path) -> str | None:
-    # An installed copy may lie inside some other repository, whose commit says nothing about it.
+    # An installed copy may lie inside another repository, whose commit does not describe it.
     if not _git(folder, "ls-files", "pdray"):
         return None
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
@@ -67,7 +67,7 @@ def _git_commit(folder: Path) -> str | None:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """Return what git prints, or None when there is no git, no repository or an error."""
+    """Return the output of git, or None without git or a repository, or after an error."""
     command = ["git", "-C", str(folder), *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)

@@ -1,14 +1,14 @@
 """The log of a study: files in one folder, complete without any tracking server.
 
     <study>/study.json                       name, study_id, settings, tags, state, best
-    <study>/report.txt                       what the job printed at its end
+    <study>/report.txt                       leaderboard and test scores, as the job prints them
     <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch
-    <study>/trials/0007/epochs.jsonl         one line a (fold, epoch), appended and flushed
-    <study>/trials/0007/predictions/*.parquet    every epoch's rows, while the trial runs
-    <study>/trials/0007/predictions.parquet      the chosen epoch's rows of all folds, afterwards
-    <study>/winner/                          the same shape, with test scores, and model.pt
+    <study>/trials/0007/epochs.jsonl         one line per fold and epoch, appended and flushed
+    <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
+    <study>/trials/0007/predictions.parquet      predictions of the chosen epoch, all folds
+    <study>/winner/                          the same files, with test scores, and model.pt
 
-A kill at any moment leaves whole files, and at most one half-written last line of ``epochs.jsonl``,
+If the process is killed, all files are whole, except perhaps the last line of ``epochs.jsonl``,
 which is dropped on reading and before the next line is written. One process writes to a trial.
 """
 
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pdray.atomic import held, replacing, write_text
 from pdray.errors import StudyError, TrackingError
 
-if TYPE_CHECKING:  # 0.4 s, and a study is looked up before its settings are accepted
+if TYPE_CHECKING:  # pandas takes 0.4 s to import, also for a command line with a mistake
     import pandas as pd
 
 State = Literal["running", "complete", "pruned", "failed"]
@@ -67,19 +67,19 @@ class StudyLog:
         self.winner = TrialLog(folder / "winner")
 
     def exists(self) -> bool:
-        """Whether the folder holds a study."""
+        """Return whether the folder contains a study."""
         return (self.folder / "study.json").is_file()
 
     def start(
         self, *, name: str, settings: Mapping[str, Any], tags: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Write ``study.json``, or continue: keep the study's id and tags, take the settings.
+        """Write ``study.json``, or continue a study: keep its id and tags, replace its settings.
 
         Args:
             name: Name of the study.
             settings: All settings, nested plain values.
-            tags: What identifies code, data and machine: see ``provenance.py``. The tag
-                ``synthetic`` ("true") marks a rendered cohort.
+            tags: Tags that identify code, data and versions: see ``provenance.py``. The tag
+                ``synthetic`` ("true") marks a SYNTHETIC cohort.
 
         Returns:
             The content of ``study.json``.
@@ -92,11 +92,11 @@ class StudyLog:
         return study
 
     def is_complete(self) -> bool:
-        """Whether the folder holds a study that ran to its end."""
+        """Return whether the folder contains a study that ran to its end."""
         return self.exists() and self.read()["state"] == "complete"
 
     def finish(self, *, state: State, best: int | None = None) -> None:
-        """Say how the study ended and, when there is one, which trial won."""
+        """Write how the study ended and, if there is a winner, which trial it is."""
         ended = {"state": state, "ended": time.time(), "best": best}
         _write_json(self.folder / "study.json", self.read() | ended)
 
@@ -110,31 +110,31 @@ class StudyLog:
 
     @contextmanager
     def mirroring(self) -> Iterator[None]:
-        """Hold the study for one upload to a tracking server.
+        """Lock the study for one upload to a tracking server.
 
         Raises:
-            TrackingError: If another process holds it.
+            TrackingError: If another process has locked it.
         """
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(self.folder / "mirror.lock"))
             except BlockingIOError as error:
-                message = f"{self.folder}: another process is mirroring this study"
+                message = f"{self.folder}: another process is sending this study; try again later"
                 raise TrackingError(message) from error
             yield
 
     def trial(self, number: int) -> "TrialLog":
-        """Return the log of a trial, started or not."""
+        """Return the log of a trial, even if it has not started."""
         return TrialLog(self.folder / "trials" / f"{number:04d}")
 
     def trials(self) -> list["TrialLog"]:
-        """Return the logs of all trials that were started, by number."""
+        """Return the logs of all started trials, sorted by number."""
         found = [path.parent for path in (self.folder / "trials").glob("*/trial.json")]
         return [TrialLog(folder) for folder in sorted(found, key=lambda path: int(path.name))]
 
 
 class TrialLog:
-    """The folder of one trial, or of the winner."""
+    """The log of one trial, or of the winner."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -144,7 +144,7 @@ class TrialLog:
         self._last_step: int | None = None
 
     def exists(self) -> bool:
-        """Whether the trial was started."""
+        """Return whether the trial was started."""
         return (self.folder / "trial.json").is_file()
 
     def start(
@@ -157,15 +157,15 @@ class TrialLog:
         role: Literal["trial", "winner", "fixed"] = "trial",
         label: str | None = None,
     ) -> None:
-        """Write ``trial.json``; a trial that is resumed keeps when it started.
+        """Write ``trial.json``; a resumed trial keeps its start time.
 
         Args:
-            number: The trial's number; for a winner, that of the trial it refits.
-            num_epochs: Epochs a fold.
-            params: Searched settings, dotted key to value.
+            number: The trial's number; for a winner, the number of the trial that is refitted.
+            num_epochs: Epochs per fold.
+            params: Values of the searched settings, by dotted key.
             settings: All settings, nested plain values.
             role: "winner" for the refit, "fixed" for a trial of a comparison.
-            label: What the trial is called; None is its number.
+            label: Name of the trial; None: its number.
         """
         started = self.read()["started"] if self.exists() else time.time()
         trial = {
@@ -203,13 +203,13 @@ class TrialLog:
         metrics: Mapping[str, float],
         predictions: "pd.DataFrame | None" = None,
     ) -> None:
-        """Append one (fold, epoch); writing it again replaces it and everything after it.
+        """Append one epoch of one fold; writing it again replaces it and everything after it.
 
         Args:
             fold: From 0.
             epoch: From 0, within the fold.
-            metrics: Logged name ("val/mcc") to value.
-            predictions: The rows of this epoch; they are on disk before the line is.
+            metrics: Value of each metric, by logged name ("val/mcc").
+            predictions: Predictions of this epoch; written to disk before the line.
         """
         step = fold * int(self.read()["num_epochs"]) + epoch
         if self._last_step is None or step <= self._last_step:
@@ -226,7 +226,7 @@ class TrialLog:
         self._last_step = step
 
     def epochs(self) -> list[EpochRecord]:
-        """Return all whole lines in order; a half-written last one is left out.
+        """Return all complete lines in order; a half-written last line is left out.
 
         Raises:
             StudyError: If a line before the last cannot be read; names file and line.
@@ -234,7 +234,7 @@ class TrialLog:
         return list(self._records())
 
     def truncate(self, num_steps: int) -> None:
-        """Keep the steps 0..num_steps-1 only, as after a restart from a checkpoint."""
+        """Keep only the steps 0..num_steps-1, as after a restart from a checkpoint."""
         kept = [record for record in self._records() if record.step < num_steps]
         lines = (
             json.dumps(vars(record) | {"metrics": _encoded(record.metrics)}, allow_nan=False)
@@ -248,7 +248,7 @@ class TrialLog:
         self._last_step = kept[-1].step if kept else -1
 
     def read_epoch(self, epoch: int) -> "pd.DataFrame | None":
-        """Return the rows of one epoch of all folds, or None when there are none."""
+        """Return the predictions of one epoch of all folds, or None if there are none."""
         import pandas as pd
 
         paths = sorted(
@@ -274,12 +274,12 @@ class TrialLog:
 
         Args:
             state: How it ended.
-            value: What the search compares; None when there is none.
-            chosen_epoch: Whose predictions stay; None keeps none.
-            reason: Why it was pruned or failed, or what a reader should know.
+            value: The score that the search compares, or None.
+            chosen_epoch: Epoch whose predictions are kept; None keeps none.
+            reason: Why it was pruned or failed.
             scores: Test scores by logged name ("test/mcc"), each with "value", "low", "high" and
                 any other number.
-            draw: Called with the kept table and this folder, to leave the pictures of
+            draw: Called with the kept table and this folder, to write the pictures of
                 :data:`PICTURES`.
         """
         table = None if chosen_epoch is None else self.read_epoch(chosen_epoch)
@@ -312,20 +312,23 @@ class TrialLog:
                 metrics = _decoded(entry.pop("metrics"))
                 yield EpochRecord(metrics=metrics, **entry)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                # A power cut may leave a last line of zeros that does end in a newline.
+                # A power cut may leave a last line of zeros that ends with a newline.
                 if number == len(lines) and not rest:
                     return
-                raise StudyError(f"{self._lines} line {number}: cannot be read: {error}") from error
+                raise StudyError(
+                    f"{self._lines} line {number}: cannot be read: {error}; restore the file from "
+                    "a copy, or start a new study with another search.name"
+                ) from error
 
 
 def learnt_from_rendered(file: Path) -> bool:
-    """Whether a file of weights is the winner of a study on rendered recordings."""
+    """Return whether a weights file is the winner of a study on SYNTHETIC recordings."""
     study = study_of_winner(file)
     return study is not None and study.read()["tags"].get("synthetic") == "true"
 
 
 def study_of_winner(file: Path) -> StudyLog | None:
-    """Return the study whose winner a file of weights is."""
+    """Return the study whose winner is in a weights file, or None."""
     file = file.absolute()
     study = StudyLog(file.parent.parent)
     return study if file == study.winner.model_path and study.exists() else None
@@ -345,7 +348,7 @@ def flat_scores(trial: Mapping[str, Any]) -> dict[str, float]:
 
 
 def undefined_steps(records: Iterable[EpochRecord]) -> str:
-    """Say which metrics are not finite at which steps: "val/auroc at step 0 3; ..."."""
+    """List the steps at which metrics are not finite: "val/auroc at step 0 3; ..."."""
     found: dict[str, list[str]] = {}
     for record in records:
         for name, value in record.metrics.items():
@@ -355,7 +358,7 @@ def undefined_steps(records: Iterable[EpochRecord]) -> str:
 
 
 def _encode(value: float) -> float | str:
-    # JSON has no nan; "nan", "inf" and "-inf" are texts that float() reads back.
+    # JSON has no nan; float() reads the texts "nan", "inf" and "-inf".
     return float(value) if math.isfinite(value) else repr(float(value))
 
 
@@ -377,5 +380,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise StudyError(f"{path}: expected an object, got {type(content).__name__}")
+        raise StudyError(
+            f"{path}: got a JSON {type(content).__name__}, expected an object; restore the file"
+        )
     return content

@@ -1,4 +1,4 @@
-"""The list of scorings: a line for each time that held-out recordings are scored."""
+"""Writes the list of scorings: one line each time that test recordings are scored."""
 
 import csv
 import io
@@ -11,12 +11,12 @@ class Scoring(NamedTuple):
     """One line of the list.
 
     Attributes:
-        table: What is printed of it: a table's name, or that of a job.
-        study: Whose models are scored.
-        seed: Of the study.
+        table: Name of the printed table, or of the job.
+        study: Name of the study whose models are scored.
+        seed: Seed of the study.
         source: Version of the code, from :func:`pdray.tracking.provenance.source_identity`.
-        manifest: Name of its file.
-        runs: Which models.
+        manifest: Name of the manifest file.
+        runs: Names of the models.
     """
 
     table: str
@@ -28,7 +28,7 @@ class Scoring(NamedTuple):
 
 
 def note_scoring(output: Path, scoring: Scoring) -> None:
-    """Append a line to ``<output>/tables/scorings.csv``, before there is a score."""
+    """Append a line to ``<output>/tables/scorings.csv``, before the score is computed."""
     table = output / "tables" / "scorings.csv"
     line = io.StringIO()
     rows = csv.writer(line, lineterminator="\n")

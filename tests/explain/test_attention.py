@@ -162,7 +162,7 @@ def test_the_table_averages_people_and_says_what_even_attention_has() -> None:
     assert "Yin et al., Eq. 6" in told[0]
     assert told[1].split() == ["layer", "class", "entropy", "received_entropy", "to_itself"]
     assert told[3].startswith("layer3.0  1      0.40 +- 0.14 (n=2)  1.00 +- 0.00 (n=2)")
-    assert told[-1] == "to_itself if even: 0.25 in layer3.0, layer3.1, 0.50 in layer4.0"
+    assert told[-1] == "to_itself if uniform: 0.25 in layer3.0, layer3.1, 0.50 in layer4.0"
 
 
 @pytest.mark.parametrize(("num_snippets", "num_blocks", "synthetic"), [(1, 2, True), (3, 8, False)])

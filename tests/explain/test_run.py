@@ -80,7 +80,7 @@ def test_everything_is_made_of_the_test_group_and_says_so(
     assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
     assert "spread of the activation for the predicted class" in report
     assert "3 held-out recordings of 3 subjects, none learnt from" in report
-    most = report.split("most of the activation for the predicted class")[1].splitlines()[1:3]
+    most = report.split("with most activation for the predicted class")[1].splitlines()[1:3]
     table = pd.read_csv(done.folder / "regions.csv")
     for layer, line in zip(LAYERS, most, strict=True):
         mine = table[(table["layer"] == layer) & (table["region"] != ELSEWHERE)]
@@ -280,7 +280,7 @@ def test_what_cannot_be_shown_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("maps", "output: got 'maps'; expected an absolute path such as /")],
+    [("maps", "output: got 'maps'; write an absolute path, such as /")],
 )
 def test_a_relative_output_is_refused(study: StudyLog, output: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):

@@ -195,7 +195,7 @@ def test_spread_is_averaged_over_people_and_not_over_recordings() -> None:
     # A has 0.3, B 0.5: mean 0.4, sample deviation 0.14.
     assert told[3].startswith("late   1      0.40 +- 0.14 (n=2)")
     assert told[3].endswith("undefined")
-    assert told[4:] == ["late: nothing speaks for the class in 1 of 5 maps, left out"]
+    assert told[4:] == ["late: 1 of 5 maps have no activation for the class and are left out"]
 
 
 def test_the_first_regions_are_named_by_their_mean_over_people() -> None:
@@ -209,10 +209,11 @@ def test_the_first_regions_are_named_by_their_mean_over_people() -> None:
     late, early = table.assign(layer="late"), table.assign(layer="early", share=math.nan)
     every = pd.concat([late, early]).assign(item="face_interview")
     told = regions_text(every, shown="class 1").splitlines()
-    assert told[0].startswith("most of the activation for class 1: mean share over subjects (")
+    shown = "regions with most activation for class 1: mean share over subjects ("
+    assert told[0].startswith(shown)
     # A has 0.3 of the mouth at 2.0, B 0.4 at 4.0.
     assert told[1:] == [
-        "late: mouth 0.35 (3.0), eye 0.20 (2.0), brow 0.06 (0.5), in no region 0.55",
+        "late: mouth 0.35 (3.0), eye 0.20 (2.0), brow 0.06 (0.5), outside all regions 0.55",
         "early: -",
     ]
     hands = table.assign(layer="late", item="gait", region="centre")

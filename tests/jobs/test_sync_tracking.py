@@ -50,7 +50,7 @@ def test_a_study_is_sent_once_and_a_second_time_there_is_nothing_to_send(
         ([], "'study' is missing"),
         (["study=nowhere"], "nowhere/study.json: cannot be read"),
         (["study=x", "tracking.ur=http://h"], "did you mean 'tracking.uri'"),
-        (["study=x", "tracking.uri=mlruns"], "keeps no plain folder of files"),
+        (["study=x", "tracking.uri=mlruns"], "MLflow no longer stores runs in a folder"),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(

@@ -293,7 +293,7 @@ def test_two_mirrors_of_one_study_at_once_are_refused(study: StudyLog, uri: str)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(TrackingError, match="another process is mirroring this study"):
+        with pytest.raises(TrackingError, match="another process is sending this study"):
             mirror_study(study.folder, uri, "e")
         other.kill()
     mirror_study(study.folder, uri, "e")
@@ -386,7 +386,7 @@ def test_a_server_that_dies_and_comes_back_misses_and_doubles_nothing(
     kill(server)
     end_study(study, run_trial)
     start = time.monotonic()
-    with pytest.raises(TrackingError, match="nothing is lost, the log is on disk"):
+    with pytest.raises(TrackingError, match="nothing is lost: the log is on disk, send"):
         mirror_study(study.folder, address, "e")
     assert time.monotonic() - start < 20
 

@@ -193,7 +193,7 @@ def test_a_folder_without_a_study_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"nowhere/study\.json: cannot be read"):
         StudyLog(tmp_path / "nowhere").read()
     (tmp_path / "study.json").write_text("[]")
-    with pytest.raises(StudyError, match="expected an object, got list"):
+    with pytest.raises(StudyError, match="got a JSON list, expected an object"):
         StudyLog(tmp_path).read()
 
 
