@@ -76,8 +76,8 @@ def run_job(
         place = f" ({error.filename})" if error.filename else ""
         print(f"error: the disk is full{place}; make room, then {resume}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"interrupted; {resume}", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted; {interrupt.args[0] if interrupt.args else resume}", file=sys.stderr)
         return 130
     say(report)
     return 0

@@ -203,13 +203,15 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
         say: Prints a line.
 
     Raises:
-        PdrayError: If a node cannot read the output folder, a recording or a mark cannot be used,
-            or a file has changed since the study started.
+        PdrayError: If a node cannot read the output folder, a recording, a mark or the tracking
+            database cannot be used, or a file has changed since the study started.
     """
     plan, cohort = checked.within.plan, checked.within.cohort
     data = plan.config.data
     check_shared([plan.config.output, checked.within.study.folder])
     check_plugins(plan.plugins)
+    if checked.uri.startswith("sqlite:"):  # a database of something else is refused before frames
+        prepare_tracking(checked.uri, plan.config.tracking.experiment)
     keep_weights(checked.within.study, checked.files)
     stored = None
     if plan.config.frames == "store":
@@ -286,9 +288,6 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
         checked: From :func:`check_trials`.
         prepared: From :func:`prepare_trials`.
         say: Prints a line.
-
-    Raises:
-        TrackingError: If the tracking database cannot be made or read.
     """
     plan, study, reservation = (
         checked.within.plan,
@@ -298,8 +297,6 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
     config, cohort, recordings = plan.config, prepared.cohort, prepared.recordings
     start_log(plan, cohort, study, say)
     mirror = Mirror(study, uri=checked.uri, experiment=config.tracking.experiment, say=say)
-    if checked.uri.startswith("sqlite:"):
-        prepare_tracking(checked.uri, config.tracking.experiment)
     mirror.update(now=True)
     trials = TrialPlan(
         folder=study.folder,

@@ -1,6 +1,7 @@
 """Runs a study from start to end: frames, trials, refit of the winner, one test score."""
 
 import math
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from pdray.search.pruning import mean_over_folds
 from pdray.search.resume import check_same, only_driver
 from pdray.search.settings import default_name
 from pdray.search.trial import Pruner, TrialPlan, run_trials
+from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.run_log import REPORT, StudyLog
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,26 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
     with only_driver(study, say):
         check_same(plan, study, cohort.manifest.digest, say)
-        with joined_cluster(config.resources), naming_database(study.optuna_path):
-            return _run_on_cluster(plan, cohort, study, say)
+        if study.is_complete():
+            return _read_outcome(plan, study, say)
+        try:
+            with joined_cluster(config.resources), naming_database(study.optuna_path):
+                return _run_on_cluster(plan, cohort, study, say)
+        except KeyboardInterrupt as interrupt:
+            words = [f"search.name={study.folder.name}", f"output={config.output}"]
+            raise KeyboardInterrupt(f"continue with --resume {shlex.join(words)}") from interrupt
+
+
+def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
+    """Return what a complete study found, and send to MLflow what is not there yet."""
+    say(f"study {study.folder.name} is complete; nothing is computed again, this is its report")
+    config = plan.config
+    uri = config.tracking.uri or default_uri(config.output)
+    mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
+    mirror.finish()
+    report = (study.folder / REPORT).read_text(encoding="utf-8")
+    board, _, held_out = report.rstrip().rpartition("\n\n")
+    return StudyOutcome(study.folder, uri, mirror.error is None, board, held_out)
 
 
 def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> StudyOutcome:

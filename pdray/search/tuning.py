@@ -1,5 +1,6 @@
 """The command line of the tuning jobs."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,10 +57,12 @@ def _where(outcome: "StudyOutcome") -> str:
     """Say where the log is and how to compare the runs in MLflow."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
-        sync = f"{here.with_name('pdray')} sync-tracking study={outcome.folder} tracking.uri={uri}"
-        shown = f"tracking   server not reached; when it is back, run: {sync}"
+        words = [str(here.with_name("pdray")), "sync-tracking"]
+        words += [f"study={outcome.folder}", f"tracking.uri={uri}"]
+        shown = f"tracking   server not reached; when it is back, run: {shlex.join(words)}"
     elif uri.startswith("http"):
         shown = f"compare    open {uri}"
     else:
-        shown = f"compare    run: {here.with_name('mlflow')} ui --backend-store-uri {uri}"
+        words = [str(here.with_name("mlflow")), "ui", "--backend-store-uri", uri]
+        shown = f"compare    run: {shlex.join(words)}"
     return f"log        {outcome.folder}\n{shown}"

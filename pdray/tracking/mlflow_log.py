@@ -148,7 +148,12 @@ class _Mirror:
         self.file_fault: Exception | None = None
 
     def send(self) -> MirrorReport:
+        children = {key: entry["run_id"] for key, entry in self.runs.items() if key != "study"}
+        has_parent = "study" in self.runs
         parent = self._entry("study", self.facts["name"], self.facts, params={})
+        if not has_parent:  # it was deleted on the server
+            for run_id in filter(None, children.values()):
+                self.client.set_tag(run_id, "mlflow.parentRunId", parent["run_id"])
         for trial in self.study.trials():
             self._send_trial(trial.folder.name, trial)
         if self.study.winner.exists():
@@ -175,12 +180,12 @@ class _Mirror:
 
     def _is_there(self, run_id: str) -> bool:
         try:
-            self.client.get_run(run_id)
+            run = self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
             raise
-        return True
+        return bool(run.info.lifecycle_stage == "active")
 
     def _tagged_runs(self) -> Iterator[Run]:
         wanted = f"tags.`pdray.study_id` = '{self.facts['study_id']}'"

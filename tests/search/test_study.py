@@ -1,10 +1,13 @@
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import FoldsError, StudyError
-from pdray.search.plan import plan_study
+from pdray.search import study as running
+from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.resume import only_driver
 from pdray.search.study import run_plan
 from pdray.tracking.run_log import StudyLog
@@ -38,3 +41,46 @@ def test_a_study_that_another_job_runs_is_refused(
     with only_driver(study, print), taken:
         run_plan(plan_study(tree), say=pytest.fail)
     assert not study.exists()
+
+
+def make_plan(tmp_path: Path, manifest: Path, name: str) -> StudyPlan:
+    return plan_study(
+        {
+            "data": {"manifest": str(manifest)},
+            "folds": {"num_outer": 3, "num_folds": 2},
+            "model": {"depth": 10},
+            "search": {"name": name},
+            "output": str(tmp_path / "out of Jos\u00e9"),
+        }
+    )
+
+
+def test_a_complete_study_shows_its_report_and_starts_nothing(
+    tmp_path: Path, tiny_manifest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(tmp_path, tiny_manifest(num_subjects=12), "done")
+    log = StudyLog(plan.config.output / "studies" / "done")
+    digest = load_manifest(plan.config.data.manifest).digest
+    log.start(name="done", settings=plan.tree, tags={"manifest_digest": digest})
+    log.finish(state="complete", best=0)
+    (log.folder / "report.txt").write_text("a board\n\nof two parts\n\nand scores\n")
+    monkeypatch.setattr(running, "joined_cluster", pytest.fail)
+    said: list[str] = []
+    outcome = run_plan(plan, said.append)
+    assert outcome.leaderboard == "a board\n\nof two parts"
+    assert (outcome.held_out, outcome.is_mirrored) == ("and scores", True)
+    assert len(said) == 1
+
+
+def test_an_interrupted_study_says_the_words_that_continue_it(
+    tmp_path: Path, tiny_manifest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = make_plan(tmp_path, tiny_manifest(num_subjects=12), "cut")
+    monkeypatch.setattr(running, "joined_cluster", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_plan(plan, print)
+    words = str(caught.value).removeprefix("continue with ")
+    assert shlex.split(words) == ["--resume", "search.name=cut", f"output={plan.config.output}"]

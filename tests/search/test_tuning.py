@@ -1,3 +1,4 @@
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,9 @@ def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
     assert tune(words, about=None, settings=settings) == 130
     assert capsys.readouterr().err == "interrupted; continue with --resume\n"
     assert (plans[0].config.search.trials, plans[0].config.optim.epochs) == (3, 5)
+
+
+def test_printed_commands_can_be_typed_as_they_are(run: Run) -> None:
+    uri = "sqlite:////data/out of Jos\u00e9/mlflow.db"
+    command = run(tracking_uri=uri)[-1].partition("run: ")[2]
+    assert shlex.split(command)[-2:] == ["--backend-store-uri", uri]

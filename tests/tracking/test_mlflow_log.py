@@ -428,3 +428,16 @@ def test_a_store_of_files_that_lacks_its_package_keeps_nothing_else_back(
 def test_a_database_whose_driver_is_not_installed_names_the_package(scheme: str) -> None:
     with pytest.raises(TrackingError, match=f"{re.escape(scheme)}://db.example/m.*pip"):
         prepare_tracking(f"{scheme}://db.example/m", "e")
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_made_again_above_its_trials(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    run_trial(study, 0)
+    first = mirror_study(study.folder, uri, "e")
+    MlflowClient(uri).delete_run(first.parent_run_id)
+    report = mirror_study(study.folder, uri, "e")
+    runs = runs_of(uri, report)
+    assert report.parent_run_id == runs["study"].info.run_id != first.parent_run_id
+    assert runs["0000"].data.tags["mlflow.parentRunId"] == report.parent_run_id
+    assert mirror_study(study.folder, uri, "e").num_runs == 2
