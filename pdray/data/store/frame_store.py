@@ -16,8 +16,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import file_digest, replacing, write_text
+from pdray.atomic import file_digest, replacing
 from pdray.config import build, lay
+from pdray.data.cohort.digests import IN_MOTION, SOURCES, Digests
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.cohort.rows import FILES
@@ -34,7 +35,6 @@ _NOT_PREPARED = (
     "is not prepared with these settings; prepare it, or give the decode, store and modality "
     "settings that it was prepared with: "
 )
-_IN_MOTION = "its file changed while it was read; run again when it is complete"
 
 
 class FrameStore:
@@ -48,6 +48,7 @@ class FrameStore:
     def __init__(self, root: Path, recipe: Recipe) -> None:
         self.root = root
         self.recipe = recipe
+        self._digests = Digests(root / SOURCES)
 
     def add(
         self, recording: Recording, modalities: Sequence[Modality] = ("rgb",)
@@ -98,7 +99,7 @@ class FrameStore:
         """Whether all entries are there, as far as can be told without reading a source."""
         try:
             for modality in modalities:
-                digests = [self._remembered(file) for file in sources(recording, modality)]
+                digests = [self._digests.remembered(file) for file in sources(recording, modality)]
                 found = [digest for digest in digests if digest is not None]
                 if len(found) < len(digests):
                     return False
@@ -178,41 +179,19 @@ class FrameStore:
             for modality, seconds, item in extract(recording, missing, self.recipe):
                 writers[modality].append(seconds, item)
             # Else other pictures would lie under the digest of the old ones.
-            if any(self._remembered(file) != digest for file, digest in digests.items()):
-                raise DecodeError(_IN_MOTION)
+            if any(self._digests.digest(file) != digest for file, digest in digests.items()):
+                raise DecodeError(IN_MOTION)
 
     def _digest(self, recording: Recording, file: Path) -> str:
-        """Return the SHA-256 of a source, from memory while its size and time stand."""
-        try:
-            if (remembered := self._remembered(file)) is not None:
-                return remembered
-            status = file.stat()
-            digest = file_digest(file)
-            after = file.stat()
-        except OSError as error:
-            raise DecodeError(
-                f"recording {recording.recording_id}: cannot be read: {error.strerror or error}"
-            ) from error
-        if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-            raise DecodeError(f"recording {recording.recording_id}: {_IN_MOTION}")
-        seen = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
-        try:
-            write_text(self._note_path(file), json.dumps(seen))
-        except OSError as error:
-            raise StoreError(
-                f"the frame store {self.root} cannot be written: {_reason(error)}; choose another "
-                "output"
-            ) from error
-        return digest
-
-    def _remembered(self, file: Path) -> str | None:
-        status, known = file.stat(), self._note(file)
-        if (known.get("size"), known.get("mtime_ns")) != (status.st_size, status.st_mtime_ns):
-            return None
-        return str(known["sha256"])
+        """Return the SHA-256 of a source."""
+        with naming(recording.recording_id):
+            try:
+                return self._digests.digest(file)
+            except OSError as error:
+                raise DecodeError(f"cannot be read: {error.strerror or error}") from error
 
     def _changes(self, recording: Recording, file: Path, digest: str) -> list[str]:
-        known = self._note(file).get("sha256")
+        known = self._digests.note(file).get("sha256")
         if known in (None, digest):
             return []
         return [
@@ -220,18 +199,6 @@ class FrameStore:
             f"since it was prepared: SHA-256 was {str(known)[:12]}..., is {digest[:12]}...; put "
             "the old file back, or prepare again and start a new study"
         ]
-
-    def _note(self, file: Path) -> dict[str, Any]:
-        try:
-            note: dict[str, Any] = json.loads(self._note_path(file).read_bytes())
-        except (OSError, ValueError):
-            return {}  # the source is hashed again
-        return note
-
-    def _note_path(self, file: Path) -> Path:
-        # The name is a digest, so that no path of a patient's video is kept in the store.
-        name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()
-        return self.root / "sources" / f"{name}.json"
 
 
 def open_recording(
