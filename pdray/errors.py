@@ -1,7 +1,12 @@
 """Errors that a user can correct; their message is the whole explanation."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+_OF_ROW = re.compile(r"row ([0-9]+): (.*)", re.DOTALL)
+_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[0-9/]\S*")
+_MANY, _SHOWN = 10, 3  # faults that are grouped; rows, and texts with other values, that are shown
 
 
 class PdrayError(Exception):
@@ -84,5 +89,35 @@ def refuse(faults: Sequence[str], error: type[PdrayError], headline: str) -> Non
         return
     if len(faults) == 1:
         raise error(f"{headline}: {faults[0]}")
-    listed = "\n".join(f"  - {fault}" for fault in faults)
+    listed = "\n".join(f"  - {fault}" for fault in _grouped(faults))
     raise error(f"{headline}, {len(faults)} faults:\n{listed}")
+
+
+def _grouped(faults: Sequence[str]) -> list[str]:
+    """Put many faults of rows that differ in nothing, or in values alone, into few lines."""
+    kinds: dict[str, list[tuple[str, str]]] = {}  # by what they say but for values; row, text
+    lines = []
+    for fault in faults:
+        if match := _OF_ROW.fullmatch(fault):
+            kinds.setdefault(_VALUE.sub("*", match[2]), []).append((match[1], match[2]))
+    for fault in faults:
+        match = _OF_ROW.fullmatch(fault)
+        members = kinds[_VALUE.sub("*", match[2])] if match else []
+        if len(members) < _MANY:
+            lines.append(fault)
+        elif match and match.groups() == members[0]:
+            texts: dict[str, list[str]] = {}
+            for row, text in members:
+                texts.setdefault(text, []).append(row)
+            shown = list(texts)[:_SHOWN]
+            lines += [f"{_rows(texts[text])}: {text}" for text in shown]
+            if others := [row for row, text in members if text not in shown]:
+                lines.append(f"{_rows(others)}: the same with other values")
+    return lines
+
+
+def _rows(rows: Sequence[str]) -> str:
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return f"rows {', '.join(rows[:_SHOWN])}{more}"
