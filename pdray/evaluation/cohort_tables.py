@@ -7,6 +7,8 @@ add up to more subjects than there are; so may visits.
 Forms: Table 1 of the motion boundary paper, Tables IV and VI of TSA, Tables 10 to 12 of YouTubePD.
 """
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +20,22 @@ from pdray.data.store.lengths import Length
 from pdray.evaluation.printed_table import NONE, NOT_GIVEN, Cell, Count, Ends, Mean, Table
 
 ALL = "all"
+_NAMES = {
+    "medication_state": "medication", "stimulation_state": "stimulation",
+    "state": "medication/stim.", "hoehn_yahr": "Hoehn and Yahr", "disease_years": "disease years",
+    "recording_protocol": "protocol", "grade_status": "grade status",
+}  # fmt: skip
 FACTS = ("sex", "age", "medication_state", "diagnosis", "site", "split")
+# Shown where any recording gives them.
+MORE_FACTS = (
+    "stimulation_state", "state", "dyskinesia", "hoehn_yahr", "disease_years",
+    "recording_protocol", "grade_status",
+)  # fmt: skip
+_SPANS = {"age": 10, "disease_years": 5}  # years of a row
+# Field to its name in a table; ages are shown in any case.
+_MEANS = {
+    "age": "age", "disease_years": "disease years", "hours_since_dose": "hours since dose",
+}  # fmt: skip
 Visit = tuple[str, str]  # subject, visit
 
 
@@ -66,13 +83,17 @@ class Described:
         found = (self.lengths[one.recording_id].frames for one in recordings)
         return [one for one in found if one is not None]
 
-    def ages(self, recordings: Iterable[Recording]) -> list[float]:
-        """Return the age of each subject that has one: the mean over their recordings [years]."""
+    def means(self, recordings: Iterable[Recording], fact: str) -> list[float]:
+        """Return a number of each subject that has it: the mean over their recordings."""
         found: dict[str, list[float]] = {}
         for one in recordings:
-            if one.age is not None:
-                found.setdefault(one.subject_id, []).append(one.age)
-        return [float(np.mean(ages)) for ages in found.values()]
+            if (value := getattr(one, fact)) is not None:
+                found.setdefault(one.subject_id, []).append(value)
+        return [float(np.mean(values)) for values in found.values()]
+
+    def has(self, fact: str) -> bool:
+        """Whether any recording gives a fact."""
+        return any(value_of(one, fact) is not None for one in self.recordings)
 
     def visits(self) -> dict[Visit, list[Recording]]:
         """Return the recordings of each visit that is named."""
@@ -154,18 +175,18 @@ def fact_table(cohort: Described, name: str, title: str, by: Mapping[str, str]) 
     """
     groups = _ordered(by.values())
     rows: list[Sequence[Cell]] = []
-    for fact in FACTS:
+    for fact in (*FACTS, *filter(cohort.has, MORE_FACTS)):
         for value, members in _by_value(cohort.recordings, fact).items():
             cells = [
                 cohort.count(one for one in members if by.get(one.recording_id) == group)
                 for group in groups
             ]
-            rows.append((fact.replace("_state", ""), value, cohort.count(members), *cells))
+            rows.append((_NAMES.get(fact, fact), value, cohort.count(members), *cells))
     return Table(name, f"{title}, count of each", 2, ("fact", "value", ALL, *groups), rows)
 
 
 def group_table(cohort: Described, name: str, title: str, by: Mapping[str, str]) -> Table:
-    """Describe ages and visit scores of each group (TSA, Table VI).
+    """Describe ages, disease and visit scores of each group (TSA, Table VI).
 
     Args:
         cohort: The cohort.
@@ -173,17 +194,25 @@ def group_table(cohort: Described, name: str, title: str, by: Mapping[str, str])
         title: Of the table.
         by: Group of each recording by its id.
     """
-    columns = ("group", "count", "with age count", "age mean (SD)", "visits", "with score",
-               "score mean (SD)")  # fmt: skip
+    facts = [fact for fact in _MEANS if fact == "age" or cohort.has(fact)]
+    told_of = [end for fact in facts for end in (f"with {_MEANS[fact]} count",
+                                                 f"{_MEANS[fact]} mean (SD)")]  # fmt: skip
+    columns = ("group", "count", *told_of, "visits", "with score", "score mean (SD)")
     scores, rows = cohort.scores(), []
     for group in [*_ordered(by.values()), ALL]:
         members = [one for one in cohort.recordings if group in (ALL, by.get(one.recording_id))]
-        aged, ages = [one for one in members if one.age is not None], cohort.ages(members)
+        means: list[Cell] = []
+        for fact in facts:
+            having = [one for one in members if getattr(one, fact) is not None]
+            means += (
+                [cohort.count(having), Mean.of(cohort.means(having, fact))]
+                if having
+                else [None] * 2
+            )
         visits = {(one.subject_id, one.visit_id) for one in members if one.visit_id is not None}
         told = [score for visit, score in scores.items() if visit in visits]
-        age: list[Cell] = [cohort.count(aged), Mean.of(ages)] if ages else [None] * 2
         score: list[Cell] = [len(told), Mean.of(told)] if told else [None] * 2
-        rows.append((group, cohort.count(members), *age, len(visits) or None, *score))
+        rows.append((group, cohort.count(members), *means, len(visits) or None, *score))
     return Table(name, title, 1, columns, rows)
 
 
@@ -193,6 +222,13 @@ def by_class(cohort: Described) -> dict[str, str]:
         return {}
     classes = {one.recording_id: cohort.class_of(one) for one in cohort.recordings}
     return {key: NOT_GIVEN if k is None else f"class {k}" for key, k in classes.items()}
+
+
+def by_diagnosis(cohort: Described) -> dict[str, str]:
+    """Return the diagnosis of each recording by its id; empty where not two are given."""
+    if len({one.diagnosis for one in cohort.recordings if one.diagnosis}) < 2:
+        return {}
+    return {one.recording_id: one.diagnosis or NOT_GIVEN for one in cohort.recordings}
 
 
 def by_score(cohort: Described) -> dict[str, str]:
@@ -248,17 +284,35 @@ def _by_value(recordings: Iterable[Recording], fact: str) -> dict[str, list[Reco
     """Return recordings by a fact, in rising order; those without it come last."""
     found: dict[str, list[Recording]] = {}
     for one in recordings:
-        value = getattr(one, fact)
-        if fact == "age" and value is not None:
-            decade = int(value // 10 * 10)
-            value = f"{decade} to {decade + 9}"
-        found.setdefault(NOT_GIVEN if value is None else value, []).append(one)
+        found.setdefault(value_of(one, fact) or NOT_GIVEN, []).append(one)
     return {value: found[value] for value in _ordered(found)}
 
 
+def value_of(recording: Recording, fact: str) -> str | None:
+    """Return a fact as it is printed; None where it is not given.
+
+    Args:
+        recording: Whose.
+        fact: A field, or "state": medication and stimulation together, as in TSA, Table VI.
+    """
+    if fact == "state":
+        states = recording.medication_state, recording.stimulation_state
+        return None if None in states else "/".join(map(str, states))
+    value = getattr(recording, fact)
+    if value is not None and fact in _SPANS:
+        first = int(value // _SPANS[fact]) * _SPANS[fact]
+        return f"{first} to {first + _SPANS[fact] - 1}"
+    return f"{value:g}" if isinstance(value, float) else value
+
+
 def _ordered(values: Iterable[str]) -> list[str]:
-    """Return each value once, in rising order, what is not given last."""
-    return sorted(set(values), key=lambda value: (value == NOT_GIVEN, value))
+    """Return each value once, numbers at their beginning rising, what is not given last."""
+
+    def rank(value: str) -> tuple[bool, float, str]:
+        number = re.match("[0-9]+", value)
+        return value == NOT_GIVEN, int(number[0]) if number else math.inf, value
+
+    return sorted(set(values), key=rank)
 
 
 def _ends(values: Sequence[float], members: Sequence[Recording]) -> Cell:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pdray.atomic import write_text
 from pdray.config import require_writable
-from pdray.data.cohort.manifest import load_manifest, select
+from pdray.data.cohort.manifest import open_manifest, select, unable_notes
 from pdray.data.cohort.members import is_unnamed
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.store.frame_store import FrameStore
@@ -16,6 +16,7 @@ from pdray.evaluation.cohort_pictures import draw
 from pdray.evaluation.cohort_tables import (
     Described,
     by_class,
+    by_diagnosis,
     by_score,
     fact_table,
     grade_table,
@@ -27,6 +28,7 @@ from pdray.evaluation.printed_table import LEGEND, WIDTH, Table, csv_text, text
 from pdray.evaluation.report import headline
 
 _BY_SCORE = ("groups_by_score", "facts_by_score")
+_BY_DIAGNOSIS = ("groups_by_diagnosis", "facts_by_diagnosis")
 
 
 def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
@@ -47,7 +49,7 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
         ManifestError: If the manifest has a fault, or no recording is of the items.
         SettingsError: If nothing can be written into the output.
     """
-    manifest = load_manifest(data.manifest, check_files=False, subjects=data.subjects)
+    manifest = open_manifest(data, output=output, check_files=False)
     recordings, _ = select(manifest, items=data.items, needs=())
     folder = output / "describe" / manifest.path.stem
     require_writable(folder, key="output")
@@ -59,12 +61,13 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
     )
     is_synthetic = any(one.is_synthetic for one in recordings)
     tables = _tables(cohort)
-    for name in {*_BY_SCORE, "grades"} - {table.name for table in tables}:
+    for name in {*_BY_SCORE, *_BY_DIAGNOSIS, "grades"} - {table.name for table in tables}:
         (folder / f"{name}.csv").unlink(missing_ok=True)  # of an earlier run
     for table in tables:
         write_text(folder / f"{table.name}.csv", csv_text(table))
     pictures = draw(cohort, folder, synthetic=is_synthetic)
-    notes = _notes(cohort, tables)
+    notes = [*_notes(cohort, tables), *manifest.notes]
+    notes += unable_notes(manifest.recordings, data.items)
     if others := len(manifest.recordings) - len(recordings):
         notes.insert(0, f"{others} recordings are left out: data.items does not name their items")
     notes += [f"{name} is not drawn: {why}" for name, why in pictures.items() if why]
@@ -90,12 +93,15 @@ def _tables(cohort: Described) -> list[Table]:
         group_table(cohort, "groups", "Ages and visit scores, by class", classes),
         fact_table(cohort, "facts", "Facts, by class", classes),
     ]
-    if thirds:
-        title = "by third of the visit scores"
-        tables += [
-            group_table(cohort, _BY_SCORE[0], f"Ages and visit scores, {title}", thirds),
-            fact_table(cohort, _BY_SCORE[1], f"Facts, {title}", thirds),
-        ]
+    for names, title, groups in (
+        (_BY_SCORE, "by third of the visit scores", thirds),
+        (_BY_DIAGNOSIS, "by diagnosis", by_diagnosis(cohort)),
+    ):
+        if groups:
+            tables += [
+                group_table(cohort, names[0], f"Ages and visit scores, {title}", groups),
+                fact_table(cohort, names[1], f"Facts, {title}", groups),
+            ]
     return tables
 
 

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pdray.config import build, merge, read_tree
-from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
+from pdray.data.cohort.manifest import (
+    Recording,
+    grade_class,
+    open_manifest,
+    select,
+    unable_notes,
+)
 from pdray.data.cohort.persons import NUM_PERSONS, person_sides
 from pdray.data.modalities import needed_field
 from pdray.errors import FoldsError, SettingsError, refuse
@@ -76,7 +82,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     asked = read_tree(ReproduceConfig, argv)
     config = build(ReproduceConfig, merge(merge({}, table.settings), asked))
     _check_seeds(table, asked)
-    manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
+    manifest = open_manifest(config.data, output=config.output, check_files=False)
     usable, _ = select(manifest, items=table.items or config.data.items, needs=("grade",))
     is_rendered = any(recording.is_synthetic for recording in usable)
     weights = {name: str(file) for name, file in config.weights.items()}
@@ -109,6 +115,8 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     plan = next(iter(plans.values()))
     told = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
+    items = table.items or config.data.items
+    notes += [*manifest.notes, *unable_notes(manifest.recordings, items)]
     return Reproduction(table, plans, (*table.notes, *told, *notes), kept)
 
 
@@ -142,7 +150,7 @@ def _persons(
         return (), ["no splits of one ill person each: the split is given"]
     classes = [grade_class(one.grade or 0, config.data.grade_cuts) for one in usable]
     try:
-        person_sides([one.subject_id for one in usable], classes, person=0, seed=folds.seed)
+        person_sides([one.group for one in usable], classes, person=0, seed=folds.seed)
     except FoldsError as error:
         return (), [f"{error}; they are left out"]
     return range(NUM_PERSONS), []

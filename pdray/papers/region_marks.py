@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
 from pdray.config import build, dump
-from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.manifest import open_manifest
 from pdray.data.cohort.marks import NO_MARKS, add_marks, read_marks
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
 from pdray.data.cohort.settings import subject_faults
@@ -71,7 +71,7 @@ def correlate_marks(config: MarksConfig) -> str:
         raise SettingsError("'data.marks' is missing; give the table of marks of an importer")
     study = build(StudyConfig, {"data": dump(config)["data"], "folds": dump(config)["folds"]})
     refuse(subject_faults(study.data, study.folds), SettingsError, "settings")
-    manifest = load_manifest(config.data.manifest, check_files=False, subjects=config.data.subjects)
+    manifest = open_manifest(config.data, check_files=False)
     table = read_marks(config.data.marks)
     splits: list[Split] = []
     for repeat in range(config.repeats):

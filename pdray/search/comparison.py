@@ -15,7 +15,6 @@ from ray import tune
 from ray.tune import TuneConfig
 
 from pdray.command import Say
-from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
@@ -25,7 +24,7 @@ from pdray.search.cluster import joined_cluster
 from pdray.search.opening import OpenStudy, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
-from pdray.search.resume import check_same, only_driver
+from pdray.search.resume import check_same, manifest_of, only_driver
 from pdray.search.trial import run_trials
 from pdray.tracking.run_log import StudyLog
 
@@ -66,9 +65,9 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
         KeyboardInterrupt: If interrupted; the comparison can be continued.
     """
     config = plan.config
-    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
-    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     study = StudyLog(config.output / "studies" / name)
+    manifest = manifest_of(study, config)
+    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     with only_driver(study, say):
         check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():

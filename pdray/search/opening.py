@@ -247,6 +247,7 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
         StudyError: If the study goes on and a recording's file has changed.
     """
     plan, study = checked.plan, checked.study
+    checked.cohort.manifest.keep_digests()
     prepared, failures = prepare_store(
         checked.cohort.recordings,
         checked.store,
@@ -329,6 +330,7 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
         say: Prints a line.
     """
     config = plan.config
+    cohort.manifest.keep_digests()
     tags = {
         "manifest_digest": cohort.manifest.digest,
         "seed": str(config.search.seed),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pdray.command import Say
 from pdray.config import part, require_writable
-from pdray.data.cohort.manifest import Recording, load_manifest, select
+from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, select, unable_notes
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, needed_field
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
@@ -27,12 +27,14 @@ class Preparation:
         store: On ``<output>/store``.
         recordings: Recordings that have the files which the modalities need.
         notes: What was left out; one sentence per reason.
+        manifest: The manifest that they come from.
     """
 
     config: PrepareConfig
     store: FrameStore
     recordings: tuple[Recording, ...]
     notes: tuple[str, ...]
+    manifest: Manifest
 
 
 def plan_preparation(config: PrepareConfig) -> Preparation:
@@ -44,7 +46,7 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
     wanted = [one for one in MODALITIES if one in config.modalities and one not in SOUND]
     needs = ["video"] if set(wanted) & set(TRACKS) else []
     needs = list(dict.fromkeys([*needs, *map(needed_field, wanted)]))
-    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
+    manifest = open_manifest(config.data, output=config.output)
     recordings, lacking = select(manifest, items=config.data.items, needs=needs)
     notes = tuple(
         f"{len(ids)} recordings without {fact} are left out: {', '.join(ids[:5])}"
@@ -52,8 +54,9 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
         for fact, ids in lacking.items()
         if ids
     )
+    unable = unable_notes(manifest.recordings, config.data.items)
     store = FrameStore(config.output / "store", part(config, Recipe))
-    return Preparation(config, store, recordings, notes)
+    return Preparation(config, store, recordings, (*notes, *manifest.notes, *unable), manifest)
 
 
 def run_preparation(
@@ -81,6 +84,7 @@ def run_preparation(
     say(_announce(preparation, expected))
     check_room(expected, store.root)
     store.sweep()
+    preparation.manifest.keep_digests()
     with joined_cluster(ResourcesConfig(address=config.address)):
         check_shared([config.output])
         prepared, failures = prepare_store(

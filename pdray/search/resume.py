@@ -9,8 +9,9 @@ from typing import Any
 from pdray.atomic import LEASE_SECONDS, file_digest, held, write_text
 from pdray.command import Say
 from pdray.config import leaves, plain_default, require_writable
+from pdray.data.cohort.manifest import Manifest, open_manifest
 from pdray.data.cohort.rated import StoredRecording
-from pdray.errors import StudyError
+from pdray.errors import ManifestError, StudyError
 from pdray.plugins import require
 from pdray.search.plan import StudyPlan
 from pdray.search.settings import StudyConfig
@@ -52,6 +53,28 @@ def only_driver(study: StudyLog, say: Say) -> Iterator[None]:
             if [found.name for found in study.folder.iterdir()] == [path.name]:
                 path.unlink()
                 study.folder.rmdir()
+
+
+def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
+    """Read the manifest of a study that begins or goes on.
+
+    Raises:
+        ManifestError: With every fault of the manifest.
+        StudyError: With the same where the study was begun, perhaps by an earlier version, which
+            looked for less; says how it can go on.
+    """
+    try:
+        return open_manifest(config.data, output=config.output)
+    except ManifestError as error:
+        if not study.exists():
+            raise
+        raise StudyError(
+            f"study {study.folder.name} cannot go on with its manifest, which has changed since, "
+            f"or has faults that the version it began with did not look for: {error}\nIf ids that "
+            "look alike are different people, add data.different_subjects=... as it says; the "
+            "study then goes on. Else correct the manifest and start a new study with another "
+            "search.name"
+        ) from error
 
 
 def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
@@ -143,7 +166,10 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
 def decides(key: str) -> bool:
     """Return whether a study's scores depend on a setting; ``key`` is dotted."""
     sections = ("resources.", "tracking.", "stream.", "limits.")
-    values = ("search.trials", "search.max_concurrent_trials", "search.name", "output")
+    values = (
+        "search.trials", "search.max_concurrent_trials", "search.name", "output",
+        "data.different_subjects",  # they are split as two people in any case
+    )  # fmt: skip
     return not key.startswith((*sections, *values))
 
 

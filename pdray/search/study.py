@@ -11,7 +11,6 @@ from ray.tune import TuneConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.command import Say
-from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import Cohort, make_cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
@@ -21,7 +20,7 @@ from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch, naming_database
 from pdray.search.pruning import mean_over_folds
-from pdray.search.resume import check_same, only_driver
+from pdray.search.resume import check_same, manifest_of, only_driver
 from pdray.search.settings import default_name
 from pdray.search.trial import Pruner, TrialPlan, run_trials
 from pdray.tracking.address import default_uri
@@ -64,9 +63,9 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
         KeyboardInterrupt: If interrupted; the study can be continued.
     """
     config = plan.config
-    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
-    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
     study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
+    manifest = manifest_of(study, config)
+    cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
     with only_driver(study, say):
         check_same(plan, study, cohort.manifest.digest, say)
         if study.is_complete():

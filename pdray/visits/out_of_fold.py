@@ -133,9 +133,10 @@ def item_sides(
             of; names the item, the folds and the counts.
     """
     held = folds[pair[0]] | folds[pair[1]]
+    beside = {one.people for one in recordings if one.subject_id in held}
     positions = range(len(recordings))
     side = FoldSides(
-        training=tuple(p for p in positions if recordings[p].subject_id not in held),
+        training=tuple(p for p in positions if recordings[p].people not in beside),
         evaluation=tuple(p for p in positions if recordings[p].subject_id in held),
     )
     classes = [recordings[p].target for p in side.training]

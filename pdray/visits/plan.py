@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pdray.config import dump
-from pdray.data.cohort.folds import make_held_out_folds
-from pdray.data.cohort.manifest import load_manifest, select
+from pdray.data.cohort.folds import make_held_out_folds, with_people
+from pdray.data.cohort.manifest import open_manifest, select, unable_notes
 from pdray.data.cohort.members import Cohort, check_action_classes, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.data.cohort.settings import FoldsConfig
@@ -66,7 +66,7 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
         StudyError: If a fold cannot be learnt or scored.
         SettingsError: If a method cannot be built on the networks' maps.
     """
-    manifest = load_manifest(config.data.manifest, subjects=config.data.subjects)
+    manifest = open_manifest(config.data, output=config.output)
     asked = config.data.items
     recordings, lacking = select(manifest, items=asked, needs=("video", "grade"))
     check_action_classes(recordings, config.data.grade_cuts)
@@ -77,14 +77,18 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
     visits, unseen = _with_recordings(visits, {one.recording_id for one in recordings})
     cuts = level_cuts([visit.score for visit in visits])
     num_classes = len(config.data.grade_cuts) + 1
+    groups = {one.subject_id: one.group for one in recordings}
+    people = {visit.subject_id: groups[visit.subject_id] for visit in visits}
     folds = make_held_out_folds(
-        [visit.subject_id for visit in visits],
+        [people[visit.subject_id] for visit in visits],
         [level_of(visit.score, cuts) for visit in visits],
         FoldsConfig(**dump(config.folds)),
         num_classes=len(LEVELS),
     )
+    folds = with_people(folds, people)
     cohort = Cohort(manifest, recordings, lacking, folds, (), config.data.grade_cuts)
-    plan = VisitPlan(config, cohort, items, VisitFolds(visits, folds.folds), (*notes, *unseen))
+    told = (*notes, *unseen, *manifest.notes, *unable_notes(manifest.recordings, items))
+    plan = VisitPlan(config, cohort, items, VisitFolds(visits, folds.folds), told)
     _check_heads(plan)
     _, (num_channels, *_) = feature_shapes(config.study.fit, num_classes)
     if len(items) > 1:  # else nothing is assembled
@@ -97,7 +101,6 @@ def with_store(plan: VisitPlan, stored: Mapping[str, StoredRecording]) -> VisitP
     """Leave out the recordings that could not be read, and the visits that have no other.
 
     Raises:
-        ManifestError: If a file of one subject is, byte for byte, that of another.
         FoldsError: If a training side has lost a class.
         StudyError: If a fold cannot be learnt or scored any more.
     """

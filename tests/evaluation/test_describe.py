@@ -234,6 +234,48 @@ def test_wide_tables_go_on_below_and_long_words_are_cut(described: Described) ->
     assert read(folder / "facts.csv")[-2]["value"] == "x" * 40
 
 
+def test_disease_stimulation_and_stage_are_described_by_class_and_diagnosis(
+    described: Described,
+) -> None:
+    """In the form of TSA, Table VI, expressions, Table 2, and YouTubePD, Tables 11 and 12."""
+    ill = {"diagnosis": "PD", "sex": "m", "medication_state": "off", "recording_protocol": "phone"}
+    rows: Rows = [
+        {"subject_id": "S1", "item": "gait", "grade": 1, "stimulation_state": "on",
+         "hoehn_yahr": 2.5, "disease_years": 4, "hours_since_dose": 12, **ill},
+        {"subject_id": "S1", "item": "gait", "grade": 3, "stimulation_state": "off",
+         "hoehn_yahr": 2.5, "disease_years": 4, "dyskinesia": "none", **ill},
+        {"subject_id": "S2", "item": "gait", "grade_status": "unable", "site": "Ulm",
+         "disease_years": 11, **ill},
+        {"subject_id": "S3", "item": "gait", "grade": 0, "diagnosis": "healthy", "sex": "f"},
+    ]  # fmt: skip
+    told, folder = described(rows)
+    facts = {(row["fact"], row["value"]): row for row in read(folder / "facts.csv")}
+    wanted = {
+        ("stimulation", "on"): ("1", "1", "0"),
+        ("stimulation", "not given"): ("2", "1", "0"),
+        ("medication/stim.", "off/on"): ("1", "1", "0"),
+        ("medication/stim.", "off/off"): ("1", "0", "1"),
+        ("Hoehn and Yahr", "2.5"): ("2", "1", "1"),
+        ("disease years", "0 to 4"): ("2", "1", "1"),
+        ("disease years", "10 to 14"): ("1", "0", "0"),
+        ("dyskinesia", "none"): ("1", "0", "1"),
+        ("protocol", "phone"): ("3", "1", "1"),
+        ("grade status", "unable"): ("1", "0", "0"),
+    }
+    columns = ("all recordings", "class 0 recordings", "class 1 recordings")
+    assert {key: tuple(facts[key][name] for name in columns) for key in wanted} == wanted
+    years = [row["value"] for row in read(folder / "facts.csv") if row["fact"] == "disease years"]
+    assert years == ["0 to 4", "10 to 14", "not given"]
+    groups = {row["group"]: row for row in read(folder / "groups_by_diagnosis.csv")}
+    assert groups["PD"]["disease years mean"] == "7.5"
+    assert groups["PD"]["with disease years subjects"] == "2"
+    assert groups["PD"]["hours since dose mean"] == "12.0"
+    assert groups["healthy"]["disease years mean"] == ""
+    (women,) = [row for row in read(folder / "facts_by_diagnosis.csv") if row["value"] == "f"]
+    assert (women["PD subjects"], women["healthy subjects"]) == ("0", "1")
+    assert "note: 1 of 4 recordings could not be rated and take no part: gait 1;" in told
+
+
 def test_an_output_that_cannot_be_made_is_refused(described: Described, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SettingsError, match="output: nothing can be written"):

@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import pytest
 
@@ -53,6 +54,19 @@ def test_the_file_of_a_study_says_what_to_prepare(tmp_path):
     assert both.modalities == ("rgb", "mfcc")
     with pytest.raises(SettingsError, match="unknown key 'decoding'"):
         load_preparation(["data.manifest=m.csv", "decoding.height=3"])
+
+
+@pytest.mark.parametrize("modality", ["rgb", "waveform"])
+def test_a_copy_under_another_subject_is_refused_before_anything_is_decoded(
+    plan, tmp_path, modality
+):
+    plan(modalities=["rgb"])
+    shutil.copy(tmp_path / "videos" / "S00_left.mp4", tmp_path / "videos" / "S03_left.mp4")
+    with pytest.raises(
+        ManifestError, match=r"S03_left\.mp4 is of subject S03, and of S00 in row 2"
+    ):
+        plan(modalities=[modality])
+    assert list((tmp_path / "out").rglob("*.arrow")) == []
 
 
 def test_a_manifest_without_the_files_is_refused(plan):

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from pdray.atomic import file_digest
+from pdray.config import merge, read_tree
 from pdray.data.cohort.rated import StoredRecording
-from pdray.errors import SettingsError, StudyError
+from pdray.errors import ManifestError, SettingsError, StudyError
 from pdray.search.plan import plan_study
-from pdray.search.resume import check_same, keep_entries, only_driver
+from pdray.search.resume import check_same, keep_entries, manifest_of, only_driver
+from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 
 
@@ -70,6 +72,31 @@ def test_a_study_that_is_older_than_a_setting_goes_on_at_its_default(
     other["space"]["optim.learning_rate"] = {"low": 1e-4, "high": 1e-3}
     with pytest.raises(StudyError, match=r"loss\.gamma was 2\.0, is 1\.0"):
         check_same(plan_study(other), started, "abc", say)
+
+
+def test_a_study_whose_ids_look_alike_goes_on_once_they_are_named(
+    started: StudyLog, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("recording_id,subject_id,item\na,P1,gait\nb,P01,gait\n")
+    tree = make_tree(tmp_path) | {"data": {"manifest": str(manifest)}}
+    plan = plan_study(tree)
+    with pytest.raises(StudyError) as caught:
+        manifest_of(started, plan.config)
+    told = str(caught.value)
+    assert told.startswith("study study cannot go on with its manifest")
+    way_out = 'data.different_subjects=[["P1","P01"]]'
+    assert f"give '{way_out}'" in told
+    with pytest.raises(ManifestError):
+        manifest_of(StudyLog(tmp_path / "studies" / "new"), plan.config)
+    named = merge(tree, read_tree(StudyConfig, [way_out]))
+    found = manifest_of(started, plan_study(named).config)
+    assert [one.subject_id for one in found.recordings] == ["P1", "P01"]
+    named["data"]["manifest"] = "/x.csv"
+    check_same(plan_study(named), started, "abc", say)
+    named["data"]["shared_files"] = ["tape.mp4"]
+    with pytest.raises(StudyError, match=r"data\.shared_files was \[\], is \['tape\.mp4'\]"):
+        check_same(plan_study(named), started, "abc", say)
 
 
 def test_another_manifest_is_refused(started: StudyLog, tmp_path: Path) -> None:

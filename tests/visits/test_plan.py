@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -157,12 +158,26 @@ def test_an_unreadable_recording_leaves_its_visit_the_others(make_plan: MakePlan
     assert len(left.cohort.recordings) == len(plan.cohort.recordings) - len(lost)
 
 
-def test_two_names_of_one_film_are_refused(make_plan: MakePlan) -> None:
-    plan = make_plan()
-    stored = stored_of(plan)
-    stored["S03_V1_gait"] = stored["S07_V1_gait"]
-    with pytest.raises(ManifestError, match="must not be on both sides under two names"):
-        with_store(plan, stored)
+def test_two_names_of_one_film_are_refused(make_plan: MakePlan, tmp_path: Path) -> None:
+    def change(found: Rows) -> Rows:
+        shutil.copy(tmp_path / "S03.mp4", tmp_path / "S07.mp4")
+        return found
+
+    with pytest.raises(ManifestError, match=r"video S07\.mp4 is of subject S07, and of S03 in row"):
+        make_plan(change=change)
+
+
+def test_people_of_one_film_are_in_one_fold(make_plan: MakePlan) -> None:
+    def change(found: Rows) -> Rows:
+        for row in found:
+            if row["subject_id"] in ("S03", "S07"):
+                start = 0 if row["subject_id"] == "S03" else 0.06
+                row |= {"video": "S03.mp4", "start_seconds": start, "end_seconds": start + 0.05}
+        return found
+
+    plan = make_plan({"data": {"shared_files": ["S03.mp4"]}}, change=change)
+    assert [len({"S03", "S07"} & fold) for fold in plan.visits.folds].count(2) == 1
+    assert frozenset().union(*plan.visits.folds) >= {"S03", "S07", "S11"}
 
 
 def test_visits_without_a_score_or_a_name_are_told(make_plan: MakePlan) -> None:

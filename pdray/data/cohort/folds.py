@@ -212,6 +212,20 @@ def absent_classes(
     return found
 
 
+def with_people(folds: Folds, groups: Mapping[str, str]) -> Folds:
+    """Put the people of each group, which were split as if they were one subject, in its place.
+
+    Args:
+        folds: Of groups.
+        groups: Subject to group.
+    """
+
+    def members(side: Set[str]) -> frozenset[str]:
+        return frozenset(subject for subject, group in groups.items() if group in side)
+
+    return Folds(members(folds.test), tuple(map(members, folds.folds)))
+
+
 def folds_to_json(folds: Folds) -> str:
     """Return the folds as JSON text with sorted subjects; :func:`folds_from_json` reads it."""
     plain = {"test": sorted(folds.test), "folds": [sorted(side) for side in folds.folds]}

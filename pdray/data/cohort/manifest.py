@@ -8,37 +8,32 @@ at once, with its row: the line in a CSV file (line 1 is the header), the record
 """
 
 import hashlib
-import math
-import os
-import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdray.config import nearest
+from pdray.data.cohort.cells import is_personal, is_unnamed, read_row, with_subject
 from pdray.data.cohort.csv_table import Row
-from pdray.data.cohort.rows import COLUMNS, FILES, NUMBERS, RATER, REQUIRED, TEXTS, read_rows
+from pdray.data.cohort.digests import SOURCES, Digests
+from pdray.data.cohort.files import Owners, file_faults, find_owners
+from pdray.data.cohort.people import fact_faults, id_faults, id_notes, in_rows, repeated_ids
+from pdray.data.cohort.rows import COLUMNS, FILES, REQUIRED, UNABLE, read_rows
 from pdray.data.cohort.settings import (
     ACTION,
-    ITEMS,
     KNOWN_ITEMS,
-    PUBLIC,
     SYNTHETIC_SITE,
+    DataConfig,
     Subjects,
     unknown_item,
 )
-from pdray.data.media.decode import check_readable
 from pdray.errors import ManifestError, refuse
 
 if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
-
-# "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
-_WHOLE = re.compile(r"([+-]?[0-9]+)(\.0+)?")
-_READERS = 8  # threads that open files; they wait for the disk, not for a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ class Recording:
         video: Absolute path.
         grade: 0 to the item's highest; the class of an action.
         visit_id: Names one visit of the subject.
-        side: "left" or "right".
+        side: "left" or "right", and the other places of :data:`PLACES`.
         start_seconds: Where the recording starts inside the video, at least 0.
         end_seconds: Where it ends, greater than the start.
         audio: Absolute path of its sound; where None, the video's own sound is taken, if any.
@@ -61,8 +56,16 @@ class Recording:
         split: A split fixed by the cohort's owner; one value a subject.
         visit_score: The visit's total score, finite.
         raters: Grade by each rater, ``rater_1`` first; None where one did not rate.
-        age: Years, finite.
-        diagnosis, medication_state, sex, site: Free text.
+        age: Years, 0 to 120.
+        grade_status: "rated" or "unable" (to rate), which has no grade.
+        medication_state, stimulation_state, dyskinesia: Words of :data:`WORDS`.
+        hoehn_yahr: Stage, 0 to 5, with 1.5 and 2.5.
+        disease_years: Since the diagnosis, 0 to 120.
+        hours_since_dose: Since the last dose, 0 to 720.
+        diagnosis, sex, site: Free text.
+        recording_protocol: How it was recorded, free text.
+        together: Subjects that share a file with this one, and this one; empty if none does. All
+            of them belong on one side of a split.
     """
 
     recording_id: str
@@ -85,6 +88,24 @@ class Recording:
     sex: str | None = None
     age: float | None = None
     site: str | None = None
+    grade_status: str | None = None
+    stimulation_state: str | None = None
+    dyskinesia: str | None = None
+    hoehn_yahr: float | None = None
+    disease_years: float | None = None
+    hours_since_dose: float | None = None
+    recording_protocol: str | None = None
+    together: frozenset[str] = frozenset()
+
+    @property
+    def group(self) -> str:
+        """The subject, or one name for all the subjects that share a file with it."""
+        return min(self.together, default=self.subject_id)
+
+    @property
+    def is_unable(self) -> bool:
+        """Whether who rated it could not grade it, as MDS-UPDRS allows."""
+        return self.grade_status == UNABLE
 
     @property
     def sound(self) -> Path | None:
@@ -105,11 +126,25 @@ class Manifest:
         path: Absolute path of the file.
         digest: SHA-256 of the file's content, hexadecimal.
         recordings: In the order of the file, at least one.
+        notes: What the user should know of its people, one sentence each.
+        digests: Of the files that had to be compared; a reader that has accepted its settings
+            keeps them.
     """
 
     path: Path
     digest: str
     recordings: tuple[Recording, ...]
+    notes: tuple[str, ...] = ()
+    digests: Digests | None = None
+
+    def keep_digests(self) -> None:
+        """Write the digests of sources that had to be computed beside the frame store.
+
+        Raises:
+            StoreError: If the store cannot be written.
+        """
+        if self.digests is not None:
+            self.digests.keep()
 
     def recording(self, recording_id: str) -> Recording:
         """Return one recording.
@@ -136,6 +171,21 @@ class Manifest:
         return recordings_table(self.recordings)
 
 
+class Allowed(NamedTuple):
+    """What would be refused if nobody had named it.
+
+    Attributes:
+        different_subjects: Groups of ids that look alike and are different people.
+        shared_files: Files with parts of several people, which then stay on one side of a split.
+    """
+
+    different_subjects: Sequence[Sequence[str]] = ()
+    shared_files: Sequence[Path] = ()
+
+
+NOTHING = Allowed()
+
+
 def recordings_table(recordings: Sequence[Recording]) -> "pd.DataFrame":
     """Return recordings as a data frame, a row each; see :meth:`Manifest.table`."""
     import pandas as pd
@@ -153,8 +203,32 @@ def grade_class(grade: int, cuts: Sequence[int]) -> int:
     return bisect_right(cuts, grade)
 
 
+def open_manifest(
+    data: DataConfig, *, output: Path | None = None, check_files: bool = True
+) -> Manifest:
+    """Read and check the manifest that settings name; see :func:`load_manifest`.
+
+    Args:
+        data: The settings.
+        output: Folder with the frame store, where digests of files are kept.
+        check_files: As :func:`load_manifest` takes it.
+    """
+    return load_manifest(
+        data.manifest,
+        check_files=check_files,
+        subjects=data.subjects,
+        allowed=Allowed(data.different_subjects, data.shared_files),
+        notes=None if output is None else output / "store" / SOURCES,
+    )
+
+
 def load_manifest(
-    path: Path | str, *, check_files: bool = True, subjects: Subjects = "required"
+    path: Path | str,
+    *,
+    check_files: bool = True,
+    subjects: Subjects = "required",
+    allowed: Allowed | None = NOTHING,
+    notes: Path | None = None,
 ) -> Manifest:
     """Read and check a manifest.
 
@@ -162,6 +236,9 @@ def load_manifest(
         path: ``.csv`` or ``.parquet``. Relative paths inside it are relative to its folder.
         check_files: Also check that every file exists and every video's header can be read.
         subjects: "none" gives a public video that names no subject its own id for one.
+        allowed: Look-alike ids and shared files that the user has named. None looks for neither:
+            the manifest was accepted when a study of it began.
+        notes: Folder with digests of files that were kept; None is none.
 
     Returns:
         The manifest.
@@ -177,27 +254,47 @@ def load_manifest(
         'left'
     """
     path = Path(path).absolute()
+    content, rows, unnamed = _read(path, subjects)
+    checks = [read_row(row, path.parent, unnamed) for row in rows]
+    faults = [
+        (row.number, text) for row, (_, texts) in zip(rows, checks, strict=True) for text in texts
+    ]
+    faults += repeated_ids(rows)
+    owners, digests = Owners(), Digests(notes, writes=False)
+    if allowed is not None:
+        # What is said of others would print a name.
+        people = [row for row in rows if not is_personal(row.cells["subject_id"])]
+        owners = find_owners(people, path.parent, allowed.shared_files, digests)
+        faults += id_faults(people, unnamed, allowed.different_subjects)
+        faults += [*fact_faults(people), *owners.faults]
+    if check_files:
+        faults += file_faults(rows, path.parent)
+    refuse(in_rows(faults), ManifestError, path.name)
+    recordings = tuple(
+        Recording(**values, together=owners.together.get(values["subject_id"], frozenset()))
+        for values, _ in checks
+        if values is not None
+    )
+    named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
+    digest = hashlib.sha256(content).hexdigest()
+    return Manifest(path, digest, recordings, tuple(id_notes(list(named))), digests)
+
+
+def _read(path: Path, subjects: Subjects) -> tuple[bytes, list[Row], frozenset[str]]:
+    """Return a manifest's content, its rows and the recordings that name no subject."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from error
     required = tuple(name for name in REQUIRED if subjects == "required" or name != "subject_id")
     rows = read_rows(path, content, required=required)
-    if subjects == "none":
-        rows = [_with_subject(row) for row in rows]
     if not rows:
         raise ManifestError(f"{path}: is empty: expected one row a recording below the header")
-    checks = [_check_row(row, path.parent) for row in rows]
-    checked = zip(rows, checks, strict=True)
-    faults = [(row.number, text) for row, (_, texts) in checked for text in texts]
-    faults += _cross_faults(rows)
-    if check_files:
-        faults += _file_faults(rows, path.parent)
-    # Stable: the faults of one row stay in the order they were found.
-    listed = [f"row {number}: {text}" for number, text in sorted(faults, key=lambda f: f[0])]
-    refuse(listed, ManifestError, path.name)
-    recordings = tuple(recording for recording, _ in checks if recording is not None)
-    return Manifest(path, hashlib.sha256(content).hexdigest(), recordings)
+    unnamed = frozenset[str]()
+    if subjects == "none":
+        unnamed = frozenset(row.cells["recording_id"] for row in rows if is_unnamed(row))
+        rows = [with_subject(row) for row in rows]
+    return content, rows, unnamed
 
 
 def select(
@@ -212,7 +309,8 @@ def select(
 
     Returns:
         The usable recordings, and for each needed field the ids of recordings (of the asked
-        items) that lack it - to be listed by the job.
+        items) that lack it - to be listed by the job. Who could not be rated lacks no grade, and
+        takes no part where one is needed; see :func:`unable_notes`.
 
     Raises:
         ManifestError: If an item is unknown, or no recording is left; with the counts.
@@ -222,7 +320,11 @@ def select(
     if items is None and any(one.item == ACTION for one in manifest.recordings):
         faults.append(f"it holds item {ACTION}, whose classes are no grades; name the items to use")
     refuse(faults, ManifestError, f"{name} cannot be selected from")
-    asked = [one for one in manifest.recordings if items is None or one.item in items]
+    asked = [
+        one
+        for one in manifest.recordings
+        if (items is None or one.item in items) and not ("grade" in needs and one.is_unable)
+    ]
     lacking = {
         need: [one.recording_id for one in asked if getattr(one, need) in (None, ())]
         for need in needs
@@ -238,142 +340,44 @@ def select(
     return usable, lacking
 
 
-Fault = tuple[int, str]  # row, text
+def unable_notes(recordings: Sequence[Recording], items: Sequence[str] | None) -> list[str]:
+    """Count who could not be rated, by item, state and site.
 
+    Args:
+        recordings: All of a manifest.
+        items: Those that are used; None is every one.
 
-def _with_subject(row: Row) -> Row:
-    """Let a public video without a subject be its own; other rows keep what they have."""
-    subject = row.cells.get("subject_id", "")
-    if not subject and row.cells["item"] in PUBLIC:
-        subject = row.cells["recording_id"]
-    return row._replace(cells={**row.cells, "subject_id": subject})
-
-
-def _check_row(row: Row, folder: Path) -> tuple[Recording | None, list[str]]:
-    """Return the row's recording, or None and what is wrong with it."""
-    cells = row.cells
-    if not any(cells.values()):
-        return None, ["every cell is empty; delete the row"]
-    faults = [
-        f"{name} {cell!r} has spaces around it; write {cell.strip()!r}"
-        for name, cell in cells.items()
-        if cell != cell.strip()
-    ]
-    faults += [_missing(name, cells) for name in REQUIRED if not cells[name]]
-    item, side = cells["item"], cells.get("side", "")
-    if item and item not in KNOWN_ITEMS:
-        faults.append(unknown_item(item))
-    if side not in ("", "left", "right"):
-        faults.append(f"side {side!r} is not left or right")
-    numbers = {name: _number(name, cells.get(name, ""), faults) for name in NUMBERS}
-    faults += _span_faults(numbers["start_seconds"], numbers["end_seconds"])
-    raters = sorted((name for name in cells if RATER.fullmatch(name)), key=lambda n: int(n[6:]))
-    grade, *rated = [_grade(name, cells, faults) for name in ("grade", *raters)]
-    if faults:
-        return None, faults
-    values: dict[str, Any] = {name: cells[name] for name in REQUIRED}
-    values |= {name: cells.get(name) or None for name in TEXTS}
-    values |= {name: folder / cells[name] if cells.get(name) else None for name in FILES}
-    values |= numbers
-    return Recording(**values, grade=grade, raters=tuple(rated)), []
-
-
-def _missing(name: str, cells: Mapping[str, str]) -> str:
-    is_public = name == "subject_id" and cells["item"] in PUBLIC
-    return f"{name} is missing" + ("; data.subjects=none allows that" if is_public else "")
-
-
-def _number(name: str, cell: str, faults: list[str]) -> float | None:
-    if not cell:
-        return None
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        faults.append(f"{name} {cell!r} is not a finite number; leave the cell empty if absent")
-        return None
-    return value
-
-
-def _span_faults(start: float | None, end: float | None) -> list[str]:
-    faults = []
-    if start is not None and start < 0:
-        faults.append(f"start_seconds {start:g} is negative")
-    if end is not None and end <= (start or 0.0):
-        faults.append(f"end_seconds {end:g} must be greater than start_seconds {start or 0.0:g}")
-    return faults
-
-
-def _grade(name: str, cells: Mapping[str, str], faults: list[str]) -> int | None:
-    cell, item = cells.get(name, ""), cells["item"]
-    if not cell:
-        return None
-    match = _WHOLE.fullmatch(cell)
-    if match is None:
-        faults.append(f"{name} {cell!r} is not an integer; leave the cell empty if not rated")
-        return None
-    highest = ITEMS.get(item, math.inf)
-    if item in KNOWN_ITEMS and not 0 <= int(match[1]) <= highest:
-        scale = "negative" if item == ACTION else f"outside 0..{highest}"
-        faults.append(f"{name} {match[1]} is {scale} for item {item}")
-    return int(match[1])
-
-
-def _cross_faults(rows: Sequence[Row]) -> list[Fault]:
-    """Check rows against the rows before them."""
-    seen: dict[tuple[str, ...], Row] = {}
-    return [(row.number, text) for row in rows for text in _clashes(row, seen)]
-
-
-def _clashes(row: Row, seen: dict[tuple[str, ...], Row]) -> Iterator[str]:
-    """Say where a row repeats an id, or makes one subject two or two subjects one."""
-    cells, name, subject = row.cells, row.cells["recording_id"], row.cells["subject_id"]
-    first = seen.setdefault(("recording", name), row)
-    if name and first is not row:
-        yield f"recording_id {name} stands in row {first.number} already"
-    near = seen.setdefault(("subject", subject.casefold()), row)
-    if subject != near.cells["subject_id"]:
-        other = f"{near.cells['subject_id']!r} of row {near.number}"
-        yield f"subject_id {subject!r} differs from {other} only in case"
-    split, video = cells.get("split", ""), cells.get("video", "")
-    if split and subject:
-        home = seen.setdefault(("split", subject), row)
-        if split != home.cells["split"]:
-            other = f"{home.cells['split']!r} in row {home.number}"
-            yield f"split {split!r}, but subject {subject} is {other}"
-    if video:
-        owner = seen.setdefault(("video", os.path.normpath(video)), row)
-        if subject != owner.cells["subject_id"]:
-            other = f"{owner.cells['subject_id']} in row {owner.number}"
-            yield f"video {video} is of subject {subject}, and of {other}; one file, one subject"
-
-
-def _file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
-    """Check that files exist and videos open; each file once, however many rows name it."""
-    named = [(row.number, name, row.cells.get(name, "")) for row in rows for name in FILES]
-    named = [one for one in named if one[2]]
-    wanted = sorted({(name == "video", cell) for _, name, cell in named})
-    with ThreadPoolExecutor(_READERS) as pool:
-        reasons = pool.map(lambda want: _file_fault(folder, want[1], is_video=want[0]), wanted)
-        found = dict(zip(wanted, reasons, strict=True))
+    Returns:
+        One sentence; none where everybody could be rated.
+    """
+    asked = [one for one in recordings if items is None or one.item in items]
+    unable = [one for one in asked if one.is_unable]
+    if not unable:
+        return []
+    counts = (
+        ", ".join(f"{value} {count}" for value, count in sorted(found.items()))
+        for found in (
+            Counter(one.item for one in unable),
+            Counter(_state(one) for one in unable),
+            Counter(one.site or "no site given" for one in unable),
+        )
+    )
     return [
-        (number, f"{name} {cell}: {reason}")
-        for number, name, cell in named
-        if (reason := found[name == "video", cell])
+        f"{len(unable)} of {len(asked)} recordings could not be rated and take no part: "
+        f"{'; '.join(counts)}. Who cannot be rated is seldom mild, so scores are of milder people"
     ]
 
 
-def _file_fault(folder: Path, cell: str, *, is_video: bool) -> str | None:
-    path = folder / cell
-    try:
-        if not path.exists():
-            return "no such file" + ("" if Path(cell).is_absolute() else f": {path}")
-        if not path.is_file():
-            return "is not a file"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return check_readable(path) if is_video else None
+def _state(recording: Recording) -> str:
+    told = [
+        f"{name} {state}"
+        for name, state in (
+            ("medication", recording.medication_state),
+            ("stimulation", recording.stimulation_state),
+        )
+        if state
+    ]
+    return " and ".join(told) or "no state given"
 
 
-assert {field.name for field in fields(Recording)} == {*COLUMNS, "raters"}
+assert {field.name for field in fields(Recording)} == {*COLUMNS, "raters", "together"}

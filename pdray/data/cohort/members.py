@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdray.config import Settings, build, lay
@@ -12,6 +11,7 @@ from pdray.data.cohort.folds import (
     make_fixed_folds,
     make_folds,
     make_held_out_folds,
+    with_people,
 )
 from pdray.data.cohort.manifest import (
     Manifest,
@@ -19,6 +19,7 @@ from pdray.data.cohort.manifest import (
     grade_class,
     recordings_table,
     select,
+    unable_notes,
 )
 from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
 from pdray.data.cohort.raters import rater_shares
@@ -155,7 +156,8 @@ def make_cohort(
     needed = (*dict.fromkeys(map(needed_field, needs)), "grade")
     recordings, lacking = select(manifest, items=config.items, needs=needed)
     check_action_classes(recordings, config.grade_cuts)
-    subjects = [recording.subject_id for recording in recordings]
+    people = {recording.subject_id: recording.group for recording in recordings}
+    subjects = [recording.group for recording in recordings]
     classes = [_class(recording, config.grade_cuts) for recording in recordings]
     num_classes = len(config.grade_cuts) + 1
     if split.from_split or split.person is not None:
@@ -169,7 +171,9 @@ def make_cohort(
     else:
         make = make_folds if searches else make_held_out_folds
         folds = make(subjects, classes, split, num_classes=num_classes)
-    cohort = Cohort(manifest, recordings, lacking, folds, (), config.grade_cuts)
+    cohort = Cohort(
+        manifest, recordings, lacking, with_people(folds, people), (), config.grade_cuts
+    )
     return replace(cohort, notes=_notes(cohort, config))
 
 
@@ -204,20 +208,9 @@ def readable(cohort: Cohort, config: DataConfig, stored: Mapping[str, StoredReco
     """Leave out the recordings that could not be read; the subjects keep their sides.
 
     Raises:
-        ManifestError: If a file of one subject is, byte for byte, that of another.
         FoldsError: If a training side has lost a class, or a side all its recordings.
     """
     kept = tuple(one for one in cohort.recordings if one.recording_id in stored)
-    owners: dict[Path, Recording] = {}
-    for one in kept:
-        (entry, *_) = stored[one.recording_id].paths.values()
-        owner = owners.setdefault(entry, one)
-        if owner.subject_id != one.subject_id:
-            raise ManifestError(
-                f"recordings {owner.recording_id} of subject {owner.subject_id} and "
-                f"{one.recording_id} of subject {one.subject_id} have the same content; a person "
-                "must not be on both sides under two names"
-            )
     left = replace(cohort, recordings=kept)
     for name, (side, _) in cohort.folds.splits.items():
         seen = {_class(one, config.grade_cuts) for one in kept if one.subject_id in side}
@@ -266,6 +259,7 @@ def rate(
         target=grade_class(recording.grade, cuts),
         video=recording.video,
         span=(recording.start_seconds, recording.end_seconds),
+        group=recording.group,
         shares=tuple(rater_shares(recording.raters, recording.grade, cuts)),
         stored=None if stored is None else stored.paths,
     )
@@ -304,6 +298,8 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
             f"{unnamed} of {len(recordings)} recordings name no subject: a person may be on both "
             "sides, and scores are those of recordings, not of people"
         )
+    notes += cohort.manifest.notes
+    notes += unable_notes(cohort.manifest.recordings, config.items)
     return tuple(notes)
 
 

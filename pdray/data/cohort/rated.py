@@ -37,6 +37,8 @@ class RatedRecording:
         stored: Its entries in the frame store; None when it is decoded at every read.
         marks: A clinician's mark of each of the 14 regions of the face, 0 to 10, None where a
             region has none; None where nobody's marks are known.
+        group: One name for the subjects whose recordings are in one file and never apart; empty
+            is the subject alone.
         views: Entries that are read in the place of its pictures, one a view, the plain one first;
             None where the pictures are read.
     """
@@ -52,6 +54,12 @@ class RatedRecording:
     stored: Mapping[Modality, Path] | None = None
     marks: tuple[int | None, ...] | None = None
     views: tuple[Path, ...] | None = None
+    group: str = ""
+
+    @property
+    def people(self) -> str:
+        """What a split keeps on one side: the subject, or those who share a file with it."""
+        return self.group or self.subject_id
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """The manifest's table as text: columns, header and cells, nothing converted or guessed."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,16 +14,51 @@ from pdray.data.cohort.csv_table import Row, read_csv
 from pdray.data.modalities import MODALITIES
 from pdray.errors import ManifestError, refuse
 
-REQUIRED = ("recording_id", "subject_id", "item")
-TEXTS = ("visit_id", "side", "split", "diagnosis", "medication_state", "sex", "site")
-NUMBERS = ("start_seconds", "end_seconds", "visit_score", "age")
 # An empty audio cell: the sound is the video's own, where it has any.
 FILES = tuple(
     dict.fromkeys(
         ["video", "audio", *(one.needs for one in MODALITIES.values() if one.needs != "sound")]
     )
 )
-COLUMNS = (*REQUIRED, *FILES, "grade", *TEXTS, *NUMBERS)  # and rater_1, rater_2, ...
+SIDES = ("left", "right")
+PLACES = {"rest_tremor": (*SIDES, "left_leg", "right_leg", "lip_jaw")}  # of other items: SIDES
+UNABLE = "unable"  # to rate, a grade_status; MDS-UPDRS writes UR or 101
+
+
+class Numbers(NamedTuple):
+    """A column of numbers from ``low`` to ``high``, or of ``values`` alone."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    values: tuple[float, ...] = ()
+
+
+IDS = ("recording_id", "subject_id", "visit_id")
+TEXTS = ("split", "diagnosis", "sex", "site", "recording_protocol")
+# Column to its words and, in lower case without spaces, dashes and underscores, how else each may
+# be written.
+WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "grade_status": {"rated": (), UNABLE: ("unabletorate", "ur")},
+    "medication_state": {
+        "on": ("onmed", "medon", "onmedication", "onstate"),
+        "off": ("offmed", "medoff", "offmedication", "offstate"),
+        "untreated": ("drugnaive", "denovo"),
+    },
+    "stimulation_state": {"on": ("onstim", "stimon"), "off": ("offstim", "stimoff"), "none": ()},
+    "dyskinesia": {"none": (), "present": (), "interfered": ()},
+}
+NUMBERS: dict[str, Numbers] = {
+    "start_seconds": Numbers(),
+    "end_seconds": Numbers(),
+    "visit_score": Numbers(),
+    "age": Numbers(0, 120),
+    "hoehn_yahr": Numbers(values=(0, 1, 1.5, 2, 2.5, 3, 4, 5)),
+    "disease_years": Numbers(0, 120),
+    "hours_since_dose": Numbers(0, 24 * 30),
+}
+REQUIRED = ("recording_id", "subject_id", "item")
+# And rater_1, rater_2, ...
+COLUMNS = (*REQUIRED, *FILES, "grade", "visit_id", "side", *TEXTS, *WORDS, *NUMBERS)
 RATER = re.compile(r"rater_([1-9][0-9]*)")
 
 
@@ -56,9 +93,13 @@ def _read_parquet(path: Path, content: bytes, required: Sequence[str]) -> list[R
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: not a Parquet file: {error}") from error
     _check_header(path, table.column_names, required)
+    try:
+        rows = table.to_pylist()
+    except (ValueError, OverflowError) as error:  # text that is not UTF-8, a time out of range
+        raise ManifestError(f"{path}: a cell cannot be read: {error}") from error
     return [
         Row(number, {key: "" if cell is None else str(cell) for key, cell in row.items()})
-        for number, row in enumerate(table.to_pylist(), start=1)
+        for number, row in enumerate(rows, start=1)
     ]
 
 
@@ -78,9 +119,8 @@ def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) ->
         elif name not in COLUMNS and not RATER.fullmatch(name):
             known = f"valid columns: {', '.join(COLUMNS)}, rater_1, rater_2, ..."
             faults.append(f"row 1: unknown column {name!r}: {nearest(name, COLUMNS)}{known}")
-    given = {int(match[1]) for name in header if (match := RATER.fullmatch(name))}
-    absent = sorted(set(range(1, max(given, default=0) + 1)) - given)
-    faults += [
-        f"row 1: column rater_{number} is missing, a later rater is there" for number in absent
-    ]
+    given = [match[1] for name in header if (match := RATER.fullmatch(name))]
+    absent = [number for number in map(str, range(1, len(given) + 1)) if number not in given]
+    if absent:
+        faults.append(f"row 1: column rater_{absent[0]} is missing, a later rater is there")
     refuse(faults, ManifestError, path.name)

@@ -2,22 +2,30 @@
 
 import math
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pdray.config import Settings, nearest
 
-# Item -> highest grade. MDS-UPDRS part III items are rated 0-4, the interviews of YouTubePD 0-5.
+# Item -> highest grade. MDS-UPDRS part III items (3.1 to 3.18) are rated 0-4, the interviews of
+# YouTubePD 0-5.
 ITEMS: dict[str, int] = {
+    "speech": 4,
+    "facial_expression": 4,
     "finger_tapping": 4,
     "hand_opening": 4,
     "pronation": 4,
     "toe_tapping": 4,
     "leg_agility": 4,
+    "arising": 4,
+    "gait": 4,
+    "freezing": 4,
+    "postural_stability": 4,
     "postural_tremor": 4,
     "kinetic_tremor": 4,
-    "gait": 4,
+    "rest_tremor": 4,
+    "tremor_constancy": 4,
     "face_interview": 5,
 }
 # What a public video shows, for pre-training; its grade is the index of its class, from 0, and the
@@ -41,6 +49,16 @@ class DataConfig(Settings):
         "required",
         description="required: each row names its subject; none: a recording of item action, or "
         "face_interview, without a subject is a subject of its own",
+    )
+    different_subjects: tuple[Annotated[tuple[str, ...], Field(min_length=2)], ...] = Field(
+        (),
+        description="groups of subject ids that look alike and are different people: "
+        '[["P1","P01"]]',
+    )
+    shared_files: tuple[Path, ...] = Field(
+        (),
+        description="files of several people, as the manifest names them, whose parts do not "
+        "overlap; these people stay on one side of every split",
     )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"

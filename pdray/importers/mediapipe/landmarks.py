@@ -114,7 +114,7 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
         PdrayError: If the manifest cannot be used, the model not be opened or a file not be
             written.
     """
-    manifest = load_manifest(config.manifest, subjects=config.subjects)
+    manifest = load_manifest(config.manifest, subjects=config.subjects, allowed=None)
     require_writable(config.output.parent, key="output")
     with opens():
         pass

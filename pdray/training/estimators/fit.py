@@ -125,7 +125,7 @@ def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> Epo
     build = find_parts(task.config).build
     learner = build(task.config, num_classes=task.num_classes, seed=task.origin.seed)
     try:
-        learner.fit([x[i] for i in side.training], classes, [one.subject_id for one in learnt])
+        learner.fit([x[i] for i in side.training], classes, [one.people for one in learnt])
         shares = learner.predict_proba([x[i] for i in side.evaluation])
     except DivergedError as error:
         raise DivergedError(f"fold {fold}, {error}") from error

@@ -185,19 +185,6 @@ def test_a_class_lost_with_the_unreadable_recordings_is_refused(load, tmp_path):
         readable(cohort, config.data, entries_of(severe, tmp_path))
 
 
-def test_one_content_under_two_subjects_is_refused(load, tmp_path):
-    manifest, config = load()
-    cohort = cohort_of(manifest, config)
-    entries = entries_of(cohort.recordings, tmp_path)
-    first, last = cohort.recordings[0], cohort.recordings[-1]
-    entries[last.recording_id] = replace(
-        entries[last.recording_id], paths=entries[first.recording_id].paths
-    )
-    told = f"{first.recording_id} of subject {first.subject_id}"
-    with pytest.raises(ManifestError, match=f"{told} and .* have the same content"):
-        readable(cohort, config.data, entries)
-
-
 def test_inner_sides_partition_the_development_recordings_without_a_test_subject(load):
     manifest, config = load(folds={"num_folds": 3})
     cohort = cohort_of(manifest, config)

@@ -142,9 +142,8 @@ def test_a_rerun_gives_the_same_bytes_and_another_output_is_kept(pack, tmp_path)
 
 
 def test_files_the_user_has_put_beside_are_named(pack, tmp_path, write_video, write_sound):
-    frames = np.zeros((2, 32, 32, 3), np.uint8)
-    for name in ("clips/video3.mp4", "clips/video7_final.mp4", "clips/video99.mp4"):
-        write_video(name, frames, fps=20)
+    for grey, name in enumerate(("video3.mp4", "video7_final.mp4", "video99.mp4")):
+        write_video(f"clips/{name}", np.full((2, 32, 32, 3), 90 * grey, np.uint8), fps=20)
     (tmp_path / "clips" / "video20_regions.mp4").write_bytes(b"drawn on")
     (tmp_path / "clips" / "facts.json").write_text("{}")
     (tmp_path / "sound").mkdir()
