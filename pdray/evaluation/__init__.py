@@ -1,1 +1,1 @@
-"""Predictions tables become scores, intervals and reports."""
+"""Computes scores, intervals and reports from predictions tables."""

@@ -1,6 +1,6 @@
 """Pictures of a cohort, as PNG: lengths, grades, visit scores and the time between recordings.
 
-Forms: Fig. 4 of TSA, Fig. 9 of YouTubePD.
+They have the form of Fig. 4 of TSA and Fig. 9 of YouTubePD.
 """
 
 from collections.abc import Callable
@@ -18,16 +18,16 @@ _DURATION_BINS, _SCORE_BINS = 80, 20  # TSA, Fig. 4a and 4c
 
 
 def draw(cohort: Described, folder: Path, *, synthetic: bool) -> dict[str, str]:
-    """Draw what is given.
+    """Draw the pictures for which the cohort has data.
 
     Args:
         cohort: The cohort.
-        folder: Where the pictures go, under the names of the result.
-        synthetic: Whether the cohort is rendered; each title says so.
+        folder: Folder of the pictures.
+        synthetic: Whether the cohort is synthetic; each title then says so.
 
     Returns:
-        Name of each picture's file to an empty text, or to why it is not drawn; then a file of that
-        name from an earlier run is removed.
+        For each file name an empty text, or the reason why the picture is not drawn. A picture of
+        an earlier run that is not drawn now is removed.
     """
     found = {}
     for name, (plot, lack) in _PICTURES.items():
@@ -52,12 +52,12 @@ def _lengths(cohort: Described) -> Figure | None:
     figure.axes[0].set(xlabel="length [s]", ylabel="recordings")
     known = [one for one in cohort.recordings if cohort.seconds([one])]
     total = len(cohort.recordings)
-    figure.suptitle(f"{cohort.count(known).sentence}\nlength known of {len(known)} of {total}")
+    figure.suptitle(f"{cohort.count(known).sentence}\nlength known for {len(known)} of {total}")
     return figure
 
 
 def _grades(cohort: Described) -> Figure | None:
-    """Draw how many recordings and subjects have each grade, one panel per item (TSA, Fig. 4b)."""
+    """Draw the number of recordings and subjects per grade, one panel per item (TSA, Fig. 4b)."""
     if cohort.is_action:
         return None
     table = grade_table(cohort)
@@ -97,7 +97,7 @@ def _visit_scores(cohort: Described) -> Figure | None:
 
 
 def _years(cohort: Described) -> Figure | None:
-    """Draw the time between the recordings of each subject (YouTubePD, Fig. 9), without names."""
+    """Draw the time between the recordings of each subject, without names (YouTubePD, Fig. 9)."""
     known = [one for one in cohort.recordings if one.age is not None and one.grade is not None]
     first: dict[str, float] = {}
     for one in known:
@@ -116,7 +116,7 @@ def _years(cohort: Described) -> Figure | None:
     classes = np.unique(points[:, 2])
     for number in classes:
         chosen = points[points[:, 2] == number]
-        aside = number / (classes[-1] + 1) / 2  # beside each other, so that none hides another
+        aside = number / (classes[-1] + 1) / 2  # side by side, so that no point hides another
         axes.scatter(chosen[:, 0] + aside, chosen[:, 1], s=9, label=f"class {number:g}")
     figure.legend(loc="outside lower center", ncols=len(classes), fontsize=7)
     axes.set(xlabel="subjects, by the time between", ylabel="years since the first recording")
@@ -136,8 +136,8 @@ def _histogram(values: list[float], bins: int) -> Figure:
 
 Plot = Callable[[Described], Figure | None]
 _PICTURES: dict[str, tuple[Plot, str]] = {
-    "lengths.png": (_lengths, "no length is given"),
-    "grades.png": (_grades, "the classes of actions are no grades"),
-    "visit_scores.png": (_visit_scores, "no visit has one score"),
+    "lengths.png": (_lengths, "no recording has a known length"),
+    "grades.png": (_grades, "classes of actions are not grades"),
+    "visit_scores.png": (_visit_scores, "no visit has exactly one score"),
     "years.png": (_years, "no subject has grades at several ages"),
 }

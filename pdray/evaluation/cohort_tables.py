@@ -1,8 +1,8 @@
 """Tables of a cohort in the form of the papers: grades, lengths, people, visits.
 
-Every row counts recordings and subjects. Absent is a row or a word of its own ("not given"), never
-zero and never left out. A subject stands in every row that has a recording of theirs, so rows may
-add up to more subjects than there are; so may visits.
+Every row counts recordings and subjects. A missing value is shown as "not given", never as zero and
+never left out. A subject (or visit) is counted in each row that has one of its recordings, so the
+rows may sum to more subjects than there are.
 
 Forms: Table 1 of the motion boundary paper, Tables IV and VI of TSA, Tables 10 to 12 of YouTubePD.
 """
@@ -41,13 +41,13 @@ Visit = tuple[str, str]  # subject, visit
 
 @dataclass(frozen=True)
 class Described:
-    """What is described.
+    """Cohort to describe.
 
     Attributes:
         recordings: In the manifest's order, at least one.
-        lengths: Of each by its id.
-        cuts: First grade of each class but the lowest; an action's class is its grade.
-        unnamed: Ids of recordings that name no subject.
+        lengths: Length of each recording by id.
+        cuts: First grade of each class but the lowest; the class of an action is its grade.
+        unnamed: Ids of recordings without a subject_id.
     """
 
     recordings: Sequence[Recording]
@@ -68,23 +68,23 @@ class Described:
         return Count(len(some), len(named), unnamed)
 
     def class_of(self, recording: Recording) -> int | None:
-        """Return the class of a recording's grade; None where it has no grade."""
+        """Return the class of a recording's grade; None if it has no grade."""
         if recording.grade is None or self.is_action:
             return recording.grade
         return grade_class(recording.grade, self.cuts)
 
     def seconds(self, recordings: Iterable[Recording]) -> list[float]:
-        """Return the lengths [s] that are known."""
+        """Return the known lengths [s]."""
         found = (self.lengths[one.recording_id].seconds for one in recordings)
         return [one for one in found if one is not None]
 
     def frames(self, recordings: Iterable[Recording]) -> list[int]:
-        """Return the numbers of frames that are known."""
+        """Return the known numbers of frames."""
         found = (self.lengths[one.recording_id].frames for one in recordings)
         return [one for one in found if one is not None]
 
     def means(self, recordings: Iterable[Recording], fact: str) -> list[float]:
-        """Return a number of each subject that has it: the mean over their recordings."""
+        """Return the mean of a number over the recordings of each subject that has it."""
         found: dict[str, list[float]] = {}
         for one in recordings:
             if (value := getattr(one, fact)) is not None:
@@ -92,11 +92,11 @@ class Described:
         return [float(np.mean(values)) for values in found.values()]
 
     def has(self, fact: str) -> bool:
-        """Whether any recording gives a fact."""
+        """Return whether any recording has a fact."""
         return any(value_of(one, fact) is not None for one in self.recordings)
 
     def visits(self) -> dict[Visit, list[Recording]]:
-        """Return the recordings of each visit that is named."""
+        """Return the recordings of each visit with a visit_id."""
         found: dict[Visit, list[Recording]] = {}
         for one in self.recordings:
             if one.visit_id is not None:
@@ -105,15 +105,15 @@ class Described:
 
     def scores(self) -> dict[Visit, float]:
         """Return the score of each visit that has exactly one."""
-        told = {
+        found = {
             key: {one.visit_score for one in members if one.visit_score is not None}
             for key, members in self.visits().items()
         }
-        return {key: next(iter(scores)) for key, scores in told.items() if len(scores) == 1}
+        return {key: next(iter(scores)) for key, scores in found.items() if len(scores) == 1}
 
 
 def item_table(cohort: Described) -> Table:
-    """Count recordings, frames and seconds of each item and class (motion boundary, Table 1)."""
+    """Count recordings, frames and seconds per item and class (motion boundary paper, Table 1)."""
     columns = ("item", "class", "grades", "count", "frames min/max", "seconds min/max")
     rows: list[Sequence[Cell]] = []
     for item, members in _items(cohort).items():
@@ -126,7 +126,7 @@ def item_table(cohort: Described) -> Table:
 
 
 def grade_table(cohort: Described) -> Table:
-    """Count the grades of each item (YouTubePD, Table 10; TSA, Fig. 4b)."""
+    """Count the grades per item (YouTubePD, Table 10; TSA, Fig. 4b)."""
     items = _items(cohort)
     highest = max(ITEMS.get(item, 0) for item in items)
     grades = [*range(highest + 1), None]
@@ -143,35 +143,33 @@ def grade_table(cohort: Described) -> Table:
 
 
 def length_table(cohort: Described) -> Table:
-    """Describe how long the recordings of each item are (TSA, Fig. 4a)."""
+    """Describe the lengths of the recordings per item (TSA, Fig. 4a)."""
     columns = ("item", "count", "not given count", "hours", "mean (SD)", "median", "90%", "longest")
     rows = []
     for item, members in [*_items(cohort).items(), (ALL, cohort.recordings)]:
         seconds = cohort.seconds(members)
         lack = [one for one in members if cohort.lengths[one.recording_id].seconds is None]
-        told: list[Cell] = [None] * 5
+        cells: list[Cell] = [None] * 5
         if seconds:
-            told = [
+            cells = [
                 sum(seconds) / 3600,
                 Mean.of(seconds),
                 float(np.median(seconds)),
                 float(np.quantile(seconds, 0.9)),
                 max(seconds),
             ]
-        rows.append((item, cohort.count(members), cohort.count(lack), *told))
-    return Table(
-        "lengths", "Length of the recordings in seconds; 90% are shorter than", 1, columns, rows
-    )
+        rows.append((item, cohort.count(members), cohort.count(lack), *cells))
+    return Table("lengths", "Length of the recordings [s]; 90%: 90% are shorter", 1, columns, rows)
 
 
 def fact_table(cohort: Described, name: str, title: str, by: Mapping[str, str]) -> Table:
-    """Count the people's facts in each group (TSA, Table VI; YouTubePD, Tables 11 and 12).
+    """Count facts such as sex and age in each group (TSA, Table VI; YouTubePD, Tables 11 and 12).
 
     Args:
         cohort: The cohort.
-        name: Of the table's file.
-        title: Of the table.
-        by: Group of each recording by its id; a column for each, in the order of the groups.
+        name: Name of the table's file.
+        title: Title of the table.
+        by: Group of each recording by id; each group is a column.
     """
     groups = _ordered(by.values())
     rows: list[Sequence[Cell]] = []
@@ -190,14 +188,14 @@ def group_table(cohort: Described, name: str, title: str, by: Mapping[str, str])
 
     Args:
         cohort: The cohort.
-        name: Of the table's file.
-        title: Of the table.
-        by: Group of each recording by its id.
+        name: Name of the table's file.
+        title: Title of the table.
+        by: Group of each recording by id.
     """
     facts = [fact for fact in _MEANS if fact == "age" or cohort.has(fact)]
-    told_of = [end for fact in facts for end in (f"with {_MEANS[fact]} count",
+    headings = [end for fact in facts for end in (f"with {_MEANS[fact]} count",
                                                  f"{_MEANS[fact]} mean (SD)")]  # fmt: skip
-    columns = ("group", "count", *told_of, "visits", "with score", "score mean (SD)")
+    columns = ("group", "count", *headings, "visits", "with score", "score mean (SD)")
     scores, rows = cohort.scores(), []
     for group in [*_ordered(by.values()), ALL]:
         members = [one for one in cohort.recordings if group in (ALL, by.get(one.recording_id))]
@@ -210,14 +208,14 @@ def group_table(cohort: Described, name: str, title: str, by: Mapping[str, str])
                 else [None] * 2
             )
         visits = {(one.subject_id, one.visit_id) for one in members if one.visit_id is not None}
-        told = [score for visit, score in scores.items() if visit in visits]
-        score: list[Cell] = [len(told), Mean.of(told)] if told else [None] * 2
+        known = [score for visit, score in scores.items() if visit in visits]
+        score: list[Cell] = [len(known), Mean.of(known)] if known else [None] * 2
         rows.append((group, cohort.count(members), *means, len(visits) or None, *score))
     return Table(name, title, 1, columns, rows)
 
 
 def by_class(cohort: Described) -> dict[str, str]:
-    """Return the class of each recording by its id, as it is printed; none for actions."""
+    """Return the printed class of each recording by id; empty for actions."""
     if cohort.is_action:
         return {}
     classes = {one.recording_id: cohort.class_of(one) for one in cohort.recordings}
@@ -225,24 +223,24 @@ def by_class(cohort: Described) -> dict[str, str]:
 
 
 def by_diagnosis(cohort: Described) -> dict[str, str]:
-    """Return the diagnosis of each recording by its id; empty where not two are given."""
+    """Return the diagnosis of each recording by id; empty with fewer than two diagnoses."""
     if len({one.diagnosis for one in cohort.recordings if one.diagnosis}) < 2:
         return {}
     return {one.recording_id: one.diagnosis or NOT_GIVEN for one in cohort.recordings}
 
 
 def by_score(cohort: Described) -> dict[str, str]:
-    """Return the third of the visit scores that each recording's visit belongs to, by its id.
+    """Return the third of the visit scores to which each recording's visit belongs, by id.
 
-    A score on a cut belongs to the lower third (TSA, section IV-B). Empty where fewer than three
-    visits have a score, or the scores are too few to be cut.
+    A score on a cut belongs to the lower third (TSA, section IV-B). Empty if there are fewer than
+    three different scores, or a third would be empty.
     """
     scores = cohort.scores()
     if len(set(scores.values())) < 3:
         return {}
-    told = sorted(scores.values())
-    low, high = np.quantile(told, [1 / 3, 2 / 3], method="inverted_cdf")
-    if low == high or high == told[-1]:
+    values = sorted(scores.values())
+    low, high = np.quantile(values, [1 / 3, 2 / 3], method="inverted_cdf")
+    if low == high or high == values[-1]:
         return {}
     names = (f"1: to {low:g}", f"2: to {high:g}", f"3: above {high:g}")
 
@@ -260,7 +258,7 @@ def _items(cohort: Described) -> dict[str, list[Recording]]:
 def _by_class(
     cohort: Described, members: Sequence[Recording], item: str
 ) -> dict[tuple[str, str], list[Recording]]:
-    """Return the recordings of each class that an item can have, and those without a grade."""
+    """Return the recordings per possible class of an item, and those without a grade."""
     highest = ITEMS.get(item, max((one.grade or 0 for one in members), default=0))
     found: dict[int | None, list[Recording]] = {}
     grades: dict[int | None, list[int]] = {}
@@ -281,7 +279,7 @@ def _range(grades: Sequence[int]) -> str:
 
 
 def _by_value(recordings: Iterable[Recording], fact: str) -> dict[str, list[Recording]]:
-    """Return recordings by a fact, in rising order; those without it come last."""
+    """Return recordings by the value of a fact, in rising order; those without it come last."""
     found: dict[str, list[Recording]] = {}
     for one in recordings:
         found.setdefault(value_of(one, fact) or NOT_GIVEN, []).append(one)
@@ -289,11 +287,11 @@ def _by_value(recordings: Iterable[Recording], fact: str) -> dict[str, list[Reco
 
 
 def value_of(recording: Recording, fact: str) -> str | None:
-    """Return a fact as it is printed; None where it is not given.
+    """Return a fact as it is printed; None if it is not given.
 
     Args:
-        recording: Whose.
-        fact: A field, or "state": medication and stimulation together, as in TSA, Table VI.
+        recording: The recording.
+        fact: A field, or "state": medication and stimulation together (TSA, Table VI).
     """
     if fact == "state":
         states = recording.medication_state, recording.stimulation_state
@@ -306,7 +304,7 @@ def value_of(recording: Recording, fact: str) -> str | None:
 
 
 def _ordered(values: Iterable[str]) -> list[str]:
-    """Return each value once, numbers at their beginning rising, what is not given last."""
+    """Return each value once, sorted by number at the start, then by text; "not given" last."""
 
     def rank(value: str) -> tuple[bool, float, str]:
         number = re.match("[0-9]+", value)
@@ -316,7 +314,7 @@ def _ordered(values: Iterable[str]) -> list[str]:
 
 
 def _ends(values: Sequence[float], members: Sequence[Recording]) -> Cell:
-    """Return least and most of what is known; none of no recordings."""
+    """Return the smallest and largest known value; None if unknown, "-" without recordings."""
     if not values:
         return None if members else NONE
     return Ends(min(values), max(values))

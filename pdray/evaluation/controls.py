@@ -1,10 +1,10 @@
-"""Baselines without pictures: scores of the constant and of the group, beside those of a model.
+"""Baselines that use no recording: guessing by class frequency, or by site or collection batch.
 
-Where classes are unevenly spread over the places or batches in which they were collected, to know
-the batch alone can score as well as a model, and the most frequent class better than one. Both
-controls learn their class frequencies from the training recordings and are tables of predictions
-like a model's, scored by the same functions. The third control is a model's own table inside one
-group, where the group tells nothing.
+If classes differ between sites or collection batches, guessing by the batch can score as well as a
+model, and guessing the most frequent class can score better than one. Both baselines learn class
+frequencies from the training recordings. Their predictions are tables like a model's and are scored
+by the same functions. A third check scores the model inside one group, where the group does not
+help.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import num_classes, probabilities
 
-_LEAST = 1e-12  # for the logit of a class that no training recording has
+_LEAST = 1e-12  # probability, in its logit, of a class without a training recording
 
 
 class Known(NamedTuple):
-    """What is known of a training recording without looking at it.
+    """Facts about a training recording that a baseline uses.
 
     Attributes:
         target: Its class, 0..K-1.
@@ -33,10 +33,10 @@ class Known(NamedTuple):
 
 
 def constant_control(table: pd.DataFrame, learnt: Sequence[Known]) -> pd.DataFrame:
-    """Give every row of a predictions table the class frequencies of the training recordings.
+    """Predict the class frequencies of the training recordings for every row.
 
     Args:
-        table: Predictions of a model, whose rows are taken.
+        table: Predictions of a model, whose rows are used.
         learnt: The training recordings, at least one.
 
     Returns:
@@ -52,12 +52,12 @@ def constant_control(table: pd.DataFrame, learnt: Sequence[Known]) -> pd.DataFra
 def group_control(
     table: pd.DataFrame, learnt: Sequence[Known], groups: Mapping[str, Hashable]
 ) -> pd.DataFrame:
-    """Give every row the class frequencies of the training recordings of its group.
+    """Predict the class frequencies of the training recordings of its group for every row.
 
-    A group without a training recording has those of all.
+    A group without training recordings gets the frequencies of all.
 
     Args:
-        table: Predictions of a model, whose rows are taken.
+        table: Predictions of a model, whose rows are used.
         learnt: The training recordings, at least one.
         groups: Group of each recording by id.
 
@@ -65,7 +65,7 @@ def group_control(
         The same rows with other logits and probabilities.
 
     Raises:
-        StudyError: If the group of a recording is not known; names it.
+        StudyError: If the group of a recording is unknown; names the recording.
         ValueError: If there is no training recording, or a class is outside 0..K-1.
     """
     classes = num_classes(table)
@@ -79,14 +79,14 @@ def group_control(
 
 
 def mixed_groups(table: pd.DataFrame, groups: Mapping[str, Hashable | None]) -> list[Any]:
-    """Return the groups that have both healthy rows (class 0) and others, where there are several.
+    """Return the groups with healthy (class 0) and other rows.
 
     Args:
         table: Rows with ``recording_id`` and ``target``.
         groups: Group of each recording by id.
 
     Returns:
-        In their order; none where a row has no group.
+        The groups, sorted; empty if there is only one group or a row has none.
     """
     found = table["recording_id"].map(dict(groups))
     if found.isna().any() or found.nunique() < 2:
@@ -101,19 +101,19 @@ def within_group(
     """Return the rows of the recordings of one group.
 
     Raises:
-        StudyError: If the group of a recording is not known, or none is of this group.
+        StudyError: If the group of a recording is unknown, or no recording is in this group.
     """
     chosen = [found == group for found in _groups_of(table, groups)]
     if not any(chosen):
-        raise StudyError(f"none of {len(table)} predictions is of group {group!r}")
+        raise StudyError(f"none of {len(table)} predictions is in group {group!r}")
     return table[chosen].reset_index(drop=True)
 
 
 def as_binary(table: pd.DataFrame) -> pd.DataFrame:
-    """Read a table of grades as healthy (0) or ill (any other): the probability is ``1 - p_0``.
+    """Turn a table of grades into healthy (0) or ill (any other), with probability ``1 - p_0``.
 
     Returns:
-        The same rows with two classes; the true class is 0 or 1, ``grade`` stays what it was.
+        The same rows with two classes; the true class is 0 or 1, ``grade`` is unchanged.
     """
     healthy = probabilities(table)[:, 0]
     two = table.assign(target=(table["target"] > 0).astype("int64"))
@@ -122,7 +122,7 @@ def as_binary(table: pd.DataFrame) -> pd.DataFrame:
 
 def _frequencies(learnt: Sequence[Known], classes: int) -> NDArray[np.float64]:
     if not learnt:
-        raise ValueError("no training recording, so no class has a frequency")
+        raise ValueError("class frequencies need at least one training recording, got none")
     labels = [one.target for one in learnt]
     if not 0 <= min(labels) <= max(labels) < classes:
         raise ValueError(f"training classes {sorted(set(labels))} are outside 0..{classes - 1}")
@@ -134,7 +134,9 @@ def _frequencies(learnt: Sequence[Known], classes: int) -> NDArray[np.float64]:
 def _groups_of(table: pd.DataFrame, groups: Mapping[str, Hashable]) -> list[Hashable]:
     unknown = [name for name in table["recording_id"] if name not in groups]
     if unknown:
-        raise StudyError(f"group of recording {unknown[0]} is not known; {len(unknown)} have none")
+        raise StudyError(
+            f"the group of recording {unknown[0]} is unknown ({len(unknown)} such recordings)"
+        )
     return [groups[name] for name in table["recording_id"]]
 
 

@@ -1,4 +1,4 @@
-"""Describe a cohort in tables and pictures, without names or paths of anybody."""
+"""Describes a cohort in tables and pictures, without names or paths of people."""
 
 import textwrap
 from collections import Counter
@@ -32,22 +32,22 @@ _BY_DIAGNOSIS = ("groups_by_diagnosis", "facts_by_diagnosis")
 
 
 def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
-    """Write the tables and pictures of a manifest's recordings.
+    """Write tables and pictures of a manifest's recordings.
 
-    Files that the manifest names need not be there: without them lengths are not given.
+    Files that the manifest names may be missing; their lengths are then not given.
 
     Args:
         data: The manifest, the items to describe and the grade cuts.
-        output: They go to ``describe/<name of the manifest>`` in it; ``store`` in it, where it is
-            there, tells frames.
+        output: Output folder. The files go to its ``describe/<name of the manifest>``. If it has a
+            ``store``, the numbers of frames are taken from there.
         recipe: Settings that the store was prepared with.
 
     Returns:
-        The tables, what is left out and why, and where the files are.
+        The tables, notes on what is left out, and the folder of the files.
 
     Raises:
-        ManifestError: If the manifest has a fault, or no recording is of the items.
-        SettingsError: If nothing can be written into the output.
+        ManifestError: If the manifest has a fault, or has no recording of the items.
+        SettingsError: If the output cannot be written.
     """
     manifest = open_manifest(data, output=output, check_files=False)
     recordings, _ = select(manifest, items=data.items, needs=())
@@ -69,7 +69,7 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
     notes = [*_notes(cohort, tables), *manifest.notes]
     notes += unable_notes(manifest.recordings, data.items)
     if others := len(manifest.recordings) - len(recordings):
-        notes.insert(0, f"{others} recordings are left out: data.items does not name their items")
+        notes.insert(0, f"{others} recordings are left out: their items are not in data.items")
     notes += [f"{name} is not drawn: {why}" for name, why in pictures.items() if why]
     return "\n".join(
         [
@@ -78,7 +78,7 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
             *(f"\n{text(table)}" for table in tables),
             "",
             *(textwrap.fill(f"note: {note}", WIDTH, subsequent_indent="  ") for note in notes),
-            "tables and pictures are in",
+            "tables and pictures are in the folder",
             str(folder),
         ]
     )
@@ -106,28 +106,28 @@ def _tables(cohort: Described) -> list[Table]:
 
 
 def _notes(cohort: Described, tables: list[Table]) -> list[str]:
-    """Say what is not counted, and why."""
+    """Return notes on values that are not counted, with the reasons."""
     total = len(cohort.recordings)
     lacks = Counter(one.lack for one in cohort.lengths.values() if one.lack)
     notes = [
-        f"frames or seconds of {count} of {total} recordings are not given: {why}"
+        f"{count} of {total} recordings have no known frames or seconds: {why}"
         for why, count in sorted(lacks.items())
     ]
     if cohort.unnamed:
         notes.append(
-            f"{len(cohort.unnamed)} of {total} recordings name no subject; one person may have "
-            "several of them"
+            f"{len(cohort.unnamed)} of {total} recordings have no subject_id; several of them may "
+            "show the same person"
         )
     visits, scores = cohort.visits(), cohort.scores()
     rated = {
         key for key, some in visits.items() if any(one.visit_score is not None for one in some)
     }
     if several := len(rated - scores.keys()):
-        notes.append(f"{several} visits have several visit scores; none of them is taken")
-    homeless = sum(one.visit_id is None for one in cohort.recordings)
-    if homeless:
-        notes.append(f"{homeless} of {total} recordings name no visit and count for none")
+        notes.append(f"{several} visits have several different visit scores; none of them is used")
+    unknown = sum(one.visit_id is None for one in cohort.recordings)
+    if unknown:
+        notes.append(f"{unknown} of {total} recordings have no visit_id and belong to no visit")
     if not any(table.name in _BY_SCORE for table in tables):
-        notes.append("no thirds of visit scores: fewer than three visits have different scores")
-    notes.append("a subject with recordings in several rows stands in each of them")
+        notes.append("there are too few different visit scores to form thirds")
+    notes.append("a subject with recordings in several rows is counted in each of them")
     return notes

@@ -1,22 +1,22 @@
-"""Nine metrics of class probabilities, and when each of them is undefined.
+"""Metrics of class probabilities, and the cases in which each of them is undefined.
 
 The predicted class is the one of highest probability (the lower class on a tie).
 
 - K = 2 classes: precision and recall are those of the positive class, the higher one (1).
-- K > 2: both are macro averages. Precision averages over the classes that are true or predicted
-  somewhere, and a class that is never predicted counts 0 (scikit-learn's value, so that ignoring
-  a class never pays); recall averages over the classes that are present among the true ones.
-- F1 is weighted by the true classes (``f1_weighted``) or macro over the classes that are true or
-  predicted somewhere (``f1_macro``), for any K; ``f1`` is that of the positive class for K = 2,
-  else the macro one.
-- ``mse`` is the mean squared difference between predicted and true class, as classes are ordered.
+- K > 2: both are macro averages. Precision averages over the classes that occur or are predicted;
+  a class that is never predicted counts as 0 (as in scikit-learn, so that ignoring a class does
+  not raise the score). Recall averages over the classes that occur.
+- F1, for any K, is weighted by the true classes (``f1_weighted``) or the macro average over the
+  classes that occur or are predicted (``f1_macro``). ``f1`` is that of the positive class for
+  K = 2, else ``f1_macro``.
+- ``mse`` is the mean squared difference between predicted and true class, since classes are
+  ordered.
 - AUROC is that of the positive class for K = 2, else the macro average of one class versus the
-  rest over the classes that are present; an absent class is left out, and reports say so.
-- MCC of a constant prediction is 0.0 (scikit-learn's convention), as long as two true classes are
-  present.
+  rest over the classes that occur; reports name the absent ones.
+- MCC of a constant prediction is 0.0 (scikit-learn's convention) if two true classes occur.
 
-A score that its definition does not give is nan and :func:`undefined_reason` says why; it is never
-0. Scores are logged as ``val/mcc``, ``test/mcc`` and so on.
+An undefined score is nan, never 0, and :func:`undefined_reason` gives the reason. Scores are logged
+as ``val/mcc``, ``test/mcc`` and so on.
 """
 
 from collections.abc import Callable
@@ -37,11 +37,11 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metric:
-    """One score.
+    """Declaration of one metric.
 
     Attributes:
-        function: From (N,) int64 true classes and (N, K) probabilities to a number.
-        undefined: From the same to the reason why there is no number, or None.
+        function: Computes the score from (N,) int64 true classes and (N, K) probabilities.
+        undefined: Returns the reason why there is no score, or None.
         greater_is_better: Whether a search maximises it.
         meaning: One line for reports and ``--help``.
         is_share: Whether reports print it in percent.
@@ -79,7 +79,7 @@ def score(name: str, y_true: ArrayLike, probability: ArrayLike) -> float:
 
 
 def undefined_reason(name: str, y_true: ArrayLike, probability: ArrayLike) -> str | None:
-    """Say why a metric has no value here, or return None when it has one."""
+    """Return the reason why a metric is undefined; None if it is defined."""
     labels, shares = _checked(y_true, probability)
     if not len(labels):
         return "there are no rows"
@@ -87,13 +87,13 @@ def undefined_reason(name: str, y_true: ArrayLike, probability: ArrayLike) -> st
 
 
 def absent_classes(y_true: ArrayLike, num_classes: int) -> tuple[int, ...]:
-    """Return the classes of 0..num_classes-1 that no row has; reported beside every score."""
+    """Return the classes of 0..num_classes-1 without a row; every score is reported with them."""
     present = set(np.unique(np.asarray(y_true)).tolist())
     return tuple(k for k in range(num_classes) if k not in present)
 
 
 def metric_named(logged: str) -> Metric:
-    """Find the metric behind a logged name.
+    """Return a metric by its logged name.
 
     Args:
         logged: ``mcc`` or, as logged, ``val/mcc``.
@@ -102,13 +102,13 @@ def metric_named(logged: str) -> Metric:
         The metric.
 
     Raises:
-        SettingsError: If there is no such metric; names the nearest one and all of them.
+        SettingsError: If there is no such metric; names the most similar one and all metrics.
     """
     name = logged.rpartition("/")[2]
     known = _metrics()
     if name not in known:
         hint = nearest(name, list(known))
-        raise SettingsError(f"unknown metric '{logged}': {hint}metrics: {', '.join(known)}")
+        raise SettingsError(f"unknown metric '{logged}'; {hint}use one of {', '.join(known)}")
     return known[name]
 
 
@@ -122,14 +122,17 @@ def _checked(y_true: ArrayLike, probability: ArrayLike) -> tuple[Labels, Shares]
     labels = np.asarray(y_true, dtype=np.int64)
     shares = np.asarray(probability, dtype=np.float64)
     if shares.ndim != 2 or shares.shape[1] < 2 or labels.shape != shares.shape[:1]:
-        raise ValueError(f"expected (N,) and (N, K>=2), got {labels.shape} and {shares.shape}")
+        raise ValueError(
+            "expected classes (N,) and probabilities (N, K) with K of at least 2, got "
+            f"{labels.shape} and {shares.shape}"
+        )
     if len(labels) and not 0 <= labels.min() <= labels.max() < shares.shape[1]:
-        raise ValueError(f"a class is outside 0..{shares.shape[1] - 1}: {np.unique(labels)}")
+        raise ValueError(f"a class of {np.unique(labels)} is outside 0..{shares.shape[1] - 1}")
     return labels, shares
 
 
 def _reference(name: str, *rows: Any, **options: Any) -> float:
-    """Call a function of scikit-learn, which is imported here: a settings class reads METRICS."""
+    """Call a function of scikit-learn, imported only here, since settings import this module."""
     from sklearn import metrics
 
     return float(getattr(metrics, name)(*rows, **options))
@@ -190,7 +193,7 @@ def _never(y_true: Labels, probability: Shares) -> str | None:
 
 def _nothing_positive_predicted(y_true: Labels, probability: Shares) -> str | None:
     if probability.shape[1] == 2 and not (predicted(probability) == 1).any():
-        return "nothing is predicted to be of the positive class 1"
+        return "no row is predicted as the positive class 1"
     return None
 
 
@@ -202,17 +205,17 @@ def _nothing_positive(y_true: Labels, probability: Shares) -> str | None:
 
 def _nothing_positive_at_all(y_true: Labels, probability: Shares) -> str | None:
     if probability.shape[1] == 2 and not ((y_true == 1) | (predicted(probability) == 1)).any():
-        return "the positive class 1 is neither there nor predicted"
+        return "the positive class 1 neither occurs nor is predicted"
     return None
 
 
 def _one_class(y_true: Labels, probability: Shares) -> str | None:
     present: list[Any] = np.unique(y_true).tolist()
-    return f"class {present[0]} is the only one present" if len(present) == 1 else None
+    return f"only class {present[0]} is present" if len(present) == 1 else None
 
 
 OWN: dict[str, Metric] = {
-    "accuracy": Metric(_accuracy, _never, True, "share of rows whose class is right, 0..1"),
+    "accuracy": Metric(_accuracy, _never, True, "share of rows with the right class, 0..1"),
     "precision": Metric(
         _precision, _nothing_positive_predicted, True, "positive class, or macro for K>2, 0..1"
     ),
@@ -222,15 +225,15 @@ OWN: dict[str, Metric] = {
     "f1_macro": Metric(_f1_macro, _never, True, "mean F1 of the classes, 0..1"),
     "mcc": Metric(_mcc, _one_class, True, "Matthews correlation, -1..1"),
     "auroc": Metric(_auroc, _one_class, True, "area under ROC, one versus rest, 0..1"),
-    "mse": Metric(_mse, _never, False, "squared difference of the class, mean, 0..", False),
+    "mse": Metric(_mse, _never, False, "mean squared difference of the classes, 0..", False),
 }
 if TYPE_CHECKING:
     METRICS: dict[str, Metric]
-    """Every metric under its name; those of plug-ins last."""
+    """Every metric by its name; those of plug-ins come last."""
 
 
 def __getattr__(name: str) -> Any:
-    """Make the table when it is asked for; the module of a plug-in is imported by then."""
+    """Return the table on first use, when the module of a plug-in is already imported."""
     if name != "METRICS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _metrics()

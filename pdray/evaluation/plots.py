@@ -15,24 +15,24 @@ from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 
 _LETTER = 0.08  # widest letter of a tick label [inch]
-_LINE = 0.16  # of a legend [inch]
-_WRAP = 70  # letters of a legend's line
+_LINE = 0.16  # height of a legend line [inch]
+_WRAP = 70  # letters per legend line
 
 
 def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
-    """Draw how many rows of each true class are predicted as each class.
+    """Draw the confusion matrix: rows of each true class by predicted class.
 
     Args:
-        table: A predictions table, or one row a recording.
+        table: A predictions table, or one row per recording.
         path: The PNG to write.
-        synthetic: Whether the cohort is rendered; the title says so.
+        synthetic: Whether the cohort is synthetic; the title then says so.
     """
     classes = num_classes(table)
     counts = confusion_matrix(
         targets(table), predicted(probabilities(table)), labels=list(range(classes))
     )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The ticks below hold the number of the class over its grades; a cell is as wide as these.
+    # A cell is as wide as the tick below it: the number of the class above its grades.
     grades = _grades(table)
     cell = max(0.6, _LETTER * max(map(len, grades)))
     side = max(2.4, cell * classes)
@@ -53,15 +53,15 @@ def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> No
 
 
 def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
-    """Draw ROC curves: of all rows and of each item for two classes, else of each class.
+    """Draw ROC curves: for two classes of all rows and of each item, else of each class.
 
-    A curve whose rows are all of one side of its question is left out and named in the legend,
-    which stands below the axes and hides nothing.
+    A curve whose rows are all positive or all negative is left out; the legend below the axes
+    names it.
 
     Args:
-        table: A predictions table, or one row a recording.
+        table: A predictions table, or one row per recording.
         path: The PNG to write.
-        synthetic: Whether the cohort is rendered; the title says so.
+        synthetic: Whether the cohort is synthetic; the title then says so.
     """
     figure = Figure(layout="constrained")
     axes = figure.add_subplot()
@@ -80,16 +80,16 @@ def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
             false_rate,
             true_rate,
             label=f"{label} (area {area:.2f}, {counted})",
-            linewidth=1 + 0.8 * (len(curves) - 1 - number),  # of two that agree both are seen
+            linewidth=1 + 0.8 * (len(curves) - 1 - number),  # equal curves stay visible
         )
     if left_out:
-        told = f"one class only, no curve: {', '.join(left_out)}"
-        axes.plot([], [], " ", label=textwrap.fill(told, _WRAP))
+        note = f"no curve, since only one class is present: {', '.join(left_out)}"
+        axes.plot([], [], " ", label=textwrap.fill(note, _WRAP))
     _, labels = axes.get_legend_handles_labels()
     lines = sum(label.count("\n") + 1 for label in labels)
     figure.set_size_inches(4.8, 4.9 + _LINE * lines)
     figure.legend(loc="outside lower center", fontsize=7)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))  # a curve along the edge is seen
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))  # a curve along the edge stays visible
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
     axes.set_title(_title(table, "ROC, one versus rest", synthetic), fontsize=9)
@@ -97,7 +97,7 @@ def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
 
 
 def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, int]]:
-    """List (label, rows, positive class) of the curves to draw."""
+    """Return (label, rows, positive class) for each curve."""
     if num_classes(table) > 2:
         return [(name, table, k) for k, name in enumerate(_class_names(table))]
     items = [(str(item), rows, 1) for item, rows in table.groupby("item", sort=True)]
@@ -109,7 +109,7 @@ def _class_names(table: pd.DataFrame) -> list[str]:
 
 
 def _grades(table: pd.DataFrame) -> list[str]:
-    """Return of each class the grades that its rows carry."""
+    """Return the grades of each class."""
     grades = {k: sorted(rows.unique()) for k, rows in table.groupby("target")["grade"]}
     return [
         f"grade {', '.join(map(str, grades[k]))}" if k in grades else "absent"

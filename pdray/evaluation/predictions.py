@@ -1,7 +1,7 @@
-"""The predictions table: one row a scored snippet, from which every number of a report is computed.
+"""Predictions table: one row per scored snippet; every number of a report comes from it.
 
 A table is a pandas DataFrame with the columns of :data:`COLUMNS`, then ``logit_0..K-1`` and
-``probability_0..K-1`` (float64). It is written by training and read by evaluation, as Parquet.
+``probability_0..K-1`` (float64). Training writes it as Parquet, and evaluation reads it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,23 +36,23 @@ COLUMNS = (*KEY[:7], "split", *ROW_COLUMNS)
 RECORDING_KEY = ("study", "trial", "outer_fold", "fold", "seed", "epoch", "recording_id")
 _FACTS = ("split", "subject_id", "item", "grade", "target")
 
-# Softmax in float64 sums to 1 within 1e-15; tables written elsewhere may come from float32.
+# A softmax in float64 sums to 1 within 1e-15; other programs may write tables from float32.
 _SUM_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where the rows of one table come from; the part of the key that all of them share.
+    """Origin of the rows of a table: the part of the key that all of them share.
 
     Attributes:
         study: Name of the study.
         trial: Number of the trial.
-        outer_fold: Which held-out test group, from 0.
+        outer_fold: Number of the held-out test set, from 0.
         fold: Inner fold, from 0; -1 for a refit on all development subjects.
         repeat: Repetition of the same evaluation, from 0.
         seed: Seed of the training.
         epoch: Epoch of the weights, from 0.
-        split: "val" for validation subjects, "test" for held-out ones.
+        split: "val" for validation subjects, "test" for test subjects.
     """
 
     study: str
@@ -74,17 +74,17 @@ def predictions_table(
     """Build and check a table.
 
     Args:
-        origin: What all rows share.
+        origin: Part of the key that all rows share.
         rows: N entries each of ``recording_id``, ``snippet``, ``subject_id``, ``item``, ``grade``
             (the rater's) and ``target`` (class 0..K-1).
         logits: (N, K) float, any finite number.
-        probability: (N, K) float in 0..1, each row sums to 1; None takes the softmax of the logits.
+        probability: (N, K) float in 0..1, each row sums to 1; None: the softmax of the logits.
 
     Returns:
         N rows with :data:`COLUMNS`, logits and probabilities.
 
     Raises:
-        StudyError: With everything :func:`check_predictions` finds wrong.
+        StudyError: If :func:`check_predictions` finds a fault.
     """
     values = np.asarray(logits, dtype=np.float64)
     if probability is None:
@@ -131,12 +131,12 @@ def by_recording(table: pd.DataFrame) -> pd.DataFrame:
         table: A predictions table.
 
     Returns:
-        One row a (study, trial, outer fold, fold, seed, epoch, recording), sorted by them, with
-        split, subject, item, grade, target, ``num_snippets`` and ``probability_0..K-1``; logits
-        are left out because their mean is not what these probabilities come from.
+        One row per (study, trial, outer fold, fold, seed, epoch, recording), sorted by them, with
+        split, subject, item, grade, target, ``num_snippets`` and ``probability_0..K-1``. Logits are
+        left out, since the mean probabilities do not follow from mean logits.
 
     Raises:
-        StudyError: If two rows of one recording disagree on a fact, such as the grade.
+        StudyError: If two rows of a recording differ in a fact, such as the grade.
     """
     groups = table.groupby(list(RECORDING_KEY), sort=True)
     kinds = groups[list(_FACTS)].nunique(dropna=False)
@@ -144,7 +144,7 @@ def by_recording(table: pd.DataFrame) -> pd.DataFrame:
     if torn.any():
         first = dict(zip(RECORDING_KEY, torn[torn].index[0], strict=True))
         facts = [name for name in _FACTS if kinds.loc[torn, name].iloc[0] > 1]
-        raise StudyError(f"predictions of {first} disagree on {', '.join(facts)}")
+        raise StudyError(f"the predictions of {first} differ in {', '.join(facts)}")
     means = groups[[f"probability_{k}" for k in range(num_classes(table))]].mean()
     facts_of = groups[list(_FACTS)].first()
     counts = groups.size().rename("num_snippets")
@@ -152,14 +152,14 @@ def by_recording(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_predictions(table: pd.DataFrame) -> None:
-    """Refuse a table that is not one row a snippet with finite, whole numbers.
+    """Refuse a table that is not a predictions table.
 
     Args:
-        table: What :func:`predictions_table` builds or a Parquet file held.
+        table: Result of :func:`predictions_table`, or the content of a Parquet file.
 
     Raises:
-        StudyError: Listing every fault: absent columns, empty cells, keys met twice, numbers that
-            are not finite, probabilities that do not sum to 1, targets outside 0..K-1.
+        StudyError: If there are missing columns, empty cells, repeated keys, numbers that are not
+            finite, probabilities that do not sum to 1, or targets outside 0..K-1; lists all faults.
     """
     headline = "predictions table"
     classes = num_classes(table)
@@ -167,9 +167,9 @@ def check_predictions(table: pd.DataFrame) -> None:
         *COLUMNS,
         *(f"{kind}_{k}" for kind in ("logit", "probability") for k in range(classes)),
     )
-    absent = [f"column '{name}' is absent" for name in wanted if name not in table.columns]
+    absent = [f"column '{name}' is missing" for name in wanted if name not in table.columns]
     if classes < 2:
-        absent.append(f"{classes} probability columns: two classes or more are needed")
+        absent.append(f"there are {classes} probability columns, expected 2 or more")
     refuse(absent, StudyError, headline)
     refuse(_row_faults(table, classes), StudyError, headline)
 
@@ -183,17 +183,23 @@ def _row_faults(table: pd.DataFrame, classes: int) -> list[str]:
     twice = table.duplicated(list(KEY))
     if twice.any():
         first = table.loc[twice, ["fold", "epoch", "recording_id", "snippet"]].iloc[0].to_dict()
-        faults.append(f"{int(twice.sum())} keys are met twice, the first is {first}")
+        faults.append(f"{int(twice.sum())} rows repeat the key of another, the first is {first}")
     numbers = table[[f"{kind}_{k}" for kind in ("logit", "probability") for k in range(classes)]]
     wild = ~np.isfinite(numbers.to_numpy(dtype=np.float64)).all(axis=1)
     if wild.any():
         named = table.loc[wild, "recording_id"].iloc[0]
-        faults.append(f"{int(wild.sum())} rows are not finite, the first is recording {named}")
+        faults.append(
+            f"{int(wild.sum())} rows have numbers that are not finite, the first is recording "
+            f"{named}"
+        )
     shares = probabilities(table)
     off = ~wild & ((np.abs(shares.sum(axis=1) - 1) > _SUM_TOLERANCE) | (shares < 0).any(axis=1))
     if off.any():
         named, row = table.loc[off, "recording_id"].iloc[0], shares[off][0].tolist()
-        faults.append(f"{int(off.sum())} rows do not sum to 1, the first is {named}: {row}")
+        faults.append(
+            f"the probabilities of {int(off.sum())} rows do not sum to 1, the first is recording "
+            f"{named}: {row}"
+        )
     outside = ~table["target"].isin(range(classes))
     if outside.any():
         named, target = table.loc[outside, ["recording_id", "target"]].iloc[0]
@@ -219,7 +225,7 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
         ``target`` (class 0..K-1), ``logit_0..K-1`` and ``probability_0..K-1``.
 
     Raises:
-        StudyError: If the file is absent, is not Parquet or is not a predictions table.
+        StudyError: If the file is missing, is not Parquet or is not a predictions table.
 
     Example:
         >>> table = pdray.read_predictions("output/studies/demo/winner/predictions.parquet")

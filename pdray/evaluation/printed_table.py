@@ -1,4 +1,4 @@
-"""A printed table: cells that hold counts, ranges or means, as text and as CSV."""
+"""Table with cells of counts, ranges or means, as text and as CSV."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,17 +9,17 @@ from pdray.data.cohort.csv_table import table_text
 from pdray.evaluation.report import aligned
 
 NOT_GIVEN, NONE = "not given", "-"
-WIDTH = 80  # letters of a line
-_LONGEST = 24  # letters of a cell, in text
+WIDTH = 80  # letters per line
+_LONGEST = 24  # letters per cell, in text
 
 
 class Count(NamedTuple):
-    """How many recordings and subjects a cell has.
+    """Number of recordings and subjects.
 
     Attributes:
-        recordings: All.
-        subjects: Those that are named.
-        unnamed: Recordings that name no subject.
+        recordings: All recordings.
+        subjects: Known subjects.
+        unnamed: Recordings without a subject_id.
     """
 
     recordings: int
@@ -34,12 +34,12 @@ class Count(NamedTuple):
     def sentence(self) -> str:
         """The counts in words."""
         people = f" of {self.subjects} subjects" if self.subjects or not self.unnamed else ""
-        nameless = f", {self.unnamed} of which name no subject" if self.unnamed else ""
-        return f"{self.recordings} recordings{people}{nameless}"
+        unknown = f", {self.unnamed} of them without a subject_id" if self.unnamed else ""
+        return f"{self.recordings} recordings{people}{unknown}"
 
 
 class Ends(NamedTuple):
-    """The least and the most of some values."""
+    """Smallest and largest of some values."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ class Ends(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A mean and the sample standard deviation, which one value alone does not have."""
+    """Mean and sample standard deviation; a single value has no deviation."""
 
     mean: float
     deviation: float | None
@@ -66,27 +66,27 @@ class Mean(NamedTuple):
 
 
 Cell = str | int | float | Count | Ends | Mean | None
-# The end of a column's name in text, and those of its columns in a CSV.
+# Ending of a column name in text, and the endings of its columns in CSV.
 _PARTS: dict[type, tuple[str, tuple[str, ...]]] = {
     Count: ("count", ("recordings", "subjects")),
     Ends: ("min/max", ("min", "max")),
     Mean: ("mean (SD)", ("mean", "SD")),
 }
 LEGEND = (
-    "count: recordings/subjects; ?: recordings that name no subject are not counted as "
-    f"subjects; {NONE}: there can be none"
+    "count: recordings/subjects; ?: some recordings have no subject_id and are not counted as "
+    f"subjects; {NONE}: not possible"
 )
 
 
 class Table(NamedTuple):
-    """A table, printed and written alike.
+    """Table that is printed and written as CSV.
 
     Attributes:
-        name: Of its file, without the ending.
-        title: One line or more above it.
-        labels: How many of its columns name a row.
-        columns: Names.
-        rows: Cells; None is not given.
+        name: Name of its file, without the ending.
+        title: Line or lines above it.
+        labels: Number of first columns that name a row.
+        columns: Names of the columns.
+        rows: Cells; None means "not given".
     """
 
     name: str
@@ -97,7 +97,7 @@ class Table(NamedTuple):
 
 
 def text(table: Table) -> str:
-    """Return a table in lines of at most 80 letters; what is wider goes on below."""
+    """Return a table in lines of at most 80 letters; further columns follow below."""
     header = [name.removesuffix(" count") for name in table.columns]
     cells = [header, *([_shown(cell) for cell in row] for row in table.rows)]
     columns = list(zip(*cells, strict=True))
@@ -117,10 +117,9 @@ def text(table: Table) -> str:
 
 
 def csv_text(table: Table) -> str:
-    """Return a table as CSV; what is not given is empty.
+    """Return a table as CSV; a cell that is not given is empty.
 
-    A count takes two columns, and a third one, of recordings that name no subject, where there are
-    such.
+    A count has two columns, and a third one if some recordings have no subject_id.
     """
     columns: dict[str, list[object]] = {}
     for place, name in enumerate(table.columns):
@@ -137,7 +136,7 @@ def csv_text(table: Table) -> str:
 
 
 def _parts(name: str, cells: Sequence[Cell]) -> tuple[str, tuple[str, ...]]:
-    """Return the end of a column's name and what its cells hold; nothing of one value each."""
+    """Return the ending of a column name and the parts of its cells; no parts for single values."""
     kinds = {type(cell) for cell in cells}
     found = [parts for kind, parts in _PARTS.items() if kind in kinds or name.endswith(parts[0])]
     end, parts = found[0] if found else ("", ())
@@ -147,7 +146,7 @@ def _parts(name: str, cells: Sequence[Cell]) -> tuple[str, tuple[str, ...]]:
 
 
 def _part(cell: Cell, number: int) -> object:
-    """Return one number of a cell that has several; empty where it is not given."""
+    """Return one part of a cell with several; empty if it is not given."""
     if not isinstance(cell, tuple):
         return ""
     if isinstance(cell, Count) and number and cell.unnamed and not cell.subjects:
@@ -160,5 +159,5 @@ def _shown(cell: Cell) -> str:
         return NOT_GIVEN
     if isinstance(cell, float):
         return f"{cell:.2f}" if abs(cell) < 10 else f"{cell:.1f}"
-    shown = " ".join(str(cell).split())  # one line, whatever a free text holds
+    shown = " ".join(str(cell).split())  # a free text may have several lines
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."

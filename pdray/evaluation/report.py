@@ -1,4 +1,4 @@
-"""Results of a study as text: its leaderboard, the held-out score of the winner, the baselines."""
+"""Results of a study as text: the leaderboard, the winner's score on the test set, baselines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,15 +23,15 @@ _STATES = ("complete", "pruned", "running", "failed")
 def leaderboard(
     rows: Sequence[Mapping[str, Any]], *, metric: str = "val/mcc", synthetic: bool = False
 ) -> str:
-    """Lay out the trials of a study, best first.
+    """Return a table of the trials of a study, best first.
 
     Args:
-        rows: One mapping a trial with ``number``, ``state``, ``value`` (float or None),
-            ``chosen_epoch`` (int from 0, shown from 1, or None), ``params`` (dotted key to value)
-            and, where there is one, ``note``: what a reader must know of the score, such as absent
-            classes. The content of a ``trial.json`` is such a mapping.
-        metric: What ``value`` is; says which way is better.
-        synthetic: Whether the cohort is rendered; says so in the headline.
+        rows: One mapping per trial, such as the content of ``trial.json``: ``number``, ``state``,
+            ``value`` (float or None), ``chosen_epoch`` (int from 0, shown from 1, or None),
+            ``params`` (dotted key to value) and perhaps ``note`` (a remark on the score, such as
+            absent classes).
+        metric: Metric of ``value``.
+        synthetic: Whether the cohort is synthetic; the headline then says so.
 
     Returns:
         Lines of text; complete trials first, then pruned, running and failed ones.
@@ -55,8 +55,8 @@ def leaderboard(
         ]
         for row in sorted(rows, key=lambda row: _rank(row, sign))
     ]
-    better = "more" if sign < 0 else "less"
-    title = f"{len(rows)} trials by {metric}, {better} is better"
+    better = "higher" if sign < 0 else "lower"
+    title = f"{len(rows)} trials by {metric} ({better} is better)"
     lines = aligned([header + ["note"] * has_notes, *body], numbers_right=True)
     return "\n".join([headline(title, synthetic), *lines])
 
@@ -70,31 +70,34 @@ def held_out_sentence(
     synthetic: bool = False,
     unnamed: bool = False,
 ) -> str:
-    """Say what the winner scores on subjects that the search never saw.
+    """Return a sentence with the winner's score on the held-out test set and its interval.
 
     Args:
         metric: "test/mcc".
-        interval: The score by resampling the test subjects.
+        interval: The score and its interval by resampling the test subjects.
         num_recordings: Recordings that were scored.
-        absent: Classes that no test recording has.
-        synthetic: Whether the cohort is rendered.
-        unnamed: Whether the recordings name no subject, so that each counts as one.
+        absent: Classes without a test recording.
+        synthetic: Whether the cohort is synthetic.
+        unnamed: Whether the recordings have no subject, so that each counts as a subject.
 
     Returns:
         One line.
     """
     percent = f"{100 * interval.level:g}%"
-    people = f"{interval.num_subjects} held-out subjects, {num_recordings} recordings"
+    people = f"{interval.num_subjects} test subjects, {num_recordings} recordings"
     if unnamed:
-        people = f"{num_recordings} held-out recordings, which name no subject"
+        people = f"{num_recordings} test recordings without a subject_id"
     parts = [
         f"{metric} {_number(interval.value)}, {percent} interval {_number(interval.low)} to"
         f" {_number(interval.high)} ({interval.num_resamples} resamples of {people})"
     ]
     if interval.low == interval.high:
-        parts.append("all resamples agree: too few subjects or errors to show the uncertainty")
+        parts.append(
+            "the interval has no width, because nearly all resamples give the same score; the true "
+            "uncertainty is larger"
+        )
     if interval.num_undefined:
-        parts.append(f"undefined in {interval.num_undefined} resamples, which are left out")
+        parts.append(f"{interval.num_undefined} resamples without a defined score are left out")
     if absent:
         parts.append(absent_note(absent))
     if synthetic:
@@ -108,41 +111,43 @@ def control_lines(
     learnt: Sequence[Known],
     sites: Mapping[str, str | None],
 ) -> list[str]:
-    """Say what the same recordings score without a look at them, and what the winner in one site.
+    """Return baselines on the test recordings, and the winner's score inside each site.
 
-    Where classes are unevenly spread over sites, to know the site alone may score as well as a
-    model: it has learnt about the disease only what it scores inside one.
+    If classes differ between sites, guessing by site may score as well as a model. Only the
+    model's score inside one site shows what it learnt about the disease.
 
     Args:
         metric: "test/mcc".
-        table: The winner's predictions, a row a recording.
+        table: The winner's predictions, one row per recording.
         learnt: The recordings that it was trained on.
-        sites: Of each recording by id; None where the manifest names none.
+        sites: Site of each recording by id; None if the manifest names none.
 
     Returns:
-        Lines of text: of the sites that have both healthy and ill recordings, and of the controls.
+        Lines of text: one for each site with healthy and ill recordings, then the baselines.
     """
 
-    def told(rows: pd.DataFrame) -> str:
+    def scored(rows: pd.DataFrame) -> str:
         return _number(score(metric.rpartition("/")[2], targets(rows), probabilities(rows)))
 
     lines = []
     for name in mixed_groups(table, sites):
         alone = within_group(table, sites, name)
-        lines.append(f"{metric} {told(alone)} in site {name} alone, {len(alone)} recordings")
-    controls = [f"class frequencies {told(constant_control(table, learnt))}"]
+        lines.append(f"only site {name} ({len(alone)} recordings): {metric} {scored(alone)}")
+    control = constant_control(table, learnt)
+    lines.append(f"baseline (guessing by class frequency): {metric} {scored(control)}")
     found = {sites[name] for name in table["recording_id"]}
     if len(found) > 1 and None not in found:
-        controls.append(f"the site and nothing else {told(group_control(table, learnt, sites))}")
-    return [*lines, f"{metric} without a look at any recording: {', '.join(controls)}"]
+        control = group_control(table, learnt, sites)
+        lines.append(f"baseline (guessing by site): {metric} {scored(control)}")
+    return lines
 
 
 def aligned(lines: Sequence[Sequence[str]], *, numbers_right: bool = False) -> list[str]:
-    """Pad the cells of each column to one width; ends are stripped.
+    """Pad the cells of each column to the same width; spaces at line ends are removed.
 
     Args:
-        lines: The first one names the columns.
-        numbers_right: Whether columns without a word stand to the right.
+        lines: Rows of cells; the first row is the header.
+        numbers_right: Whether columns of numbers are aligned to the right.
     """
     padded = []
     for column in zip(*lines, strict=True):
@@ -153,12 +158,12 @@ def aligned(lines: Sequence[Sequence[str]], *, numbers_right: bool = False) -> l
 
 
 def headline(title: str, synthetic: bool) -> str:
-    """Return a title that says whether its numbers come from a rendered cohort."""
+    """Return a title, marked if its numbers come from a synthetic cohort."""
     return f"{title} ({SYNTHETIC_MARK})" if synthetic else title
 
 
 def absent_note(absent: Sequence[int], where: str = "") -> str:
-    """Name the classes that no row has, or return an empty text when all are there."""
+    """Return a note on classes without a row; empty if every class has one."""
     if not absent:
         return ""
     noun = "class" if len(absent) == 1 else "classes"
@@ -173,7 +178,7 @@ def _rank(row: Mapping[str, Any], sign: int) -> tuple[int, bool, float, int]:
 
 
 def _short(keys: Sequence[str]) -> list[str]:
-    """Keep the last word of each dotted key, the whole key where two would read the same."""
+    """Return the last word of each dotted key, or the whole key if two would be equal."""
     last = [key.rpartition(".")[2] for key in keys]
     return [word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)]
 

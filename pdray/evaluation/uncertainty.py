@@ -1,8 +1,8 @@
-"""Intervals of scores by resampling subjects, and the standard errors of Table V.
+"""Intervals of scores by resampling subjects, and the standard errors of Table V of TSA.
 
-Rows of one subject are not independent, so a resample draws subjects with replacement, each with
-all of its rows, and the interval is the percentile one (Efron and Tibshirani 1993, chapter 13).
-A resample in which the score is undefined (see ``metrics.py``) is left out and counted.
+Rows of one subject are not independent. So a resample draws subjects with replacement, each with
+all of its rows (bootstrap), and the interval is the percentile interval (Efron and Tibshirani 1993,
+chapter 13). Resamples with an undefined score (see ``metrics.py``) are left out and counted.
 
 Axes: R resample, N row, S subject, K class.
 """
@@ -29,8 +29,8 @@ class Interval:
     """A score with its interval.
 
     Attributes:
-        value: The score of all rows; nan when undefined.
-        low: Lower end; nan when the score is undefined in every resample.
+        value: The score of all rows; nan if undefined.
+        low: Lower end; nan if the score is undefined in every resample.
         high: Upper end, likewise.
         num_subjects: Subjects that were resampled.
         num_undefined: Resamples in which the score is undefined.
@@ -59,12 +59,12 @@ def subject_bootstrap(
 
     Args:
         table: Rows with ``subject_id``, ``target`` and ``probability_0..K-1``: a predictions table
-            or, to weigh recordings equally, what :func:`~pdray.evaluation.predictions.by_recording`
-            makes of it.
+            or, to weight recordings equally, the result of
+            :func:`~pdray.evaluation.predictions.by_recording`.
         metric: "mcc" or "test/mcc".
-        num_resamples: How many resamples.
+        num_resamples: Number of resamples.
         level: Share of the resampled scores inside the interval, 0..1.
-        seed: Of the draws; the same seed draws the same subjects.
+        seed: Seed of the draws; the same seed draws the same subjects.
 
     Returns:
         The interval.
@@ -79,8 +79,8 @@ def subject_bootstrap(
     num_subjects = table["subject_id"].nunique()
     if num_subjects < 2:
         raise StudyError(
-            f"interval of {name}: {num_subjects} subject in {len(table)} rows; resampling subjects"
-            " needs two or more"
+            f"{name} has no interval, because its {len(table)} rows have {num_subjects} subject; "
+            "use two subjects or more"
         )
     return interval_of(
         table["subject_id"],
@@ -106,11 +106,11 @@ def interval_of(
     Args:
         subject_ids: (N,) subject of each row; at least two subjects.
         value: The score of all rows.
-        resampled: From (R, N) float, how often each of R resamples holds a row, to the (R,) scores,
-            nan where one is undefined.
-        num_resamples: As in :func:`subject_bootstrap`; so are the rest.
-        level: Likewise.
-        seed: Likewise.
+        resampled: Computes (R,) scores, nan where undefined, from (R, N) float: how often each of R
+            resamples has a row.
+        num_resamples: As in :func:`subject_bootstrap`.
+        level: As in :func:`subject_bootstrap`.
+        seed: As in :func:`subject_bootstrap`.
     """
     subjects, subject_of_row = np.unique(np.asarray(subject_ids), return_inverse=True)
     num_subjects = len(subjects)
@@ -146,10 +146,10 @@ def weighted_scores(
         name: A metric of :data:`~pdray.evaluation.metrics.METRICS`.
         y_true: (N,) int64 true classes.
         probability: (N, K) class probabilities.
-        weights: (R, N) float, how often a resample holds a row: 0, 1, 2, ...
+        weights: (R, N) float, number of times that a resample has a row: 0, 1, 2, ...
 
     Returns:
-        (R,) what ``score`` gives for the repeated rows; nan where it is undefined.
+        (R,) the result of ``score`` for the repeated rows; nan where it is undefined.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         if name == "auroc":
@@ -162,10 +162,10 @@ def weighted_scores(
 
 
 def mean_se(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard error (sample SD / sqrt(n)) over folds, as Table V of TSA.
+    """Return mean and standard error (sample SD / sqrt(n)) over folds, as in Table V of TSA.
 
     Args:
-        values: One score a fold, none of them nan.
+        values: One score per fold, none of them nan.
 
     Returns:
         Mean and standard error; the latter is nan for fewer than two folds.
@@ -182,7 +182,7 @@ def normal_interval(mean: float, se: float) -> tuple[float, float]:
 
 
 def altman_bland_p(mean: float, se: float) -> float:
-    """Return p of "the score is 0": exp(-0.717 z - 0.416 z^2), z = |mean| / se.
+    """Return p for "the score is 0": exp(-0.717 z - 0.416 z^2), z = |mean| / se.
 
     Source: Altman and Bland 2011 (BMJ 343:d2304). It approximates the two-sided normal p.
 
@@ -191,7 +191,7 @@ def altman_bland_p(mean: float, se: float) -> float:
         se: Its standard error.
 
     Returns:
-        p, 0..1; nan when ``se`` is 0 or nan.
+        p, 0..1; nan if ``se`` is 0 or nan.
     """
     if not se > 0:
         return math.nan
@@ -255,7 +255,7 @@ def _mse(counts: Numbers) -> Numbers:
 
 
 def _mcc(counts: Numbers) -> Numbers:
-    """Gorodkin 2004, eq. 8: the correlation of K classes; 0 for a constant prediction."""
+    """Return MCC for K classes (Gorodkin 2004, eq. 8); 0 for a constant prediction."""
     hits, trues, preds = _margins(counts)
     total = trues.sum(axis=1)
     covariance = hits.sum(axis=1) * total - (trues * preds).sum(axis=1)
@@ -273,7 +273,7 @@ def _auroc(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) ->
 
 
 def _one_auroc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
-    """Share of (class, rest) pairs in the right order, a tie counting one half."""
+    """Return the share of (class, rest) pairs in the right order; a tie counts one half."""
     order = np.argsort(ranked_by)
     _, starts = np.unique(ranked_by[order], return_index=True)
     of_class = np.add.reduceat((weights * is_class)[:, order], starts, axis=1)
@@ -285,13 +285,13 @@ def _one_auroc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers
 
 
 def _margins(counts: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """Return (R, K) right, true and predicted counts a class."""
+    """Return (R, K) right, true and predicted counts per class."""
     hits = np.diagonal(counts, axis1=1, axis2=2)
     return hits, counts.sum(axis=2), counts.sum(axis=1)
 
 
 def _mean_where(values: Numbers, counted: NDArray[np.bool_]) -> Numbers:
-    """Return the (R,) mean over the classes that count; nan where none does."""
+    """Return the (R,) mean over the classes that are counted; nan if none is."""
     means: Numbers = np.where(counted, values, 0.0).sum(axis=1) / counted.sum(axis=1)
     return means
 

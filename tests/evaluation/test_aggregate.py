@@ -32,5 +32,5 @@ def test_epochs_and_seeds_stay_apart_and_repeats_are_averaged(make_table: TableM
 def test_snippets_that_disagree_on_the_grade_are_refused(make_table: TableMaker) -> None:
     table = make_table(num_snippets=2)
     table.loc[0, "grade"] = 4
-    with pytest.raises(StudyError, match=r"'recording_id': 's0_r0'.* disagree on grade"):
+    with pytest.raises(StudyError, match=r"'recording_id': 's0_r0'.* differ in grade"):
         by_recording(table)

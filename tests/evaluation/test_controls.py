@@ -104,16 +104,18 @@ def test_ill_is_any_grade_above_zero(scored) -> None:
 def test_one_group_by_itself(scored) -> None:
     table, batches = scored
     assert len(within_group(table, batches, "A")) == 45
-    with pytest.raises(StudyError, match="none of 171 predictions is of group 'C'"):
+    with pytest.raises(StudyError, match="none of 171 predictions is in group 'C'"):
         within_group(table, batches, "C")
     del batches["video7"]
-    with pytest.raises(StudyError, match="group of recording video7 is not known; 1 have none"):
+    with pytest.raises(
+        StudyError, match=r"the group of recording video7 is unknown \(1 such recordings\)"
+    ):
         within_group(table, batches, "A")
 
 
 def test_callers_mistakes_are_named(scored) -> None:
     table, _ = scored
-    with pytest.raises(ValueError, match="no training recording"):
+    with pytest.raises(ValueError, match="need at least one training recording, got none"):
         constant_control(table, [])
     with pytest.raises(ValueError, match=r"training classes \[6\] are outside 0\.\.5"):
         constant_control(table, [Known(6, "A")])

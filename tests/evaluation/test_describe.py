@@ -84,11 +84,12 @@ sex         m          2/1       0/0       0/0          1/1        1/1
 sex         not given  1/1       0/0       0/0          0/0        1/1
 """
 NOTES = """
-note: frames or seconds of 5 of 6 recordings are not given: no video is named
-note: frames or seconds of 1 of 6 recordings are not given: the video is not
-  there
-note: 1 of 6 recordings name no visit and count for none
-note: a subject with recordings in several rows stands in each of them
+note: 5 of 6 recordings have no known frames or seconds: the manifest names no
+  video
+note: 1 of 6 recordings have no known frames or seconds: the video file is
+  missing
+note: 1 of 6 recordings have no visit_id and belong to no visit
+note: a subject with recordings in several rows is counted in each of them
 """
 
 
@@ -159,7 +160,7 @@ def test_pictures_say_what_they_count_and_are_left_out_with_a_reason(
     assert all(min(imread(path).shape[:2]) > 200 for path in folder.glob("*.png"))
     titles = {name: figure.get_suptitle() for name, figure in figures.items()}
     assert titles == {
-        "lengths": "2 recordings of 1 subjects\nlength known of 2 of 6",
+        "lengths": "2 recordings of 1 subjects\nlength known for 2 of 6",
         "grades": "6 recordings of 3 subjects\nabove each bar: recordings/subjects",
         "visit_scores": "3 of 4 visits, 2 subjects",
         "years": "1 of 3 subjects, with grades at several ages",
@@ -175,8 +176,8 @@ def test_pictures_say_what_they_count_and_are_left_out_with_a_reason(
     assert figures["grades"].get_suptitle().startswith("SYNTHETIC data, 1 recordings")
     assert "1 recordings of 1 subjects (SYNTHETIC data: a rendered cohort" in told
     for name, why in {
-        "lengths": "no length is given",
-        "visit_scores": "no visit has one score",
+        "lengths": "no recording has a known length",
+        "visit_scores": "no visit has exactly one score",
         "years": "no subject has grades at several ages",
     }.items():
         assert f"note: {name}.png is not drawn: {why}" in told
@@ -185,7 +186,7 @@ def test_pictures_say_what_they_count_and_are_left_out_with_a_reason(
 def test_a_visit_with_several_scores_has_none(described: Described) -> None:
     row = {"subject_id": "S1", "item": "gait", "visit_id": "V1"}
     told, folder = described([{**row, "visit_score": 1}, {**row, "visit_score": 2}])
-    assert "note: 1 visits have several visit scores; none of them is taken" in told
+    assert "note: 1 visits have several different visit scores; none of them is used" in told
     assert not (folder / "visit_scores.png").exists()
 
 
@@ -193,13 +194,13 @@ def test_recordings_that_name_no_subject_are_no_subjects(described: Described) -
     face = {"item": "face_interview", "grade": 2}
     rows: Rows = [{"subject_id": "", **face}, {"subject_id": "", **face}]
     told, folder = described(rows, items=("face_interview",), subjects="none")
-    assert told.startswith("2 recordings, 2 of which name no subject\n")
+    assert told.startswith("2 recordings, 2 of them without a subject_id\n")
     assert "face_interview  1         2-5    2/?  not given       not given" in told
-    assert "note: 2 of 2 recordings name no subject; one person may have several" in told
+    assert "note: 2 of 2 recordings have no subject_id; several of them may" in told
     assert [row["subjects"] for row in read(folder / "items.csv")] == ["0", "", ""]
     named = {"subject_id": "S1", **face}
     told, folder = described([*rows, named], items=("face_interview",), subjects="none")
-    assert told.startswith("3 recordings of 1 subjects, 2 of which name no subject\n")
+    assert told.startswith("3 recordings of 1 subjects, 2 of them without a subject_id\n")
     assert "face_interview  all             3/1?  not given" in told
     last = read(folder / "items.csv")[-1]
     assert (last["recordings"], last["subjects"], last["unnamed"]) == ("3", "1", "2")
@@ -211,7 +212,7 @@ def test_actions_have_classes_and_no_grades(described: Described) -> None:
     assert "action  2           2    2/1" in told
     assert "action  1           1    0/0" in told
     assert not (folder / "grades.csv").exists()
-    assert "note: grades.png is not drawn: the classes of actions are no grades" in told
+    assert "note: grades.png is not drawn: classes of actions are not grades" in told
     with pytest.raises(ManifestError, match="name the items to use"):
         described(rows)
 
@@ -219,7 +220,7 @@ def test_actions_have_classes_and_no_grades(described: Described) -> None:
 def test_other_items_are_left_out_and_counted(described: Described) -> None:
     told, _ = described(HAND, items=("gait",))
     assert told.startswith("2 recordings of 2 subjects\n")
-    assert "note: 4 recordings are left out: data.items does not name their items" in told
+    assert "note: 4 recordings are left out: their items are not in data.items" in told
 
 
 def test_wide_tables_go_on_below_and_long_words_are_cut(described: Described) -> None:

@@ -53,15 +53,15 @@ def test_a_constant_prediction_has_mcc_zero_but_one_true_class_has_none() -> Non
     assert score("mcc", [0, 1, 1], shares([1, 1, 1])) == 0.0
     assert math.isnan(score("mcc", [1, 1], shares([1, 0])))
     reason = undefined_reason("mcc", [1, 1], shares([1, 0]))
-    assert reason == "class 1 is the only one present"
+    assert reason == "only class 1 is present"
 
 
 def test_undefined_scores_are_nan_with_a_reason_and_never_zero() -> None:
     cases = {
-        ("precision", (0, 1), (0, 0)): "nothing is predicted to be of the positive class 1",
+        ("precision", (0, 1), (0, 0)): "no row is predicted as the positive class 1",
         ("recall", (0, 0), (0, 1)): "the positive class 1 is absent",
-        ("f1", (0, 0), (0, 0)): "the positive class 1 is neither there nor predicted",
-        ("auroc", (0, 0), (0, 1)): "class 0 is the only one present",
+        ("f1", (0, 0), (0, 0)): "the positive class 1 neither occurs nor is predicted",
+        ("auroc", (0, 0), (0, 1)): "only class 0 is present",
     }
     for (name, y_true, y_pred), reason in cases.items():
         assert undefined_reason(name, y_true, shares(list(y_pred))) == reason
@@ -103,7 +103,8 @@ def test_ignoring_a_class_never_pays_in_macro_precision() -> None:
 def test_a_logged_name_finds_its_metric_and_a_misspelt_one_the_nearest() -> None:
     assert metric_named("val/mcc") is METRICS["mcc"]
     message = (
-        r"unknown metric 'val/mmc': did you mean 'mcc'\? metrics: accuracy, precision, recall, f1, "
+        r"unknown metric 'val/mmc'; did you mean 'mcc'\? use one of accuracy, precision, recall, "
+        r"f1, "
         "f1_weighted, f1_macro, mcc, auroc, mse"
     )
     with pytest.raises(SettingsError, match=f"^{message}$"):
@@ -113,11 +114,15 @@ def test_a_logged_name_finds_its_metric_and_a_misspelt_one_the_nearest() -> None
 @pytest.mark.parametrize(
     ("y_true", "probability", "message"),
     [
-        ([0, 1], shares([0, 1, 0]), r"expected \(N,\) and \(N, K>=2\), got \(2,\) and \(3, 2\)"),
+        (
+            [0, 1],
+            shares([0, 1, 0]),
+            r"expected classes \(N,\) and probabilities \(N, K\) .*, got \(2,\) and \(3, 2\)",
+        ),
         ([0, 1], [0.2, 0.8], r"got \(2,\) and \(2,\)"),
         ([0, 0], [[1.0], [1.0]], r"got \(2,\) and \(2, 1\)"),
-        ([0, 2], shares([0, 1]), r"a class is outside 0\.\.1: \[0 2\]"),
-        ([-1, 1], shares([0, 1]), r"a class is outside 0\.\.1: \[-1  1\]"),
+        ([0, 2], shares([0, 1]), r"a class of \[0 2\] is outside 0\.\.1"),
+        ([-1, 1], shares([0, 1]), r"a class of \[-1  1\] is outside 0\.\.1"),
     ],
 )
 def test_wrong_shapes_and_classes_are_refused(

@@ -96,7 +96,7 @@ def test_a_roc_curve_that_cannot_be_drawn_is_named(
     plots.roc_picture(table, tmp_path / "r.png", synthetic=False)
     labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert any(label.startswith("all (area ") for label in labels)
-    assert "one class only, no curve: hand_opening" in labels
+    assert "no curve, since only one class is present: hand_opening" in labels
 
 
 @pytest.mark.parametrize("num_classes", [2, 6])

@@ -77,18 +77,22 @@ def test_all_faults_of_the_rows_are_listed_together(make_table: TableMaker) -> N
         check_predictions(table)
     message = str(caught.value)
     assert "4 faults" in message
-    assert "1 keys are met twice, the first is {'fold': 1, 'epoch': 5, 'recording_id': 's0_r0'" in (
-        message
+    assert (
+        "1 rows repeat the key of another, the first is {'fold': 1, 'epoch': 5, "
+        "'recording_id': 's0_r0'" in (message)
     )
-    assert "1 rows do not sum to 1, the first is s0_r2: [0.9, 0.9]" in message
-    assert "1 rows are not finite, the first is recording s0_r3" in message
+    assert (
+        "the probabilities of 1 rows do not sum to 1, the first is recording s0_r2: [0.9, 0.9]"
+        in message
+    )
+    assert "1 rows have numbers that are not finite, the first is recording s0_r3" in message
     assert "recording s1_r0: target 2 is outside 0..1" in message
 
 
 def test_absent_columns_and_empty_cells_are_named(make_table: TableMaker) -> None:
-    with pytest.raises(StudyError, match="column 'subject_id' is absent"):
+    with pytest.raises(StudyError, match="column 'subject_id' is missing"):
         check_predictions(make_table().drop(columns=["subject_id"]))
-    with pytest.raises(StudyError, match="column 'logit_1' is absent"):
+    with pytest.raises(StudyError, match="column 'logit_1' is missing"):
         check_predictions(make_table().drop(columns=["logit_1"]))
     table = make_table()
     table.loc[0, "subject_id"] = None

@@ -51,7 +51,7 @@ def test_columns_are_aligned_and_settings_are_shown_by_their_last_word() -> None
         row(11, "pruned", -0.5, **{"optim.weight_decay": 0.000123, "loss.gamma": 0.5}),
     ]
     assert leaderboard(rows).splitlines() == [
-        "2 trials by val/mcc, more is better",
+        "2 trials by val/mcc (higher is better)",
         "trial  state     val/mcc  epoch  weight_decay  gamma",
         "    0  complete    0.125      5          0.01      2",
         "   11  pruned     -0.500      5      0.000123    0.5",
@@ -86,9 +86,9 @@ def test_the_held_out_sentence_says_everything_that_limits_the_score() -> None:
     assert held_out_sentence(
         "test/mcc", interval, num_recordings=64, absent=(3, 4), synthetic=True
     ) == (
-        "test/mcc 0.710, 95% interval 0.400 to 0.920 (2000 resamples of 8 held-out subjects, 64"
-        " recordings); undefined in 12 resamples, which are left out; no classes 3, 4; SYNTHETIC"
-        " data: a rendered cohort, not patients"
+        "test/mcc 0.710, 95% interval 0.400 to 0.920 (2000 resamples of 8 test subjects, 64"
+        " recordings); 12 resamples without a defined score are left out; no classes 3, 4;"
+        " SYNTHETIC data: a rendered cohort, not patients"
     )
     plain = held_out_sentence("test/mcc", Interval(0.8, 0.5, 1, 8, 0, 10, 0.9), num_recordings=9)
     assert "90% interval" in plain
@@ -99,7 +99,7 @@ def test_recordings_that_name_nobody_are_not_called_subjects() -> None:
     text = held_out_sentence(
         "test/mcc", Interval(0.8, 0.5, 1, 9, 0, 10, 0.9), num_recordings=9, unnamed=True
     )
-    assert "(10 resamples of 9 held-out recordings, which name no subject)" in text
+    assert "(10 resamples of 9 test recordings without a subject_id)" in text
 
 
 def test_the_controls_stand_beside_the_score() -> None:
@@ -115,12 +115,12 @@ def test_the_controls_stand_beside_the_score() -> None:
     )  # fmt: skip
     learnt = [Known(1, "A"), Known(0, "A"), Known(0, "B"), Known(0, "B")]
     assert control_lines("test/auroc", table, learnt, sites) == [
-        "test/auroc 0.750 in site A alone, 4 recordings",
-        "test/auroc without a look at any recording: class frequencies 0.500, the site and nothing "
-        "else 0.750",
+        "only site A (4 recordings): test/auroc 0.750",
+        "baseline (guessing by class frequency): test/auroc 0.500",
+        "baseline (guessing by site): test/auroc 0.750",
     ]
     assert control_lines("test/auroc", table, learnt, {**sites, "a": None}) == [
-        "test/auroc without a look at any recording: class frequencies 0.500"
+        "baseline (guessing by class frequency): test/auroc 0.500"
     ]
     one_site = dict.fromkeys("abcdef", "A")
     assert len(control_lines("test/auroc", table, learnt, one_site)) == 1
@@ -128,7 +128,10 @@ def test_the_controls_stand_beside_the_score() -> None:
 
 def test_an_interval_without_width_is_explained() -> None:
     text = held_out_sentence("test/mcc", Interval(1, 1, 1, 8, 0, 10, 0.95), num_recordings=9)
-    assert "; all resamples agree: too few subjects or errors" in text
+    assert (
+        "; the interval has no width, because nearly all resamples give the same score; the true"
+        in text
+    )
 
 
 def test_an_undefined_held_out_score_says_so() -> None:

@@ -107,7 +107,7 @@ def test_a_score_that_is_never_defined_has_no_interval(make_table: TableMaker) -
 
 
 def test_one_subject_and_unknown_metrics_are_refused(make_table: TableMaker) -> None:
-    message = "interval of mcc: 1 subject in 4 rows; resampling subjects needs two or more"
+    message = "mcc has no interval, because its 4 rows have 1 subject; use two subjects or more"
     with pytest.raises(StudyError, match=f"^{message}$"):
         subject_bootstrap(make_table(num_subjects=1), "test/mcc")
     assert subject_bootstrap(make_table(num_subjects=2), "test/mcc").num_subjects == 2
