@@ -1,1 +1,1 @@
-"""Loss functions of grades."""
+"""Loss functions for grades."""

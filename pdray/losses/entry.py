@@ -11,12 +11,12 @@ class LossEntry:
     """Declaration of one loss.
 
     Attributes:
-        function: ``module:function``, imported when it is used; (B, J) outputs and a target, (B,)
-            int64 classes or (B, K) float shares, to (B,) losses in nats.
-        arguments: Settings that the function takes by their names.
-        weighs_classes: Whether it takes ``weights_K`` too, the weights of the classes, scaled if
-            ``normalize``.
-        is_ordered: Whether its outputs are ordered thresholds on one score, not a logit per class.
+        function: ``module:function``, imported when used. It maps (B, J) outputs and a target
+            ((B,) int64 classes or (B, K) float shares) to (B,) losses in nats.
+        arguments: Settings that the function takes by name.
+        weighs_classes: Whether it also takes ``weights_K``, the weights of the classes (setting
+            ``normalize``).
+        is_ordered: Whether it takes logits of ordered thresholds, not one logit per class.
     """
 
     function: str
@@ -26,9 +26,11 @@ class LossEntry:
 
     def __post_init__(self) -> None:
         if wrong := set(self.arguments) - set(ARGUMENTS):
-            raise ValueError(f"no loss takes {', '.join(wrong)}; settings: {', '.join(ARGUMENTS)}")
+            raise ValueError(
+                f"no loss takes {', '.join(wrong)}; use some of {', '.join(ARGUMENTS)}"
+            )
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Settings that change it."""
+        """Settings that change the loss."""
         return (*self.arguments, *(("normalize",) if self.weighs_classes else ()))

@@ -15,14 +15,14 @@ from pdray.losses.soft_target import check_classes, mean_over_votes, widened
 
 
 def class_balanced_weights(counts_K: Sequence[float], *, normalize: bool) -> Tensor:
-    """Weight every class by its effective number of training snippets.
+    """Return class weights from the effective number of training snippets per class.
 
     Eq. 1: ``(1 - beta) / (1 - beta^{n_y})`` with ``beta = (N - 1) / N``, N the size of the training
-    set. Between 1/N for a class with all of it and 1 for a class with one member.
+    set. A weight is 1 for a class with one member and about 1.6/N for a class with all members.
 
     Args:
-        counts_K: Training members n_y of each class, or expected ones; N is their sum.
-        normalize: Whether to scale the weights to sum to K, so that their size does not hang on N.
+        counts_K: Training snippets n_y of each class, or expected ones; N is their sum.
+        normalize: Whether to scale the weights to the sum K, so that they do not depend on N.
 
     Returns:
         (K,) float32.
@@ -33,15 +33,15 @@ def class_balanced_weights(counts_K: Sequence[float], *, normalize: bool) -> Ten
     absent = [index for index, count in enumerate(counts_K) if count < 1]
     if absent:
         raise ValueError(
-            f"class {', '.join(map(str, absent))} has no member in the training set (counts "
-            f"{list(counts_K)}); every class needs at least 1"
+            f"class {', '.join(map(str, absent))} has no training recording (counts "
+            f"{list(counts_K)}); give every class at least 1"
         )
     n_K = torch.tensor(counts_K, dtype=torch.float64)
     total = n_K.sum()
     if total == 1:  # beta is 0: one class with one member
         weights_K = torch.ones_like(n_K)
     else:
-        # expm1 keeps the digits that 1 - beta^n loses when N is large.
+        # expm1 keeps digits that 1 - beta^n would lose for large N.
         weights_K = (1 / total) / -torch.expm1(n_K * torch.log1p(-1 / total))
     if normalize:
         weights_K = weights_K * (len(counts_K) / weights_K.sum())
@@ -51,7 +51,7 @@ def class_balanced_weights(counts_K: Sequence[float], *, normalize: bool) -> Ten
 def class_balanced_focal_loss(
     logits_BK: Tensor, target: Tensor, *, weights_K: Tensor, gamma: float
 ) -> Tensor:
-    """Focal loss of each snippet, a yes or no for every class.
+    """Compute the focal loss of each snippet, with a sigmoid per class.
 
     Eq. 1: ``-w_y sum_c (1 - p_c^t)^gamma log p_c^t`` where ``p_c^t`` is ``sigmoid(z_c)`` for the
     true class and ``1 - sigmoid(z_c)`` for the others (Eq. 2). Computed from log-sigmoids in
@@ -67,8 +67,8 @@ def class_balanced_focal_loss(
         (B,) loss in nats, not reduced; 0 is perfect.
 
     Raises:
-        ValueError: If a class is outside 0..K-1, or shares are none; names the first one and its
-            position.
+        ValueError: If a class is outside 0..K-1, or shares are not from 0 to 1 with the sum 1;
+            names the first one and its position.
     """
     if target.is_floating_point():
         loss = partial(class_balanced_focal_loss, weights_K=weights_K, gamma=gamma)
@@ -78,7 +78,7 @@ def class_balanced_focal_loss(
     logits_BK = widened(logits_BK)
     is_true_BK = target[:, None] == torch.arange(num_classes, device=target.device)
     signed_BK = torch.where(is_true_BK, logits_BK, -logits_BK)
-    # p^t = sigmoid(signed), 1 - p^t = sigmoid(-signed): the power is taken in logs, where its
+    # p^t = sigmoid(signed), 1 - p^t = sigmoid(-signed): the power is computed in logs, so that its
     # gradient has no 0^(gamma - 1).
     hardness_BK = torch.exp(gamma * functional.logsigmoid(-signed_BK))
     loss_BK = -hardness_BK * functional.logsigmoid(signed_BK)

@@ -1,13 +1,12 @@
-"""Hierarchy-guided loss: ill or not, how ill, and in which regions of the face.
+"""Hierarchy-guided loss: ill or healthy, the grade, and the facial regions that show the disease.
 
-Source: YouTubePD, Eq. 2: ``lambda l_bin + (1 - lambda) l_multi + mean_r l_reg``, cross-
-entropies of the video as ill or healthy, of its grade, and of each region as showing the disease
-or not. lambda is 0.9 for video, 0.5 for sound and landmarks (section C.2). The probability of being
-ill is ``1 - p_0``, p the softmax of the grades. Differs: the mean over regions is over those that
-count, and its weight, 1 there, is given by the caller.
-The public code of YouTubePD adds the logits of the grades above 0 where this adds their
-probabilities, and leaves region labels of 0 out of its loss, so that its regions only ever learn to
-say yes.
+Source: YouTubePD, Eq. 2: ``lambda l_bin + (1 - lambda) l_multi + mean_r l_reg``. The terms are
+cross-entropies of ill or healthy, of the grade, and of each region (shows the disease or not).
+lambda is 0.9 for video, 0.5 for sound and landmarks (section C.2). The probability of being ill is
+``1 - p_0``, p the softmax of the grades. Differs: the mean is over regions with a label, and its
+weight, 1 there, is given by the caller.
+The public code of YouTubePD adds the logits of the grades above 0; here their probabilities are
+added. It also leaves region labels of 0 out of its loss, so its regions only learn to say yes.
 Letters: B batch, K class (grade, 0 is healthy), R region.
 """
 
@@ -30,8 +29,8 @@ def hierarchy_loss(
     """Return Eq. 2 of each snippet without its third term, which is :func:`region_loss`.
 
     Computed in logs in float32 or wider, so that logits of any size give a finite loss and
-    gradient. With two classes ``l_bin`` is ``l_multi``, and lambda changes nothing but what
-    ``class_weights_K`` do.
+    gradient. With two classes ``l_bin`` is ``l_multi``; lambda then has an effect only together
+    with ``class_weights_K``.
 
     Args:
         logits_BK: (B, K) float, any real number; K at least 2.
@@ -45,10 +44,10 @@ def hierarchy_loss(
 
     Raises:
         ValueError: If there are fewer than two classes, lambda is outside 0..1, or the target is
-            neither.
+            neither classes nor shares.
     """
     if logits_BK.shape[1] < 2:
-        raise ValueError(f"ill or healthy needs at least 2 classes, got {logits_BK.shape[1]}")
+        raise ValueError(f"the loss hierarchy needs at least 2 classes, got {logits_BK.shape[1]}")
     if not 0 <= hierarchy_lambda <= 1:
         raise ValueError(f"hierarchy_lambda {hierarchy_lambda} is outside 0..1")
     logits_BK = widened(logits_BK)
@@ -65,35 +64,35 @@ def hierarchy_loss(
 
 
 def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
-    """Return each snippet's mean, over the regions that count, of ``l_reg`` of Eq. 2.
+    """Return the mean of ``l_reg`` of Eq. 2 over the labelled regions of each snippet.
 
-    Two outputs and a softmax, as YouTubePD has them, are one logit and a sigmoid.
+    YouTubePD has two outputs and a softmax, which is the same as one logit and a sigmoid.
 
     Args:
-        logits_BR: (B, R) float, that a region shows the disease; anything where it does not count.
-        target_BR: (B, R) float, 1 shows it, 0 is normal; NaN where the region does not count: it
-            has no label, or it is in no frame of the snippet.
+        logits_BR: (B, R) float, that a region shows the disease; any value where the target is NaN.
+        target_BR: (B, R) float, 1 shows it, 0 is normal; NaN if the region has no label or is in no
+            frame of the snippet.
 
     Returns:
-        (B,) loss in nats; 0, with a gradient of 0, for a snippet in which no region counts.
+        (B,) loss in nats; 0, with a gradient of 0, for a snippet without a labelled region.
 
     Raises:
         ValueError: If the shapes differ or a target is outside 0..1; names the first one.
     """
     if logits_BR.shape != target_BR.shape or logits_BR.ndim != 2:
         raise ValueError(
-            f"region logits {tuple(logits_BR.shape)} and targets {tuple(target_BR.shape)} must be "
-            "(B, R) both"
+            f"region logits {tuple(logits_BR.shape)} and targets {tuple(target_BR.shape)} must "
+            "both be (B, R)"
         )
     outside_BR = (target_BR < 0) | (target_BR > 1)
     if outside_BR.any():
         row, region = outside_BR.nonzero()[0].tolist()
         raise ValueError(
             f"target {float(target_BR[row, region]):g} of region {region} at position {row} is "
-            "outside 0..1; NaN says that it does not count"
+            "outside 0..1; use NaN for a region without a label"
         )
     counts_BR = ~target_BR.isnan()
-    # Filled before the loss, not after: a gradient of 0 * nan would be nan.
+    # Filled before the loss, since a gradient of 0 * nan would be nan.
     logits_BR = widened(logits_BR).masked_fill(~counts_BR, 0.0)
     y_BR = target_BR.to(logits_BR.dtype).masked_fill(~counts_BR, 0.0)
     loss_BR = functional.binary_cross_entropy_with_logits(logits_BR, y_BR, reduction="none")
@@ -103,28 +102,28 @@ def region_loss(logits_BR: Tensor, target_BR: Tensor) -> Tensor:
 
 
 def region_targets(marks_BR: Tensor, grade_B: Tensor, *, unmarked: Unmarked) -> Tensor:
-    """Read the clinician's marks as labels of regions.
+    """Turn the clinician's marks into labels of regions.
 
     YouTubePD (section 5.1): "1 indicates that the region is indicative of PD and 0 indicates that
-    the region is normal". Marks exist on ill recordings only, and YouTubePD does not say how the
-    others are read. Decided here, with reasons:
+    the region is normal". Marks exist on ill recordings only, and YouTubePD does not say how other
+    regions are labelled. Decided here, with reasons:
 
     - Healthy: every region is normal. Table 10 counts each of the 187 healthy recordings as 0 in
       all 14 regions.
     - Ill, region with a mark: it shows the disease if the mark is above 0.
-    - Ill, no mark on this region but on others: ``unmarked``. "normal": the clinician marked what
-      showed the disease, so what is not marked did not; B.2 reads the list of marks as such a
-      binary vector. "unknown": it does not count, as Table 10 does not count it. The labels of
-      all regions are then the diagnosis itself, and the heads learn nothing of regions.
-    - Ill, without any mark: no region counts. Nobody annotated it; that is not 14 times normal.
+    - Ill, no mark on this region but on others: ``unmarked``. "normal": the clinician marked all
+      regions that showed the disease (B.2 turns the marks into such a binary vector). "unknown":
+      it has no label, as in Table 10. Then the labels of all regions equal the diagnosis, and the
+      region heads learn nothing about regions.
+    - Ill, without any mark: no region has a label, since nobody annotated the recording.
 
     Args:
-        marks_BR: (B, R) float severity of a recording's mark, 0 to 10; NaN where there is none.
+        marks_BR: (B, R) float severity of a recording's mark, 0 to 10; NaN if there is none.
         grade_B: (B,) int64 grade of the recording, 0 is healthy.
-        unmarked: How an unmarked region of a marked recording is read.
+        unmarked: Label of an unmarked region of a marked recording.
 
     Returns:
-        (B, R) float32: 1, 0, or NaN where the region does not count.
+        (B, R) float32: 1, 0, or NaN for a region without a label.
 
     Raises:
         ValueError: If a healthy recording has a mark above 0; names the first one.
@@ -135,7 +134,7 @@ def region_targets(marks_BR: Tensor, grade_B: Tensor, *, unmarked: Unmarked) -> 
         row, region = contradicts_BR.nonzero()[0].tolist()
         raise ValueError(
             f"region {region} at position {row} has a mark of {float(marks_BR[row, region]):g} "
-            "but its recording has grade 0; marks are of ill recordings only"
+            "but its recording has grade 0; give marks to ill recordings only"
         )
     is_marked_BR = ~marks_BR.isnan()
     label_BR = (marks_BR > 0).float()

@@ -1,9 +1,9 @@
-"""Losses of ordered grades, on logits of "grade > k".
+"""Losses for ordered grades, on logits of "grade > k".
 
 Sources: Cao, Mirjalili and Raschka 2020 (CORAL, arXiv:1901.07884) for the binary cross-entropies;
 McCullagh 1980 (Regression models for ordinal data), the proportional odds model, for the
-cumulative link. Both read the same outputs, one number a snippet less K-1 thresholds. Differ: the
-target may be the shares of several raters' votes; the thresholds must be in order, where CORAL
+cumulative link. Both take the same outputs: one number per snippet minus K-1 thresholds. Differs:
+the target may be the shares of several raters' votes; the thresholds must be in order, while CORAL
 shows (its Theorem 1) that they are in order at the optimum.
 Letters: B batch, K class, J threshold (K-1).
 """
@@ -16,21 +16,21 @@ from pdray.losses.soft_target import target_shares, widened
 
 
 def coral_loss(logits_BJ: Tensor, target: Tensor) -> Tensor:
-    """Sum over the thresholds of the binary cross-entropy of "grade > k".
+    """Return CORAL's loss: binary cross-entropies of "grade > k", summed over the thresholds.
 
-    CORAL's loss with every task weight lambda^(k) = 1:
+    Every task weight lambda^(k) is 1:
     ``-sum_k [t_k log sigmoid(z_k) + (1 - t_k) log(1 - sigmoid(z_k))]`` with ``t_k`` the share of
     the target above k: 0 or 1 where it is one class.
 
     Args:
-        logits_BJ: (B, K-1) float, one logit a threshold; any real number.
+        logits_BJ: (B, K-1) float, one logit per threshold; any real number.
         target: (B,) int64 class, 0 to K-1; or (B, K) float, shares from 0 to 1 that sum to 1.
 
     Returns:
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
 
     Raises:
-        ValueError: If there is no threshold, or the target is neither.
+        ValueError: If there is no threshold, or the target is neither classes nor shares.
     """
     logits_BJ, shares_BK = _prepared(logits_BJ, target)
     above_BJ = _above(shares_BK)
@@ -39,17 +39,18 @@ def coral_loss(logits_BJ: Tensor, target: Tensor) -> Tensor:
 
 
 def cumulative_link_loss(logits_BJ: Tensor, target: Tensor) -> Tensor:
-    """Negative log likelihood of ordered grades, ``-sum_k y_k log P(k)``.
+    """Return the negative log likelihood of ordered grades, ``-sum_k y_k log P(k)``.
 
     Args:
-        logits_BJ: (B, K-1) float, one logit a threshold, never rising along a row.
+        logits_BJ: (B, K-1) float, one logit per threshold, never rising along a row.
         target: (B,) int64 class, 0 to K-1; or (B, K) float, shares y from 0 to 1 that sum to 1.
 
     Returns:
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
 
     Raises:
-        ValueError: If there is no threshold, logits rise along a row, or the target is neither.
+        ValueError: If there is no threshold, logits rise along a row, or the target is neither
+            classes nor shares.
     """
     logits_BJ, shares_BK = _prepared(logits_BJ, target)
     loss_B: Tensor = -(shares_BK * _log_likelihood(logits_BJ)).sum(dim=1)
@@ -59,11 +60,11 @@ def cumulative_link_loss(logits_BJ: Tensor, target: Tensor) -> Tensor:
 def class_log_probabilities(logits_BJ: Tensor) -> Tensor:
     """Turn logits of "grade > k" into log probabilities of the classes.
 
-    ``P(k) = sigmoid(z_{k-1}) - sigmoid(z_k)``, the first with 1 and the last with 0 at its open
-    end. The share above k falls with k, since the logits do.
+    ``P(k) = sigmoid(z_{k-1}) - sigmoid(z_k)``; for the first class the first term is 1, for the
+    last class the second term is 0.
 
     Args:
-        logits_BJ: (B, K-1) float, one logit a threshold, never rising along a row.
+        logits_BJ: (B, K-1) float, one logit per threshold, never rising along a row.
 
     Returns:
         (B, K) float32 or wider, at most 0; the probabilities of a row sum to 1.
@@ -71,12 +72,12 @@ def class_log_probabilities(logits_BJ: Tensor) -> Tensor:
     Raises:
         ValueError: If there is no threshold, or logits rise along a row.
     """
-    # Two equal logits are kept apart by a hair (below), which the sum must not show.
+    # Equal logits are separated slightly (below); the softmax makes the sum 1 again.
     return functional.log_softmax(_log_likelihood(_checked(logits_BJ)), dim=1)
 
 
 def _log_likelihood(logits_BJ: Tensor) -> Tensor:
-    """Return (B, K) log P(k), from log-sigmoids: a difference of sigmoids would be 0 far out.
+    """Return (B, K) log P(k), from log-sigmoids: a difference of sigmoids could round to 0.
 
     ``sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a))``.
     """
@@ -86,11 +87,10 @@ def _log_likelihood(logits_BJ: Tensor) -> Tensor:
         position = int(rising_B.nonzero()[0])
         shown = [round(logit, 4) for logit in logits_BJ[position].tolist()]
         raise ValueError(
-            f"the logits of 'grade > k' at position {position} rise: {shown}; a higher grade "
-            "cannot be likelier to be passed than a lower one"
+            f"the logits of 'grade > k' at position {position} rise: {shown}; give logits that "
+            "never rise along k, since 'grade > k' implies 'grade > k-1'"
         )
-    # Logits that round to the same number would make the class between them impossible and its
-    # loss infinite.
+    # Equal logits would make the class between them impossible and its loss infinite.
     gap_BI = gap_BI.clamp_min(torch.finfo(logits_BJ.dtype).eps)
     above_BJ, below_BJ = functional.logsigmoid(logits_BJ), functional.logsigmoid(-logits_BJ)
     inner_BI = above_BJ[:, :-1] + below_BJ[:, 1:] + torch.log(-torch.expm1(-gap_BI))
@@ -104,12 +104,14 @@ def _prepared(logits_BJ: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _checked(logits_BJ: Tensor) -> Tensor:
     if logits_BJ.shape[1] < 1:
-        raise ValueError("no threshold to be above of: K classes have K-1, and K is at least 2")
+        raise ValueError(
+            "there is no threshold: K classes have K-1 thresholds; use K of at least 2"
+        )
     return widened(logits_BJ)
 
 
 def _above(shares_BK: Tensor) -> Tensor:
     """Return (B, K-1): the share of the target above each threshold."""
     above_BK = shares_BK.flip(1).cumsum(dim=1).flip(1)
-    # A sum of shares may end a rounding above 1.
+    # A sum of shares may exceed 1 by a rounding error.
     return above_BK[:, 1:].clamp(0, 1)

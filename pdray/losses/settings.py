@@ -1,4 +1,4 @@
-"""The table of losses and the settings of a fit's loss, without the losses themselves."""
+"""Table of losses and settings of a fit's loss; imports no torch."""
 
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -24,7 +24,7 @@ _LOSSES = {
 LOSSES = _LOSSES | parts("pdray.losses", LossEntry, _LOSSES)
 """Every loss under its short key; those of plug-ins last."""
 
-# A type that is made when this runs means nothing to a type checker.
+# A type checker cannot follow a type that is built at run time.
 if TYPE_CHECKING:
     Kind = str
 else:
@@ -32,50 +32,51 @@ else:
 
 
 class LossConfig(Settings):
-    """What is minimised."""
+    """Settings of the loss."""
 
     kind: Kind = Field(
         "class_balanced_focal",
-        description="class_balanced_focal: TSA eq. 1; focal: motion boundary paper eq. 4; "
-        "cross_entropy; hierarchy: YouTubePD eq. 2, ill or not and the class; coral, "
-        "cumulative_link: ordered grades, thresholds on one score",
+        description="class_balanced_focal: TSA, eq. 1; focal: motion boundary paper, eq. 4; "
+        "cross_entropy; hierarchy: YouTubePD, eq. 2, ill or healthy and the class; coral, "
+        "cumulative_link: ordered grades, by thresholds on one score",
     )
     gamma: float = Field(
         2.0,
         ge=0,
-        description="focusing exponent of both focal losses; 0 is cross-entropy (TSA gives none)",
+        description="exponent of both focal losses: the larger, the less easy examples count; 0 "
+        "is cross-entropy (the TSA paper names no value)",
     )
-    alpha: float = Field(0.5, gt=0, le=1, description="factor of kind focal")
+    alpha: float = Field(0.5, gt=0, le=1, description="focal: constant factor of the loss")
     hierarchy_lambda: float = Field(
         0.9,
         ge=0,
         le=1,
-        description="hierarchy: weight of class 0, healthy, against all others; the rest is that "
-        "of the class. YouTubePD: 0.9 for video, 0.5 for landmarks and sound",
+        description="hierarchy: weight of ill or healthy; 1 minus it is the weight of the class. "
+        "YouTubePD: 0.9 for video, 0.5 for landmarks and sound",
     )
     region_weight: float = Field(
         1.0,
         ge=0,
-        description="factor of the mean loss of the regions that have a label, beside the loss of "
-        "the recording, of networks on regions; 1 in YouTubePD eq. 2",
+        description="networks on regions: factor of the mean loss of labelled regions, which is "
+        "added to the loss of the recording; YouTubePD, eq. 2: 1",
     )
     unmarked: Unmarked = Field(
         "normal",
-        description="an unmarked region of an ill recording with marks on others; normal: the "
-        "marks are all that showed the disease; unknown: it has no label",
+        description="networks on regions: label of an unmarked region of an ill recording with "
+        "other marks; normal: it does not show the disease; unknown: it has no label",
     )
     normalize: bool = Field(
         True,
-        description="class_balanced_focal: scale class weights to sum to the number of classes, as "
-        "Cui 2019; false: the literal weights of TSA, which shrink the gradient by the counts",
+        description="class_balanced_focal: scale the class weights to sum to the number of classes "
+        "(Cui et al. 2019); false: the weights of the TSA paper, which shrink with the counts",
     )
     soft_targets: bool = Field(
-        False, description="learn the shares of the raters' grades, not the consensus grade"
+        False, description="learn the shares of the raters' grades instead of the consensus grade"
     )
 
     @property
     def entry(self) -> LossEntry:
-        """What the table says of the loss."""
+        """Entry of the loss in the table."""
         return LOSSES[self.kind]
 
     @model_validator(mode="after")
@@ -97,7 +98,7 @@ class LossConfig(Settings):
 
     @property
     def region_settings(self) -> list[str]:
-        """Return the settings that were changed and need a network on regions."""
+        """Changed settings that need a network on regions."""
         fields = LossConfig.model_fields
         names = ("region_weight", "unmarked")
         return [name for name in names if getattr(self, name) != fields[name].default]

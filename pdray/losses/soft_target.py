@@ -1,8 +1,8 @@
-"""A target as shares of the classes: one class that is certain, or the votes of several raters.
+"""Targets as shares of the classes: one certain class, or the votes of several raters.
 
-Source: mixture of the raters' votes as the target distribution, as label distributions of Geng 2016
-(arXiv:1408.6027). The loss of shares is the mean of the loss over the votes: every loss here is
-that, in closed form where there is one.
+Source: label distributions (Geng 2016, arXiv:1408.6027); the raters' votes are the target
+distribution. Every loss of shares here is the mean of the loss over the votes, in closed form if
+there is one.
 Letters: B batch, K class, S any outputs.
 """
 
@@ -15,7 +15,7 @@ _TOLERANCE = 1e-4  # of a sum of float32 shares
 
 
 def widened(logits: Tensor) -> Tensor:
-    """Return logits in float32, or wider where they are."""
+    """Return logits in float32, or in their own dtype if it is wider."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -31,8 +31,8 @@ def target_shares(target: Tensor, num_classes: int, dtype: torch.dtype) -> Tenso
         (B, K); one-hot for a class.
 
     Raises:
-        ValueError: If the axes are neither, a class is outside 0..K-1 or shares are negative or do
-            not sum to 1; names the first one and its position.
+        ValueError: If the axes or the dtype are wrong, a class is outside 0..K-1, or shares are
+            negative or do not sum to 1; names the first one and its position.
     """
     if target.dim() == 1 and not target.is_floating_point():
         check_classes(target, num_classes)
@@ -49,10 +49,10 @@ def target_shares(target: Tensor, num_classes: int, dtype: torch.dtype) -> Tenso
 
 
 def check_classes(target_B: Tensor, num_classes: int) -> None:
-    """Refuse (B,) integer classes of which one is outside 0..K-1.
+    """Refuse (B,) integer classes outside 0..K-1.
 
     Raises:
-        ValueError: With the first one and its position.
+        ValueError: If there is one; names the first one and its position.
     """
     outside_B = (target_B < 0) | (target_B >= num_classes)
     if outside_B.any():
@@ -69,25 +69,25 @@ def _check_shares(shares_BK: Tensor) -> None:
         position = int(off_B.nonzero()[0])
         shown = [round(share, 4) for share in shares_BK[position].tolist()]
         raise ValueError(
-            f"shares {shown} at position {position} are not from 0 to 1 with the sum 1"
+            f"shares {shown} at position {position} must be from 0 to 1 with the sum 1"
         )
 
 
 def mean_over_votes(
     loss: Callable[[Tensor, Tensor], Tensor], outputs_BS: Tensor, shares_BK: Tensor
 ) -> Tensor:
-    """Average a loss of certain classes over shares; for losses without a closed form.
+    """Average a loss over the shares of a target; for losses without a closed form.
 
     Args:
         loss: Maps outputs and (B,) int64 classes to (B,) losses.
-        outputs_BS: (B, S) float, what the loss takes.
+        outputs_BS: (B, S) float, outputs that the loss takes.
         shares_BK: (B, K) float, shares from 0 to 1 that sum to 1.
 
     Returns:
-        (B,), sum over the classes of share times loss.
+        (B,) sum over the classes of share times loss.
 
     Raises:
-        ValueError: If the shares are not such.
+        ValueError: If the shares are not from 0 to 1 with the sum 1.
     """
     num_classes = shares_BK.shape[1]
     shares_BK = target_shares(shares_BK, num_classes, outputs_BS.dtype)

@@ -18,12 +18,12 @@ from pdray.losses.soft_target import target_shares, widened
 def softmax_focal_loss(
     logits_BK: Tensor, target: Tensor, *, alpha: float = 1.0, gamma: float = 0.0
 ) -> Tensor:
-    """Focal loss of each snippet.
+    """Compute the focal loss of each snippet.
 
     Eq. 4: ``-alpha (1 - p)^gamma y log p``, summed over the classes, p the softmax of the logits
-    (the paper's Eq. 2). With alpha 1 and gamma 0 it is cross-entropy. alpha is one number for all
-    classes, so it scales the loss and weights no class. Computed in logs in float32 or wider, so
-    that logits of any size give a finite loss and gradient.
+    (the paper's Eq. 2). With alpha 1 and gamma 0 it is cross-entropy. alpha is the same for all
+    classes, so it only scales the loss. Computed in logs in float32 or wider, so that logits of any
+    size give a finite loss and gradient.
 
     Args:
         logits_BK: (B, K) float, any real number; K at least 2.
@@ -35,11 +35,12 @@ def softmax_focal_loss(
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
 
     Raises:
-        ValueError: If there are fewer than two classes, or the target is neither.
+        ValueError: If there are fewer than two classes, or the target is neither classes nor
+            shares.
     """
     num_classes = logits_BK.shape[1]
     if num_classes < 2:
-        raise ValueError(f"a softmax over {num_classes} class has nothing to tell; give at least 2")
+        raise ValueError(f"a softmax needs at least 2 classes, got {num_classes}")
     logits_BK = widened(logits_BK)
     y_BK = target_shares(target, num_classes, logits_BK.dtype)
     log_p_BK = functional.log_softmax(logits_BK, dim=1)
@@ -51,13 +52,13 @@ def softmax_focal_loss(
 
 
 def _log_rest(logits_BK: Tensor, log_p_BK: Tensor) -> Tensor:
-    """Return (B, K) log(1 - p) without the digits that 1 - p loses as p nears 1.
+    """Return (B, K) log(1 - p), precise also if p is close to 1.
 
-    Only the likeliest class can have p above 1/2; its rest is summed from the other classes.
+    Only the likeliest class can have p above 1/2; its 1 - p is summed from the other classes.
     """
     is_top_BK = functional.one_hot(logits_BK.argmax(dim=1), logits_BK.shape[1]).bool()
     others_B1 = logits_BK.masked_fill(is_top_BK, -math.inf).logsumexp(dim=1, keepdim=True)
     top_rest_B1 = others_B1 - logits_BK.logsumexp(dim=1, keepdim=True)
-    # The likeliest class is masked before the logarithm: a gradient of 0 * inf would be nan.
+    # The likeliest class is masked before the logarithm, since a gradient of 0 * inf would be nan.
     masked_BK = log_p_BK.masked_fill(is_top_BK, -math.log(2))
     return torch.where(is_top_BK, top_rest_B1, torch.log1p(-masked_BK.exp()))

@@ -1,7 +1,7 @@
 """Networks and estimators by name.
 
-The one table of all models, a line each, from which every list of models is derived. Models of
-plug-ins stand behind pdray's own.
+One table names all models, one per line. Every list of models is derived from it. Models of
+plug-ins come last.
 """
 
 from pkgutil import resolve_name
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     """Entry of every network under its short key."""
     MODELS: dict[str, ModelEntry]
     """Entry of every model under its short key, networks first."""
-    # Types that are made when this runs mean nothing to a type checker.
+    # A type checker cannot follow types that are built at run time.
     BackboneConfig = ModelSettings
     """The section ``model.backbone``: any network on pictures alone."""
     ModelConfig = ModelSettings
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the tables when one is asked for; the module of a plug-in is imported by then."""
+    """Make the tables on first use, when the module of a plug-in is already imported."""
     if name not in ("NETWORKS", "MODELS", "BackboneConfig", "ModelConfig"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()
@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:
     made["BackboneConfig"] = settings_union(
         [one for one in networks.values() if not one.beside], default=DEFAULT_BACKBONE
     )
-    # Below ``BackboneConfig``, since an estimator may stand on one of the networks.
+    # Below ``BackboneConfig``: the settings of an estimator may contain those of a network.
     estimators = {key: resolve_name(place) for key, place in _ESTIMATORS.items()}
     made["MODELS"] = networks | estimators | added
     made["ModelConfig"] = settings_union(made["MODELS"].values(), default=DEFAULT)

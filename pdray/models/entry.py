@@ -1,4 +1,4 @@
-"""Entry of a model in the registry: what is known of a model before it is built."""
+"""Entry of a model in the registry: its facts that are needed before it is built."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,26 +13,26 @@ TRAINING = ("snippet", "augment", "segments", "loss", "optim", "stream", "pretra
 
 
 class ModelSettings(Settings):
-    """Parent of the settings of every model, the section ``model`` of a study.
+    """Parent class of the settings of every model: the section ``model`` of a study.
 
-    The properties say what follows from the settings; the entry says what holds for all of them.
+    The properties depend on the settings. Facts that hold for all settings are in the entry.
     """
 
     name: str
 
     @property
     def modalities(self) -> tuple[Any, ...]:
-        """Modalities of its branches; empty where the model reads the modality of the fit."""
+        """Modalities of its branches; empty if the model reads the modality of the fit."""
         return ()
 
     @property
     def has_frozen_weights(self) -> bool:
-        """Whether the model reads pictures through weights that nothing trains."""
+        """Whether the model reads pictures through weights that are never trained."""
         return False
 
     @property
     def keeps_maps(self) -> bool:
-        """Whether enough stages are frozen to compute their maps once, in place of pictures."""
+        """Whether enough stages are frozen to compute their maps once and cache them."""
         return False
 
 
@@ -42,26 +42,26 @@ def _none(*_: Any, **__: Any) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """Declaration of one model; the defaults are those of a network on pictures.
+    """Declaration of one model; the defaults describe a network on pictures.
 
     Attributes:
         settings: Class of its settings, the section ``model`` of a study.
-        description: What the model is, in one line of help and of the page of models.
-        builder: ``module:function`` that builds a network of its settings, imported when it is
-            called; empty for a model that learns at once.
-        learner: ``module:PARTS`` of what learns at once, imported when it is fitted; empty for a
-            network that learns in steps.
-        sees: Values of ``modality`` that it accepts; ``pictures`` stands for all of them.
-        beside: Modalities that it takes beside the one of the fit.
-        branches: Modalities of which it reads some; it then accepts a recording with any of them.
-        sections: Sections of a fit that it uses, beside those that all have. ``optim.epochs=1``
-            is a key that must have this value, ``augment.crop_size`` one that alone is used.
-        network: Where the settings of the network that sees pictures stand; None without one.
-        faults: ``faults(settings, num_frames=, height=, width=)`` lists what its network cannot
-            take; :mod:`pdray.models.layers.limits` says more.
-        checks: ``checks(fit)`` lists what is wrong across the sections of a fit.
-        loop: ``steps``: batches in epochs, which workers may share, then weights; ``once``:
-            all recordings at once, in one worker, from what the store keeps.
+        description: One line for ``--help`` and the page of models.
+        builder: ``module:function`` that builds the network from its settings, imported when
+            called; empty for an estimator.
+        learner: ``module:PARTS`` of an estimator, imported when it is fitted; empty for a network.
+        sees: Values of ``modality`` that it accepts; ``pictures`` means all kinds of pictures.
+        beside: Modalities that it needs in addition to that of the fit.
+        branches: Modalities that its branches can read; one of them is enough for a recording.
+        sections: Sections of a fit that it uses, beyond those that every model uses.
+            ``optim.epochs=1``: this key must have this value. ``augment.crop_size``: only this key
+            of the section is used.
+        network: Key of the settings of its network on pictures; None if it has none.
+        faults: ``faults(settings, num_frames=, height=, width=)`` lists the values that its
+            network cannot take (see :mod:`pdray.models.layers.limits`).
+        checks: ``checks(fit)`` lists contradictions between the sections of a fit.
+        loop: ``steps``: it learns from batches in epochs, on one worker or more, and leaves
+            weights. ``once``: it learns from all recordings at once, on one worker.
         has_maps: Whether activation maps of its network can be drawn.
         small: Settings of a small example.
     """
@@ -87,12 +87,13 @@ class ModelEntry:
         made = self.builder if self.loop == "steps" else self.learner
         if ":" not in made:
             raise ValueError(
-                f"{self.name}: got {made!r}; expected a builder as 'module:function', or "
-                "of loop='once' a learner"
+                f"{self.name}: got {made!r}; give a builder as 'module:function', or with "
+                "loop='once' a learner"
             )
         if self.loop == "once" and "optim" in self.sections:
             raise ValueError(
-                f"{self.name} learns at once: name the sections it uses, with optim.epochs=1"
+                f"{self.name} learns from all recordings at once: list the sections that it uses, "
+                "with optim.epochs=1"
             )
 
     @property
@@ -102,14 +103,14 @@ class ModelEntry:
 
     @property
     def keeps_weights(self) -> bool:
-        """Whether a fit leaves weights of its own."""
+        """Whether a fit leaves trained weights."""
         return self.loop == "steps"
 
     def build(self, settings: ModelSettings, num_classes: int, num_channels: int = 3) -> Any:
-        """Build the network; its weights come from the ambient torch generator.
+        """Build the network; its weights are drawn from torch's global generator.
 
         Args:
-            settings: Without a fault in ``faults``.
+            settings: Settings for which ``faults`` returns nothing.
             num_classes: Classes K, at least 2; 1 under ordered thresholds.
             num_channels: 3 colours, or 2 components of flow.
 
@@ -125,11 +126,11 @@ class ModelEntry:
 
 
 def settings_union(entries: Iterable[ModelEntry], *, default: str) -> Any:
-    """Return the type of a section that is of one of several models, chosen by its ``name``.
+    """Return the type of a settings section whose ``name`` chooses one of several models.
 
     Args:
-        entries: Models, in the order in which help lists them.
-        default: Name that a section without one has.
+        entries: Models, in the order of ``--help``.
+        default: Name that is used if the section has none.
     """
 
     def key(section: Any) -> str:

@@ -35,5 +35,8 @@ def test_settings_without_effect_are_exit_code_2(
     words = ["data.manifest=/x.csv", f"output={tmp_path}", "augment.brightness=0.4"]
     assert main(words) == 2
     told = capsys.readouterr().err
-    assert "augment.brightness: maps of frozen stages are kept for 2 fixed views" in told
+    assert (
+        "augment.brightness: no effect, because maps of frozen stages are cached for 2 plain views"
+        in told
+    )
     assert "features.views=4" in told

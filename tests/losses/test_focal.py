@@ -96,7 +96,7 @@ def test_normalised_weights_keep_their_ratio_and_sum_to_the_classes() -> None:
 
 
 def test_absent_classes_are_all_named() -> None:
-    message = r"class 1, 3 has no member in the training set \(counts \[4, 0, 2, 0\]\)"
+    message = r"class 1, 3 has no training recording \(counts \[4, 0, 2, 0\]\)"
     with pytest.raises(ValueError, match=message):
         class_balanced_weights([4, 0, 2, 0], normalize=True)
 

@@ -159,7 +159,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
         hierarchy_loss(torch.zeros(2, 2), torch.tensor([0, 0]), hierarchy_lambda=1.5)
     with pytest.raises(ValueError, match=r"target 6 at position 1 is outside 0\.\.5"):
         hierarchy_loss(torch.zeros(2, 6), torch.tensor([0, 6]), hierarchy_lambda=0.5)
-    with pytest.raises(ValueError, match=r"logits \(2, 14\) and targets \(2, 13\) must be"):
+    with pytest.raises(ValueError, match=r"logits \(2, 14\) and targets \(2, 13\) must both be"):
         region_loss(torch.zeros(2, 14), torch.zeros(2, 13))
     labels = torch.zeros(2, 14)
     labels[1, 3] = 7

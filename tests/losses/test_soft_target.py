@@ -22,8 +22,11 @@ def test_thirds_of_votes_sum_to_one_closely_enough() -> None:
     [
         (torch.tensor([0, 3]), r"target 3 at position 1 is outside 0\.\.2"),
         (torch.tensor([-1, 0]), r"target -1 at position 0 is outside 0\.\.2"),
-        (torch.tensor([[0.5, 0.5, 0], [0.5, 0.6, 0]]), r"\[0\.5, 0\.6, 0\.0\] at position 1 are"),
-        (torch.tensor([[1.5, -0.5, 0]]), r"\[1\.5, -0\.5, 0\.0\] at position 0 are not from 0"),
+        (
+            torch.tensor([[0.5, 0.5, 0], [0.5, 0.6, 0]]),
+            r"\[0\.5, 0\.6, 0\.0\] at position 1 must be",
+        ),
+        (torch.tensor([[1.5, -0.5, 0]]), r"\[1\.5, -0\.5, 0\.0\] at position 0 must be from 0"),
         (torch.tensor([[torch.nan, 0.5, 0.5]]), r"\[nan, 0\.5, 0\.5\] at position 0"),
         (torch.tensor([[0.5, 0.5]]), r"shape \(1, 2\) and type torch\.float32 is neither"),
         (torch.tensor([0.0, 1.0]), r"shape \(2,\) and type torch\.float32 is neither"),

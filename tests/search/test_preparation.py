@@ -135,7 +135,7 @@ def test_a_preparation_says_what_it_does_goes_on_and_stops_at_failures(plan, tmp
     whole = broken.video.read_bytes()
     preparation = plan()
     broken.video.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DecodeError, match="1 recordings cannot be read, 0 are allowed"):
+    with pytest.raises(DecodeError, match=r"1 recordings cannot be read \(allowed: 0\)"):
         run_preparation(preparation, say=said.append, progress=nothing)
     table = tmp_path / "out" / "decode_failures.csv"
     with table.open(newline="") as file:

@@ -179,7 +179,7 @@ def test_a_combination_without_enough_time_steps_is_told_once_with_the_values():
         "loss.gamma": Range(0.0, 2.0, log=False, step=None, whole=False),
     }
     (fault,) = combination_faults(fit(**base), space)
-    assert "model.temporal_stride: '121222' leaves 1 time step of 16 frames" in fault
+    assert "model.temporal_stride: '121222' shrinks 16 frames to 1 time step" in fault
     told = "(with model.attention_depth = 1, model.temporal_stride = '121222')"
     assert fault.endswith(told)
 
@@ -230,16 +230,16 @@ def test_a_trials_value_out_of_range_is_refused():
 def test_sizes_that_a_network_cannot_take_are_told_by_their_settings():
     i3d = {"model": {"name": "i3d"}}
     short = fit(**i3d, snippet={"num_frames": 2})
-    assert fit_faults(short, {})[0].startswith("snippet.num_frames: 2 collapse to one before")
+    assert fit_faults(short, {})[0].startswith("snippet.num_frames: 2 is too few")
     small = fit(**i3d, decode={"height": 16}, augment={"crop_size": None})
-    assert fit_faults(small, {})[0].startswith("decode.height: 16 px collapse to one before")
+    assert fit_faults(small, {})[0].startswith("decode.height: 16 px shrink to 1 px before")
     cropped = fit(**i3d, augment={"crop_size": [16, 16]})
     assert [fault.partition(":")[0] for fault in fit_faults(cropped, {})] == [
         "crop height",
         "crop width",
     ]
     dense = fit(**i3d, snippet={"views": "dense", "view_frames": 2})
-    assert fit_faults(dense, {})[0].startswith("snippet: num_frames: 2 collapse to one before")
+    assert fit_faults(dense, {})[0].startswith("snippet: num_frames: 2 is too few")
 
 
 PROBE = {"model": {"name": "linear_probe"}, "optim": {"epochs": 1}}
@@ -247,7 +247,7 @@ PROBE = {"model": {"name": "linear_probe"}, "optim": {"epochs": 1}}
 
 def test_a_frozen_network_is_checked_as_one_that_is_trained():
     small = {**PROBE, "decode": {"height": 16}}
-    assert fit_faults(fit(**small), {})[0].startswith("decode.height: 16 px collapse to one before")
+    assert fit_faults(fit(**small), {})[0].startswith("decode.height: 16 px shrink to 1 px before")
     thin = {**PROBE, "model": {"name": "linear_probe", "backbone": {"width_factor": 0.001}}}
     assert fit_faults(fit(**thin), {})[0].startswith("model.backbone.width_factor: 0.001 leaves")
     assert fit_faults(fit(**PROBE), {"model.num_epochs": 5}) == []

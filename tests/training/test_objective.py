@@ -109,7 +109,7 @@ def test_only_the_class_balanced_loss_needs_every_class(kind):
     if kind != "class_balanced_focal":
         assert training_loss(config, [4, 0, 2], CPU).class_weights is None
         return
-    with pytest.raises(ValueError, match="class 1 has no member in the training set"):
+    with pytest.raises(ValueError, match="class 1 has no training recording"):
         training_loss(config, [4, 0, 2], CPU)
 
 

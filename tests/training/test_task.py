@@ -213,15 +213,15 @@ REGIONS = {"model": {"name": "region_attention"}}
         ({**REGIONS, "modality": "flow"}, "modality: got 'flow'; region_attention needs rgb"),
         (
             {**REGIONS, "augment": {"brightness": 0.4, "max_shift": 0.1}},
-            r"augment.brightness, augment.max_shift: maps .* for 2 fixed views.*features.views=4",
+            r"augment.brightness, augment.max_shift: no effect, .* 2 plain views.*features.views=4",
         ),
         (
             {**REGIONS, "features": {"cache": "off", "views": 3}},
-            "features.views: got 3; no view is kept with features.cache off",
+            "features.views: 3 has no effect, because features.cache is off; remove it",
         ),
         (
             {"model": {**REGIONS["model"], "frozen_stages": 2}, "features": {"views": 1}},
-            "features.views: got 1; no view is kept so early: .*model.frozen_stages=3",
+            "features.views: 1 has no effect, because too few .*model.frozen_stages=3",
         ),
         (
             {
@@ -229,7 +229,7 @@ REGIONS = {"model": {"name": "region_attention"}}
                 "snippet": {"mode": "segments"},
                 "segments": {"consensus": "attention"},
             },
-            "segments.consensus attention: region_attention joins no snippets",
+            "segments.consensus: attention has no effect, since region_attention",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Entries of the frame store become batches of tensors."""
+"""Makes batches of tensors from entries of the frame store."""

@@ -1,9 +1,9 @@
-"""Random changes of training pictures, and of everything that lies on them or belongs to a side.
+"""Augmentation: random changes of training pictures, and of points and sides with them.
 
-One draw a snippet, the same for each of its frames, so that nothing in it looks like motion. What
-moves is moved here, in this order: crop, resize to the size the network sees, left-right flip,
-shift. Pictures are moved as uint8, on the device; points and sides follow the same draws. Colour is
-drawn here and changed in ``normalise.py``, where pixels become floats.
+There is one draw per snippet for all of its frames, so that it does not look like motion. Pictures
+are moved here as uint8, on the device, in this order: crop, resize to the network's input,
+left-right flip, shift. Points follow the same draws. Changes of colour are drawn here and applied
+in ``normalise.py``, where pixels become floats.
 
 Letters: B snippet, T frame, H height, W width, C channel, P point.
 """
@@ -19,12 +19,12 @@ from pdray.data.batches.settings import AugmentConfig, augment_faults, seen_size
 from pdray.data.modalities import Modality, picture_spec
 from pdray.errors import SettingsError, refuse
 
-# (down, right) parts of the room that a crop leaves: four corners and the centre.
+# Positions of a crop, as (down, right) shares of the free space: four corners and the centre.
 _PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 
 
 class Crop(NamedTuple):
-    """A box inside the stored picture [px]."""
+    """Box inside the stored picture [px]."""
 
     top: int
     left: int
@@ -34,17 +34,17 @@ class Crop(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What was drawn for a batch; index b belongs to snippet b.
+    """Draws for a batch; index b belongs to snippet b.
 
     Attributes:
-        flipped: Whether left and right change places.
+        flipped: Whether left and right are exchanged.
         shifts: (down, right) shift, applied after the flip [px].
         brightness: (B,) float32 factor of the pixels, greater than 0.
         contrast: (B,) float32 factor of the distance to the mean colour, greater than 0.
         saturation: (B,) float32 factor of the distance to the grey picture, greater than 0; None
-            leaves colours as they are.
-        crops: What is cut out before anything else; None is the whole picture.
-        size: (height, width) that crops are resized to [px]; None where ``crops`` is.
+            does not change it.
+        crops: Boxes that are cut out first; None: the whole picture.
+        size: (height, width) that crops are resized to [px]; None without ``crops``.
     """
 
     flipped: tuple[bool, ...]
@@ -56,24 +56,25 @@ class Augmentation:
     size: tuple[int, int] | None = None
 
     def seen(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the (height, width) that pictures of ``size`` have afterwards [px]."""
+        """Return the (height, width) after augmentation of pictures of ``size`` [px]."""
         return self.size or size
 
 
 def draw_augmentation(
     frames: Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> Augmentation:
-    """Draw what happens to each snippet of a batch.
+    """Draw the augmentation of each snippet of a batch.
 
-    A crop's height and width are each a drawn part of the largest box of the seen shape that fits
-    into the picture; in ``crop_scales`` the two parts are neighbours or the same, and it lies in a
-    corner or in the centre (scale jitter and corner crop of TSN, arXiv:1608.00859, section 3.2).
+    Height and width of a crop are each a drawn share (``crop_scales``) of the largest box with the
+    shape of the network's input that fits into the picture. The two shares are equal or neighbours
+    in the list. The crop is in a corner or in the centre (scale jitter and corner crop of TSN,
+    arXiv:1608.00859, section 3.2).
 
     Args:
         frames: (B, T, H, W, C); only its shape is used.
-        config: How much.
-        generator: On the CPU, so that the draws are the same whatever device trains. Five numbers
-            a snippet are taken whatever the settings, three more where they crop or saturate.
+        config: Settings.
+        generator: Generator on the CPU, so that the draws do not depend on the device. It gives
+            five numbers per snippet with any settings, and three more to crop or saturate.
 
     Returns:
         The draws.
@@ -106,14 +107,14 @@ def draw_augmentation(
 
 
 def central_view(frames: Tensor, config: AugmentConfig) -> Augmentation | None:
-    """Return how an evaluated snippet is seen: its centre, nothing resized, nothing drawn.
+    """Return the crop of evaluated snippets: the centre, not resized, nothing drawn.
 
     Args:
         frames: (B, T, H, W, C); only its shape is used.
-        config: Its ``crop_size`` is used alone.
+        config: Settings; only ``crop_size`` is used.
 
     Returns:
-        None where the whole picture is seen.
+        The crop; None for the whole picture.
 
     Raises:
         SettingsError: If ``crop_size`` does not fit into the picture.
@@ -136,28 +137,28 @@ def central_view(frames: Tensor, config: AugmentConfig) -> Augmentation | None:
 
 
 def move_frames(frames: Tensor, augmentation: Augmentation, modality: Modality = "rgb") -> Tensor:
-    """Crop, resize, flip and shift the pictures of a batch; colours stay.
+    """Crop, resize, flip and shift the pictures of a batch; colours do not change.
 
-    What a shift uncovers is black as decoding pads, or no motion. Resizing is bilinear with
-    antialiasing and rounds to whole numbers: on a CPU by torch's fixed-point path, at most one
-    grey level from float arithmetic, elsewhere in float32.
+    A shift leaves black pixels, or no motion, at the edge. Resizing is bilinear with antialiasing
+    and rounds to whole numbers: on a CPU in torch's fixed-point arithmetic, at most one grey level
+    from float arithmetic, elsewhere in float32.
 
-    The x component of mirrored ``flow`` changes its sign. ``boundaries`` are flipped as pictures,
-    as the motion boundary paper does. That is not exact: of B_u = du/dx + du/dy a mirrored
-    recording has du/dx - du/dy, of B_v it has dv/dy - dv/dx, which cannot be told from the sums.
-    Resized motion keeps its values, in pixels of the stored picture, as in TSN.
+    The x component of mirrored ``flow`` changes its sign. ``boundaries`` are flipped like pictures,
+    as in the motion boundary paper. That is not exact: where a recording has du/dx + du/dy and
+    dv/dx + dv/dy, its mirror image has du/dx - du/dy and dv/dy - dv/dx, which cannot be computed
+    from the sums. Resized motion keeps its values, in pixels of the stored picture, as in TSN.
 
     Args:
         frames: (B, T, H, W, C) uint8; motion as codes 1..255 with 128 for none, channel 0 along
             the width.
-        augmentation: One draw a snippet.
-        modality: One of pictures.
+        augmentation: One draw per snippet.
+        modality: A modality of pictures.
 
     Returns:
         (B, T, height, width, C) uint8, ``frames`` itself if nothing moves.
 
     Raises:
-        ValueError: If the draws are for another number of snippets.
+        ValueError: If the augmentation is for another number of snippets.
     """
     _check_draws(augmentation, len(frames))
     spec = picture_spec(modality)
@@ -187,25 +188,25 @@ def move_frames(frames: Tensor, augmentation: Augmentation, modality: Modality =
 def augment_points(
     points: Tensor, augmentation: Augmentation, size: tuple[int, int], mirror: Tensor
 ) -> Tensor:
-    """Move points as :func:`move_frames` moves what they lie on.
+    """Move points as :func:`move_frames` moves their pictures.
 
     Args:
         points: (B, T, P, 2) or, with B = recordings * S, (recordings, S, T, P, 2) float32: x to
-            the right and y down in the stored picture from its upper left corner, so that the
-            centre of the first pixel is at (0.5, 0.5) [px]; NaN where absent. Two corners of a
-            box are two points: after a flip the left one is the right one.
-        augmentation: One draw a snippet.
+            the right and y down from the upper left corner of the stored picture, so that the
+            centre of the first pixel is at (0.5, 0.5) [px]; NaN where absent. If two points are
+            the corners of a box, a flip makes the left one the right one.
+        augmentation: One draw per snippet.
         size: (height, width) of the stored picture [px].
-        mirror: (P,) int64, the point that takes the place of each in a mirrored picture: of a left
-            eye the right one and the other way round, of a nose itself.
+        mirror: (P,) int64, the point that replaces each point in a mirrored picture: the right eye
+            for the left eye and the reverse, the nose for itself.
 
     Returns:
-        As ``points``, in pixels of what the network sees, NaN where absent. A point that a crop or
-        a shift leaves out is not absent: it keeps its place, mostly beyond the edges.
+        As ``points``, in pixels of the network's input, NaN where absent. A point outside the crop
+        or the shifted picture is not absent; it usually lies beyond the edges.
 
     Raises:
-        ValueError: If the draws are for another number of snippets, or ``mirror`` does not swap
-            points in pairs.
+        ValueError: If the augmentation is for another number of snippets, or ``mirror`` does not
+            swap points in pairs.
     """
     num_points = points.shape[-2]
     order = mirror.to(points.device)
@@ -213,7 +214,7 @@ def augment_points(
     valid = len(order) == num_points and bool(((order >= 0) & (order < num_points)).all())
     if not valid or not torch.equal(order[order], places):
         raise ValueError(
-            f"mirror {mirror.tolist()} does not swap {num_points} points in pairs: expected "
+            f"mirror {mirror.tolist()} does not swap {num_points} points in pairs; give "
             f"mirror[mirror[p]] == p for each p in 0..{num_points - 1}"
         )
     snippets = points.flatten(0, -4)
@@ -227,14 +228,17 @@ def augment_points(
 
 def _check_draws(augmentation: Augmentation, num_snippets: int) -> None:
     if len(augmentation.flipped) != num_snippets:
-        raise ValueError(f"{len(augmentation.flipped)} draws for {num_snippets} snippets")
+        raise ValueError(
+            f"the augmentation has {len(augmentation.flipped)} draws, expected one for each of "
+            f"{num_snippets} snippets"
+        )
 
 
 def _draw_crops(
     drawn: Tensor, scales: tuple[float, ...], *, picture: tuple[int, int], seen: tuple[int, int]
 ) -> tuple[Crop, ...]:
     """Turn (B, 2) numbers in [0, 1) into crops."""
-    # At most one step between the two, as in TSN: else the shape of things would change more.
+    # At most one step between the two, as in TSN, so that shapes change little.
     count = range(len(scales))
     pairs = [(scales[i], scales[j]) for i in count for j in count if abs(i - j) <= 1]
     zoom = min(whole / part for whole, part in zip(picture, seen, strict=True))
@@ -251,14 +255,14 @@ def _draw_crops(
 
 
 def _cropped(frames: Tensor, crop: Crop, size: tuple[int, int]) -> Tensor:
-    """Cut a box out of (T, H, W, C) frames and resize it where it has another size."""
+    """Cut a box out of (T, H, W, C) frames and resize it if its size differs."""
     cut = frames[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
     if (crop.height, crop.width) == size:
         return cut
     pixels = cut.permute(0, 3, 1, 2)
     if pixels.device.type == "cpu":
         resized = interpolate(pixels, size, mode="bilinear", antialias=True)
-    else:  # no integer kernel there
+    else:  # other devices have no integer kernel
         exact = interpolate(pixels.float(), size, mode="bilinear", antialias=True)
         resized = exact.round_().clamp_(0, 255).to(torch.uint8)
     return resized.permute(0, 2, 3, 1)

@@ -1,6 +1,6 @@
-"""From uint8 pictures to the floats that a network takes, on the device, whole batches at a time.
+"""Turns batches of uint8 pictures into normalised floats on the device.
 
-Pictures travel as uint8 and become floats only here, in the pass that also changes their colour.
+Pictures are uint8 until here. The same pass also changes their colour.
 
 Letters: B snippet, T frame, H height, W width, C channel.
 """
@@ -14,10 +14,10 @@ from torch import Tensor
 from pdray.data.batches.augment import Augmentation, move_frames
 from pdray.data.modalities import Modality, PictureSpec, picture_spec
 
-# Grey of red, green and blue: luma of Rec. ITU-R BT.601, as torchvision's adjust_saturation has it.
+# Grey from red, green and blue: luma of Rec. ITU-R BT.601, as torchvision's adjust_saturation.
 LUMA = (0.299, 0.587, 0.114)
 
-# Floats converted at once on a CPU: small enough to stay in its cache between the steps.
+# Floats converted at once on a CPU; few enough to stay in its cache between the steps.
 _CPU_CHUNK = 1 << 18
 _ALIGNMENT = 64  # [byte]
 
@@ -29,29 +29,29 @@ def normalise_frames(
     augmentation: Augmentation | None = None,
     modality: Modality = "rgb",
 ) -> Tensor:
-    """Turn uint8 frames into normalised floats, augmented or as they are.
+    """Turn uint8 frames into normalised floats, augmented if wanted.
 
-    With p the code over the ``unit`` of the modality's :class:`PictureSpec`, m and s its mean and
-    standard deviation, the result is ``(p - m) / s``. Of ``flow`` and ``boundaries`` that is
-    ``(code - 128) / 127``, in -1..1 and exactly 0 where there is no motion. Of what has colour,
-    as ``rgb`` with the mean and standard deviation of Kinetics, it is
-    ``c * (b * (a * p + (1 - a) * g) - m) / s`` with b, c and a the snippet's brightness, contrast
-    and saturation, and g the pixel's grey; b = c = a = 1 without augmentation. Nothing is clipped.
+    With p the code divided by the ``unit`` of the modality's :class:`PictureSpec`, m and s its mean
+    and standard deviation, the result is ``(p - m) / s``. For ``flow`` and ``boundaries`` that is
+    ``(code - 128) / 127``, in -1..1 and exactly 0 without motion. For ``rgb``, with mean and
+    standard deviation of Kinetics, it is ``c * (b * (a * p + (1 - a) * g) - m) / s`` with b, c and
+    a the brightness, contrast and saturation of the snippet, and g the grey of the pixel;
+    b = c = a = 1 without augmentation. Nothing is clipped.
 
     Args:
-        frames: (B, T, H, W, C) uint8, contiguous, on any device; C as the modality has.
-        dtype: Of the result; the arithmetic is float32 throughout.
-        augmentation: From :func:`draw_augmentation` for training, from :func:`central_view` for
-            evaluation; :func:`move_frames` says what it moves.
-        modality: One of pictures.
+        frames: (B, T, H, W, C) uint8, contiguous, on any device; C depends on the modality.
+        dtype: Of the result; all arithmetic is float32.
+        augmentation: From :func:`draw_augmentation` in training, from :func:`central_view` in
+            evaluation.
+        modality: A modality of pictures.
 
     Returns:
         (B, C, T, height, width) of ``dtype``, a view whose memory is channels-last-3d; the size
         is that of the frames, or of the augmentation's crops.
 
     Raises:
-        ValueError: If ``frames`` is not such a tensor, the modality no picture, or the draws are
-            for another batch size.
+        ValueError: If ``frames`` is not such a tensor, the modality has no pictures, or the
+            augmentation is for another batch size.
 
     Example:
         >>> import torch
@@ -76,7 +76,7 @@ def normalise_frames(
 def _colour_factors(
     spec: PictureSpec, augmentation: Augmentation | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return (B or 1, C) factors of a code, of 1, and of its grey if it is needed."""
+    """Return (B or 1, C) factors of the code, of 1, and of the grey if it is needed."""
     mean, spread = torch.tensor(spec.mean), torch.tensor(spec.std)
     contrast, brightness, saturation = torch.ones(1, 1), torch.ones(1, 1), None
     if augmentation is not None and spec.has_colour:
@@ -94,7 +94,7 @@ def _scaled(
 ) -> Tensor:
     """Return ``gain * frames + offset + grey * luma``, (B or 1, C) factors, as (B, T, H, W, C)."""
     num_snippets, num_frames, height, width, num_channels = frames.shape
-    # One long row of pixels as the last axis: a last axis of three colours is not vectorised.
+    # A row of pixels is the last axis, since torch does not vectorise a last axis of three colours.
     flat = frames.reshape(num_snippets, num_frames, height, width * num_channels)
     gain, offset = (
         factor.repeat(1, width).expand(num_snippets, -1)[:, None, None].to(frames.device)
@@ -133,8 +133,8 @@ def _add_colours(rows: Tensor, luma: Tensor, grey: Tensor) -> None:
 def _new_memory(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return memory to write to.
 
-    On a CPU it comes from NumPy, which asks Linux for pages of 2 MiB where torch takes those of
-    4 KiB: touching a new batch for the first time costs more than computing it.
+    On a CPU it comes from NumPy, which uses memory pages of 2 MiB, while torch uses 4 KiB: first
+    writing to 4 KiB pages takes longer than computing the batch.
     """
     if device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)

@@ -1,4 +1,4 @@
-"""The batches of a whole fit, known before it starts: a pure function of folds and seed."""
+"""Plans all batches of a fit before it starts, from the folds and the seed alone."""
 
 import hashlib
 import itertools
@@ -17,11 +17,11 @@ class PlannedBatch:
     """One batch of one worker.
 
     Attributes:
-        fold: Fold it belongs to, from 0.
-        epoch: Epoch it belongs to, from 0.
+        fold: Number of the fold, from 0.
+        epoch: Number of the epoch, from 0.
         training: Whether the model learns from it; else it is evaluated.
         recordings: Positions of its recordings.
-        global_size: Recordings of the same batch over all workers.
+        global_size: Recordings of the same batch on all workers together.
     """
 
     fold: int
@@ -33,15 +33,15 @@ class PlannedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How often and with what a fit goes over its folds.
+    """Epochs, batch sizes and seed of a fit.
 
     Attributes:
         seed: Seed of the order of the recordings.
-        batch_size: Recordings of a global batch, at most.
-        epochs: Epochs of each fold.
-        evaluate: After every epoch, or after the last one only.
-        first_step: Finished (fold, epoch) pairs to leave out, fold by fold.
-        evaluated_at_once: Recordings of an evaluation batch, at most; None is ``batch_size``.
+        batch_size: Most recordings per global batch.
+        epochs: Epochs per fold.
+        evaluate: Evaluation after every epoch, or only after the last one.
+        first_step: Number of finished (fold, epoch) pairs, which are left out.
+        evaluated_at_once: Most recordings per evaluation batch; None: ``batch_size``.
     """
 
     seed: int
@@ -55,20 +55,20 @@ class Schedule:
 def plan_batches(
     sides: Sequence[FoldSides], schedule: Schedule, *, rank: int = 0, num_workers: int = 1
 ) -> list[PlannedBatch]:
-    """List one worker's batches in the order they are met: fold, epoch, training, evaluation.
+    """List the batches of one worker in order: by fold, epoch, training before evaluation.
 
-    An epoch's recordings are cut into global batches of nearly equal size (they differ by one at
-    most), so that no recording is left out and no batch is a tiny rest. A global batch is dealt
-    to the workers card by card; every worker gets a part of each training batch.
+    The recordings of an epoch are cut into global batches of nearly equal size (they differ by at
+    most one), so that no recording is left out and no batch is very small. The workers take the
+    recordings of a global batch in turn, so each worker gets a part of each training batch.
 
     Args:
         sides: Both sides of each fold.
         schedule: Epochs, batch size and seed.
-        rank: This worker, from 0.
+        rank: Number of this worker, from 0.
         num_workers: Workers that share each global batch.
 
     Returns:
-        The batches.
+        The batches of this worker.
 
     Raises:
         SettingsError: If a training batch has fewer recordings than there are workers.
@@ -84,7 +84,7 @@ def plan_batches(
 
 
 def derive_seed(*parts: object) -> int:
-    """Return a 63-bit seed that depends on every part and on nothing else."""
+    """Return a 63-bit seed that depends on all parts, and only on them."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
@@ -97,7 +97,7 @@ def _training_batches(
     draw = np.random.default_rng(derive_seed(schedule.seed, "order", fold, epoch))
     order = draw.permutation(np.asarray(side.training))
     num_batches = -(-len(order) // schedule.batch_size)
-    # The first batches are one larger where the recordings do not divide.
+    # The first batches are larger by one if the recordings do not divide evenly.
     small, num_larger = divmod(len(order), num_batches)
     if small < num_workers:
         raise SettingsError(

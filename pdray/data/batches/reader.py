@@ -1,4 +1,4 @@
-"""Snippets of recordings, read from the frame store or decoded, and joined to batches."""
+"""Reads snippets of recordings from the frame store, or decodes them, and joins them to batches."""
 
 import math
 from collections import deque
@@ -30,10 +30,10 @@ Inputs = dict[Modality, NDArray[Any]]
 
 
 class Moved(NamedTuple):
-    """How a view of recordings was made of their pictures, before it was kept.
+    """Movement of the pictures from which cached views were computed.
 
     Attributes:
-        augmentation: What moved the pictures of each of the B * S snippets.
+        augmentation: Movement of the pictures of each of the B * S snippets.
         size: (height, width) of the stored pictures [px].
     """
 
@@ -43,18 +43,18 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as it arrives.
+    """Batch of snippets and classes.
 
     Attributes:
         planned: Fold, epoch and recordings.
-        inputs: (B, S, T, ...) by modality, S snippets of each recording: pictures uint8
-            (H, W, C), tracks float32 (P, 2), spectra float32 (M,).
-        modality: The one that the network sees.
+        inputs: (B, S, T, ...) by modality, S snippets per recording: pictures uint8 (H, W, C),
+            tracks float32 (P, 2), spectra float32 (M,). Cached maps, (H', W', D) float16, replace
+            pictures.
+        modality: Modality of the network's main input.
         target: (B,) int64 class.
-        moved: Of kept views, (B, S, T, H', W', D) float16 maps in the place of pictures, how they
-            were moved; None of pictures.
-        region_target: (B, R) float32 whether each region shows the disease, 0 to 1, NaN where that
-            is not known; None where it is not learnt.
+        moved: Movement of the pictures of cached maps; None for pictures.
+        region_target: (B, R) float32 whether each region shows the disease, 0 to 1, NaN if unknown;
+            None if regions are not learnt.
     """
 
     planned: PlannedBatch
@@ -66,23 +66,23 @@ class Batch:
 
     @property
     def frames(self) -> Tensor:
-        """What the network sees, (B, S, T, H, W, C) uint8 where they are pictures."""
+        """Main input of the network; pictures are (B, S, T, H, W, C) uint8."""
         return self.inputs[self.modality]
 
 
 @dataclass(frozen=True)
 class SnippetReader:
-    """Reads the snippets of a recording; picklable, so that tasks can carry it.
+    """Reader of the snippets of a recording; it can be pickled for remote tasks.
 
     Attributes:
-        recordings: The recordings that positions in a plan refer to.
-        snippet: Which frames.
+        recordings: Recordings; a plan refers to their positions.
+        snippet: Choice of frames.
         decode: Picture size, for recordings that are not in a store.
-        seed: Seed of the draws of a training snippet.
-        modality: What the snippet's frames are chosen from.
-        beside: Further modalities, each read at the times of the chosen frames.
-        limits: For recordings that are not in a store.
-        views: Which kept view is read in the place of the pictures; None where they are read.
+        seed: Seed of the draws of training snippets.
+        modality: Modality that the frames are chosen from.
+        beside: Further modalities, read at the times of the chosen frames.
+        limits: Limits on decoding recordings that are not in a store.
+        views: Cached views to read instead of pictures; None: pictures are read.
     """
 
     recordings: tuple[RatedRecording, ...]
@@ -98,7 +98,7 @@ class SnippetReader:
         whole = [modality for modality in self.beside if MODALITIES[modality].is_whole]
         if whole:
             raise SettingsError(
-                f"a {whole[0]} is one item of a recording and has no place beside frames; take "
+                f"a {whole[0]} is a single item per recording and cannot be read with frames; use "
                 "log_mel or mfcc, or read its entry"
             )
 
@@ -107,12 +107,12 @@ class SnippetReader:
 
         Args:
             batch: Fold, epoch and recordings.
-            position: Of the recording in the batch.
-            out: (S, T, ...) by modality, filled; as :meth:`allocate` makes them.
+            position: Position of the recording in the batch.
+            out: (S, T, ...) arrays by modality to fill, as :meth:`allocate` makes them.
 
         Raises:
             DecodeError: If the recording cannot be read; names it.
-            StoreError: If an entry is damaged, or a modality has nothing at a frame's time.
+            StoreError: If an entry is damaged, or a modality has no item near a frame's time.
         """
         recording = self.recordings[batch.recordings[position]]
         draw = self._draw(batch, recording)
@@ -133,8 +133,9 @@ class SnippetReader:
         for modality, entry in entries.items():
             if entry.shape != out[modality].shape[2:]:
                 raise StoreError(
-                    f"its {modality} has items of {entry.shape} where recording "
-                    f"{self.recordings[0].recording_id} has {out[modality].shape[2:]}"
+                    f"its {modality} has items of {entry.shape}, but recording "
+                    f"{self.recordings[0].recording_id} has {out[modality].shape[2:]}; use files "
+                    "of the same kind for all recordings"
                 )
         chosen = entries[self.modality]
         indices = self._indices(len(chosen), draw, recording)
@@ -143,7 +144,7 @@ class SnippetReader:
             seconds, step = chosen.seconds[indices.ravel()], _interval(chosen)
             for modality in self.beside:
                 entry = entries[modality]
-                # Windows of sound stand at their middle: half a frame reaches the first one.
+                # The time of a sound window is its middle: the first one may be half a frame off.
                 near = max(_interval(entry), step / 2)
                 _read_at(entry, seconds, _flat(out[modality]), tolerance=near)
 
@@ -151,8 +152,8 @@ class SnippetReader:
         """Return uninitialised (B, S, T, ...) tensors by modality for the snippets of a batch.
 
         Args:
-            batch: Its recordings.
-            pin: In page-locked memory, from which a GPU copies while it computes.
+            batch: Batch with the recordings.
+            pin: Whether to use page-locked memory, from which a GPU copies while it computes.
         """
         shape = (len(batch.recordings), *snippet_shape(self.snippet, training=batch.training))
         return {
@@ -176,7 +177,7 @@ class SnippetReader:
         start, end = recording.span
         with naming(recording.recording_id):
             if recording.video is None:
-                raise DecodeError("there is no video of it to decode")
+                raise DecodeError("it has no video to decode; add one to the manifest")
             index = scan(
                 recording.video, self.decode, self.limits, start_seconds=start, end_seconds=end
             )
@@ -191,7 +192,7 @@ class SnippetReader:
         return frame_indices(num_available, self.snippet, draw, recording_id=recording.recording_id)
 
     def snippet_bytes(self) -> int:
-        """Return the size of what :meth:`read` fills for one recording at most [byte]."""
+        """Return the largest size of the snippets of one recording [byte]."""
         sides = (snippet_shape(self.snippet, training=training) for training in (True, False))
         num_items = max(snippets * frames for snippets, frames in sides)
         return num_items * sum(
@@ -239,13 +240,13 @@ def read_locally(
 
     Args:
         plan: The batches.
-        reader: Reads one recording.
-        threads: Recordings read at once.
+        reader: Reader of one recording.
+        threads: Number of recordings read at once.
         stall_seconds: Longest wait for one batch.
-        pin: Put pixels into page-locked memory, from which a GPU copies while it computes.
+        pin: Whether to use page-locked memory, from which a GPU copies while it computes.
 
     Raises:
-        StreamError: If a batch does not come in time; names what it waits for.
+        StreamError: If a batch does not come in time; names the missing recordings.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="snippets")
 
@@ -274,7 +275,7 @@ def read_locally(
                 read.result()
             yield batch
     finally:
-        # A thread that hangs in a dead file system would hang this one too.
+        # Waiting for a thread that hangs in a dead file system would hang this one too.
         pool.shutdown(wait=not stuck, cancel_futures=True)
 
 
@@ -285,8 +286,8 @@ def _stalled(
     late = [_name(reader.recordings[index]) for index, read in pairs if not read.done()]
     return (
         f"no data for {seconds:g} s: waiting for {', '.join(late[:5])}"
-        f"{f' and {len(late) - 5} more' if len(late) > 5 else ''}; is the disk of the frame store "
-        "there? A slow one needs a larger stream.stall_seconds"
+        f"{f' and {len(late) - 5} more' if len(late) > 5 else ''}; check that the disk of the "
+        "frame store is available, or raise stream.stall_seconds if it is slow"
     )
 
 
@@ -303,15 +304,15 @@ def _interval(entry: Entry) -> float:
 def _read_at(
     entry: Entry, seconds: NDArray[np.float64], out: NDArray[Any], *, tolerance: float
 ) -> None:
-    """Read the items nearest to some times; a float modality is NaN where it has none."""
+    """Read the items nearest to some times; a float modality is NaN where none is near."""
     from pdray.data.media.tracks import align
 
     positions = align(entry.seconds, seconds, tolerance=tolerance)
     absent = positions < 0
     if absent.any() and entry.dtype.kind != "f":
         raise StoreError(
-            f"{entry.path}: has nothing within {tolerance:.3f} s of the frame at "
-            f"{seconds[absent][0]:.3f} s"
+            f"{entry.path}: has no item within {tolerance:.3f} s of the frame at "
+            f"{seconds[absent][0]:.3f} s; check that both files of the recording belong together"
         )
     entry.read(np.maximum(positions, 0), out)
     if absent.any():

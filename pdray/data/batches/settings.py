@@ -1,4 +1,4 @@
-"""Settings of batches: how pictures vary, what is computed once, how snippets are read."""
+"""Settings of batches: augmentation, cached features, reading."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,91 +12,90 @@ _WHOLE = (1.0,)
 
 
 class AugmentConfig(Settings):
-    """How much training snippets vary; validation and test never do."""
+    """Settings of the random changes of training snippets; validation and test have none."""
 
     flip: float = Field(0.5, ge=0, le=1, description="probability of a left-right flip [0..1]")
     brightness: float = Field(
-        0.2, ge=0, lt=1, description="pixels times a factor within 1 -+ this [0..1)"
+        0.2, ge=0, lt=1, description="factor of the pixels, drawn from 1 -+ this [0..1)"
     )
     contrast: float = Field(
-        0.2, ge=0, lt=1, description="distance to the mean colour times 1 -+ this [0..1)"
+        0.2, ge=0, lt=1, description="factor of the contrast, drawn from 1 -+ this [0..1)"
     )
     max_shift: float = Field(
-        0.04, ge=0, le=0.5, description="largest shift, as a part of the height and width [0..0.5]"
+        0.04, ge=0, le=0.5, description="largest shift, as a share of height and width [0..0.5]"
     )
     crop_scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         _WHOLE,
         min_length=1,
-        description="height and width of a training crop, as parts of the largest box of the "
-        "seen shape, falling; the motion boundary paper has [1.0, 0.875, 0.75, 0.66], as "
-        "TSN has (0..1]",
+        description="possible heights and widths of a training crop, as shares of the largest "
+        "possible crop, largest first; motion boundary paper and TSN: [1.0,0.875,0.75,0.66] (0..1]",
     )
     crop_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         None,
-        description="height and width that the network sees: training crops are resized to it, "
-        "evaluation takes the centre as it is; null: the whole picture [px]",
+        description="height and width of the network's input: training crops are resized to it, "
+        "evaluation uses the centre unresized; null: the whole picture [px]",
     )
     saturation: float = Field(
-        0.0, ge=0, lt=1, description="distance to the grey picture times 1 -+ this [0..1)"
+        0.0, ge=0, lt=1, description="factor of the saturation, drawn from 1 -+ this [0..1)"
     )
 
     @field_validator("crop_scales")
     @classmethod
     def _falling(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
-        """Neighbours in the list are what height and width may differ by."""
+        """Height and width of a crop differ by one step in this list at most."""
         if any(later >= earlier for earlier, later in pairwise(scales)):
-            raise ValueError(f"got {list(scales)}; expected falling parts, the largest first")
+            raise ValueError(f"{list(scales)} is not sorted; list the largest first, each once")
         return scales
 
     @property
     def crops(self) -> bool:
-        """Whether training sees parts of the picture."""
+        """Whether training uses parts of the picture."""
         return self.crop_size is not None or self.crop_scales != _WHOLE
 
 
 def seen_size(config: AugmentConfig, *, height: int, width: int) -> tuple[int, int]:
-    """Return the (height, width) that a network sees of stored pictures of a size [px]."""
+    """Return the (height, width) of the network's input from stored pictures of a size [px]."""
     return config.crop_size or (height, width)
 
 
 def augment_faults(config: AugmentConfig, *, height: int, width: int) -> list[str]:
-    """List what cannot be done to stored pictures of a size [px]."""
+    """List settings that do not fit stored pictures of a size [px]."""
     seen_height, seen_width = seen_size(config, height=height, width=width)
     if seen_height <= height and seen_width <= width:
         return []
     return [
         f"augment.crop_size: height {seen_height}, width {seen_width} px does not fit into "
-        f"pictures of decode.height {height}, decode.width {width} px; lower crop_size, or store "
-        "larger pictures"
+        f"pictures of decode.height {height}, decode.width {width} px; lower augment.crop_size, or "
+        "raise decode.height and decode.width"
     ]
 
 
 class FeaturesConfig(Settings):
-    """Whether the maps of frozen stages are computed once, and of what."""
+    """Settings of cached maps of frozen stages."""
 
     cache: Literal["auto", "off"] = Field(
         "auto",
-        description="auto: maps of three frozen stages and more are computed once for each view of "
-        "a recording, kept in the store and read in the place of its pictures; off: computed at "
-        "every step, of pictures that augment.* changes anew",
+        description="auto: with three or more frozen stages, their maps are computed once per view "
+        "of a recording, cached in the store and read instead of pictures; off: maps are computed "
+        "at every step from newly augmented pictures",
     )
     views: int = Field(
         2,
         ge=1,
         le=64,
-        description="kept views of a recording, of which training draws one an epoch [count]: the "
-        "plain one, that evaluation sees; its mirror image; from the third on fixed draws of "
-        "augment.*, which has no other effect then",
+        description="cached views per recording, of which training draws one per epoch [count]: "
+        "first the plain one, also used in evaluation; second its mirror image; from the third on "
+        "fixed draws of augment.*, which then has no other effect",
     )
 
 
 @dataclass(frozen=True)
 class Views:
-    """The views of every recording.
+    """Cached views per recording.
 
     Attributes:
-        augment: What the views from the third on are draws of.
-        count: How many there are, at least 1.
+        augment: Settings of the draws from the third view on.
+        count: Number of views, at least 1.
         size: (height, width) of the stored pictures [px].
     """
 
@@ -106,31 +105,27 @@ class Views:
 
     @property
     def seen_size(self) -> tuple[int, int]:
-        """Return the (height, width) of what the network sees [px]."""
+        """(height, width) of the network's input [px]."""
         return seen_size(self.augment, height=self.size[0], width=self.size[1])
 
 
 class StreamConfig(Settings):
-    """How snippets reach a worker."""
+    """Settings of reading snippets."""
 
     reader: Literal["auto", "local", "ray"] = Field(
         "auto",
-        description="local: in the worker's process; ray: through Ray Data; auto: local for one "
-        "worker on a frame store, else ray",
+        description="local: read in the worker's process; ray: read through Ray Data; auto: local "
+        "for one worker on a frame store, else ray",
     )
-    threads: int = Field(2, ge=1, le=64, description="reading threads of the local reader [count]")
-    cpus_per_task: float = Field(
-        0.25, gt=0, description="CPUs that a Ray Data reading task reserves [count]"
-    )
-    tasks: int = Field(
-        4, ge=1, description="Ray Data reading tasks of a worker's stream at once [count]"
-    )
+    threads: int = Field(2, ge=1, le=64, description="local reader: reading threads [count]")
+    cpus_per_task: float = Field(0.25, gt=0, description="ray reader: CPUs per task [count]")
+    tasks: int = Field(4, ge=1, description="ray reader: tasks that run at once per worker [count]")
     stall_seconds: float = Field(
-        900.0, gt=0, description="a stream without any progress for so long stops the trial [s]"
+        900.0, gt=0, description="longest time without any data before the trial is stopped [s]"
     )
 
     def chosen(self, *, num_workers: int, stored: bool) -> Literal["local", "ray"]:
-        """Return the reader that ``auto`` stands for."""
+        """Return the reader to use, with ``auto`` resolved."""
         if self.reader == "auto":
             return "local" if num_workers == 1 and stored else "ray"
         return self.reader

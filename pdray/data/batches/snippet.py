@@ -1,11 +1,11 @@
-"""The frames of a recording that a network sees: indices, a pure function of what is drawn.
+"""Chooses the frames of a recording that form snippets.
 
-Two modes. ``uniform`` spreads the frames over the whole recording (temporal self-attention,
-TSA, feeds the whole fragment so); ``segments`` cuts the recording into equal segments and takes a
-run of frames from each (the motion boundary paper). An evaluated recording is seen in the same way,
-or in ``dense`` views: short runs at even distances over all of it, whose scores are averaged (the
-motion boundary paper tests with 64 runs of 16 consecutive frames). Nothing here reads a pixel, so
-the same indices come out on any worker, in any order, before and after a resume.
+There are two modes. ``uniform`` spreads the frames over the whole recording, as temporal
+self-attention (TSA) does; ``segments`` cuts the recording into equal segments and takes a run of
+frames from each (the motion boundary paper). In evaluation the same mode is used, or ``dense``
+views: short runs spread evenly over the recording, whose scores are averaged (the motion boundary
+paper tests with 64 runs of 16 consecutive frames). The choice depends only on the settings, the
+seed and the length, so it is the same on any worker, in any order, before and after a resume.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from pdray.errors import SettingsError
 Indices = npt.NDArray[np.int64]
 
 
-# Defaults of the dense views, those of the motion boundary paper; other values are refused where no
-# view is dense.
+# Defaults of the dense views, from the motion boundary paper; other values are refused without
+# dense views.
 _NUM_VIEWS, _VIEW_FRAMES = 64, 16
 
 
 class SnippetConfig(Settings):
-    """Which frames of a recording make one snippet."""
+    """Settings of the choice of frames for the snippets of a recording."""
 
     mode: Literal["uniform", "segments"] = Field(
         "uniform",
@@ -36,28 +36,29 @@ class SnippetConfig(Settings):
         "segments: a run of frames from each of num_segments equal parts",
     )
     num_frames: int = Field(
-        32, ge=1, description="frames in a snippet; 1 to 64 in the papers [frames]"
+        32, ge=1, description="frames per snippet; 1 to 64 in the papers [frames]"
     )
-    num_segments: int = Field(1, ge=1, description="snippets of a recording, segments mode only")
+    num_segments: int = Field(1, ge=1, description="mode segments: snippets per recording")
     stride: int = Field(
-        1, ge=1, description="frame step inside a run, segments mode and dense views only [frames]"
+        1, ge=1, description="mode segments and dense views: frame step inside a run [frames]"
     )
     views: Literal["same", "dense"] = Field(
         "same",
-        description="how an evaluated recording is seen; same: the central snippets of mode; "
-        "dense: num_views runs at even distances over all of it",
+        description="snippets in evaluation; same: the central snippets of mode; dense: num_views "
+        "runs spread evenly over the recording",
     )
-    num_views: int = Field(_NUM_VIEWS, ge=1, description="runs of an evaluated recording, if dense")
+    num_views: int = Field(_NUM_VIEWS, ge=1, description="dense views: runs per recording")
     view_frames: int | None = Field(
-        _VIEW_FRAMES, ge=1, description="frames in such a run; null: as num_frames [frames]"
+        _VIEW_FRAMES, ge=1, description="dense views: frames per run; null: num_frames [frames]"
     )
     short: Literal["loop", "refuse"] = Field(
         "loop",
-        description="a recording with fewer frames than asked: loop repeats frames in time order "
-        "(uniform: in place; segments: from the first frame again); refuse stops",
+        description="if a recording has too few frames; loop: repeat frames in time order "
+        "(uniform: each in place; segments: again from the first frame); refuse: raise an error",
     )
     order: Literal["time", "shuffled", "one_frame"] = Field(
-        "time", description="time, or a control without motion: frames shuffled, one frame repeated"
+        "time",
+        description="order of the frames; controls without motion: shuffled, or one_frame repeated",
     )
 
     @model_validator(mode="after")
@@ -66,25 +67,25 @@ class SnippetConfig(Settings):
         dense = self.views == "dense"
         if self.mode == "uniform" and dense and self.num_segments != 1:
             raise ValueError(
-                f"num_segments {self.num_segments} needs mode segments; in mode uniform it must "
-                "be 1"
+                f"num_segments {self.num_segments} needs mode segments; set mode=segments or "
+                "num_segments=1"
             )
         if self.mode == "uniform" and not dense and (self.num_segments, self.stride) != (1, 1):
             raise ValueError(
                 f"num_segments {self.num_segments} and stride {self.stride} need mode segments; "
-                "in mode uniform both must be 1"
+                "set mode=segments, or set both to 1"
             )
         if not dense and (self.num_views, self.view_frames) != (_NUM_VIEWS, _VIEW_FRAMES):
             raise ValueError(
                 f"num_views {self.num_views} and view_frames {self.view_frames} need views dense; "
-                f"with views same leave them at {_NUM_VIEWS} and {_VIEW_FRAMES}"
+                f"set views=dense, or leave them at {_NUM_VIEWS} and {_VIEW_FRAMES}"
             )
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """All that a snippet depends on beside the settings and the recording's length."""
+    """Key of the random draw of a training snippet."""
 
     seed: int
     fold: int
@@ -92,8 +93,8 @@ class Draw:
     recording_id: str
 
     def generator(self) -> np.random.Generator:
-        """Return a fresh generator, the same in every process and on every machine."""
-        # Python's hash() is salted per process; a digest is not.
+        """Return a new generator, the same in every process and on every machine."""
+        # Python's hash() differs between processes; a digest does not.
         name = f"{self.seed}\0{self.fold}\0{self.epoch}\0{self.recording_id}"
         digest = hashlib.sha256(name.encode()).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
@@ -109,33 +110,33 @@ def frame_indices(
     """Choose the frames of one recording.
 
     ``uniform`` takes frame ``floor((i + u) * N / T)`` for i in 0..T-1 with one u in [0, 1) for the
-    whole snippet. ``segments`` takes, in each segment, ``stride``-spaced frames from a start drawn
-    so that the run lies inside the segment (or, where the segment is shorter than the run, covers
-    it) and inside the recording.
+    whole snippet. ``segments`` takes a run of ``stride``-spaced frames in each segment. Its start
+    is drawn so that the run lies inside the segment (or covers it, if the segment is shorter) and
+    inside the recording.
 
     Dense views are ``stride``-spaced runs too. With R the last possible start and V views, view i
-    starts at ``i * R / (V - 1)``, rounded half up: the first at frame 0, the last so that it ends
-    at frame N-1, neighbours equally far apart within one frame. A single view is the middle one. A
-    recording shorter than a view gives the same looping run V times.
+    starts at ``i * R / (V - 1)``, rounded half up: the first view starts at frame 0, the last one
+    ends at frame N-1. A single view is the middle one. If the recording is shorter than a view, all
+    V views are the same looping run.
 
     Args:
-        num_available: N, frames the recording has, at least 1.
-        config: The mode and its counts.
-        draw: What to draw from, in training. None is an evaluated recording: dense views where
-            ``views`` says so, else the central view (u = 0.5).
-        recording_id: Names the recording in an error and seeds the shuffled control when ``draw``
+        num_available: Frames N of the recording, at least 1.
+        config: Settings.
+        draw: Key of the random draw, in training. None in evaluation: dense views if ``views`` is
+            dense, else the central view (u = 0.5).
+        recording_id: Name of the recording in errors, and seed of the shuffled control if ``draw``
             is None; ignored otherwise.
 
     Returns:
-        (S, T) int64, each in 0..N-1, of :func:`snippet_shape`. With order ``time`` a row never
-        decreases, except where a run loops in a too short recording.
+        (S, T) int64 in 0..N-1, of :func:`snippet_shape`. With order ``time`` a row never
+        decreases, unless a run loops in a too short recording.
 
     Raises:
         SettingsError: If the recording is too short and ``short`` is ``refuse``.
         ValueError: If ``num_available`` is less than 1.
     """
     if num_available < 1:
-        raise ValueError(f"a recording has at least 1 frame, got {num_available}")
+        raise ValueError(f"a recording needs at least 1 frame, got {num_available}")
     name = draw.recording_id if draw is not None else recording_id
     training = draw is not None
     _check_length(num_available, config, name, training=training)
@@ -152,11 +153,11 @@ def frame_indices(
 
 
 def snippet_shape(config: SnippetConfig, training: bool = True) -> tuple[int, int]:
-    """Return (S, T): the snippets of one recording and the frames of each.
+    """Return (S, T): the snippets per recording and the frames per snippet.
 
     Args:
         config: Settings.
-        training: Of a recording that is learnt from; else of one that is evaluated.
+        training: Whether the recording is used for training; else for evaluation.
     """
     if _are_dense(config, training):
         return config.num_views, config.view_frames or config.num_frames
@@ -164,7 +165,7 @@ def snippet_shape(config: SnippetConfig, training: bool = True) -> tuple[int, in
 
 
 def span_frames(config: SnippetConfig, training: bool = True) -> int:
-    """Return how many frames of a recording one snippet needs to be filled without repeats."""
+    """Return the number of frames that one snippet needs without repeats."""
     num_frames = snippet_shape(config, training)[1]
     if config.mode == "uniform" and not _are_dense(config, training):
         return num_frames
@@ -182,9 +183,9 @@ def _check_length(
     if config.short == "refuse" and num_available < needed:
         shorter = "view_frames" if _are_dense(config, training) else "num_frames"
         raise SettingsError(
-            f"recording {name or '(not named)'}: has {num_available} frames, a snippet of "
+            f"recording {name or '(not named)'}: has {num_available} frames, but a snippet of "
             f"{snippet_shape(config, training)[1]} with stride {config.stride} needs {needed}; "
-            f"lower {shorter} or stride, or set short=loop"
+            f"lower snippet.{shorter} or snippet.stride, or set snippet.short=loop"
         )
 
 
@@ -201,7 +202,7 @@ def _dense_views(num_available: int, config: SnippetConfig) -> Indices:
 
 def _spread(num_available: int, num_frames: int, offset: float) -> Indices:
     steps = np.floor((np.arange(num_frames) + offset) * (num_available / num_frames))
-    # Rounding may carry the last step to N although u < 1.
+    # Rounding may give N for the last step although u < 1.
     chosen: Indices = np.minimum(steps.astype(np.int64), num_available - 1)[None]
     return chosen
 
@@ -211,7 +212,7 @@ def _runs(num_available: int, config: SnippetConfig, offsets: npt.NDArray[np.flo
     bounds = np.arange(config.num_segments + 1) * num_available // config.num_segments
     first, last = bounds[:-1], bounds[1:] - span
     if num_available < span:
-        # Nothing to choose: every run meets the recording's end and loops.
+        # The recording is too short for a choice: every run reaches its end and loops.
         starts = first
     else:
         low = np.clip(np.minimum(first, last), 0, num_available - span)
@@ -228,8 +229,8 @@ def _reorder(
     if config.order == "time":
         return indices
     if config.order == "shuffled":
-        # The central view is shuffled too, always in the same way: a control in time order at
-        # test would be no control.
+        # The central view is shuffled too, always in the same way: a control must not be in time
+        # order in evaluation.
         shuffler = generator or Draw(0, 0, 0, name or "").generator()
         return shuffler.permuted(indices, axis=1)
     num_frames = indices.shape[1]

@@ -1,10 +1,9 @@
-"""A fit's batches as one stream: planned, read, decoded if need be, in order, never mixed.
+"""Stream of a fit's batches: read or decoded in the planned order.
 
-Two readers stand behind one interface. ``local`` reads in the worker's own process with one
-batch in advance: the fast path of a single worker on a readable frame store. ``ray`` is a Ray
-Data execution that goes on over folds and epochs (a fit of very many blocks has a few of them):
-pixels travel through it, so recordings can be read or decoded on other nodes than the one that
-trains.
+There are two readers. ``local`` reads in the worker's own process, one batch in advance; it is
+fastest for a single worker that can read the frame store. ``ray`` reads through Ray Data, so that
+other nodes can read or decode the recordings. One execution of Ray Data covers many folds and
+epochs; a fit with very many blocks has a few of them.
 """
 
 import pickle
@@ -29,7 +28,7 @@ from pdray.remote import answer, raise_fault
 _BLOCK_BYTES = 32 << 20
 _STREAM_BYTES = 256 << 20
 _DECODED_PER_BLOCK = 8
-# Making a block's entry takes a millisecond; the first batch waits for all of an execution's.
+# Registering a block takes a millisecond, and the first batch waits for all of an execution.
 _BLOCKS_PER_EXECUTION = 1024
 _CPU = torch.device("cpu")
 
@@ -45,15 +44,15 @@ def open_stream(
     """Start reading a plan.
 
     Args:
-        plan: The batches, in the order they are wanted.
-        reader: Reads one recording's snippets.
-        config: Threads, tasks and patience.
+        plan: The batches in order.
+        reader: Reader of one recording's snippets.
+        config: Threads, tasks and longest wait.
         kind: ``local`` or ``ray``.
-        device: Where the batches are wanted; a GPU gets each one while it computes on the one
+        device: Device of the batches; a batch is copied to a GPU while it computes on the one
             before.
 
     Returns:
-        A context manager of the iterator; leaving it stops everything that reads in advance.
+        A context manager of the iterator; leaving it stops all reading in advance.
     """
     pin = device.type == "cuda"
     if kind == "local":
@@ -66,7 +65,7 @@ def open_stream(
 
 
 def _on_gpu(batches: Generator[Batch], device: torch.device) -> Generator[Batch]:
-    """Copy each batch on a stream of its own, one batch ahead of the computation."""
+    """Copy each batch on a separate CUDA stream, one batch ahead of the computation."""
     copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     ahead: Batch | None = None
     with closing(batches):
@@ -75,7 +74,7 @@ def _on_gpu(batches: Generator[Batch], device: torch.device) -> Generator[Batch]
                 moved = _moved(batch, device)
             if ahead is not None:
                 yield ahead
-            # Waits for this copy, not for what is copied later.
+            # Waits for this copy, not for later ones.
             torch.cuda.current_stream(device).wait_stream(copying)
             for values in (*moved.inputs.values(), moved.target):
                 values.record_stream(torch.cuda.current_stream(device))
@@ -109,8 +108,8 @@ def _read_through_ray(
                     row, read = next(rows, (-1, {}))
                 except ExecutionTimeoutError as error:
                     raise StreamError(_waits_for(planned, at, reader, config)) from error
-                if row != due:  # else a recording would get another one's class
-                    raise RuntimeError(f"Ray Data gave row {row} while {due} is due")
+                if row != due:  # a recording would get the class of another one
+                    raise RuntimeError(f"Ray Data gave row {row}, expected row {due}")
                 due += 1
                 for modality, values in views.items():
                     values[at] = read[modality]
@@ -118,7 +117,7 @@ def _read_through_ray(
 
 
 def _each_row(blocks: Generator[dict[str, Any]]) -> Generator[tuple[int, dict[str, Any]]]:
-    # Closing the blocks shuts their executor down; without it tasks run on.
+    # Closing the blocks stops their executor; otherwise its tasks would continue.
     with closing(blocks):
         for block in blocks:
             raise_fault(block["fault"][0])
@@ -133,33 +132,33 @@ def _waits_for(planned: PlannedBatch, at: int, reader: SnippetReader, config: St
     names = [reader.recordings[index].recording_id for index in planned.recordings[at : at + 5]]
     return (
         f"no data for {config.stall_seconds:g} s: waiting for recordings {', '.join(names)}, read "
-        f"by Ray Data tasks of {config.cpus_per_task:g} CPUs each; the cluster has {free:g} CPUs "
-        "free. With none free, lower search.max_concurrent_trials or stream.cpus_per_task; where "
-        "reading is that slow, or training pauses so long, raise stream.stall_seconds"
+        f"by Ray Data tasks of {config.cpus_per_task:g} CPUs each; the cluster has {free:g} free "
+        "CPUs. If none is free, lower search.max_concurrent_trials or stream.cpus_per_task; if "
+        "reading or a training step takes that long, raise stream.stall_seconds"
     )
 
 
 def _ray_blocks(
     plan: Sequence[PlannedBatch], reader: SnippetReader, config: StreamConfig
 ) -> Generator[dict[str, Any]]:
-    """Yield blocks of rows in order, from one execution for many epochs."""
+    """Yield blocks of rows in order; one execution covers many epochs."""
     import ray.data
     from ray.data import ExecutionResources
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # A hung stream ends with a message; Ray's own patience is half an hour.
+    # A stalled stream ends with a message; Ray itself would wait half an hour.
     context.execution_no_progress_timeout_s = config.stall_seconds
-    # Without it blocks arrive as they finish and epochs mix.
+    # Otherwise blocks arrive as they finish, and epochs would mix.
     context.execution_options.preserve_order = True
-    # Bounds what waits in the object store, however slow the consumer is.
+    # Limits the data that wait in the object store for a slow consumer.
     context.execution_options.resource_limits = ExecutionResources.for_limits(
         object_store_memory=_STREAM_BYTES
     )
     shared = ray.put(reader)
     pieces = _cut(plan, reader)
     while items := list(islice(pieces, _BLOCKS_PER_EXECUTION)):
-        # Items are blocks at once; ray.data.range would make them in tasks of one whole CPU each.
+        # from_items makes blocks directly; ray.data.range would use tasks of one whole CPU each.
         stream = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             partial(_read_block, shared),
             batch_size=None,
@@ -176,7 +175,7 @@ def iter_blocks(stream: Any) -> Generator[dict[str, Any]]:
 
 
 def _read_block(shared: Any, block: dict[str, Any]) -> dict[str, Any]:
-    """Read one block's rows, in a task of Ray Data."""
+    """Read the rows of one block, in a task of Ray Data."""
     reader = _reader(shared)
     rows: list[tuple[PlannedBatch, int]] = [
         (planned, at)
@@ -203,7 +202,7 @@ def _fill(
 
 @lru_cache(maxsize=1)
 def _reader(shared: Any) -> SnippetReader:
-    """Return a stream's reader, unpickled once in a process and not once a task."""
+    """Return a stream's reader, unpickled once per process instead of once per task."""
     import ray
 
     reader: SnippetReader = ray.get(shared)
@@ -211,16 +210,16 @@ def _reader(shared: Any) -> SnippetReader:
 
 
 def _cut(plan: Sequence[PlannedBatch], reader: SnippetReader) -> Iterator[dict[str, Any]]:
-    """Cut a plan's rows into blocks of a bounded size, each of snippets of one shape.
+    """Cut the rows of a plan into blocks of limited size, each with snippets of one shape.
 
     Yields:
-        The number of a block's first row, and its pickled pieces: (batch, first, end) positions.
+        The number of the block's first row, and its pickled pieces: (batch, first, end) positions.
     """
     sides = (snippet_shape(reader.snippet, training=training) for training in (True, False))
     one_shape = len(set(sides)) == 1
     most = max(1, _BLOCK_BYTES // reader.snippet_bytes())
     if any(recording.stored is None for recording in reader.recordings):
-        # Decoding takes far longer than reading: a block must not make the first batch wait.
+        # Decoding takes far longer than reading; small blocks let the first batch arrive sooner.
         most = min(most, _DECODED_PER_BLOCK)
     first_row, held = 0, 0
     pieces: list[tuple[PlannedBatch, int, int]] = []

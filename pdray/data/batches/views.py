@@ -1,17 +1,14 @@
-"""Views of a recording that are fixed before training, for what is computed of pictures once.
+"""Fixed views of a recording, whose maps of frozen stages are cached.
 
-Stages that learn nothing give the same maps of a picture whenever they are asked, so their maps are
-kept; a picture that is changed anew in every epoch has no such maps. What replaces that change are
-a few views of each recording, each fixed for all epochs: the maps of each are kept, and training
-draws one of them for each recording and epoch.
+Frozen stages always give the same maps for a picture, so the maps can be cached. A picture that is
+augmented anew in each epoch cannot. So each recording gets a few views that are fixed for all
+epochs: their maps are cached, and training draws one view per recording and epoch.
 
-    view 0      the picture as evaluation sees it, the centre of it under ``augment.crop_size``
-    view 1      the same, left and right changed
-    view 2, ..  a draw of ``augment``: crop, shift and colour of the recording's own; the odd ones
-                are mirrored
+    view 0      the picture as in evaluation (its centre, if ``augment.crop_size`` is set)
+    view 1      its mirror image
+    view 2, ..  a draw of ``augment`` per recording: crop, shift and colour; odd views are mirrored
 
-Evaluation sees view 0 alone. With one or two views nothing of ``augment`` but ``crop_size`` has an
-effect.
+Evaluation uses only view 0. With one or two views, only ``crop_size`` of ``augment`` has an effect.
 """
 
 from collections.abc import Sequence
@@ -28,7 +25,7 @@ PLAIN, MIRRORED = 0, 1
 
 
 def drawn_view(views: Views, draw: Draw | None) -> int:
-    """Return which view a snippet is read from; without a draw it is the plain one."""
+    """Return the view that a snippet is read from; the plain one without a draw."""
     if draw is None:
         return PLAIN
     parts = (draw.seed, draw.fold, draw.epoch, draw.recording_id)
@@ -36,7 +33,7 @@ def drawn_view(views: Views, draw: Draw | None) -> int:
 
 
 def view_augmentation(views: Views, recording_id: str, view: int) -> Augmentation | None:
-    """Return what makes a view of pictures of one snippet; None is nothing at all.
+    """Return the augmentation that makes a view of one snippet; None: the picture unchanged.
 
     Raises:
         SettingsError: If ``crop_size`` does not fit into the pictures.
@@ -51,12 +48,12 @@ def view_augmentation(views: Views, recording_id: str, view: int) -> Augmentatio
 
 
 def view_moves(views: Views, recording_ids: Sequence[str], numbers: Sequence[int]) -> Augmentation:
-    """Return what moved the pictures of snippets; their colours, which are past, are left out.
+    """Return the movement of the pictures of snippets, without changes of colour.
 
     Args:
-        views: Those of every recording.
-        recording_ids: Of each snippet.
-        numbers: Which view each was read from.
+        views: Views per recording.
+        recording_ids: Recording of each snippet.
+        numbers: View of each snippet.
     """
     each = [
         view_augmentation(views, name, number) or _nothing(1)

@@ -1,10 +1,10 @@
 """Blinks in the openness of the eyes, and rhythm in any measure of a face.
 
-A blink is a run of frames in which the eyes are less than three quarters as open as they usually
-are (the recording's upper quartile), for at most 0.8 s; longer closures count as closed time only.
-At 10 frames a second a blink (0.1 to 0.4 s) is one to four frames: depth and duration are rough,
-the rate is not. Parkinson's disease makes blinks rarer (Karson et al. 1984, Ann. Neurol. 12:580;
-MDS-UPDRS 3.2).
+A blink is a run of frames, at most 0.8 s long, in which the openness of the eyes is below three
+quarters of its usual value (the upper quartile of the recording). Longer closures only count as
+closed time. At 10 frames per second a blink (0.1 to 0.4 s) has one to four frames: depth and
+duration are rough, the rate is not. Parkinson's disease makes blinks rarer (Karson et al. 1984,
+Ann. Neurol. 12:580; MDS-UPDRS 3.2).
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ BLINK_NAMES = (
     "closed_share",
 )  # fmt: skip
 RHYTHM_NAMES = ("centroid_hz", "share_above_2hz")
-_OPEN = 0.75  # of the usual openness; below it an eye is closing
-_LONGEST = 0.8  # of a blink [s]
-_LEAST_SECONDS = 2.0  # seen, to speak of a rate
-_LEAST_RHYTHM = 3.0  # one uninterrupted stretch [s], to tell 0.4 Hz from drift
-_BAND = (0.4, 4.5)  # [Hz]; of 10 frames a second nothing faster can be seen
+_OPEN = 0.75  # share of the usual openness; below it an eye is closing
+_LONGEST = 0.8  # longest blink [s]
+_LEAST_SECONDS = 2.0  # visible eyes [s] that a rate needs
+_LEAST_RHYTHM = 3.0  # uninterrupted time [s] that distinguishes 0.4 Hz from drift
+_BAND = (0.4, 4.5)  # [Hz]; 10 frames per second show nothing faster
 _FAST = 2.0  # [Hz]
 
 
@@ -31,15 +31,15 @@ def blink_dynamics(
     """Describe the blinks of a recording.
 
     Args:
-        openness: (N,) of the eyes, NaN where absent.
+        openness: (N,) openness of the eyes, NaN where absent.
         seconds: (N,) rising.
-        run: (N,) as :class:`pdray.data.face.shape.Shapes`; no blink lasts across two runs.
+        run: (N,) as in :class:`pdray.data.face.shape.Shapes`; a blink ends with its run.
 
     Returns:
-        Each of BLINK_NAMES: blinks a minute of seen time; the deepest loss of openness as a share
-        of the usual one; mean duration, its coefficient of variation (from 2 blinks on), that of
-        the times from one blink to the next (from 3 on, within runs); share of closed frames. NaN
-        where there are too few blinks to tell, and all of it below 2 s of seen eyes.
+        Each of BLINK_NAMES: blinks per minute of visible eyes; largest loss of openness as a share
+        of the usual one; mean duration; its coefficient of variation (at least 2 blinks), and that
+        of the times between blinks (at least 3, within runs); share of closed frames. NaN if there
+        are too few blinks; all NaN below 2 s of visible eyes.
     """
     there = ~np.isnan(openness)
     interval = float(np.median(np.diff(seconds))) if len(seconds) > 1 else np.nan
@@ -61,25 +61,25 @@ def blink_dynamics(
 
 
 def rhythm(values: Floats, seconds: Floats, run: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Describe where the power of a measure lies between 0.4 and 4.5 Hz.
+    """Describe the power spectrum of a measure between 0.4 and 4.5 Hz.
 
     Args:
-        values: (N,) of a measure, NaN where absent.
+        values: (N,) values of a measure, NaN where absent.
         seconds: (N,) rising.
-        run: (N,) as :class:`pdray.data.face.shape.Shapes`.
+        run: (N,) as in :class:`pdray.data.face.shape.Shapes`.
 
     Returns:
-        Each of RHYTHM_NAMES, of the longest uninterrupted stretch after its line is taken out
-        (periodogram with a Hann window): the mean frequency weighted by power and the share of
-        power above 2 Hz. NaN where the stretch is below 3 s, shows less than 4.5 Hz or does not
-        move.
+        Each of RHYTHM_NAMES, for the longest uninterrupted stretch after its linear trend is
+        removed (periodogram with a Hann window): the mean frequency weighted by power, and the
+        share of power above 2 Hz. NaN if the stretch is below 3 s, has too few frames per second
+        for 4.5 Hz, or does not change.
     """
     nothing = dict.fromkeys(RHYTHM_NAMES, np.nan)
     longest = max(_stretches(~np.isnan(values), run), key=len, default=np.zeros(0, np.int64))
     if len(longest) < 2:
         return nothing
     interval = float(seconds[longest[-1]] - seconds[longest[0]]) / (len(longest) - 1)
-    # Rounded times may make 5 Hz of 10 frames a second a hair less.
+    # With rounded times, half of 10 frames per second may be slightly below 5 Hz.
     if len(longest) * interval < _LEAST_RHYTHM or 0.5 / interval < _BAND[1]:
         return nothing
     place = np.linspace(-1, 1, len(longest))
@@ -100,7 +100,7 @@ def rhythm(values: Floats, seconds: Floats, run: npt.NDArray[np.int64]) -> dict[
 def _stretches(
     is_in: npt.NDArray[np.bool_], run: npt.NDArray[np.int64]
 ) -> list[npt.NDArray[np.int64]]:
-    """Return the frames of each stretch within one run in which all are in."""
+    """Return the frames of each uninterrupted stretch of marked frames within one run."""
     frames = np.flatnonzero(is_in)
     if not len(frames):
         return []
@@ -111,7 +111,7 @@ def _stretches(
 def _intervals(
     blinks: list[npt.NDArray[np.int64]], seconds: Floats, run: npt.NDArray[np.int64]
 ) -> Floats:
-    """Return the times from one blink's start to the next one's in the same run [s]."""
+    """Return the times between the starts of consecutive blinks in the same run [s]."""
     starts = np.array([one[0] for one in blinks], np.int64)
     same: npt.NDArray[np.bool_] = np.diff(run[starts]) == 0
     between: Floats = np.diff(seconds[starts])[same]
@@ -119,7 +119,7 @@ def _intervals(
 
 
 def _variation(values: Floats) -> float:
-    """Return the coefficient of variation (population), NaN of fewer than two."""
+    """Return the coefficient of variation (population), NaN for fewer than two values."""
     if len(values) < 2:
         return float("nan")
     return float(values.std() / values.mean())

@@ -1,13 +1,12 @@
-"""Measures of a face in each frame: pose of the head, opening of the eyes and the mouth.
+"""Measures of a face in each frame: pose of the head, opening of eyes and mouth.
 
-Lengths are in distances between the eyes, on the recording's mean face
-(:mod:`pdray.data.face.shape`), so that moving, turning in the picture and coming nearer change
-none of them. Turning to the side (yaw) and nodding (pitch) show in a plane as shifts of the nose
-against the contour and are measured by these; angles would need the depth of the face. Of a frame
-that lacks a point, each measure that needs it is NaN.
+The unit of length is the distance between the eyes on the recording's mean face
+(:mod:`pdray.data.face.shape`). So a face that moves, rolls or comes nearer keeps its lengths.
+Turning to the side (yaw) and nodding (pitch) are measured by shifts of the nose against the contour
+of the face; angles would need its depth. A measure is NaN in a frame that lacks one of its points.
 
 The openness of an eye is its aspect ratio (Soukupova and Cech 2016, "Real-time eye blink detection
-using facial landmarks", eq. 1), here of three pairs of lids instead of two.
+using facial landmarks", eq. 1), here from three pairs of lid points instead of two.
 """
 
 import numpy as np
@@ -27,14 +26,14 @@ def face_measures(shapes: Shapes) -> dict[str, Floats]:
     """Measure every frame.
 
     Args:
-        shapes: Of a recording.
+        shapes: Frames of a recording.
 
     Returns:
-        (N,) of each of MEASURES, in this order. ``roll`` is in radians and ``eye_openness`` a
-        ratio; heights are upwards, ``brow_height`` from the eye, ``corner_height`` from the middle
-        between the lips; ``brow_distance`` is between the inner ends, ``jaw_drop`` from the nose to
-        the chin; ``gaze`` is the pupil from the middle of the eye's corners; names without a side
-        are the mean of both.
+        (N,) for each of MEASURES, in this order. ``roll`` is in radians, ``eye_openness`` a ratio.
+        Heights point upwards: ``brow_height`` from the eye, ``corner_height`` from the middle
+        between the lips. ``brow_distance`` is between the inner ends, ``jaw_drop`` from the nose to
+        the chin, ``gaze`` from the middle of the eye's corners to the pupil. A name without a side
+        is the mean of both sides.
     """
     measures = {"roll": shapes.roll, **_head(shapes.points), **_mouth(shapes.points)}
     for side in SIDES:
@@ -54,7 +53,7 @@ def _head(points: Floats) -> dict[str, Floats]:
     nose, chin, left, right = numbers_of(
         "nose_tip", "contour_chin", "contour_left2", "contour_right2"
     )
-    # The origin is between the eyes: the nose nears the chin as the head is lowered.
+    # The origin is between the eyes: as the head is lowered, the nose comes closer to the chin.
     drop = points[:, chin, 1]
     return {
         "yaw": points[:, nose, 0] - (points[:, left, 0] + points[:, right, 0]) / 2,

@@ -1,16 +1,15 @@
-"""A recording's landmarks as one vector of named numbers: how much and how fast its face moves.
+"""Landmark features of a recording: named numbers of how much and how fast the face moves.
 
 Parkinson's disease makes faces and heads move less (hypomimia and bradykinesia: MDS-UPDRS 3.2 and
-3.14). So the heart is the *change* of each measure of :mod:`pdray.data.face.measures` over a
+3.14). So the main feature is the *change* of each measure of :mod:`pdray.data.face.measures` over a
 lag: the natural logarithm of its mean absolute difference between frames that are 0.1 to 2 s apart
-and in one run (no cut between them). Unlike a range it neither grows with the recording's length
-nor needs one uninterrupted stretch, and it needs no rate of frames but one: frames are paired by
-their times. Change over the shortest lag is speed, over the longest amplitude.
+and in the same run (no cut between them). Unlike a range, it does not grow with the length of the
+recording and does not need one uninterrupted stretch. It works at any frame rate, since frames are
+paired by their times. Change over the shortest lag is speed, over the longest amplitude.
 
-Nothing here is learnt: each recording is described by itself. Left out on purpose are the length
-of the recording, the size of the face in the picture, the number of cuts and the trembling of the
-detector: they tell where a recording was collected. A number that cannot be told is NaN under its
-name, never zero.
+Nothing here is learnt: each recording is described by itself. The length of the recording, the
+size of the face in the picture, the number of cuts and the jitter of the detector are left out on
+purpose, since they show where a recording was collected. An unknown number is NaN, never zero.
 """
 
 from collections.abc import Sequence
@@ -40,19 +39,19 @@ _LEVELS = ("eye_openness", "brow_height", "brow_distance", "mouth_opening", "mou
            "mouth_height", "corner_height", "jaw_drop")  # fmt: skip
 LAGS = (0.1, 0.2, 0.5, 1.0, 2.0)  # [s]
 _PART_LAGS = (0.2, 1.0)
-_SLACK = 0.4  # of a lag: what a pair of frames may be nearer or farther apart, at 15 Hz a third
-_ROUNDING_SECONDS = 1e-3  # files round times
+_SLACK = 0.4  # largest deviation of a pair from its lag, as a share of the lag (15 Hz needs 1/3)
+_ROUNDING_SECONDS = 1e-3  # times in files are rounded
 _LEAST_PAIRS = 5
-# A tenth of what rounding to whole pixels does to a face of 100 px between the eyes.
+# A tenth of the effect of rounding to whole pixels, with 100 px between the eyes.
 _FLOOR = 1e-4
 
 
 class Features(NamedTuple):
-    """A recording's numbers.
+    """Features of a recording.
 
     Attributes:
         names: ``group.name``; the same for every recording.
-        values: (D,) float64, NaN where a number cannot be told.
+        values: (D,) float64, NaN where a number is unknown.
     """
 
     names: tuple[str, ...]
@@ -63,12 +62,12 @@ def landmark_features(track: Track) -> Features:
     """Describe a recording by its landmarks.
 
     Args:
-        track: Landmarks of the whole recording, of any rate; lags shorter than its interval are
-            NaN.
+        track: Landmarks of the whole recording, at any rate; changes over lags shorter than its
+            interval are NaN.
 
     Returns:
-        Its features. ``change`` is the logarithm of distances between the eyes (of radians for
-        roll, of a ratio for eye_openness and pitch), at least log(1e-4).
+        Its features. ``change`` is a logarithm, at least log(1e-4), in distances between the
+        eyes (radians for roll, a ratio for eye_openness and pitch).
 
     Raises:
         DecodeError: As :func:`pdray.data.face.shape.align_frames`.
@@ -76,30 +75,30 @@ def landmark_features(track: Track) -> Features:
     shapes = align_frames(track)
     measures = face_measures(shapes)
     pairs = {lag: lagged_pairs(shapes, lag) for lag in LAGS}
-    told: dict[str, float] = {}
+    described: dict[str, float] = {}
     for group, names in _CHANGING.items():
         for name in names:
-            told |= _changes(f"{group}.{name}", measures[name][:, None], pairs, LAGS)
+            described |= _changes(f"{group}.{name}", measures[name][:, None], pairs, LAGS)
     for name, numbers in GROUPS.items():
-        told |= _changes(f"parts.{name}", _flat(shapes.points[:, numbers]), pairs, _PART_LAGS)
+        described |= _changes(f"parts.{name}", _flat(shapes.points[:, numbers]), pairs, _PART_LAGS)
     for name, centres in zip(REGIONS, _region_centres(shapes), strict=True):
         key = f"regions.{name.replace(' ', '_')}"
-        told |= _changes(key, centres, pairs, _PART_LAGS)
+        described |= _changes(key, centres, pairs, _PART_LAGS)
     blinks = blink_dynamics(measures["eye_openness"], shapes.seconds, shapes.run)
-    told |= {f"blink.{name}": blinks[name] for name in BLINK_NAMES}
+    described |= {f"blink.{name}": blinks[name] for name in BLINK_NAMES}
     for name in _RHYTHMIC:
         found = rhythm(measures[name], shapes.seconds, shapes.run)
-        told |= {f"rhythm.{name}_{kind}": found[kind] for kind in RHYTHM_NAMES}
+        described |= {f"rhythm.{name}_{kind}": found[kind] for kind in RHYTHM_NAMES}
     for name in _TWO_SIDED:
         left, right = (measures[f"{side}_{name}"] for side in SIDES)
-        told[f"asymmetry.{name}_difference"] = _middle(np.abs(left - right))
-        told[f"asymmetry.{name}_coupling"] = _coupling(left, right, pairs[0.2])
-    told |= {f"shape.{name}": _middle(measures[name]) for name in _LEVELS}
-    return Features(tuple(told), np.array(list(told.values()), np.float64))
+        described[f"asymmetry.{name}_difference"] = _middle(np.abs(left - right))
+        described[f"asymmetry.{name}_coupling"] = _coupling(left, right, pairs[0.2])
+    described |= {f"shape.{name}": _middle(measures[name]) for name in _LEVELS}
+    return Features(tuple(described), np.array(list(described.values()), np.float64))
 
 
 def feature_columns(names: Sequence[str], config: LandmarkFeatureConfig) -> npt.NDArray[np.int64]:
-    """Return the columns, of features with these names, that a head sees.
+    """Return the columns of the features that the settings choose.
 
     Raises:
         SettingsError: If a group has no feature among the names.
@@ -108,7 +107,7 @@ def feature_columns(names: Sequence[str], config: LandmarkFeatureConfig) -> npt.
     groups = [name.split(".")[0] for name in names]
     refuse(
         [
-            f"features.groups: none of {len(names)} features is of the group {one}"
+            f"landmarks.groups: none of {len(names)} features is in the group {one}; remove it"
             for one in wanted
             if one not in groups
         ],
@@ -121,8 +120,9 @@ def feature_columns(names: Sequence[str], config: LandmarkFeatureConfig) -> npt.
 def lagged_pairs(shapes: Shapes, lag: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the earlier and the later frames of all pairs that are a lag [s] apart.
 
-    Each frame is paired with the one whose distance is nearest to the lag; a pair that is off by
-    more than half the usual interval or two fifths of the lag, or in two runs, is none.
+    Each frame is paired with the one whose distance in time is nearest to the lag. Pairs are
+    dropped if they differ from the lag by more than half the usual interval or two fifths of the
+    lag, or if they are in two runs.
     """
     seconds = shapes.seconds
     interval = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
@@ -147,16 +147,16 @@ def _changes(
 
     The change of several values is their root mean square.
     """
-    told = {}
+    described = {}
     for lag in lags:
         earlier, later = pairs[lag]
         change = np.sqrt(((values[later] - values[earlier]) ** 2).mean(axis=1))
         change = change[~np.isnan(change)]
         enough = len(change) >= _LEAST_PAIRS
-        told[f"{key}_change_{lag:g}s"] = (
+        described[f"{key}_change_{lag:g}s"] = (
             float(np.log(max(change.mean(), _FLOOR))) if enough else np.nan
         )
-    return told
+    return described
 
 
 def _flat(points: Floats) -> Floats:
@@ -164,7 +164,7 @@ def _flat(points: Floats) -> Floats:
 
 
 def _region_centres(shapes: Shapes) -> list[Floats]:
-    """Return (N, 2) the mean corner of each of the 14 regions, hung on the landmarks."""
+    """Return (N, 2) the mean corner of each of the 14 regions, placed by the landmarks."""
     corners = place_corners(shapes.points)
     starts = np.concatenate([[0], np.cumsum(VERTICES)[:-1]])
     centres = np.add.reduceat(corners, starts, axis=1) / VERTICES[None, :, None]
@@ -179,7 +179,7 @@ def _middle(values: Floats) -> float:
 def _coupling(
     left: Floats, right: Floats, pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 ) -> float:
-    """Return the correlation of both sides' changes, NaN where one hardly changes."""
+    """Return the correlation between the changes of both sides, NaN if one hardly changes."""
     earlier, later = pairs
     both = np.stack([left[later] - left[earlier], right[later] - right[earlier]])
     both = both[:, ~np.isnan(both).any(axis=0)]

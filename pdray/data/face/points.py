@@ -1,15 +1,15 @@
-"""The 106 landmarks and 14 regions of a face: their names, their order, what hangs on what.
+"""Names and order of the 106 landmarks and 14 regions of a face, and positions of the regions.
 
 Order and names are those of the YouTubePD benchmark (Zhou et al. 2023; its labels are CC0):
 landmarks sorted by name, regions as in its Table 10. "Left" and "right" are sides of the picture.
-A region's corners hang on landmarks; their distances, in distances between the eyes, are rounded
-medians over the benchmark's clips.
+Each corner of a region is placed relative to a landmark. The offsets are rounded medians over the
+benchmark's clips, in units of the distance between the eyes.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONTOUR = 16  # points of each side; the chin is between them
+CONTOUR = 16  # contour points per side; the chin is between them
 _EYE = ("bottom", "center", "left_corner", "lower_left_quarter", "lower_right_quarter", "pupil",
         "right_corner", "top", "upper_left_quarter", "upper_right_quarter")  # fmt: skip
 _BROW = ("lower_left_corner", "lower_left_quarter", "lower_middle", "lower_right_quarter",
@@ -32,14 +32,14 @@ _MIDDLE = ("contour_chin", "mouth_lower_lip_bottom", "mouth_lower_lip_top",
 
 
 def mirrored(name: str) -> str:
-    """Return the landmark on the other side: left and right change places wherever they stand."""
+    """Return the landmark on the other side: its name with left and right exchanged."""
     return name.replace("left", "*").replace("right", "left").replace("*", "right")
 
 
 LANDMARKS = tuple(sorted({*_RIGHT, *_MIDDLE, *map(mirrored, _RIGHT)}))
 INDEX = {name: number for number, name in enumerate(LANDMARKS)}
 
-# Corners of the regions: a landmark, and how far right and down of it. Left mirrors right.
+# Corners of the regions: a landmark, and the offset to the right and down. Left mirrors right.
 Corner = tuple[str, float, float]
 _RIGHT_REGIONS: dict[str, tuple[Corner, ...]] = {
     "right nasolabial fold": (
@@ -76,7 +76,7 @@ _REGION_CORNERS: dict[str, tuple[Corner, ...]] = {
         ("left_eyebrow_upper_middle", -0.19, -0.15), ("nose_bridge1", -0.81, -0.88),
         ("nose_bridge1", 0.81, -0.88), ("right_eyebrow_upper_middle", 0.19, -0.15),
     ),
-    # The one region whose left polygon does not start where its right one does.
+    # The only region whose left polygon starts at another corner than its right one.
     "left nasolabial fold": tuple(_LEFT_FOLD[corner] for corner in (1, 0, 3, 2)),
     "right nasolabial fold": _RIGHT_REGIONS["right nasolabial fold"],
     "right lip crease": _RIGHT_REGIONS["right lip crease"],
@@ -114,14 +114,14 @@ _OFFSETS = np.array([(right, down) for _, right, down in _CORNERS])
 
 
 def place_corners(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Place the corners of all regions round landmarks.
+    """Place the corners of all regions relative to landmarks.
 
     Args:
-        landmarks: (N, 106, 2) x, y of a face seen from the front, upright, with a distance of 1
-            between the eyes; in the order of LANDMARKS.
+        landmarks: (N, 106, 2) x, y of an upright frontal face with a distance of 1 between the
+            eyes, in the order of LANDMARKS.
 
     Returns:
-        (N, 58, 2) corners of all polygons back to back, in the order of REGIONS and VERTICES.
+        (N, 58, 2) corners of all polygons concatenated, in the order of REGIONS and VERTICES.
     """
     corners: NDArray[np.float64] = landmarks[:, _ANCHORS] + _OFFSETS
     return corners

@@ -1,4 +1,4 @@
-"""Settings of the features of a face."""
+"""Settings of the landmark features of a face."""
 
 from pydantic import Field, field_validator
 
@@ -9,11 +9,12 @@ FEATURE_GROUPS = ("head", "eyes", "gaze", "brows", "mouth", "parts", "regions", 
 
 
 class LandmarkFeatureConfig(Settings):
-    """Which features of a recording a head sees."""
+    """Settings of the landmark features that an estimator gets."""
 
     groups: str = Field(
         "head+eyes+brows",
-        description=f"groups joined by +, of {', '.join(FEATURE_GROUPS)}; shape tells who it is",
+        description=f"feature groups joined by +, from {', '.join(FEATURE_GROUPS)}; shape can "
+        "identify the person",
     )
 
     @field_validator("groups")
@@ -22,7 +23,9 @@ class LandmarkFeatureConfig(Settings):
         names = groups.split("+")
         for name in names:
             if name not in FEATURE_GROUPS:
-                raise ValueError(f"'{name}' is no group; groups are {', '.join(FEATURE_GROUPS)}")
+                raise ValueError(
+                    f"'{name}' is not a feature group; use some of {', '.join(FEATURE_GROUPS)}"
+                )
             if names.count(name) > 1:
-                raise ValueError(f"{name} stands there twice")
+                raise ValueError(f"{name} is listed {names.count(name)} times; list it once")
         return groups

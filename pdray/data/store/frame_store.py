@@ -1,9 +1,9 @@
-"""Frame store: each recording decoded once, so that any item is read without touching others.
+"""Frame store: each recording is decoded once, and any item can be read by itself.
 
-One file (``entry.py``) a recording and modality. Its name is a digest of the sources' *content*,
-the settings and the span, so a changed file or setting never meets an old entry, and two manifest
-rows on the same span share one. Files appear whole or not at all (``pdray.atomic``): writers on
-any number of nodes may race, the last rename wins with the same bytes, and a killed writer leaves
+There is one file (``entry.py``) per recording and modality. Its name is a digest of the *content*
+of its sources, the settings and the span. So a changed file or setting never uses an old entry, and
+two manifest rows with the same span share one. Files appear whole or not at all (``pdray.atomic``):
+if several nodes write the same entry, the last one wins with the same bytes; a killed writer leaves
 at most a hidden temporary file.
 """
 
@@ -28,21 +28,21 @@ from pdray.data.store.extract import extract, sources
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError, naming
 
-# Part of every key: raise it when what an entry holds for the same settings changes.
+# Part of every key; raise it if the content of an entry changes for the same settings.
 _FORMAT = 2
 _STALE_SECONDS = 24 * 3600
 _NOT_PREPARED = (
-    "is not prepared with these settings; prepare it, or give the decode, store and modality "
-    "settings that it was prepared with: "
+    "is not prepared with these settings; run jobs/prepare.py, or use the decode, store and "
+    "modality settings that it was prepared with: "
 )
 
 
 class FrameStore:
-    """Recordings decoded once, under one folder, which every node that reads them must share.
+    """Store of decoded recordings in one folder, which all nodes must share.
 
     Args:
-        root: The folder; made when missing.
-        recipe: How entries are made; part of every key.
+        root: The folder; made if missing.
+        recipe: Settings of the entries; part of every key.
     """
 
     def __init__(self, root: Path, recipe: Recipe) -> None:
@@ -53,17 +53,17 @@ class FrameStore:
     def add(
         self, recording: Recording, modalities: Sequence[Modality] = ("rgb",)
     ) -> StoredRecording:
-        """Return a recording's entries, making those that are not there yet.
+        """Return the entries of a recording; make those that are missing.
 
         Args:
             recording: A row with the files that the modalities need.
-            modalities: What is wanted.
+            modalities: Modalities to store.
 
         Returns:
-            Where they are.
+            Paths of the entries.
 
         Raises:
-            DecodeError: If a file is lacking or cannot be read whole; names the recording.
+            DecodeError: If a file is missing or cannot be read whole; names the recording.
             StoreError: If an entry is damaged, or the store cannot be written.
         """
         digests: dict[Path, str] = {}
@@ -77,26 +77,26 @@ class FrameStore:
                 if missing:
                     self._write(recording, missing, digests)
                 for path in paths.values():
-                    Entry(path)  # a damaged one is met here and not in the middle of a study
+                    Entry(path)  # finds a damaged entry now, not in the middle of a study
         except OSError as error:
             raise StoreError(
                 f"recording {recording.recording_id}: the frame store {self.root} cannot be "
-                f"written: {_reason(error)}; nothing half-written was kept. Make room or "
-                "access there, choose another output, or a smaller store.codec"
+                f"written: {_reason(error)}; no partial file was kept. Free space or allow writing "
+                "there, choose another output, or set store.codec=jpeg"
             ) from error
         return StoredRecording(recording.recording_id, paths)
 
     def entry(self, recording: Recording, modality: Modality) -> Path:
-        """Return where an entry is or will be; reads unknown sources once to know.
+        """Return the path of an entry, whether it exists or not; reads a new source once.
 
         Raises:
-            DecodeError: If a source is lacking or cannot be read; names the recording.
+            DecodeError: If a source is missing or cannot be read; names the recording.
             StoreError: If the store cannot be written.
         """
         return self._locate(recording, modality)[0]
 
     def is_known(self, recording: Recording, modalities: Sequence[Modality]) -> bool:
-        """Whether all entries are there, as far as can be told without reading a source."""
+        """Return whether all entries exist, judged without reading a source."""
         try:
             for modality in modalities:
                 digests = [self._digests.remembered(file) for file in sources(recording, modality)]
@@ -110,10 +110,10 @@ class FrameStore:
         return True
 
     def verify(self, recording: Recording, modalities: Sequence[Modality]) -> list[str]:
-        """Read a recording's sources and entries anew and compare them with their digests.
+        """Read the sources and entries of a recording again and compare them with their digests.
 
         Returns:
-            What is wrong, each with the way out; empty when all is as it was prepared.
+            Faults, each with what to do; empty if nothing has changed.
         """
         fresh: dict[Path, str] = {}
         changed: list[str] = []
@@ -122,7 +122,10 @@ class FrameStore:
                 fresh[file] = file_digest(file)
                 changed += self._changes(recording, file, fresh[file])
         except OSError as error:
-            return [f"recording {recording.recording_id}: cannot be read: {_reason(error)}"]
+            return [
+                f"recording {recording.recording_id}: a file cannot be read: {_reason(error)}; "
+                "check that it exists and may be read"
+            ]
         except DecodeError as error:
             return [str(error)]
         if changed:
@@ -141,14 +144,14 @@ class FrameStore:
         return faults
 
     def sweep(self) -> None:
-        """Remove what killed writers left more than a day ago."""
+        """Remove temporary files of killed writers that are older than one day."""
         for path in self.root.glob("??/.*.tmp"):
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
 
     def _locate(self, recording: Recording, modality: Modality) -> tuple[Path, dict[Path, str]]:
-        """Return an entry's place and the digests of its sources that made it."""
+        """Return the path of an entry and the digests of its sources."""
         files = _sources(recording, modality)
         digests = {file: self._digest(recording, file) for file in files}
         return self._path(recording, modality, [digests[file] for file in files]), digests
@@ -178,7 +181,7 @@ class FrameStore:
             }
             for modality, seconds, item in extract(recording, missing, self.recipe):
                 writers[modality].append(seconds, item)
-            # Else other pictures would lie under the digest of the old ones.
+            # Otherwise new pictures could be stored under the digest of old ones.
             if any(self._digests.digest(file) != digest for file, digest in digests.items()):
                 raise DecodeError(IN_MOTION)
 
@@ -188,7 +191,10 @@ class FrameStore:
             try:
                 return self._digests.digest(file)
             except OSError as error:
-                raise DecodeError(f"cannot be read: {error.strerror or error}") from error
+                raise DecodeError(
+                    f"its file cannot be read: {_reason(error)}; check that it exists and may be "
+                    "read"
+                ) from error
 
     def _changes(self, recording: Recording, file: Path, digest: str) -> list[str]:
         known = self._digests.note(file).get("sha256")
@@ -196,8 +202,8 @@ class FrameStore:
             return []
         return [
             f"recording {recording.recording_id}: its {_cell(recording, file)} file has changed "
-            f"since it was prepared: SHA-256 was {str(known)[:12]}..., is {digest[:12]}...; put "
-            "the old file back, or prepare again and start a new study"
+            f"since it was prepared: SHA-256 was {str(known)[:12]}..., is {digest[:12]}...; "
+            "restore the old file, or run jobs/prepare.py again and start a new study"
         ]
 
 
@@ -251,5 +257,5 @@ def _cell(recording: Recording, file: Path) -> str:
 
 
 def _reason(error: OSError) -> str:
-    """Return the system's words for an error; Arrow puts its own around them."""
+    """Return the system's text of an error, without the text that Arrow adds."""
     return os.strerror(error.errno) if error.errno else str(error)

@@ -1,4 +1,4 @@
-"""Lengths of recordings, from the frame store or the headers of videos; nothing is decoded."""
+"""Lengths of recordings, from the frame store or from headers of videos, without decoding."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +10,16 @@ from pdray.data.store.forecast import declared_span
 from pdray.data.store.frame_store import FrameStore
 from pdray.errors import DecodeError, StoreError
 
-_READERS = 8  # threads that open files; they wait for the disk, not for a core
+_READERS = 8  # threads that open files; they mostly wait for the disk
 
 
 class Length(NamedTuple):
     """Length of one recording.
 
     Attributes:
-        seconds: Of its span [s]; None where nothing says it.
-        frames: Of its span, as recorded; None where nothing says it.
-        lack: Why something is None; empty where both are known.
+        seconds: Length of its span [s]; None if unknown.
+        frames: Recorded frames of its span; None if unknown.
+        lack: Reason why one is None; empty if both are known.
     """
 
     seconds: float | None
@@ -30,9 +30,9 @@ class Length(NamedTuple):
 def lengths(recordings: Sequence[Recording], store: FrameStore) -> dict[str, Length]:
     """Return the length of each recording by its id.
 
-    The frame store counts the frames of a span exactly; a header's are taken by proportion. A store
-    of another frame rate (``decode.frame_rate``) does not tell the recorded frames and is not used.
-    Without a video the manifest's own span, where it has a start and an end, tells the seconds.
+    The frame store has the exact number of frames; from a header it is estimated by the length of
+    the span. A resampled store (``decode.frame_rate``) does not have the recorded frames and is not
+    used. Without a video the seconds are those of the manifest's span, if it has start and end.
     """
     uses_store = store.recipe.decode.frame_rate is None and store.root.is_dir()
 
@@ -46,7 +46,7 @@ def lengths(recordings: Sequence[Recording], store: FrameStore) -> dict[str, Len
 
 
 def _stored(recording: Recording, store: FrameStore) -> Length | None:
-    """Return what an entry of pictures tells; None where there is none, or one frame only."""
+    """Return the length of an entry of pictures; None without one, or with a single frame."""
     if not store.is_known(recording, ("rgb",)):
         return None
     try:
@@ -55,7 +55,7 @@ def _stored(recording: Recording, store: FrameStore) -> Length | None:
         return None
     if len(times) < 2:
         return None
-    # The last frame stays as long as the others do on average.
+    # The last frame lasts as long as the others do on average.
     step = (times[-1] - times[0]) / (len(times) - 1)
     return Length(float(step * len(times)), len(times))
 
@@ -71,7 +71,7 @@ def _declared(recording: Recording) -> Length:
 
 def _lack(recording: Recording) -> str:
     if recording.video is None:
-        return "no video is named"
+        return "the manifest names no video"
     if not recording.video.is_file():
-        return "the video is not there"
-    return "the header of the video does not say, or cannot be read"
+        return "the video file is missing"
+    return "the header of the video cannot be read or does not give the length"

@@ -1,4 +1,4 @@
-"""Make the frame store's entries of every recording once, over the whole cluster."""
+"""Fills the frame store: makes the entries of every recording once, on the whole cluster."""
 
 import json
 import pickle
@@ -24,12 +24,12 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.errors import DecodeError, StoreError
 from pdray.remote import answer, naming_lost_process, raise_fault
 
-# A task takes a while to start, so it gets several small recordings; a large one is its own task,
-# so that the progress moves and no node is left with the rest.
+# A task takes a while to start, so it gets several small recordings. A large one is its own task,
+# so that progress is visible and no node ends with all the rest.
 _TASK_BYTES = 16 << 20
 _MOST_PER_TASK = 8
-_VARYING = 1.5  # longest interval over the median one
-_DIFFERENT = 1.1  # highest rate over the lowest
+_VARYING = 1.5  # longest interval divided by the median one
+_DIFFERENT = 1.1  # highest rate divided by the lowest
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Prepared:
     """A recording in the store.
 
     Attributes:
-        stored: Where.
+        stored: Paths of its entries.
         num_bytes: Size of its entries [byte].
-        seconds: Length of its pictures, or else of its tracks, or else of its sound [s].
-        rate: Frames a second [Hz], of its pictures or else its tracks; 0 for a single one, and
-            where there is sound alone, whose features have a rate of their own.
+        seconds: Length of its pictures, else of its tracks, else of its sound [s].
+        rate: Frames per second of its pictures, else of its tracks [Hz]; 0 for a single frame and
+            for sound alone.
         is_varying: Whether the time between frames varies, as in many phone videos.
-        lacks: Modalities that it could do without, and does.
+        lacks: Optional modalities that it does not have.
     """
 
     stored: StoredRecording
@@ -62,25 +62,25 @@ def prepare_store(
     progress: Callable[[int, int], None],
     needed: Collection[Modality] | None = None,
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
-    """Bring every recording into the store; one that is there already costs a look at its files.
+    """Add every recording to the store; a known one is only checked for changes.
 
     Args:
-        recordings: Rows with the files that the needed modalities are made of.
-        store: On a folder shared by all nodes.
-        modalities: What to make of each, at least one.
-        progress: Called with (done, all) as recordings arrive.
-        needed: Those that every recording must have; of the others a recording has what its row
-            names files for. None is all.
+        recordings: Rows with the files that the needed modalities are made from.
+        store: Store in a folder that all nodes share.
+        modalities: Modalities to make, at least one.
+        progress: Called with (done, all) after each recording.
+        needed: Modalities that every recording must have; the others are made if a row names their
+            files. None: all are needed.
 
     Returns:
-        What is there by recording id, and the reason by recording id of each that cannot be read.
+        The prepared recordings by id, and the reasons by id of those that cannot be read.
 
     Raises:
         StoreError: If the store cannot be written.
-        ClusterError: If a worker process is lost, by a decoder's crash, say.
+        ClusterError: If a worker process is lost, for example if a decoder crashes.
         SettingsError: If a library that a modality needs is not installed.
     """
-    # Each row carries its recording: a task must not unpickle the whole cohort for one.
+    # Each row carries its recording, so that a task does not unpickle the whole cohort.
     rows = [
         {"position": position, "recording": pickle.dumps(recording)}
         for position, recording in enumerate(recordings)
@@ -112,12 +112,12 @@ def prepare_store(
 def _quiet_context() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # Optical flow of a long recording takes hours: that is no stall.
+    # Optical flow of a long recording takes hours, which is not a stall.
     context.execution_no_progress_timeout_s = -1
 
 
 def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
-    stays = "what is in the store stays, run it again to go on"
+    stays = "finished recordings stay in the store; run the command again to continue"
     with naming_lost_process("a process that prepares recordings", stays):
         yield from dataset.iter_rows()
 
@@ -129,15 +129,15 @@ def available(
     *,
     max_pixels: int = DEFAULT_LIMITS.max_pixels,
 ) -> tuple[Modality, ...]:
-    """Return the modalities to make of a recording: the needed ones, and those it has files for.
+    """Return the modalities to make for a recording: needed ones, and others with files.
 
-    A video without an audio stream has no sound; the audio that a row names has, or is an error.
+    A video without an audio stream gives no sound. An audio file that a row names must have sound.
 
     Args:
         recording: A row.
-        modalities: All that are wanted.
-        needed: Those that it must have, whatever its row says.
-        max_pixels: Of a frame of its video.
+        modalities: All wanted modalities.
+        needed: Modalities that it must have, whatever its row names.
+        max_pixels: Limit of a frame of its video.
     """
     is_silent: bool | None = None
     found: list[Modality] = []
@@ -157,7 +157,7 @@ def available(
 
 
 def _is_silent(video: Path, max_pixels: int) -> bool:
-    """Whether a video has no audio stream; of one that cannot be opened the decoder says why."""
+    """Return whether a video has no audio stream; False if it cannot be opened."""
     try:
         with open_file(video, max_pixels) as file:
             return not file.streams.audio
@@ -171,12 +171,14 @@ def _add(
     wanted: Sequence[Modality],
     needed: Collection[Modality],
 ) -> dict[str, Any]:
-    """Bring a recording into the store and return what is known of it."""
+    """Add a recording to the store and return facts about it."""
     limit = store.recipe.limits.max_pixels
     present = available(recording, wanted, needed, max_pixels=limit)
     if not present:
-        told = ", ".join(wanted)
-        raise DecodeError(f"recording {recording.recording_id}: has none of {told}")
+        raise DecodeError(
+            f"recording {recording.recording_id}: has none of {', '.join(wanted)}; add a file for "
+            "one of them to the manifest, or remove the row"
+        )
     lacks = [modality for modality in wanted if modality not in present]
     return {**_facts(store.add(recording, present)), "lacks": lacks}
 
@@ -210,52 +212,53 @@ def _per_task(recordings: Sequence[Recording], modalities: Sequence[Modality]) -
         try:
             sizes.append(sum(file.stat().st_size for file in sources(recording, modalities[0])))
         except (DecodeError, OSError):
-            continue  # the task says which one and why
+            continue  # the task reports which one and why
     mean = sum(sizes) / len(sizes) if sizes else 1.0
     return max(1, min(_MOST_PER_TASK, int(_TASK_BYTES / max(mean, 1.0))))
 
 
 def rate_notes(prepared: Mapping[str, Prepared]) -> list[str]:
-    """Return what is to be known about the recordings' frame rates, one sentence each."""
+    """Return notes about frame rates that differ or vary, one sentence each."""
     rates = sorted({round(one.rate, 1) for one in prepared.values() if one.rate})
     varying = sorted(name for name, one in prepared.items() if one.is_varying)
     notes = []
     if len(rates) > 1 and rates[-1] > _DIFFERENT * rates[0]:
         notes.append(
-            f"recordings have {rates[0]:g} to {rates[-1]:g} frames a second; a run of frames lasts "
-            "differently long, unless decode.frame_rate brings them to one"
+            f"frame rates differ ({rates[0]:g} to {rates[-1]:g} per second). Set "
+            f"decode.frame_rate={rates[0]:g} to resample all recordings."
         )
     if varying:
         notes.append(
-            f"{len(varying)} recordings have a varying frame rate ({', '.join(varying[:5])}"
-            f"{', ...' if len(varying) > 5 else ''}); decode.frame_rate makes it even"
+            f"the frame rate varies within {len(varying)} recordings ({', '.join(varying[:5])}"
+            f"{', ...' if len(varying) > 5 else ''}). Set decode.frame_rate to make it constant."
         )
     return notes
 
 
 def lack_notes(prepared: Mapping[str, Prepared]) -> list[str]:
-    """Return which recordings take part without a modality, one sentence each modality."""
+    """Return notes about recordings that lack a modality, one sentence per modality."""
     lacking: dict[str, list[str]] = {}
     for name, one in sorted(prepared.items()):
         for modality in one.lacks:
             lacking.setdefault(modality, []).append(name)
     return [
-        f"{len(names)} of {len(prepared)} recordings have no {modality} and take part without it: "
+        f"{len(names)} of {len(prepared)} recordings have no {modality} and are used without it: "
         f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
         for modality, names in lacking.items()
     ]
 
 
 def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> None:
-    """Write the recordings that cannot be read to a table; stop when there are too many.
+    """Write a table of recordings that cannot be read; stop if there are too many.
 
     Args:
         failures: Reason by recording id.
-        table: CSV file to write; an old one is removed when there is no failure.
-        allowed: How many may be left out.
+        table: CSV file to write; an old one is removed if there is no failure.
+        allowed: Number of recordings that may be left out.
 
     Raises:
         DecodeError: If there are more; names them, the table and the setting.
+        StoreError: If the table cannot be written.
     """
     if not failures:
         table.unlink(missing_ok=True)
@@ -269,11 +272,14 @@ def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> No
         write_text(table, text)
     except OSError as error:
         reason = error.strerror or error
-        raise StoreError(f"{table} cannot be written: {reason}; it would say:\n{shown}") from error
+        raise StoreError(
+            f"{table} cannot be written: {reason}; allow writing there and run again. Recordings "
+            f"that cannot be read:\n{shown}"
+        ) from error
     if len(failures) > allowed:
         more = f"\n  and {len(failures) - 10} more" if len(failures) > 10 else ""
         raise DecodeError(
-            f"{len(failures)} recordings cannot be read, {allowed} are allowed; listed in "
-            f"{table}:\n{shown}{more}\nMend or remove them, or set "
+            f"{len(failures)} recordings cannot be read (allowed: {allowed}); all are listed in "
+            f"{table}:\n{shown}{more}\nRepair or remove them, or set "
             f"data.max_decode_failures={len(failures)} to leave them out"
         )

@@ -1,4 +1,4 @@
-"""Settings, rules and registry entry of the fusion of several modalities."""
+"""Settings, checks and registry entry of the fusion of several modalities."""
 
 from typing import Any, Literal, Self, get_args
 
@@ -15,47 +15,60 @@ Rule = Literal["l1", "mean", "stacking"]
 class FusionConfig(ModelSettings):
     """Settings of the branches, of their training and of their fusion."""
 
-    name: Literal["fusion"] = Field("fusion", description="architecture")
+    name: Literal["fusion"] = Field("fusion", description="name of the model")
     branches: str = Field(
-        "rgb+landmarks+mfcc", description=f"modalities joined by +, of {', '.join(BRANCHES)}"
+        "rgb+landmarks+mfcc", description=f"modalities joined by +, from {', '.join(BRANCHES)}"
     )
     rule: Rule = Field(
         "l1",
-        description="l1: L1-normalised logits summed, as YouTubePD; mean: of probabilities; "
-        "stacking: a regression on out-of-fold predictions",
+        description="l1: sum of L1-normalised logits, as YouTubePD; mean: mean of probabilities; "
+        "stacking: regression on out-of-fold predictions",
     )
     frames: Literal["fv", "fc"] = Field(
-        "fv", description="of rgb and landmarks; fv: each frame votes; fc: frames concatenated"
+        "fv", description="rgb and landmarks: fv: each frame votes; fc: frames are concatenated"
     )
     told: Literal["frame", "recording"] = Field(
-        "frame", description="what learns the class with fv: each frame, or the sum of the frames"
+        "frame",
+        description="with fv: the loss compares the class with each frame's vote, or with the sum "
+        "of the votes of a recording",
     )
     num_frames: int = Field(
-        10, ge=1, le=1024, description="frames of a recording; YouTubePD: 10 or 8"
+        10, ge=1, le=1024, description="frames per recording; YouTubePD: 10 or 8"
     )
     backbone: FrameResNetConfig = Field(
         FrameResNetConfig(layout="vggface2"),
-        description="frozen network of rgb; its weights are those of pretrained",
+        description="frozen network on rgb; its weights come from pretrained",
     )
     unit: Literal["pixels", "eyes"] = Field(
-        "pixels", description="of landmarks: 256 pixels, or the distance between the eyes"
+        "pixels",
+        description="unit of landmark coordinates: 256 pixels, or the distance between the eyes",
     )
-    num_hidden: int = Field(128, ge=1, le=65536, description="hidden units of landmarks")
+    num_hidden: int = Field(128, ge=1, le=65536, description="hidden units of the landmark network")
     num_hidden_sound: int = Field(
-        1024, ge=1, le=65536, description="hidden units of sound; YouTubePD: 1024"
+        1024, ge=1, le=65536, description="hidden units of the sound network; YouTubePD: 1024"
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before each output layer")
-    learning_rate: float = Field(0.02, gt=0, description="of Adam; YouTubePD: 0.02")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout probability before each output layer"
+    )
+    learning_rate: float = Field(0.02, gt=0, description="learning rate of Adam; YouTubePD: 0.02")
     batch_size: int = Field(
-        16, ge=1, description="recordings of a step; YouTubePD: 16 [recordings]"
+        16, ge=1, description="recordings per training step; YouTubePD: 16 [recordings]"
     )
-    num_epochs: int = Field(50, ge=1, description="of each branch; YouTubePD: 50 [epochs]")
-    hierarchy_lambda: float = Field(0.5, ge=0, le=1, description="weight of ill or not in the loss")
+    num_epochs: int = Field(
+        50,
+        ge=1,
+        description="passes of each branch over the training recordings; YouTubePD: 50 [epochs]",
+    )
+    hierarchy_lambda: float = Field(
+        0.5, ge=0, le=1, description="weight of ill or healthy in the loss"
+    )
     num_folds: int = Field(
-        3, ge=2, description="stacking: inner folds, of subjects, inside the training side [folds]"
+        3,
+        ge=2,
+        description="stacking: inner folds of the training subjects [folds]",
     )
     stack_strength: float = Field(
-        1.0, gt=0, description="stacking: C, the inverse of the penalty on the weights"
+        1.0, gt=0, description="stacking: C of the regression, the inverse of the L2 penalty"
     )
 
     @field_validator("branches")
@@ -64,31 +77,34 @@ class FusionConfig(ModelSettings):
         names = branches.split("+")
         for name in names:
             if name not in BRANCHES:
-                raise ValueError(f"'{name}' is no branch; branches are {', '.join(BRANCHES)}")
+                raise ValueError(f"'{name}' is not a branch; use some of {', '.join(BRANCHES)}")
             if names.count(name) > 1:
-                raise ValueError(f"{name} stands there twice")
+                raise ValueError(f"{name} is listed {names.count(name)} times; list it once")
         return branches
 
     @model_validator(mode="after")
     def _nothing_concatenated_votes(self) -> Self:
         if self.frames == "fc" and self.told != "frame":
-            raise ValueError(f"told {self.told} needs frames fv; concatenated frames have no vote")
+            raise ValueError(
+                f"told {self.told} needs frames that vote, but frames is fc (concatenated); set "
+                "frames=fv or told=frame"
+            )
         return self
 
     @property
     def modalities(self) -> tuple[Branch, ...]:
-        """The modalities of the branches, in the order of ``BRANCHES``."""
+        """Modalities of the branches, in the order of ``BRANCHES``."""
         chosen = self.branches.split("+")
         return tuple(name for name in BRANCHES if name in chosen)
 
     @property
     def has_votes(self) -> bool:
-        """Whether every frame is told the class of its recording."""
+        """Whether the loss compares each frame's vote with the class of its recording."""
         return self.frames == "fv" and self.told == "frame"
 
 
 def fusion_checks(fit: Any) -> list[str]:
-    """List what is wrong with the pictures that the frozen network of a fusion sees."""
+    """List settings of pictures that the frozen network of a fusion cannot take."""
     if "rgb" not in fit.sees:
         return []
     faults = frame_resnet_faults(
@@ -102,7 +118,7 @@ def fusion_checks(fit: Any) -> list[str]:
 
 ENTRY = ModelEntry(
     settings=FusionConfig,
-    description="face, landmarks and sound, each judged by a model of its own, then joined",
+    description="face, landmarks and sound: each has its own model; predictions are joined",
     sees=("several",),
     branches=BRANCHES,
     sections=("pretrained", "optim.epochs=1"),

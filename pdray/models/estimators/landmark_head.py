@@ -1,14 +1,14 @@
-"""Severity from a recording's landmark features, by classical learners.
+"""Classical estimator of severity from the landmark features of a recording.
 
-Two questions, as in the hierarchy-guided loss of YouTubePD (section 5.1): is there disease,
-and how severe is it? A classifier answers the first, p; the second is ridge regression on the
-grade, m, with the features of all recordings, healthy ones too, read out as
-``q_k ~ sqrt(n_k) exp(-(k - m)^2 / (2 s^2))`` over the grades k above 0, n_k their number in
-training. The probabilities are ``1 - p`` and ``p q_k``, so that the binary probability is
-``1 - p_0`` as the paper has it. Regression uses that grades are ordered: of five to twelve
-recordings a grade, as the benchmark trains on, classifiers of six classes learn less.
-The largest of all probabilities is rarely a grade's, p being shared among them: a decision takes
-the questions one after the other (``papers/severity_table.py``).
+It answers two questions, as the hierarchy-guided loss of YouTubePD does (section 5.1): is there
+disease, and how severe is it? A classifier gives p, the probability of disease. Ridge regression on
+the grades of all recordings, healthy ones too, gives m; the grades k above 0 then get
+``q_k ~ sqrt(n_k) exp(-(k - m)^2 / (2 s^2))`` with n_k their number in training. The class
+probabilities are ``1 - p`` and ``p q_k``, so the binary probability is ``1 - p_0`` as in the paper.
+Regression uses the order of the grades: with the benchmark's 5 to 12 recordings per grade, a
+classifier of six classes learns less.
+p is shared among the grades, so the largest probability is rarely that of a grade: take the two
+decisions one after the other (``papers/severity_table.py``).
 Letters: N recording, D feature, K class.
 """
 
@@ -35,15 +35,15 @@ _BOOSTING_RATE = 0.05
 
 
 def build_classifier(config: LandmarkHeadConfig, kind: Kind, *, seed: int) -> Pipeline:
-    """Build the pipeline that tells disease: median imputation, scaling, PCA, classifier.
+    """Build the pipeline that detects disease: median imputation, scaling, PCA, classifier.
 
-    Healthy and ill weigh alike, whatever their number, but in boosting, which knows no weights. A
-    column that training lacks altogether is constant.
+    Healthy and ill have equal weight, whatever their number; boosting has no weights. A feature
+    that is missing in all training recordings becomes constant.
 
     Args:
         config: Settings.
         kind: One classifier, not vote.
-        seed: Of trees and boosting.
+        seed: Seed of trees and boosting.
     """
     steps: list[tuple[str, Any]] = [("impute", _imputer(config))]
     if kind not in _TREES:
@@ -51,7 +51,7 @@ def build_classifier(config: LandmarkHeadConfig, kind: Kind, *, seed: int) -> Pi
         if config.num_components is not None:
             steps.append(("reduce", PCA(config.num_components, svd_solver="full")))
     if kind == "svm":
-        # gamma "auto" is one over the columns, whose number only fitting knows.
+        # gamma "auto" is 1 / number of columns, which is known only when it is fitted.
         factor = {"factor": config.svm_width**0.5}
         steps.append(("widen", FunctionTransformer(_times, kw_args=factor)))
     return Pipeline([*steps, ("classify", _classifier(config, kind, seed))])
@@ -60,18 +60,18 @@ def build_classifier(config: LandmarkHeadConfig, kind: Kind, *, seed: int) -> Pi
 def build_landmark_head(
     config: LandmarkHeadConfig, num_classes: int, *, seed: int
 ) -> "LandmarkHead":
-    """Build a head that is not fitted yet.
+    """Build an estimator that is not fitted yet.
 
     Args:
         config: Settings.
         num_classes: Grades K, at least 2; 0 is healthy.
-        seed: Of all randomness.
+        seed: Seed of all randomness.
     """
     return LandmarkHead(config, num_classes=num_classes, seed=seed)
 
 
 class LandmarkHead:
-    """Classifier of disease and regression of severity; the module says how they meet."""
+    """Classifier of disease and regression of severity, combined as the module describes."""
 
     def __init__(self, config: LandmarkHeadConfig, *, num_classes: int, seed: int) -> None:
         self.config = config
@@ -96,7 +96,7 @@ class LandmarkHead:
         Args:
             x: (N, D) float64, NaN where absent.
             grade: (N,) 0 to K-1.
-            subjects: Whose they are changes nothing.
+            subjects: Not used.
 
         Raises:
             ValueError: If a grade is outside 0..K-1, or all recordings are healthy or none is, or
@@ -104,18 +104,20 @@ class LandmarkHead:
         """
         if grade.min() < 0 or grade.max() >= self.num_classes:
             row = int(np.flatnonzero((grade < 0) | (grade >= self.num_classes))[0])
-            raise ValueError(f"grade {grade[row]} at [{row}] is outside 0..{self.num_classes - 1}")
+            raise ValueError(
+                f"grade {grade[row]} at position {row} is outside 0..{self.num_classes - 1}"
+            )
         is_ill = (grade > 0).astype(np.int64)
         if is_ill.min() == is_ill.max():
             raise ValueError(
-                f"all {len(grade)} recordings are {'ill' if is_ill[0] else 'healthy'}; a head "
-                "learns from both"
+                f"all {len(grade)} training recordings are {'ill' if is_ill[0] else 'healthy'}; "
+                "train on both"
             )
         x = np.asarray(x, np.float64)
         if (self.config.num_components or 0) > min(x.shape):
             raise ValueError(
-                f"num_components: {self.config.num_components} is above what {len(x)} recordings "
-                f"of {x.shape[1]} features have"
+                f"num_components: {self.config.num_components} is too many for {len(x)} recordings "
+                f"with {x.shape[1]} features; use at most {min(x.shape)}"
             )
         for classifier in self.classifiers:
             classifier.fit(x, is_ill)
@@ -124,9 +126,9 @@ class LandmarkHead:
         return self
 
     def predict_proba(self, x: npt.ArrayLike) -> Floats:
-        """Return (N, K) probabilities of (N, D) features; 0 of a grade that training lacks.
+        """Return (N, K) probabilities of (N, D) features; 0 for a grade that training lacks.
 
-        They are scores, not calibrated: healthy and ill weigh alike in training.
+        They are not calibrated, since healthy and ill have equal weight in training.
         """
         x = np.asarray(x, np.float64)
         ill = np.mean([_ill(one, x) for one in self.classifiers], axis=0)
@@ -135,7 +137,7 @@ class LandmarkHead:
         regressed = self.regression.predict(x)
         grades = np.arange(1, self.num_classes)
         far = (grades - regressed[:, None]) ** 2 / (2 * self.config.severity_spread**2)
-        # In logs, less the largest: a regressed grade may be far from all of them.
+        # In logs, minus the largest: a regressed grade may be far from all grades.
         with np.errstate(divide="ignore"):
             logs = np.log(self.counts[1:]) / 2 - far
         shares = np.exp(logs - logs.max(axis=1, keepdims=True))
@@ -147,7 +149,7 @@ def _ill(classifier: Pipeline, x: Floats) -> Floats:
     """Return (N,) scores of disease, 0 to 1; 0.5 is the classifier's own threshold."""
     if hasattr(classifier, "predict_proba"):
         return np.asarray(classifier.predict_proba(x)[:, 1], np.float64)
-    # An svm's margin is 1 at its support vectors; twice it is spread as logistic regression's.
+    # The margin of an SVM is 1 at its support vectors; twice that is the logit used here.
     margin = np.asarray(classifier.decision_function(x), np.float64)
     return (1 + np.tanh(margin)) / 2
 
@@ -185,4 +187,4 @@ def _classifier(config: LandmarkHeadConfig, kind: Kind, seed: int) -> Any:
             min_samples_leaf=config.least_leaf,
             random_state=seed,
         )
-    raise ValueError(f"'{kind}' is no single classifier")
+    raise ValueError(f"'{kind}' is not a single classifier")

@@ -4,16 +4,15 @@ Source: YouTubePD, section 5.2 (landmarks of 10 frames, an MLP, their features c
 fusion each frame is predicted independently and the predictions of the frames are summed), C.2 (8
 frames, Adam 3e-4, batch 64, lambda 0.5) and D.1 (frame concatenation, ``fc``, against frame voting,
 ``fv``).
-Readings where the paper is silent, with the authors' public code where it says ("code"): 8 frames;
-one hidden layer of 256 units for each frame, with the same weights in all of them; batch
-normalisation after its ReLU; 400 steps, each on recordings drawn anew; a grade weighs as much as
-the commonest one outnumbers it (``training/estimators/network_in_memory.py``) (all code); dropout
-before the output layer.
-Differs: frames are the middles of equal parts of the recording, where the code takes eight at steps
-of 12 from 100 interpolated ones, the last of them number 84; lambda is the paper's, where the code
-has set its term to 0. D.1 averages where 5.2 sums: after L1 normalisation the same.
-Predictions are summed as logits, and the loss is of the sum; D.1 may train on each frame by itself
-(``vote`` gives the logits for that).
+Choices where the paper is silent, taken from the authors' public code: 8 frames; one hidden layer
+of 256 units per frame, with the same weights for all frames; batch normalisation after its ReLU;
+400 steps, each on newly drawn recordings; rarer grades weigh more, in proportion
+(``training/estimators/network_in_memory.py``). Our own: dropout before the output layer.
+Differs: frames are the middles of equal parts of the recording (the code takes every 12th of 100
+interpolated frames, up to number 84); lambda is the paper's (the code sets its term to 0).
+D.1 averages the predictions and 5.2 sums them, which is the same after L1 normalisation.
+Predictions are summed as logits, and the loss compares the sum with the class; D.1 may train on
+each frame by itself (``vote`` gives the logits for that).
 Letters: B batch, F frame, P landmark, C coordinate (x, y), V vote, D feature, K class.
 """
 
@@ -27,7 +26,7 @@ NUM_COORDINATES = 2
 
 
 class LandmarkMlp(nn.Module):
-    """Hidden layer of each frame, ReLU, norm, linear head: of all frames at once, or of each."""
+    """Hidden layer per frame, ReLU, norm, and a linear head on all frames together or on each."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class LandmarkMlp(nn.Module):
         self.is_voting = is_voting
         self.num_frames = num_frames
         self.num_points = num_points
-        # torch's own initial weights; the numbers come from the ambient torch generator.
+        # torch's default initial weights, drawn from its global generator.
         self.hidden = nn.Linear(num_points * NUM_COORDINATES, num_hidden)
         num_features = num_hidden * (1 if is_voting else num_frames)
         self.norm = nn.BatchNorm1d(num_features)
@@ -54,8 +53,7 @@ class LandmarkMlp(nn.Module):
         """Return logits (B, F, K) of each frame of (B, F, P, 2), or (B, 1, K) of all concatenated.
 
         Raises:
-            ValueError: If the axes are not those of landmarks, or they are no floating point
-                numbers; names the shape and the dtype.
+            ValueError: If the axes or the dtype are wrong; names the shape and the dtype.
         """
         got = f"got {tuple(x_BFPC.shape)} {x_BFPC.dtype}"
         wanted = (self.num_frames, self.num_points, NUM_COORDINATES)
@@ -63,7 +61,7 @@ class LandmarkMlp(nn.Module):
             sizes = ", ".join(map(str, wanted))
             raise ValueError(f"landmarks need the axes (B, F, P, C) = (B, {sizes}), {got}")
         if not x_BFPC.is_floating_point():
-            raise ValueError(f"landmarks are floating point numbers, {got}")
+            raise ValueError(f"landmarks must be floating point numbers, {got}")
         h_BFD = functional.relu(self.hidden(x_BFPC.flatten(2)))
         h_BVD = h_BFD if self.is_voting else h_BFD.flatten(1)[:, None]
         y_BVD = norm_rows(self.norm, h_BVD.flatten(0, 1)).view(h_BVD.shape)
@@ -76,7 +74,7 @@ class LandmarkMlp(nn.Module):
 
 
 def build_landmark_mlp(config: LandmarkMlpConfig, num_classes: int) -> LandmarkMlp:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
         config: Settings.

@@ -1,4 +1,4 @@
-"""Flat convolutions - in space alone, in time alone, or of single places - the cheapest way.
+"""Flat convolutions (only in space, only in time, or 1x1x1), computed the fastest way.
 
 Letters: B batch, C channel, T time step, H height, W width, D channel out, N frame of a batch
 (B T), P place (H W).
@@ -18,19 +18,19 @@ def is_reduced(x_BCTHW: Tensor) -> bool:
 
 
 def in_fast_order(x_BCTHW: Tensor) -> Tensor:
-    """Return snippets channels-last on a CPU, where that is faster, else in the caller's order."""
+    """Return snippets channels-last on a CPU, where that is faster; elsewhere unchanged."""
     if not x_BCTHW.is_cpu:
         return x_BCTHW
     return x_BCTHW.contiguous(memory_format=torch.channels_last_3d)
 
 
 class FlatConv(TimePaddedConv3d):
-    """A 3D convolution without a bias that takes a cheaper way where its kernel is flat.
+    """3D convolution without bias that is faster on a CPU if its kernel is flat.
 
-    In single and double precision on a CPU a kernel of 1 x 1 x 1 is a linear map of channels, one
-    of k x 1 x 1 a convolution in 2D over time and places, and one of 1 x k x k a convolution in 2D
-    of each frame. The numbers are those of the convolution in 3D, which took up to five times as
-    long there; elsewhere it is used as it is. Channels-last maps are not copied, and stay so.
+    In single and double precision on a CPU, a kernel of 1 x 1 x 1 is computed as a linear map of
+    channels, one of k x 1 x 1 as a 2D convolution over time and places, and one of 1 x k x k as a
+    2D convolution of each frame. The results are those of the 3D convolution, which took up to
+    five times as long and is used in all other cases. Channels-last maps stay so without a copy.
     """
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -47,13 +47,13 @@ class FlatConv(TimePaddedConv3d):
         return super().forward(x_BCTHW)
 
     def _map_channels(self, x_BCTHW: Tensor) -> Tensor:
-        """Map each place that the stride meets by a kernel of 1 x 1 x 1."""
+        """Apply a kernel of 1 x 1 x 1 at each place that the stride selects."""
         time, high, wide = self.stride
         x_BTHWC = x_BCTHW[:, :, ::time, ::high, ::wide].permute(0, 2, 3, 4, 1)
         return functional.linear(x_BTHWC, self.weight.flatten(1)).permute(0, 4, 1, 2, 3)
 
     def _convolve_time(self, x_BCTHW: Tensor) -> Tensor:
-        """Convolve time by places with a kernel of k x 1 x 1 that strides in time alone."""
+        """Apply a kernel of k x 1 x 1 that strides only in time."""
         y_BDTP = functional.conv2d(
             x_BCTHW.flatten(3),
             self.weight.squeeze(4),
@@ -64,7 +64,7 @@ class FlatConv(TimePaddedConv3d):
         return y_BDTP.view(*y_BDTP.shape[:3], *x_BCTHW.shape[3:])
 
     def _convolve_frames(self, x_BCTHW: Tensor) -> Tensor:
-        """Convolve each frame with a kernel of 1 x k x k that strides in space alone."""
+        """Apply a kernel of 1 x k x k that strides only in space."""
         y_NDHW = functional.conv2d(
             x_BCTHW.transpose(1, 2).flatten(0, 1),
             self.weight.squeeze(2),

@@ -1,10 +1,10 @@
-"""K-1 ordered thresholds on a network that gives one number a snippet.
+"""Ordered thresholds (K-1) on a network that gives one number per snippet.
 
 Sources: McCullagh 1980, the proportional odds model: ``logit P(grade > k) = g(x) - theta_k``;
 Cao, Mirjalili and Raschka 2020 (CORAL, arXiv:1901.07884), where the thresholds are K-1 biases
-beside shared weights. Differs from CORAL: the thresholds are in order by construction, not only at
-the optimum, so that the share above k falls with k at any weights. The network's own last bias
-shifts all thresholds alike; it is kept, so that the network stays the one it is elsewhere.
+and the weights are shared. Differs from CORAL: the thresholds are in order by construction, not
+only at the optimum, so P(grade > k) falls with k at any weights. The last bias of the network
+shifts all thresholds equally; it is kept so that the network is the same as with other losses.
 Letters: B batch, D feature, J threshold (K-1).
 """
 
@@ -14,21 +14,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MIN_GAP = 1e-3  # between two thresholds [logit]; a class between them keeps 0.025 percent
+MIN_GAP = 1e-3  # between two thresholds [logit]; a class between them keeps at most 0.025 percent
 
 
 class OrderedHead(nn.Module):
-    """A network with one output and the thresholds it is compared with.
+    """Network with one output, and the thresholds that it is compared with.
 
-    What the network is given and offers beside its output (features, names of its maps) passes
-    through; a pretrained file is loaded into the network before it is wrapped.
+    Inputs, features and names of maps are those of the network. Pretrained weights are loaded into
+    the network before it is wrapped.
     """
 
     def __init__(self, scorer: nn.Module, *, num_classes: int) -> None:
         """Wrap a network.
 
         Args:
-            scorer: Gives (B, 1); one built for a single class.
+            scorer: Network that gives (B, 1), built for a single class.
             num_classes: Grades K, at least 2.
 
         Raises:
@@ -36,10 +36,12 @@ class OrderedHead(nn.Module):
         """
         super().__init__()
         if num_classes < 2:
-            raise ValueError(f"num_classes {num_classes}: ordered grades need at least 2")
+            raise ValueError(
+                f"num_classes: {num_classes} is too few for ordered grades; use at least 2"
+            )
         self.scorer = scorer
         self.first_threshold = nn.Parameter(torch.empty(1))
-        # Two classes have one threshold and no gap; a tensor of nothing would be no weight.
+        # Two classes have one threshold and no gap; weights files may hold no empty tensor.
         self.raw_gap_I: nn.Parameter | None = None
         if num_classes > 2:
             self.raw_gap_I = nn.Parameter(torch.empty(num_classes - 2))
@@ -72,18 +74,18 @@ class OrderedHead(nn.Module):
 
     @property
     def _network(self) -> Any:
-        # A module has no declared attributes; what networks offer is a promise of their files.
+        # nn.Module does not declare the attributes that pdray's networks have.
         return cast(Any, self.scorer)
 
     def thresholds(self) -> Tensor:
-        """Return (J,) float32 theta, each at least :data:`MIN_GAP` above the one before."""
+        """Return (J,) float32 thresholds, each at least :data:`MIN_GAP` above the one before."""
         if self.raw_gap_I is None:
             return self.first_threshold
         gap_I = functional.softplus(self.raw_gap_I) + MIN_GAP
         return torch.cat([self.first_threshold, gap_I]).cumsum(dim=0)
 
     def features(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the network's features, given what the network is given."""
+        """Return the network's features of the network's inputs."""
         f_BD: Tensor = self._network.features(*args, **kwargs)
         return f_BD
 
@@ -95,20 +97,20 @@ class OrderedHead(nn.Module):
         """Return (B, K-1) logits of "grade > k", falling along k.
 
         Args:
-            *args: What the network is given, such as snippets.
-            **kwargs: The same by name, such as ``num_segments``.
+            *args: Inputs of the network, such as snippets.
+            **kwargs: Inputs by name, such as ``num_segments``.
 
         Raises:
-            ValueError: If the network gives anything but one number a snippet.
+            ValueError: If the network does not give one number per snippet.
         """
         return self._compare(self.scorer(*args, **kwargs))
 
     def _compare(self, score_B1: Tensor) -> Tensor:
         if score_B1.dim() != 2 or score_B1.shape[1] != 1:
             raise ValueError(
-                f"the network under ordered thresholds gave {tuple(score_B1.shape)}; expected "
-                "(B, 1): build it for one class"
+                f"the network with ordered thresholds gave {tuple(score_B1.shape)}, expected "
+                "(B, 1); build it for one class"
             )
-        # In the thresholds' precision: in bfloat16 two of them may be one number.
+        # In the precision of the thresholds: in bfloat16 two of them may be equal.
         theta_J = self.thresholds()
         return score_B1.to(torch.promote_types(score_B1.dtype, theta_J.dtype)) - theta_J

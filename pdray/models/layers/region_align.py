@@ -1,16 +1,15 @@
-"""RoIAlign: what a feature map holds of boxes on the picture.
+"""RoIAlign: reads the features of boxes on a picture from a feature map.
 
-Source: He et al. 2017 (arXiv:1703.06870), section 3: each box is cut into bins, a bin is the mean
-of the map at regularly spaced points, interpolated bilinearly, and nothing is rounded. The points
-of a bin are rows times columns, and so is bilinear interpolation: a bin is ``rows . map . columns``
-with a weight for every row and every column of the map, and all boxes of a frame are one matrix
-product.
-The numbers are those of ``torchvision.ops.roi_align(aligned=True)`` for boxes within the picture.
-That operator is not used: where its compiled library does not load (see ``vision.py``) it compiles
-a Python version of itself at its first call, and on a GPU its gradient is summed in no fixed order.
-Differs: a cell is taken to lie where its receptive field has its centre, which is not where an
-even division of the picture puts it (see :class:`Grid`); 4 points a bin along each axis, where the
-paper has 2, so that a wide bin passes over no cell of a small map.
+Source: He et al. 2017 (arXiv:1703.06870), section 3. Each box is cut into bins. A bin is the mean
+of the map at regularly spaced points, interpolated bilinearly; nothing is rounded. The points form
+a grid of rows and columns, and so does bilinear interpolation: a bin is ``rows . map . columns``
+with a weight for each row and column of the map, and all boxes of a frame are one matrix product.
+The results are those of ``torchvision.ops.roi_align(aligned=True)`` for boxes within the picture.
+That operator is not used: if its compiled library does not load (see ``vision.py``), it compiles a
+Python version of itself at its first call; and on a GPU it sums its gradient in no fixed order.
+Differs: a cell lies at the centre of its receptive field, not where an even division of the
+picture would put it (see :class:`Grid`); 4 points per bin along each axis, where the paper has 2,
+so that a wide bin skips no cell of a small map.
 Letters: B batch, T time step, R region, N picture, D feature, H and W height and width of a map,
 P bin along an axis, S place of a map (H W), X bin or point, C cell along an axis.
 """
@@ -24,7 +23,7 @@ POINTS = 4  # of a bin, along each axis
 
 
 class Grid(NamedTuple):
-    """Where the cells of a map lie on the picture.
+    """Positions of the cells of a map on the picture.
 
     Attributes:
         stride: From the centre of a cell to the next [px].
@@ -36,10 +35,9 @@ class Grid(NamedTuple):
 
 
 def clip_boxes(boxes_BTR4: Tensor, *, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Cut boxes at the edges of their picture, and say which are there.
+    """Cut boxes at the edges of their picture, and find the absent ones.
 
-    A box with a NaN is absent. One that has no width or no height within the picture holds nothing
-    of it and is taken as absent too.
+    A box with a NaN is absent, and so is one without width or height within the picture.
 
     Args:
         boxes_BTR4: (B, T, R, 4) float x0, y0, x1, y1 from the picture's corner [px]; any size.
@@ -48,11 +46,11 @@ def clip_boxes(boxes_BTR4: Tensor, *, height: int, width: int) -> tuple[Tensor, 
 
     Returns:
         Boxes (B, T, R, 4) within 0..width and 0..height, zeros where absent; and (B, T, R) bool,
-        whether the region is there.
+        whether the region is present.
 
     Raises:
-        ValueError: If the axes are others, or a box has its left edge behind its right one or its
-            upper one below its lower one; names the first one and how many there are.
+        ValueError: If the axes are wrong, or a box has x0 > x1 or y0 > y1; names the first such
+            box and how many there are.
     """
     got = f"got {tuple(boxes_BTR4.shape)} {boxes_BTR4.dtype}"
     if boxes_BTR4.ndim != 4 or boxes_BTR4.shape[3] != 4 or not boxes_BTR4.is_floating_point():
@@ -62,23 +60,24 @@ def clip_boxes(boxes_BTR4: Tensor, *, height: int, width: int) -> tuple[Tensor, 
         batch, step, region = inverted_BTR.nonzero()[0].tolist()
         box = [round(edge, 2) for edge in boxes_BTR4[batch, step, region].tolist()]
         raise ValueError(
-            f"box {box} of region {region} in frame {step} of snippet {batch} is inverted, as are "
-            f"{int(inverted_BTR.sum())} boxes; give x0, y0, x1, y1 with x0 <= x1 and y0 <= y1"
+            f"box {box} of region {region} in frame {step} of snippet {batch} is inverted "
+            f"({int(inverted_BTR.sum())} such boxes in all); give x0, y0, x1, y1 with x0 <= x1 and "
+            "y0 <= y1"
         )
     limit_4 = boxes_BTR4.new_tensor([width, height, width, height])
     boxes_BTR4 = torch.minimum(boxes_BTR4.clamp(min=0), limit_4)
-    # Both comparisons are false of NaN.
+    # Both comparisons are false for NaN.
     is_there_BTR = (boxes_BTR4[..., 2:] > boxes_BTR4[..., :2]).all(dim=3)
     return boxes_BTR4.masked_fill(~is_there_BTR[..., None], 0.0), is_there_BTR
 
 
 def align(x_NDHW: Tensor, boxes_NR4: Tensor, grid: Grid, num_bins: int) -> Tensor:
-    """Return (N, R, D, P, P) what the maps hold of the bins of each box.
+    """Return (N, R, D, P, P): the features of the bins of each box.
 
     Args:
         x_NDHW: (N, D, H, W) maps.
         boxes_NR4: (N, R, 4) x0, y0, x1, y1 within the picture [px].
-        grid: Where the cells of the maps lie.
+        grid: Positions of the cells of the maps.
         num_bins: Bins P along each axis, at least 1.
     """
     high, wide = x_NDHW.shape[2:]
@@ -93,7 +92,7 @@ def align(x_NDHW: Tensor, boxes_NR4: Tensor, grid: Grid, num_bins: int) -> Tenso
 
 
 def _weight_dtype(x: Tensor) -> torch.dtype:
-    # Half a number's digits would move a box by pixels.
+    # Half precision would move a box by pixels.
     return torch.promote_types(x.dtype, torch.float32)
 
 
@@ -102,8 +101,8 @@ def _weights(
 ) -> Tensor:
     """Return (N, R, P, cells): each cell's weight in the mean over the points of each bin.
 
-    A point between two cells divides itself between them; one outside of the outermost centres
-    belongs to the outermost cell, as in torchvision.
+    A point between two cells is shared between them. A point beyond the outermost centre belongs
+    to the outermost cell, as in torchvision.
     """
     num_points = num_bins * POINTS
     share_X = (

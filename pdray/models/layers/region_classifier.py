@@ -1,10 +1,10 @@
-"""From the tokens of regions to logits: positions, attention in space and time, a head a region.
+"""Classifier of region tokens: positions, attention in space and time, one head per region.
 
-Source: YouTubePD, section 5.1; ``region_attention.py`` says what is read there and how. This
-part is trained alone where the backbone is wholly frozen and its tokens are kept.
+Source: YouTubePD, section 5.1; ``region_attention.py`` gives the details. Only this part is
+trained if the backbone is wholly frozen and its tokens are cached.
 Letters: B batch, T time step, R region, S token of a frame (1 + R, the global one first), N token
-that is there, X what was read of the map for a token, F feature of a token in the attention, G
-hidden feature of a head, K class.
+that is present, X input feature of a token, F feature of a token in the attention, G hidden
+feature of a head, K class.
 """
 
 import math
@@ -18,17 +18,16 @@ from pdray.models.layers.row_norm import norm_rows
 from pdray.models.layers.settings import NUM_REGIONS, RegionClassifierShape
 from pdray.models.layers.space_time_attention import SpaceTimeAttention
 
-# Half of what normalised tokens have, so that a token tells what it is and where. With 0.02, usual
-# for learned positions, a network did not learn which of two regions told the classes apart.
+# Half the spread of normalised tokens, so that the position counts beside the content. With 0.02,
+# usual for learned positions, a network did not learn which of two regions separated the classes.
 POSITION_SPREAD = 0.5
 
 
 class Tokens(NamedTuple):
-    """What was read of the frames of snippets.
+    """Tokens of the frames of snippets.
 
     Attributes:
-        values: (B, T, S, X) float, the global token first; what stands where a region is absent is
-            not read.
+        values: (B, T, S, X) float, the global token first; ignored where a region is absent.
         is_there: (B, T, R) bool, whether a frame shows the region.
     """
 
@@ -37,12 +36,11 @@ class Tokens(NamedTuple):
 
 
 class RegionOutputs(NamedTuple):
-    """What the network says of snippets.
+    """Predictions of the network for snippets.
 
     Attributes:
         video: (B, K) logits of the classes.
-        regions: (B, R) logits that a region shows the disease; NaN where no frame of the snippet
-            shows the region, so that it cannot be taken for a prediction.
+        regions: (B, R) logits that a region shows the disease; NaN if no frame shows the region.
         is_seen: (B, R) bool, whether one of the frames shows the region.
     """
 
@@ -52,7 +50,7 @@ class RegionOutputs(NamedTuple):
 
 
 class RegionHeads(nn.Module):
-    """Two layers for each region on its own, to one logit."""
+    """Two layers per region, with own weights, that give one logit."""
 
     def __init__(self, num_features: int, num_hidden: int, dropout: float) -> None:
         super().__init__()
@@ -64,7 +62,7 @@ class RegionHeads(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw uniformly within 1/sqrt(inputs), torch's default of a linear layer."""
+        """Draw uniformly within 1/sqrt(inputs), torch's default for a linear layer."""
         _, num_features, num_hidden = self.hidden_RFG.shape
         for parameter, num_inputs in (
             (self.hidden_RFG, num_features),
@@ -89,8 +87,8 @@ class RegionClassifier(nn.Module):
         """Build the classifier.
 
         Args:
-            config: Settings without a fault in :func:`classifier_faults`.
-            num_inputs: Numbers X of a token as it was read.
+            config: Settings for which :func:`classifier_faults` returns nothing.
+            num_inputs: Input features X of a token.
             num_classes: Classes K.
         """
         super().__init__()
@@ -101,7 +99,7 @@ class RegionClassifier(nn.Module):
         self.token_norm = nn.BatchNorm1d(dim)
         over_space = config.attention_kind in ("spatial", "both")
         over_time = config.attention_kind in ("temporal", "both")
-        # A token's place is told where somebody attends over such places.
+        # Only an attention over positions needs their embeddings.
         self.space_position_SF = _position(1 + NUM_REGIONS, dim) if over_space else None
         self.time_position_TF = _position(config.max_frames, dim) if over_time else None
         self.dropout = nn.Dropout(config.dropout)
@@ -126,9 +124,9 @@ class RegionClassifier(nn.Module):
         )
 
     def embed(self, tokens: Tokens) -> Tensor:
-        """Return (B, S, F) what the heads read: each token after the attention, over its frames.
+        """Return (B, S, F) inputs of the heads: the mean of each token over its frames.
 
-        The mean is over the frames in which the token is there; zeros where it is in none.
+        The mean is over the frames in which the token is present; zeros if it is in none.
 
         Raises:
             ValueError: If there are more frames than positions in time.
@@ -143,7 +141,7 @@ class RegionClassifier(nn.Module):
             ],
             dim=2,
         )
-        # Features behind a ReLU have much in common; it would drown what tells tokens apart.
+        # Features after a ReLU have a large common part, which would hide the differences.
         x_NF = norm_rows(self.token_norm, x_BTSF[is_there_BTS])
         x_BTSF = torch.zeros_like(x_BTSF, dtype=x_NF.dtype).masked_scatter(
             is_there_BTS[..., None], x_NF
@@ -165,8 +163,8 @@ class RegionClassifier(nn.Module):
         num_frames = x_BTSF.shape[1]
         if num_frames > self.max_frames:
             raise ValueError(
-                f"{num_frames} frames of a snippet are more than the {self.max_frames} that have a "
-                "position in time; build the network with a larger max_frames"
+                f"a snippet has {num_frames} frames, but the network has positions for "
+                f"{self.max_frames}; set max_frames to at least {num_frames}"
             )
         return x_BTSF + self.time_position_TF[:num_frames, None]
 
@@ -176,7 +174,7 @@ class RegionClassifier(nn.Module):
         return logits_BK
 
     def forward(self, tokens: Tokens) -> RegionOutputs:
-        """Return what the network says of tokens; raises as :meth:`embed`."""
+        """Return the predictions for tokens; raises as :meth:`embed`."""
         f_BSF = self.embed(tokens)
         is_seen_BR = tokens.is_there.any(dim=1)
         logits_BR = self.region_heads(f_BSF[:, 1:]).masked_fill(~is_seen_BR, math.nan)
@@ -188,5 +186,5 @@ def _position(count: int, dim: int) -> nn.Parameter:
 
 
 def with_global(is_there_BTR: Tensor) -> Tensor:
-    """Return (B, T, S): the global token, which is always there, before the regions."""
+    """Return (B, T, S): the global token, which is always present, before the regions."""
     return functional.pad(is_there_BTR, (1, 0), value=True)

@@ -1,4 +1,4 @@
-"""Residual blocks of the 3D residual network, and what stands beside their convolutions.
+"""Residual blocks of the 3D residual network: convolutions, norms and shortcuts.
 
 Source: Hara et al. 2018 (arXiv:1711.09577), figure 1 and section 3.2, after He et al. 2016; the
 names of the parameters are those of their public code.
@@ -14,7 +14,7 @@ from torch.nn import functional
 from pdray.models.layers.settings import Norm, Shortcut, Stride
 
 Mixer = Callable[[int, int, Stride], nn.Module]
-"""Makes what stands for a 3x3x3 convolution, from (channels in, channels out, stride)."""
+"""Makes a 3x3x3 convolution, or its replacement, from (channels in, channels out, stride)."""
 
 GROUP_CHANNELS = 16
 
@@ -27,8 +27,8 @@ def conv3x3x3(in_channels: int, out_channels: int, stride: Stride) -> nn.Module:
 def make_norm(kind: Norm, channels: int) -> nn.Module:
     """Return the normalisation of a layer.
 
-    Group norm takes groups of at least 16 channels (Wu and He 2018, arXiv:1803.08494, table 3), and
-    a single group where there are fewer: with one channel a group the mean over space and time,
+    Group norm takes groups of at least 16 channels (Wu and He 2018, arXiv:1803.08494, table 3), or
+    a single group if there are fewer. With one channel per group, the mean over space and time,
     which the head reads, would be the same for every snippet.
     """
     if kind == "batch":
@@ -57,7 +57,7 @@ class SubsampleAndPad(nn.Module):
 def make_shortcut(
     kind: Shortcut, *, in_channels: int, out_channels: int, stride: Stride, norm: Norm
 ) -> nn.Module | None:
-    """Return the module between a block's input and its sum, None for the input itself."""
+    """Return the shortcut of a block; None if it is the input itself."""
     if in_channels == out_channels and stride == (1, 1, 1):
         return None
     if kind == "A":
@@ -69,7 +69,7 @@ def make_shortcut(
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3x3 convolutions, or what a mixer puts in their place, around a shortcut."""
+    """Two 3x3x3 convolutions, or the mixer's replacements, plus a shortcut."""
 
     expansion: ClassVar[int] = 1
 
@@ -103,7 +103,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1x1, 3x3x3 (or what a mixer puts in its place) and 1x1x1 around a shortcut."""
+    """Convolutions 1x1x1, 3x3x3 (or the mixer's replacement) and 1x1x1, plus a shortcut."""
 
     expansion: ClassVar[int] = 4
 

@@ -1,7 +1,7 @@
 """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) of rows, even of a single one.
 
-In training a norm takes mean and variance from the rows it is given. One row has no variance, and
-torch refuses it; what has been seen so far then stands for it, as it does in evaluation.
+In training a norm takes mean and variance from its input rows. A single row has no variance, and
+torch refuses it. Then the running statistics are used, as in evaluation.
 Letters: N row, D feature.
 """
 
@@ -13,7 +13,7 @@ def norm_rows(norm: nn.BatchNorm1d, x_ND: Tensor) -> Tensor:
     """Return (N, D) normalised rows.
 
     Args:
-        norm: With running statistics; a single row leaves them as they are.
+        norm: Norm with running statistics; a single row does not change them.
         x_ND: (N, D) float, N at least 1.
     """
     if len(x_ND) > 1:

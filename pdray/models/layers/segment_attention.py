@@ -2,12 +2,12 @@
 
 Source: segment attention (the motion boundary paper), figure 1, Eq. 1 and 2. The unit is
 FC-ReLU-FC-sigmoid on the mean over space and time of the last feature map and gives one weight in
-0..1 a snippet; the weight multiplies the snippet's feature vector, the consensus is the mean over
-the K snippets, and the softmax of its class scores is taken outside. Without attention every weight
-is 1: the consensus of temporal segment networks (Wang et al. 2016, arXiv:1608.00859).
-Readings where the paper is silent: the unit's hidden layer has a sixteenth of the features, as the
-squeeze of Hu et al. 2018 (arXiv:1709.01507); the scores' bias is not weighted; at test time the
-weight acts on each snippet alone.
+0..1 per snippet. The weight multiplies the snippet's feature vector, and the consensus is the mean
+over the K snippets; the softmax is computed by the caller. Without attention every weight is 1:
+the consensus of temporal segment networks (Wang et al. 2016, arXiv:1608.00859).
+Choices where the paper is silent: the hidden layer of the unit has a sixteenth of the features, as
+in Hu et al. 2018 (arXiv:1709.01507); the bias of the scores is not weighted; in tests each snippet
+is weighted alone.
 Letters: B recording, K snippet of a recording, N = B K, C channel, T time step, H height, W width,
 D feature, M class.
 """
@@ -21,7 +21,7 @@ SQUEEZE = 16
 
 
 class AttentionUnit(nn.Module):
-    """Two layers that weight a snippet by its features."""
+    """Two layers that compute the weight of a snippet from its features."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class AttentionUnit(nn.Module):
 
 
 class SegmentNetwork(nn.Module):
-    """A backbone whose snippets are joined before its head."""
+    """Backbone that joins the features of a recording's snippets before its head."""
 
     def __init__(self, backbone: nn.Module, *, attention: bool) -> None:
         """Wrap a backbone.
@@ -51,7 +51,7 @@ class SegmentNetwork(nn.Module):
 
     @property
     def _network(self) -> Any:
-        # A module has no declared attributes; what networks offer is a promise of their files.
+        # nn.Module does not declare the attributes that pdray's networks have.
         return cast(Any, self.backbone)
 
     @property
@@ -70,7 +70,7 @@ class SegmentNetwork(nn.Module):
         return tuple(f"backbone.{name}" for name in self._network.MAP_LAYERS)
 
     def weights(self, x_NCTHW: Tensor) -> Tensor:
-        """Return (N,) the weight of each snippet, all 1 without attention."""
+        """Return (N,) weights of the snippets, all 1 without attention."""
         f_ND: Tensor = self._network.features(x_NCTHW)
         return f_ND.new_ones(len(f_ND)) if self.unit is None else self.unit(f_ND)[:, 0]
 
@@ -79,15 +79,15 @@ class SegmentNetwork(nn.Module):
 
         Args:
             x_NCTHW: Normalised snippets, the ``num_segments`` of a recording one after the other.
-            num_segments: Snippets K of a recording; 1 at test time, where each stands alone.
+            num_segments: Snippets K per recording; 1 in tests, where each is used alone.
 
         Raises:
-            ValueError: If there is no segment, or the snippets are no whole number of recordings.
+            ValueError: If ``num_segments`` is below 1 or does not divide the snippets.
         """
         if num_segments < 1 or len(x_NCTHW) % num_segments:
             raise ValueError(
-                f"{len(x_NCTHW)} snippets are no recordings of {num_segments} segments each; give "
-                "a multiple of num_segments, which is at least 1"
+                f"{len(x_NCTHW)} snippets cannot be split into recordings of {num_segments} "
+                "segments; give a multiple of num_segments, which is at least 1"
             )
         f_ND: Tensor = self._network.features(x_NCTHW)
         if self.unit is not None:

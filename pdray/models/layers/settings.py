@@ -1,4 +1,4 @@
-"""Settings of layers that several models share, without the layers themselves."""
+"""Settings of layers that several models share; imports no torch."""
 
 from typing import Literal
 
@@ -12,12 +12,12 @@ Shortcut = Literal["A", "B"]
 
 
 class SegmentsConfig(Settings):
-    """How the snippets of a training recording become one prediction."""
+    """Settings of how the snippets of a training recording become one prediction."""
 
     consensus: Literal["none", "mean", "attention"] = Field(
         "none",
-        description="none: every snippet is learnt on its own; mean: of the snippets' features; "
-        "attention: the mean with a learned weight per snippet (the motion boundary paper eq. 1)",
+        description="none: each snippet is learnt by itself; mean: mean of the snippets' features; "
+        "attention: mean with a learned weight per snippet (motion boundary paper, eq. 1)",
     )
 
 
@@ -25,26 +25,29 @@ NUM_REGIONS = 14
 
 
 class RegionClassifierShape(Settings):
-    """Settings of the tokens, of their attention and of the heads."""
+    """Settings of the region tokens, of their attention and of the heads."""
 
-    token_dim: int = Field(768, ge=1, description="features of a token in the attention")
+    token_dim: int = Field(768, ge=1, description="features per region token in the attention")
     attention_kind: Literal["spatial", "temporal", "both", "none"] = Field(
-        "both", description="over regions (spatial), over frames (temporal), both or none"
+        "both", description="attention over regions (spatial), over frames (temporal), both or none"
     )
-    attention_depth: int = Field(
-        1, ge=1, le=12, description="how often the attention of this kind follows itself"
+    attention_depth: int = Field(1, ge=1, le=12, description="number of attention blocks in a row")
+    num_heads: int = Field(
+        3, ge=1, description="attention heads per attention block; must divide token_dim"
     )
-    num_heads: int = Field(3, ge=1, description="heads of an attention; must divide token_dim")
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="probability on tokens, attention and hidden layers of heads"
+        0.0,
+        ge=0,
+        lt=1,
+        description="dropout probability on tokens, attention and hidden layers of the heads",
     )
     max_frames: int = Field(
-        64, ge=1, description="longest snippet that positions in time are learned for [frames]"
+        64, ge=1, description="longest snippet; a position is learned for each of its frames"
     )
 
 
 def classifier_faults(config: RegionClassifierShape, *, num_frames: int) -> list[str]:
-    """List what the classifier cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the classifier cannot take (:mod:`pdray.models.layers.limits`)."""
     faults = []
     if config.attention_kind != "none" and config.token_dim % config.num_heads:
         valid = [n for n in range(1, 17) if config.token_dim % n == 0]

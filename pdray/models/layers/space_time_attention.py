@@ -1,12 +1,12 @@
 """Divided attention: over the tokens of a frame, then over the frames of a token.
 
-Source: Bertasius et al. 2021 (arXiv:2102.05095), section 3, as YouTubePD (section 5.1) takes it:
+Source: Bertasius et al. 2021 (arXiv:2102.05095), section 3, as used by YouTubePD (section 5.1):
 space first, then time. Each attention is ``x + W^O MHSA(LayerNorm(x))``.
-Differs: there is no feed-forward part, which YouTubePD does not name and its small heads stand for.
-A token may be absent: nobody attends to it, and what stands in its place is read by nobody.
-Time and tokens are exchanged before frames are attended to; YouTubePD's public code reshapes (B T,
-R, D) to (B R, T, D) instead, which mixes the regions with the frames, and does not use what its
-attention over regions gives.
+Differs: there is no feed-forward part; YouTubePD names none, and its region heads replace it.
+A token may be absent: the other tokens ignore it.
+The axes of time and tokens are exchanged before the attention over frames. YouTubePD's public code
+reshapes (B T, R, D) to (B R, T, D) instead, which mixes regions with frames, and it does not use
+the result of its attention over regions.
 Letters: B batch, T time step, R token of a frame, D feature, N sequence, S place in a sequence,
 A head, E feature of a head.
 """
@@ -31,7 +31,7 @@ class TokenAttention(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw each map uniformly (Glorot and Bengio 2010); biases start at zero."""
+        """Draw each weight matrix uniformly (Glorot and Bengio 2010); biases start at zero."""
         for weight_DD in self.query_key_value.weight.chunk(3):
             nn.init.xavier_uniform_(weight_DD)
         nn.init.xavier_uniform_(self.out.weight)
@@ -39,7 +39,7 @@ class TokenAttention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x_NSD: Tensor, is_there_NS: Tensor) -> Tensor:
-        """Return (N, S, D) the tokens, each with what it read of those that are there.
+        """Return (N, S, D) tokens after attention to the tokens that are present.
 
         Args:
             x_NSD: (N, S, D) float tokens, finite also where absent.
@@ -48,7 +48,7 @@ class TokenAttention(nn.Module):
         qkv_NSX: Tensor = self.query_key_value(self.norm(x_NSD))
         shape = (*x_NSD.shape[:2], 3, self.num_heads, -1)
         q_NASE, k_NASE, v_NASE = qkv_NSX.view(shape).permute(2, 0, 3, 1, 4).unbind(0)
-        # A token sees itself, so that a sequence of absent ones has a softmax over something.
+        # A token attends to itself, so that a sequence of absent tokens has a softmax.
         itself_SS = torch.eye(x_NSD.shape[1], dtype=torch.bool, device=x_NSD.device)
         y_NASE = functional.scaled_dot_product_attention(
             q_NASE,

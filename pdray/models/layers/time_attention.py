@@ -1,10 +1,9 @@
-"""Attention over time at every place of a feature map, block by block of places.
+"""Attention over time at every place of a feature map, computed in blocks of places.
 
-Source: Eq. 3 to 6 of Yin et al. (see ``tsa.py``). What is written here is how it is computed: the
-sequences are taken in blocks that stay in a processor's cache, and the backward pass computes the
-weights of a block again instead of keeping those of the whole batch (as Dao et al. 2022,
-arXiv:2205.14135), and for a large input the queries, keys and values too: of such a one, only the
-input is kept between the two passes.
+Source: Eq. 3 to 6 of Yin et al. (see ``tsa.py``). A block stays in the processor's cache. The
+backward pass computes the attention weights of a block again instead of keeping those of the whole
+batch (as Dao et al. 2022, arXiv:2205.14135). For a large input it also computes the queries, keys
+and values again, so that only the input is kept between the two passes.
 Letters: B batch, C channel in, D channel out, T time step, H height, W width, P place of a map (H
 W), M sequence of a block, R row of a block (T M), A head, S sequence and head (M A), E key feature
 of a head, V value feature of a head, F feature of all heads' keys, O feature of a row going out.
@@ -20,8 +19,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-# Values of a block's input. On a CPU a block and what is made from it share the last cache; on an
-# accelerator the block is large enough that starting its kernels costs nothing.
+# Values of a block's input. On a CPU a block and its intermediate results fit the last-level cache;
+# on an accelerator a block is so large that starting its kernels costs little.
 BLOCK_VALUES = {"cpu": 1 << 18}
 BLOCK_VALUES_ELSEWHERE = 1 << 26
 # Up to this size of the whole input, queries, keys and values are kept for the backward pass.
@@ -33,7 +32,7 @@ NUM_MAPS = 5
 
 @runtime_checkable
 class AttendsOverTime(Protocol):
-    """A block that shows how its time steps attend to each other; ``jobs/explain.py`` draws it."""
+    """Block that returns its attention weights over time, which ``jobs/explain.py`` draws."""
 
     def attention_over_time(self, x_BCTHW: Tensor) -> Tensor:
         """Return the weights (B, A, T, T, H, W) of features (B, C, T, H, W).
@@ -44,7 +43,7 @@ class AttendsOverTime(Protocol):
 
 
 class Maps(NamedTuple):
-    """Learned tensors of one attention.
+    """Learned tensors of one attention block.
 
     Attributes:
         query: (F, C).
@@ -62,7 +61,7 @@ class Maps(NamedTuple):
 
 
 class Heads(NamedTuple):
-    """What the heads of a block computed on their way to the output.
+    """Intermediate results of the attention heads of a block.
 
     Attributes:
         query: (T, S, E).
@@ -80,8 +79,8 @@ class Heads(NamedTuple):
 
 
 def _uses_convolution(x: Tensor) -> bool:
-    # Of a CPU's float32 matrix products torch hands a linear map to MKL, which leaves half of the
-    # vector width of an AMD processor unused; a convolution goes to oneDNN, which does not.
+    # On a CPU in float32, torch computes a linear map with MKL, which uses half the vector width of
+    # an AMD processor, and a convolution with oneDNN, which uses all of it.
     return x.device.type == "cpu" and x.dtype == torch.float32
 
 
@@ -94,17 +93,17 @@ def project(x_RC: Tensor, weight_OC: Tensor) -> Tensor:
     """Return (R, O): a linear map of contiguous rows (R, C)."""
     if not _uses_convolution(x_RC):
         return functional.linear(x_RC, weight_OC)
-    # A 1x1 kernel has nothing to dilate: the argument only keeps torch from choosing its own
-    # convolution, a matrix product by MKL, where there is one thread.
+    # Dilation changes nothing for a 1x1 kernel. It only keeps torch from its own convolution, a
+    # matrix product with MKL, if there is one thread.
     y = functional.conv2d(_as_image(x_RC), weight_OC[:, :, None, None], dilation=2)
     return y.permute(0, 2, 3, 1).reshape(len(x_RC), -1)
 
 
 def project_gradient(g_RO: Tensor, x_RC: Tensor) -> Tensor:
-    """Return (O, C): the gradient of :func:`project` by its weight."""
+    """Return (O, C): the gradient of :func:`project` with respect to its weight."""
     if not _uses_convolution(x_RC):
         return g_RO.T @ x_RC
-    if len(x_RC) < x_RC.shape[1]:  # oneDNN's gradient by a weight is slow where rows are few
+    if len(x_RC) < x_RC.shape[1]:  # oneDNN's weight gradient is slow with few rows
         return project(g_RO.T.contiguous(), x_RC.T.contiguous())
     shape = (g_RO.shape[1], x_RC.shape[1], 1, 1)
     gradient: Callable[..., Tensor] = conv2d_weight
@@ -122,7 +121,7 @@ def time_weights(q_TSE: Tensor, k_TSE: Tensor, relative_TTE: Tensor) -> Tensor:
     # torch's softmax on a CPU is several times slower on rows shorter than a vector register.
     width = max(steps, SOFTMAX_WIDTH) if q_TSE.device.type == "cpu" else steps
     logits = q_TSE.new_full((sequences, steps, width), -math.inf)
-    # A product written through ``out=`` in another order than torch's own costs ten times a copy.
+    # A product written with ``out=`` in another axis order takes ten times as long as a copy.
     logits[:, :, :steps] = torch.bmm(q_TSE.transpose(0, 1), k_TSE.permute(1, 2, 0))
     logits[:, :, :steps] += relative_logits(q_TSE, relative_TTE)
     logits *= key_dim**-0.5
@@ -150,7 +149,7 @@ def weigh(q_TSE: Tensor, k_TSE: Tensor, v_TSV: Tensor, maps: Maps) -> Heads:
 
 
 def logits_gradient(heads: Heads, do_TSV: Tensor) -> Tensor:
-    """Return (S, T, T), the gradient by Q K^T + S_rel.
+    """Return (S, T, T), the gradient with respect to Q K^T + S_rel.
 
     With p = softmax(l): dl = p (dp - sum_j p dp).
     """
@@ -166,12 +165,12 @@ def block_gradient(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the gradients of a block: (R, C) of its input, and of the maps in their order.
 
-    One part after the other, so that few of a block's gradients are alive at once.
+    They are computed one after the other, to save memory.
 
     Args:
         x_TMC: The block.
         g_TMD: Gradient of its result.
-        heads: What its heads computed.
+        heads: Intermediate results of its heads.
         maps: Learned tensors.
     """
     x_RC, g_RD = x_TMC.flatten(0, 1), g_TMD.flatten(0, 1)
@@ -198,7 +197,7 @@ def block_gradient(
 
 
 def blocks(shape_BTPC: torch.Size, device: torch.device) -> Iterator[tuple[slice, slice]]:
-    """Yield (entries of the batch, places) until every sequence was in one block."""
+    """Yield (entries of the batch, places) of blocks that together cover every sequence once."""
     batch, steps, places, channels = shape_BTPC
     most = BLOCK_VALUES.get(device.type, BLOCK_VALUES_ELSEWHERE) // (steps * channels)
     if most >= places:
@@ -213,7 +212,7 @@ def blocks(shape_BTPC: torch.Size, device: torch.device) -> Iterator[tuple[slice
 
 
 def places_last(x_BCTHW: Tensor) -> Tensor:
-    """Return (B, T, P, C): a view, as long as height and width lie in one order."""
+    """Return (B, T, P, C): a view, if height and width are contiguous with each other."""
     return x_BCTHW.flatten(3).permute(0, 2, 3, 1)
 
 
@@ -225,7 +224,7 @@ def take(x_BTPC: Tensor, block: tuple[slice, slice]) -> Tensor:
 
 
 def put(x_BTPC: Tensor, block: tuple[slice, slice], rows_RC: Tensor) -> None:
-    """Write the rows (T M, C) of a block where they belong."""
+    """Write the rows (T M, C) of a block to their place."""
     entries, places = block
     target_TBPC = x_BTPC[entries, :, places].transpose(0, 1)
     target_TBPC.copy_(rows_RC.view(target_TBPC.shape))
@@ -242,7 +241,7 @@ class TimeAttention(torch.autograd.Function):
         memory_format: torch.memory_format,
         *maps: Tensor,
     ) -> Tensor:
-        """Attend; keep the input and the maps, and what was read of a small input."""
+        """Attend; keep the input and the maps, and queries, keys and values of a small input."""
         named = Maps(*maps)
         ctx.num_heads = num_heads
         y_BDTHW = _empty(x_BCTHW, len(named.out), memory_format)
@@ -278,7 +277,7 @@ class TimeAttention(torch.autograd.Function):
 
 
 def order_of(x_BCTHW: Tensor) -> torch.memory_format:
-    """Return the order of the axes in memory that the neighbouring convolutions work in."""
+    """Return the memory order of a map: channels-last or contiguous."""
     last = torch.channels_last_3d
     if x_BCTHW.is_contiguous(memory_format=last) and not x_BCTHW.is_contiguous():
         return last

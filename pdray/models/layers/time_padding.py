@@ -1,11 +1,11 @@
-"""Convolutions over time whose weight gradient is right on every processor.
+"""Convolutions over time with a right weight gradient on every processor.
 
-oneDNN 3.12, which torch 2.13 brings, has two kernels for AVX-512 (backward_weights of
-``jit_bf16:avx512_core_bf16`` and of ``jit:avx512_core``) that read memory that is not theirs where
-a padded time axis has 2 to k - 1 steps under a kernel of k in bfloat16, or up to k steps under a
-stride of 2 in single precision. 2 steps under 3 are the last stage of most networks. The weight
-gradient is then noise up to infinity, or the process crashes. Zeros in time that are written out,
-not asked for, give the right one.
+oneDNN 3.12, part of torch 2.13, has two AVX-512 kernels (backward_weights of
+``jit_bf16:avx512_core_bf16`` and of ``jit:avx512_core``) that read outside their memory. It happens
+on a padded time axis: with 2 to k - 1 steps and a kernel of length k in bfloat16, or with up to k
+steps and a stride of 2 in single precision. The last stage of most networks has 2 steps and k = 3.
+The weight gradient is then noise up to infinity, or the process crashes. It is right if the input
+is padded with zeros before the convolution, not by it.
 Letters: B batch, C channel, T time step, H height, W width.
 """
 
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 def is_misread(x_BCTHW: Tensor, conv: nn.Conv3d) -> bool:
-    """Return whether a weight gradient could be taken by a kernel that misreads the time axis."""
+    """Return whether the weight gradient could use a kernel that misreads the time axis."""
     num_steps, kernel = x_BCTHW.shape[2], conv.kernel_size[0]
     if x_BCTHW.device.type != "cpu" or not 1 < num_steps <= kernel:
         return False
@@ -26,7 +26,7 @@ def is_misread(x_BCTHW: Tensor, conv: nn.Conv3d) -> bool:
 
 
 class TimePaddedConv3d(nn.Conv3d):
-    """A convolution that writes its zeros in time out where it has to."""
+    """Convolution that pads its input in time itself where oneDNN would misread it."""
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """Return what the plain convolution returns."""
@@ -45,9 +45,9 @@ class TimePaddedConv3d(nn.Conv3d):
 
 
 def guard_time_axis(network: nn.Module) -> None:
-    """Make every plain convolution that pads with zeros in time a :class:`TimePaddedConv3d`.
+    """Turn each plain convolution that pads with zeros in time into a :class:`TimePaddedConv3d`.
 
-    In place: weights, hooks and the names and order of the parameters stay.
+    In place: weights, hooks, and the names and order of the parameters stay.
     """
     for conv in network.modules():
         if (

@@ -1,10 +1,9 @@
-"""torchvision, as it can be imported and trained beside any build of torch.
+"""Imports torchvision with any build of torch; the only module that imports it.
 
-The one place that imports it. Its published package is built against CUDA: beside a CPU build of
-torch its compiled library does not load, and ``import torchvision`` ends with "operator
-torchvision::nms does not exist", since its registrations ask for two operators that the library
-would have defined. Declaring the two is enough; what has a Python fallback (``roi_align``) uses it.
-Where the library loads, nothing is declared: a second definition of the namespace would be refused.
+The published package is built for CUDA. With a CPU build of torch its compiled library does not
+load, and ``import torchvision`` fails with "operator torchvision::nms does not exist", because two
+operators of the library are missing. Declaring the two is enough; ``roi_align`` uses its Python
+version. If the library loads, nothing is declared: torch refuses a second definition.
 https://github.com/pytorch/vision/issues/9085
 """
 
@@ -22,7 +21,7 @@ SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 @cache
 def load_torchvision() -> Any:
-    """Import torchvision, on the first call only, since it takes about a second.
+    """Import torchvision on the first call, since it takes about a second.
 
     Returns:
         The package: ``load_torchvision().models.video.s3d`` and so on.
@@ -48,7 +47,7 @@ def loads_operators(package: Path) -> bool:
         package: Folder of the installed torchvision.
 
     Returns:
-        Whether they are there and fit this torch; loading them again changes nothing.
+        Whether they exist and fit this torch; loading them again changes nothing.
     """
     for library in (package / f"_C{suffix}" for suffix in EXTENSION_SUFFIXES):
         if library.exists():
@@ -62,10 +61,10 @@ def loads_operators(package: Path) -> bool:
 
 @cache
 def declare_operators() -> torch.library.Library:
-    """Declare the operators that ``import torchvision`` asks for.
+    """Declare the operators that ``import torchvision`` needs.
 
     Returns:
-        The library; the declarations end with it, so it is kept for the life of the process.
+        The library, which is kept until the process ends, since the declarations end with it.
     """
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):

@@ -1,15 +1,15 @@
-"""2D residual network over frames whose time is pooled once (C2D), with a severity head.
+"""C2D: 2D residual network on frames with one pooling over time, and a severity head.
 
 Source: the C2D baseline of Wang et al. 2018 (arXiv:1711.07971), table 1, with the sizes of the
 public PyTorchVideo model ``c2d_r50``, whose parameter names (blocks.0.conv, ...,
 blocks.6.proj) are kept so that C2D_8x8_R50.pyth loads by name. That checkpoint expects 8 frames,
-8 apart, as RGB in 0..1 less 0.45 over 0.225. Convolutions are 1 x k x k; the one thing that meets
-neighbouring frames is a maximum over pairs after the first stage, so an odd last frame is not seen.
+8 apart, as RGB in 0..1, minus 0.45, divided by 0.225. Convolutions are 1 x k x k. Neighbouring
+frames are joined only by a maximum over pairs after the first stage; an odd last frame is ignored.
 Differs from the paper as the public model does: stride 1 in time everywhere else, no second pool in
-time, and the stride of a stage at its 3 x 3 convolution.
-Differs from the public model: the head is a mean of features and then one linear map, so dropout
-falls on the mean; without dropout both are the same. Its window slides over larger maps as there,
-and smaller maps are averaged whole. Widths and depths below the published ones are settings.
+time, and the stride of a stage is at its 3 x 3 convolution.
+Differs from the public model: the head averages features first and then applies one linear map, so
+dropout acts on the mean; without dropout both are the same. The window of the head slides over
+larger maps, as there; smaller maps are averaged whole. Widths and depths are settings.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class,
 N frame of a batch (B T), P place (H W).
 """
@@ -36,14 +36,14 @@ HEAD_WINDOW: Window = (4, 7, 7)
 
 
 def sliding_mean(x_BDTHW: Tensor, window: Window) -> Tensor:
-    """Average a map within a window at each of its positions, then over the positions.
+    """Average a map within a window at each position, then over the positions.
 
-    The head of a public model averages within the window that its training snippets fill; on
-    larger maps the window slides, and the places near an edge weigh less.
+    The head of a public model averages within a window of the size of its training snippets. On
+    larger maps the window slides, so that places near an edge weigh less.
 
     Args:
         x_BDTHW: (B, D, T, H, W) map.
-        window: Sides of the window (T, H, W); one longer than the map is cut to it.
+        window: Sides of the window (T, H, W); a side longer than the map is cut to it.
 
     Returns:
         (B, D) means.
@@ -53,7 +53,7 @@ def sliding_mean(x_BDTHW: Tensor, window: Window) -> Tensor:
 
 def pool_within(x_BDTHW: Tensor, window: Window) -> Tensor:
     """Return the means (B, D, T', H', W') within a window, cut to the map, at each position."""
-    # torch's own average pool in 3D knows no bfloat16 on CPUs.
+    # torch's average pool in 3D does not support bfloat16 on CPUs.
     for axis, side in enumerate(window, start=2):
         if x_BDTHW.shape[axis] <= side:
             x_BDTHW = x_BDTHW.mean(axis, keepdim=True)
@@ -63,7 +63,7 @@ def pool_within(x_BDTHW: Tensor, window: Window) -> Tensor:
 
 
 class Stem(nn.Module):
-    """Convolution of 7 x 7 with stride 2 and a maximum of 3 x 3 with stride 2, space alone."""
+    """Convolution of 7 x 7 with stride 2 and max pool of 3 x 3 with stride 2, both in space."""
 
     def __init__(self, in_channels: int, out_channels: int, *, time_kernel: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Bottleneck(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """A branch around a shortcut: the input, or its strided 1 x 1 x 1 convolution, normalised."""
+    """Branch plus shortcut: the input, or its strided 1 x 1 x 1 convolution, normalised."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class ResBlock(nn.Module):
         self.branch2 = branch2
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Return what the branch returns plus the shortcut, rectified."""
+        """Return the rectified sum of branch and shortcut."""
         y_BDTHW: Tensor = self.branch2(x_BCTHW)
         if self.branch1_conv is not None:
             x_BCTHW = self.branch1_conv(x_BCTHW)
@@ -166,7 +166,7 @@ class Head(nn.Module):
 def make_stage(
     num_blocks: int, *, in_channels: int, width: int, time_kernel: int, stride: int
 ) -> Stage:
-    """Return bottleneck blocks of which the first strides and gets ``4 width`` channels."""
+    """Return bottleneck blocks; the first one strides and widens to ``4 width`` channels."""
     out_channels = width * EXPANSION
     blocks = []
     for number in range(num_blocks):
@@ -187,10 +187,10 @@ def make_stage(
 
 
 def initialise(network: nn.Module) -> None:
-    """Draw the weights as PyTorchVideo does, from the ambient torch generator.
+    """Draw the weights as PyTorchVideo does, from torch's global generator.
 
-    Convolutions are normal with fan out (He et al. 2015), the linear map is normal with deviation
-    0.01, biases are zero, and the last norm of a branch starts at zero (Goyal et al. 2017,
+    Convolutions are normal with fan out (He et al. 2015), the linear map is normal with standard
+    deviation 0.01, biases are zero. The last norm of a branch starts at zero (Goyal et al. 2017,
     arXiv:1706.02677, section 5.1), so that each block starts as its shortcut.
     """
     for module in network.modules():
@@ -206,7 +206,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class C2D(nn.Module):
-    """Stem, four stages of bottlenecks with one pool in time, mean, linear head."""
+    """C2D: stem, four stages of bottlenecks with one pool in time, mean, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = (
         "blocks.0",
@@ -243,13 +243,13 @@ class C2D(nn.Module):
         """Return features (B, D) of normalised snippets (B, C, T, H, W), T at least 2.
 
         Raises:
-            ValueError: If the axes are not those of snippets, or there is one frame.
+            ValueError: If the axes are not those of snippets, or there is only one frame.
         """
         check_snippets(x_BCTHW, num_channels=self.num_channels)
         if x_BCTHW.shape[2] < 2:
             raise ValueError(
-                "pairs of frames are pooled: snippets (B, C, T, H, W) need at least 2 frames, "
-                f"got {tuple(x_BCTHW.shape)}"
+                "snippets (B, C, T, H, W) need at least 2 frames, since pairs are pooled, got "
+                f"{tuple(x_BCTHW.shape)}"
             )
         x_BCTHW = in_fast_order(x_BCTHW)
         for block in self.blocks[:-1]:
@@ -267,10 +267,10 @@ class C2D(nn.Module):
 
 
 def build_c2d(config: C2DConfig, num_classes: int, num_channels: int = 3) -> C2D:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`c2d_faults`.
+        config: Settings for which :func:`c2d_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """

@@ -1,25 +1,25 @@
 """2D residual network on single frames averaged over time, or on stacked frames (two-stream).
 
 Source: He et al. 2016 (arXiv:1512.03385), table 1; the 2D baseline of the hypomimia descriptor
-(the hypomimia abstract) and the face encoder of YouTubePD. Parameters are named as torchvision's
-(conv1, bn1, layer1.0.conv1, ..., fc). A bottleneck strides at its 3x3 convolution, as there.
-``layout`` vggface2 is that of the VGGFace2 ResNet-50 (Cao et al. 2018, arXiv:1710.08092), whose
-parameters have the same names and shapes: the stride lies on the first 1x1 convolution, and the
-pool of the stem has no padding and rounds its size up. Its files expect faces as blue, green, red
-in 0..255, less the mean (91.4953, 103.8827, 131.0912); torchvision's expect red, green, blue in
-0..1, less the mean (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225).
-Differs: the features of the frames are averaged before one head; the width is a setting; dropout
-before the head. Frames are folded into the batch, so the maps of ``MAP_LAYERS`` are (N, D', H', W')
-with N = B T, the frames of a snippet one after the other.
-Stacked along the channels, the frames of a snippet are one picture of one stream of the two-stream
-networks, and of TSN. Source: Simonyan and Zisserman 2014 (arXiv:1406.2199), section 3: the spatial
-stream sees one frame of three colours, the temporal stream ten flow fields of two components as
-twenty channels (eq. 1). Temporal segment networks (Wang et al. 2016, arXiv:1608.00859) are such a
-stream, five fields long, under the mean consensus of ``segment_attention.py``. Two streams are two
-trainings, whose scores are averaged from their predictions. Differs: this ResNet stands for CNN-M
-and for BN-Inception; dropout 0.7 is that of TSN's temporal stream, whose spatial one has 0.8. A
-snippet of another length than the network was built for is refused: the first convolution has a
-weight for every frame. Maps are (B, D', H', W'), without time.
+(the hypomimia abstract) and the face encoder of YouTubePD. Parameters have torchvision's names
+(conv1, bn1, layer1.0.conv1, ..., fc), and a bottleneck strides at its 3x3 convolution, as there.
+``layout`` vggface2 is the layout of the VGGFace2 ResNet-50 (Cao et al. 2018, arXiv:1710.08092),
+with the same parameter names and shapes: the stride is at the first 1x1 convolution, and the pool
+of the stem has no padding and rounds its size up. Its files expect faces as blue, green, red in
+0..255, minus (91.4953, 103.8827, 131.0912); torchvision's expect red, green, blue in 0..1, minus
+(0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225).
+Differs: the features of the frames are averaged before one head; dropout before the head; the
+width is a setting. Frames are folded into the batch, so the maps of ``MAP_LAYERS`` are
+(N, D', H', W') with N = B T, the frames of a snippet one after the other.
+
+Two-stream: the frames of a snippet are stacked along the channels and form one picture. Source:
+Simonyan and Zisserman 2014 (arXiv:1406.2199), section 3: the spatial stream takes one frame of
+three colours, the temporal stream ten flow fields of two components as twenty channels (eq. 1).
+Temporal segment networks (TSN, Wang et al. 2016, arXiv:1608.00859) are such a stream of five
+fields, with the mean consensus of ``segment_attention.py``. Train the two streams separately and
+average their predictions. Differs: this ResNet replaces CNN-M and BN-Inception; dropout 0.7 is that
+of TSN's temporal stream (spatial: 0.8). The first convolution has a weight for each frame, so the
+length of the snippets is fixed. Maps are (B, D', H', W'), without time.
 Letters: B batch, C channel, T time step, H height, W width, N frame (B T), I channel of a stack
 (T C), D feature, K class.
 """
@@ -43,12 +43,12 @@ EXPANSION = 4
 
 
 def conv(channels: int, width: int, *, kernel: int, stride: int) -> nn.Conv2d:
-    """Return a convolution that keeps its size but for the stride; no bias."""
+    """Return a convolution without bias that changes the size only by its stride."""
     return nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 
 def make_shortcut(channels: int, out_channels: int, *, stride: int) -> nn.Module | None:
-    """Return the module between a block's input and its sum, None for the input itself."""
+    """Return the shortcut of a block; None if it is the input itself."""
     if channels == out_channels and stride == 1:
         return None
     return nn.Sequential(
@@ -57,7 +57,7 @@ def make_shortcut(channels: int, out_channels: int, *, stride: int) -> nn.Module
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions plus a shortcut."""
 
     def __init__(self, channels: int, width: int, *, stride: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut."""
+    """Convolutions 1x1, 3x3 and 1x1, plus a shortcut."""
 
     def __init__(self, channels: int, width: int, *, stride: int, layout: Layout) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Bottleneck(nn.Module):
 
 
 class FrameResNet(nn.Module):
-    """Stem, four stages of residual blocks, mean over space and over frames, linear head."""
+    """2D ResNet: stem, four stages of residual blocks, mean over space and frames, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = ("layer1", "layer2", "layer3", "layer4")
 
@@ -120,11 +120,11 @@ class FrameResNet(nn.Module):
 
         Args:
             config: Shape.
-            layout: Where the strides lie.
+            layout: Position of the strides.
             num_classes: Classes K.
-            num_channels: Of a frame.
-            stacked_frames: Frames of a snippet, all of them seen by the first layer; None: each
-                frame is seen by itself.
+            num_channels: Channels of a frame.
+            stacked_frames: Frames per snippet, stacked for the first layer; None: frames are not
+                stacked.
         """
         super().__init__()
         self.num_channels, self.stacked_frames = num_channels, stacked_frames
@@ -154,17 +154,16 @@ class FrameResNet(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw the convolutions as torchvision does: normal, He et al. 2015, fan out.
+        """Draw the convolutions as torchvision does: normal with fan out (He et al. 2015).
 
-        Norms start as the identity and the head at torch's default, as there. The numbers come
-        from the ambient torch generator.
+        Norms start as the identity and the head at torch's default, as there.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def look(self, x_NCHW: Tensor) -> Tensor:
-        """Return (N, D) the mean over space of the last stage of pictures (N, C, H, W)."""
+        """Return (N, D) features of pictures (N, C, H, W): the mean over space."""
         x_NDHW = self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x_NDHW = stage(x_NDHW)
@@ -172,7 +171,7 @@ class FrameResNet(nn.Module):
         return f_ND
 
     def features(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (B, D) the mean over frames of normalised snippets, or of stacked ones.
+        """Return (B, D) features of normalised snippets: the mean over frames if not stacked.
 
         Raises:
             ValueError: If the axes are not those of snippets (B, C, T, H, W), or T is not
@@ -183,7 +182,7 @@ class FrameResNet(nn.Module):
         if self.stacked_frames is not None:
             if x_BTCHW.shape[1] != self.stacked_frames:
                 raise ValueError(
-                    f"the first layer was made for snippets of {self.stacked_frames} frames, got "
+                    f"the first layer was built for snippets of {self.stacked_frames} frames, got "
                     f"{x_BTCHW.shape[1]} in {tuple(x_BCTHW.shape)}"
                 )
             return self.look(x_BTCHW.flatten(1, 2))
@@ -203,10 +202,10 @@ class FrameResNet(nn.Module):
 def build_frame_resnet(
     config: FrameResNetConfig, num_classes: int, num_channels: int = 3
 ) -> FrameResNet:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`frame_resnet_faults`.
+        config: Settings for which :func:`frame_resnet_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: 3 colours, or 2 components of flow.
     """
@@ -218,10 +217,10 @@ def build_frame_resnet(
 def build_two_stream(
     config: TwoStreamConfig, num_classes: int, num_channels: int = 3
 ) -> FrameResNet:
-    """Build one stream; its weights come from the ambient torch generator.
+    """Build one stream; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`two_stream_faults`.
+        config: Settings for which :func:`two_stream_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: Of a frame: 3 colours, or 2 components of flow.
     """

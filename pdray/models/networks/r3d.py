@@ -1,10 +1,9 @@
-"""R3D-18 as torchvision has it, with a severity head.
+"""R3D-18 of torchvision, with a severity head.
 
-Source: Tran et al. 2018 (arXiv:1711.11248), section 3; the layers are torchvision's own and keep
-their names (stem.0, layer1.0.conv1.0, ..., fc), so that the files of ``r3d_18`` map onto it by
-name. They were trained at 112 px with mean (0.43216, 0.394666, 0.37645) and standard deviation
-(0.22803, 0.22145, 0.216989) of pixels in 0..1; those of
-``pdray.data.batches.normalise`` are near, but others.
+Source: Tran et al. 2018 (arXiv:1711.11248), section 3. The layers are torchvision's and keep their
+names (stem.0, layer1.0.conv1.0, ..., fc), so the files of ``r3d_18`` load by name. They were
+trained at 112 px with mean (0.43216, 0.394666, 0.37645) and standard deviation (0.22803, 0.22145,
+0.216989) of pixels in 0..1; ``pdray.data.batches.normalise`` uses slightly different ones.
 Differs: dropout before the head; a first convolution of two channels for flow.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
@@ -19,7 +18,7 @@ from pdray.models.networks.torchvision_settings import R3DConfig
 
 
 class R3D(nn.Module):
-    """Stem, four stages of residual blocks, mean over space and time, linear head."""
+    """R3D-18: stem, four stages of residual blocks, mean over space and time, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = ("stem", "layer1", "layer2", "layer3", "layer4")
 
@@ -61,7 +60,7 @@ class R3D(nn.Module):
 
 
 def build_r3d(config: R3DConfig, num_classes: int, num_channels: int = 3) -> R3D:
-    """Build the network; its weights come from the ambient torch generator, as torchvision's do.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
         config: Settings.

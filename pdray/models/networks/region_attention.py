@@ -1,32 +1,36 @@
-"""Region attention: 14 regions of the face in each frame, attended to in space and then in time.
+"""Region attention: attention over 14 facial regions in each frame, then over time.
 
-Source: YouTubePD, section 5.1 and figures 4 and 10. A frame's feature map, of a ResNet-50
-trained on VGGFace2 whose first three stages are frozen, is read by RoIAlign in 14 regions; these
-and the projected global feature of the frame get learned positions and go through attention over
-the tokens of a frame and over the frames of a token. Each region has a head of two layers, ill or
-normal; the video has one, on the global token, which is its class token.
-Readings where the paper is silent, with the authors' public code where it says ("code"): RoIAlign
-of 3x3 bins (code); tokens of 768 features, 3 heads, hidden layers of heads half as wide (code);
-regions are projected as the global feature is (code); the global feature is averaged over as many
-bins as a region has; the global token takes part in the attention over time; each head reads the
-mean over the frames in which its token is there (the code learns a further token a region for
-that); tokens are batch-normalised before their positions are added, all tokens of a batch alike
-(the code: each frame's number before the projection), and positions start at a spread of 0.5
-(the code: 0.02); residual sums and norms are TimeSformer's (``space_time_attention.py``); dropout
-acts on tokens, attention and hidden layers.
+Source: YouTubePD, section 5.1 and figures 4 and 10. RoIAlign reads 14 regions from the feature map
+of each frame; the map comes from a ResNet-50 trained on VGGFace2 whose first three stages are
+frozen. The regions and the projected global feature of the frame are tokens. They get learned
+positions and go through attention over the tokens of a frame, then over the frames of a token. Each
+region has a head of two layers (ill or normal). The head of the video reads the global token.
+Choices where the paper is silent; "code" marks those taken from the authors' public code:
+
+- RoIAlign of 3x3 bins (code); the global feature is averaged over as many bins.
+- Tokens of 768 features, 3 attention heads, hidden layers of the other heads half as wide (code).
+- Regions and the global feature are projected alike (code).
+- The global token takes part in the attention over time.
+- Each head reads the mean over the frames in which its token is present (the code learns one more
+  token per region for that).
+- Tokens are batch-normalised together before positions are added (the code normalises each frame
+  number before the projection); positions start at a spread of 0.5 (the code: 0.02).
+- Residual sums and norms are TimeSformer's (``space_time_attention.py``).
+- Dropout acts on tokens, attention and hidden layers.
+
 The paper says both that the backbone is frozen and that three stages are; its features are 2048,
-those of stage 4, where the code reads stage 3. ``map_stage`` and ``frozen_stages`` are settings.
-Differs: one logit a region for two and a softmax; boxes are cut at the picture's edges; regions
-that are absent - no box, or nothing of it within the picture - are left out of attention and
-heads, not taken as zeros; a frozen stage's norms keep their statistics in training too. What the
-code does to time and regions by mistake is not copied (``space_time_attention.py``).
+as in stage 4, but the code reads stage 3. ``map_stage`` and ``frozen_stages`` are settings.
+Differs: one logit per region instead of two and a softmax; boxes are cut at the picture's edges;
+absent regions (no box, or none of it within the picture) are left out of attention and heads, not
+set to zero; norms of frozen stages keep their statistics in training. The code's mixing of time and
+regions is not copied (``space_time_attention.py``).
 
-What training does not change is worth computing once, for a fixed view of a recording: the maps of
-``frozen_maps``. ``align_tokens`` goes on from them and the boxes; where the backbone is wholly
-frozen (``frozen_stages`` is ``map_stage``) it reads the regions and nothing else.
+Training does not change ``frozen_maps``, so they can be cached for a fixed view of a recording.
+``align_tokens`` continues from the maps and the boxes; if the backbone is wholly frozen
+(``frozen_stages`` is ``map_stage``), it only reads the regions.
 Letters: B batch, C channel, T time step, H height, W width, N frame (B T), D feature, R region,
-S token of a frame (1 + R, the global one first), P bin along an axis, X what was read of the map
-for a token (D P P), F feature of a token in the attention, K class.
+S token of a frame (1 + R, the global one first), P bin along an axis, X input feature of a token
+(D P P), F feature of a token in the attention, K class.
 """
 
 from collections.abc import Sequence
@@ -48,7 +52,7 @@ from pdray.models.networks.region_attention_settings import RegionAttentionConfi
 
 
 class RegionAttention(nn.Module):
-    """A frame network, RoIAlign of the regions in its map, and their classifier."""
+    """Frame network, RoIAlign of the regions in its map, and their classifier."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = tuple(f"backbone.layer{n}" for n in range(1, 5))
 
@@ -64,7 +68,7 @@ class RegionAttention(nn.Module):
         self.backbone = FrameResNet(
             config, layout=config.layout, num_classes=num_classes, num_channels=num_channels
         )
-        del self.backbone.fc  # the heads of the classifier stand in its place
+        del self.backbone.fc  # the heads of the classifier replace it
         num_maps = self.backbone.num_features // 2 ** (4 - config.map_stage)
         self.classifier = RegionClassifier(
             config, num_inputs=num_maps * config.roi_size**2, num_classes=num_classes
@@ -88,12 +92,12 @@ class RegionAttention(nn.Module):
         return read[len(self.frozen_parts()) :]
 
     def still_parts(self) -> list[nn.Module]:
-        """Return what is not trained: frozen, or behind the map; published weights have both."""
+        """Return the modules that are not trained: frozen ones, and stages after the map's."""
         unread = [part for stage in self._stages()[self.map_stage + 1 :] for part in stage]
         return self.frozen_parts() + unread
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all but the frozen stages, whose norms keep their statistics."""
+        """Set the mode of all modules but the frozen ones, whose norms keep their statistics."""
         super().train(mode)
         for part in self.still_parts():
             part.eval()
@@ -101,7 +105,7 @@ class RegionAttention(nn.Module):
 
     @torch.no_grad()
     def frozen_maps(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (N, D', H', W') what the last frozen stage gives, the pictures where none is.
+        """Return (N, D', H', W') maps of the last frozen stage; the pictures if none is frozen.
 
         Args:
             x_BCTHW: (B, C, T, H, W) normalised floating snippets. N is B T, the frames of a
@@ -117,20 +121,19 @@ class RegionAttention(nn.Module):
         return x_NDHW
 
     def align_tokens(self, x_NDHW: Tensor, boxes_BTR4: Tensor, size: tuple[int, int]) -> Tokens:
-        """Run the stages that are trained, and read the global feature and every region.
+        """Run the trained stages, and read the global feature and every region.
 
         Args:
             x_NDHW: Maps of :meth:`frozen_maps`.
-            boxes_BTR4: (B, T, 14, 4) float x0, y0, x1, y1 of each region, in pixels of the
-                pictures that the maps are of, from their corner; NaN where a region is absent.
-            size: Height and width of these pictures [px].
+            boxes_BTR4: (B, T, 14, 4) float x0, y0, x1, y1 of each region, from the corner of the
+                pictures [px]; NaN where a region is absent.
+            size: Height and width of the pictures [px].
 
         Returns:
             Tokens with zeros where a region is absent.
 
         Raises:
-            ValueError: If boxes are not (B, T, 14, 4), are of another number of frames, or one is
-                inverted.
+            ValueError: If boxes are not (B, T, 14, 4), B T is not N, or a box is inverted.
         """
         check_boxes(boxes_BTR4, num_frames=len(x_NDHW))
         boxes_BTR4, is_there_BTR = clip_boxes(boxes_BTR4, height=size[0], width=size[1])
@@ -158,7 +161,7 @@ class RegionAttention(nn.Module):
         return self.align_tokens(self.frozen_maps(x_BCTHW), boxes_BTR4, size)
 
     def classify_tokens(self, tokens: Tokens) -> RegionOutputs:
-        """Return what the network says of tokens.
+        """Return the predictions for tokens.
 
         Raises:
             ValueError: If there are more frames than positions in time.
@@ -167,7 +170,7 @@ class RegionAttention(nn.Module):
         return outputs
 
     def features(self, x_BCTHW: Tensor, boxes_BTR4: Tensor) -> Tensor:
-        """Return (B, F) what the video's head reads; raises as :meth:`forward`."""
+        """Return (B, F) inputs of the video's head; raises as :meth:`forward`."""
         return self.classifier.embed(self.region_tokens(x_BCTHW, boxes_BTR4))[:, 0]
 
     def classify(self, f_BF: Tensor) -> Tensor:
@@ -175,7 +178,7 @@ class RegionAttention(nn.Module):
         return self.classifier.classify(f_BF)
 
     def forward(self, x_BCTHW: Tensor, boxes_BTR4: Tensor) -> RegionOutputs:
-        """Return what the network says of snippets.
+        """Return the predictions for snippets.
 
         Args:
             x_BCTHW: As :meth:`frozen_maps` takes them.
@@ -188,24 +191,24 @@ class RegionAttention(nn.Module):
 
 
 def check_boxes(boxes_BTR4: Tensor, *, num_frames: int) -> None:
-    """Refuse boxes that cannot be those of ``num_frames`` frames.
+    """Refuse boxes that do not belong to ``num_frames`` frames.
 
     Raises:
-        ValueError: If the axes are not (B, T, 14, 4) or B T is another number; names the shape.
+        ValueError: If the axes are not (B, T, 14, 4) or B T is not ``num_frames``; names the shape.
     """
     shape = tuple(boxes_BTR4.shape)
     if len(shape) != 4 or shape[2:] != (NUM_REGIONS, 4):
         raise ValueError(f"boxes of regions need the axes (B, T, {NUM_REGIONS}, 4), got {shape}")
     if shape[0] * shape[1] != num_frames:
-        raise ValueError(f"boxes {shape} are of {shape[0] * shape[1]} frames, not of {num_frames}")
+        raise ValueError(f"boxes {shape} have {shape[0] * shape[1]} frames, expected {num_frames}")
 
 
 def map_grid(layout: Layout, stage: int) -> Grid:
-    """Return where the cells of a stage's map lie on the picture.
+    """Return the positions of the cells of a stage's map on the picture.
 
-    A strided layer with padding keeps the centre of its first cell at the first pixel's, 0.5 px
-    from the corner. The stem's pool of ``vggface2`` has no padding: its first cell lies one cell
-    of the layer before it, 2 px, further in.
+    A strided layer with padding keeps the centre of its first cell at the centre of the first
+    pixel, 0.5 px from the corner. The pool in the stem of ``vggface2`` has no padding: its first
+    cell lies further in by one cell of the layer before it, 2 px.
     """
     return Grid(2.0 ** (stage + 1), 0.5 if layout == "torchvision" else 2.5)
 
@@ -213,10 +216,10 @@ def map_grid(layout: Layout, stage: int) -> Grid:
 def build_region_attention(
     config: RegionAttentionConfig, num_classes: int, num_channels: int = 3
 ) -> RegionAttention:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`region_attention_faults`.
+        config: Settings for which :func:`region_attention_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: 3 colours, or 2 components of flow.
     """

@@ -1,4 +1,4 @@
-"""Settings, rules and registry entry of the network on regions of the face."""
+"""Settings, checks and registry entry of the network on regions of the face."""
 
 from typing import Any, Literal
 
@@ -18,19 +18,20 @@ MOST_PLAIN_VIEWS = 2  # the plain one and its mirror image
 
 
 class RegionAttentionConfig(RegionClassifierShape, FrameResNetShape):
-    """Settings of the frame network, of the regions and of what is made of them."""
+    """Settings of the frame network, of the regions and of their classifier."""
 
-    name: Literal["region_attention"] = Field("region_attention", description="architecture")
+    name: Literal["region_attention"] = Field("region_attention", description="name of the model")
     layout: Layout = Field(
-        "vggface2", description="where the strides lie: torchvision or vggface2 (depth 50, 101)"
+        "vggface2",
+        description="position of the strides: as in torchvision or as in vggface2 (depth 50, 101)",
     )
     map_stage: Literal[3, 4] = Field(
-        4, description="stage whose map the regions are read from (3: the public code of YouTubePD)"
+        4, description="stage whose map the regions are read from (YouTubePD's public code: 3)"
     )
     frozen_stages: int = Field(
-        3, ge=0, le=4, description="first stages that are not trained, the stem with them; 0: none"
+        3, ge=0, le=4, description="number of first stages that stay frozen, stem included; 0: none"
     )
-    roi_size: int = Field(3, ge=1, le=7, description="bins of a region along each axis")
+    roi_size: int = Field(3, ge=1, le=7, description="bins per region along each axis")
 
     @property
     def has_frozen_weights(self) -> bool:
@@ -39,47 +40,49 @@ class RegionAttentionConfig(RegionClassifierShape, FrameResNetShape):
 
     @property
     def keeps_maps(self) -> bool:
-        """Whether three stages are frozen: maps of fewer are larger, and less is saved."""
+        """Whether at least three stages are frozen: with fewer, maps are large and save little."""
         return self.frozen_stages >= LEAST_FROZEN_STAGES
 
 
 def region_attention_faults(
     config: RegionAttentionConfig, *, num_frames: int, height: int, width: int
 ) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     shape: dict[str, Any] = config.model_dump(include={"depth", "width_factor", "layout"})
     faults = frame_resnet_faults(
         FrameResNetConfig(**shape), num_frames=num_frames, height=height, width=width
     )
     if config.frozen_stages > config.map_stage:
         faults.append(
-            f"model.frozen_stages: {config.frozen_stages} stages are more than the "
-            f"{config.map_stage} that the regions are read behind (model.map_stage); use "
+            f"model.frozen_stages: {config.frozen_stages} is more than model.map_stage "
+            f"{config.map_stage}, the stage that the regions are read from; use "
             f"{config.map_stage}"
         )
     return faults + classifier_faults(config, num_frames=num_frames)
 
 
 def region_checks(fit: Any) -> list[str]:
-    """List settings of views and of segments that have no effect on a network on regions."""
+    """List settings of views and segments that have no effect on a network on regions."""
     faults = _view_faults(fit)
     if fit.segments.consensus != "none":
         faults.append(
-            f"segments.consensus {fit.segments.consensus}: {fit.model.name} joins no snippets; "
-            "set it to none"
+            f"segments.consensus: {fit.segments.consensus} has no effect, since {fit.model.name} "
+            "does not join snippets; set it to none"
         )
     return faults
 
 
 def _view_faults(fit: Any) -> list[str]:
-    """Say which settings have no effect on maps that are kept, or on pictures that are read."""
+    """List settings without effect on cached maps, or on pictures that are read directly."""
     if fit.views is None:
         if fit.features.views == type(fit.features)().views:
             return []
-        why = "with features.cache off" if fit.features.cache == "off" else "so early"
+        why = (
+            "features.cache is off" if fit.features.cache == "off" else "too few stages are frozen"
+        )
         return [
-            f"features.views: got {fit.features.views}; no view is kept {why}: leave it out, or "
-            f"keep maps with features.cache=auto and model.frozen_stages={LEAST_FROZEN_STAGES}"
+            f"features.views: {fit.features.views} has no effect, because {why}; remove it, or "
+            f"cache maps with features.cache=auto and model.frozen_stages={LEAST_FROZEN_STAGES}"
         ]
     if fit.features.views > MOST_PLAIN_VIEWS:
         return []
@@ -92,15 +95,16 @@ def _view_faults(fit: Any) -> list[str]:
     if not changed:
         return []
     return [
-        f"{', '.join(changed)}: maps of frozen stages are kept for {fit.features.views} fixed "
-        f"views, which these do not change; leave them out, draw more views with features.views="
-        f"{MOST_PLAIN_VIEWS + 2}, or change pictures in every epoch with features.cache=off"
+        f"{', '.join(changed)}: no effect, because maps of frozen stages are cached for "
+        f"{fit.features.views} plain views; remove these settings, draw more views with "
+        f"features.views={MOST_PLAIN_VIEWS + 2}, or augment pictures in each epoch with "
+        "features.cache=off"
     ]
 
 
 ENTRY = ModelEntry(
     settings=RegionAttentionConfig,
-    description="ResNet-50 of frames, then attention over 14 regions of the face and over time",
+    description="ResNet-50 on frames, attention over 14 facial regions, then over time",
     builder="pdray.models.networks.region_attention:build_region_attention",
     sees=("rgb",),
     beside=("regions",),

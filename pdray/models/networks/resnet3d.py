@@ -1,10 +1,10 @@
 """3D residual network with a severity head.
 
 Source: Hara et al. 2018 (arXiv:1711.09577), table 1, and their public code, whose parameter names
-(conv1, bn1, layer1.0.conv1, ..., fc) are kept so that the published checkpoints map onto it.
+(conv1, bn1, layer1.0.conv1, ..., fc) are kept so that the published checkpoints load by name.
 Differs: the shortcut of type A passes its gradient on (the public code detaches it); the time
-stride of every stage is a setting; group norm as an alternative to batch norm; dropout before the
-head; the mean over whatever space and time are left, so that any snippet size is accepted.
+stride of every stage is a setting; group norm is an alternative to batch norm; dropout before the
+head; the mean is over all remaining space and time, so any size of snippet is accepted.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
@@ -22,7 +22,7 @@ from pdray.models.networks.resnet3d_settings import Layout, ResNet3DConfig, make
 
 
 class ResNet3D(nn.Module):
-    """Stem, four stages of residual blocks, mean over space and time, linear head."""
+    """3D ResNet: stem, four stages of residual blocks, mean over space and time, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = ("layer1", "layer2", "layer3", "layer4")
 
@@ -77,17 +77,16 @@ class ResNet3D(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw the convolutions as Hara's code does: normal, He et al. 2015, fan out.
+        """Draw the convolutions as Hara's code does: normal with fan out (He et al. 2015).
 
-        Norms start as the identity and the head at torch's default, as there. The numbers come
-        from the ambient torch generator.
+        Norms start as the identity and the head at torch's default, as there.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, x_BCTHW: Tensor) -> Tensor:
-        """Return (B, D) the mean over space and time of the last stage of normalised snippets."""
+        """Return (B, D) features of normalised snippets: the mean over space and time."""
         check_snippets(x_BCTHW, num_channels=self.num_channels)
         x_BDTHW = self.maxpool(self.relu(self.bn1(self.conv1(x_BCTHW))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -106,10 +105,10 @@ class ResNet3D(nn.Module):
 
 
 def build_resnet3d(config: ResNet3DConfig, num_classes: int, num_channels: int = 3) -> ResNet3D:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`resnet3d_faults`.
+        config: Settings for which :func:`resnet3d_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """

@@ -24,9 +24,9 @@ SPACE_STRIDES = (2, 2, 1, 2, 2, 2)
 
 
 def _six_digits(value: object) -> object:
-    """Refuse what is not a text of six digits; YAML reads an unquoted 121222 as a number."""
+    """Refuse a value that is not a text of six digits; YAML reads 121222 as a number."""
     if not isinstance(value, str):
-        message = "expected a text of six digits: put it in quotes, '121222'"
+        message = "expected a text of six digits; put it in quotes, '121222'"
         raise PydanticCustomError("temporal_stride", message)
     if len(value) != len(PLACES) or set(value) - {"1", "2"}:
         message = "expected six digits, each 1 or 2: time stride of " + ", ".join(PLACES)
@@ -35,9 +35,9 @@ def _six_digits(value: object) -> object:
 
 
 class ResNetShape(ModelSettings):
-    """Shape of the network; defaults are the ResNet-34 with public Kinetics-400 weights."""
+    """Shape of the network; the defaults are ResNet-34, which has public Kinetics-400 weights."""
 
-    name: str = Field("resnet3d", description="architecture")
+    name: str = Field("resnet3d", description="name of the model")
     depth: Literal[10, 18, 34, 50, 101, 152] = Field(
         34, description="layers; from 50 on the blocks are bottlenecks"
     )
@@ -45,32 +45,32 @@ class ResNetShape(ModelSettings):
         1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
     )
     shortcut: Shortcut = Field(
-        "A", description="where shapes change: A subsampling and zero channels, B convolution"
+        "A", description="shortcut if the shape changes: A subsampling and zeros, B convolution"
     )
     temporal_stride: Annotated[str, BeforeValidator(_six_digits)] = Field(
-        "121222", description="six digits, 1 or 2: time stride of stem, pool, layer1..layer4"
+        "121222", description="six digits, 1 or 2: time strides of stem, pool, layer1..layer4"
     )
     stem_time_kernel: Literal[1, 3, 5, 7] = Field(
         7, description="length of the first convolution in time [frames]"
     )
     norm: Norm = Field(
-        "batch", description="batch (published) or group: no statistics across the batch"
+        "batch", description="batch norm (published) or group norm (no statistics of the batch)"
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the head")
 
 
 class ResNet3DConfig(ResNetShape):
     """Settings of the plain residual network."""
 
-    name: Literal["resnet3d"] = Field("resnet3d", description="architecture")
+    name: Literal["resnet3d"] = Field("resnet3d", description="name of the model")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes of a network, resolved from its settings.
+    """Sizes of a network, computed from its settings.
 
     Attributes:
-        is_bottleneck: Whether a block is 1x1x1, 3x3x3, 1x1x1 instead of two 3x3x3.
+        is_bottleneck: Whether a block is 1x1x1, 3x3x3, 1x1x1 instead of 3x3x3 twice.
         num_blocks: Blocks of layer1..layer4.
         widths: Channels of the 3x3x3 convolutions of layer1..layer4; the stem has ``widths[0]``.
         strides: (time, height, width) strides of the six ``PLACES``.
@@ -87,7 +87,7 @@ class Layout:
 
 
 def make_layout(config: ResNetShape, num_channels: int = 3) -> Layout:
-    """Resolve the sizes that a configuration asks for; cheap arithmetic, no tensor is made."""
+    """Compute the sizes of a network from its settings, without making a tensor."""
     digits = (int(digit) for digit in config.temporal_stride)
     return Layout(
         is_bottleneck=config.depth >= 50,
@@ -100,15 +100,15 @@ def make_layout(config: ResNetShape, num_channels: int = 3) -> Layout:
 
 
 def sizes_after(size: int, strides: Sequence[int], *, stem_kernel: int) -> tuple[int, ...]:
-    """Follow one axis through the six ``PLACES``.
+    """Compute the size along one axis after each of the six ``PLACES``.
 
     Args:
-        size: Frames or pixels that enter, at least 1.
+        size: Frames or pixels at the input, at least 1.
         strides: Stride of each place along this axis.
         stem_kernel: Odd kernel length of the stem; every other kernel is 3, or 1 at its centre.
 
     Returns:
-        The size that leaves each place.
+        The size after each place.
     """
     sizes = []
     for kernel, stride in zip((stem_kernel, 3, 3, 3, 3, 3), strides, strict=True):
@@ -118,13 +118,13 @@ def sizes_after(size: int, strides: Sequence[int], *, stem_kernel: int) -> tuple
 
 
 def time_steps(num_frames: int, config: ResNetShape) -> tuple[int, ...]:
-    """Return the time steps that leave the stem, the pool and layer1..layer4."""
+    """Return the time steps after the stem, the pool and layer1..layer4."""
     strides = [int(digit) for digit in config.temporal_stride]
     return sizes_after(num_frames, strides, stem_kernel=config.stem_time_kernel)
 
 
 def resnet3d_faults(config: ResNetShape, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     return [
         *width_faults(config.width_factor, narrowest=64),
         *frame_faults(num_frames),

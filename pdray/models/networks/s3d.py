@@ -1,12 +1,12 @@
-"""Separable 3D Inception-v1 (S3D) as torchvision has it, with a severity head.
+"""Separable 3D Inception-v1 (S3D) of torchvision, with a severity head.
 
-Source: Xie et al. 2018 (arXiv:1712.04851), section 4; the layers are torchvision's own and keep
-their names behind the prefix ``net.`` (net.features.0.0.0.weight, ..., net.classifier.1.bias), so
-that the files of ``s3d`` map onto it by name. They were trained at 224 px with mean (0.43216,
-0.394666, 0.37645) and standard deviation (0.22803, 0.22145, 0.216989) of pixels in 0..1; those of
-``pdray.data.batches.normalise`` are near, but others.
-Differs: the head's windows of 2 x 7 x 7 steps are cut down to a smaller map, where torchvision
-refuses it; a first convolution of two channels for flow.
+Source: Xie et al. 2018 (arXiv:1712.04851), section 4. The layers are torchvision's and keep their
+names after the prefix ``net.`` (net.features.0.0.0.weight, ..., net.classifier.1.bias), so the
+files of ``s3d`` load by name. They were trained at 224 px with mean (0.43216, 0.394666, 0.37645)
+and standard deviation (0.22803, 0.22145, 0.216989) of pixels in 0..1;
+``pdray.data.batches.normalise`` uses slightly different ones.
+Differs: the head's windows of 2 x 7 x 7 steps are cut to a smaller map, where torchvision raises an
+error; a first convolution of two channels for flow.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
@@ -22,7 +22,7 @@ from pdray.models.networks.torchvision_settings import LEAST_FRAMES, LEAST_PIXEL
 
 
 class S3D(nn.Module):
-    """Stem, nine separable Inception blocks between pools, mean over windows, linear head."""
+    """S3D: stem, nine separable Inception blocks and pools, mean over windows, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = (
         "net.features.0",
@@ -37,7 +37,7 @@ class S3D(nn.Module):
         net = load_torchvision().models.video.s3d(num_classes=num_classes, dropout=dropout)
         self.num_channels = num_channels
         self.num_features: int = net.classifier[1].in_channels
-        # The prefix: 'features' is a method here.
+        # With a prefix, since 'features' is a method here.
         self.net = nn.ModuleDict({"features": net.features, "classifier": net.classifier})
         if num_channels != 3:
             net.features[0][0][0] = nn.Conv3d(
@@ -62,8 +62,8 @@ class S3D(nn.Module):
     def classify(self, f_BD: Tensor) -> Tensor:
         """Return logits (B, K) of pooled features (B, D).
 
-        The head is a 1x1x1 convolution of each window in torchvision: linear, so it may follow
-        their mean.
+        In torchvision the head is a 1x1x1 convolution of each window. It is linear, so it can be
+        applied to the mean of the windows.
         """
         dropout, head = self.net["classifier"].children()
         assert isinstance(head, nn.Conv3d)
@@ -75,10 +75,10 @@ class S3D(nn.Module):
 
 
 def build_s3d(config: S3DConfig, num_classes: int, num_channels: int = 3) -> S3D:
-    """Build the network; its weights come from the ambient torch generator, as torchvision's do.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`s3d_faults`.
+        config: Settings for which :func:`s3d_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: 3 colours, or 2 components of flow.
     """

@@ -1,18 +1,18 @@
-"""SlowFast network: a slow path of few frames and a thin fast path of all, with a severity head.
+"""SlowFast: a slow path on few frames and a thin fast path on all, with a severity head.
 
 Source: Feichtenhofer et al. 2019 (arXiv:1812.03982), table 1 and section 3.3, with time-strided
 lateral convolutions, and the public PyTorchVideo model ``slowfast_r50``, whose parameter
 names (blocks.0.multipathway_blocks.0.conv, ..., blocks.6.proj) are kept so that
-SLOWFAST_8x8_R50.pyth loads by name. That checkpoint expects 32 frames, 2 apart, as RGB in 0..1
-less 0.45 over 0.225.
+SLOWFAST_8x8_R50.pyth loads by name. That checkpoint expects 32 frames, 2 apart, as RGB in 0..1,
+minus 0.45, divided by 0.225.
 Differs from the paper as the public model does: lateral kernels are 7 frames long, not 5, and are
 normalised and rectified.
-Differs from the public model: the network slices its own slow path, every alpha-th frame from the
-first (there the caller packs T / alpha frames spread from the first to the last, so the same
-snippet is seen slightly otherwise); the head is a mean of features and then one linear map, so
-dropout falls on the mean; without dropout both are the same. The head's windows slide over larger
-maps as there, and smaller maps are averaged whole, so that any T is accepted. Alpha, the ratio of
-widths and widths and depths below the published ones are settings.
+Differs from the public model: the slow path takes every alpha-th frame, from the first one (there
+the caller selects T / alpha frames spread from the first to the last, which are slightly others).
+The head averages features first and then applies one linear map, so dropout acts on the mean;
+without dropout both are the same. The windows of the head slide over larger maps, as there;
+smaller maps are averaged whole, so any T is accepted. Alpha, the ratio of widths, widths and depths
+are settings.
 Letters: B batch, C channel, T time step of the fast path, S of the slow path, H height, W width,
 D feature, E feature of the fast path, K class.
 """
@@ -52,8 +52,8 @@ class Paths:
     Attributes:
         num_blocks: Blocks of the four stages, the same in both.
         slow_width: Channels of the slow stem and of the first stage's 1x3x3 convolutions.
-        fast_width: The same of the fast path.
-        alpha: Frames of the fast path for one of the slow.
+        fast_width: The same for the fast path.
+        alpha: Frames of the fast path per frame of the slow path.
         num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """
 
@@ -81,7 +81,7 @@ class FuseFastToSlow(nn.Module):
         self.norm = nn.BatchNorm3d(out_channels)
 
     def forward(self, slow_BDSHW: Tensor, fast_BETHW: Tensor) -> Tensor:
-        """Return (B, D + 2 E, S, H, W): the slow path's map and what the fast one adds."""
+        """Return (B, D + 2 E, S, H, W): the slow path's map with the fast path's added to it."""
         y_BESHW = self.norm(self.conv_fast_to_slow(fast_BETHW))
         return torch.cat([slow_BDSHW, functional.relu(y_BESHW, inplace=True)], dim=1)
 
@@ -104,7 +104,7 @@ class TwoPaths(nn.Module):
 
 
 class PoolPaths(nn.Module):
-    """The means of both paths, one after the other."""
+    """Means of both paths, concatenated."""
 
     def __init__(self, alpha: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class PoolPaths(nn.Module):
 
 
 def make_two_paths(paths: Paths) -> list[TwoPaths]:
-    """Return the stems and the four stages; no lateral connection leaves the last."""
+    """Return the stems and the four stages; the last has no lateral connection."""
     alpha, channels = paths.alpha, paths.num_channels
     slow, fast = paths.slow_width, paths.fast_width
     stems = (
@@ -155,7 +155,7 @@ def make_two_paths(paths: Paths) -> list[TwoPaths]:
 
 
 class SlowFast(nn.Module):
-    """Two stems, four stages of two paths, their means side by side, linear head."""
+    """SlowFast: two stems, four stages of two paths, their means concatenated, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = tuple(
         f"blocks.{block}.multipathway_blocks.{path}" for block in range(5) for path in (1, 0)
@@ -201,10 +201,10 @@ class SlowFast(nn.Module):
 
 
 def build_slowfast(config: SlowFastConfig, num_classes: int, num_channels: int = 3) -> SlowFast:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`slowfast_faults`.
+        config: Settings for which :func:`slowfast_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """

@@ -7,18 +7,18 @@ from pydantic import Field
 from pdray.models.entry import ModelEntry, ModelSettings
 from pdray.models.layers.limits import frame_faults, side_faults
 
-R3D_LEAST_PIXELS = 9  # ceil(9 / 2^3) = 2: the last of four halvings has two to choose from
+R3D_LEAST_PIXELS = 9  # ceil(9 / 2^3) = 2 pixels reach the last of four halvings
 
 
 class R3DConfig(ModelSettings):
-    """The depth and the width are torchvision's; ``resnet3d`` has others."""
+    """Settings of R3D-18; for another depth or width use ``resnet3d``."""
 
-    name: Literal["r3d"] = Field("r3d", description="architecture")
-    dropout: float = Field(0.0, ge=0, lt=1, description="probability before the head")
+    name: Literal["r3d"] = Field("r3d", description="name of the model")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the head")
 
 
 def r3d_faults(config: R3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     del config  # none of the settings can be at fault
     return frame_faults(num_frames) + side_faults(
         height=height, width=width, least=R3D_LEAST_PIXELS
@@ -33,21 +33,21 @@ R3D = ModelEntry(
 )
 
 
-# The last pool is not padded: two steps must reach it, after two halvings of time and four of
+# The last pool is not padded, so two steps must reach it: after two halvings of time and four of
 # space, each rounded up.
 LEAST_FRAMES = 5
 LEAST_PIXELS = 17
 
 
 class S3DConfig(ModelSettings):
-    """The width is torchvision's."""
+    """Settings of S3D; depth and width are torchvision's."""
 
-    name: Literal["s3d"] = Field("s3d", description="architecture")
-    dropout: float = Field(0.2, ge=0, lt=1, description="probability before the head")
+    name: Literal["s3d"] = Field("s3d", description="name of the model")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout probability before the head")
 
 
 def s3d_faults(config: S3DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     del config  # none of the settings can be at fault
     limits = (
         ("num_frames", num_frames, LEAST_FRAMES, ""),
@@ -55,8 +55,8 @@ def s3d_faults(config: S3DConfig, *, num_frames: int, height: int, width: int) -
         ("width", width, LEAST_PIXELS, " px"),
     )
     return [
-        f"{name}: {size}{unit} are too few for the last pool, which takes two steps at once; "
-        f"use at least {least}{unit}"
+        f"{name}: {size}{unit} is too few for the last pool of the network; use at least "
+        f"{least}{unit}"
         for name, size, least, unit in limits
         if size < least
     ]

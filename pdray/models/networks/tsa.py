@@ -1,10 +1,10 @@
-"""3D residual network whose last stages attend over time instead of convolving.
+"""TSA: 3D residual network with temporal self-attention instead of convolutions in its last stages.
 
-Source: temporal self-attention (TSA), section III-B of Yin et al., "Assessment of Parkinson's
-disease severity from videos using deep architectures"; relative embeddings as in Bello et al. 2019
-(arXiv:1904.09925). Readings where the paper is silent: eight heads; key size C / heads; a stride is
-an average pooling before the attention (kernel 3, as Bello's) in space and in time; one table of
-relative embeddings a block, shared by its heads.
+Source: section III-B of Yin et al., "Assessment of Parkinson's disease severity from videos using
+deep architectures"; relative embeddings as in Bello et al. 2019 (arXiv:1904.09925). Choices where
+the paper is silent: eight attention heads; key size C / heads; a stride is an average pooling
+before the attention (kernel 3, as in Bello) in space and in time; one table of relative embeddings
+per block, shared by its heads.
 Letters: B batch, C channel in, D channel out, T time step, H height, W width, N place (B H W),
 A head, S sequence of a snippet (H W A), E key feature of a head, V value feature of a head, F
 feature of all heads, R relative offset (2 T - 1).
@@ -34,9 +34,9 @@ from pdray.models.networks.tsa_settings import TsaConfig
 
 
 def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
-    """Average what lies within one step of every n-th position, along each strided axis.
+    """Average pool with kernel 3 along each strided axis.
 
-    The positions are those of a 3x3x3 convolution with padding 1, and so are the sizes.
+    Positions and sizes are those of a 3x3x3 convolution with padding 1.
     """
     if stride == (1, 1, 1):
         return x_BCTHW
@@ -48,13 +48,12 @@ def pool(x_BCTHW: Tensor, stride: Stride) -> Tensor:
 
 
 class TemporalSelfAttention(nn.Module):
-    """Multi-head attention over time at each place, where a 3x3x3 convolution stood.
+    """Multi-head attention over time at each place, in place of a 3x3x3 convolution.
 
     Eq. 6: ``softmax((Q K^T + S_rel) / sqrt(d_k)) V`` for each head, then ``W^O``. The relative
     logit ``S_rel[i, j]`` is ``q_i . r_{j-i}``; the embeddings r are learned, shared by the heads.
-    No map has a bias. A snippet with fewer time steps than the table uses the offsets that it has;
-    one with more gets a table stretched linearly to its length, so that its largest offset reads
-    the table's largest.
+    No linear map has a bias. A snippet with fewer time steps than the table uses the inner offsets.
+    For one with more, the table is interpolated linearly to its length.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class TemporalSelfAttention(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw the maps uniformly (Glorot and Bengio 2010), the table as Bello's appendix does."""
+        """Draw the linear maps as Glorot and Bengio 2010, the table as the appendix of Bello."""
         for module in (self.query, self.key, self.value, self.out):
             nn.init.xavier_uniform_(module.weight)
         nn.init.normal_(self.relative_RE, std=self.relative_RE.shape[1] ** -0.5)
@@ -103,7 +102,7 @@ class TemporalSelfAttention(nn.Module):
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """Return (B, D, T', H', W') of features (B, C, T, H, W)."""
-        # Taken before the pooling, which may change it; mixed orders cost the network copies.
+        # Taken before the pooling, which may change it; mixed orders would need copies.
         order = order_of(x_BCTHW)
         x_BCTHW = pool(x_BCTHW, self.stride)
         maps = self.maps(x_BCTHW.shape[2])
@@ -115,7 +114,7 @@ class TemporalSelfAttention(nn.Module):
             return attend_over_time(x_BCTHW, maps, num_heads=self.num_heads, order=order)
 
     def maps(self, num_steps: int) -> Maps:
-        """Return the linear maps, with the relative embeddings of so many time steps."""
+        """Return the linear maps and the relative embeddings for a number of time steps."""
         return Maps(
             self.query.weight,
             self.key.weight,
@@ -125,7 +124,7 @@ class TemporalSelfAttention(nn.Module):
         )
 
     def attention_over_time(self, x_BCTHW: Tensor) -> Tensor:
-        """Return the weights that :meth:`forward` uses, as :class:`AttendsOverTime` says."""
+        """Return the attention weights of :meth:`forward`, as :class:`AttendsOverTime` says."""
         x_BCTHW = pool(x_BCTHW, self.stride)
         batch, channels, steps, high, wide = x_BCTHW.shape
         maps = self.maps(steps)
@@ -137,10 +136,10 @@ class TemporalSelfAttention(nn.Module):
 
 
 def build_tsa(config: TsaConfig, num_classes: int, num_channels: int = 3) -> ResNet3D:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`tsa_faults`.
+        config: Settings for which :func:`tsa_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """

@@ -17,21 +17,23 @@ from pdray.models.networks.resnet3d_settings import (
 class TsaConfig(ResNetShape):
     """Settings of the residual network and of the attention in its last stages."""
 
-    name: Literal["tsa"] = Field("tsa", description="architecture")
+    name: Literal["tsa"] = Field("tsa", description="name of the model")
     attention_depth: int = Field(
-        2, ge=0, le=4, description="stages from the end that attend over time [stages]"
+        2, ge=0, le=4, description="number of last stages with attention over time [stages]"
     )
-    num_heads: int = Field(8, ge=1, description="heads of an attention; must divide its channels")
+    num_heads: int = Field(
+        8, ge=1, description="attention heads per block; must divide its channels"
+    )
     key_dim: int | None = Field(
-        None, ge=1, description="size of a head's keys; none: channels in / heads"
+        None, ge=1, description="key size per attention head; null: channels in / heads"
     )
     max_frames: int = Field(
-        64, ge=1, description="longest snippet the relative embeddings are made for [frames]"
+        64, ge=1, description="longest snippet; sets the number of relative embeddings [frames]"
     )
 
 
 def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -> list[str]:
-    """List what the network cannot take, as :mod:`pdray.models.layers.limits` says."""
+    """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     faults = resnet3d_faults(config, num_frames=num_frames, height=height, width=width)
     if config.attention_depth > 0:
         faults += _head_faults(config)
@@ -41,7 +43,7 @@ def tsa_faults(config: TsaConfig, *, num_frames: int, height: int, width: int) -
 
 
 def _head_faults(config: TsaConfig) -> list[str]:
-    """Name the widths of attention stages that the heads do not divide."""
+    """List the widths of attention stages that the number of heads does not divide."""
     layout = make_layout(config)
     first = 4 - config.attention_depth
     widths = set(layout.widths[first:])
@@ -52,14 +54,14 @@ def _head_faults(config: TsaConfig) -> list[str]:
         return []
     valid = [n for n in range(1, min(widths) + 1) if not any(width % n for width in widths)]
     return [
-        f"model.num_heads: {config.num_heads} does not divide {', '.join(map(str, odd))} channels "
-        f"of an attention stage (model.width_factor {config.width_factor}); "
-        f"valid: {', '.join(map(str, valid))}"
+        f"model.num_heads: {config.num_heads} does not divide the {', '.join(map(str, odd))} "
+        f"channels of an attention stage (model.width_factor {config.width_factor}); use one of "
+        f"{', '.join(map(str, valid))}"
     ]
 
 
 def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
-    """Name the attention stages with one time step, and a table shorter than the snippets."""
+    """List attention stages with one time step, and a ``max_frames`` below the snippet."""
     faults = []
     steps = time_steps(num_frames, config)
     single = [stage for stage in range(5 - config.attention_depth, 5) if steps[stage + 1] < 2]
@@ -68,10 +70,10 @@ def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
         while time_steps(enough, config)[-1] < 2:
             enough += 1
         faults.append(
-            f"model.temporal_stride: '{config.temporal_stride}' leaves 1 time step of {num_frames} "
-            f"frames in {', '.join(f'layer{stage}' for stage in single)}, where "
-            f"model.attention_depth {config.attention_depth} attends; attention needs 2: use at "
-            f"least {enough} frames or a stride with fewer 2s"
+            f"model.temporal_stride: '{config.temporal_stride}' shrinks {num_frames} frames to 1 "
+            f"time step in {', '.join(f'layer{stage}' for stage in single)}, but attention "
+            f"(model.attention_depth {config.attention_depth}) needs 2; use at least {enough} "
+            "frames or a stride with fewer 2s"
         )
     if num_frames > config.max_frames:
         faults.append(
@@ -83,7 +85,7 @@ def _time_faults(config: TsaConfig, num_frames: int) -> list[str]:
 
 ENTRY = ModelEntry(
     settings=TsaConfig,
-    description="3D ResNet whose last stages attend over time; attention_depth=0: I3D of TSA",
+    description="3D ResNet with attention over time at its end; attention_depth=0: I3D of TSA",
     builder="pdray.models.networks.tsa:build_tsa",
     faults=tsa_faults,
     small={**SMALL, "num_heads": 4},

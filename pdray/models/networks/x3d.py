@@ -1,14 +1,14 @@
-"""X3D network: a tiny 2D network expanded along one axis at a time, with a severity head.
+"""X3D: a tiny 2D network expanded axis by axis to video, with a severity head.
 
 Source: Feichtenhofer 2020 (arXiv:2004.04730), tables 1 and 3 and section 3.1, and the public
 PyTorchVideo model ``x3d_xs``, whose parameter names (blocks.0.conv.conv_t, ...,
 blocks.5.proj) are kept so that X3D_XS.pyth loads by name. That checkpoint was trained with
-4 frames, 12 apart, of 160 px (tested at 182 px), as RGB in 0..1 less 0.45 over 0.225; S and M have
-the same parameters.
-Differs from the public model: logits are returned where it returns the mean of their softmax; the
-head is a mean of features and then one linear map, so dropout falls on the mean; without dropout
-both are the same. The head's window slides over larger maps as there, and smaller maps are
-averaged whole. Widths and depths below the published ones are settings.
+4 frames, 12 apart, of 160 px (tested at 182 px), as RGB in 0..1, minus 0.45, divided by 0.225; S
+and M have the same parameters.
+Differs from the public model: it returns logits, not the mean of their softmax. The head averages
+features first and then applies one linear map, so dropout acts on the mean; without dropout both
+are the same. The window of the head slides over larger maps, as there; smaller maps are averaged
+whole. Widths and depths are settings.
 Letters: B batch, C channel, T time step, H height, W width, D feature, K class.
 """
 
@@ -38,11 +38,11 @@ CHANNEL_STEP = 8
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """Sizes of a network, resolved from its settings.
+    """Sizes of a network, computed from its settings.
 
     Attributes:
         stem_width: Channels of the stem.
-        widths: Channels that leave the four stages.
+        widths: Output channels of the four stages.
         inner_widths: Channels of the 3x3x3 convolutions of the four stages.
         num_blocks: Blocks of the four stages.
         num_features: Features before the head.
@@ -58,13 +58,13 @@ class Expansion:
 
 
 def round_channels(channels: float) -> int:
-    """Return the nearest multiple of 8, at least 8, and not below nine tenths of ``channels``."""
+    """Return the nearest multiple of 8, at least 8 and at least nine tenths of ``channels``."""
     rounded = max(CHANNEL_STEP, int(channels / CHANNEL_STEP + 0.5) * CHANNEL_STEP)
     return rounded + CHANNEL_STEP if rounded < 0.9 * channels else rounded
 
 
 def expand(config: X3DConfig) -> Expansion:
-    """Resolve the sizes that a configuration asks for; cheap arithmetic, no tensor is made."""
+    """Compute the sizes of a network from its settings, without making a tensor."""
     widths = tuple(round_channels(width * config.width_factor) for width in BASE_WIDTHS)
     return Expansion(
         stem_width=widths[0],
@@ -77,10 +77,10 @@ def expand(config: X3DConfig) -> Expansion:
 
 
 class ChannelwiseConv(nn.Conv3d):
-    """A 3 x 3 x 3 convolution of each channel alone, without a bias.
+    """Depthwise 3 x 3 x 3 convolution without bias.
 
-    On a CPU it is the sum of three in 2D, shifted in time: in bf16 up to three times as fast as the
-    convolution in 3D, in float32 up to twice.
+    On a CPU it is computed as the sum of three 2D convolutions, shifted in time: up to three times
+    as fast as the 3D convolution in bf16, up to twice in float32.
     """
 
     def __init__(self, channels: int, *, stride: int) -> None:
@@ -116,7 +116,7 @@ class ChannelwiseConv(nn.Conv3d):
 
 
 class SeparableConv(nn.Module):
-    """A convolution of 3 x 3 in space and then one of 5 frames for each channel alone.
+    """Convolution of 3 x 3 in space, then a depthwise one of 5 frames in time.
 
     The public names are swapped: ``conv_t`` is the one in space, ``conv_xy`` the one in time.
     """
@@ -142,7 +142,7 @@ class SeparableConv(nn.Module):
 
 
 class Stem(nn.Module):
-    """The separable convolution, normalised and rectified."""
+    """Separable convolution, normalised and rectified."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class Stem(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a gate computed from the means of all (Hu et al. 2018)."""
+    """Gate that scales each channel, computed from the means of all (Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Convolutions 1 x 1 x 1, 3 x 3 x 3 for each channel alone (swish), and 1 x 1 x 1."""
+    """Convolutions 1 x 1 x 1, depthwise 3 x 3 x 3 (swish), and 1 x 1 x 1."""
 
     def __init__(
         self, in_channels: int, out_channels: int, *, width: int, stride: int, is_gated: bool
@@ -198,7 +198,7 @@ class Bottleneck(nn.Module):
 
 
 def make_stage(num_blocks: int, *, in_channels: int, out_channels: int, width: int) -> Stage:
-    """Return blocks of which the first halves space, and the first, third, ... are gated."""
+    """Return blocks; the first one halves space, and the first, third, ... are gated."""
     blocks = []
     for number in range(num_blocks):
         stride, channels = (2, in_channels) if number == 0 else (1, out_channels)
@@ -216,7 +216,7 @@ def make_stage(num_blocks: int, *, in_channels: int, out_channels: int, width: i
 
 
 class ProjectedPool(nn.Module):
-    """Widens the map, averages it within a window and projects each mean to the features."""
+    """Pool that widens the map, averages it in a window and projects each mean to features."""
 
     def __init__(self, channels: int, width: int, num_features: int, *, window: Window) -> None:
         super().__init__()
@@ -233,7 +233,7 @@ class ProjectedPool(nn.Module):
 
 
 class ProjectedHead(nn.Module):
-    """The projected pool, which :meth:`X3D.features` calls, and dropout and one linear map."""
+    """Head: the pool, which :meth:`X3D.features` calls, then dropout and one linear map."""
 
     def __init__(self, pool: ProjectedPool, *, num_classes: int, dropout: float) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ class ProjectedHead(nn.Module):
 
 
 class X3D(nn.Module):
-    """Stem, four stages of separable bottlenecks, projected mean, linear head."""
+    """X3D: stem, four stages of separable bottlenecks, projected mean, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = tuple(f"blocks.{block}" for block in range(5))
 
@@ -296,10 +296,10 @@ class X3D(nn.Module):
 
 
 def build_x3d(config: X3DConfig, num_classes: int, num_channels: int = 3) -> X3D:
-    """Build the network; its weights come from the ambient torch generator.
+    """Build the network; its weights are drawn from torch's global generator.
 
     Args:
-        config: Settings without a fault in :func:`x3d_faults`.
+        config: Settings for which :func:`x3d_faults` returns nothing.
         num_classes: Classes K, at least 2.
         num_channels: Of a snippet: 3 colours, or 2 components of flow.
     """

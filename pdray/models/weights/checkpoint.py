@@ -1,14 +1,14 @@
-"""Published weights read from disk, without running anything that a file says.
+"""Reads published weights files without running code from them.
 
-What a file is shows in its first bytes, not in its name:
+The first bytes show the format; the name of the file does not matter, except for .safetensors:
 
     PK                   torch.save since torch 1.6: a zip archive, mapped into memory
-    80 02 8a 0a 6c fc    torch.save before, as Hara's and piergiaj's files are
-    80, c, (, ]          a pickle of NumPy arrays, as VGGFace2's are
-    anything .safetensors, if the safetensors package is installed
+    80 02 8a 0a 6c fc    torch.save before 1.6: the files of Hara and of piergiaj
+    80, c, (, ]          a pickle of NumPy arrays: the file of VGGFace2
+    name .safetensors    needs the package safetensors
 
-The first two go through ``torch.load(weights_only=True)``, which makes tensors, numbers, texts and
-containers and nothing else, the third through :mod:`pdray.plain_pickle`.
+``torch.load(weights_only=True)`` reads the first two: it makes only tensors, numbers, texts and
+containers. :mod:`pdray.plain_pickle` reads the third.
 """
 
 import importlib
@@ -31,13 +31,13 @@ OLD_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """torch.serialization.MAGIC_NUMBER as a pickle of protocol 2."""
 
 WRAPPERS = ("state_dict", "model_state")
-"""Under which key the weights lie in Hara's and in PyTorchVideo's files."""
+"""Keys that hold the weights in the files of Hara and of PyTorchVideo."""
 
 MOST_FAULTS = 5
 
 
 class CheckpointError(PdrayError):
-    """A file of weights cannot be read, or does not fit the network."""
+    """A weights file cannot be read, or does not fit the network."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -47,24 +47,24 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         path: A file of torch.save, a pickle of NumPy arrays, or a .safetensors file.
 
     Returns:
-        Tensors on the CPU by name, those of a zip archive mapped into memory; without the name
-        of the entry that they lay in and without the ``module.`` of ``nn.DataParallel``.
+        Tensors on the CPU by name, without the key of ``WRAPPERS`` and without the ``module.`` of
+        ``nn.DataParallel``. Those of a zip archive are mapped into memory.
 
     Raises:
-        CheckpointError: If the file is missing, empty, cut off, no file of weights, asks for code
-            to be run, or holds a tensor that cannot be a weight (not finite, empty, of no number
-            format of weights, a negative variance); names the file, the key and the value.
+        CheckpointError: If the file is missing, empty, cut off, not a weights file, or would run
+            code; or if a tensor cannot be a weight (not finite, empty, wrong number format,
+            negative variance). Names the file, the key and the value.
     """
     named = _unwrapped(path, _content(path))
     faults = [fault for name, value in named.items() if (fault := _fault(name, value))]
     if len(faults) > MOST_FAULTS:
-        faults[MOST_FAULTS:] = [f"and {len(faults) - MOST_FAULTS} tensors more"]
-    refuse(faults, CheckpointError, f"{path} holds what cannot be weights")
+        faults[MOST_FAULTS:] = [f"and {len(faults) - MOST_FAULTS} more tensors"]
+    refuse(faults, CheckpointError, f"{path} has tensors that cannot be weights")
     return named
 
 
 def _content(path: Path) -> object:
-    """Return what the file holds, as its format says."""
+    """Read a file by its format."""
     try:
         with path.open("rb") as opened:
             start = opened.read(len(OLD_TORCH))
@@ -82,15 +82,15 @@ def _content(path: Path) -> object:
 def _read_torch(path: Path, *, is_zip: bool) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old formats; what cannot be read still raises
+            warnings.simplefilter("ignore")  # about old formats; a damaged file still raises
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         if wanted is None:
             raise _damaged(path, str(error).rpartition("WeightsUnpickler error: ")[2]) from error
         raise CheckpointError(
-            f"{path} wants the code of {wanted[1]} to be run, which may do anything: refused; "
-            "expected a file of tensors only, as torch.save(network.state_dict(), ...) writes"
+            f"{path} was not read, because it would run code ({wanted[1]}); use a file of tensors "
+            "only, as torch.save(network.state_dict(), ...) writes it"
         ) from error
     except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, OSError) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
@@ -110,8 +110,8 @@ def _read_pickle(path: Path, start: bytes) -> object:
         arrays = read_arrays(path.read_bytes())
     except PlainPickleError as error:
         raise CheckpointError(
-            f"{path} is no file of weights (it starts with {start[:12]!r}): {error}; expected a "
-            "file of torch.save or a pickle of NumPy arrays"
+            f"{path} is not a weights file (it starts with {start[:12]!r}): {error}; use a file of "
+            "torch.save or a pickle of NumPy arrays"
         ) from error
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -122,7 +122,8 @@ def _read_safetensors(path: Path) -> object:
         reader: Any = importlib.import_module("safetensors.torch")
     except ImportError as error:
         raise CheckpointError(
-            f"{path} needs a package that is not installed: pip install safetensors"
+            f"{path} needs the package safetensors, which is not installed; run "
+            "'pip install safetensors'"
         ) from error
     try:
         return reader.load_file(path)
@@ -131,21 +132,21 @@ def _read_safetensors(path: Path) -> object:
 
 
 def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
-    """Return the named tensors inside what a file holds."""
+    """Return the named tensors of a file's content."""
     if isinstance(content, Mapping):
         content = next((content[key] for key in WRAPPERS if key in content), content)
     if not isinstance(content, Mapping):
         raise CheckpointError(
-            f"{path} holds a {type(content).__name__}; expected names with their tensors"
+            f"{path} holds a {type(content).__name__}; use a file that maps names to tensors"
         )
     if not content:
-        raise CheckpointError(f"{path} holds no tensor; expected names with their tensors")
+        raise CheckpointError(f"{path} holds no tensor; use a file that maps names to tensors")
     named = {}
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{path} holds a {type(value).__name__} under {str(name)[:80]!r}; expected names "
-                f"with their tensors, at the top or under {' or '.join(WRAPPERS)}"
+                f"{path} holds a {type(value).__name__} under {str(name)[:80]!r}; use a file that "
+                f"maps names to tensors, at the top level or under {' or '.join(WRAPPERS)}"
             )
         named[name] = value.detach()
     if all(name.startswith("module.") for name in named):
@@ -154,16 +155,19 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
 
 
 def _fault(name: str, value: Tensor) -> str | None:
-    """Return why a tensor cannot be a weight, if so."""
+    """Return why a tensor cannot be a weight; None if it can."""
     shown = f"'{name}' {tuple(value.shape)} {value.dtype}"
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
-        return f"{shown} is sparse, quantised or without numbers; expected a plain tensor"
+        return f"{shown} is sparse, quantised or has no data; expected a dense tensor"
     if value.is_complex() or value.dtype == torch.bool:
         return f"{shown}: expected floating point numbers, or integers for counters"
     if value.numel() == 0:
         return f"{shown} is empty"
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        return f"{shown} repeats {value.untyped_storage().nbytes()} stored bytes"
+        return (
+            f"{shown} is larger than the {value.untyped_storage().nbytes()} bytes stored for it; "
+            "expected a tensor without repeated values"
+        )
     if not value.is_floating_point():
         return None
     num_wrong = value.numel() - int(value.isfinite().sum())

@@ -1,6 +1,6 @@
-"""Mapping of the tensors of a file to those of a network, with nothing unaccounted for.
+"""Mapping of the tensors of a file to those of a network; each tensor is accounted for.
 
-:mod:`pdray.models.weights.pretrained` lists the rules.
+The rules are listed in :mod:`pdray.models.weights.pretrained`.
 """
 
 import re
@@ -13,7 +13,7 @@ from torch import Tensor
 from pdray.models.weights.published import Pair, State, num_classes
 
 COUNTER = "num_batches_tracked"
-"""Batch norm reads its counter only without a momentum; files before torch 0.4.1 lack it."""
+"""Batch norm reads this counter only if it has no momentum; old files (torch < 0.4.1) lack it."""
 
 TABLE = "relative_RE"
 ATTENTION = re.compile(rf"(?:(?:query|key|value|out)\.weight|{TABLE})$")
@@ -21,14 +21,14 @@ ATTENTION = re.compile(rf"(?:(?:query|key|value|out)\.weight|{TABLE})$")
 
 @dataclass
 class Match:
-    """What would be written into a network, and what speaks against it.
+    """Values to write into a network, and reasons not to.
 
     Attributes:
-        values: What to write, by the network's names.
-        adapted: What was done to those that the file holds in another form.
-        left: Names of the network's tensors that nothing is written to.
+        values: Tensors to write, by their names in the network.
+        adapted: For each tensor that had to be changed: how it was changed.
+        left: Names of the network's tensors that keep their random values.
         dropped: Names of the file's tensors that are not used.
-        faults: Tensors that are unaccounted for.
+        faults: Tensors that do not fit.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
@@ -46,11 +46,11 @@ def match(
     Args:
         state: Tensors of the file.
         own: Tensors of the network.
-        pairs: Which weights of the file belong where; what lies outside keeps its name.
-        done: What was done already to tensors of the file, by name.
+        pairs: Places of the file's weights in the network; tensors outside keep their names.
+        done: Changes made to tensors of the file before, by name.
 
     Returns:
-        What would be written; to be written only if there is no fault.
+        The match; write it only if it has no fault.
     """
     found = Match()
     open_heads = tuple(
@@ -84,7 +84,7 @@ def match(
 
 
 def _routes(state: State, pairs: Sequence[Pair]) -> Iterator[tuple[str, str, bool]]:
-    """Yield (name in the file, name in the network, whether it is a backbone's)."""
+    """Yield (name in the file, name in the network, whether it belongs to a backbone)."""
     for name in state:
         inside = [pair for pair in pairs if name.startswith(pair.old.prefix)]
         longest = max((len(pair.old.prefix) for pair in inside), default=0)
@@ -96,7 +96,7 @@ def _routes(state: State, pairs: Sequence[Pair]) -> Iterator[tuple[str, str, boo
 
 
 def _fill(found: Match, target: str, value: Tensor, room: Tensor, pairs: Sequence[Pair]) -> None:
-    """Plan to write a tensor of the file, as it is or adapted, or note that it cannot be."""
+    """Plan to write a tensor of the file, unchanged or adapted, or note a fault."""
     old, new = tuple(value.shape), tuple(room.shape)
     firsts = {f"{stem.convs[0]}.weight" for pair in pairs for stem in pair.new.stems}
     if value.is_floating_point() != room.is_floating_point():
@@ -113,19 +113,19 @@ def _fill(found: Match, target: str, value: Tensor, room: Tensor, pairs: Sequenc
         offset = torch.arange(new[0]) - new[0] // 2
         found.values[target] = value[offset.clamp(-longest, longest) + longest]
         found.adapted[target] = (
-            f"{new[0]} relative offsets from {old[0]}; farther ones repeat the farthest"
+            f"{new[0]} relative offsets from {old[0]}; offsets beyond the file's repeat its last"
         )
     else:
         found.faults.append(f"'{target}' is {old} in the file and {new} in the network")
 
 
 def _is_replaced(target: str, own: State) -> bool:
-    """Tell whether the network attends where the file has this convolution."""
+    """Return whether the network has attention in the place of this convolution of the file."""
     return f"{target.removesuffix('weight')}query.weight" in own
 
 
 def _may_stay(name: str, reached: set[str], pairs: Sequence[Pair]) -> bool:
-    """Tell whether a tensor of the network need not be in the file."""
+    """Return whether a tensor of the network may be missing from the file."""
     is_around = bool(pairs) and not any(name.startswith(pair.new.prefix) for pair in pairs)
     stem, num_found = ATTENTION.subn("", name)
     return name.endswith(COUNTER) or is_around or (num_found == 1 and f"{stem}weight" in reached)

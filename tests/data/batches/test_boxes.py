@@ -123,7 +123,9 @@ def test_other_polygons_are_refused_with_their_vertices(tmp_path: Path) -> None:
     check_polygons(track(tmp_path / "right.npz", VERTICES.tolist()))
     turned = [5, *[4] * 10, 5, 4, 4]  # as many points in all
     assert sum(turned) == NUM_POINTS
-    with pytest.raises(DecodeError, match="polygons of 5 4 4 4 4 4 4 4 4 4 4 5 4 4 vertices; the"):
+    with pytest.raises(
+        DecodeError, match="polygons of 5 4 4 4 4 4 4 4 4 4 4 5 4 4 vertices; use a file of the"
+    ):
         check_polygons(track(tmp_path / "turned.npz", turned))
     with pytest.raises(DecodeError, match="polygons of none vertices"):
         check_polygons(track(tmp_path / "landmarks.npz", None))
@@ -143,6 +145,8 @@ def test_polygons_of_another_picture_are_refused_with_their_place(tmp_path: Path
     points[2, 40, 1] = 30.5
     write()
     region = REGIONS[int(np.searchsorted(np.cumsum(VERTICES), 40, side="right"))]
-    words = rf"at 1 s: y 30.5 of {region} is not within -10..30 px of a picture of 20 px; so are 1"
+    words = (
+        rf"at 1 s: y 30.5 of {region} is outside -10..30 px for a picture of 20 px \(1 such rows\)"
+    )
     with pytest.raises(DecodeError, match=words):
         check_polygons(path)

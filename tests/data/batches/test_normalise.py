@@ -166,7 +166,9 @@ def test_wrong_frames_are_refused_with_their_shape():
     with pytest.raises(ValueError, match="'mfcc' is no picture; expected rgb, flow, boundaries"):
         normalise_frames(snippets(), modality="mfcc")
     drawn = Augmentation((False,), ((0, 0),), torch.ones(1), torch.ones(1))
-    with pytest.raises(ValueError, match="1 draws for 3 snippets"):
+    with pytest.raises(
+        ValueError, match="the augmentation has 1 draws, expected one for each of 3 snippets"
+    ):
         normalise_frames(snippets(), augmentation=drawn)
 
 

@@ -165,7 +165,7 @@ def test_pictures_that_are_absent_stop_with_the_recording_and_the_time(timed):
     reader = timed("flow", rate=10, start=1.5, count=5, dtype=np.uint8)
     with pytest.raises(
         StoreError,
-        match=r"recording S000: .*other\.arrow: has nothing within 0\.100 s of .* at 1\.000 s",
+        match=r"recording S000: .*other\.arrow: has no item within 0\.100 s of .* at 1\.000 s",
     ):
         read_one(reader, CENTRAL)
 

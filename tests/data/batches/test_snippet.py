@@ -252,8 +252,8 @@ def test_a_recording_shorter_than_a_view_is_refused_where_it_is_evaluated():
     config = SnippetConfig(num_frames=4, stride=2, views="dense", view_frames=9, short="refuse")
     with pytest.raises(
         SettingsError,
-        match=r"recording S01_left: has 16 frames, a snippet of 9 with stride 2 needs 17; "
-        r"lower view_frames",
+        match=r"recording S01_left: has 16 frames, but a snippet of 9 with stride 2 needs 17; "
+        r"lower snippet.view_frames",
     ):
         frame_indices(16, config, None, recording_id="S01_left")
     assert frame_indices(16, config, DRAW).shape == (1, 4)

@@ -190,13 +190,20 @@ def test_columns_are_those_of_the_groups() -> None:
     assert [names[column] for column in columns] == [
         name for name in names if name.startswith(("head.", "brows."))
     ]
-    with pytest.raises(SettingsError, match="none of 1 features is of the group brows"):
+    with pytest.raises(
+        SettingsError,
+        match=r"landmarks.groups: none of 1 features is in the group brows; remove it",
+    ):
         feature_columns(["head.roll"], LandmarkFeatureConfig(groups="head+brows"))
 
 
 @pytest.mark.parametrize(
     ("groups", "words"),
-    [("head+ears", "'ears' is no group"), ("head+head", "head stands there twice"), ("", "'' is")],
+    [
+        ("head+ears", "'ears' is not a feature group; use some of head"),
+        ("head+head", "head is listed 2 times; list it once"),
+        ("", "'' is"),
+    ],
 )
 def test_groups_that_are_none_are_refused(groups: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):

@@ -75,9 +75,11 @@ def test_each_modality_names_its_files():
     assert {sources(both, m) for m in SOUND} == {(Path("a.wav"),)}
     assert sources(replace(both, audio=None), "mfcc") == (Path("v.mp4"),)
     assert sources(both, "landmarks") == (Path("v.mp4"), Path("l.npz"))
-    with pytest.raises(DecodeError, match="its row names no regions"):
+    with pytest.raises(DecodeError, match="its row has no regions; add it"):
         sources(both, "regions")
-    with pytest.raises(DecodeError, match="names no audio and no video, so it has no log_mel"):
+    with pytest.raises(
+        DecodeError, match="its row has no audio and no video, so there is no log_mel; add one"
+    ):
         sources(recording(None), "log_mel")
 
 
@@ -163,7 +165,7 @@ def test_real_tracks_stand_beside_their_frames(tmp_path, read_entry, tracked, na
     # 256 px on a canvas of 96 x 64: the picture is 64 px wide and starts 16 px from the left.
     given = np.load(YOUTUBEPD / "landmarks.npz")[name][0].astype(np.float64)
     np.testing.assert_allclose(points[0], given * 64 / 256 + (16, 0), atol=1e-3)
-    # Ten rows a second stand beside twenty frames a second; a face does not jump between them.
+    # Ten rows per second, twenty frames per second; a face does not jump between them.
     there = ~np.isnan(points[:, 0, 0])
     assert there.mean() > 0.95
     assert read_entry(paths["regions"]).shape == (len(times[0]), 58, 2)
@@ -228,7 +230,9 @@ def test_landmarks_are_kept_in_their_order_and_others_are_refused(tmp_path):
 
     turned = kept(points[:, ::-1], names=LANDMARKS[::-1])  # entries hold no names
     np.testing.assert_array_equal(turned, points)
-    with pytest.raises(DecodeError, match="its track has 105 points a frame, not the 106"):
+    with pytest.raises(
+        DecodeError, match="its track has 105 points per frame; give a file with the 106"
+    ):
         kept(points[:, :105])
     points[1:] = np.nan
     assert np.isnan(kept(points)[1:]).all()
@@ -261,7 +265,7 @@ def test_a_track_without_a_video_keeps_its_own_rows(tmp_path, read_entry):
     late = replace(alone, start_seconds=9.0)
     with pytest.raises(DecodeError, match="r1: its landmarks file has no row between 9 and inf s"):
         store.add(late, ("landmarks",))
-    with pytest.raises(DecodeError, match="recording r1: its row names no regions"):
+    with pytest.raises(DecodeError, match="recording r1: its row has no regions; add it"):
         store.add(alone, ("regions",))
 
 

@@ -81,7 +81,7 @@ def test_a_disk_that_is_too_small_is_refused_with_what_helps(tmp_path, monkeypat
     with pytest.raises(StoreError) as caught:
         check_room(large, tmp_path / "not" / "there" / "yet")
     told = str(caught.value)
-    assert "needs about 8.0 GB and 2.0 GB are free" in told
+    assert "needs about 8.0 GB, but only 2.0 GB are free" in told
     assert "store.codec=jpeg" in told
     check_room(Forecast(10, 10, 100.0, int(2e9), 60.0), tmp_path)
 

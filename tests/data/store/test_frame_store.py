@@ -113,9 +113,12 @@ def test_an_unreadable_recording_is_named_and_leaves_nothing(frames, recording, 
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(DecodeError, match=r"^recording r1: cannot be decoded: Invalid data"):
         frames.add(replace(recording, video=tmp_path / "bad.mp4"))
-    with pytest.raises(DecodeError, match=r"^recording r1: its row names no video"):
+    with pytest.raises(DecodeError, match=r"^recording r1: its row has no video; add it"):
         frames.add(replace(recording, video=None))
-    with pytest.raises(DecodeError, match=r"^recording r1: cannot be read: No such file"):
+    with pytest.raises(
+        DecodeError,
+        match=r"^recording r1: its file cannot be read: No such file or directory; check",
+    ):
         frames.add(replace(recording, video=tmp_path / "gone.mp4"))
     assert [path for path in frames.root.rglob("*") if "arrow" in path.name] == []
 
@@ -143,7 +146,9 @@ def test_no_name_of_a_source_is_kept(frames, recording, tmp_path):
 def test_a_truncated_entry_is_reported_not_served(frames, recording, keep):
     path = frames.add(recording).paths["rgb"]
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(StoreError, match=r"\.arrow: .*delete the file, it is made again"):
+    with pytest.raises(
+        StoreError, match=r"\.arrow: .*delete this file; the next run makes it again"
+    ):
         frames.add(recording)
 
 
@@ -161,7 +166,7 @@ def test_verifying_names_a_changed_source_though_its_size_and_time_stand(frames,
     os.utime(recording.video, ns=(status.st_atime_ns, status.st_mtime_ns))
     (fault,) = frames.verify(recording, ("rgb",))
     assert fault.startswith("recording r1: its video file has changed since it was prepared: ")
-    assert "put the old file back" in fault
+    assert "restore the old file" in fault
 
 
 def test_verifying_names_what_is_damaged_lacking_or_gone(frames, recording):
@@ -171,13 +176,19 @@ def test_verifying_names_what_is_damaged_lacking_or_gone(frames, recording):
     path.write_bytes(content)
     (fault,) = frames.verify(recording, ("rgb",))
     assert fault.startswith("recording r1: ")
-    assert "differ from what was written" in fault
+    assert "have changed since they were written" in fault
     path.unlink()
     (fault,) = frames.verify(recording, ("rgb",))
-    assert fault.startswith("recording r1: is not prepared with these settings; prepare it, or ")
+    assert fault.startswith(
+        "recording r1: is not prepared with these settings; run jobs/prepare.py, or "
+    )
     recording.video.unlink()
     (fault,) = frames.verify(recording, ("rgb",))
-    assert fault == "recording r1: cannot be read: No such file or directory"
+    assert (
+        fault
+        == "recording r1: a file cannot be read: No such file or directory; check that it exists "
+        "and may be read"
+    )
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_stored(frames, recording, monkeypatch):
@@ -267,7 +278,7 @@ def test_a_disk_that_fills_up_is_a_clear_error_and_leaves_nothing(frames, record
     _, told = writer.communicate()
     assert writer.returncode == 1
     assert told.startswith("StoreError: recording r1: the frame store ")
-    assert "cannot be written: File too large; nothing half-written was kept" in told
+    assert "cannot be written: File too large; no partial file was kept" in told
     assert [path for path in frames.root.rglob("*") if "arrow" in path.name] == []
 
 

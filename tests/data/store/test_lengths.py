@@ -35,9 +35,9 @@ def test_a_header_tells_the_length_of_the_file_and_of_a_span(
 @pytest.mark.parametrize(
     ("video", "lack"),
     [
-        (None, "no video is named"),
-        ("absent.mp4", "the video is not there"),
-        ("broken.mp4", "the header of the video does not say, or cannot be read"),
+        (None, "the manifest names no video"),
+        ("absent.mp4", "the video file is missing"),
+        ("broken.mp4", "the header of the video cannot be read or does not give the length"),
     ],
 )
 def test_without_a_header_only_a_closed_span_tells_seconds(

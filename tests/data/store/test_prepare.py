@@ -54,7 +54,7 @@ def test_more_failures_than_allowed_stop_with_reasons_table_and_setting(table):
     with pytest.raises(DecodeError) as error:
         check_failures(failures(3), table, allowed=2)
     told = str(error.value)
-    for part in ("3 recordings cannot be read, 2 are allowed", str(table), *failures(3).values()):
+    for part in ("3 recordings cannot be read (allowed: 2)", str(table), *failures(3).values()):
         assert part in told
     assert "data.max_decode_failures=3" in told
     assert len(table.read_text().splitlines()) == 4
@@ -88,8 +88,12 @@ def test_even_frame_rates_need_no_note():
 def test_other_rates_and_varying_ones_are_told_with_the_setting_that_mends_them():
     notes = rate_notes({"R1": prepared(), "R2": prepared(rate=60.0, is_varying=True)})
     assert len(notes) == 2
-    assert notes[0].startswith("recordings have 25 to 60 frames a second; ")
-    assert notes[1].startswith("1 recordings have a varying frame rate (R2); ")
+    assert notes[0].startswith(
+        "frame rates differ (25 to 60 per second). Set decode.frame_rate=25 to "
+    )
+    assert notes[1].startswith(
+        "the frame rate varies within 1 recordings (R2). Set decode.frame_rate "
+    )
     assert all("decode.frame_rate" in note for note in notes)
 
 
@@ -165,8 +169,8 @@ def test_recordings_that_take_part_without_a_modality_are_told():
     lacking = {name: prepared(lacks=("mfcc",)) for name in names}
     notes = lack_notes({**lacking, "R8": prepared(), "R9": prepared(lacks=("rgb", "mfcc"))})
     assert notes == [
-        "8 of 9 recordings have no mfcc and take part without it: R0, R1, R2, R3, R4, ...",
-        "1 of 9 recordings have no rgb and take part without it: R9",
+        "8 of 9 recordings have no mfcc and are used without it: R0, R1, R2, R3, R4, ...",
+        "1 of 9 recordings have no rgb and are used without it: R9",
     ]
     assert lack_notes({"R8": prepared()}) == []
 

@@ -115,11 +115,14 @@ def test_branches_have_one_order() -> None:
     [
         (
             {"branches": "rgb+voice"},
-            r"'voice' is no branch; branches are rgb, landmarks, mfcc, log",
+            r"'voice' is not a branch; use some of rgb, landmarks, mfcc, log",
         ),
-        ({"branches": "rgb+rgb"}, "rgb stands there twice"),
-        ({"branches": ""}, "'' is no branch"),
-        ({"frames": "fc", "told": "recording"}, "told recording needs frames fv"),
+        ({"branches": "rgb+rgb"}, "rgb is listed 2 times; list it once"),
+        ({"branches": ""}, "'' is not a branch"),
+        (
+            {"frames": "fc", "told": "recording"},
+            "told recording needs frames that vote, but frames is fc .*; set frames=fv",
+        ),
     ],
 )
 def test_what_cannot_be_fused_is_refused(changes: dict[str, object], message: str) -> None:

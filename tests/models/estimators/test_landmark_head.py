@@ -118,7 +118,10 @@ def test_components_are_fewer_columns() -> None:
     x, grade = drawn()
     head = build_landmark_head(config(num_components=2), 6, seed=0).fit(x, grade)
     assert head.classifiers[0][-1].coef_.shape == (1, 2)
-    with pytest.raises(ValueError, match="num_components: 7 is above what 60 recordings of 6"):
+    with pytest.raises(
+        ValueError,
+        match="num_components: 7 is too many for 60 recordings with 6 features; use at most 6",
+    ):
         build_landmark_head(config(num_components=7), 6, seed=0).fit(x, grade)
 
 
@@ -140,11 +143,11 @@ def test_grades_far_from_any_are_still_probabilities() -> None:
 def test_what_cannot_be_learnt_from_is_refused() -> None:
     x, grade = drawn()
     head = build_landmark_head(config(), 6, seed=0)
-    with pytest.raises(ValueError, match=r"grade 11 at \[4\] is outside 0..5"):
+    with pytest.raises(ValueError, match=r"grade 11 at position 4 is outside 0..5"):
         head.fit(x, np.where(np.arange(60) == 4, 11, grade))
-    with pytest.raises(ValueError, match="all 60 recordings are healthy"):
+    with pytest.raises(ValueError, match="all 60 training recordings are healthy; train on both"):
         head.fit(x, np.zeros(60, np.int64))
-    with pytest.raises(ValueError, match="all 60 recordings are ill"):
+    with pytest.raises(ValueError, match="all 60 training recordings are ill; train on both"):
         head.fit(x, np.ones(60, np.int64))
     with pytest.raises(ValueError, match="'vote' is no single classifier"):
         build_classifier(config(), "vote", seed=0)

@@ -112,10 +112,14 @@ def test_a_half_precision_score_is_compared_with_thresholds_in_full() -> None:
 
 def test_a_network_with_more_outputs_is_refused() -> None:
     head = OrderedHead(Scorer(num_outputs=3), num_classes=3)
-    with pytest.raises(ValueError, match=r"gave \(4, 3\); expected \(B, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"gave \(4, 3\), expected \(B, 1\); build it for one class"
+    ):
         head(snippets())
 
 
 def test_one_class_is_refused() -> None:
-    with pytest.raises(ValueError, match="num_classes 1: ordered grades need at least 2"):
+    with pytest.raises(
+        ValueError, match="num_classes: 1 is too few for ordered grades; use at least 2"
+    ):
         OrderedHead(nn.Identity(), num_classes=1)

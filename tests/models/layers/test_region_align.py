@@ -143,8 +143,8 @@ def test_an_inverted_box_is_named() -> None:
     boxes[1, 2, 9] = torch.tensor([3.0, 5.5, 20.0, 2.0])
     with pytest.raises(
         ValueError,
-        match=r"box \[30.0, 5.0, 20.0, 9.0\] of region 7 in frame 2 of snippet 1 is inverted, as "
-        r"are 2 boxes; give x0, y0, x1, y1 with x0 <= x1",
+        match=r"box \[30.0, 5.0, 20.0, 9.0\] of region 7 in frame 2 of snippet 1 is inverted "
+        r"\(2 such boxes in all\); give x0, y0, x1, y1 with x0 <= x1",
     ):
         clip_boxes(boxes, height=60, width=100)
 

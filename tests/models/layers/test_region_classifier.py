@@ -237,7 +237,10 @@ def test_dropout_acts_in_training_only() -> None:
 
 def test_more_frames_than_positions_are_refused_where_time_is_attended_to() -> None:
     tokens = Tokens(draw(1, 5, 15, READ), torch.ones(1, 5, NUM_REGIONS, dtype=torch.bool))
-    with pytest.raises(ValueError, match="5 frames of a snippet are more than the 4 that have"):
+    with pytest.raises(
+        ValueError,
+        match=r"a snippet has 5 frames, .* positions for 4; set max_frames to at least 5",
+    ):
         seeded()(tokens)
     assert seeded(attention_kind="spatial")(tokens).video.isfinite().all()
 

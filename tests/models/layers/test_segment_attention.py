@@ -86,7 +86,9 @@ def test_the_unit_and_the_backbone_learn_together() -> None:
 def test_no_segment_and_snippets_left_over_are_refused() -> None:
     network = make(attention=True)
     for num_segments in (0, 4):
-        with pytest.raises(ValueError, match=f"6 snippets are no recordings of {num_segments} seg"):
+        with pytest.raises(
+            ValueError, match=f"6 snippets cannot be split into recordings of {num_segments} seg"
+        ):
             network(snippets(6), num_segments=num_segments)
 
 

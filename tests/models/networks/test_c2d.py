@@ -117,12 +117,12 @@ def test_frames_are_a_fault_when_the_pool_refuses_them(num_frames: int) -> None:
         assert faults == []
         assert model.eval()(x).isfinite().all()
         return
-    assert faults == [
-        "num_frames: 1 leaves nothing where pairs of frames are pooled; use at least 2"
-    ]
+    assert faults == ["num_frames: 1 is too few, since pairs of frames are pooled; use at least 2"]
     with pytest.raises(RuntimeError, match="output size"):
         model.blocks[2](x)
-    with pytest.raises(ValueError, match=r"at least 2 frames, got \(1, 3, 1, 17, 17\)"):
+    with pytest.raises(
+        ValueError, match=r"at least 2 frames, since pairs are pooled, got \(1, 3, 1, 17, 17\)"
+    ):
         model(x)
 
 
@@ -134,7 +134,7 @@ def test_a_width_is_a_fault_when_no_channel_is_left(factor: float) -> None:
         assert seeded(build_c2d, small(width_factor=factor), 3).num_features == 32
         return
     assert faults == [
-        "model.width_factor: 0.0156 leaves the first stage without a channel; use at least 0.015625"
+        "model.width_factor: 0.0156 leaves the first stage without channels; use at least 0.015625"
     ]
 
 

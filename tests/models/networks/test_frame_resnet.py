@@ -152,4 +152,4 @@ def test_faults_are_reported_together() -> None:
         ["num_frames:", "0"],
     ]
     assert "use at least 19 px" in faults[1]
-    assert "model.depth 34 has none; use 50 or 101" in faults[3]
+    assert "model.depth 34 does not have; set model.depth to 50 or 101" in faults[3]

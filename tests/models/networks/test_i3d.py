@@ -294,12 +294,14 @@ def test_an_inflated_state_shares_no_memory(googlenet: nn.Module) -> None:
 def test_a_state_of_another_network_is_refused(googlenet: nn.Module) -> None:
     state = {k: v for k, v in googlenet.state_dict().items() if not k.startswith("inception3a")}
     message = (
-        r"torchvision's googlenet: 36 keys are missing, the first 'inception3a.branch1.bn.bias'$"
+        r"torchvision's googlenet: 36 keys are missing, the first is 'inception3a.branch1.bn.bias'$"
     )
     with pytest.raises(ValueError, match=message):
         inflate_inception(state)
     state = {**googlenet.state_dict(), "layer1.0.conv1.weight": torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"1 keys are unknown, the first 'layer1.0.conv1.weight'$"):
+    with pytest.raises(
+        ValueError, match=r"1 keys are unknown, the first is 'layer1.0.conv1.weight'$"
+    ):
         inflate_inception(state)
 
 
@@ -310,9 +312,9 @@ def test_frames_must_outlast_the_time_strides(temporal_stride: Any, least: int) 
     config = I3DConfig(temporal_stride=temporal_stride)
     assert i3d_faults(config, num_frames=least, height=17, width=17) == []
     (fault,) = i3d_faults(config, num_frames=least - 1, height=17, width=17)
-    assert fault.startswith(f"num_frames: {least - 1} collapse to one")
+    assert fault.startswith(f"num_frames: {least - 1} is too few, ")
     assert f"model.temporal_stride '{temporal_stride}'" in fault
-    assert f"use at least {least}, or fewer digits 2" in fault
+    assert f"use at least {least} frames, or fewer digits 2" in fault
 
 
 @pytest.mark.parametrize(("value", "message"), [(222, "got 222"), ("221122", "got '221122'")])

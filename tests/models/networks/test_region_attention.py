@@ -215,12 +215,15 @@ def test_what_is_no_snippet_or_no_box_of_it_is_refused() -> None:
         model(torch.zeros(2, 5, 3, 70, 52), regions())
     with pytest.raises(ValueError, match=r"the axes \(B, T, 14, 4\), got \(2, 3, 13, 4\)"):
         model(x, regions()[:, :, :13])
-    with pytest.raises(ValueError, match=r"boxes \(1, 3, 14, 4\) are of 3 frames, not of 6"):
+    with pytest.raises(ValueError, match=r"boxes \(1, 3, 14, 4\) have 3 frames, expected 6"):
         model(x, regions()[:1])
     with pytest.raises(ValueError, match="of region 0 in frame 0 of snippet 0 is inverted"):
         model(x, regions().flip(3))
     long = torch.zeros(1, 3, 4, *SIZE)
-    with pytest.raises(ValueError, match="4 frames of a snippet are more than the 3"):
+    with pytest.raises(
+        ValueError,
+        match=r"a snippet has 4 frames, .* positions for 3; set max_frames to at least 4",
+    ):
         model(long, torch.zeros(1, 4, 14, 4))
 
 
@@ -248,4 +251,7 @@ def test_faults_are_reported_together() -> None:
         ["model.num_heads:", "2"],
         ["model.max_frames:", "4"],
     ]
-    assert "(model.map_stage); use 3" in faults[2]
+    assert (
+        "is more than model.map_stage 3, the stage that the regions are read from; use 3"
+        in faults[2]
+    )

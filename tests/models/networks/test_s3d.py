@@ -66,7 +66,7 @@ def test_what_the_last_pool_cannot_take_is_refused(size: tuple[int, int, int]) -
 
 def test_faults_are_reported_together() -> None:
     faults = s3d_faults(S3DConfig(), num_frames=4, height=16, width=9)
-    assert [fault.split(" are ")[0] for fault in faults] == [
+    assert [fault.split(" is ")[0] for fault in faults] == [
         "num_frames: 4",
         "height: 16 px",
         "width: 9 px",

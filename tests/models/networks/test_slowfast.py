@@ -98,14 +98,14 @@ def test_frames_are_a_fault_when_the_slow_path_has_one(alpha: int, num_frames: i
     if faults:
         smaller = " or a smaller model.alpha" if num_frames > 1 else ""
         assert faults == [
-            f"num_frames: {num_frames} leave the slow path one frame at model.alpha {alpha}, "
-            f"where time is convolved; use at least {alpha + 1}{smaller}"
+            f"num_frames: {num_frames} is too few: at model.alpha {alpha} the slow path gets one "
+            f"frame and needs two for its convolutions over time; use at least {alpha + 1}{smaller}"
         ]
 
 
 def test_no_frame_is_a_fault() -> None:
     faults = slowfast_faults(small(alpha=2), num_frames=0, height=17, width=17)
-    assert faults == ["num_frames: 0 is no snippet; use at least 3"]
+    assert faults == ["num_frames: 0 is too few; use at least 3"]
 
 
 @pytest.mark.parametrize("factor", [0.124, 0.125])
@@ -117,6 +117,6 @@ def test_a_width_is_a_fault_when_the_fast_path_has_no_channel(factor: float) -> 
         assert seeded(build_slowfast, config, 3).num_features == 32 * (8 + 1)
         return
     assert faults == [
-        "model.width_factor: 0.124 gives the slow path 7 channels, which leaves the fast path none "
-        "at model.width_ratio 8; use at least 0.125 or a ratio of at most 7"
+        "model.width_factor: 0.124 gives the slow path 7 channels, so model.width_ratio 8 leaves "
+        "the fast path none; use a factor of at least 0.125 or a ratio of at most 7"
     ]

@@ -294,8 +294,8 @@ def test_a_single_time_step_under_attention_is_refused() -> None:
     config = TsaConfig(attention_depth=1)
     (fault,) = tsa_faults(config, num_frames=16, height=112, width=112)
     assert fault == (
-        "model.temporal_stride: '121222' leaves 1 time step of 16 frames in layer4, where "
-        "model.attention_depth 1 attends; attention needs 2: use at least 17 frames or a stride "
+        "model.temporal_stride: '121222' shrinks 16 frames to 1 time step in layer4, but "
+        "attention (model.attention_depth 1) needs 2; use at least 17 frames or a stride "
         "with fewer 2s"
     )
 
@@ -318,8 +318,8 @@ def test_all_faults_are_reported_together() -> None:
         "model.temporal_stride",
         "model.max_frames",
     ]
-    assert "7 does not divide 64, 128, 256 channels" in faults[1]
-    assert "valid: 1, 2, 4, 8, 16, 32, 64" in faults[1]
+    assert "7 does not divide the 64, 128, 256 channels" in faults[1]
+    assert "use one of 1, 2, 4, 8, 16, 32, 64" in faults[1]
     assert "8 is shorter than a snippet of 16 frames; use at least 16" in faults[3]
 
 

@@ -77,7 +77,7 @@ def test_faults_are_reported_together() -> None:
         ["height:", "16"],
         ["model.stacked_frames:", "10"],
     ]
-    assert "is not the 32 frames of a snippet" in faults[2]
+    assert "takes all 32 frames of a snippet; set model.stacked_frames=32" in faults[2]
     assert "use at least 17 px" in faults[1]
     (fault,) = two_stream_faults(TwoStreamConfig(), num_frames=0, height=17, width=17)
-    assert fault == "num_frames: 0 is no snippet; use at least 1"
+    assert fault == "num_frames: 0 is too few; use at least 1"

@@ -125,8 +125,8 @@ def test_a_longer_table_repeats_its_farthest_offsets() -> None:
     nothing_but(
         found,
         adapted={
-            "layer4.0.conv1.relative_RE": "7 relative offsets from 3; farther ones repeat the "
-            "farthest"
+            "layer4.0.conv1.relative_RE": "7 relative offsets from 3; offsets beyond "
+            "the file's repeat its last"
         },
     )
 

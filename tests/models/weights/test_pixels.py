@@ -90,6 +90,6 @@ def test_pixels_seen_as_before_change_nothing() -> None:
 
 def test_pixels_are_shown_with_their_numbers() -> None:
     assert str(BLUE_FIRST) == (
-        "red, green, blue in 0..1 less (0.51, 0.41, 0.36) over (0.003922, 0.005, 0.006667), "
+        "red, green, blue in 0..1 minus (0.51, 0.41, 0.36) divided by (0.003922, 0.005, 0.006667), "
         "blue first"
     )

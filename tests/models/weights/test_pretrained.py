@@ -163,7 +163,7 @@ def test_pixels_are_refitted(tmp_path: Path) -> None:
     )
     agree(run(network, x), run(original, there))
     assert list(report.adapted) == ["conv1.weight", "bn1.running_mean"]
-    assert "refitted from red, green, blue in 0..1 less (0.4501" in report.adapted["conv1.weight"]
+    assert "adapted from red, green, blue in 0..1 minus (0.4501" in report.adapted["conv1.weight"]
 
 
 def test_what_is_done_to_a_tensor_is_told_in_order(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_is_done_to_a_tensor_is_told_in_order(tmp_path: Path) -> None:
     network = drawn(build_i3d, I3DConfig(), 3, 2)
     path = write(tmp_path, original.state_dict())
     told = load_pretrained(network, path, pixels=HARA_2018).adapted["Conv3d_1a_7x7.conv3d.weight"]
-    places = [told.index(word) for word in ("inflated", "refitted", "the mean over red")]
+    places = [told.index(word) for word in ("inflated", "adapted from", "the mean over red")]
     assert places == sorted(places)
 
 
@@ -180,7 +180,7 @@ def test_pixels_of_weights_of_other_classes_are_left(tmp_path: Path) -> None:
     network = blank(build_resnet3d, small(), 5)
     report = load_pretrained(network, write(tmp_path, file), pixels=HARA_2018)
     assert torch.equal(network.state_dict()["conv1.weight"], file["conv1.weight"])
-    assert any("no published weights of colours have 5 classes" in note for note in report.notes)
+    assert any("no published weights for colours have 5 classes" in note for note in report.notes)
 
 
 def test_a_report_is_told_in_lines(tmp_path: Path) -> None:
@@ -189,16 +189,16 @@ def test_a_report_is_told_in_lines(tmp_path: Path) -> None:
     path = write(tmp_path, file)
     lines = load_pretrained(network, path).told()
     assert lines[:2] == [
-        f"weights: {path}, 3D ResNet (Hara) of depth 10, shortcut A, stem_time_kernel 7, "
+        f"weights: {path}, 3D ResNet (Hara) with depth 10, shortcut A, stem_time_kernel 7, "
         "norm batch, width 8, channels 3, 400 classes",
-        "loaded as they are: 40 tensors",
+        "loaded unchanged: 40 tensors",
     ]
     assert lines[2].startswith("adapted, the mean over red, green and blue for each of 2 channels")
-    assert lines[3].startswith("left as drawn: layer3.0.conv1.relative_RE, ")
+    assert lines[3].startswith("start from random values: layer3.0.conv1.relative_RE, ")
     assert lines[3].endswith(" and 18 more")
     assert lines[4].startswith("not used: layer3.0.conv1.weight, ")
-    assert "time strides 121222, the network has 211111; right for a file" in lines[5]
-    assert lines[6].startswith("note: trained on red, green, blue in 0..1 less (0.4345")
+    assert "time strides 121222, the network has 211111; use a file" in lines[5]
+    assert lines[6].startswith("note: trained on red, green, blue in 0..1 minus (0.4345")
     assert len(lines) == 7
 
 
@@ -243,12 +243,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], Callable[[], nn.Module], str]] = {
     "another family": (
         lambda: piergiaj(3),
         lambda: drawn(build_resnet3d, small(), 3),
-        r"\(Inception I3D of .*the network is 3D ResNet \(Hara\) of depth 10.*take a file of 3D R",
+        r"\(Inception I3D with .*the network is 3D ResNet \(Hara\) with depth 10.*use a file of 3D",
     ),
     "pictures into snippets": (
         lambda: drawn(load_torchvision().models.resnet18).state_dict(),
         lambda: drawn(build_resnet3d, small(), 3),
-        r"\(2D ResNet of depth 18.*1000 classes\) does not fit.*take a file of 3D ResNet \(Hara\)",
+        r"\(2D ResNet with depth 18.*1000 classes\) does not fit.*use a file of 3D ResNet \(Hara\)",
     ),
     "a sibling of torchvision": (
         lambda: drawn(load_torchvision().models.video.mc3_18).state_dict(),
@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], Callable[[], nn.Module], str]] = {
     "an unknown family": (
         lambda: {"features.conv0.weight": torch.ones(1)},
         lambda: drawn(build_resnet3d, small(), 3),
-        r"1 tensors of no known family\).*its first tensors are 'features\.conv0\.weight'; known",
+        r"1 tensors of no known family\).*its first tensors are 'features\.conv0\.weight'; use",
     ),
     "a tensor too few": (
         lambda: stripped(drawn(build_resnet3d, small(), 400).state_dict(), of="bn1.running_var"),
@@ -283,12 +283,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], Callable[[], nn.Module], str]] = {
     "a network without a family": (
         lambda: drawn(build_resnet3d, small(), 400).state_dict(),
         lambda: nn.Linear(2, 2),
-        "the network has no published weights; it takes a model.pt of its own only",
+        "the network has no published weights; use a model.pt of the same network",
     ),
     "two backbones into one": (
         lambda: nn.ModuleList(drawn(build_resnet3d, small(), 3) for _ in range(2)).state_dict(),
         lambda: drawn(build_resnet3d, small(), 3),
-        "it holds 2 backbones and the network 1",
+        "it holds 2 backbones and the network 1; use a file with 1 backbone",
     ),
 }
 

@@ -216,8 +216,8 @@ def test_differing_traits_are_named_with_what_would_be_right() -> None:
     own = shapes(lambda: build_resnet3d(ResNet3DConfig(depth=18, shortcut="B"), 3))
     pair = Pair(Place(RESNET3D, ""), Place(RESNET3D, ""))
     assert trait_faults(hara(34, shortcut="A"), own, pair) == [
-        "depth is 34 in the file and 18 in the network; set model.depth=34 or take another file",
-        "shortcut is A in the file and B in the network; set model.shortcut=A or take another file",
+        "depth is 34 in the file and 18 in the network; set model.depth=34 or use another file",
+        "shortcut is A in the file and B in the network; set model.shortcut=A or use another file",
     ]
     assert trait_faults(hara(18), own, pair) == []
 
@@ -227,14 +227,14 @@ def test_colours_fit_any_number_of_channels_and_nothing_else_does() -> None:
     pair = Pair(Place(I3D, ""), Place(I3D, ""))
     assert trait_faults(piergiaj(3), flow, pair) == []
     assert trait_faults(flow, piergiaj(3), pair) == [
-        "channels is 2 in the file and 3 in the network; take another file"
+        "channels is 2 in the file and 3 in the network; use another file"
     ]
 
 
 def test_weights_are_described() -> None:
     state = hara(34, shortcut="A")
     assert describe(state, find_places(state)) == (
-        "3D ResNet (Hara) of depth 34, shortcut A, stem_time_kernel 7, norm batch, width 64, "
+        "3D ResNet (Hara) with depth 34, shortcut A, stem_time_kernel 7, norm batch, width 64, "
         "channels 3, 400 classes"
     )
     del state["fc.weight"]

@@ -52,7 +52,7 @@ def test_strides_of_the_other_kind_are_refused(
     faults = stride_faults(Pictures(**strides), head(num_classes), PICTURES)
     assert len(faults) == 1
     assert message in faults[0]
-    assert "would fit and mean nothing; set model.layout=" in faults[0]
+    assert "would load and give useless features; set model.layout=" in faults[0]
 
 
 @pytest.mark.parametrize(("num_classes", "strides"), [(8631, EARLY), (1000, LATE)])
@@ -70,8 +70,8 @@ def test_a_file_that_does_not_tell_its_strides_gets_a_note(
     network = Pictures(**strides)
     assert stride_faults(network, state, PICTURES) == []
     (note,) = stride_notes(network, state, PICTURES)
-    assert "neither of 1000 nor of 8631 classes" in note
-    assert note.endswith(f"as {where}'s")
+    assert "neither 1000 nor 8631 classes" in note
+    assert note.endswith(f"like {where}'s")
 
 
 def test_the_network_may_lie_inside_another() -> None:
@@ -94,8 +94,8 @@ def test_other_time_strides_than_published_get_a_note(depth: Any, temporal_strid
     with torch.device("meta"):
         notes = stride_notes(build_resnet3d(config, 2), {}, SNIPPETS)
     expected = (
-        f"note: published weights have the time strides 121222, the network has {temporal_stride}; "
-        "right for a file that was trained with those"
+        f"note: published weights were trained with the time strides 121222, the "
+        f"network has {temporal_stride}; use a file that was trained with {temporal_stride}"
     )
     assert notes == ([] if temporal_stride == "121222" else [expected])
 
@@ -104,4 +104,4 @@ def test_time_strides_of_attention_are_seen() -> None:
     config = TsaConfig(depth=10, width_factor=0.125, temporal_stride="212112")
     with torch.device("meta"):
         (note,) = stride_notes(build_tsa(config, 2), {}, SNIPPETS)
-    assert "the network has 212112; right" in note
+    assert "the network has 212112; use a file that was trained with 212112" in note
