@@ -67,7 +67,7 @@ def test_a_part_is_found_with_its_package_and_version(alone: Path) -> None:
         (
             {"poly": "zz_bad:ENTRY"},
             LOSS.replace("'zz_poly:poly'", "'zz_poly:poly', ('beta',)"),
-            "cannot be imported: ValueError: no loss takes beta; settings: gamma, alpha",
+            "cannot be imported: ValueError: no loss takes beta; use some of gamma, alpha",
         ),
     ],
 )
@@ -131,7 +131,7 @@ def test_jobs_know_a_plug_in_whichever_module_is_imported_first(tmp_path: Path) 
     ("name", "builder", "told"),
     [
         ("others", "zz_patches:build", "its settings have the name 'others'"),
-        ("patches", "build", "patches: got 'build'; expected a builder as 'module:function'"),
+        ("patches", "build", "patches: got 'build'; give a builder as 'module:function'"),
     ],
 )
 def test_a_wrong_declaration_is_exit_code_2(

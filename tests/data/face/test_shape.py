@@ -139,7 +139,7 @@ def test_what_are_no_landmarks_is_refused() -> None:
         landmark_points(replace(track, names=names))
     blind = face(3)
     blind[:, INDEX["left_eye_left_corner"]] = np.nan
-    with pytest.raises(DecodeError, match="no frame with all four corners of the eyes"):
+    with pytest.raises(DecodeError, match="no frame with four distinct corners of the eyes"):
         align_frames(track_of(blind))
     with pytest.raises(DecodeError, match="no frame with all 106 landmarks"):
         nose_centred(track_of(blind), num_frames=8, unit="pixels")

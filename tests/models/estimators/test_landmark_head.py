@@ -149,7 +149,7 @@ def test_what_cannot_be_learnt_from_is_refused() -> None:
         head.fit(x, np.zeros(60, np.int64))
     with pytest.raises(ValueError, match="all 60 training recordings are ill; train on both"):
         head.fit(x, np.ones(60, np.int64))
-    with pytest.raises(ValueError, match="'vote' is no single classifier"):
+    with pytest.raises(ValueError, match="'vote' is not a single classifier"):
         build_classifier(config(), "vote", seed=0)
 
 
