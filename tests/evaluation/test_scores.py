@@ -44,7 +44,7 @@ def test_a_single_subject_has_a_score_and_no_interval(make_table: TableMaker) ->
 
 def test_what_cannot_be_scored_is_refused(make_table: TableMaker) -> None:
     table = make_table()
-    with pytest.raises(SettingsError, match="unknown metric 'mc': did you mean 'mcc'"):
+    with pytest.raises(SettingsError, match="unknown metric 'mc'; did you mean 'mcc'"):
         score_predictions(table, ["mc"])
     with pytest.raises(StudyError, match="by: no column 'site'"):
         score_predictions(table, by=["site"])
