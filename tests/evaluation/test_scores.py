@@ -50,5 +50,5 @@ def test_what_cannot_be_scored_is_refused(make_table: TableMaker) -> None:
         score_predictions(table, by=["site"])
     with pytest.raises(StudyError, match="no row"):
         score_predictions(table.iloc[:0])
-    with pytest.raises(StudyError, match="column 'subject_id' is absent"):
+    with pytest.raises(StudyError, match="column 'subject_id' is missing"):
         score_predictions(table.drop(columns="subject_id"))

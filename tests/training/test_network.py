@@ -101,7 +101,7 @@ def test_a_network_by_name_is_that_of_a_study() -> None:
         ("tsaa", {}, "model.name: got 'tsaa'; expected one of tsa, resnet3d"),
         ("linear_probe", {"optim.epochs": 1}, "linear_probe is no network; networks are tsa"),
         ("audio_mlp", {"modality": "mfcc"}, "audio_mlp"),
-        ("tsa", {"snippet.num_frames": 8}, "model.temporal_stride: '121222' shrinks 8 frames to 1 time step"),
+        ("tsa", {"snippet.num_frames": 8}, "'121222' shrinks 8 frames to 1 time step"),
         ("tsa", {"model.num_headz": 2}, "unknown key 'model.num_headz': did you mean"),
     ],
 )
