@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
+from pdray.testing.light import HEAVY
 from tests.places import ROOT
 
-HEAVY = ("torch", "sklearn", "librosa", "ray", "mlflow", "optuna", "pandas", "av", "cv2", "pyarrow")
 # What settings read beside each other.
 OTHERS = ("data/batches/snippet", "data/cohort/folds", "data/media/flow", "data/modalities",
           "demo/illness/severity", "evaluation/metrics", "models/__init__")  # fmt: skip

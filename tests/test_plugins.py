@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,15 @@ ENTRY = Metric(lambda y, p: float((p.argmax(1) == y).all()), lambda y, p: None, 
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Return a folder of packages in which plug-ins are found, as in a process of its own."""
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Yield a folder of packages in which plug-ins are found, as in a process of its own."""
     monkeypatch.setattr(plugins, "ENABLED", True)
     monkeypatch.setattr(plugins, "_faults", [])
     monkeypatch.setattr(plugins, "_packages", {})
     plugins._unknown_groups.cache_clear()
     monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
+    yield tmp_path
+    plugins._unknown_groups.cache_clear()
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
