@@ -126,7 +126,7 @@ def training_loss(
     Args:
         config: Settings.
         counts: Training recordings of each class; with soft targets the expected numbers, from
-            :func:`pdray.data.cohort.raters.expected_counts`.
+            :func:`pdray.data.cohort.rated.expected_counts`.
         device: Device of the class weights.
         num_regions: Number of last outputs that are logits of regions.
 

@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdray.config import nearest
-from pdray.data.cohort.cells import is_personal, is_unnamed, read_row, with_subject
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.digests import SOURCES, Digests
-from pdray.data.cohort.files import Owners, file_faults, find_owners
-from pdray.data.cohort.people import fact_faults, id_faults, id_notes, in_rows, repeated_ids
 from pdray.data.cohort.rows import COLUMNS, FILES, REQUIRED, UNABLE, read_rows
 from pdray.data.cohort.settings import (
     ACTION,
@@ -253,12 +250,16 @@ def load_manifest(
         >>> manifest.recording("S001_V1_finger_tapping_left").side
         'left'
     """
+    # Not at the top: the processes of trials need recordings alone.
+    from pdray.data.cohort.cells import is_personal, read_row
+    from pdray.data.cohort.files import Owners, file_faults, find_owners
+    from pdray.data.cohort.people import fact_faults, id_faults, id_notes, in_rows, repeated_ids
+
     path = Path(path).absolute()
     content, rows, unnamed = _read(path, subjects)
     checks = [read_row(row, path.parent, unnamed) for row in rows]
-    faults = [
-        (row.number, text) for row, (_, texts) in zip(rows, checks, strict=True) for text in texts
-    ]
+    pairs = zip(rows, checks, strict=True)
+    faults = [(row.number, text) for row, (_, texts) in pairs for text in texts]
     faults += repeated_ids(rows)
     owners, digests = Owners(), Digests(notes, writes=False)
     if allowed is not None:
@@ -276,12 +277,14 @@ def load_manifest(
         if values is not None
     )
     named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
-    digest = hashlib.sha256(content).hexdigest()
-    return Manifest(path, digest, recordings, tuple(id_notes(list(named))), digests)
+    told = tuple(id_notes(list(named)))
+    return Manifest(path, hashlib.sha256(content).hexdigest(), recordings, told, digests)
 
 
 def _read(path: Path, subjects: Subjects) -> tuple[bytes, list[Row], frozenset[str]]:
     """Return a manifest's content, its rows and the recordings that name no subject."""
+    from pdray.data.cohort.cells import is_unnamed, with_subject
+
     try:
         content = path.read_bytes()
     except OSError as error:

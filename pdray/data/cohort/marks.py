@@ -5,6 +5,7 @@ that was marked more than once has its highest mark. Absent is not zero: a regio
 None.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pdray.data.face.points import REGIONS
 from pdray.errors import ManifestError, refuse
 
 HIGHEST = 10  # of a mark and of a confidence
+_MOST_FRAMES = 10**9
 COLUMNS = ("recording_id", "in_manifest", "region_index", "region", "mark_0_10", "grade_0_5",
            "confidence_0_10", "frame", "total_frames", "time_ratio", "repeated",
            "note")  # fmt: skip
@@ -85,7 +87,11 @@ def read_marks(path: Path) -> MarksTable:
         if not name:
             wrong.append(f"row {row.number}: recording_id is empty")
         frame, total = (row.cells.get(column, "") for column in ("frame", "total_frames"))
-        if frame and total and not (total.isdecimal() and _is_within(frame, int(total))):
+        if (
+            frame
+            and total
+            and not (_is_within(total, _MOST_FRAMES) and _is_within(frame, int(total)))
+        ):
             wrong.append(f"row {row.number}: frame '{frame}' is not within its total of '{total}'")
         faults += wrong
         if wrong:
@@ -143,7 +149,7 @@ def marks_text(marks: Iterable[Mark], recordings: Collection[str]) -> str:
 
 
 def _is_within(text: str, most: int) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) <= most
+    return re.fullmatch("[0-9]{1,9}", text) is not None and int(text) <= most
 
 
 def _share(mark: Mark) -> str:

@@ -21,8 +21,7 @@ from pdray.data.cohort.manifest import (
     select,
     unable_notes,
 )
-from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording
-from pdray.data.cohort.raters import rater_shares
+from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording, rater_shares
 from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig, subject_faults
 from pdray.data.modalities import Modality, needed_field
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse

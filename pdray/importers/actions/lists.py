@@ -134,7 +134,7 @@ def read_kinetics(paths: Sequence[Path]) -> list[Listed]:
 
 def _is_whole(cell: str) -> bool:
     # Some copies write 5.0 for 5.
-    return cell.removesuffix(".0").isdecimal()
+    return cell.isascii() and cell.removesuffix(".0").isdecimal()
 
 
 def _lines(path: Path) -> list[str]:

@@ -24,7 +24,7 @@ from pdray.data.batches.plan import derive_seed, plan_batches
 from pdray.data.batches.reader import Batch, SnippetReader
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.batches.stream import open_stream
-from pdray.data.cohort.raters import expected_counts
+from pdray.data.cohort.rated import expected_counts
 from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import by_recording, predictions_table, probabilities, targets

@@ -52,7 +52,7 @@ def test_every_fault_is_named_with_its_row(tmp_path: Path) -> None:
     assert "row 5: mark_0_10 'x'" in told
 
 
-@pytest.mark.parametrize("total", ["148", "", "all"])
+@pytest.mark.parametrize("total", ["148", "", "all", "\u0665\u0660\u0660", "9" * 5000])
 def test_a_frame_behind_its_total_is_refused(tmp_path: Path, total: str) -> None:
     path = tmp_path / "m.csv"
     columns = "recording_id,region_index,mark_0_10,frame,total_frames"

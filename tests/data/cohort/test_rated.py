@@ -1,6 +1,6 @@
 import pytest
 
-from pdray.data.cohort.raters import expected_counts, rater_shares
+from pdray.data.cohort.rated import expected_counts, rater_shares
 from pdray.errors import ManifestError
 
 
