@@ -29,6 +29,7 @@ from pdray.data.modalities import Modality, needed_field
 from pdray.data.store.entry import Entry
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
+from pdray.earlier import as_begun
 from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
 from pdray.plugins import require
@@ -178,7 +179,7 @@ def open_held_out(folder: Path) -> HeldOut:
         learnt=sides.learnt,
         synthetic=synthetic or facts["tags"].get("synthetic") == "true",
         cuts=data.grade_cuts,
-        store=FrameStore(output / "store", build(Recipe, recipe)),
+        store=FrameStore(output / "store", build(Recipe, as_begun(Recipe, recipe, recipe))),
         entries=sides.entries,
         development=sides.development,
     )
@@ -273,7 +274,7 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
             "have ended (continue it with --resume), a comparison of fixed trials never has"
         )
     trial = study.winner.read()
-    config = build(FitConfig, trial["settings"])
+    config = build(FitConfig, as_begun(FitConfig, trial["settings"], trial["settings"]))
     if config.network is None:
         raise StudyError(
             f"study {name}: its winner is {config.model.name}, which sees {config.modality}; maps "

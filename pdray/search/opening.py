@@ -15,6 +15,7 @@ from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.notes import picture_notes
 from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
 from pdray.evaluation.predictions import Origin
 from pdray.plugins import TAG
@@ -213,10 +214,9 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
     if checked.uri.startswith("sqlite:"):  # a database of something else is refused before frames
         prepare_tracking(checked.uri, plan.config.tracking.experiment)
     keep_weights(checked.within.study, checked.files)
-    stored = None
-    if plan.config.frames == "store":
-        stored = prepare_frames(checked.within, say)
-        cohort = readable(cohort, data, stored)
+    prepared = prepare_frames(checked.within, say)
+    cohort = readable(cohort, data, prepared)
+    stored = prepared if plan.config.frames == "store" else None
     recordings = rated(cohort, data, stored)
     if any("regions" in config.beside for config in plan.fits):
         from pdray.search.region_preparation import check_regions, with_marks
@@ -233,35 +233,42 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
 def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording]:
     """Fill the frame store with every modality that a trial may use.
 
-    Recordings that cannot be read are listed in ``decode_failures.csv`` of the study's folder.
+    With ``frames=video`` every video is decoded once and nothing is kept but what was found, so
+    that both refuse the same files. Recordings that cannot be read are listed in
+    ``decode_failures.csv`` of the study's folder.
 
     Args:
         checked: From :func:`check_study`.
         say: Prints a line.
 
     Returns:
-        Entries by recording id, of the recordings that could be read.
+        Entries by recording id, of the recordings that could be read; with ``frames=video`` where
+        they would be.
 
     Raises:
         DecodeError: If more recordings than allowed cannot be read.
         StudyError: If the study goes on and a recording's file has changed.
     """
     plan, study = checked.plan, checked.study
+    recordings, keeps = checked.cohort.recordings, plan.config.frames == "store"
+    done = "in the store" if keeps else "decoded once, to check them"
     checked.cohort.manifest.keep_digests()
     prepared, failures = prepare_store(
-        checked.cohort.recordings,
+        recordings,
         checked.store,
         plan.modalities,
-        progress=each_tenth(say, "frames: {} recordings in the store"),
+        progress=each_tenth(say, f"frames: {{}} recordings {done}"),
         needed=plan.needs,
+        keeps=keeps,
     )
-    failures |= unjudged(plan, prepared)
+    failures |= unjudged(plan, prepared) if keeps else {}
     prepared = {name: one for name, one in prepared.items() if name not in failures}
     table = study.folder / "decode_failures.csv"
     check_failures(failures, table, allowed=plan.config.data.max_decode_failures)
     if failures:
         say(f"frames: {len(failures)} recordings cannot be read and are left out; see {table}")
-    for note in [*rate_notes(prepared), *lack_notes(prepared)]:
+    notes = picture_notes(prepared, recordings, plan.config.decode)
+    for note in [*rate_notes(prepared), *lack_notes(prepared), *notes]:
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
     keep_entries(study, stored)

@@ -17,6 +17,7 @@ from pdray.config import (
 )
 from pdray.data.cohort.settings import subject_faults
 from pdray.data.modalities import MODALITIES, Modality
+from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.plugins import require, used
@@ -159,7 +160,7 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
     config, faults = attempt(StudyConfig, settings)
     refuse([*faults, *wrong], SettingsError, "settings")
     assert config is not None, "there is no fault"
-    plan = StudyPlan(config, space, dict(entries))
+    plan = StudyPlan(_as_begun(settings, config), space, dict(entries))
     wrong = combination_faults(config.fit, space) if space else fit_faults(config.fit, {})
     _refuse_plan(plan, wrong)
     return plan
@@ -180,7 +181,7 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
         SettingsError: Lists all faults of the settings and of each trial, with its label.
     """
     settings = merge(merge({}, tree), {"search": {"trials": max(1, len(fixed))}})
-    plan = StudyPlan(build(StudyConfig, settings), {}, {}, fixed)
+    plan = StudyPlan(_as_begun(settings, build(StudyConfig, settings)), {}, {}, fixed)
     wrong = [
         f"trial '{label}': {fault}"
         for label, params in fixed.items()
@@ -188,6 +189,14 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
     ]
     _refuse_plan(plan, wrong)
     return plan
+
+
+def _as_begun(tree: Mapping[str, Any], config: StudyConfig) -> StudyConfig:
+    """Return settings with earlier values, if the study was begun by an earlier version."""
+    study = StudyLog(config.output / "studies" / (config.search.name or ""))
+    if not (config.search.name and study.exists()):
+        return config
+    return build(StudyConfig, as_begun(StudyConfig, tree, study.read()["settings"]))
 
 
 def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:

@@ -11,6 +11,7 @@ from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, selec
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, needed_field
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.notes import picture_notes
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store.settings import Recipe
 from pdray.errors import StoreError, refuse
@@ -90,7 +91,8 @@ def run_preparation(
         prepared, failures = prepare_store(
             preparation.recordings, store, config.modalities, progress=progress
         )
-    for note in rate_notes(prepared):
+    notes = picture_notes(prepared, preparation.recordings, config.decode)
+    for note in [*rate_notes(prepared), *notes]:
         say(f"note       {note}")
     table = config.output / "decode_failures.csv"
     summary = _summary(prepared, failures, table)

@@ -11,6 +11,7 @@ from pdray.command import Say
 from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.manifest import Manifest, open_manifest
 from pdray.data.cohort.rated import StoredRecording
+from pdray.earlier import earlier_values
 from pdray.errors import ManifestError, StudyError
 from pdray.plugins import require
 from pdray.search.plan import StudyPlan
@@ -82,7 +83,8 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
 
     A complete study cannot get more trials either: its test score is known, and would influence
     the choice among them. A setting that an older study does not have counts with its default,
-    which means the old behaviour. A file that was moved is the same file if its content is.
+    or with the earlier value that it names, which means the old behaviour. A file that was moved is
+    the same file if its content is.
 
     Args:
         plan: The requested settings.
@@ -112,6 +114,7 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
     old, new = _flat(saved["settings"]), _flat(plan.tree)
     # Pass through JSON like the saved settings, where tuples are lists.
     since = {key: plain_default(field) for key, field in leaves(StudyConfig) if key not in old}
+    since |= {key: was for key, was in earlier_values(StudyConfig).items() if key not in old}
     before = json.loads(json.dumps(since, default=str)) | old
     changed = sorted(
         key for key in old.keys() | new.keys() if before.get(key) != new.get(key) and decides(key)

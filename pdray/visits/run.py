@@ -14,7 +14,6 @@ name are refused.
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -84,8 +83,7 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
         KeyboardInterrupt: If interrupted; run again under the same name, it goes on.
     """
     plan = plan_visits(config)
-    name = config.search.name or time.strftime("assembling-%Y%m%d-%H%M%S")
-    study = StudyLog(config.output / "assembling" / name)
+    study = StudyLog(config.folder)
     with only_driver(study, say):
         settings = StudyPlan(config.study, {}, {})
         _check_same(plan, study, settings, say)

@@ -1,6 +1,8 @@
 """Settings of patient-level assembling, and how its command line is read."""
 
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -9,10 +11,12 @@ from pdray.config import Settings, build, dump, read_tree
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.media.flow import FlowConfig
 from pdray.data.store.settings import StoreConfig
+from pdray.earlier import as_begun
 from pdray.errors import SettingsError, refuse
 from pdray.losses.settings import LossConfig
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
 from pdray.search.space import fit_faults
+from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
 
 
@@ -149,6 +153,12 @@ class AssembleConfig(FitConfig):
         return self
 
     @property
+    def folder(self) -> Path:
+        """The folder of the visits' networks and scores."""
+        name = self.search.name or time.strftime("assembling-%Y%m%d-%H%M%S")
+        return self.output / "assembling" / name
+
+    @property
     def study(self) -> StudyConfig:
         """The settings that the networks depend on, beside the folds, as those of a study."""
         tree = dump(self)
@@ -162,6 +172,10 @@ def load_assembly(argv: Sequence[str]) -> AssembleConfig:
     Raises:
         SettingsError: With every fault at once.
     """
-    config = build(AssembleConfig, read_tree(AssembleConfig, argv))
+    tree = read_tree(AssembleConfig, argv)
+    config = build(AssembleConfig, tree)
+    study = StudyLog(config.folder)
+    if config.search.name and study.exists():
+        config = build(AssembleConfig, as_begun(AssembleConfig, tree, study.read()["settings"]))
     refuse(fit_faults(config.study.fit, {}), SettingsError, "settings")
     return config

@@ -33,6 +33,7 @@ TABLE = (
     "model.temporal_stride='111111'", "model.stem_time_kernel=3", "optim.epochs=6",
     "optim.learning_rate=0.01", "optim.batch_size=2", "folds.num_outer=2",
 )  # fmt: skip
+AS_THEN = ("decode.hdr=stored", "decode.interlaced=stored")
 # Another processor or another torch adds the same numbers in another order. Measured on logits:
 # 3e-7 without AVX-512, 3e-5 without AVX2; a checkpoint without its momentum gives 0.12.
 OTHER_ORDER = 1e-4
@@ -120,8 +121,13 @@ def test_every_entry_of_the_earlier_store_is_as_it_was_prepared(
 ) -> None:
     before = entries(left)
     words = ["--verify", "--config", str(left / "search.yaml"), *cohort_words(left)]
-    assert prepare.main(words) == 0, capsys.readouterr().err
+    assert prepare.main([*words, *AS_THEN]) == 0, capsys.readouterr().err
     assert "10 recordings: files and store entries are unchanged" in capsys.readouterr().out
+    # The settings of now ask for other entries, and say whose these are.
+    assert prepare.main(words) == 2
+    told = capsys.readouterr().err
+    assert told.count("was prepared by an earlier version") == 10
+    assert " and ".join(AS_THEN) in told
     assert entries(left) == before
 
 

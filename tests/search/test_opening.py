@@ -62,10 +62,15 @@ def test_a_check_writes_nothing(checked: CheckedTrials) -> None:
     assert not checked.within.plan.config.output.exists()
 
 
-def test_marks_are_for_networks_on_regions_alone(checked: CheckedTrials) -> None:
+def test_marks_are_for_networks_on_regions_alone(
+    checked: CheckedTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Marks of a recording that is not in the manifest would be refused where they are read.
     marks = MarksTable({"nobody": (5,) * 14}, num_vague=0)
     said: list[str] = []
+    names = [one.recording_id for one in checked.within.cohort.recordings]
+    checked_once = {name: StoredRecording(name, {"rgb": Path(f"{name}.arrow")}) for name in names}
+    monkeypatch.setattr(opening, "prepare_frames", lambda *_: checked_once)
     prepared = prepare_trials(replace(checked, marks=marks), said.append)
     assert said == []
     assert all(one.marks is None for one in prepared.recordings)

@@ -99,6 +99,23 @@ def test_a_study_whose_ids_look_alike_goes_on_once_they_are_named(
         check_same(plan_study(named), started, "abc", say)
 
 
+def test_a_study_that_is_older_than_a_changed_default_goes_on_with_its_earlier_value(
+    started: StudyLog, tmp_path: Path
+) -> None:
+    saved = json.loads((started.folder / "study.json").read_text(encoding="utf-8"))
+    del saved["settings"]["decode"]["hdr"]
+    (started.folder / "study.json").write_text(json.dumps(saved), encoding="utf-8")
+    plan = plan_study(make_tree(tmp_path))
+    assert (plan.config.decode.hdr, plan.config.decode.interlaced) == ("stored", "deinterlace")
+    check_same(plan, started, "abc", say)
+    # The new value, asked for, makes another study of it.
+    asked = {**make_tree(tmp_path), "decode": {"hdr": "sdr"}}
+    with pytest.raises(StudyError, match=r"decode\.hdr was 'stored', is 'sdr'"):
+        check_same(plan_study(asked), started, "abc", say)
+    # A new study has the new default.
+    assert plan_study(make_tree(tmp_path, name="other")).config.decode.hdr == "sdr"
+
+
 def test_another_manifest_is_refused(started: StudyLog, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="the manifest has changed"):
         check_same(plan_study(make_tree(tmp_path)), started, "def", say)

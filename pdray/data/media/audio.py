@@ -8,10 +8,10 @@ What makes sound unreadable, beside what cannot be parsed or decoded without an 
   - time stamps that leave the running count of samples by more than 0.04 s, one frame of 25 Hz,
     before the end of the span: a hole cannot be told from silence once it is filled, and closing
     it up would shift everything behind it (a hole that lies wholly before the span is harmless);
-  - a file that ends before its header or its index says.
+  - a file that ends before its header or its index says, or is shorter than its container declares
+    (``container.py``: WAV and AVI, Matroska and WebM, ASF, FLV, MXF, fragments of MP4).
 What cannot be seen: an end that is lacking where nothing declares it (MP3, AAC without a
-container, Ogg, MPEG-TS), the last 0.2 s of a file that is not MP4 or MOV, and wrong samples where
-a coding has no checks (PCM).
+container, Ogg, MPEG-TS), and wrong samples where a coding has no checks (PCM).
 
 In AVI, which holds no presentation stamps, sound may be out of place by 0.04 s or what the coder
 of the pictures delays.
@@ -38,7 +38,13 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from pdray.data.media.settings import DEFAULT_LIMITS, SAMPLE_RATE, AudioConfig
-from pdray.data.media.source import check_pixels, open_file, tagged_seconds, video_stream
+from pdray.data.media.source import (
+    check_pixels,
+    check_size,
+    open_file,
+    tagged_seconds,
+    video_stream,
+)
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
@@ -298,6 +304,7 @@ def _pieces(file: InputContainer, stream: AudioStream) -> Iterator[_Piece]:
             piece = _Piece(_seconds(frame), frame)
             ends = piece.seconds + piece.length
             yield piece
+    check_size(file)
     declared = None if file.format.name in _ESTIMATED else _declared_seconds(file, stream)
     if declared is not None and declared - ends > _END_SLACK_SECONDS:
         end = f"its sound ends at {ends:.3f} s, its header says {declared:.3f} s"

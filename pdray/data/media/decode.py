@@ -9,19 +9,30 @@ What makes a recording unreadable here:
     (``err_detect=explode``: FFmpeg's default would hide damage under neighbouring pixels);
   - a packet or a frame is flagged corrupt, as where an MP4 ends inside a frame;
   - an MP4 or MOV holds fewer packets than its index lists;
+  - the file is shorter than its container declares (``container.py``: MP4, MOV, Matroska, WebM,
+    AVI, ASF, FLV, MXF), or libav logs that it ends too early;
   - the frames end three quarters of a frame or more before the header says the stream ends;
+  - its first pictures cannot be shown, as where an MPEG-TS starts inside a group of pictures;
+  - it has one picture only, as an image has;
   - it passes one of ``DecodeLimits``: by its header before anything is decoded, and again while
     decoding, since headers lie. Decoders are told the limit of pixels, and refuse before they
     allocate a frame.
 What cannot be seen: damage that a codec without checks decodes to wrong pixels (VP9), and the
-loss of the end of a file that declares no length and breaks between packets (MPEG-TS, streamed
-WebM). A format without a header (MPEG-TS) is probed by decoding one frame before its size is
-known.
+loss of the end of a file that declares no length and breaks between packets (MPEG-TS, live WebM,
+fragments of MP4 without an index): ``Findings.is_end_told`` says that, and studies count them. A
+format without a header (MPEG-TS) is probed by decoding one frame before its size is known.
+What is behind the span is not looked at.
+
+In AVI every chunk is one tick of the clock. Where FFmpeg's times are wrong (H.264 and HEVC, and
+MPEG-4 with two pictures in one chunk, "packed bitstream"), the pictures take the ticks of their
+chunks in turn, and an empty chunk shows the picture before it again.
 
 Messages carry no path and no name: whoever knows the recording's id puts it in front.
 """
 
+import re
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,9 +43,15 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pdray.data.media.cause import cause
+from pdray.data.media.container import ending
+from pdray.data.media.findings import Findings
+from pdray.data.media.interlace import deinterlaced
+from pdray.data.media.libav_log import Line, heard, listening
 from pdray.data.media.picture import Box, Canvas, Pixels
 from pdray.data.media.settings import DEFAULT_LIMITS, DecodeConfig, DecodeLimits
 from pdray.data.media.source import (
@@ -48,6 +65,11 @@ from pdray.data.media.source import (
 )
 from pdray.data.media.timeline import Span, Timed, shown
 from pdray.errors import DecodeError
+
+# In its user data (MPEG-4 part 2) an encoder says that it packs two pictures into a chunk.
+_PACKED = re.compile(rb"DivX\d+[bB](?:uild)?\d+p")
+_USER_DATA_BYTES = 1024  # of the first picture's header
+_MISSED_TICKS = Fraction(3, 2)
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,7 @@ def decode_frames(
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    findings: Findings | None = None,
 ) -> Generator[tuple[float, Pixels]]:
     """Decode a recording one frame at a time.
 
@@ -109,6 +132,7 @@ def decode_frames(
         start_seconds: Frames before this time are left out; None is the beginning.
         end_seconds: Frames at or after this time are left out; None is the end. May lie at most
             0.1 s past the end.
+        findings: Filled with what is found on the way; complete when the last frame has come.
 
     Yields:
         Seconds since the stream's first frame, rising, and (height, width, 3) uint8 RGB, at least
@@ -123,7 +147,9 @@ def decode_frames(
         check_length(file, stream, span, limits.max_seconds)
         canvas = canvas_for(stream, config)
         deadline = Deadline(limits)
-        frames = _frames(file, stream, limits, deadline)
+        frames = _frames(file, stream, limits, deadline, findings)
+        if config.interlaced == "deinterlace":
+            frames = deinterlaced(frames)
         drawn: tuple[VideoFrame, Pixels] | None = None
         for seconds, picture in shown(
             frames, span, rate=config.frame_rate, max_seconds=limits.max_seconds
@@ -132,6 +158,34 @@ def decode_frames(
                 drawn = picture, canvas.draw(picture)
             with deadline.paused():
                 yield seconds, drawn[1]
+
+
+def inspect(
+    video: Path,
+    config: DecodeConfig,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    *,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+) -> Findings:
+    """Decode a recording and draw nothing: refuse what :func:`decode_frames` refuses.
+
+    Args and errors are those of :func:`decode_frames`.
+
+    Returns:
+        What a study must say of it.
+    """
+    findings = Findings()
+    span = Span.between(start_seconds, end_seconds)
+    with opened(video, limits.max_pixels) as (file, stream):
+        check_length(file, stream, span, limits.max_seconds)
+        canvas = canvas_for(stream, config)
+        frames = _frames(file, stream, limits, Deadline(limits), findings)
+        for _, picture in shown(
+            frames, span, rate=config.frame_rate, max_seconds=limits.max_seconds
+        ):
+            canvas.box(picture)
+    return findings
 
 
 def content_box(video: Path, config: DecodeConfig, limits: DecodeLimits = DEFAULT_LIMITS) -> Box:
@@ -151,7 +205,7 @@ def content_box(video: Path, config: DecodeConfig, limits: DecodeLimits = DEFAUL
         DecodeError: If the file has no frame that can be decoded, or passes a limit.
     """
     with opened(video, limits.max_pixels) as (file, stream):
-        first = next(_frames(file, stream, limits, Deadline(limits)))
+        first = next(_frames(file, stream, limits, Deadline(limits), None))
         return canvas_for(stream, config).box(first.picture)
 
 
@@ -161,15 +215,16 @@ def check_readable(video: Path) -> str | None:
     Returns:
         None when there is a video stream and a decoder for it, else the reason, without the path.
     """
+    lines: list[Line] = []
     try:
         if video.stat().st_size == 0:
             return "is empty (0 bytes)"
-        with open_file(video, DEFAULT_LIMITS.max_pixels) as file:
+        with listening(), heard(lines), open_file(video, DEFAULT_LIMITS.max_pixels) as file:
             video_stream(file, DEFAULT_LIMITS.max_pixels)
     except DecodeError as error:
         return str(error)
     except (av.FFmpegError, OSError) as error:
-        return f"is not a video that can be read: {error.strerror or type(error).__name__}"
+        return f"is not a video that can be read: {cause(video, error, lines)}"
     return None
 
 
@@ -214,51 +269,117 @@ class Deadline:
 
 
 def _frames(
-    file: InputContainer, stream: VideoStream, limits: DecodeLimits, deadline: Deadline
+    file: InputContainer,
+    stream: VideoStream,
+    limits: DecodeLimits,
+    deadline: Deadline,
+    findings: Findings | None,
 ) -> Iterator[Timed[VideoFrame]]:
     """Yield frames in display order; at the file's end check that none is lacking."""
-    first = before = ends = Fraction(0)
-    number = 0
-    in_order = _lacks_display_times(file, stream)
+    clock = _Clock(file, stream)
+    if findings is not None:
+        findings.is_end_told = ending(Path(file.name)).is_told
     for packet in packets(file, stream):
         deadline.check()
+        clock.feed(packet)
         for frame in packet.decode():
             check_pixels(frame.width, frame.height, limits.max_pixels)
-            now = _seconds(frame, number, due=ends if in_order else None)
-            first = now if number == 0 else first
-            if number and now <= before:
-                raise DecodeError(f"has time going back at frame {number}: {float(now):.3f} s")
-            interval = now - before if number else Fraction(0)
-            ends = now + (frame.duration * _time_base(frame) if frame.duration else interval)
-            before, number = now, number + 1
-            yield Timed(float(now - first), float(ends - first), frame)
-    check_end(file, stream, first=first, last=before, ends=ends, number=number)
+            if findings is not None:
+                findings.add(frame)
+            yield from clock.show(frame)
+    check_end(
+        file,
+        stream,
+        first=clock.first,
+        last=clock.last,
+        ends=clock.ends,
+        number=clock.number,
+    )
+
+
+class _Clock:
+    """When the frames of a stream are shown, by their own times or by the chunks of an AVI.
+
+    Attributes:
+        first: Time of the first frame in the file [s].
+        last: Of the last one so far [s].
+        ends: When that one ends [s].
+        number: Frames so far.
+    """
+
+    def __init__(self, file: InputContainer, stream: VideoStream) -> None:
+        self.first = self.last = self.ends = Fraction(0)
+        self.number = 0
+        self._tick = stream.time_base or Fraction(0)
+        self._earliest: Fraction | None = None  # time of a packet before the first key frame
+        self._has_key = False
+        self._before: VideoFrame | None = None
+        self._chunks: deque[Fraction] = deque()
+        self._is_avi = file.format.name == "avi"
+        # AVI stores no times; FFmpeg invents them, wrongly where these codecs reorder frames.
+        self._is_by_chunk = self._is_avi and (
+            stream.codec.canonical_name in ("h264", "hevc")
+            or _PACKED.search(stream.codec_context.extradata or b"") is not None
+        )
+
+    def feed(self, packet: "Packet[VideoStream]") -> None:
+        """Take in a packet before it is decoded."""
+        if packet.size == 0 or packet.is_discard:
+            return
+        if self._is_avi and packet.dts is not None:
+            if not (self._chunks or self.number or self._is_by_chunk):
+                self._is_by_chunk = _PACKED.search(bytes(packet)[:_USER_DATA_BYTES]) is not None
+            self._chunks.append(packet.dts * packet.time_base)
+        self._has_key |= packet.is_keyframe
+        if not self._has_key and packet.pts is not None:
+            now = packet.pts * packet.time_base
+            self._earliest = now if self._earliest is None else min(now, self._earliest)
+
+    def show(self, frame: VideoFrame) -> Iterator[Timed[VideoFrame]]:
+        """Yield a frame with its time, and before it the one that an AVI shows again."""
+        now = self._seconds(frame)
+        if self.number == 0:
+            self.first = now
+            if not self._is_by_chunk and self._earliest is not None and self._earliest < now:
+                raise DecodeError(
+                    "starts inside a group of pictures: its first "
+                    f"{float(now - self._earliest):.3f} s cannot be decoded; the copy lacks its "
+                    "beginning"
+                )
+        elif now <= self.last:
+            raise DecodeError(f"has time going back at frame {self.number}: {float(now):.3f} s")
+        while self._is_by_chunk and self._before and now - self.last > _MISSED_TICKS * self._tick:
+            yield self._take(self._before, self.last + self._tick)
+        yield self._take(frame, now)
+        self._before = frame if self._is_by_chunk else None
+
+    def _take(self, frame: VideoFrame, now: Fraction) -> Timed[VideoFrame]:
+        interval = now - self.last if self.number else Fraction(0)
+        lasts = frame.duration * _time_base(frame) if frame.duration else interval
+        self.ends, self.last, self.number = now + lasts, now, self.number + 1
+        return Timed(float(now - self.first), float(self.ends - self.first), frame)
+
+    def _seconds(self, frame: VideoFrame) -> Fraction:
+        """Return a frame's time in the file [s]."""
+        if frame.is_corrupt:
+            raise DecodeError(f"is damaged at frame {self.number}")
+        if self._is_by_chunk:
+            return self._chunks.popleft() if self._chunks else self.ends
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if stamp is None:
+            raise DecodeError(f"has no timestamp at frame {self.number}")
+        return stamp * _time_base(frame)
 
 
 def canvas_for(stream: VideoStream, config: DecodeConfig) -> Canvas:
     """Return the canvas that a stream's frames are drawn on."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    return Canvas(height=config.height, width=config.width, pixel_aspect=aspect)
+    return Canvas(
+        height=config.height, width=config.width, pixel_aspect=aspect, tones=config.hdr == "sdr"
+    )
 
 
 def _time_base(frame: VideoFrame) -> Fraction:
     if frame.time_base is None:
         raise DecodeError("has frames without a time base")
     return frame.time_base
-
-
-def _lacks_display_times(file: InputContainer, stream: VideoStream) -> bool:
-    # AVI stores none; FFmpeg invents them, wrongly where these codecs reorder frames.
-    return file.format.name == "avi" and stream.codec.canonical_name in ("h264", "hevc")
-
-
-def _seconds(frame: VideoFrame, number: int, due: Fraction | None) -> Fraction:
-    """Return a frame's time in the file [s], by when it came out where ``due`` is given."""
-    if frame.is_corrupt:
-        raise DecodeError(f"is damaged at frame {number}")
-    if due is not None:
-        return due if frame.dts is None else frame.dts * _time_base(frame)
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is None:
-        raise DecodeError(f"has no timestamp at frame {number}")
-    return stamp * _time_base(frame)

@@ -2,7 +2,8 @@
 
 The display matrix (phones write one) is honoured in all its eight quarter turns and mirrorings.
 The display aspect ratio is kept: the picture is scaled by swscale's AREA filter to fit and the
-rest of the canvas stays black, evenly on both sides.
+rest of the canvas stays black, evenly on both sides. Pictures of high dynamic range are brought to
+SDR after that, as ``tone.py`` says.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from pdray.data.media.tone import TRANSFERS, Toner, Transfer
 from pdray.errors import DecodeError
 
 Pixels = npt.NDArray[np.uint8]
@@ -74,12 +76,17 @@ class Canvas:
         height: Of the result [px].
         width: Of the result [px].
         pixel_aspect: Width of a stored pixel over its height.
+        tones: Whether HLG and PQ are brought to SDR; else they are taken for BT.709.
     """
 
-    def __init__(self, *, height: int, width: int, pixel_aspect: Fraction) -> None:
+    def __init__(
+        self, *, height: int, width: int, pixel_aspect: Fraction, tones: bool = True
+    ) -> None:
         self.height = height
         self.width = width
         self.pixel_aspect = pixel_aspect
+        self._tones = tones
+        self._toners: dict[tuple[Transfer, int], Toner] = {}
         self._scaler = VideoReformatter()
         self._boxes: dict[tuple[int, int, bool], Box] = {}
 
@@ -89,16 +96,21 @@ class Canvas:
         box = self._box(picture, turn)
         # Scaled as stored, turned afterwards: the small picture is the cheap one to turn.
         stored = (box.width, box.height) if turn.transposed else (box.height, box.width)
+        transfer = TRANSFERS.get(picture.color_trc) if self._tones else None
         scaled = self._scaler.reformat(
             picture,
             height=stored[0],
             width=stored[1],
-            format="rgb24",
+            # Not rgb48le: swscale mixes up its colours where it has nothing to scale.
+            format="gbrp16le" if transfer else "rgb24",
             interpolation=_SCALER,
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
-        shown = turn.apply(_pixels(scaled))
+        pixels: npt.NDArray[Any] = scaled.to_ndarray()
+        if transfer:
+            pixels = self._toner(transfer, picture.color_primaries).sdr(pixels)
+        shown = turn.apply(np.asarray(pixels, np.uint8))
         canvas = np.zeros((self.height, self.width, 3), np.uint8)
         canvas[box.top : box.top + box.height, box.left : box.left + box.width] = shown
         return canvas
@@ -106,6 +118,12 @@ class Canvas:
     def box(self, picture: VideoFrame) -> Box:
         """Return where :meth:`draw` puts a frame's shown picture."""
         return self._box(picture, display_turn(picture))
+
+    def _toner(self, transfer: Transfer, primaries: int) -> Toner:
+        key = transfer, primaries
+        if key not in self._toners:
+            self._toners[key] = Toner(transfer, primaries)
+        return self._toners[key]
 
     def _box(self, picture: VideoFrame, turn: Turn) -> Box:
         key = picture.width, picture.height, turn.transposed
@@ -149,7 +167,3 @@ def display_turn(picture: VideoFrame) -> Turn:
 
 def _fitted(length: float, room: int) -> int:
     return max(1, min(room, round(length)))
-
-
-def _pixels(picture: VideoFrame) -> Pixels:
-    return np.asarray(picture.to_ndarray(), np.uint8)

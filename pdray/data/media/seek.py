@@ -11,12 +11,14 @@ Where packets do not tell the frames, everything is decoded instead, slower and 
   - containers other than MP4, MOV, Matroska and WebM; other codecs than those of ``_CODECS``;
   - packets without a time, or two of one time; a header that counts other packets than there are;
   - a stream that does not begin with a key frame, or shows frames that come before its first one;
-  - pictures stored as fields; VP8 and VP9 packets that show nothing;
+  - pictures stored as fields, or frames flagged as interlaced where these are deinterlaced;
+  - times that rise from packet to packet while the decoder reorders its pictures;
+  - VP8 and VP9 packets that show nothing;
   - a wanted frame that does not come out of the decoder, whole and at its time, or any error of
     it, as at a random access point that takes several frames to become clean.
 
-A read sees only the damage in what it decodes; ``decode`` sees all of it. The file must be the
-one that was scanned.
+A read sees only the damage in what it decodes; ``decode`` sees all of it, so a study decodes each
+recording once before its first trial. The file must be the one that was scanned.
 """
 
 import math
@@ -45,6 +47,7 @@ Integers = npt.NDArray[np.int64]
 _CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 # One packet, one frame.
 _CODECS = {"h264", "hevc", "mpeg4", "vp8", "vp9", "av1", "libdav1d", "mjpeg"}
+_LOOKS = 8  # times the depth of reordering: groups of pictures that are looked at
 _PROGRESSIVE = (0, 1)  # AV_FIELD_UNKNOWN, AV_FIELD_PROGRESSIVE
 
 
@@ -100,7 +103,7 @@ def scan(
     with opened(video, limits.max_pixels) as (file, stream):
         check_length(file, stream, span, limits.max_seconds)
         found = _listed(file, stream, span)
-        if found is not None:
+        if found is not None and _agrees(video, found, stream.codec_context.reorder_depth, limits):
             picked = shown(
                 found.timed(), span, rate=config.frame_rate, max_seconds=limits.max_seconds
             )
@@ -251,6 +254,26 @@ def _listed(file: InputContainer, stream: VideoStream, span: Span) -> _Listing |
     return found if found.is_sound() else None
 
 
+def _agrees(video: Path, found: _Listing, depth: int, limits: DecodeLimits) -> bool:
+    """Return whether the decoder's first pictures come in the order of the packets' times.
+
+    Only looked at where they might not: the coder reorders pictures, and no time says so.
+    """
+    if not depth or found.pts != sorted(found.pts):
+        return True
+    last, number = -1, 0
+    with opened(video, limits.max_pixels) as (file, stream):
+        for packet in packets(file, stream):
+            for picture in packet.decode():
+                stamp = picture.pts if picture.pts is not None else -1
+                if number and stamp <= last:
+                    return False
+                last, number = stamp, number + 1
+            if number > _LOOKS * depth:
+                return True
+    return True
+
+
 def _is_known(file: InputContainer, stream: VideoStream) -> bool:
     return (
         file.format.name in _CONTAINERS
@@ -316,10 +339,16 @@ def _by_key(
             left = set(stamps[groups == group].tolist())
             # Behind an open group's key frame a decoder may miss what came before it.
             for start in dict.fromkeys((group, 0)):
+                last = -math.inf
                 for picture in entry.pictures(int(index.keyframes[start]), left):
                     deadline.check()
                     check_pixels(picture.width, picture.height, limits.max_pixels)
+                    if picture.interlaced_frame and config.interlaced == "deinterlace":
+                        return  # its neighbours are needed
                     stamp = picture.pts
+                    if stamp is not None and stamp <= last:
+                        return  # decoding everything says where
+                    last = last if stamp is None else stamp
                     if stamp is not None and stamp in left and not picture.is_corrupt:
                         left.discard(stamp)
                         yield stamp, canvas.draw(picture)

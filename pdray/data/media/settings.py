@@ -1,6 +1,7 @@
 """Settings of decoding pictures and of taking spectra of sound."""
 
 import math
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +23,19 @@ class DecodeConfig(Settings):
         le=240,
         description="frames per second, the one on display at each time; null keeps those recorded "
         "[1/s]",
+    )
+    hdr: Literal["sdr", "stored"] = Field(
+        "sdr",
+        description="pictures of high dynamic range (HLG, PQ): sdr: brought to BT.709 and its "
+        "white, so that brightness does not tell the phone; stored: taken for BT.709, as "
+        "earlier versions did",
+        json_schema_extra={"earlier": "stored"},
+    )
+    interlaced: Literal["deinterlace", "stored"] = Field(
+        "deinterlace",
+        description="frames flagged as interlaced: deinterlace: FFmpeg's bwdif, one picture for "
+        "each frame; stored: with combs where something moves, as earlier versions did",
+        json_schema_extra={"earlier": "stored"},
     )
 
 

@@ -1,7 +1,8 @@
 """A recording's file: its video stream, its packets, and what its header says of their end.
 
 Everything that reads a recording opens it here, so that the same file is refused with the same
-words whether its frames are stored or read one by one. Messages carry no path and no name.
+words whether its frames are stored or read one by one. libav's log is part of the evidence: it logs
+some cuts and returns no error. Messages carry no path and no name.
 """
 
 import re
@@ -16,9 +17,13 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from pdray.data.media.cause import ENCRYPTED, cause
+from pdray.data.media.container import ending
+from pdray.data.media.libav_log import Line, heard, listening
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
+_CUT = re.compile("File ended prematurely|partial file")
 _TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _END_FRAMES = 0.75  # a header's end and the last frame's agree within this many frames
 _ROUNDING = 0.002  # ... and these seconds, where times are in milliseconds
@@ -39,17 +44,20 @@ def opened(video: Path, max_pixels: int) -> Iterator[tuple[InputContainer, Video
         DecodeError: If the file cannot be opened, and in place of whatever FFmpeg raises inside.
     """
     stream: VideoStream | None = None
-    try:
-        with open_file(video, max_pixels) as file:
-            stream = video_stream(file, max_pixels)
-            context = stream.codec_context
-            check_pixels(context.width, context.height, max_pixels)
-            yield file, stream
-    except (av.FFmpegError, OSError) as error:
-        if stream is not None:
-            _check_refused(stream, max_pixels)
-        # FFmpeg's own text holds the path or an internal function; strerror holds neither.
-        raise DecodeError(f"cannot be decoded: {error.strerror or type(error).__name__}") from error
+    lines: list[Line] = []
+    with listening():
+        try:
+            with heard(lines):
+                file = open_file(video, max_pixels)
+            with file:
+                stream = video_stream(file, max_pixels)
+                context = stream.codec_context
+                check_pixels(context.width, context.height, max_pixels)
+                yield file, stream
+        except (av.FFmpegError, OSError) as error:
+            if stream is not None:
+                _check_refused(stream, max_pixels)
+            raise DecodeError(f"cannot be decoded: {cause(video, error, lines)}") from error
 
 
 def check_length(file: InputContainer, stream: VideoStream, span: Span, max_seconds: float) -> None:
@@ -71,12 +79,22 @@ def packets(file: InputContainer, stream: VideoStream) -> Iterator["Packet[Video
     are stored behind it, hidden, and refer to what is gone: they are left out.
 
     Raises:
-        DecodeError: If a packet is marked corrupt, or the index lists more than there are.
+        DecodeError: If a packet is marked corrupt or encrypted, libav logs that the file ends too
+            early, or the index lists more than there are.
     """
     number, first = 0, None
-    for packet in file.demux(stream):
-        if packet.is_corrupt:
+    demuxed = file.demux(stream)
+    lines: list[Line] = []
+    while True:
+        with heard(lines):
+            packet = next(demuxed, None)
+        if packet is None:
+            break
+        if packet.is_corrupt or any(_CUT.search(line.text) for line in lines):
             raise DecodeError(f"is cut or damaged inside packet {number}")
+        if number == 0 and packet.has_sidedata("encryption_info"):
+            raise DecodeError(f"cannot be decoded: {ENCRYPTED}")
+        lines.clear()
         first = packet.pts if number == 0 else first
         number += packet.size > 0
         if not (packet.is_discard and _is_before(packet.pts, first)):
@@ -109,14 +127,29 @@ def check_end(
     Raises:
         DecodeError: If there is none, or the header says that there are more.
     """
+    check_size(file)
     if number == 0:
         raise DecodeError("has a video stream without a single frame")
+    if number == 1:
+        raise DecodeError("is a single picture and no video: name a file of moving pictures")
     declared = _declared_seconds(file, stream, first)
     slack = _END_FRAMES * max(ends - last, (ends - first) / number) + _ROUNDING
     if declared is not None and declared - ends > slack:
         raise DecodeError(
             f"is cut: its frames end at {float(ends):.3f} s, its header says {declared:.3f} s"
         )
+
+
+def check_size(file: InputContainer) -> None:
+    """Refuse a file that is shorter than its container declares.
+
+    Raises:
+        DecodeError: If bytes are lacking; says how many there are and should be.
+    """
+    path = Path(file.name)
+    declared, size = ending(path).num_bytes, path.stat().st_size
+    if declared is not None and declared > size:
+        raise DecodeError(f"is cut: the file has {size} bytes, its container says {declared}")
 
 
 def check_pixels(width: int, height: int, max_pixels: int) -> None:
@@ -160,8 +193,11 @@ def video_stream(file: InputContainer, max_pixels: int) -> VideoStream:
     Raises:
         DecodeError: If there is none, or the file does not say its size.
     """
+    known = [one for one in file.streams.video if one.codec_context is not None]
+    if file.streams.video and not known:
+        raise DecodeError("has a video stream of a coding that FFmpeg does not know")
     best = file.streams.best("video")
-    streams = [one for one in file.streams.video if not one.disposition & Disposition.attached_pic]
+    streams = [one for one in known if not one.disposition & Disposition.attached_pic]
     if not streams:
         names = {"video": "a cover picture"}
         kinds = ", ".join(sorted({names.get(one.type, one.type) for one in file.streams}))
@@ -191,6 +227,8 @@ def _declared_seconds(file: InputContainer, stream: VideoStream, first: Fraction
     if stream.duration and stream.time_base:
         # Where an edit cuts before a frame, the stream starts before its first frame.
         start = stream.start_time * stream.time_base if stream.start_time is not None else first
+        if start and ending(Path(file.name)).is_absolute:
+            start = Fraction(0)
         return float(start + stream.duration * stream.time_base)
     if (tagged := tagged_seconds(stream)) is not None:
         return tagged

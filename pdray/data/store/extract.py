@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import content_box, decode_frames
+from pdray.data.media.findings import Findings
 from pdray.data.media.seek import scan
 from pdray.data.media.timeline import TICK_SLACK_SECONDS
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
@@ -63,7 +64,12 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
     return (file,) if video is None else (video, file)
 
 
-def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) -> Generator[Piece]:
+def extract(
+    recording: Recording,
+    wanted: Collection[Modality],
+    recipe: Recipe,
+    findings: Findings | None = None,
+) -> Generator[Piece]:
     """Make the items of some modalities of a recording, decoding each file once.
 
     The items are valid only if the iterator ends without an error.
@@ -72,6 +78,7 @@ def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) 
         recording: A row with the files that :func:`sources` returns.
         wanted: Modalities to make.
         recipe: Settings.
+        findings: Filled with what decoding the pictures finds.
 
     Yields:
         Items; those of one modality in the order of time.
@@ -83,7 +90,7 @@ def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) 
     chosen = [modality for modality in MODALITIES if modality in wanted]
     for needs in dict.fromkeys(MODALITIES[one].needs for one in chosen if one in PICTURES):
         of_file = [one for one in chosen if one in PICTURES and MODALITIES[one].needs == needs]
-        yield from _pictures(recording, of_file, recipe)
+        yield from _pictures(recording, of_file, recipe, findings)
     if sound := [one for one in chosen if one in SOUND]:
         yield from _sound(recording, sound, recipe)
     for modality in chosen:
@@ -91,11 +98,20 @@ def extract(recording: Recording, wanted: Collection[Modality], recipe: Recipe) 
             yield from _track(recording, modality, recipe)
 
 
-def _pictures(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> Generator[Piece]:
+def _pictures(
+    recording: Recording,
+    wanted: Sequence[Modality],
+    recipe: Recipe,
+    findings: Findings | None,
+) -> Generator[Piece]:
     (video,) = sources(recording, wanted[0])
-    start, end = recording.start_seconds, recording.end_seconds
     frames = decode_frames(
-        video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end
+        video,
+        recipe.decode,
+        recipe.limits,
+        start_seconds=recording.start_seconds,
+        end_seconds=recording.end_seconds,
+        findings=findings,
     )
     made = _branches(frames, {one: MODALITIES[one].steps for one in wanted}, recipe)
     # One item of each in turn, so that no branch buffers items for another.

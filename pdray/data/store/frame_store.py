@@ -5,6 +5,10 @@ of its sources, the settings and the span. So a changed file or setting never us
 two manifest rows with the same span share one. Files appear whole or not at all (``pdray.atomic``):
 if several nodes write the same entry, the last one wins with the same bytes; a killed writer leaves
 at most a hidden temporary file.
+
+Beside the entry of pictures lies what decoding them found (``findings.py``), under the same name
+with ``.json``; without an entry, it says that the recording was decoded once and is whole. An entry
+without it was made by an earlier version.
 """
 
 import hashlib
@@ -16,13 +20,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import file_digest, replacing
+from pdray.atomic import file_digest, replacing, write_text
 from pdray.config import build, lay
 from pdray.data.cohort.digests import IN_MOTION, SOURCES, Digests
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.cohort.rows import FILES
-from pdray.data.modalities import Modality
+from pdray.data.media.decode import inspect
+from pdray.data.media.findings import Findings
+from pdray.data.modalities import PICTURES, Modality
 from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.extract import extract, sources
 from pdray.data.store.settings import Recipe
@@ -34,6 +40,10 @@ _STALE_SECONDS = 24 * 3600
 _NOT_PREPARED = (
     "is not prepared with these settings; run jobs/prepare.py, or use the decode, store and "
     "modality settings that it was prepared with: "
+)
+_OLDER = (
+    "was prepared by an earlier version, which kept HDR and interlaced pictures as stored; prepare "
+    "it anew, or give decode.hdr=stored and decode.interlaced=stored: "
 )
 
 
@@ -85,6 +95,28 @@ class FrameStore:
                 "there, choose another output, or set store.codec=jpeg"
             ) from error
         return StoredRecording(recording.recording_id, paths)
+
+    def inspect(self, recording: Recording) -> StoredRecording:
+        """Decode a recording's pictures once and keep what was found, but not the pictures.
+
+        Raises:
+            DecodeError: As :meth:`add`.
+            StoreError: If the store cannot be written.
+        """
+        path, digests = self._locate(recording, "rgb")
+        with naming(recording.recording_id):
+            (video,) = sources(recording, "rgb")
+            if findings_of(path) is None:
+                found = inspect(
+                    video,
+                    self.recipe.decode,
+                    self.recipe.limits,
+                    start_seconds=recording.start_seconds,
+                    end_seconds=recording.end_seconds,
+                )
+                self._check_still(digests)
+                self._keep(path, found)
+        return StoredRecording(recording.recording_id, {"rgb": path})
 
     def entry(self, recording: Recording, modality: Modality) -> Path:
         """Return the path of an entry, whether it exists or not; reads a new source once.
@@ -138,7 +170,10 @@ class FrameStore:
                 if path.exists():
                     Entry(path).verify()
                 else:
-                    faults.append(f"recording {recording.recording_id}: {_NOT_PREPARED}{modality}")
+                    older = FrameStore(self.root, self.recipe.earlier())
+                    is_older = older._path(recording, modality, digests).exists()
+                    why = _OLDER if is_older else _NOT_PREPARED
+                    faults.append(f"recording {recording.recording_id}: {why}{modality}")
             except (StoreError, OSError) as error:
                 faults.append(f"recording {recording.recording_id}: {error}")
         return faults
@@ -179,11 +214,27 @@ class FrameStore:
                 )
                 for modality, path in missing.items()
             }
-            for modality, seconds, item in extract(recording, missing, self.recipe):
+            found = Findings()
+            for modality, seconds, item in extract(recording, missing, self.recipe, found):
                 writers[modality].append(seconds, item)
-            # Otherwise new pictures could be stored under the digest of old ones.
-            if any(self._digests.digest(file) != digest for file, digest in digests.items()):
-                raise DecodeError(IN_MOTION)
+            self._check_still(digests)
+            for modality, path in missing.items():
+                if modality in PICTURES:
+                    self._keep(path, found)
+
+    def _check_still(self, digests: Mapping[Path, str]) -> None:
+        """Refuse sources that changed: new pictures could be stored under an old digest."""
+        if any(self._digests.digest(file) != digest for file, digest in digests.items()):
+            raise DecodeError(IN_MOTION)
+
+    def _keep(self, path: Path, found: Findings) -> None:
+        try:
+            write_text(_findings_path(path), json.dumps(found.plain()))
+        except OSError as error:
+            raise StoreError(
+                f"the frame store {self.root} cannot be written: {_reason(error)}; choose another "
+                "output"
+            ) from error
 
     def _digest(self, recording: Recording, file: Path) -> str:
         """Return the SHA-256 of a source."""
@@ -244,6 +295,18 @@ def open_recording(
     """
     store = FrameStore(Path(output) / "store", build(Recipe, lay(Recipe, {}, settings or {})))
     return Entry(store.add(recording, (modality,)).paths[modality])
+
+
+def findings_of(entry: Path) -> Findings | None:
+    """Return what decoding the pictures of an entry found; None of an earlier version's entry."""
+    try:
+        return Findings.of(json.loads(_findings_path(entry).read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _findings_path(entry: Path) -> Path:
+    return entry.with_suffix(".json")
 
 
 def _sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:

@@ -15,12 +15,13 @@ from pdray.atomic import write_text
 from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
+from pdray.data.media.findings import Findings
 from pdray.data.media.settings import DEFAULT_LIMITS
 from pdray.data.media.source import open_file
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import sources
-from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.frame_store import FrameStore, findings_of
 from pdray.errors import DecodeError, StoreError
 from pdray.remote import answer, naming_lost_process, raise_fault
 
@@ -52,6 +53,12 @@ class Prepared:
     rate: float
     is_varying: bool
     lacks: tuple[Modality, ...] = ()
+    findings: Findings | None = None
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether pictures of it were decoded."""
+        return any(modality in PICTURES for modality in self.stored.paths)
 
 
 def prepare_store(
@@ -61,6 +68,7 @@ def prepare_store(
     *,
     progress: Callable[[int, int], None],
     needed: Collection[Modality] | None = None,
+    keeps: bool = True,
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
     """Add every recording to the store; a known one is only checked for changes.
 
@@ -71,6 +79,8 @@ def prepare_store(
         progress: Called with (done, all) after each recording.
         needed: Modalities that every recording must have; the others are made if a row names their
             files. None: all are needed.
+        keeps: Whether entries are kept. If not, each video is decoded once and only what was found
+            is kept, so that unreadable recordings are known before the first trial.
 
     Returns:
         The prepared recordings by id, and the reasons by id of those that cannot be read.
@@ -89,7 +99,9 @@ def prepare_store(
     must = frozenset(wanted if needed is None else needed)
 
     def add(carried: dict[str, Any]) -> dict[str, Any]:
-        facts, fault = answer(_add, pickle.loads(carried["recording"]), store, wanted, must)
+        recording = pickle.loads(carried["recording"])
+        told = (_add, recording, store, wanted, must) if keeps else (_inspect, recording, store)
+        facts, fault = answer(*told)
         return {"position": carried["position"], "facts": json.dumps(facts), "fault": fault}
 
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
@@ -183,6 +195,23 @@ def _add(
     return {**_facts(store.add(recording, present)), "lacks": lacks}
 
 
+def _inspect(recording: Recording, store: FrameStore) -> dict[str, Any]:
+    """Decode a recording's video without keeping it and return what is known of it."""
+    entry = store.inspect(recording)
+    unknown = {"num_bytes": 0, "seconds": 0.0, "rate": 0.0, "is_varying": False, "lacks": ()}
+    return {**unknown, **_kept(entry)}
+
+
+def _kept(entry: StoredRecording) -> dict[str, Any]:
+    """Return where entries are and what decoding their pictures found."""
+    pictures = [path for modality, path in entry.paths.items() if modality in PICTURES]
+    found = findings_of(pictures[0]) if pictures else None
+    return {
+        "paths": {modality: str(path) for modality, path in entry.paths.items()},
+        "findings": found and found.plain(),
+    }
+
+
 def _facts(entry: StoredRecording) -> dict[str, Any]:
     first = next(m for m in (*PICTURES, *TRACKS, *SOUND) if m in entry.paths)
     is_seen = first not in SOUND
@@ -190,7 +219,7 @@ def _facts(entry: StoredRecording) -> dict[str, Any]:
     steps = np.diff(times)
     step = float(np.median(steps)) if len(steps) else 0.0
     return {
-        "paths": {modality: str(path) for modality, path in entry.paths.items()},
+        **_kept(entry),
         "num_bytes": sum(path.stat().st_size for path in entry.paths.values()),
         "seconds": float(times[-1] - times[0]) + step,
         "rate": 1 / step if step and is_seen else 0.0,
@@ -200,8 +229,13 @@ def _facts(entry: StoredRecording) -> dict[str, Any]:
 
 def _prepared(name: str, facts: dict[str, Any]) -> Prepared:
     paths = {modality: Path(path) for modality, path in facts.pop("paths").items()}
-    lacks = tuple(facts.pop("lacks"))
-    return Prepared(stored=StoredRecording(name, paths), lacks=lacks, **facts)
+    lacks, found = tuple(facts.pop("lacks")), facts.pop("findings")
+    return Prepared(
+        stored=StoredRecording(name, paths),
+        lacks=lacks,
+        findings=None if found is None else Findings.of(found),
+        **facts,
+    )
 
 
 def _per_task(recordings: Sequence[Recording], modalities: Sequence[Modality]) -> int:

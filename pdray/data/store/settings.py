@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pdray.config import Settings, dump
+from pdray.config import Settings, build, dump, merge, nest
 from pdray.data.media.flow import FlowConfig
 from pdray.data.media.settings import AudioConfig, DecodeConfig, DecodeLimits
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, Modality
+from pdray.earlier import earlier_values, without_earlier
 
 CodecName = Literal["raw", "jpeg", "lz4"]
 
@@ -43,12 +44,16 @@ class Recipe(Settings):
         if codec.codec == "jpeg":
             found["quality"] = codec.quality
         if modality not in SOUND:
-            found["decode"] = dump(self.decode)
+            found["decode"] = without_earlier(self.decode)
         spec, section = MODALITIES[modality], self.section(modality)
         if section is not None and spec.section is not None:
             values = dump(section)
             found[spec.section] = {key: values[key] for key in spec.keys or values}
         return found
+
+    def earlier(self) -> "Recipe":
+        """Return these settings as earlier versions, which knew fewer of them, meant them."""
+        return build(Recipe, merge(dump(self), nest(earlier_values(Recipe))))
 
     def section(self, modality: Modality) -> Settings | None:
         """Return the settings section that the steps of a modality take; None if they take none."""

@@ -230,7 +230,7 @@ def test_unreadable_files_are_reported_with_their_rows(write_manifest, numbered_
     text = str(caught.value)
     assert "row 2" not in text
     assert "row 3: video empty.mp4: is empty (0 bytes)" in text
-    assert "row 4: video text.mp4: is not a video that can be read: Invalid data" in text
+    assert "row 4: video text.mp4: is not a video that can be read: it is no video" in text
     assert "row 5: video gone.mp4: no such file" in text
     assert "row 6: video empty.mp4: is empty" in text
     assert f"row 6: audio gone.wav: no such file: {tmp_path / 'gone.wav'}" in text

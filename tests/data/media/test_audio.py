@@ -399,3 +399,23 @@ def test_no_accepted_settings_leave_a_band_empty(num_mels, window_seconds):
     assert all(
         ((hz > low) & (hz < high)).any() for low, high in zip(edges, edges[2:], strict=False)
     )
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.mka", "pcm_s16le")])
+def test_the_last_tenth_of_a_second_is_not_lost_without_a_word(tmp_path, name, codec):
+    path = tmp_path / name
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=16000, layout="mono")
+        for number in range(20):
+            piece = av.AudioFrame.from_ndarray(
+                np.full((1, 1600), number, np.int16), format="s16", layout="mono"
+            )
+            piece.sample_rate, piece.pts, piece.time_base = 16000, 1600 * number, Fraction(1, 16000)
+            file.mux(stream.encode(piece))
+        file.mux(stream.encode())
+    assert len(read_waveform(path, max_seconds=9.0).samples) == 32000
+    content = path.read_bytes()
+    for lacking in (1, 400, 2000):
+        path.write_bytes(content[:-lacking])
+        with pytest.raises(DecodeError, match="is cut"):
+            read_waveform(path, max_seconds=9.0)

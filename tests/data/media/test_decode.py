@@ -90,7 +90,7 @@ def test_common_containers_are_read_whole(write_video, name, codec):
 )
 def test_a_file_that_was_cut_is_refused(write_video, name, container, part):
     path = cut(write_video(name, noise(), container=container), part)
-    with pytest.raises(DecodeError, match=r"is cut|cannot be decoded: Invalid data"):
+    with pytest.raises(DecodeError, match=r"is cut|the index is missing: the copy was cut off"):
         decode(path, SMALL)
 
 
@@ -116,7 +116,7 @@ def test_a_cut_before_the_span_ends_is_refused_and_one_after_it_is_not(write_vid
 def test_damaged_pictures_are_refused(write_video, name):
     codec = "mpeg4" if name.endswith("avi") else "libx264"
     path = damage(write_video(name, noise(), codec=codec, options={}))
-    with pytest.raises(DecodeError, match=r"damaged|cannot be decoded: Invalid data"):
+    with pytest.raises(DecodeError, match=r"damaged"):
         decode(path, SMALL)
 
 
@@ -124,11 +124,13 @@ def test_damaged_pictures_are_refused(write_video, name):
 def test_what_is_no_video_is_refused_by_both(tmp_path, content):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    with pytest.raises(DecodeError, match="cannot be decoded: Invalid data"):
+    told = "it is no video, or its data are damaged" if content else r"it is empty \(0 bytes\)"
+    with pytest.raises(DecodeError, match=f"cannot be decoded: {told}"):
         decode(path, SMALL)
     reason = check_readable(path)
     assert reason == (
-        "is not a video that can be read: Invalid data found when processing input"
+        "is not a video that can be read: it is no video, or its data are damaged (Invalid data "
+        "found when processing input)"
         if content
         else "is empty (0 bytes)"
     )
@@ -209,12 +211,6 @@ def test_a_recording_trimmed_without_encoding_again_is_whole(write_video, tmp_pa
     # Editors hide frames that others need: they are stored, and not shown.
     shown = [stamp for stamp in np.arange(50) / 25 if stamp >= start - 1e-9]
     assert len(decode(path, SMALL).frames) == len(shown)
-
-
-def test_a_single_frame_is_a_recording(write_video):
-    clip = decode(write_video("a.mp4", noise(1)), SMALL)
-    assert clip.frames.shape == (1, 64, 64, 3)
-    assert clip.pts_seconds.tolist() == [0.0]
 
 
 def test_decoding_is_repeatable_bit_for_bit(write_video):

@@ -302,7 +302,7 @@ def test_a_damaged_packet_is_refused_when_it_is_read(tmp_path):
     )
     path.write_bytes(content)
     assert len(read_frames(path, index, np.arange(10), CONFIG)) == 10
-    with pytest.raises(DecodeError, match="cannot be decoded: Invalid data"):
+    with pytest.raises(DecodeError, match="cannot be decoded: its data are damaged"):
         read_frames(path, index, np.array([33]), CONFIG)
 
 

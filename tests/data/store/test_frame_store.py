@@ -10,6 +10,7 @@ import pytest
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import decode
+from pdray.data.media.findings import Findings
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.store import frame_store as store
 from pdray.data.store.entry import Entry
@@ -111,7 +112,7 @@ def test_a_span_holds_only_its_frames(frames, recording, read_frame_number, read
 
 def test_an_unreadable_recording_is_named_and_leaves_nothing(frames, recording, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no video")
-    with pytest.raises(DecodeError, match=r"^recording r1: cannot be decoded: Invalid data"):
+    with pytest.raises(DecodeError, match=r"^recording r1: cannot be decoded: it is no video"):
         frames.add(replace(recording, video=tmp_path / "bad.mp4"))
     with pytest.raises(DecodeError, match=r"^recording r1: its row has no video; add it"):
         frames.add(replace(recording, video=None))
@@ -136,7 +137,7 @@ def test_no_name_of_a_source_is_kept(frames, recording, tmp_path):
     recording.video.rename(named)
     frames.add(replace(recording, video=named))
     files = [path for path in frames.root.rglob("*") if path.is_file()]
-    assert len(files) == 2
+    assert len(files) == 3  # the entry, what decoding it found, and what is known of its source
     for path in files:
         assert "jane" not in path.name
         assert b"jane" not in path.read_bytes()
@@ -312,3 +313,49 @@ def test_writers_race_to_the_same_whole_entry(frames, recording, read_entry):
     np.testing.assert_array_equal(
         read_entry(entries(frames.root)[0]), decode(recording.video, CONFIG).frames
     )
+
+
+def test_what_decoding_found_is_kept_and_an_inspection_keeps_nothing_else(frames, recording):
+    seen = frames.inspect(recording)
+    assert entries(frames.root) == []
+    assert store.findings_of(seen.paths["rgb"]) == Findings(sizes=[(64, 64)])
+    assert not frames.is_known(recording, ("rgb",))
+    made = frames.add(recording)
+    assert made == seen
+    assert store.findings_of(made.paths["rgb"]) == Findings(sizes=[(64, 64)])
+
+
+def test_an_inspection_is_done_once_and_refuses_what_storing_refuses(
+    frames, recording, monkeypatch
+):
+    frames.inspect(recording)
+    monkeypatch.setattr(store, "inspect", None)
+    frames.inspect(recording)
+    monkeypatch.undo()
+    content = recording.video.read_bytes()
+    recording.video.write_bytes(content[: len(content) * 6 // 10])
+    told = []
+    for read in (frames.inspect, frames.add):
+        with pytest.raises(DecodeError, match=r"^recording r1: ") as error:
+            read(recording)
+        told.append(str(error.value))
+    assert told[0] == told[1]
+
+
+def test_entries_of_an_earlier_version_have_another_key_and_are_named(tmp_path, recording):
+    then = CONFIG.model_copy(update={"hdr": "stored", "interlaced": "stored"})
+    older = FrameStore(tmp_path / "store", Recipe(decode=then))
+    path = older.add(recording).paths["rgb"]
+    # An earlier version wrote no findings; its keys knew neither setting.
+    path.with_suffix(".json").unlink()
+    assert Recipe(decode=then).settings("rgb")["decode"] == {
+        "height": 32, "width": 48, "frame_rate": None,
+    }  # fmt: skip
+    now = FrameStore(tmp_path / "store", RECIPE)
+    assert not now.is_known(recording, ("rgb",))
+    (told,) = now.verify(recording, ("rgb",))
+    assert "was prepared by an earlier version" in told
+    assert older.is_known(recording, ("rgb",))
+    assert older.verify(recording, ("rgb",)) == []
+    assert store.findings_of(older.add(recording).paths["rgb"]) is None
+    assert now.add(recording).paths["rgb"] != path
