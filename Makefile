@@ -1,5 +1,5 @@
-# Every target sets up what it needs: a virtual environment in .venv with the pinned packages of
-# constraints.txt. A .venv that is there is used; it is installed into again only when
+# Every target first makes a virtual environment in .venv with the pinned packages of
+# constraints.txt. An existing .venv is used; packages are installed again only when
 # pyproject.toml or constraints.txt change.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,27 +11,27 @@ READY := $(VENV)/.pdray-ready
 OUTPUT := $(CURDIR)/pdray_output
 FREE_GB := 8
 
-# The demo's study is named after what decides its result: a second run of the same code continues
-# it, or prints it again when it is finished; after a change of the code it is a new study.
+# The name of the demo's study contains a checksum of code and settings: a second run continues the
+# study or, if it is complete, prints its results again; changed code starts a new study.
 STUDY = demo-$(shell cat search_spaces/demo.yaml $$(find pdray -name '*.py' | sort) | cksum | cut -d' ' -f1)
 
 # pip and the jobs must not see another environment's packages.
 unexport PYTHONPATH PYTHONHOME
 
-# Least share of the faults put into a file, in percent, that its tests must notice.
+# Percentage of the faults put into a file that its tests must notice.
 MUTATION_SCORE := 90
 
 .PHONY: help demo test lint integration slow chaos mutation bench docs ci clean
 
-help: ## show the targets
+help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
-demo: $(READY) ## render the SYNTHETIC cohort and search a network on it
+demo: $(READY) ## draw the SYNTHETIC cohort and search a network on it
 	@$(PYTHON) jobs/make_demo.py folder="$(OUTPUT)/demo/cohort"
 	@$(PYTHON) jobs/tune_tsa.py --config search_spaces/demo.yaml search.name=$(STUDY) \
 	  data.manifest="$(OUTPUT)/demo/cohort/manifest.csv" output="$(OUTPUT)/demo"
 
-# One thread a process: the processes share the cores already.
+# One thread per process, because the processes already share the cores.
 test: $(READY) ## run the unit tests
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --maxprocesses 8
 
@@ -41,17 +41,17 @@ lint: $(READY) ## check style, types and import contracts
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
 
-integration: $(READY) ## run the tests that start Ray and MLflow, the submitted main job among them
+integration: $(READY) ## run the tests that start Ray and MLflow, including a submitted job
 	@$(PYTHON) -m pytest -q --durations=12 -m 'integration and not slow and not chaos'
 
-slow: $(READY) ## run the longer tests of whole searches and tables; takes some minutes
+slow: $(READY) ## run the tests of whole searches and tables; takes some minutes
 	@$(PYTHON) -m pytest -q -m slow
 
 chaos: $(READY) ## run the tests that kill processes and cut networks; takes many minutes
 	@$(PYTHON) -m pytest -q -m chaos
 
-# A fault that makes a test run for ever is noticed as well: it is stopped.
-mutation: $(READY) ## measure how many faults put into six files the tests notice; takes 10 minutes
+# A fault that makes a test run for ever also counts as noticed: the test is stopped.
+mutation: $(READY) ## put faults into six files and count those that tests notice; takes 10 minutes
 	@rm -rf mutants
 	@OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run --max-children 2
 	@$(VENV)/bin/mutmut results
@@ -69,7 +69,7 @@ mutation: $(READY) ## measure how many faults put into six files the tests notic
 	    exit low \
 	  }'
 
-bench: $(READY) ## measure how fast data arrives, networks train and what one learns, against rivals
+bench: $(READY) ## measure speed of data and networks, and what networks learn, against other tools
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@$(PYTHON) -m benchmarks.input
 	@$(PYTHON) -m benchmarks.models
@@ -89,7 +89,7 @@ clean: ## remove caches; outputs and .venv stay
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 	@rm -f $(READY)
 
-# The checks name what is missing and how to get it; the rest comes from the package index.
+# The checks say what is missing and how to install it; the other packages come from the index.
 $(READY): pyproject.toml constraints.txt
 	@if [[ ! -x $(PYTHON) ]]; then \
 	  python=; \

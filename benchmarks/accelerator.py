@@ -1,4 +1,4 @@
-"""Training steps on a GPU: the part ``gpu`` of ``models.py``."""
+"""Measures training steps on a GPU: the section ``gpu`` of ``models.py``."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.compare import best
 from benchmarks.networks import LAST, Case, Scale, training_step
 
-SIDE = 8192  # of the matrices whose product shows what the device can do
+SIDE = 8192  # of square matrices whose product shows the peak speed of the device
 REPEATS = 10
 CASES = (Case("i3d", 8, 32, 224), Case("tsa", 8, 32, 224))
 QUICK_CASES = (Case("tsa", 2, 8, 32, {"depth": 10, "width_factor": 0.125, "num_heads": 2}),)
 
 
 def gpu(scale: Scale) -> Iterator[str]:
-    """Tell clips a second, TFLOP/s and peak memory in bfloat16, where there is a CUDA device."""
+    """Yield lines with clips per second, TFLOP/s and peak memory in bfloat16 on a CUDA device."""
     if not torch.cuda.is_available():
         yield "gpu: left out, there is no CUDA device here"
         return
@@ -32,8 +32,8 @@ def told(case: Case, device: torch.device, *, rate: float) -> str:
 
     Args:
         case: The network and its snippets.
-        device: Where it is trained.
-        rate: Of products of matrices [FLOP/s].
+        device: Device of the training.
+        rate: Speed of matrix products [FLOP/s].
     """
     network, x = case.build().to(device), case.draw().to(device)
     step = training_step(network, x, torch.bfloat16, LAST)
@@ -52,13 +52,13 @@ def told(case: Case, device: torch.device, *, rate: float) -> str:
 
 
 def matmul_rate(device: torch.device, side: int) -> float:
-    """Return what a product of square bfloat16 matrices reaches [FLOP/s]."""
+    """Return the speed of a product of square bfloat16 matrices [FLOP/s]."""
     left, right = (torch.randn(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
     return 2 * side**3 / seconds_of(lambda: left @ right, device)
 
 
 def seconds_of(way: Callable[[], object], device: torch.device) -> float:
-    """Return the wall time of one call, of ten started without waiting, the best of three [s]."""
+    """Return the wall time per call of ten calls started without waiting; best of three [s]."""
 
     def repeat() -> None:
         for _ in range(REPEATS):

@@ -1,4 +1,4 @@
-"""Whole batches, from the store to where a network takes them: the last part of ``input.py``."""
+"""Measures whole batches from the store to the network: the last section of ``input.py``."""
 
 import logging
 import subprocess
@@ -32,7 +32,7 @@ FRAMES, BATCH = 32, 8
 
 
 def stored_cohort(folder: Path, count: int) -> tuple[RatedRecording, ...]:
-    """Return recordings on one entry of 300 frames of 224x224, under many names."""
+    """Return many recordings that share one entry of 300 frames of 224x224."""
     video = draw(CLIPS[0], folder)
     recipe = Recipe(decode=NETWORK)
     recording = Recording(recording_id="r", subject_id="S", item="gait", video=video)
@@ -52,13 +52,13 @@ def stored_cohort(folder: Path, count: int) -> tuple[RatedRecording, ...]:
 
 
 def whole_plan(count: int, epochs: int) -> list[PlannedBatch]:
-    """Return batches of eight over all but eight recordings, which are evaluated."""
+    """Return training batches of eight; the last eight recordings are for evaluation."""
     sides = FoldSides(training=tuple(range(count - BATCH)), evaluation=tuple(range(count))[-BATCH:])
     return plan_batches([sides], Schedule(seed=0, batch_size=BATCH, epochs=epochs))
 
 
 def start_ray() -> None:
-    """Start Ray here with two CPUs and a gigabyte for objects, without its messages."""
+    """Start a local Ray with two CPUs and 1 GB for objects, without its messages."""
     ray.init(
         address="local",
         num_cpus=2,
@@ -71,7 +71,7 @@ def start_ray() -> None:
 
 
 def stream(folder: Path) -> list[Row]:
-    """Bring whole batches to where a network would take them; wall time, equal workers."""
+    """Compare the wall time of whole batches, with the same number of workers."""
     start_ray()
     torch.set_num_threads(1)
     recordings = stored_cohort(folder, 160)
@@ -106,7 +106,7 @@ def stream(folder: Path) -> list[Row]:
 
 
 def _epochs(recordings: Sequence[RatedRecording]) -> list[Row]:
-    """Return what an epoch costs beyond its recordings: many short ones against a long one."""
+    """Return the fixed cost of an epoch: many short epochs against few."""
     tiny = SnippetReader(
         tuple(recordings[: 2 * BATCH]), SnippetConfig(num_frames=1), NETWORK, seed=0
     )
@@ -122,7 +122,7 @@ def _epochs(recordings: Sequence[RatedRecording]) -> list[Row]:
 
         few, many = best([lambda: read(2), lambda: read(102)], rounds=2, clock=time.perf_counter)
         rows.append(
-            Row(f"an epoch's fixed cost, {kind}, wall", (many - few) / 100, 0.08, "80 ms", 1)
+            Row(f"fixed cost per epoch, {kind}, wall", (many - few) / 100, 0.08, "80 ms", 1)
         )
     return rows
 
@@ -149,7 +149,7 @@ def _first_attempt(folder: Path) -> Row:
 
 
 def memory(folder: Path) -> list[Row]:
-    """Measure what a worker's input side holds, in a process of its own."""
+    """Measure the memory of a worker's input, in its own process."""
     rows = []
     for kind in ("local", "ray"):
         done = subprocess.run(
@@ -160,7 +160,7 @@ def memory(folder: Path) -> list[Row]:
         if done.returncode:
             raise RuntimeError(done.stderr)
         held, planned = map(float, done.stdout.split())
-        what = f"memory of the input side, {kind}, 10,000 rows"
+        what = f"memory of a worker's input, {kind}, 10,000 rows"
         rows.append(Row(what, held, 1.5, "1.5 GB", 1, "GB"))
         if kind == "local":
             rows.append(Row("plan of 10,000 rows, 5 folds, 60 epochs", planned, 2, "2 s", 1))

@@ -1,8 +1,7 @@
-"""Attention over time against what could stand in its place: the part ``tsa`` of ``models.py``.
+"""Compares attention over time with other layers: the section ``tsa`` of ``models.py``.
 
-Memory is the peak resident size of a process of its own above what it had before the layer was
-made: its weights, its input, the gradient of its result, all gradients, and whatever the libraries
-take on their way through both passes. Linux only.
+Memory is the peak resident size of a separate process, minus its size before the layer is made. It
+includes weights, input, all gradients and what the libraries allocate in both passes. Linux only.
 """
 
 import gc
@@ -41,7 +40,7 @@ Shape = tuple[int, int, int, int]
 
 
 class WrittenOut(nn.Module):
-    """The same attention as one writes it from the paper: ``softmax(Q K^T + S_rel) V``."""
+    """The same attention, written directly from the paper: ``softmax(Q K^T + S_rel) V``."""
 
     def __init__(self, attention: TemporalSelfAttention, *, is_fused: bool = False) -> None:
         super().__init__()
@@ -85,7 +84,7 @@ def make_layer(name: str, channels: int, steps: int) -> nn.Module:
 
 
 def passes(layer: nn.Module, shape: Shape) -> Callable[[], Tensor]:
-    """Return forward and backward of a layer, as a call that returns the result."""
+    """Return a function that runs forward and backward of a layer and returns the result."""
     batch, channels, steps, side = shape
     generator = torch.Generator().manual_seed(2)
     x, gradient = (
@@ -105,9 +104,10 @@ def passes(layer: nn.Module, shape: Shape) -> Callable[[], Tensor]:
 
 
 def products_ratio(channels: int, steps: int) -> float:
-    """Return how many times fewer products attention takes than a 3x3x3 convolution.
+    """Return the products of a 3x3x3 convolution divided by those of attention.
 
-    Four maps of C x C and three products with T time steps, at each position, for 27 C x C.
+    Per position, attention needs four maps of C x C and three products with T time steps; the
+    convolution needs 27 C x C.
     """
     return 27 * channels / (4 * channels + 3 * steps)
 
@@ -141,7 +141,7 @@ def told(shape: Shape) -> str:
 def memory_rows(scale: Scale) -> Iterator[str]:
     """Compare the peaks of memory of forward and backward."""
     if not can_measure_peaks():
-        yield "tsa, memory: left out, this system does not tell a process's peak"
+        yield "tsa, memory: left out, this system does not report the peak memory of a process"
         return
     for shape in QUICK_SHAPES if scale.is_quick else MEMORY_SHAPES:
         peaks = {}
@@ -153,12 +153,12 @@ def memory_rows(scale: Scale) -> Iterator[str]:
 
 
 def can_measure_peaks() -> bool:
-    """Return whether this system tells the peak of a process and forgets it on request."""
+    """Return whether this system reports the peak memory of a process and can reset it."""
     return os.access(_RESET, os.W_OK)
 
 
 def fresh_peak(name: str, shape: Shape, threads: int) -> int:
-    """Return :func:`peak_bytes` of a process that has imported everything and computed nothing."""
+    """Return :func:`peak_bytes` of a new process that has imported all libraries."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with context.Pool(1) as pool:
@@ -166,7 +166,7 @@ def fresh_peak(name: str, shape: Shape, threads: int) -> int:
 
 
 def peak_bytes(name: str, shape: Shape, threads: int) -> int:
-    """Return what a layer, its input and both passes took at most, in a fresh process [byte]."""
+    """Return the peak memory of a layer, its input and both passes, in a new process [byte]."""
     torch.set_num_threads(threads)
     passes(make_layer(name, HEADS, 2), (2, HEADS, 2, 3))()  # loads the libraries
     gc.collect()

@@ -1,4 +1,4 @@
-"""SYNTHETIC recordings to measure reading with: textures with the spectrum of natural pictures."""
+"""Draws SYNTHETIC recordings for measuring reading: textures with a natural spectrum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pdray.atomic import replacing
 
 HEIGHT, WIDTH, RATE = 1080, 1920, 30
-_BIT_RATE = 8_000_000  # what YouTube recommends for uploads of this size and rate
+_BIT_RATE = 8_000_000  # recommended by YouTube for uploads of this size and rate
 _MARGIN = 120  # px that a hand-held camera wanders
-# Makes a frame of 340x256 as large a JPEG of quality 90 as one of real faces: 0.2 bytes a pixel.
+# A JPEG of quality 90 of a frame of 340x256 is then as large as of real faces: 0.2 bytes per pixel.
 _FALL = 1.6
 
 
@@ -23,10 +23,10 @@ class ClipKind:
     """One kind of recording.
 
     Attributes:
-        name: Of the file.
-        says: What it stands for.
-        num_frames: At 30 Hz.
-        options: Of x264.
+        name: Name of the file.
+        says: Description.
+        num_frames: Number of frames, at 30 Hz.
+        options: Options of x264.
     """
 
     name: str
@@ -61,7 +61,7 @@ def texture(height: int, width: int, generator: np.random.Generator) -> NDArray[
 
 
 def draw(kind: ClipKind, folder: Path) -> Path:
-    """Encode a clip unless it is there: a swaying camera, a moving patch, noise of a sensor."""
+    """Encode a clip if it is missing: a swaying camera, a moving patch, sensor noise."""
     path = folder / kind.name
     if path.exists():
         return path

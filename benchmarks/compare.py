@@ -1,4 +1,4 @@
-"""Costs of two ways of doing the same, measured in turn, and the line that tells them."""
+"""Measures the costs of two ways to do the same thing in turn, and prints them as one line."""
 
 import gc
 import resource
@@ -11,12 +11,12 @@ class Row:
     """One comparison.
 
     Attributes:
-        what: Was done.
+        what: Name of the task.
         ours: Seconds (or another cost; less is better).
-        rival: The same of the rival.
-        name: Of the rival.
-        goal: Least ratio rival / ours.
-        unit: Of the costs.
+        rival: The same cost of the other tool.
+        name: Name of the other tool.
+        goal: Smallest accepted ratio rival / ours.
+        unit: Unit of the costs.
     """
 
     what: str
@@ -48,7 +48,7 @@ def cpu() -> float:
 def best(
     ways: Sequence[Callable[[], object]], *, rounds: int, clock: Callable[[], float] = cpu
 ) -> list[float]:
-    """Return the least cost of each way, the ways taken in turn [s]."""
+    """Return the lowest cost of each way; the ways are run in turn [s]."""
     costs = [float("inf")] * len(ways)
     for _ in range(rounds):
         for number, way in enumerate(ways):

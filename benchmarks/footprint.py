@@ -1,4 +1,4 @@
-"""Time and memory of a command with everything it starts: ``make demo``, say.
+"""Measures time and memory of a command with all its processes, for example ``make demo``.
 
     python benchmarks/footprint.py make demo
 

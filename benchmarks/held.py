@@ -1,9 +1,9 @@
-"""What a worker's input side holds while it reads a cohort of 10,000 recordings.
+"""Measures the memory of a worker's input while it reads a cohort of 10,000 recordings.
 
     python -m benchmarks.held FOLDER local|ray
 
-Prints the peak of private memory beyond what the imports hold [GB], and the time of planning
-[s]; a part of ``input.py``. Batches of 8 x 32 x 224 x 224 are dropped as they come.
+Prints the peak of private memory minus that of the imports [GB], and the time of planning [s]; a
+part of ``input.py``. Batches of 8 x 32 x 224 x 224 are dropped as they arrive.
 """
 
 import sys

@@ -1,13 +1,13 @@
-"""How fast snippets arrive, against what could be used instead; each ratio from one run.
+"""Measures how fast snippets arrive, compared with other tools; each ratio is from one run.
 
     python -m benchmarks.input [folder=~/pdray_output/benchmarks] [section ...]
 
-Sections: source, store, normalise, build, stream, memory; all without a word. The recordings are
-SYNTHETIC (``clips.py``), 1920x1080 H.264, read at 340x256 with one thread. Rivals that are not
-installed are named and left out (in the checkout: ``pip install -c constraints.txt -e '.[bench]'``,
-and FFmpeg from the system). Times are CPU times of this process and its children unless a row says
-wall; the best of some runs, taken in turn, counts. Other load on the machine moves the times more
-than the ratios.
+Sections: source, store, normalise, build, stream, memory; default: all. The recordings are
+SYNTHETIC (``clips.py``), 1920x1080 H.264, read at 340x256 with one thread. Tools that are not
+installed are named and left out (to install them: ``pip install -c constraints.txt -e '.[bench]'``
+in the checkout, and FFmpeg from the system). Times are CPU times of this process and its children,
+or wall times if a row says so; the best of some runs in turn counts. Other load on the machine
+changes the times more than the ratios.
 """
 
 import subprocess

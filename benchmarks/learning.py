@@ -1,24 +1,25 @@
-"""Do the networks learn to see movement? Eight scores on the SYNTHETIC demo cohort.
+"""Tests whether networks learn movement: eight scores on the SYNTHETIC demo cohort.
 
     python -m benchmarks.learning             # about 25 minutes on two cores
-    python -m benchmarks.learning quick=true  # does it run? a minute; its numbers mean nothing
+    python -m benchmarks.learning quick=true  # only a test run of one minute; ignore its numbers
 
-The score is the MCC of grades {0, 1} against {2, 3, 4}. Subjects are split into five outer folds;
-each fold is scored once, by what was trained on the other four for a fixed number of epochs, and
-the five are pooled into one row a recording before scoring. Eight classifiers meet on these folds:
+The score is the MCC of grades {0, 1} against {2, 3, 4}. Subjects are split into five outer folds.
+Each fold is scored once, by a model trained on the other four for a fixed number of epochs; the
+predictions of all folds are pooled, one row per recording, before scoring. Eight classifiers are
+compared on these folds:
 
 - ``tsa``: the network of ``search_spaces/demo.yaml``, several seeds;
 - ``shuffled``: the same network, trained and scored on the same frames in random order;
 - ``one_frame``: the same network, trained and scored on one frame repeated;
 - ``flow`` and ``boundaries``: I3D on optical flow and on motion boundaries;
-- ``colours``: I3D on pictures of twice the side, below which it does not begin to learn;
-- ``frames``: a 2D ResNet on eight frames, each by itself, averaged: what appearance alone gives;
+- ``colours``: I3D on pictures of twice the side; on smaller ones it does not learn;
+- ``frames``: a 2D ResNet on eight single frames, averaged: the score of appearance alone;
 - ``linear``: logistic regression on the log spectrum of the mean |frame difference|.
 
-An interval resamples subjects, with the training whose score is the median of the seeds: how sure
-the score is for other people, not for another training.
+An interval resamples subjects, for the seed with the median score. It shows the uncertainty over
+people, not over trainings.
 
-Nothing was chosen on what is reported. The settings in ``search_spaces/demo.yaml`` and the
+No reported score was used for a choice. The settings in ``search_spaces/demo.yaml`` and the
 constants below were chosen on cohorts drawn with ``cohort.seed`` 101 and 102, not on the default
 cohort (seed 0).
 """
@@ -65,8 +66,8 @@ SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "demo.yaml"
 NUM_FOLDS = 5
 GRADE_CUTS = (2,)
 
-# What each network has instead of the settings of search_spaces/demo.yaml. Statistics of the batch
-# have 120 steps to settle in, not tens of thousands: norm_momentum.
+# Settings of each network that differ from search_spaces/demo.yaml. Batch statistics have only 120
+# steps to settle, not tens of thousands: hence norm_momentum.
 I3D = {"name": "i3d", "width_factor": 0.25, "dropout": 0.2, "temporal_stride": "211",
        "norm_momentum": 0.1}  # fmt: skip
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -99,18 +100,18 @@ NUM_RESAMPLES = 2000
 
 
 class LearningConfig(FitConfig):
-    """Settings of this benchmark: those of the fit, and on what it is measured."""
+    """Settings of this benchmark: those of the fit, the cohort, seeds and folder."""
 
     cohort: DemoConfig = DemoConfig()
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="trainings of tsa")
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="seeds of tsa's trainings")
     control_seeds: tuple[int, ...] = Field(
-        (0,), min_length=1, description="trainings of each other network"
+        (0,), min_length=1, description="seeds of the other networks' trainings"
     )
     num_processes: int = Field(2, ge=1, description="processes that train, one thread each [count]")
     folder: Path = Field(
         Path("~/pdray_output/learning"), description="cohort, its frames and the predictions"
     )
-    quick: bool = Field(False, description="a minute's run on a tiny cohort: does it run?")
+    quick: bool = Field(False, description="only a test run of one minute on a tiny cohort")
 
 
 QUICK = {
@@ -166,7 +167,7 @@ def fit_config(config: LearningConfig, name: str) -> FitConfig:
 
 
 def prepare(config: LearningConfig) -> dict[str, tuple[RatedRecording, ...]]:
-    """Draw the cohort and decode it for each network, as far as that has not been done yet."""
+    """Draw the cohort and decode it for each network, unless that is done already."""
     root = config.folder.expanduser()
     folder = root / ("quick" if config.quick else f"cohort{config.cohort.seed}")
     path = make_cohort(folder, config.cohort, num_processes=config.num_processes)
@@ -199,7 +200,7 @@ def _rated(
 
 
 def outer_folds(recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return the outer folds; every recording is on the evaluation side of exactly one."""
+    """Return the outer folds; every recording is held out in exactly one."""
     subjects = [recording.subject_id for recording in recordings]
     classes = [recording.target for recording in recordings]
     asked = FoldsConfig(num_outer=NUM_FOLDS)
@@ -223,7 +224,7 @@ def make_jobs(
     recordings: Mapping[str, tuple[RatedRecording, ...]],
     sides: Sequence[FoldSides],
 ) -> list[Job]:
-    """List the trainings, the network itself before its controls."""
+    """List the trainings: first the network, then the other networks."""
     jobs = []
     for name in NETWORKS:
         fitted = fit_config(config, name)
@@ -252,7 +253,7 @@ def train(job: Job) -> Trained:
 
 
 def train_all(jobs: Sequence[Job], num_processes: int) -> Iterator[Trained]:
-    """Run trainings in processes of their own, and yield them as they end."""
+    """Run trainings in separate processes, and yield each result as it ends."""
     # Spawned, not forked: torch's threads do not survive a fork.
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(train, job) for job in jobs]
@@ -266,7 +267,7 @@ def train_all(jobs: Sequence[Job], num_processes: int) -> Iterator[Trained]:
 def median_training(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]]:
     """Return the rows of the seed whose pooled MCC is the median, and every seed's MCC.
 
-    Of an even number of seeds the lower one of the middle two counts.
+    With an even number of seeds, the lower of the two middle ones counts.
     """
     scores = {
         int(seed): mcc(table[table["seed"] == seed]) for seed in sorted(table["seed"].unique())
@@ -277,14 +278,14 @@ def median_training(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, float]
 
 
 def mcc(table: pd.DataFrame) -> float:
-    """Return the MCC of a table with one row a recording."""
+    """Return the MCC of a table with one row per recording."""
     return score("mcc", targets(table), probabilities(table))
 
 
 def drop_interval(higher: pd.DataFrame, lower: pd.DataFrame) -> tuple[float, float]:
-    """Return the 95% interval of the difference of two MCCs, both on the same drawn subjects.
+    """Return the 95% interval of the difference of two MCCs, from the same resampled subjects.
 
-    Both tables have one row a recording, sorted by it.
+    Both tables have one row per recording and are sorted by it.
     """
     subjects, of_row = np.unique(higher["subject_id"].to_numpy(dtype=str), return_inverse=True)
     shares = np.full(len(subjects), 1 / len(subjects))
@@ -299,10 +300,10 @@ def drop_interval(higher: pd.DataFrame, lower: pd.DataFrame) -> tuple[float, flo
 
 
 def report(tables: Mapping[str, pd.DataFrame]) -> tuple[str, list[str]]:
-    """Write the scores, and judge them.
+    """Return the scores as text, and compare them with the targets.
 
     Args:
-        tables: By name, one row a (seed, recording).
+        tables: Predictions by name, one row per seed and recording.
 
     Returns:
         The lines to print, and the targets that were missed.
@@ -337,7 +338,7 @@ def report(tables: Mapping[str, pd.DataFrame]) -> tuple[str, list[str]]:
 
 
 def main(argv: list[str]) -> int:
-    """Run the benchmark; return 0, 1 when a target is missed, 2 for a user's mistake."""
+    """Run the benchmark; return 0, 1 if a target is missed, or 2 for a user's mistake."""
     if set(HELP) & set(argv):
         print(help_text(LearningConfig, argv, about=__doc__ or ""))
         return 0

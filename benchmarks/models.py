@@ -1,14 +1,14 @@
-"""How fast the networks train and score, against what could be used instead; ratios of one run.
+"""Measures how fast networks train and predict, compared with other tools; ratios of one run.
 
     python -m benchmarks.models [threads=1] [size=quick] [section ...]
 
-Sections: tsa, precision, compile (takes minutes), rivals, views, input, gpu; all without a word.
-The snippets are SYNTHETIC noise: what they show decides no time. A training step is forward, loss,
-backward and SGD with momentum; dropout is off, so that two implementations can be seen to compute
-the same. Rivals that are not installed are named and left out (in the checkout:
-``pip install -c constraints.txt -e '.[bench]'``). Times are CPU times of one thread; with
-``threads=2`` and more they are wall times, and a machine that has other work falsifies them. The
-best of some runs, taken in turn, counts.
+Sections: tsa, precision, compile (takes minutes), rivals, views, input, gpu; default: all. The
+snippets are SYNTHETIC noise, because their content does not affect the time. A training step is
+forward, loss, backward and SGD with momentum; dropout is off, so that results of two
+implementations can be compared. Tools that are not installed are named and left out (to install
+them: ``pip install -c constraints.txt -e '.[bench]'`` in the checkout). Times are CPU times of one
+thread; with ``threads=2`` or more they are wall times, which other work on the machine falsifies.
+The best of some runs in turn counts.
 """
 
 import subprocess

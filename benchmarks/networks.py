@@ -1,8 +1,7 @@
-"""Networks to measure, ours and the reference implementations, and one step of training each.
+"""Networks to measure: pdray's and reference implementations, and one training step of each.
 
-The references are built as their packages document them and given the same weights; where the head
-averages over a window that is made for 224 px, it is cut to the smaller map, which the packages
-would refuse.
+The references are built as their packages document, with the same weights. If a head averages over
+a window for 224 px, the window is cut to the smaller map, which the packages would refuse.
 """
 
 from collections.abc import Callable, Mapping, Sequence

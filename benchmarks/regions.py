@@ -1,16 +1,15 @@
-"""Training on regions of faces from kept maps against computing them anew; ratios of one run.
+"""Compares training on regions of faces with and without cached maps; ratios of one run.
 
     python -m benchmarks.regions             # about eight minutes on one core
-    python -m benchmarks.regions size=quick  # does it run? seconds; its numbers mean nothing
+    python -m benchmarks.regions size=quick  # only a test run of seconds; ignore its numbers
 
-An epoch of training is measured as a study runs it: frames and polygons, or maps and polygons, are
-read from the frame store, augmented or not, and a network on ResNet-50 takes a step of Adam on each
-batch of 16 snippets of 8 frames of 224 px. What is read lies in the memory of the operating system,
-as it does from the second epoch on. Two heads stand behind the same backbone: the one of
-``search_spaces/region_attention.yaml`` and the one of YouTubePD, whose projection of 3x3 bins to
-768 features costs a quarter of the ResNet-50 itself, so that sparing the latter cannot make it 20
-times as fast. Times are CPU times of one thread, reading included. The recordings are SYNTHETIC
-noise.
+An epoch of training is measured as in a study: frames and polygons, or maps and polygons, are read
+from the frame store and augmented, and a network on ResNet-50 takes a step of Adam on each batch of
+16 snippets of 8 frames of 224 px. The files are in the cache of the operating system, as from the
+second epoch on. There are two heads on the same backbone: that of
+``search_spaces/region_attention.yaml`` and that of YouTubePD, whose projection of 3x3 bins to 768
+features takes a quarter of the time of the ResNet-50, so caching cannot make it 20 times as fast.
+Times are CPU times of one thread, including reading. The recordings are SYNTHETIC noise.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What a user could pick instead of pdray's input side, written as its documentation shows it."""
+"""Other tools for reading data, used as their documentation shows."""
 
 import shutil
 import subprocess

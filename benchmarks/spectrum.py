@@ -1,7 +1,7 @@
-"""The linear control of the learning benchmark: logistic regression on how a picture flickers.
+"""The linear baseline of the learning benchmark: logistic regression on a spectrum of movement.
 
-It has the log spectrum of the mean |frame difference| of a whole recording and sees no shape: what
-a network scores above it, it has from more than the rhythm of the movement.
+Its input is the log spectrum of the mean |frame difference| of a whole recording, without any
+shape. A network that scores higher uses more than the rhythm of the movement.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def log_spectrum(frames: NDArray[np.uint8], *, fps: int) -> NDArray[np.float64]:
 
 
 def origin(seed: int, outer_fold: int) -> Origin:
-    """Say where the predictions of one held-out fold come from."""
+    """Return the key columns of the predictions of one held-out fold."""
     return Origin(
         study="learning", trial=0, fold=-1, epoch=0, seed=seed, outer_fold=outer_fold, split="test"
     )

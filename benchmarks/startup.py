@@ -1,4 +1,4 @@
-"""CPU seconds of --help and of the refusal of a misspelt key, for each job.
+"""Measures the CPU seconds of --help and of the error for a misspelt key, for each job.
 
 python benchmarks/startup.py
 """
@@ -21,7 +21,7 @@ def measure(job: Path, words: list[str]) -> float:
 
 
 def main() -> int:
-    """Print a line for each job."""
+    """Print one line per job."""
     print(f"{'job':<24}{'--help':>8}{'typo':>8}  CPU seconds")
     for job in sorted((ROOT / "jobs").glob("*.py")):
         table = ["--table", "tsa.table5"] if job.stem == "reproduce" else []
