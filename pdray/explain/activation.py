@@ -1,15 +1,15 @@
 """Computes class activation maps of the layers of a network, by Grad-CAM.
 
 Source: Selvaraju et al. 2017 (Grad-CAM, arXiv:1610.02391), section 3, of any layer that gives a
-map. With y the score of a class, A_k channel k of the layer's output and Z its cells:
+map. With y the score of a class, A_k channel k of the layer's output, and Z its number of cells:
     alpha_k = 1/Z * sum over cells of dy / dA_k         (Eq. 1)
     L = ReLU(sum over k of alpha_k * A_k)               (Eq. 2)
-Differs: a cell is a place and a moment, so that Z counts time steps as well; of a network that sees
-frame by frame the frames of a snippet are pooled together, as one map over time.
+Differs: a cell is a place and a time step, so Z counts time steps too. For networks on single
+frames, the frames of a snippet are joined into one map over time.
 
 The hypomimia abstract shows such maps of the intermediate layers of its network and does not say
-how it makes them. Only parts that speak for the class are left after the ReLU; a map has no unit,
-and maps of two layers or of two networks cannot be compared but for where they lie.
+how it makes them. After the ReLU only parts that support the class are left. A map has no unit: of
+maps from two layers or two networks, only the locations can be compared, not the values.
 
 Letters: B snippet, T frame, H height, W width; T', H', W' of a layer's own map.
 """
@@ -28,23 +28,23 @@ from pdray.errors import SettingsError, refuse
 from pdray.training.frozen.features import as_map
 
 Score = Callable[[Tensor], Tensor]
-"""(B, J) outputs of a network to (B,) score of the class in question."""
+"""Turns (B, J) outputs of a network into the (B,) score of the explained class."""
 
 
 def map_layers(network: nn.Module, asked: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the layers whose maps are wanted, early to late.
+    """Return the layers to map, early to late.
 
     Args:
         network: With ``MAP_LAYERS``.
-        asked: Some of their names, in any order; None is all of them.
+        asked: Some of their names, in any order; None: all.
 
     Raises:
-        SettingsError: If a name is none of them, or none is asked for; lists the valid ones.
+        SettingsError: If a name is unknown or the list is empty; lists the valid names.
     """
     known: tuple[str, ...] = tuple(cast(Any, network).MAP_LAYERS)
     if asked is None:
         return known
-    right = f"the layers of this network are: {', '.join(known)}"
+    right = f"choose from the layers of this network: {', '.join(known)}"
     faults = [f"got '{name}'; {nearest(name, known)}{right}" for name in asked if name not in known]
     refuse(faults or ([] if asked else [f"got none; {right}"]), SettingsError, "layers")
     return tuple(name for name in known if name in asked)
@@ -57,11 +57,11 @@ def class_activation(
 
     Args:
         network: In evaluation mode; a snippet's output must not depend on the others. Its
-            parameters may or may not want a gradient; none is added to them.
+            parameters get no gradient.
         x: (B, C, T, H, W) normalised snippets.
-        score: The class's score before the softmax, differentiable.
+        score: Returns the class's score before the softmax; differentiable.
         layers: Names of submodules that give (B, K, T', H', W'), or (B T', K, H', W') of a network
-            that sees frame by frame; each is used once in a pass.
+            on single frames; each is used once in a pass.
 
     Returns:
         By layer (B, T', H', W') of the network's dtype, at least 0, without a unit.
@@ -80,7 +80,7 @@ def class_activation(
     def catcher(name: str) -> Callable[[Any, Any, Tensor], Tensor]:
         def catch(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
             caught[name] = output
-            # A later layer may work in place, on the copy then.
+            # A later layer may change its input in place, so give it a copy.
             return output.clone()
 
         return catch
@@ -88,7 +88,7 @@ def class_activation(
     hooks = [network.get_submodule(one).register_forward_hook(catcher(one)) for one in layers]
     try:
         with torch.enable_grad():
-            # So that there is a graph where no parameter wants a gradient.
+            # The input requires a gradient, so there is a graph even without trainable parameters.
             total = score(network(x.detach().requires_grad_())).sum()
             gradients = torch.autograd.grad(total, [caught[name] for name in layers])
     finally:
@@ -105,14 +105,14 @@ def class_activation(
 def on_frames(
     maps: Tensor, indices: NDArray[np.int64], *, height: int, width: int
 ) -> NDArray[np.float32]:
-    """Bring the maps of a recording's snippets to its frames.
+    """Turn the maps of a recording's snippets into maps of its frames.
 
-    A map is stretched to its snippet by trilinear interpolation, its cells taken to cover time and
-    picture evenly. A frame that was seen several times has the mean of its maps.
+    A map is resized to its snippet by trilinear interpolation; its cells cover time and picture
+    evenly. A frame that is in several snippets gets the mean of its maps.
 
     Args:
         maps: (S, T', H', W') float, of S snippets.
-        indices: (S, T) which frame of the recording each frame of a snippet is.
+        indices: (S, T) index in the recording of each frame of a snippet.
         height: Rows of the pictures [px].
         width: Columns of the pictures [px].
 

@@ -1,13 +1,13 @@
-"""Recordings among the features of a network that never learnt from them, as a picture.
+"""Plots test recordings by the features of a network, and measures how well groups separate.
 
-The hypomimia abstract shows patients and controls apart in such a picture; a picture is no measure.
-Silhouettes (Rousseeuw 1987) are: for a recording, (b - a) / max(a, b) with a its mean distance to
-its own group and b to the nearest other one, 1 far apart, 0 mixed, -1 in the wrong group; taken in
-the feature space, not in the picture. Recordings of one person are alike whatever the grade, so the
-same number is given with persons as groups: where it is the higher one, features tell who it is
-rather than how severe.
-Differs from Rousseeuw: a recording that is alone in its group has no distance to its own, and where
-he sets 0 it has no silhouette here and no part in a mean.
+The hypomimia abstract shows that patients and controls separate in such a plot, but a plot is not a
+measure. Silhouettes (Rousseeuw 1987) are: for a recording, (b - a) / max(a, b), with a its mean
+distance to its own group and b to the nearest other group; 1 separate, 0 mixed, -1 in the wrong
+group. They are computed in the feature space, not in the plot. Recordings of one person are
+similar whatever the grade, so silhouettes are also computed with people as groups: if these are
+higher, the features show identity rather than severity.
+Differs from Rousseeuw: a recording that is alone in its group has no silhouette and is left out of
+means; he sets 0.
 """
 
 import math
@@ -31,7 +31,7 @@ from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.plots import save_picture
 from pdray.explain.severity import SEVERITIES, Readout
 
-TSNE_LEAST = 30  # recordings; of fewer, t-SNE shows its own chance
+TSNE_LEAST = 30  # recordings; with fewer, a t-SNE plot is mostly chance
 _PERPLEXITY = 30.0
 _MARKERS = "os^vDP*X<>phd8"
 _SHOWN = 14  # subjects in the legend, as many as there are markers
@@ -39,12 +39,12 @@ _SHOWN = 14  # subjects in the legend, as many as there are markers
 
 @dataclass(frozen=True)
 class Separation:
-    """Mean silhouettes; nan where there are fewer than two groups, or nobody is in company.
+    """Mean silhouettes; nan with fewer than two groups, or if all groups have one recording.
 
     Attributes:
-        by_class: Over the recordings that are not alone in their group, groups being the classes.
-        of_class: The same over the recordings of each class.
-        by_subject: Groups being the subjects.
+        by_class: With classes as groups, over all recordings that are not alone in their class.
+        of_class: The same for the recordings of each class.
+        by_subject: With subjects as groups.
     """
 
     by_class: float
@@ -54,12 +54,12 @@ class Separation:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Places of N recordings.
+    """Coordinates of N recordings in the plots.
 
     Attributes:
-        pca: (N, 2) first two principal components; 0 where there are fewer.
-        variance: Their parts of the variance, 0..1.
-        tsne: (N, 2), None of fewer than 30 recordings.
+        pca: (N, 2) first two principal components; 0 if there are fewer.
+        variance: Their shares of the variance, 0..1.
+        tsne: (N, 2), or None with fewer than 30 recordings.
     """
 
     pca: NDArray[np.float64]
@@ -68,10 +68,10 @@ class Embedding:
 
 
 def separation(features: NDArray[np.float32], facts: pd.DataFrame) -> Separation:
-    """Measure how far classes, and persons, are apart in the feature space.
+    """Measure how well classes and people separate in the feature space.
 
     Args:
-        features: (N, D) of held-out recordings.
+        features: (N, D) of test recordings.
         facts: N rows of ``target`` and ``subject_id``.
     """
     targets = facts["target"].to_numpy()
@@ -84,17 +84,17 @@ def separation(features: NDArray[np.float32], facts: pd.DataFrame) -> Separation
 
 
 def separation_sentence(found: Separation, facts: pd.DataFrame) -> str:
-    """Say how far the classes are apart, of whom that is known, and why where it is not."""
+    """Return the silhouettes, the numbers of recordings and subjects, and what is undefined."""
     classes = ", ".join(f"class {k}: {_number(value)}" for k, value in found.of_class.items())
     return (
         f"silhouette by class {_number(found.by_class)} ({classes}), by subject "
-        f"{_number(found.by_subject)}; {len(facts)} held-out recordings of "
-        f"{facts['subject_id'].nunique()} subjects, none learnt from{_why_not(facts)}"
+        f"{_number(found.by_subject)}; {len(facts)} test recordings of "
+        f"{facts['subject_id'].nunique()} subjects, none used in training{_why_not(facts)}"
     )
 
 
 def _why_not(facts: pd.DataFrame) -> str:
-    """Say which groups have no silhouette; empty where all have one."""
+    """Return which groups have no silhouette; empty if all have one."""
     told = []
     for kind, groups, column in (
         ("class", "classes", "target"),
@@ -115,11 +115,11 @@ def _why_not(facts: pd.DataFrame) -> str:
 
 
 def embed(features: NDArray[np.float32], *, seed: int = 0) -> Embedding:
-    """Place recordings in a plane: principal components, and t-SNE where there are enough.
+    """Compute coordinates: principal components, and t-SNE if there are enough recordings.
 
     Args:
         features: (N, D), N at least 1.
-        seed: Of t-SNE.
+        seed: Seed of t-SNE.
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     left, size, _ = np.linalg.svd(centred, full_matrices=False)
@@ -145,17 +145,17 @@ def embedding_picture(
     title: str,
     synthetic: bool,
 ) -> None:
-    """Draw a row for each known severity: the plane or planes, and its readout from the features.
+    """Draw one row per known severity: the plots of features, and the predicted severity.
 
-    The colour is the severity, the marker the subject, as is a thin line in the planes.
+    Colour shows the severity; markers and thin lines show the subject.
 
     Args:
-        embedding: Of N recordings.
+        embedding: Coordinates of N recordings.
         facts: N rows of ``target``, ``subject_id`` and the columns of ``SEVERITIES``.
         path: The PNG to write.
-        readouts: Of the same recordings; a severity without one has no such panel.
-        title: What :func:`separation_sentence` says.
-        synthetic: Whether the cohort is rendered; the title says so.
+        readouts: Predicted severities of the same recordings; each adds a panel.
+        title: The text of :func:`separation_sentence`.
+        synthetic: Whether the cohort is SYNTHETIC; the title says so.
     """
     first, second = embedding.variance
     planes = [
@@ -166,7 +166,7 @@ def embedding_picture(
         )
     ]
     if embedding.tsne is not None:
-        planes.append((embedding.tsne, "t-SNE: who is near counts, how far does not", ""))
+        planes.append((embedding.tsne, "t-SNE: only near neighbours mean something", ""))
     fields = [field for field in SEVERITIES if facts[field].notna().any()]
     wide = len(planes) + bool(readouts)
     figure = Figure(figsize=(2.2 + 4.4 * wide, 0.6 + 4.4 * len(fields)), layout="constrained")
@@ -208,13 +208,13 @@ class _Marks:
         self.subjects = sorted(set(facts["subject_id"]))
 
     def colour(self, level: float) -> str:
-        """Return the colour of a severity; grades are ordered, and so are the colours."""
+        """Return the colour of a severity; colours are ordered like grades."""
         if math.isnan(level):
             return "white"
         return to_hex(colormaps["viridis"](level / max(self.levels[-1], 1)))
 
     def scatter(self, axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Draw (N,) points; those at nan are left out."""
+        """Draw (N,) points, without those at nan."""
         colours = np.array([self.colour(float(level)) for level in self.severity])
         for number, subject in enumerate(self.subjects):
             mine = (self.facts["subject_id"] == subject).to_numpy()
@@ -241,14 +241,14 @@ def _draw_plane(axes: Axes, places: NDArray[np.float64], marks: _Marks) -> None:
 
 
 def _draw_readout(axes: Axes, readout: Readout, marks: _Marks) -> None:
-    """Draw what the features say of severity against what the rater said."""
+    """Draw the predicted severity against the rated one."""
     place = marks.facts["subject_id"].map(marks.subjects.index).to_numpy()
-    aside = 0.3 * ((place + 0.5) / len(marks.subjects) - 0.5)  # so that no subject hides another
+    aside = 0.3 * ((place + 0.5) / len(marks.subjects) - 0.5)  # no subject hides another
     axes.axline((0, 0), slope=1, color="0.8", linewidth=0.8, linestyle="--", zorder=1)
     marks.scatter(axes, marks.severity + aside, readout.values)
     axes.set_xticks(marks.levels)
     axes.set_xlabel(f"{readout.name}, as rated (dashed: equal)", fontsize=8)
-    axes.set_ylabel(f"{readout.name}, read out of the features", fontsize=8)
+    axes.set_ylabel(f"{readout.name}, predicted from the features", fontsize=8)
     axes.tick_params(labelsize=8)
     found = readout.alignment
     axes.set_title(
@@ -276,12 +276,12 @@ def _legend(marks: _Marks, *, with_subjects: bool) -> list[Line2D]:
 
 
 def _silhouettes(features: NDArray[np.float32], groups: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the (N,) silhouettes, nan where they are not defined."""
+    """Return the (N,) silhouettes, nan where undefined."""
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
     if not 2 <= len(counts) < len(groups):
         return np.full(len(groups), math.nan)
     found: NDArray[np.float64] = silhouette_samples(features.astype(np.float64), groups)
-    found[counts[group] == 1] = math.nan  # scikit-learn says 0
+    found[counts[group] == 1] = math.nan  # scikit-learn sets 0
     return found
 
 

@@ -1,4 +1,4 @@
-"""A finished study's winner and the recordings that it never learnt from, ready to be looked at."""
+"""Opens the winner of a finished study and its test recordings."""
 
 import json
 import pickle
@@ -45,7 +45,7 @@ _NO_WEIGHTS = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueErr
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What a study leaves to be explained.
+    """The winner of a finished study, and its recordings.
 
     Attributes:
         name: The study's.
@@ -53,8 +53,8 @@ class HeldOut:
         manifest: The study's.
         seed: Of the search.
         config: The winner's settings.
-        network: The winner, or the frozen network under a linear probe, in evaluation mode; no
-            parameter wants a gradient.
+        network: The winner, or the frozen network of a linear probe, in evaluation mode, without
+            gradients.
         num_classes: K.
         rows: The test group's recordings that the study could use, in the manifest's order.
         learnt: Those of the subjects that the winner learnt from, likewise.
@@ -81,15 +81,15 @@ class HeldOut:
     development: frozenset[str]
 
     def rated(self, row: Recording, *beside: Modality) -> RatedRecording:
-        """Return a recording as a fit reads it, its entries made where they are not there.
+        """Return a recording as a fit reads it; make its missing store entries.
 
         Args:
             row: One of ``rows``.
-            *beside: Modalities that are wanted besides what the network sees.
+            *beside: Further modalities.
 
         Raises:
             DecodeError: If a file cannot be read; names the recording.
-            StudyError: If what the network sees is not what it was when the study ran.
+            StudyError: If the recording's file has changed since the study ran.
             StoreError: If the store cannot be written.
         """
         assert row.grade is not None, "unrated rows were left out"
@@ -99,15 +99,14 @@ class HeldOut:
         name = row.recording_id
         if self.entries is not None and stored.paths[modality].stem not in self.entries[name]:
             raise StudyError(
-                f"recording {name}: its file is not what it was when the study ran; put the old "
-                "one back"
+                f"recording {name}: its file has changed since the study ran; restore the old file"
             )
         return rate(row, self.cuts, stored=stored)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the network sees of a recording, and people of the same.
+    """The network's input from one recording, and the same frames as pictures.
 
     Attributes:
         recording: The recording.
@@ -138,7 +137,7 @@ class _Sides(NamedTuple):
 
 
 def open_held_out(folder: Path) -> HeldOut:
-    """Read a study's winner and who it was tested on.
+    """Read the winner of a study and its test recordings.
 
     Args:
         folder: The study's folder, ``<output>/studies/<name>``.
@@ -156,7 +155,10 @@ def open_held_out(folder: Path) -> HeldOut:
     data = build(DataConfig, settings.get("data", {}))
     manifest = load_manifest(data.manifest, check_files=False, subjects=data.subjects, allowed=None)
     if manifest.digest != facts["tags"].get("manifest_digest"):
-        raise StudyError(f"study {facts['name']}: the manifest has changed since it started")
+        raise StudyError(
+            f"study {facts['name']}: the manifest has changed since the study started; restore "
+            "the old manifest"
+        )
     num_classes = len(data.grade_cuts) + 1
     if not config.entry.keeps_weights:
         _check_frozen(study, config)
@@ -199,21 +201,21 @@ def choose(held: HeldOut, asked: Sequence[str] | None) -> tuple[Recording, ...]:
     by_id = {row.recording_id: row for row in held.rows}
     names = list(by_id)
     more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
-    right = f"the test group has {', '.join(names[:_SHOWN])}{more}"
+    right = f"choose from the test recordings {', '.join(names[:_SHOWN])}{more}"
     faults = []
     for name in asked if asked is not None else ():
         if name in held.development:
-            faults.append(f"recording {name} is of a subject that the winner learnt from; {right}")
+            faults.append(f"recording {name} is of a development subject, not a test one; {right}")
         elif name not in by_id:
-            faults.append(f"recording {name} is none of the study's test recordings; {right}")
-    refuse(faults or ([] if asked != () else [f"none named; {right}"]), StudyError, "recordings")
+            faults.append(f"recording {name} is not a test recording of the study; {right}")
+    refuse(faults or ([] if asked != () else [f"got none; {right}"]), StudyError, "recordings")
     return tuple(
         by_id.values() if asked is None else (by_id[name] for name in dict.fromkeys(asked))
     )
 
 
 def see(held: HeldOut, row: Recording, *, pictures: bool) -> Seen:
-    """Read a recording as the network is evaluated on it, with its regions.
+    """Read a recording in the network's evaluation view, with its regions.
 
     Args:
         held: The study.
@@ -257,7 +259,7 @@ def see(held: HeldOut, row: Recording, *, pictures: bool) -> Seen:
 
 
 def _named_regions(track: Path, points: NDArray[np.float32]) -> Regions:
-    """Return polygons on frames under the names that their track gives them."""
+    """Return polygons on frames with the names from their track."""
     found = read_track(track)
     assert found.vertices is not None, "a track of regions: the store has checked it"
     numbers = range(1, len(found.vertices) + 1)
@@ -270,15 +272,15 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
     name = facts["name"]
     if not study.winner.exists():
         raise StudyError(
-            f"study {name} has no winner: it is {facts['state']}; a search has one when its trials "
-            "have ended (continue it with --resume), a comparison of fixed trials never has"
+            f"study {name} has no winner: its state is '{facts['state']}'; continue a search with "
+            "--resume until it has one (a comparison of fixed trials never has one)"
         )
     trial = study.winner.read()
     config = build(FitConfig, as_begun(FitConfig, trial["settings"], trial["settings"]))
     if config.network is None:
         raise StudyError(
-            f"study {name}: its winner is {config.model.name}, which sees {config.modality}; maps "
-            "and features need a network that sees pictures"
+            f"study {name}: its winner is {config.model.name} on {config.modality}, but maps and "
+            "features need a network on pictures; choose another study"
         )
     file = study.winner.model_path
     weights = f" and has {'a' if file.is_file() else 'no'} {file.name}"
@@ -291,15 +293,15 @@ def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
 
 
 def _check_frozen(study: StudyLog, config: FitConfig) -> None:
-    """Refuse other weights under a probe than those that the study read."""
+    """Refuse a weights file of a probe that has changed since the study."""
     file, table = config.pretrained, study.folder / "weights.json"
     if file is None or not (file.is_file() and table.is_file()):
         return  # whoever reads the file says that it is absent
     read = json.loads(_text(table)).get(str(file))
     if read not in (None, file_digest(file)):
         raise StudyError(
-            f"study {study.folder.name}: the content of {file} has changed since it ran; put the "
-            "old one back"
+            f"study {study.folder.name}: the content of {file} has changed since the study ran; "
+            "restore the old file"
         )
 
 
@@ -310,7 +312,9 @@ def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:
     except _NO_WEIGHTS as error:
         # torch lists every name of a network that does not fit.
         told = " ".join(str(error).split())[:_TOLD] or "cut short"
-        raise StudyError(f"{path}: not the weights of the winner's settings: {told}") from error
+        raise StudyError(
+            f"{path}: these are not the weights of the winner's settings: {told}; restore the file"
+        ) from error
 
 
 def _sides(

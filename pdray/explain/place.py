@@ -1,4 +1,4 @@
-"""A study's test recordings among the features of its network: table, picture and sentences."""
+"""Shows test recordings by the features of the network: a table, a plot and sentences."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,26 +24,26 @@ from pdray.training.settings import FitConfig
 
 
 def no_maps(config: FitConfig) -> tuple[str, str]:
-    """Say why a winner has no maps, and whose features place its recordings."""
+    """Return why a winner has no maps, and which features are shown instead."""
     name = config.model.name
     if config.entry.keeps_weights:
-        reads = "is given regions beside pictures" if config.beside else "declares no maps"
-        return f"{name} {reads}", f"features that the head of {name} reads"
+        reads = "needs regions as a second input" if config.beside else "declares no maps"
+        return f"{name} {reads}", f"input features of the last layer of {name}"
     network = f"frozen {config.network.name} ({config.pretrained or 'random weights'})"
-    why = f"the {network} under the {name} knows nothing of the classes"
+    why = f"the {network} of the {name} was not trained on these classes"
     return why, f"features of the {network}"
 
 
 def place(held: HeldOut, folder: Path, device: torch.device) -> str:
-    """Write ``embedding.csv`` and ``embedding.png``; return how they go along with severity.
+    """Write ``embedding.csv`` and ``embedding.png``; return how features relate to severity.
 
     Args:
-        held: The study; all its test recordings are placed, whatever is mapped.
-        folder: Where the files go.
-        device: Where a network that has maps computes.
+        held: The study; all its test recordings are shown, even if only some are mapped.
+        folder: Folder of the files.
+        device: Device of a network that has maps.
 
     Returns:
-        How far the classes are apart, and a line for each severity that is known.
+        The separation of the classes, and one line for each known severity.
     """
     features, facts = _features(held, held.rows, device)
     readouts, told = _readouts(held, features, facts, device)
@@ -69,7 +69,7 @@ def place(held: HeldOut, folder: Path, device: torch.device) -> str:
 def _readouts(
     held: HeldOut, features: NDArray[np.float32], facts: pd.DataFrame, device: torch.device
 ) -> tuple[list[Readout], list[str]]:
-    """Return the severities that can be read out, and a sentence for each that is known."""
+    """Return the severities that can be predicted, and a sentence for each known one."""
     known = [field for field in SEVERITIES if facts[field].notna().any()]
     scoring = Scoring(
         "explain", held.name, held.seed, source_identity(), held.manifest.name, "winner"
@@ -77,12 +77,12 @@ def _readouts(
     try:
         learnt = _features(held, held.learnt, device)
         note_scoring(held.output, scoring)
-    except (PdrayError, OSError) as error:  # the test recordings are there, and are placed
-        return [], [f"no readout of severity: {error}"]
+    except (PdrayError, OSError) as error:  # still show the test recordings
+        return [], [f"severity was not predicted: {error}"]
     found = {field: read_out(field, learnt, (features, facts)) for field in known}
     readouts = [one for one in found.values() if isinstance(one, Readout)]
     lacking = {
-        field: f"no readout of the {SEVERITIES[field]}: {one}" for field, one in found.items()
+        field: f"{SEVERITIES[field]} was not predicted: {one}" for field, one in found.items()
     }
     return readouts, [
         one.sentence if isinstance(one, Readout) else lacking[field] for field, one in found.items()
@@ -92,11 +92,11 @@ def _readouts(
 def _features(
     held: HeldOut, rows: Sequence[Recording], device: torch.device
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """Return (N, D) features of recordings, and what is known of each of them."""
+    """Return (N, D) features of recordings, and N rows of facts about them."""
     recordings = [held.rated(row, *held.config.beside) for row in rows]
     entry = held.config.entry
     if entry.keeps_weights and not entry.beside:
-        # Here, whatever the study was read with: no cluster is started for this.
+        # Read in this process, however the study read: no cluster is started for this.
         config = held.config.model_copy(update={"stream": StreamConfig(reader="local")})
         features = extract_features(held.network, recordings, config, device=device).vectors
     elif entry.beside:

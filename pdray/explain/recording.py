@@ -1,4 +1,4 @@
-"""Class activation maps of one recording, as arrays."""
+"""Returns the class activation maps of one recording as arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from pdray.training.objective import TrainingLoss, num_outputs
 
 @dataclass(frozen=True)
 class RecordingMaps:
-    """What the network makes of a recording, and which places speak for a class.
+    """The class probabilities of a recording, and the activation maps of one class.
 
     Attributes:
-        seen: What the network was given; ``seen.seconds`` (F,) are the times of the maps,
-            ``seen.pictures`` (F, H, W, 3) uint8 what people see there: it shows the patient.
+        seen: The input of the network; ``seen.seconds`` (F,) are the times of the maps, and
+            ``seen.pictures`` (F, H, W, 3) uint8 their frames, which show the patient.
         probabilities: (K,) float64, the mean over the recording's snippets.
-        shown_class: The class that the maps speak for, 0..K-1.
-        maps: By layer (F, H, W) float32, at least 0, without a unit.
-        synthetic: Whether the cohort is rendered.
+        shown_class: The explained class, 0..K-1.
+        maps: (F, H, W) float32 by layer, at least 0, without a unit.
+        synthetic: Whether the cohort is SYNTHETIC.
     """
 
     seen: Seen
@@ -39,7 +39,7 @@ class RecordingMaps:
 
     @property
     def predicted(self) -> int:
-        """Class of the highest probability."""
+        """The class with the highest probability."""
         return int(self.probabilities.argmax())
 
 
@@ -52,20 +52,20 @@ def explain_recording(
 ) -> RecordingMaps:
     """Compute class activation maps (Grad-CAM) of a study's winner on one test recording.
 
-    Nothing is written but, where they are not there yet, the recording's frames in the store.
+    Writes nothing, except the recording's frames into the frame store if they are missing.
     ``jobs/explain.py`` makes videos and tables of all test recordings.
 
     Args:
         study: The study's folder, ``<output>/studies/<name>``.
-        recording_id: Of the test group: the winner has not learnt from it.
-        layers: Layers of the network to map; None is all that give a map.
-        shown_class: Class that the maps speak for; None is the predicted one.
+        recording_id: Id of a test recording.
+        layers: Layers of the network to map; None: all that have a map.
+        shown_class: Class to explain; None: the predicted class.
 
     Returns:
-        The maps, the probabilities and what the network was given.
+        The maps, the probabilities and the input of the network.
 
     Raises:
-        StudyError: If the study has no winner, or the recording is none of its test recordings.
+        StudyError: If the study has no winner, or the recording is not a test recording.
         SettingsError: If the winner has no maps, or there is no such layer or class.
         DivergedError: If a map is not finite.
 
@@ -91,20 +91,21 @@ def check_class(held: HeldOut, shown_class: int | None) -> None:
     """Refuse a class that the study does not have."""
     if shown_class is not None and not 0 <= shown_class < held.num_classes:
         raise SettingsError(
-            f"shown_class: got {shown_class}; the study has the classes 0..{held.num_classes - 1}"
+            f"shown_class: got {shown_class}; choose a class of the study, "
+            f"0..{held.num_classes - 1}"
         )
 
 
 def map_recording(
     held: HeldOut, seen: Seen, layers: Sequence[str], shown_class: int | None
 ) -> RecordingMaps:
-    """Compute the maps of a recording that was read.
+    """Compute the maps of a recording that is already read.
 
     Args:
         held: The study.
         seen: The recording.
         layers: Layers of the network.
-        shown_class: Class that the maps speak for; None is the predicted one.
+        shown_class: Class to explain; None: the predicted class.
 
     Raises:
         DivergedError: If a map is not finite.
@@ -117,19 +118,19 @@ def map_recording(
 
 
 def snippet_parts(held: HeldOut, seen: Seen) -> list[Tensor]:
-    """Return a recording's snippets on the network's device, as many at once as in training."""
+    """Return a recording's snippets on the network's device, in parts as large as in training."""
     device = next(held.network.parameters()).device
     at_once = held.config.optim.batch_size * snippet_shape(held.config.snippet)[0]
     return [part.to(device) for part in torch.split(seen.snippets, at_once)]
 
 
 def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
-    """Return the (B,) score of a class: its logit, or under ordered thresholds its log probability.
+    """Return the (B,) score of a class: its logit, or with ordered thresholds its log probability.
 
     Args:
-        outputs: (B, J) of the network.
+        outputs: (B, J) outputs of the network.
         number: The class, 0..K-1.
-        held: Whose loss says what the outputs are.
+        held: The study, whose loss decides the kind of outputs.
     """
     if num_outputs(held.config.loss, held.num_classes) == held.num_classes:
         return outputs[:, number]
@@ -139,7 +140,7 @@ def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
 def _activations(
     held: HeldOut, seen: Seen, parts: Sequence[Tensor], shown: int, layers: Sequence[str]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return by layer the (F, H, W) activation of a class on the recording's frames."""
+    """Return the (F, H, W) activation of a class on the recording's frames, by layer."""
     found: dict[str, list[Tensor]] = {name: [] for name in layers}
     for part in parts:
         score = partial(class_score, number=shown, held=held)
@@ -153,7 +154,8 @@ def _activations(
     wrong = [name for name, one in activations.items() if not np.isfinite(one).all()]
     if wrong:
         raise DivergedError(
-            f"recording {seen.recording.recording_id}: the activation of {wrong[0]} is not finite"
+            f"recording {seen.recording.recording_id}: the activation of {wrong[0]} is not finite; "
+            "leave this layer or this recording out"
         )
     return activations
 

@@ -1,13 +1,13 @@
-"""Explains a study's winner on recordings that it never learnt from: videos, tables, a plane.
+"""Explains the winner of a study on test recordings: videos, tables and plots.
 
-    <output>/videos/<recording>.mp4     the recording under the maps of the layers: shows the person
+    <output>/videos/<recording>.mp4     the recording with the maps over it: shows the person
     <output>/regions_by_frame.parquet   one row per recording, layer, frame and region
     <output>/regions.csv                the same over time
-    <output>/spread.csv                 how far it spreads, one row per recording and layer
+    <output>/spread.csv                 spread of the maps, one row per recording and layer
     <output>/attention/<recording>.png  which moments attend to which, block by block
-    <output>/attention.csv              how concentrated that is, one row per recording and block
-    <output>/attention_over_time.csv    what each moment gets, one row per recording, block and
-                                        moment
+    <output>/attention.csv              its concentration, one row per recording and block
+    <output>/attention_over_time.csv    attention that each moment gets, one row per recording,
+                                        block and moment
     <output>/embedding.csv, .png        where all test recordings lie among the network's features,
                                         and the severity that is read out of these
     <output>/report.txt                 spread by class, first regions, attention, separation,
@@ -67,13 +67,13 @@ _SUFFIXES = {"videos": ".mp4", "attention": ".png"}
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the job leaves.
+    """Results of the job.
 
     Attributes:
-        folder: Everything.
+        folder: Folder of all files.
         videos: Files that show people.
-        report: Spread by class, first regions and separation, as text.
-        synthetic: Whether the cohort is rendered.
+        report: Spread by class, regions with most activation, and separation, as text.
+        synthetic: Whether the cohort is SYNTHETIC.
     """
 
     folder: Path
@@ -87,18 +87,18 @@ Tables = dict[str, pd.DataFrame]
 
 
 def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> Explanation:
-    """Map, tabulate and place the test recordings of a study.
+    """Write maps, tables and plots of the test recordings of a study.
 
     Args:
         config: Checked settings.
         say: Prints a line of progress.
-        device: Where the network computes.
+        device: Device of the network.
 
     Returns:
-        Where everything is.
+        The report and where the files are.
 
     Raises:
-        PdrayError: If the study, a recording, a layer or the class cannot be had, or the output
+        PdrayError: If the study, a recording, a layer or the class cannot be used, or the output
             cannot be written.
     """
     _check_output(config)
@@ -109,7 +109,7 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     layers = map_layers(held.network, config.layers)
     check_class(held, config.shown_class)
     held.network.to(device)
-    say(f"recordings {len(rows)} of {len(held.rows)} held out: the winner learnt from none of them")
+    say(f"recordings {len(rows)} of {len(held.rows)} test recordings, none used in training")
     say(f"layers     {', '.join(layers)}")
     blocks = attention_blocks(held.network, layers)
     if blocks:
@@ -135,7 +135,7 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
 
 
 def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
-    """Place the test recordings of a winner that has no maps: a linear probe, or one on regions."""
+    """Plot the test recordings of a winner without maps: a linear probe, or one on regions."""
     why, what = no_maps(held.config)
     asked = ("recordings", "layers", "shown_class")
     idle = [key for key in asked if getattr(config, key) is not None]
@@ -145,7 +145,7 @@ def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
         "settings",
     )
     say(f"maps       none: {why}")
-    say(f"recordings {len(held.rows)} held out, placed by its features")
+    say(f"recordings {len(held.rows)} test recordings, shown by their features")
     text = _write_report(
         held, config.output, [f"{what}; no maps", place(held, config.output, _CPU)]
     )
@@ -185,7 +185,7 @@ def _map(held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig
 def _attention(
     held: HeldOut, seen: Seen, activations: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, Attending]:
-    """Return by block how the network attends over time, beside the maps of the block's layer."""
+    """Return the attention over time of each block, with the activation of its layer."""
     parts = snippet_parts(held, seen)
     times = seen.seconds[np.searchsorted(seen.frames, seen.indices)]
     maps = attention_maps(held.network, parts, attention_blocks(held.network, [*activations]))
@@ -254,12 +254,12 @@ def _check_output(config: ExplainConfig) -> None:
     study, output = config.study.resolve(), config.output.resolve()
     if study == output or study in output.parents:
         raise SettingsError(
-            f"output: got {output}, inside the study's folder, which is there to be shared; these "
-            "files show people: choose another folder"
+            f"output: got {output}, inside the study's folder, which may be shared; these files "
+            "show people, so choose another folder"
         )
     require_writable(config.output, key="output")
 
 
 def _path(config: ExplainConfig, kind: str, recording_id: str) -> Path:
-    """Return the video or picture of a recording; an id may hold what a file's name may not."""
+    """Return the path of a recording's video or picture; ids become valid file names."""
     return config.output / kind / f"{safe_name(recording_id)}{_SUFFIXES[kind]}"

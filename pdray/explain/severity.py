@@ -1,12 +1,12 @@
-"""Severity that is read out of the features of a network, in people whom it never learnt from.
+"""Predicts severity from the features of a network, and correlates it with that of test subjects.
 
-The hypomimia abstract reads a "potential alignment with clinical severity markers" off a picture of
-its embedding. A number is the rank correlation (Spearman 1904; ties have their mean rank) of
-severity and a linear readout of the features. The readout is ridge regression (Hoerl and Kennard
-1970) of the standardised features on the severity of the recordings that the network learnt from;
-its penalty is the one of least leave-one-out error among them. So no held-out severity has a part
-in anything but the correlation. Its interval resamples the held-out subjects.
-Differs: the abstract shows a picture alone.
+The hypomimia abstract sees a "potential alignment with clinical severity markers" in a picture of
+its embedding. Here it is a number: the rank correlation (Spearman 1904; ties get their mean rank)
+of severity and a linear readout of the features. The readout is ridge regression (Hoerl and Kennard
+1970) from standardised features to the severity of the development recordings; its penalty has the
+least leave-one-out error among them. So the severity of test subjects is used only for the
+correlation. The interval resamples the test subjects.
+Differs: the abstract shows only a picture.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from pdray.evaluation.uncertainty import Interval, interval_of
 
 Numbers = NDArray[np.float64]
 SEVERITIES = {"grade": "grade", "hoehn_yahr": "Hoehn and Yahr stage"}
-"""Fields of a recording that say how severe the disease is, and what pictures call them."""
+"""Fields of a recording with the severity of the disease, and their names in pictures."""
 
-_PENALTIES = np.logspace(-2, 6, 17)  # times the squares of weights of standardised features
+_PENALTIES = np.logspace(-2, 6, 17)  # factors of the squared weights of standardised features
 _LEAST_SD = 1e-12
 
 
 @dataclass(frozen=True)
 class Readout:
-    """A severity read out of the features of N held-out recordings.
+    """The severity of N test recordings, predicted from their features.
 
     Attributes:
-        field: Of :data:`SEVERITIES`; a column of the facts.
-        values: (N,) what the readout says, in units of the severity.
-        alignment: Rank correlation with the severity where that is known, and its interval.
-        num_learnt: Recordings that the readout learnt from.
+        field: One of :data:`SEVERITIES`; a column of the facts.
+        values: (N,) predicted severity, in its own unit.
+        alignment: Rank correlation with the known severity, and its interval.
+        num_learnt: Number of recordings that the readout was fitted on.
     """
 
     field: str
@@ -45,18 +45,18 @@ class Readout:
 
     @property
     def name(self) -> str:
-        """What pictures and reports call the severity."""
+        """Name of the severity in pictures and reports."""
         return SEVERITIES[self.field]
 
     @property
     def sentence(self) -> str:
-        """The rank correlation with its interval, of whom, and what the readout learnt from."""
+        """The rank correlation with its interval, and the numbers of people and recordings."""
         one = self.alignment
         return (
-            f"rank correlation of the {self.name} and its linear readout {one.value:.2f}, "
-            f"{100 * one.level:g}% interval {one.low:.2f} to {one.high:.2f} ({one.num_resamples} "
-            f"resamples of {one.num_subjects} held-out subjects); the readout learnt from the "
-            f"{self.num_learnt} recordings that the winner learnt from"
+            f"rank correlation of the {self.name} and its linear prediction from the features: "
+            f"{one.value:.2f}, {100 * one.level:g}% interval {one.low:.2f} to {one.high:.2f} "
+            f"({one.num_resamples} resamples of {one.num_subjects} test subjects); the prediction "
+            f"was fitted on the {self.num_learnt} development recordings"
         )
 
 
@@ -65,30 +65,30 @@ def read_out(
     learnt: tuple[NDArray[np.float32], pd.DataFrame],
     held: tuple[NDArray[np.float32], pd.DataFrame],
 ) -> Readout | str:
-    """Learn a linear readout of a severity, and correlate it with that of held-out recordings.
+    """Fit a linear readout of a severity, and correlate it with that of test recordings.
 
     Args:
-        field: Of :data:`SEVERITIES`; nan where it is not known.
-        learnt: (M, D) features of recordings that the network learnt from, and M rows of facts.
-        held: (N, D) features of held-out ones, and N rows with ``subject_id``.
+        field: One of :data:`SEVERITIES`; nan where unknown.
+        learnt: (M, D) features of development recordings, and M rows of facts.
+        held: (N, D) features of test recordings, and N rows of facts with ``subject_id``.
 
     Returns:
-        The readout; or why there is none.
+        The readout, or the reason why there is none.
     """
     features, facts = learnt
     known = facts[field].notna().to_numpy()
     severity = np.asarray(facts[field], np.float64)
     if len(np.unique(severity[known])) < 2:
-        return f"the recordings learnt from have not two values of the {SEVERITIES[field]}"
+        return f"all development recordings have the same {SEVERITIES[field]}, or none"
     centre = features[known].mean(axis=0, dtype=np.float64)
     deviation = features[known].std(axis=0, dtype=np.float64)
-    scale = np.where(deviation > _LEAST_SD, deviation, np.inf)  # what never varies says nothing
+    scale = np.where(deviation > _LEAST_SD, deviation, np.inf)  # ignore constant features
     linear = RidgeCV(_PENALTIES).fit((features[known] - centre) / scale, severity[known])
     values = linear.predict((held[0] - centre) / scale)
     rated = held[1][field].notna().to_numpy()
     subjects = held[1]["subject_id"].to_numpy()[rated]
     if len(np.unique(subjects)) < 2:
-        return f"the {SEVERITIES[field]} is known of fewer than two held-out subjects"
+        return f"the {SEVERITIES[field]} is known for fewer than two test subjects"
     truth = np.asarray(held[1][field], np.float64)[rated]
     return Readout(field, values, alignment(truth, values[rated], subjects), int(known.sum()))
 

@@ -80,8 +80,8 @@ def test_one_class_or_one_recording_a_person_has_no_silhouette() -> None:
     assert math.isnan(found.by_class)
     told = separation_sentence(found, facts)
     assert told == (
-        "silhouette by class - (class 0: -), by subject -; 4 held-out recordings of 4 subjects, "
-        "none learnt from; all are of one class; no subject has two recordings"
+        "silhouette by class - (class 0: -), by subject -; 4 test recordings of 4 subjects, "
+        "none used in training; all are of one class; no subject has two recordings"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_class_of_one_recording_has_no_silhouette_and_no_part_in_the_mean() ->
     assert found.by_class == pytest.approx(expected[:-1].mean(), abs=1e-9)
     told = separation_sentence(found, facts)
     assert f"class 1: {found.of_class[1]:.2f}, class 2: -), by subject " in told
-    assert told.endswith("none learnt from; class 2 of one recording left out")
+    assert told.endswith("none used in training; class 2 of one recording left out")
 
 
 def test_several_persons_of_one_recording_are_counted_and_not_named() -> None:
@@ -107,7 +107,7 @@ def test_several_persons_of_one_recording_are_counted_and_not_named() -> None:
     people = slow_silhouettes(features, facts["subject_id"].tolist())
     assert found.by_subject == pytest.approx(np.mean(people[:4]), abs=1e-9)
     told = separation_sentence(found, facts)
-    assert told.endswith("none learnt from; 2 subjects of one recording each left out")
+    assert told.endswith("none used in training; 2 subjects of one recording each left out")
 
 
 def test_the_sentence_says_of_whom_it_is_known() -> None:
@@ -115,8 +115,8 @@ def test_the_sentence_says_of_whom_it_is_known() -> None:
     found = separation(features, facts)
     assert separation_sentence(found, facts) == (
         f"silhouette by class {found.by_class:.2f} (class 0: {found.of_class[0]:.2f}, class 1: "
-        f"{found.of_class[1]:.2f}), by subject {found.by_subject:.2f}; 32 held-out recordings of "
-        "8 subjects, none learnt from"
+        f"{found.of_class[1]:.2f}), by subject {found.by_subject:.2f}; 32 test recordings of "
+        "8 subjects, none used in training"
     )
 
 

@@ -67,9 +67,9 @@ def test_what_is_chosen_is_of_the_test_group(study: StudyLog) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ((name_of(5),), "S005_V1_face_interview is of a subject that the winner learnt from"),
-        (("nobody",), "recording nobody is none of the study's test recordings; the test group"),
-        ((), "none named; the test group has S001_V1_face_interview, S002_V1_face_interview"),
+        ((name_of(5),), "S005_V1_face_interview is of a development subject, not a test one"),
+        (("nobody",), "recording nobody is not a test recording of the study; choose from"),
+        ((), "got none; choose from the test recordings S001_V1_face_interview, S002_V1_face"),
         ((name_of(5), "x"), "recordings, 2 faults"),
     ],
 )
@@ -121,14 +121,14 @@ def without_data(study: StudyLog) -> None:
     [
         (other_study, StudyError, r"study\.json: cannot be read"),
         (without_data, SettingsError, "'manifest' is missing"),
-        (without_winner, StudyError, "study faces has no winner: it is running"),
+        (without_winner, StudyError, "study faces has no winner: its state is .running."),
         (unfinished, StudyError, "study faces: its winner is running and has a model.pt; continue"),
         (without_model, StudyError, "its winner is complete and has no model.pt; continue"),
-        (cut_model, StudyError, r"model\.pt: not the weights of the winner's settings"),
+        (cut_model, StudyError, r"model\.pt: these are not the weights of the winner's settings"),
         (
             other_model,
             StudyError,
-            r"model\.pt: not the weights of the winner's settings: Error.*ResNet3D",
+            r"model\.pt: these are not the weights of the winner's settings: Error.*ResNet3D",
         ),
         (without_folds, StudyError, r"folds\.json: cannot be read: No such file"),
         (broken_folds, FoldsError, "folds: not JSON"),
@@ -144,7 +144,9 @@ def test_a_study_that_cannot_be_explained_says_why(
 
 def test_another_manifest_is_refused(tmp_path: Path, faces: Path) -> None:
     study = make_study(tmp_path / "output", faces, tags={"manifest_digest": "other"})
-    with pytest.raises(StudyError, match="study faces: the manifest has changed since it started"):
+    with pytest.raises(
+        StudyError, match="study faces: the manifest has changed since the study started"
+    ):
         open_held_out(study.folder)
 
 
@@ -160,7 +162,10 @@ def test_a_manifest_that_is_gone_is_named(study: StudyLog) -> None:
 def test_a_file_that_has_changed_is_refused(study: StudyLog) -> None:
     (study.folder / "entries.json").write_text(json.dumps({name_of(1): ["another digest"]}))
     held = open_held_out(study.folder)
-    with pytest.raises(StudyError, match="recording S001_V1_face_interview: its file is not what"):
+    with pytest.raises(
+        StudyError,
+        match="recording S001_V1_face_interview: its file has changed since the study ran; restore",
+    ):
         see(held, held.rows[0], pictures=False)
 
 
@@ -270,7 +275,7 @@ def test_the_winner_of_a_probe_is_its_frozen_network(tmp_path: Path, faces: Path
     [
         (
             {"modality": "landmarks", "model": {"name": "landmark_head"}, "optim": {"epochs": 1}},
-            "study faces: its winner is landmark_head, which sees landmarks; maps and features",
+            "study faces: its winner is landmark_head on landmarks, but maps and features need",
         ),
     ],
 )

@@ -64,7 +64,7 @@ def test_everything_is_made_of_the_test_group_and_says_so(
     finished: tuple[StudyLog, Explanation, list[str]],
 ) -> None:
     _, done, told = finished
-    assert told[0] == "recordings 3 of 3 held out: the winner learnt from none of them"
+    assert told[0] == "recordings 3 of 3 test recordings, none used in training"
     assert told[1] == "layers     layer2, layer4"
     assert [path.name for path in done.videos] == [f"{name_of(n)}.mp4" for n in (1, 2, 3)]
     files = sorted(path.name for path in done.folder.iterdir())
@@ -79,7 +79,7 @@ def test_everything_is_made_of_the_test_group_and_says_so(
     assert report == f"{done.report}\n"
     assert report.startswith("SYNTHETIC data: a rendered cohort, not patients")
     assert "spread of the activation for the predicted class" in report
-    assert "3 held-out recordings of 3 subjects, none learnt from" in report
+    assert "3 test recordings of 3 subjects, none used in training" in report
     most = report.split("with most activation for the predicted class")[1].splitlines()[1:3]
     table = pd.read_csv(done.folder / "regions.csv")
     for layer, line in zip(LAYERS, most, strict=True):
@@ -195,7 +195,7 @@ def test_the_plane_shows_all_test_recordings_whatever_is_mapped(
     study: StudyLog, tmp_path: Path
 ) -> None:
     done, told = run(study, tmp_path / "maps", recordings=[name_of(3)], videos=False)
-    assert told[0].startswith("recordings 1 of 3 held out")
+    assert told[0].startswith("recordings 1 of 3 test recordings")
     table = pd.read_csv(done.folder / "embedding.csv")
     assert table["recording_id"].tolist() == [name_of(number) for number in (1, 2, 3)]
     held = open_held_out(study.folder)
@@ -264,10 +264,10 @@ def test_all_layers_are_mapped_where_none_is_named(study: StudyLog, tmp_path: Pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layers": ["layer9"]}, r"layers: got 'layer9'; .*layers of this network are: layer1"),
-        ({"shown_class": 2}, r"shown_class: got 2; the study has the classes 0\.\.1"),
-        ({"recordings": [name_of(4)]}, "of a subject that the winner learnt from"),
-        ({"recordings": ["x"]}, "recording x is none of the study's test recordings"),
+        ({"layers": ["layer9"]}, r"layers: got 'layer9'; .*layers of this network: layer1"),
+        ({"shown_class": 2}, r"shown_class: got 2; choose a class of the study, 0\.\.1"),
+        ({"recordings": [name_of(4)]}, "of a development subject, not a test one"),
+        ({"recordings": ["x"]}, "recording x is not a test recording of the study"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_before_anything_is_written(
@@ -289,7 +289,7 @@ def test_a_relative_output_is_refused(study: StudyLog, output: str, message: str
 
 @pytest.mark.parametrize("inside", [".", "winner", "maps/here"])
 def test_the_studys_own_folder_is_refused(study: StudyLog, inside: str) -> None:
-    with pytest.raises(SettingsError, match="inside the study's folder, which is there to be shar"):
+    with pytest.raises(SettingsError, match="inside the study's folder, which may be shared"):
         run(study, study.folder / inside)
 
 
@@ -361,7 +361,7 @@ def test_without_the_recordings_learnt_from_the_others_are_placed_all_the_same(
     gone = tuple(replace(row, video=tmp_path / "gone.mp4") for row in held.learnt)
     monkeypatch.setattr(module, "open_held_out", lambda folder: replace(held, learnt=gone))
     done, _ = run(study, tmp_path / "maps", layers=None)
-    assert "no readout of severity: " in done.report
+    assert "severity was not predicted: " in done.report
     table = pd.read_csv(done.folder / "embedding.csv")
     assert len(table) == 3
     assert "readout_grade" not in table
@@ -388,9 +388,9 @@ def test_a_probe_has_its_frozen_features_placed_and_no_map(tmp_path: Path, faces
     study = make_study(tmp_path / "output", faces, PROBE)
     done, told = run(study, tmp_path / "maps", layers=None)
     assert told == [
-        "maps       none: the frozen frame_resnet (random weights) under the linear_probe knows "
-        "nothing of the classes",
-        "recordings 3 held out, placed by its features",
+        "maps       none: the frozen frame_resnet (random weights) of the linear_probe was "
+        "not trained on these classes",
+        "recordings 3 test recordings, shown by their features",
     ]
     assert (done.videos, done.synthetic) == ((), True)
     files = sorted(path.name for path in done.folder.iterdir())
@@ -427,8 +427,8 @@ def test_a_winner_on_regions_has_its_features_placed_and_no_map(
     }  # fmt: skip
     study = make_study(tmp_path / "output", faces, settings)
     done, told = run(study, tmp_path / "maps", layers=None)
-    assert told[0] == "maps       none: region_attention is given regions beside pictures"
-    assert "features that the head of region_attention reads; no maps" in done.report
+    assert told[0] == "maps       none: region_attention needs regions as a second input"
+    assert "input features of the last layer of region_attention; no maps" in done.report
     table = pd.read_csv(done.folder / "embedding.csv")
     held = open_held_out(study.folder)
     network, found = held.network.network, []
@@ -443,7 +443,7 @@ def test_a_winner_on_regions_has_its_features_placed_and_no_map(
     np.testing.assert_allclose(
         table["pca_1"], embed(torch.stack(found).numpy()).pca[:, 0], atol=1e-4
     )
-    with pytest.raises(SettingsError, match="layers: there are no maps: region_attention is given"):
+    with pytest.raises(SettingsError, match="layers: there are no maps: region_attention needs"):
         run(study, tmp_path / "more")
 
 
@@ -477,8 +477,8 @@ def test_a_recording_explained_alone_has_the_numbers_of_the_job(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"recording_id": name_of(5)}, "of a subject that the winner learnt from"),
-        ({"shown_class": 2}, "shown_class: got 2; the study has the classes 0..1"),
+        ({"recording_id": name_of(5)}, "of a development subject, not a test one"),
+        ({"shown_class": 2}, "shown_class: got 2; choose a class of the study, 0..1"),
         ({"layers": ["layer9"]}, "got 'layer9'; did you mean"),
     ],
 )

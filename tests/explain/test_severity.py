@@ -96,15 +96,15 @@ def test_what_is_not_known_takes_no_part() -> None:
     assert isinstance(rest, Readout)
     assert (found.num_learnt, found.alignment) == (21, rest.alignment)
     assert "of the Hoehn and Yahr stage and its" in found.sentence
-    assert "(2000 resamples of 3 held-out subjects)" in found.sentence
+    assert "(2000 resamples of 3 test subjects)" in found.sentence
 
 
 @pytest.mark.parametrize(
     ("side", "field", "values", "why"),
     [
-        (0, "grade", 2, "the recordings learnt from have not two values of the grade"),
-        (0, "hoehn_yahr", None, "learnt from have not two values of the Hoehn and Yahr stage"),
-        (1, "hoehn_yahr", None, "Hoehn and Yahr stage is known of fewer than two held-out subj"),
+        (0, "grade", 2, "all development recordings have the same grade, or none"),
+        (0, "hoehn_yahr", None, "all development recordings have the same Hoehn and Yahr stage"),
+        (1, "hoehn_yahr", None, "Hoehn and Yahr stage is known for fewer than two test subj"),
     ],
 )
 def test_why_nothing_can_be_read_out_is_told(

@@ -20,7 +20,7 @@ def test_the_job_runs_to_its_end_on_a_rendered_cohort(
     words = [f"study={study.folder}", f"output={tmp_path / 'maps'}", "layers=[layer3]"]
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert "recordings 3 of 3 held out: the winner learnt from none of them" in told
+    assert "recordings 3 of 3 test recordings, none used in training" in told
     assert "silhouette by class" in told
     assert f"videos     3 files in {tmp_path / 'maps' / 'videos'}: THEY SHOW SYNTHETIC" in told
     assert len(list((tmp_path / "maps" / "videos").glob("*.mp4"))) == 3
