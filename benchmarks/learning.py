@@ -134,7 +134,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a job gave: one row a recording, and the CPU time it took [s]."""
+    """The result of a job: one row per recording, and the CPU time [s]."""
 
     name: str
     table: pd.DataFrame

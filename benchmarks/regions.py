@@ -126,7 +126,7 @@ def rows(recordings: tuple[RatedRecording, ...], *, is_quick: bool) -> list[Row]
             mine, theirs = (epoch_seconds(recordings, one) / NUM_CLIPS for one in (kept, read))
             frozen = "all frozen" if stages == 4 else "last stage trained"
             least = 0.0 if is_quick or (stages == 4 and model) else goal
-            found.append(Row(f"a clip, {frozen}, {head}", mine, theirs, "computed anew", least))
+            found.append(Row(f"per clip, {frozen}, {head}", mine, theirs, "without cache", least))
     return found
 
 

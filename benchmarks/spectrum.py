@@ -28,7 +28,7 @@ INVERSE_PENALTY = 1.0
 def linear_control(
     recordings: Sequence[RatedRecording], sides: Sequence[FoldSides], *, fps: int
 ) -> pd.DataFrame:
-    """Score logistic regression on the spectrum, fold by fold; one row a recording."""
+    """Score logistic regression on the spectrum, fold by fold; return one row per recording."""
     entries = [Entry(recording.stored["rgb"]) for recording in recordings if recording.stored]
     clips = (entry.read(np.arange(len(entry))) for entry in entries)
     spectra = np.stack([log_spectrum(clip, fps=fps) for clip in clips])

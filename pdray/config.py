@@ -340,10 +340,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML's safe loader that refuses a key which stands twice in one section."""
+    """A safe YAML loader that refuses repeated keys in a section."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping; of two equal keys YAML would keep the later one without a word."""
+        """Build a mapping; of two equal keys YAML would silently keep the later one."""
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
@@ -354,7 +354,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class _Twice(yaml.YAMLError):
-    """A key that stands twice."""
+    """A key is repeated."""
 
 
 def _parse_word(root: type[Settings], key: str, text: str) -> object:

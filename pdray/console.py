@@ -151,7 +151,7 @@ def _script(words: list[str]) -> str:
 
 
 def _complete(line: str) -> int:
-    """Print what the last word of a command line may become, one a line."""
+    """Print the completions of the last word of a command line, one per line."""
     _, *words = line.split(" ")
     if len(words) > 1:
         job = _job(words[0])

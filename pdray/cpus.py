@@ -1,4 +1,4 @@
-"""CPUs that this process may use: the job's share of a machine, not the whole of it."""
+"""Counts the CPUs that this process may use, which may be fewer than the machine has."""
 
 import math
 import os
@@ -16,8 +16,8 @@ def granted_cpus(
 ) -> int:
     """Return how many CPUs this process may use, at least 1 [count].
 
-    It is the least of the CPUs that the process may run on, the CPU time that control groups of
-    Linux (versions 1 and 2, as containers have them) allow, and what Slurm granted.
+    This is the smallest of: the CPUs that the process may run on, the limit of Linux control groups
+    (versions 1 and 2, as in containers), and the CPUs granted by Slurm.
 
     Args:
         environment: Variables of the process; Slurm sets some.
@@ -32,7 +32,7 @@ def granted_cpus(
 
 
 def _quotas(groups: Path, mount: Path) -> Iterator[float]:
-    """Yield the CPUs that each control group of the process allows, its parents' among them."""
+    """Yield the CPU limit of each control group of the process and of its parents."""
     for line in _text(groups).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

@@ -1,12 +1,12 @@
-"""Parts that plug-ins add: models, losses, metrics and jobs of other installed packages.
+"""Finds the parts of plug-ins: models, losses, metrics and jobs of other installed packages.
 
 A plug-in is an installed package whose ``pyproject.toml`` names its parts as entry points::
 
     [project.entry-points."pdray.models"]
     two_convolutions = "two_convolutions.settings:ENTRY"
 
-So each process of an environment finds them before it reads a setting: a job, its help, a Ray
-worker. A part that cannot be used is kept as a fault, and settings are refused until it is mended.
+So each process of an environment (a job, its help, a Ray worker) finds them before it reads a
+setting. A part that cannot be used is a fault: settings are refused until it is corrected.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -34,7 +34,7 @@ def parts(
     *,
     check: Callable[[str, Part], str] = lambda name, part: "",
 ) -> dict[str, Part]:
-    """Import the parts of one group; one that cannot be used is left out and kept as a fault.
+    """Import the parts of one group; a part that cannot be used becomes a fault.
 
     Args:
         group: Of :data:`GROUPS`.
@@ -59,7 +59,7 @@ def parts(
         if wrong:
             _faults.append(
                 f"plug-in {package} {_version(package)}: {group} '{point.name}' = {point.value}: "
-                f"{wrong}; mend the plug-in or remove it: pip uninstall {package}"
+                f"{wrong}; correct the plug-in, or remove it: pip uninstall {package}"
             )
         else:
             found[point.name], _packages[group, point.name] = part, package
@@ -67,10 +67,10 @@ def parts(
 
 
 def refuse_faults() -> None:
-    """Refuse to go on with plug-ins that cannot be used.
+    """Refuse plug-ins that cannot be used.
 
     Raises:
-        PluginError: Naming each such plug-in, the part and what is wrong with it.
+        PluginError: Names each such plug-in, the part and what is wrong with it.
     """
     refuse([*_faults, *_unknown_groups()], PluginError, "plug-ins")
 
@@ -87,13 +87,13 @@ def _unknown_groups() -> list[str]:
 
 
 def used(named: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the version of each plug-in that brings one of the parts; (group, name) each."""
+    """Return the version of each plug-in that has one of the parts, given as (group, name)."""
     packages = sorted({_packages[part] for part in named if part in _packages})
     return {package: _version(package) or "" for package in packages}
 
 
 def lacking(wanted: Mapping[str, str]) -> list[str]:
-    """Return what of the plug-ins that are wanted is not installed: ``name==version`` each."""
+    """Return the wanted plug-ins that are not installed, each as ``name==version``."""
     return [f"{name}=={found}" for name, found in wanted.items() if _version(name) is None]
 
 

@@ -46,7 +46,7 @@ class EpochRecord:
         epoch: From 0, within the fold.
         step: fold * num_epochs + epoch.
         time: When the epoch ended [unix s].
-        metrics: Logged name to value; nan where a score is undefined.
+        metrics: Value of each metric, by logged name; nan where a score is undefined.
     """
 
     fold: int

@@ -1,8 +1,8 @@
 """Features of sound from a pretrained network: one vector per recording, computed once.
 
 Source: YouTubePD, section 5.2 and D.1: the outputs of a spectrogram masked autoencoder or of
-wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477), averaged over all of the sound; 768 numbers for
-networks of base size. Differs: the masked autoencoder of YouTubePD is that of Niizumi et al. 2022
+wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477), averaged over the whole recording; 768 numbers
+for base-size networks. Differs: the masked autoencoder of YouTubePD is that of Niizumi et al. 2022
 (arXiv:2204.12260), which has no form in transformers; here it is that of Huang et al. 2022
 (arXiv:2207.06405), of other spectrograms, pieces and training. Through transformers, from a local
 folder only, which holds ``config.json``, ``preprocessor_config.json`` and ``model.safetensors`` (or
@@ -62,10 +62,10 @@ _SPARE = {"masked_spec_embed"}
 
 
 def open_embedding(config: EmbeddingConfig) -> "Embedding":
-    """Return the embedding of a folder; its network is loaded when it is needed first.
+    """Return the embedding of a folder; its network is loaded at first use.
 
     Raises:
-        SettingsError: As :func:`embedding_files`.
+        SettingsError: See :func:`embedding_files`.
     """
     return _opened(config, *map(file_state, embedding_files(config).values()))
 
@@ -105,7 +105,8 @@ def embedding_files(config: EmbeddingConfig) -> dict[str, Path]:
     kind = _json(files["config"]).get("model_type")
     if kind not in _CLASSES:
         raise SettingsError(
-            f"embedding.folder: {folder} is of model_type {kind!r}; known are {', '.join(_CLASSES)}"
+            f"embedding.folder: {folder} has model_type {kind!r}; expected one of "
+            f"{', '.join(_CLASSES)}"
         )
     return files
 

@@ -174,7 +174,9 @@ def test_what_a_folder_lacks_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for name in ("preprocessor_config.json", "pytorch_model.bin"):
         (tmp_path / name).write_text("{}")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(SettingsError, match="is of model_type 'bert'; known are wav2vec2, vit_mae"):
+    with pytest.raises(
+        SettingsError, match="has model_type 'bert'; expected one of wav2vec2, vit_mae"
+    ):
         embedding_files(config)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(SettingsError, match=r"config\.json cannot be read"):
