@@ -173,7 +173,7 @@ def test_a_video_that_is_gone_names_its_recording(study: StudyLog, tmp_path: Pat
     held = open_held_out(study.folder)
     lost = type(held.rows[0])(recording_id="R", subject_id="S", item="gait", grade=1,
                               video=tmp_path / "gone.mp4")  # fmt: skip
-    with pytest.raises(DecodeError, match="recording R: cannot be read"):
+    with pytest.raises(DecodeError, match="recording R: its file cannot be read"):
         held.rated(lost)
 
 
