@@ -10,7 +10,6 @@ from pdray.atomic import file_digest, write_text
 from pdray.errors import DecodeError, StoreError
 
 SOURCES = "sources"  # name of the folder of notes, in the frame store
-IN_MOTION = "its file changed while it was read; run again when it is complete"
 
 
 class Digests:
@@ -39,7 +38,7 @@ class Digests:
         before = _facts(file)
         digest = file_digest(file)
         if _facts(file) != before:
-            raise DecodeError(IN_MOTION)
+            raise DecodeError("its file changed while it was read; run again when it is complete")
         self._new[file] = {**before, "sha256": digest}
         if self.writes:
             self.keep()

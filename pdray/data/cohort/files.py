@@ -63,7 +63,7 @@ class Owners:
 
 
 def find_owners(
-    rows: Sequence[Row], folder: Path, shared: Sequence[Path], digests: Digests
+    rows: Sequence[Row], folder: Path, shared: Sequence[Path], digests: Digests | None
 ) -> Owners:
     """Find files that are of several people.
 
@@ -129,7 +129,7 @@ def _file_fault(folder: Path, cell: str, *, is_video: bool) -> str | None:
 
 
 def _keys(
-    uses: Sequence[Use], folder: Path, shared: Sequence[Path], digests: Digests
+    uses: Sequence[Use], folder: Path, shared: Sequence[Path], digests: Digests | None
 ) -> Mapping[str, Key]:
     """Return what tells each named file; a digest where others of its size are of other people."""
     owners: dict[str, set[str]] = {str(one): set() for one in shared}
@@ -148,7 +148,8 @@ def _keys(
             if len(set().union(*(owners[cell] for cell in cells))) > 1
             for cell in cells
         ]
-        contents = pool.map(lambda cell: _content(folder / cell, digests), asked)
+        read = digests or Digests(None)
+        contents = pool.map(lambda cell: _content(folder / cell, read), asked)
         keys |= {cell: (one,) for cell, one in zip(asked, contents, strict=True) if one}
     return keys
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdray.config import nearest
 from pdray.data.cohort.csv_table import Row
-from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.rows import COLUMNS, FILES, REQUIRED, UNABLE, read_rows
 from pdray.data.cohort.settings import (
     ACTION,
@@ -31,6 +30,8 @@ from pdray.errors import ManifestError, refuse
 
 if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
+
+    from pdray.data.cohort.digests import Digests
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Manifest:
     digest: str
     recordings: tuple[Recording, ...]
     notes: tuple[str, ...] = ()
-    digests: Digests | None = None
+    digests: "Digests | None" = None
 
     def keep_digests(self) -> None:
         """Write the digests of sources that had to be computed beside the frame store.
@@ -210,12 +211,15 @@ def open_manifest(
         output: Folder with the frame store, where digests of files are kept.
         check_files: As :func:`load_manifest` takes it.
     """
+    from pdray.data.cohort.digests import SOURCES, Digests
+
+    kept = None if output is None else output / "store" / SOURCES
     return load_manifest(
         data.manifest,
         check_files=check_files,
         subjects=data.subjects,
         allowed=Allowed(data.different_subjects, data.shared_files),
-        notes=None if output is None else output / "store" / SOURCES,
+        digests=Digests(kept, writes=False),
     )
 
 
@@ -225,7 +229,7 @@ def load_manifest(
     check_files: bool = True,
     subjects: Subjects = "required",
     allowed: Allowed | None = NOTHING,
-    notes: Path | None = None,
+    digests: "Digests | None" = None,
 ) -> Manifest:
     """Read and check a manifest.
 
@@ -235,7 +239,7 @@ def load_manifest(
         subjects: "none" gives a public video that names no subject its own id for one.
         allowed: Look-alike ids and shared files that the user has named. None looks for neither:
             the manifest was accepted when a study of it began.
-        notes: Folder with digests of files that were kept; None is none.
+        digests: Of files that were read before; None is none.
 
     Returns:
         The manifest.
@@ -261,7 +265,7 @@ def load_manifest(
     pairs = zip(rows, checks, strict=True)
     faults = [(row.number, text) for row, (_, texts) in pairs for text in texts]
     faults += repeated_ids(rows)
-    owners, digests = Owners(), Digests(notes, writes=False)
+    owners = Owners()
     if allowed is not None:
         # What is said of others would print a name.
         people = [row for row in rows if not is_personal(row.cells["subject_id"])]

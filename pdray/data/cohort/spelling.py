@@ -13,7 +13,7 @@ _DRAWN_AS_NOTHING = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 _MORE_DASHES = "\u02d7\u2043\u2212"  # beside the category Pd: modifier, bullet, minus
-# Letters of Cyrillic, Greek and Latin that look like others, from confusables.txt of Unicode
+# Letters of Cyrillic, Greek and Latin that look like others, chosen after Unicode
 # Technical Standard 39, and what is drawn like the digits 0 and 1.
 _LOOK_ALIKE = str.maketrans(
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0405\u0406\u0408"

@@ -22,7 +22,6 @@ from typing import Any
 
 from pdray.atomic import file_digest, replacing, write_text
 from pdray.config import build, lay
-from pdray.data.cohort.digests import IN_MOTION, SOURCES, Digests
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.cohort.rows import FILES
@@ -37,6 +36,7 @@ from pdray.errors import DecodeError, StoreError, naming
 # Part of every key; raise it if the content of an entry changes for the same settings.
 _FORMAT = 2
 _STALE_SECONDS = 24 * 3600
+_IN_MOTION = "its file changed while it was read; run again when it is complete"
 _NOT_PREPARED = (
     "is not prepared with these settings; run jobs/prepare.py, or use the decode, store and "
     "modality settings that it was prepared with: "
@@ -58,6 +58,9 @@ class FrameStore:
     def __init__(self, root: Path, recipe: Recipe) -> None:
         self.root = root
         self.recipe = recipe
+        # Not at the top: the processes of trials read entries alone.
+        from pdray.data.cohort.digests import SOURCES, Digests
+
         self._digests = Digests(root / SOURCES)
 
     def add(
@@ -225,7 +228,7 @@ class FrameStore:
     def _check_still(self, digests: Mapping[Path, str]) -> None:
         """Refuse sources that changed: new pictures could be stored under an old digest."""
         if any(self._digests.digest(file) != digest for file, digest in digests.items()):
-            raise DecodeError(IN_MOTION)
+            raise DecodeError(_IN_MOTION)
 
     def _keep(self, path: Path, found: Findings) -> None:
         try:

@@ -18,7 +18,7 @@ def load(write_manifest, tmp_path):
     """Return a function that loads a row for each (subject, file), and other columns by name."""
     (tmp_path / "a.mp4").write_bytes(b"somebody walks")
 
-    def load_rows(*uses, shared=(), column="video", notes=None, **columns):
+    def load_rows(*uses, shared=(), column="video", digests=None, **columns):
         rows = [
             {
                 "recording_id": f"r{number}",
@@ -31,7 +31,7 @@ def load(write_manifest, tmp_path):
             for number, (subject, file) in enumerate(uses)
         ]
         return load_manifest(
-            write_manifest(rows), check_files=False, allowed=Allowed((), shared), notes=notes
+            write_manifest(rows), check_files=False, allowed=Allowed((), shared), digests=digests
         )
 
     return load_rows
@@ -87,7 +87,7 @@ def test_only_files_of_one_size_and_several_people_are_hashed_and_once(load, tmp
             ("S1", "f.mp4"), ("S1", "g.mp4")]  # fmt: skip
     notes = tmp_path / "store" / "sources"
     for is_kept in (False, True):
-        manifest = load(*uses, notes=notes)
+        manifest = load(*uses, digests=digests_module.Digests(notes, writes=False))
         assert sorted(hashed) == ["a.mp4", "b.mp4"]
         assert notes.exists() == is_kept
         manifest.keep_digests()
@@ -99,7 +99,7 @@ def test_only_files_of_one_size_and_several_people_are_hashed_and_once(load, tmp
     os.utime(tmp_path / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
     (tmp_path / "new").replace(tmp_path / "b.mp4")
     with pytest.raises(ManifestError, match=r"b\.mp4 is of subject S2, and of S1 in row 2"):
-        load(*uses, notes=notes)
+        load(*uses, digests=digests_module.Digests(notes, writes=False))
 
 
 def test_parts_of_a_shared_file_may_be_of_several_people_who_stay_together(load, tmp_path):
