@@ -245,6 +245,14 @@ def test_mpeg_ts_that_is_cut_inside_a_packet_is_refused(made, tmp_path):
     assert ending(path).num_bytes == 20 * 192
 
 
+def test_an_index_that_is_cut_itself_is_refused(made, tmp_path):
+    # Its tables are then shorter, and FFmpeg takes what is left of them for the whole.
+    path, whole = made(FORMS["sound.mov"])
+    content = path.read_bytes()
+    for length in range(content.index(b"moov"), len(content), 23):
+        check_cut(tmp_path / path.name, whole, content, length)
+
+
 def test_times_that_do_not_fit_the_decoders_order_are_refused_by_every_way(tmp_path):
     source = write_form(tmp_path, Form("a.mp4", "libx264", options={"bf": "2"}), pictures(20))
     path = tmp_path / "weird.mp4"
@@ -321,3 +329,36 @@ class TestHanded:
             pass
         assert findings.num_interlaced == 25
         assert inspect(Path(HANDED / "hdr_hlg.mov"), SMALL).transfer == "hlg"
+
+
+def pack(source, path, empty):
+    """Pack pairs of P and B pictures into one chunk each as DivX did, a short chunk behind it."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        first, *left = [bytes(packet) for packet in old.demux(video=0) if packet.size]
+        chunks = [first.replace(b"\0\0\1\xb6", b"\0\0\1\xb2DivX503b1393p\0\0\1\xb6", 1)]
+        for ahead, between in zip(left[::2], left[1::2], strict=True):
+            # "Not coded": P, no whole second, a time that nobody reads, vop_coded 0.
+            chunks += [ahead + between, b"\0\0\1\xb6\x51\x00"]
+        tick = 0
+        for number, chunk in enumerate(chunks):
+            packet = av.Packet(chunk)
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = tick
+            packet.is_keyframe = number == 0
+            new.mux(packet)
+            tick += 1 + (number == 0) * empty
+    return path
+
+
+@pytest.mark.parametrize("empty", [0, 2])
+def test_packed_pictures_of_an_avi_stand_in_their_order_and_empty_chunks_repeat(tmp_path, empty):
+    form = Form(
+        "a.avi", "mpeg4", options={"g": "13", "bf": "1", "qscale": "3", "sc_threshold": "0"}
+    )
+    source = write_form(tmp_path, form, pictures(13, 48))
+    wanted = decode(source, SMALL).frames
+    clip = read_both(pack(source, tmp_path / "packed.avi", empty))
+    np.testing.assert_allclose(clip.pts_seconds, np.arange(13 + empty) / 25, atol=1e-9)
+    np.testing.assert_array_equal(clip.frames[1 + empty :], wanted[1:])
+    np.testing.assert_array_equal(clip.frames[: 1 + empty], wanted[[0] * (1 + empty)])
