@@ -18,6 +18,7 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import StudyError
@@ -86,7 +87,8 @@ class StudySearch(OptunaSearch):
             metric="value",
             mode=mode,
             study_name=name,
-            storage=optuna.storages.RDBStorage(storage),
+            # Without a pool, no connection stays open when the study, or its first question, ends.
+            storage=optuna.storages.RDBStorage(storage, engine_kwargs={"poolclass": NullPool}),
         )
         self._interrupted = self._adopt(plan.space.keys())
         # Of fixed trials each is one of its own.

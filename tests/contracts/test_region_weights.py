@@ -53,7 +53,7 @@ def test_the_strides_of_torchvision_are_refused_for_it(tmp_path: Path) -> None:
 
 def test_without_a_file_it_says_that_nothing_was_learnt() -> None:
     tree = {"model": {**MODEL, "depth": 50, "width_factor": 0.125}}
-    assert "random ones that were drawn" in describe_start(build(FitConfig, tree), 2)[0]
+    assert "keeps its random initialisation" in describe_start(build(FitConfig, tree), 2)[0]
     tree["model"]["frozen_stages"] = 0
     assert describe_start(build(FitConfig, tree), 2) == []
 

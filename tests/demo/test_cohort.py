@@ -12,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.cohort.settings import ITEMS
 from pdray.data.media.decode import decode
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import read_track
@@ -227,7 +226,7 @@ def test_a_cohort_of_every_item_has_its_columns_and_tracks(tmp_path: Path) -> No
     manifest = load_manifest(make_cohort(tmp_path, WHOLE, num_processes=1))
     plan = {one.recording_id: one for one in plan_cohort(WHOLE)}
     scores = visit_scores(rate_cohort(WHOLE))
-    assert {one.item for one in manifest.recordings} == set(ITEMS)
+    assert {one.item for one in manifest.recordings} == set(DEMO_ITEMS)
     for one in manifest.recordings:
         planned = plan[one.recording_id]
         assert (one.item, one.side or "", one.grade) == (planned.item, planned.side, planned.grade)

@@ -23,8 +23,8 @@ def test_a_table_that_does_not_exist_is_answered_with_those_that_do(
     folder = write_table().parent
     with pytest.raises(SettingsError, match=r"there is no table 1\.1; there are: 9\.9"):
         table_file(folder, "1.1")
-    with pytest.raises(SettingsError, match=r"no table 9\.8; did you mean '9\.9'\? there are"):
-        table_file(folder, "9.8")
+    with pytest.raises(SettingsError, match=r"no table 9\.99; did you mean '9\.9'\? there are"):
+        table_file(folder, "9.99")
 
 
 def test_what_does_not_stand_in_the_table_is_refused(write_table: Callable[..., Path]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
+from sqlalchemy.pool import NullPool
 
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import StudyError
@@ -46,9 +47,15 @@ def report(state: str, value: float, step: int) -> dict[str, Any]:
     return {"state": state, "value": value, "step": step, "training_iteration": 99}
 
 
+def load(folder: Path) -> optuna.Study:
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{folder / 'optuna.db'}", engine_kwargs={"poolclass": NullPool}
+    )
+    return optuna.load_study(study_name="study", storage=storage)
+
+
 def stored(folder: Path) -> list[optuna.trial.FrozenTrial]:
-    study = optuna.load_study(study_name="study", storage=f"sqlite:///{folder / 'optuna.db'}")
-    return study.get_trials()
+    return load(folder).get_trials()
 
 
 def test_a_pruned_trial_is_told_as_pruned_with_its_values_by_step(tmp_path: Path) -> None:
@@ -120,9 +127,10 @@ def test_a_reopened_study_proposes_what_an_unbroken_one_would(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("mode", "direction"), [("max", "maximize"), ("min", "minimize")])
 def test_proposals_are_those_of_a_parzen_estimator_that_is_seeded_for_each_trial(
-    mode: str, direction: str
+    tmp_path: Path, mode: str, direction: str
 ) -> None:
-    search = StudySearch(make_plan(), storage="sqlite://", name="study", mode=mode)
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = StudySearch(make_plan(), storage=storage, name="study", mode=mode)
     assert (search.metric, search.mode) == ("value", mode)
     study = optuna.create_study(direction=direction)
     space = {key: distribution(entry) for key, entry in make_plan().space.items()}
@@ -140,9 +148,9 @@ def test_proposals_are_those_of_a_parzen_estimator_that_is_seeded_for_each_trial
             search.on_trial_complete(f"t{number}", report("complete", number % 4 / 10, 5))
 
 
-def test_a_study_without_a_space_proposes_its_own_settings() -> None:
-    plan = make_plan(space={})
-    search = StudySearch(plan, storage="sqlite://", name="study", mode="max")
+def test_a_study_without_a_space_proposes_its_own_settings(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = StudySearch(make_plan(space={}), storage=storage, name="study", mode="max")
     assert search.suggest("a") == {"number": 0, "params": {}}
 
 
@@ -203,7 +211,7 @@ def test_combinations_that_an_earlier_version_tried_twice_leave_the_others(tmp_p
     space = {"model.attention_depth": {"choices": [0, 1]}}
     storage = f"sqlite:///{tmp_path / 'optuna.db'}"
     search = StudySearch(make_plan(space), storage=storage, name="study", mode="max")
-    study = optuna.load_study(study_name="study", storage=storage)
+    study = load(tmp_path)
     for _ in range(3):
         study.add_trial(
             optuna.trial.create_trial(

@@ -85,7 +85,7 @@ def test_heads_and_levels_are_no_part_of_what_the_networks_depend_on(
     assert study.read()["tags"]["synthetic"] == "true"
     other = make_config(heads={"epochs": 7}, assembling={"hidden_layers": 2})
     settings = StudyPlan(other.study, {}, {})
-    assembling._check_same(plan_visits(other), study, settings)
+    assembling._check_same(plan_visits(other), study, settings, print)
 
 
 def test_networks_of_other_settings_or_folds_are_not_used(
@@ -95,12 +95,12 @@ def test_networks_of_other_settings_or_folds_are_not_used(
     other = make_config(optim={"epochs": 2})
     changed = StudyPlan(other.study, {}, {})
     with pytest.raises(StudyError, match=r"optim\.epochs was 1, is 2"):
-        assembling._check_same(plan_visits(other), study, changed)
+        assembling._check_same(plan_visits(other), study, changed, print)
     plan = plan_visits(make_config())
     first, second, third = plan.visits.folds
     swapped = replace(plan, cohort=replace(plan.cohort, folds=Folds(second, (first, third))))
     with pytest.raises(StudyError, match=r"networks of other folds.*search\.name"):
-        assembling._check_same(swapped, study, settings)
+        assembling._check_same(swapped, study, settings, print)
 
 
 def test_a_new_study_has_nothing_to_compare_with(
@@ -108,7 +108,7 @@ def test_a_new_study_has_nothing_to_compare_with(
 ) -> None:
     config = make_config()
     settings = StudyPlan(config.study, {}, {})
-    assembling._check_same(plan_visits(config), StudyLog(tmp_path / "new"), settings)
+    assembling._check_same(plan_visits(config), StudyLog(tmp_path / "new"), settings, print)
 
 
 def written(folder: Path, pattern: str) -> dict[str, int]:

@@ -39,12 +39,12 @@ def test_an_items_recordings_do_not_depend_on_the_items_beside_it(item: str) -> 
     assert len(alone) > 40
 
 
-def test_every_item_of_the_manifest_is_drawn_and_in_its_order() -> None:
-    assert tuple(ITEMS) == DEMO_ITEMS
+def test_items_that_are_drawn_are_of_the_manifest_and_in_one_order() -> None:
+    assert set(DEMO_ITEMS) < set(ITEMS)
     assert DemoConfig().items == FIRST_ITEMS == ("finger_tapping", "hand_opening")
     plan = plan_cohort(WHOLE)
     assert [one.key for one in plan] == sorted(one.key for one in plan)
-    assert {one.item for one in plan} == set(ITEMS)
+    assert {one.item for one in plan} == set(DEMO_ITEMS)
 
 
 def test_gait_and_faces_have_no_side_and_everything_else_has_two() -> None:
