@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import socket
@@ -9,6 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.media.settings import DecodeConfig
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
 from tests.integration.conftest import Job, kill_all
 
 pytestmark = pytest.mark.integration
@@ -92,9 +97,16 @@ def test_a_fault_on_one_of_two_workers_ends_the_trial_at_once_with_its_reason(
 ) -> None:
     broken = job.folder / "cohort"
     shutil.copytree(small_cohort.parent, broken)
-    for victim in sorted((broken / "videos").glob("*.mp4"))[::7]:
-        break_pictures(victim)
     other = Job(broken / "manifest.csv", job.folder)
+    # Every video is decoded once before the first trial, so they break after that, as on a disk
+    # that fails: size, time and inode stay.
+    store = FrameStore(other.output / "store", Recipe(decode=DecodeConfig(height=32, width=32)))
+    for recording in load_manifest(other.manifest).recordings:
+        store.inspect(recording)
+    for victim in sorted((broken / "videos").glob("*.mp4"))[::7]:
+        status = victim.stat()
+        break_pictures(victim)
+        os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
     workers = ("resources.num_workers=2", "resources.cpus_per_worker=0.5")
     done = other.run(*other.words("search.trials=1", "frames=video", *workers))
     assert done.returncode == 2, done.stdout
