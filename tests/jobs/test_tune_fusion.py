@@ -45,4 +45,4 @@ def test_the_search_on_sound_reads_what_it_is_told_to(words: list[str], sees: st
 def test_a_user_mistake_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data.manifest=/x.csv", f"output={tmp_path}", "model.branches=rgb+voice"]
     assert main(words) == 2
-    assert "'voice' is no branch" in capsys.readouterr().err
+    assert "'voice' is not a branch" in capsys.readouterr().err
