@@ -20,7 +20,6 @@ from pdray.data.batches.settings import Views
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
 from pdray.data.batches.views import drawn_view, view_moves
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.data.store.entry import Entry
@@ -174,6 +173,8 @@ class SnippetReader:
         return found
 
     def _decode(self, recording: RatedRecording, draw: Draw | None, out: NDArray[Any]) -> None:
+        from pdray.data.media.seek import read_frames, scan  # PyAV, for frames=video alone
+
         start, end = recording.span
         with naming(recording.recording_id):
             if recording.video is None:

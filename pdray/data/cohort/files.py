@@ -18,7 +18,6 @@ from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.digests import Digests
 from pdray.data.cohort.people import Fault
 from pdray.data.cohort.rows import FILES
-from pdray.data.media.decode import check_readable
 from pdray.errors import DecodeError
 
 _READERS = 8  # threads that open files; they wait for the disk, not for a core
@@ -125,7 +124,11 @@ def _file_fault(folder: Path, cell: str, *, is_video: bool) -> str | None:
             return "is not a file"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    return check_readable(path) if is_video else None
+    if not is_video:
+        return None
+    from pdray.data.media.decode import check_readable
+
+    return check_readable(path)
 
 
 def _keys(

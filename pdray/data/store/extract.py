@@ -15,10 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.media.decode import content_box, decode_frames
 from pdray.data.media.findings import Findings
-from pdray.data.media.seek import scan
-from pdray.data.media.timeline import TICK_SLACK_SECONDS
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.codec import Item
 from pdray.data.store.settings import Recipe
@@ -105,6 +102,8 @@ def _pictures(
     findings: Findings | None,
 ) -> Generator[Piece]:
     (video,) = sources(recording, wanted[0])
+    from pdray.data.media.decode import decode_frames  # PyAV, for those that decode
+
     frames = decode_frames(
         video,
         recipe.decode,
@@ -162,6 +161,8 @@ def _sound(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> 
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
+    from pdray.data.media.decode import content_box
+    from pdray.data.media.seek import scan
     from pdray.data.media.tracks import fit_to_frames, read_track
 
     track = read_track(sources(recording, modality)[-1])
@@ -200,5 +201,8 @@ def _shown_seconds(
     recorded = recipe.decode.model_copy(update={"frame_rate": None})
     # Scanned from the beginning: the first frame of a span may start before the span.
     limits = recipe.limits.model_copy(update={"max_seconds": math.inf})
+    from pdray.data.media.seek import scan
+    from pdray.data.media.timeline import TICK_SLACK_SECONDS
+
     own = scan(video, recorded, limits, end_seconds=recording.end_seconds).seconds
     return own[np.searchsorted(own, seconds + TICK_SLACK_SECONDS, side="right") - 1]

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.media.decode import declared_length
 from pdray.data.modalities import PICTURES, Modality, picture_spec
 from pdray.data.store.codec import encode
 from pdray.data.store.extract import extract
@@ -97,6 +96,8 @@ def declared_span(recording: Recording) -> tuple[float, int]:
     """Return the seconds and frames of a recording's span; 0 if the header does not give them."""
     if recording.video is None:
         return 0.0, 0
+    from pdray.data.media.decode import declared_length
+
     seconds, frames = declared_length(recording.video)
     start, end = recording.start_seconds or 0.0, recording.end_seconds or seconds
     part = max(0.0, min(end, seconds) - start) / seconds if seconds else 0.0

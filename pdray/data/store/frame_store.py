@@ -25,7 +25,6 @@ from pdray.config import build, lay
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.cohort.rows import FILES
-from pdray.data.media.decode import inspect
 from pdray.data.media.findings import Findings
 from pdray.data.modalities import PICTURES, Modality
 from pdray.data.store.entry import Entry, EntryWriter
@@ -106,6 +105,8 @@ class FrameStore:
             DecodeError: As :meth:`add`.
             StoreError: If the store cannot be written.
         """
+        from pdray.data.media.decode import inspect
+
         path, digests = self._locate(recording, "rgb")
         with naming(recording.recording_id):
             (video,) = sources(recording, "rgb")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import ray.data
 
@@ -17,7 +16,6 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.findings import Findings
 from pdray.data.media.settings import DEFAULT_LIMITS
-from pdray.data.media.source import open_file
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import sources
@@ -170,6 +168,10 @@ def available(
 
 def _is_silent(video: Path, max_pixels: int) -> bool:
     """Return whether a video has no audio stream; False if it cannot be opened."""
+    import av
+
+    from pdray.data.media.source import open_file
+
     try:
         with open_file(video, max_pixels) as file:
             return not file.streams.audio
