@@ -329,7 +329,7 @@ def test_an_inspection_is_done_once_and_refuses_what_storing_refuses(
     frames, recording, monkeypatch
 ):
     frames.inspect(recording)
-    monkeypatch.setattr(store, "inspect", None)
+    monkeypatch.setattr("pdray.data.media.decode.inspect", None)
     frames.inspect(recording)
     monkeypatch.undo()
     content = recording.video.read_bytes()
