@@ -30,8 +30,11 @@ ZIP = b"PK\x03\x04"
 OLD_TORCH = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """torch.serialization.MAGIC_NUMBER as a pickle of protocol 2."""
 
-WRAPPERS = ("state_dict", "model_state")
-"""Keys that hold the weights in the files of Hara and of PyTorchVideo."""
+WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "network", "net")
+"""Keys that hold the weights: Hara's, PyTorchVideo's and PySlowFast's, and other usual ones."""
+
+PREFIXES = ("module.", "_orig_mod.")
+"""Prefixes that ``nn.DataParallel`` and ``torch.compile`` add to each name."""
 
 MOST_FAULTS = 5
 
@@ -47,8 +50,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         path: A file of torch.save, a pickle of NumPy arrays, or a .safetensors file.
 
     Returns:
-        Tensors on the CPU by name, without the key of ``WRAPPERS`` and without the ``module.`` of
-        ``nn.DataParallel``. Those of a zip archive are mapped into memory.
+        Tensors on the CPU by name, without the keys of ``WRAPPERS`` and without ``PREFIXES``.
+        Those of a zip archive are mapped into memory.
 
     Raises:
         CheckpointError: If the file is missing, empty, cut off, not a weights file, or would run
@@ -133,8 +136,11 @@ def _read_safetensors(path: Path) -> object:
 
 def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
     """Return the named tensors of a file's content."""
-    if isinstance(content, Mapping):
-        content = next((content[key] for key in WRAPPERS if key in content), content)
+    while isinstance(content, Mapping):
+        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f"{path} holds a {type(content).__name__}; use a file that maps names to tensors"
@@ -149,8 +155,8 @@ def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
                 f"maps names to tensors, at the top level or under {' or '.join(WRAPPERS)}"
             )
         named[name] = value.detach()
-    if all(name.startswith("module.") for name in named):
-        return {name.removeprefix("module."): value for name, value in named.items()}
+    while prefix := next((one for one in PREFIXES if all(n.startswith(one) for n in named)), ""):
+        named = {name.removeprefix(prefix): value for name, value in named.items()}
     return named
 
 

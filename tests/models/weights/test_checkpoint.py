@@ -51,14 +51,28 @@ def agree(read: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 @ZIPPED
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(
+    "wrapper", [None, "state_dict", "model_state", "model_state_dict", "model", "network", "net"]
+)
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
 def test_weights_are_found_in_every_wrapping(
     tmp_path: Path, wrapper: str | None, prefix: str, is_zip: bool
 ) -> None:
     named = OrderedDict((f"{prefix}{name}", value) for name, value in weights().items())
     content = named if wrapper is None else {"epoch": 200, "arch": "resnet-34", wrapper: named}
     agree(read_checkpoint(write(tmp_path / "a.pth", content, is_zip=is_zip)), weights())
+
+
+@pytest.mark.parametrize("keys", [("model", "state_dict"), ("net", "model_state_dict")])
+def test_weights_are_found_under_two_keys(tmp_path: Path, keys: tuple[str, str]) -> None:
+    outer, inner = keys
+    content = {"step": 7, outer: {"version": 2, inner: weights()}, "optimizer": {"lr": 0.1}}
+    agree(read_checkpoint(write(tmp_path / "a.pth", content)), weights())
+
+
+def test_a_layer_that_is_called_like_an_entry_is_a_layer(tmp_path: Path) -> None:
+    named = {"net": torch.ones(2), "model.weight": torch.ones(3)}
+    agree(read_checkpoint(write(tmp_path / "a.pth", named)), named)
 
 
 @ZIPPED
@@ -174,8 +188,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({}, "holds no tensor"),
         ({"state_dict": {}}, "holds no tensor"),
         (
-            {"model": {"a": torch.ones(1)}},
-            "holds a dict under 'model'; .*state_dict or model_state",
+            {"weights": {"a": torch.ones(1)}},
+            "holds a dict under 'weights'; .*state_dict or model_state",
         ),
         ({"epoch": 3, "conv1.weight": torch.ones(1)}, "holds a int under 'epoch'"),
         ({3: torch.ones(1)}, "holds a Tensor under '3'; use a file that maps names"),
