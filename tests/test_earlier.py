@@ -47,3 +47,13 @@ def test_pictures_of_earlier_studies_are_as_stored():
     assert (config.decode.hdr, config.decode.interlaced) == ("stored", "stored")
     assert without_earlier(config.decode) == {"height": 112, "width": 112, "frame_rate": None}
     assert DecodeConfig().hdr == "sdr"
+
+
+def test_weights_of_earlier_studies_are_adapted_as_they_were():
+    tree = {"data": {"manifest": "/m.csv"}, "pretrained": "/w.pth"}
+    assert build(StudyConfig, as_begun(StudyConfig, tree, tree)).pretrained_pixels == "earlier"
+    assert build(StudyConfig, tree).pretrained_pixels == "auto"
+    # A model that starts from no file does not mind.
+    landmarks = {**tree, "pretrained": None, "modality": "landmarks", "optim": {"epochs": 1}}
+    heads = {**landmarks, "model": {"name": "landmark_head"}}
+    assert build(StudyConfig, as_begun(StudyConfig, heads, heads)).model.name == "landmark_head"

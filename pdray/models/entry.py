@@ -122,7 +122,16 @@ class ModelEntry:
 
         network = resolve_name(self.builder)(settings, num_classes, num_channels)
         guard_time_axis(network)  # gradients of convolutions over time are right on every processor
+        network.register_load_state_dict_pre_hook(_accept_zero_pixels)
         return network
+
+
+def _accept_zero_pixels(network: Any, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Prepare a network for weights with zero pixels; few weights have any, so import it late."""
+    if any(name.endswith(".zero_pixel") for name in state):
+        from pdray.models.layers.zero_pixel import accept_zero_pixels
+
+        accept_zero_pixels(network, state, prefix)
 
 
 def settings_union(entries: Iterable[ModelEntry], *, default: str) -> Any:

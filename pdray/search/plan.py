@@ -221,6 +221,11 @@ def _start_faults(
     files |= {f"trial '{label}': pretrained": one.get("pretrained") for label, one in fixed.items()}
     if isinstance(searched, Choices):
         files |= {f"space.pretrained: {value}": value for value in searched.values}
+    if config.pretrained_pixels not in ("auto", "earlier") and not any(files.values()):
+        return [
+            f"pretrained_pixels: got '{config.pretrained_pixels}', but no weights file is given; "
+            "set pretrained, or leave it out"
+        ]
     return [
         f"{key}: no such file: {file}; correct the path"
         for key, file in files.items()

@@ -32,7 +32,8 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
     met: set[str] = set()
     for params, config in plan.variants:
         backbone = getattr(config.model, "backbone", None)
-        loaded = (config.network, backbone, config.sees, config.loss.kind, config.pretrained)
+        start = (config.pretrained, config.pretrained_pixels)
+        loaded = (config.network, backbone, config.sees, config.loss.kind, start)
         if repr(loaded) in met:  # trials that differ in other settings load the same tensors
             continue
         met.add(repr(loaded))

@@ -120,16 +120,22 @@ def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, list[str]]:
         backbone = RegionNetwork(backbone, classes=classes, map_size=size)
     if config.pretrained is None:
         return backbone, []
-    return backbone, load_weights(backbone, config.pretrained, modality=config.modality)
+    pixels = config.pretrained_pixels
+    return backbone, load_weights(
+        backbone, config.pretrained, modality=config.modality, trained_on=pixels
+    )
 
 
-def load_weights(network: nn.Module, file: Path, *, modality: str = "rgb") -> list[str]:
+def load_weights(
+    network: nn.Module, file: Path, *, modality: str = "rgb", trained_on: str = "auto"
+) -> list[str]:
     """Load a weights file, and return lines of text that report which tensors were used.
 
     Args:
         network: The built network; it is changed in place.
         file: A published file, or a study's ``model.pt`` under this name.
         modality: Input of the network.
+        trained_on: The setting ``pretrained_pixels``.
 
     Raises:
         CheckpointError: If the file cannot be read or does not fit the network.
@@ -138,6 +144,11 @@ def load_weights(network: nn.Module, file: Path, *, modality: str = "rgb") -> li
     from pdray.models.weights.pretrained import load_pretrained
 
     # pdray's own weights expect pdray's pixel scale; a published first layer is adapted to it.
-    is_own = file.name == OWN_NAME or modality != "rgb"
-    seen = None if is_own else Pixels(KINETICS_MEAN, KINETICS_STD)
-    return load_pretrained(network, file, pixels=seen).told()
+    is_kept = is_own(file, trained_on) or modality != "rgb"
+    seen = None if is_kept else Pixels(KINETICS_MEAN, KINETICS_STD)
+    return load_pretrained(network, file, pixels=seen, trained_on=trained_on).told()
+
+
+def is_own(file: Path, trained_on: str) -> bool:
+    """Return whether weights are taken to be a study's own, by their name, unless it is said."""
+    return file.name == OWN_NAME and trained_on in ("auto", "earlier")

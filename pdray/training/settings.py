@@ -27,8 +27,9 @@ from pdray.models.entry import ModelEntry
 from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.settings import SegmentsConfig
 
-# Sections that every fit has, whatever its model; _sound_faults checks ``embedding``.
-_OF_ALL = ("modality", "decode", "limits", "model", "embedding")
+# Sections that every fit has, whatever its model; _sound_faults checks ``embedding``, and
+# ``pretrained_pixels`` belongs to ``pretrained``.
+_OF_ALL = ("modality", "decode", "limits", "model", "embedding", "pretrained_pixels")
 
 
 class OptimConfig(Settings):
@@ -79,6 +80,24 @@ class FitConfig(Settings):
         None,
         description="weights file to start from: a published file, or a study's model.pt (do not "
         "rename it)",
+    )
+    pretrained_pixels: Literal[
+        "auto",
+        "pdray",
+        "minus_one_to_one",
+        "hara_2018",
+        "hara_2020",
+        "torchvision_video",
+        "pytorchvideo",
+        "imagenet",
+        "vggface2",
+        "earlier",
+    ] = Field(
+        "auto",
+        description="pixel scale that the file of pretrained was trained on; auto: decided from "
+        "the file, and printed; pdray: that of pdray, so nothing is adapted; earlier: as earlier "
+        "versions decided and adapted, which differs at the edges of the picture",
+        json_schema_extra={"earlier": "earlier"},
     )
     landmarks: LandmarkFeatureConfig = LandmarkFeatureConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 from torch import nn
 
+from pdray.config import build
+from pdray.data.batches.normalise import normalise_frames
+from pdray.models import MODELS
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.c2d import build_c2d
 from pdray.models.networks.frame_resnet import build_frame_resnet
@@ -29,6 +33,10 @@ from pdray.models.networks.torchvision_settings import R3DConfig, S3DConfig
 from pdray.models.networks.x3d import build_x3d
 from pdray.models.weights.checkpoint import CheckpointError
 from pdray.models.weights.pretrained import load_pretrained
+from pdray.models.weights.published import PIXELS, VGGFACE2
+from pdray.training.frozen.features import load_network
+from pdray.training.network import build_network
+from pdray.training.settings import FitConfig
 from tests.fixtures.published_layouts import (
     agree,
     blank,
@@ -76,7 +84,7 @@ def test_vggface2_s_file_gives_what_it_gave(tmp_path: Path) -> None:
     path = tmp_path / "resnet50_ft_weight.pkl"
     path.write_bytes(pickle.dumps({name: value.numpy() for name, value in file.items()}))
     network = blank(build_frame_resnet, FrameResNetConfig(layout="vggface2"), 8631)
-    report = load_pretrained(network, path)
+    report = load_pretrained(network, path, pixels=VGGFACE2)
     x = draw(2, 3, 1, 48, 35)
     agree(run(network, x), vggface2_forward(file, x[:, :, 0].double()))
     assert len(report.loaded) == len(file)
@@ -137,6 +145,8 @@ def test_pytorchvideo_s_slowfast_gives_what_it_gave(tmp_path: Path) -> None:
     [
         ("x3d_xs", lambda: build_x3d(X3DConfig(), 400), (1, 3, 4, 160, 160)),
         ("c2d_r50", lambda: build_c2d(C2DConfig(), 400), (1, 3, 8, 33, 40)),
+        ("slow_r50", lambda: build_c2d(C2DConfig(time_kernels="slow"), 400), (1, 3, 5, 33, 40)),
+        ("i3d_r50", lambda: build_c2d(C2DConfig(time_kernels="i3d"), 400), (1, 3, 8, 33, 40)),
     ],
 )
 def test_pytorchvideo_s_files_give_what_they_gave(
@@ -144,10 +154,64 @@ def test_pytorchvideo_s_files_give_what_they_gave(
 ) -> None:
     hub = pytest.importorskip("pytorchvideo.models.hub")
     original = drawn(getattr(hub, name))
-    if name == "c2d_r50":
+    if name != "x3d_xs":
         original.blocks[-1].pool = nn.AdaptiveAvgPool3d(1)
     original.blocks[-1].activation = None  # X3D's ends in a softmax
     network = blank(build)
     load_pretrained(network, write(tmp_path, {"model_state": original.state_dict()}))
     x = draw(*sizes)
     agree(run(network, x), run(original, x))
+
+
+# As a study uses the network: built by its settings, from pixels in uint8, with zeros around them.
+
+PUBLISHERS = {
+    "i3d": "minus_one_to_one",
+    "resnet3d": "hara_2018",
+    "r3d": "torchvision_video",
+    "s3d": "torchvision_video",
+    "slowfast": "pytorchvideo",
+    "x3d": "pytorchvideo",
+    "c2d": "pytorchvideo",
+    "frame_resnet": "vggface2",
+}
+
+
+def edge_deviation(folder: Path, name: str, trained_on: str) -> tuple[float, float]:
+    """Return how far logits and features are from the publisher's, in their spread.
+
+    Args:
+        folder: For the file.
+        name: Of the network.
+        trained_on: ``pretrained_pixels``.
+    """
+    pixels, model = PIXELS[PUBLISHERS[name]], {"name": name, **MODELS[name].small}
+    tree: dict[str, Any] = {"model": model}
+    original = drawn(build_network, build(FitConfig, tree), 400)
+    state = original.state_dict()
+    if PUBLISHERS[name] == "hara_2018":  # what earlier versions knew the file by
+        state = {key: value for key, value in state.items() if "num_batches" not in key}
+    # No padding has the same mean over a picture of one colour, so bright ones show the edges best.
+    frames = torch.randint(90, 256, (3, 16, 40, 50, 3), dtype=torch.uint8)
+    p = frames.permute(0, 4, 1, 2, 3).double() / 255
+    mean, std = (torch.tensor(row).view(3, 1, 1, 1) for row in (pixels.mean, pixels.std))
+    u = ((p - mean) / std).float()
+    started = {**tree, "pretrained": str(write(folder, state)), "pretrained_pixels": trained_on}
+    network = build_network(build(FitConfig, started), 400)
+    x = normalise_frames(frames)
+    # What a trial saves, and what whoever opens the winner builds from it.
+    saved = torch.load(write(folder, network.state_dict(), "model.pt"), weights_only=True)
+    again = load_network(build(FitConfig, started), 400, saved)
+    assert torch.equal(run(again, x), run(network, x))
+    u = u.flip(1) if pixels.is_bgr else u
+    with torch.no_grad():
+        there, here = original.eval().features(u), network.eval().features(x)
+    pairs = ((run(network, x), run(original, u)), (here, there))
+    logits, features = (float((a - b).abs().max() / b.std()) for a, b in pairs)
+    return logits, features
+
+
+@pytest.mark.parametrize("name", PUBLISHERS)
+def test_a_study_sees_what_the_publisher_saw_at_the_edges_too(tmp_path: Path, name: str) -> None:
+    torch.manual_seed(4)
+    assert max(edge_deviation(tmp_path, name, PUBLISHERS[name])) < 1e-3

@@ -109,7 +109,7 @@ def test_home_is_absolute():
 def test_what_no_model_can_take_is_refused_without_a_space():
     tree = {**DATA, "snippet": {"num_frames": 16}, "model": {"attention_depth": 1}}
     told = refused(tree)
-    assert "'121222' leaves 1 time step of 16 frames in layer4" in told
+    assert "'121222' shrinks 16 frames to 1 time step in layer4" in told
     assert "(with" not in told
 
 
@@ -226,8 +226,15 @@ def test_weights_that_are_not_there_are_refused_with_the_settings(tmp_path: Path
     space = {"pretrained": {"choices": [None, str(file)]}}
     with pytest.raises(SettingsError, match=r"space\.pretrained: \S+: no such file"):
         plan_study({**DATA, "space": space})
+    pixels = {"pretrained_pixels": "hara_2018"}
+    with pytest.raises(
+        SettingsError, match=r"got 'hara_2018', but no weights file is given; set p"
+    ):
+        plan_study({**DATA, **pixels})
     file.touch()
     assert plan_study({**DATA, "space": space}).config.pretrained is None
+    assert plan_study({**DATA, **pixels, "space": space}).config.pretrained_pixels == "hara_2018"
+    assert plan_study({**DATA, "pretrained_pixels": "earlier"}).config.pretrained is None
 
 
 @pytest.mark.parametrize("make", [plan_study, lambda tree: plan_comparison(tree, {"one": {}})])

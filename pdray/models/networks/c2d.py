@@ -1,10 +1,13 @@
-"""C2D: 2D residual network on frames with one pooling over time, and a severity head.
+"""C2D, I3D-R50 and Slow-R50: residual networks on frames, and a severity head.
 
 Source: the C2D baseline of Wang et al. 2018 (arXiv:1711.07971), table 1, with the sizes of the
 public PyTorchVideo model ``c2d_r50``, whose parameter names (blocks.0.conv, ...,
 blocks.6.proj) are kept so that C2D_8x8_R50.pyth loads by name. That checkpoint expects 8 frames,
 8 apart, as RGB in 0..1, minus 0.45, divided by 0.225. Convolutions are 1 x k x k. Neighbouring
 frames are joined only by a maximum over pairs after the first stage; an odd last frame is ignored.
+Two siblings of the same names convolve time as well: ``i3d_r50`` (Wang et al. 2018, table 1,
+inflated 3 x 1 x 1) and ``slow_r50`` (the slow path of Feichtenhofer et al. 2019, arXiv:1812.03982,
+table 1), which pools no pairs. Its blocks have the numbers of C2D's here.
 Differs from the paper as the public model does: stride 1 in time everywhere else, no second pool in
 time, and the stride of a stage is at its 3 x 3 convolution.
 Differs from the public model: the head averages features first and then applies one linear map, so
@@ -21,7 +24,12 @@ from torch.nn import functional
 
 from pdray.models.layers.flat_conv import FlatConv, in_fast_order
 from pdray.models.layers.limits import check_snippets
-from pdray.models.networks.pytorchvideo_settings import STEM_WIDTH, C2DConfig, Depth
+from pdray.models.networks.pytorchvideo_settings import (
+    STEM_WIDTH,
+    C2DConfig,
+    Depth,
+    TimeKernels,
+)
 
 Window = tuple[int, int, int]
 
@@ -32,7 +40,14 @@ NUM_BLOCKS: dict[Depth, tuple[int, ...]] = {
 }
 SPACE_STRIDES = (1, 2, 2, 2)
 EXPANSION = 4
-HEAD_WINDOW: Window = (4, 7, 7)
+# Of the stem, and of the first and the second, ... block of each stage, again and again.
+TIME_KERNELS: dict[TimeKernels, tuple[int, tuple[tuple[int, ...], ...]]] = {
+    "c2d": (1, ((1,), (1,), (1,), (1,))),
+    "slow": (1, ((1,), (1,), (3,), (3,))),
+    "i3d": (5, ((3,), (3, 1), (3, 1), (1, 3))),
+}
+HEAD_SIDE = 7
+HEAD_FRAMES: dict[TimeKernels, int] = {"c2d": 4, "slow": 8, "i3d": 4}
 
 
 def sliding_mean(x_BDTHW: Tensor, window: Window) -> Tensor:
@@ -164,13 +179,17 @@ class Head(nn.Module):
 
 
 def make_stage(
-    num_blocks: int, *, in_channels: int, width: int, time_kernel: int, stride: int
+    num_blocks: int, *, in_channels: int, width: int, time_kernels: tuple[int, ...], stride: int
 ) -> Stage:
-    """Return bottleneck blocks; the first one strides and widens to ``4 width`` channels."""
+    """Return bottleneck blocks; the first one strides and widens to ``4 width`` channels.
+
+    The blocks take ``time_kernels`` in turn.
+    """
     out_channels = width * EXPANSION
     blocks = []
     for number in range(num_blocks):
         step, channels = (stride, in_channels) if number == 0 else (1, out_channels)
+        time_kernel = time_kernels[number % len(time_kernels)]
         branch2 = Bottleneck(channels, width, time_kernel=time_kernel, stride=step)
         if channels == out_channels and step == 1:
             blocks.append(ResBlock(branch2))
@@ -206,7 +225,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class C2D(nn.Module):
-    """C2D: stem, four stages of bottlenecks with one pool in time, mean, linear head."""
+    """C2D: stem, four stages of bottlenecks, one pool in time or none, mean, linear head."""
 
     MAP_LAYERS: ClassVar[tuple[str, ...]] = (
         "blocks.0",
@@ -224,29 +243,35 @@ class C2D(nn.Module):
         num_classes: int,
         num_channels: int,
         dropout: float,
+        time_kernels: TimeKernels,
     ) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [Stem(num_channels, stem_width, time_kernel=1)]
+        stem_kernel, stage_kernels = TIME_KERNELS[time_kernels]
+        blocks: list[nn.Module] = [Stem(num_channels, stem_width, time_kernel=stem_kernel)]
         channels, width = stem_width, stem_width
-        for depth, stride in zip(num_blocks, SPACE_STRIDES, strict=True):
+        for depth, stride, kernels in zip(num_blocks, SPACE_STRIDES, stage_kernels, strict=True):
             blocks.append(
-                make_stage(depth, in_channels=channels, width=width, time_kernel=1, stride=stride)
+                make_stage(
+                    depth, in_channels=channels, width=width, time_kernels=kernels, stride=stride
+                )
             )
             channels, width = width * EXPANSION, width * 2
-        blocks.insert(2, nn.MaxPool3d((2, 1, 1)))
+        self.pools_pairs = time_kernels != "slow"
+        blocks.insert(2, nn.MaxPool3d((2, 1, 1)) if self.pools_pairs else nn.Identity())
+        self.head_window: Window = (HEAD_FRAMES[time_kernels], HEAD_SIDE, HEAD_SIDE)
         self.num_channels = num_channels
         self.num_features = channels
         self.blocks = nn.ModuleList([*blocks, Head(channels, num_classes, dropout=dropout)])
         initialise(self)
 
     def features(self, x_BCTHW: Tensor) -> Tensor:
-        """Return features (B, D) of normalised snippets (B, C, T, H, W), T at least 2.
+        """Return features (B, D) of normalised snippets (B, C, T, H, W), T at least 2 for pairs.
 
         Raises:
-            ValueError: If the axes are not those of snippets, or there is only one frame.
+            ValueError: If the axes are not those of snippets, or pairs are pooled of one frame.
         """
         check_snippets(x_BCTHW, num_channels=self.num_channels)
-        if x_BCTHW.shape[2] < 2:
+        if self.pools_pairs and x_BCTHW.shape[2] < 2:
             raise ValueError(
                 "snippets (B, C, T, H, W) need at least 2 frames, since pairs are pooled, got "
                 f"{tuple(x_BCTHW.shape)}"
@@ -254,7 +279,7 @@ class C2D(nn.Module):
         x_BCTHW = in_fast_order(x_BCTHW)
         for block in self.blocks[:-1]:
             x_BCTHW = block(x_BCTHW)
-        return sliding_mean(x_BCTHW, HEAD_WINDOW)
+        return sliding_mean(x_BCTHW, self.head_window)
 
     def classify(self, f_BD: Tensor) -> Tensor:
         """Return logits (B, K) of features (B, D)."""
@@ -280,4 +305,5 @@ def build_c2d(config: C2DConfig, num_classes: int, num_channels: int = 3) -> C2D
         num_classes=num_classes,
         num_channels=num_channels,
         dropout=config.dropout,
+        time_kernels=config.time_kernels,
     )

@@ -8,6 +8,7 @@ from pdray.models.entry import ModelEntry, ModelSettings
 from pdray.models.layers.limits import FIVE_HALVINGS, frame_faults, side_faults, width_faults
 
 Depth = Literal[14, 26, 50]
+TimeKernels = Literal["c2d", "slow", "i3d"]
 STEM_WIDTH = 64
 
 
@@ -15,6 +16,11 @@ class C2DConfig(ModelSettings):
     """Shape of the network; the defaults are C2D R50, which has public Kinetics-400 weights."""
 
     name: Literal["c2d"] = Field("c2d", description="name of the model")
+    time_kernels: TimeKernels = Field(
+        "c2d",
+        description="blocks that convolve over 3 frames: c2d: none; slow: those of the last two "
+        "stages (Slow-R50); i3d: every block or every other, after a stem of 5 frames (I3D-R50)",
+    )
     depth: Depth = Field(50, description="layers; 50 is published")
     width_factor: float = Field(
         1.0, gt=0, le=4, description="channels relative to the published 64, 128, 256, 512"
@@ -25,7 +31,9 @@ class C2DConfig(ModelSettings):
 def c2d_faults(config: C2DConfig, *, num_frames: int, height: int, width: int) -> list[str]:
     """List values that the network cannot take (:mod:`pdray.models.layers.limits`)."""
     faults = width_faults(config.width_factor, narrowest=STEM_WIDTH)
-    if num_frames < 2:
+    if config.time_kernels == "slow":
+        faults += frame_faults(num_frames)
+    elif num_frames < 2:
         faults.append(
             f"num_frames: {num_frames} is too few, since pairs of frames are pooled; use at least 2"
         )
@@ -34,7 +42,7 @@ def c2d_faults(config: C2DConfig, *, num_frames: int, height: int, width: int) -
 
 C2D = ModelEntry(
     settings=C2DConfig,
-    description="C2D R50: 2D ResNet on frames, with one pooling over time",
+    description="C2D R50: 2D ResNet on frames, with one pooling over time; I3D-R50 and Slow-R50",
     builder="pdray.models.networks.c2d:build_c2d",
     faults=c2d_faults,
     small={"depth": 14, "width_factor": 0.25},

@@ -134,14 +134,14 @@ def make_two_paths(paths: Paths) -> list[TwoPaths]:
                 depth,
                 in_channels=slow_channels + LATERAL_GROWTH * fast_channels,
                 width=slow,
-                time_kernel=slow_kernel,
+                time_kernels=(slow_kernel,),
                 stride=stride,
             ),
             make_stage(
                 depth,
                 in_channels=fast_channels,
                 width=fast,
-                time_kernel=fast_kernel,
+                time_kernels=(fast_kernel,),
                 stride=stride,
             ),
         )

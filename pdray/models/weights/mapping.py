@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pdray.models.weights.published import Pair, State, num_classes
+from pdray.models.weights.pixels import State
+from pdray.models.weights.published import Pair, num_classes
 
 COUNTER = "num_batches_tracked"
 """Batch norm reads this counter only if it has no momentum; old files (torch < 0.4.1) lack it."""

@@ -1,17 +1,22 @@
 """Pixel scales of published networks, and adaptation of their first layers to another scale.
 
 A published network was trained on ``u = (p - mean') / std'`` of a pixel p in 0..1; pdray gives it
-``x = (p - mean) / std``. With ``u = a x + b``, a = std / std' and b = (mean - mean') / std', its
-first convolution W returns ``W u = (W a) x + W b``. So the weights are multiplied by a, and W b is
-subtracted from the running mean of the batch norm that follows.
+``x = (p - mean) / std``. So ``u = a (x - z)`` with a = std / std' and z = (mean' - mean) / std. The
+weights of the first convolution are multiplied by a; z, the publisher's zero, is subtracted from x
+before the convolution pads with zeros (:mod:`pdray.models.layers.zero_pixel`). Its output is then
+the publisher's everywhere, also at the edges of the picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from pdray.models.layers.zero_pixel import NAME
+
+State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Stem(NamedTuple):
 
 
 def refit(
-    state: dict[str, Tensor], stems: Sequence[Stem], *, there: Pixels, here: Pixels
+    state: State, stems: Sequence[Stem], *, there: Pixels, here: Pixels, in_norm: bool = False
 ) -> dict[str, Tensor]:
     """Adapt a network that was trained on the pixel scale ``there`` to the scale ``here``.
 
@@ -58,27 +63,33 @@ def refit(
         stems: The stems of the network.
         there: Scale of the training.
         here: Scale of the pictures that the network will get.
+        in_norm: Correct the running mean of the norm behind the stem, and subtract nothing, as
+            earlier versions did. The output then differs where a kernel reaches over the edge.
 
     Returns:
-        Weights with the same output of each stem, except where a kernel reaches over the edge of
-        the picture; all other weights are the same tensors.
+        Weights with the same output of each stem, and a ``zero_pixel`` (3,) beside each first
+        convolution; all other weights are the same tensors.
     """
     is_turned = here.is_bgr != there.is_bgr
     mean, std = _channels(here)
     old_mean, old_std = (row.flip(0) if is_turned else row for row in _channels(there))
-    gain, offset = std / old_std, (mean - old_mean) / old_std
+    gain, zero = std / old_std, (old_mean - mean) / std
     changed = dict(state)
     for stem in stems:
         first = f"{stem.convs[0]}.weight"
         weight = state[first].double()
         if is_turned:
             weight = weight.flip(1)
-        constant = weight.flatten(2).sum(2) @ offset
-        changed[first] = weight * gain.view(1, 3, *[1] * (weight.ndim - 2))
+        weight = weight * gain.view(1, 3, *[1] * (weight.ndim - 2))
+        changed[first] = weight
+        if not in_norm:
+            changed[f"{stem.convs[0]}.{NAME}"] = zero
+            continue
+        constant = weight.flatten(2).sum(2) @ zero
         for name in stem.convs[1:]:
             constant = constant * state[f"{name}.weight"].double().flatten(1).sum(1)
         moved = f"{stem.norm}.running_mean"
-        changed[moved] = state[moved].double() - constant
+        changed[moved] = state[moved].double() + constant
     return changed
 
 

@@ -15,6 +15,8 @@ the network by name, and written only if each tensor of file and network falls u
     GoogLeNet into I3D        inflated first (Carreira and Zisserman 2017, section 2.4)
     layers around a           keep their random values, or are dropped, unless both have them
       backbone
+    PySlowFast's names        those of PyTorchVideo (:mod:`pdray.models.weights.pyslowfast`)
+    zero_pixel                loaded with the weights that it was saved with
     anything else             refused
 
 Tensors do not show strides. VGGFace2's ResNet-50 has the same names as torchvision's and other
@@ -28,10 +30,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pdray.errors import refuse
+from pdray.models.layers.zero_pixel import NAME, set_zero_pixel
 from pdray.models.networks.i3d import inflate_inception
 from pdray.models.weights.checkpoint import CheckpointError, read_checkpoint
 from pdray.models.weights.mapping import COUNTER, match
-from pdray.models.weights.pixels import Pixels, refit
+from pdray.models.weights.pixels import Pixels, State, refit
 from pdray.models.weights.published import (
     FAMILIES,
     GOOGLENET,
@@ -39,14 +42,13 @@ from pdray.models.weights.published import (
     Family,
     Pair,
     Place,
-    State,
     describe,
     find_places,
-    num_classes,
-    published_pixels,
     trait_faults,
 )
+from pdray.models.weights.pyslowfast import renamed
 from pdray.models.weights.strides import stride_faults, stride_notes
+from pdray.models.weights.trained_pixels import decide
 
 MOST_NAMES = 4
 MOST_FAULTS = 6
@@ -85,7 +87,9 @@ class LoadReport:
         return [*lines, *self.notes]
 
 
-def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = None) -> LoadReport:
+def load_pretrained(
+    network: nn.Module, path: Path, *, pixels: Pixels | None = None, trained_on: str = "auto"
+) -> LoadReport:
     """Load the weights of a file into a network.
 
     Args:
@@ -94,6 +98,7 @@ def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = N
         pixels: Pixel scale of the pictures that the network will get. If given, the first layers
             of a published file are adapted to it (:mod:`pdray.models.weights.pixels`). Give none
             for weights that pdray trained.
+        trained_on: Value of the setting ``pretrained_pixels``.
 
     Returns:
         Report of the tensors loaded, adapted, left random and dropped.
@@ -102,7 +107,7 @@ def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = N
         CheckpointError: If the file cannot be read, is of another family, or has a tensor that
             fits no rule; the network is then unchanged.
     """
-    state, own = read_checkpoint(path), network.state_dict()
+    state, own = renamed(read_checkpoint(path)), network.state_dict()
     sources, targets = find_places(state), find_places(own)
     source = f"{path}, {describe(state, sources)}"
     headline = f"{path} ({describe(state, sources)}) does not fit the network"
@@ -110,6 +115,8 @@ def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = N
     if _families(sources) == {GOOGLENET} and _families(targets) == {I3D}:
         state, done = _inflated(state, headline)
         sources = find_places(state)
+    zeros, state = _split(state)
+    had_zeros, own = _split(own)
     refuse(_family_faults(state, own, sources, targets), CheckpointError, headline)
     pairs = _paired(sources, targets)
     faults = [fault for pair in pairs for fault in trait_faults(state, own, pair)]
@@ -119,10 +126,16 @@ def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = N
     refuse(_cut(faults), CheckpointError, headline)
     notes = [note for pair in pairs for note in stride_notes(network, state, pair)]
     notes += [place.family.note for place in sources if place.family.note]
-    notes += _pixel_notes(state, sources, pixels)
-    state, done = _refitted(state, sources, pixels, done)
+    if pixels is not None:
+        state, more = _refitted(state | zeros, sources, pixels, trained_on, done)
+        notes += more
+        fresh, state = _split(state)
+        zeros |= fresh
     found = match(state, own, pairs, done)
     network.load_state_dict(found.values, strict=False)
+    for name in had_zeros:
+        network.get_buffer(name).zero_()
+    _set_zeros(network, zeros, pairs)
     kept = [name for name in found.values if not name.endswith(COUNTER)]
     return LoadReport(
         source=source,
@@ -132,6 +145,22 @@ def load_pretrained(network: nn.Module, path: Path, *, pixels: Pixels | None = N
         dropped=tuple(found.dropped),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _split(state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the zero pixels among tensors, and the others."""
+    zeros = {name: value for name, value in state.items() if name.endswith(f".{NAME}")}
+    return zeros, {name: value for name, value in state.items() if name not in zeros}
+
+
+def _set_zeros(network: nn.Module, zeros: State, pairs: Sequence[Pair]) -> None:
+    """Give each first convolution its zero pixel; none where the colours were averaged."""
+    for old, new in pairs:
+        for was, now in zip(old.stems, new.stems, strict=True):
+            conv, zero = network.get_submodule(now.convs[0]), zeros.get(f"{was.convs[0]}.{NAME}")
+            weight: Tensor = conv.get_parameter("weight")
+            if zero is not None and weight.shape[1] == len(zero):
+                set_zero_pixel(conv, zero.to(weight))
 
 
 def _families(places: Sequence[Place]) -> set[Family]:
@@ -178,38 +207,31 @@ def _paired(sources: Sequence[Place], targets: Sequence[Place]) -> list[Pair]:
     return [Pair(old, new) for old, new in zip(sources, targets, strict=True)]
 
 
-def _pixel_notes(state: State, sources: Sequence[Place], pixels: Pixels | None) -> list[str]:
-    """List notes on the pixel scale of weights that are not adapted to another one."""
-    notes = []
-    for place in sources:
-        trained = published_pixels(state, place)
-        if trained is not None and pixels is None:
-            notes.append(f"note: trained on {trained}")
-        elif trained is None and pixels is not None:
-            notes.append(
-                f"note: no published weights for colours have {num_classes(state, place)} classes; "
-                "pdray assumes that they were trained on the same pixel scale as this study"
-            )
-    return notes
-
-
 def _refitted(
     state: dict[str, Tensor],
     sources: Sequence[Place],
-    pixels: Pixels | None,
+    pixels: Pixels,
+    trained_on: str,
     done: dict[str, str],
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Adapt published weights to the pixel scale of the study, and note it for each tensor."""
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Adapt published weights to the pixel scale of the study; return them and notes on it.
+
+    Each change of a tensor is added to ``done``.
+    """
+    notes = []
     for place in sources:
-        trained = published_pixels(state, place)
-        if trained is None or pixels is None:
+        trained, told = decide(state, place, trained_on)
+        notes += [told] if told else []
+        if trained is None or trained == pixels:
             continue
-        changed = refit(state, place.stems, there=trained, here=pixels)
+        in_norm = trained_on == "earlier"
+        changed = refit(state, place.stems, there=trained, here=pixels, in_norm=in_norm)
         what = f"adapted from {trained} to {pixels}"
-        names = [name for name in state if changed[name] is not state[name]]
-        done = done | {name: f"{done[name]}, {what}" if name in done else what for name in names}
+        for name in state:
+            if changed[name] is not state[name]:
+                done[name] = f"{done[name]}, {what}" if name in done else what
         state = changed
-    return state, done
+    return state, notes
 
 
 def _cut(faults: list[str]) -> list[str]:

@@ -11,15 +11,17 @@ computed from red, green and blue in 0..1; "less": minus; "over": divided by):
     3D ResNet         github.com/kenshohara/3D-ResNets-PyTorch, README and models/resnet.py;
                       stem 7x7x7; time strides 121222
                       2018, resnet-<18 34 50 101 152>-kinetics.pth: 18 and 34 have shortcut A, the
-                      deeper ones B; 400 classes; from torch 0.3, so without num_batches_tracked;
-                      pixels in 0..255 less (114.7748, 107.7354, 99.4750)
+                      deeper ones B; 400 classes, fine-tuned ones 101 or 51; from torch 0.3, so
+                      without num_batches_tracked until they are saved again; pixels in 0..255 less
+                      (114.7748, 107.7354, 99.4750)
                       2020, r3d<18 34 50 101 152>_<K KM KMS ...>_200ep.pth: shortcut B; 700, 1039,
                       1139, ... classes; pixels less (0.4345, 0.4051, 0.3775) over
                       (0.2768, 0.2713, 0.2737)
     R3D-18, S3D       torchvision.models.video; pixels less (0.43216, 0.394666, 0.37645) over
                       (0.22803, 0.22145, 0.216989)
-    SlowFast, X3D,    hub files of github.com/facebookresearch/pytorchvideo; pixels less 0.45 over
-    C2D               0.225
+    SlowFast, X3D,    hub files of github.com/facebookresearch/pytorchvideo, and those of
+    C2D, I3D-R50,     github.com/facebookresearch/SlowFast under other names
+    Slow-R50          (:mod:`pdray.models.weights.pyslowfast`); pixels less 0.45 over 0.225
     2D ResNet         torchvision.models.resnet*; 1000 classes; pixels less (0.485, 0.456, 0.406)
                       over (0.229, 0.224, 0.225); stride on the 3x3 convolution
                       resnet50_ft_weight.pkl: github.com/cydonia999/VGGFace2-pytorch; the same
@@ -33,13 +35,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch import Tensor
+from pdray.models.weights.pixels import Pixels, State, Stem
 
-from pdray.models.weights.pixels import Pixels, Stem
-
-State = Mapping[str, Tensor]
-
-SETTINGS = ("depth", "shortcut", "stem_time_kernel", "norm")
+SETTINGS = ("depth", "shortcut", "stem_time_kernel", "norm", "time_kernels")
 """Traits that are settings of a network under the same name."""
 
 DEPTHS = {
@@ -53,6 +51,9 @@ DEPTHS = {
 }
 
 
+TIME_KERNELS = {(1, 1): "c2d", (1, 3): "slow", (5, 1): "i3d"}
+"""By the lengths of the stem and of the last stage's first block."""
+
 MINUS_ONE_TO_ONE = Pixels((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 HARA_2018 = Pixels((114.7748 / 255, 107.7354 / 255, 99.4750 / 255), (1 / 255, 1 / 255, 1 / 255))
 HARA_2020 = Pixels((0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737))
@@ -62,9 +63,19 @@ IMAGENET = Pixels((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 VGGFACE2 = Pixels(
     (131.0912 / 255, 103.8827 / 255, 91.4953 / 255), (1 / 255, 1 / 255, 1 / 255), is_bgr=True
 )
+PIXELS = {
+    "minus_one_to_one": MINUS_ONE_TO_ONE,
+    "hara_2018": HARA_2018,
+    "hara_2020": HARA_2020,
+    "torchvision_video": TORCHVISION_VIDEO,
+    "pytorchvideo": PYTORCHVIDEO,
+    "imagenet": IMAGENET,
+    "vggface2": VGGFACE2,
+}
+"""By name, as the setting ``pretrained_pixels`` has them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """Family of weights of one architecture.
 
@@ -75,6 +86,8 @@ class Family:
         marker: Name of a tensor that no other family with that convolution has.
         head: Name of the last layer, from features to classes.
         num_classes: Numbers of classes of the published files.
+        pixels: Pixel scales of the published files, each with the numbers of classes that only
+            files of this scale have, where there are several scales.
         time_strides: Modules that may stride in time, early to late, and the published strides.
         note: A sentence for the user on facts that the tensors do not show.
     """
@@ -85,6 +98,7 @@ class Family:
     marker: str
     head: str
     num_classes: tuple[int, ...]
+    pixels: Mapping[Pixels, tuple[int, ...]]
     time_strides: tuple[tuple[str, ...], str] = ((), "")
     note: str = ""
 
@@ -116,6 +130,7 @@ I3D = Family(
     "Mixed_5c.b3b.conv3d.weight",
     "logits.conv3d",
     (400, 157, 1000),  # 1000: pictures, inflated
+    {MINUS_ONE_TO_ONE: ()},
     (("Conv3d_1a_7x7.conv3d", "MaxPool3d_4a_3x3", "MaxPool3d_5a_2x2"), "222"),
 )
 RESNET3D = Family(
@@ -125,6 +140,7 @@ RESNET3D = Family(
     "layer4.0.bn1.weight",
     "fc",
     (400, 700, 1039, 1139, 800, 339, 439, 100),
+    {HARA_2018: (), HARA_2020: (700, 1039, 1139)},  # fewer may be anybody's
     (("conv1", "maxpool", "layer1.0", "layer2.0", "layer3.0", "layer4.0"), "121222"),
 )
 R3D = Family(
@@ -134,6 +150,7 @@ R3D = Family(
     "layer4.0.conv1.0.weight",
     "fc",
     (400,),
+    {TORCHVISION_VIDEO: ()},
 )
 S3D = Family(
     "S3D (torchvision)",
@@ -142,6 +159,7 @@ S3D = Family(
     "features.15.branch3.1.0.weight",
     "classifier.1",
     (400,),
+    {TORCHVISION_VIDEO: ()},
 )
 SLOWFAST = Family(
     "SlowFast (PyTorchVideo)",
@@ -153,6 +171,7 @@ SLOWFAST = Family(
     "blocks.0.multipathway_fusion.conv_fast_to_slow.weight",
     "blocks.6.proj",
     (400,),
+    {PYTORCHVIDEO: ()},
 )
 X3D = Family(
     "X3D (PyTorchVideo)",
@@ -161,21 +180,29 @@ X3D = Family(
     "blocks.5.pool.pre_conv.weight",
     "blocks.5.proj",
     (400,),
+    {PYTORCHVIDEO: ()},
     note=(
         "note: X3D-XS, S and M have the same tensors; set model.window_frames to 4, 13 or 16 and "
         "model.window_side to 5, 5 or 7 accordingly"
     ),
 )
 C2D = Family(
-    "C2D (PyTorchVideo)",
+    "C2D, I3D-R50, Slow-R50 (PyTorchVideo)",
     (Stem(("blocks.0.conv",), "blocks.0.norm"),),
     5,
     "blocks.1.res_blocks.0.branch2.conv_a.weight",
     "blocks.6.proj",
     (400,),
+    {PYTORCHVIDEO: ()},
 )
 RESNET2D = Family(
-    "2D ResNet", (Stem(("conv1",), "bn1"),), 4, "layer4.0.bn1.weight", "fc", (1000, 8631)
+    "2D ResNet",
+    (Stem(("conv1",), "bn1"),),
+    4,
+    "layer4.0.bn1.weight",
+    "fc",
+    (1000, 8631),
+    {IMAGENET: (1000,), VGGFACE2: (8631,)},
 )
 GOOGLENET = Family(
     "GoogLeNet (torchvision)",
@@ -184,6 +211,7 @@ GOOGLENET = Family(
     "inception5b.branch4.1.conv.weight",
     "fc",
     (1000,),
+    {MINUS_ONE_TO_ONE: ()},
 )
 FAMILIES = (I3D, RESNET3D, R3D, S3D, SLOWFAST, X3D, C2D, RESNET2D, GOOGLENET)
 
@@ -219,29 +247,6 @@ def is_vggface2(state: State, place: Place) -> bool:
     return place.family is RESNET2D and num_classes(state, place) == 8631
 
 
-def published_pixels(state: State, place: Place) -> Pixels | None:
-    """Return the pixel scale that a published network was trained on.
-
-    Returns:
-        The scale; None for optical flow, and if no published file has this number of classes.
-    """
-    family, stem = place.family, place.stems[0]
-    is_coloured = state[f"{stem.convs[0]}.weight"].shape[1] == 3
-    if not is_coloured or f"{stem.norm}.running_mean" not in state:
-        return None
-    if num_classes(state, place) not in family.num_classes:
-        return None
-    if family is RESNET3D:
-        # In 2018 batch norm did not count batches yet.
-        is_old = f"{place.prefix}bn1.num_batches_tracked" not in state
-        return HARA_2018 if is_old else HARA_2020
-    if family is RESNET2D:
-        return VGGFACE2 if is_vggface2(state, place) else IMAGENET
-    if family in (I3D, GOOGLENET):
-        return MINUS_ONE_TO_ONE
-    return TORCHVISION_VIDEO if family in (R3D, S3D) else PYTORCHVIDEO
-
-
 def traits(state: State, place: Place) -> dict[str, str]:
     """Return the traits of weights: properties that can differ within a family.
 
@@ -258,6 +263,9 @@ def traits(state: State, place: Place) -> dict[str, str]:
         is_convolved = f"{prefix}layer2.0.downsample.0.weight" in state
         found["shortcut"] = "B" if is_convolved else "A"
         found["stem_time_kernel"] = str(stem.shape[2])
+    if family is C2D:
+        late = state.get(f"{prefix}blocks.5.res_blocks.0.branch2.conv_a.weight", stem)
+        found["time_kernels"] = TIME_KERNELS.get((stem.shape[2], late.shape[2]), "another")
     if f"{place.stems[0].norm}.running_var" not in state:
         found["norm"] = "group"
     elif family is RESNET3D:

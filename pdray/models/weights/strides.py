@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import nn
 
+from pdray.models.weights.pixels import State
 from pdray.models.weights.published import (
     RESNET2D,
     Pair,
-    State,
     is_vggface2,
     num_classes,
 )

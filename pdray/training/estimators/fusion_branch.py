@@ -41,7 +41,10 @@ def describe_fusion(recording: RatedRecording, config: FitConfig) -> Seen:
             continue
         if name == "rgb":
             frozen = open_features(
-                model.backbone, num_frames=model.num_frames, weights=config.pretrained
+                model.backbone,
+                num_frames=model.num_frames,
+                weights=config.pretrained,
+                pixels=config.pretrained_pixels,
             )
             found[name] = frame_vectors(recording, frozen)
         elif name == "landmarks":
@@ -64,7 +67,8 @@ def describe_fusion_start(config: FitConfig) -> list[str]:
     """
     if "rgb" not in config.sees:
         return []
-    return describe_frames(cast(FusionConfig, config.model).backbone, config.pretrained)
+    backbone = cast(FusionConfig, config.model).backbone
+    return describe_frames(backbone, config.pretrained, config.pretrained_pixels)
 
 
 class BranchNetwork:

@@ -100,6 +100,7 @@ def frozen_features(config: FitConfig) -> FrozenFeatures:
         augment=config.augment,
         model=LinearProbeConfig(backbone=config.network),  # the classifier changes no feature
         pretrained=config.pretrained,
+        pretrained_pixels=config.pretrained_pixels,
         optim=OptimConfig(epochs=1),
     )
     return _frozen(seen, file_state(config.pretrained))

@@ -26,7 +26,7 @@ from pdray.errors import DivergedError
 from pdray.models.networks.frame_resnet import FrameResNet, build_frame_resnet
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig
 from pdray.training.frozen.keep import file_state, keep_frozen, read_items
-from pdray.training.network import FROZEN_AT_RANDOM, OWN_NAME, load_weights
+from pdray.training.network import FROZEN_AT_RANDOM, is_own, load_weights
 
 _AT_ONCE = 16  # frames
 _OUTPUTS = 2  # of the frozen network's own head, which is not used
@@ -39,6 +39,7 @@ class FrameFeatures:
         backbone: Settings of the network.
         num_frames: Frames F per recording; a shorter recording repeats some.
         weights: File of ``pretrained``; None: random weights.
+        pixels: ``pretrained_pixels``.
 
     Attributes:
         reads: Colours.
@@ -48,16 +49,25 @@ class FrameFeatures:
     reads: tuple[Modality, ...] = ("rgb",)
 
     def __init__(
-        self, backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None
+        self,
+        backbone: FrameResNetConfig,
+        *,
+        num_frames: int,
+        weights: Path | None,
+        pixels: str = "auto",
     ) -> None:
-        self.backbone, self.num_frames, self.weights = backbone, num_frames, weights
+        self.backbone, self.num_frames = backbone, num_frames
+        self.weights, self.pixels = weights, pixels
+        # Features that the earlier version would compute alike keep its key.
+        is_alike = pixels == "earlier" or weights is None or is_own(weights, pixels)
+        known = [] if is_alike else [pixels]
         self.decides: Mapping[str, Any] = {
             "computes": "features of frames",
             "network": dump(backbone),
             "num_frames": num_frames,
             "weights": None
             if weights is None
-            else [file_digest(weights), weights.name == OWN_NAME],
+            else [file_digest(weights), is_own(weights, pixels), *known],
         }
 
     def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
@@ -92,7 +102,7 @@ class FrameFeatures:
 
     @cached_property
     def _network(self) -> FrameResNet:
-        network, _ = _start(self.backbone, self.weights)
+        network, _ = _start(self.backbone, self.weights, self.pixels)
         return network.to(self._device)
 
 
@@ -106,28 +116,32 @@ def frame_vectors(recording: RatedRecording, frozen: FrameFeatures) -> NDArray[n
 
 
 def open_features(
-    backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None
+    backbone: FrameResNetConfig, *, num_frames: int, weights: Path | None, pixels: str = "auto"
 ) -> FrameFeatures:
     """Return the frozen network of a fit; a process reads its weights only once."""
-    return _opened(backbone, num_frames, weights, file_state(weights))
+    return _opened(backbone, num_frames, weights, pixels, file_state(weights))
 
 
-def describe_frames(backbone: FrameResNetConfig, weights: Path | None) -> list[str]:
+def describe_frames(
+    backbone: FrameResNetConfig, weights: Path | None, pixels: str = "auto"
+) -> list[str]:
     """Return lines of text about the weights of the frozen network.
 
     Raises:
         CheckpointError: If the weights cannot be read or do not fit the network.
     """
-    return _start(backbone, weights)[1]
+    return _start(backbone, weights, pixels)[1]
 
 
-def _start(backbone: FrameResNetConfig, weights: Path | None) -> tuple[FrameResNet, list[str]]:
+def _start(
+    backbone: FrameResNetConfig, weights: Path | None, pixels: str
+) -> tuple[FrameResNet, list[str]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(0, "frozen"))
         network = build_frame_resnet(backbone, _OUTPUTS)
     told = [FROZEN_AT_RANDOM.format(" of rgb")]
     if weights is not None:
-        told = load_weights(network, weights)
+        told = load_weights(network, weights, trained_on=pixels)
     return network.eval().requires_grad_(False), told
 
 
@@ -136,8 +150,9 @@ def _opened(
     backbone: FrameResNetConfig,
     num_frames: int,
     weights: Path | None,
+    pixels: str,
     state: tuple[int, ...],
 ) -> FrameFeatures:
     """Build the features; ``state`` is a cache key that changes with the weights file."""
     del state
-    return FrameFeatures(backbone, num_frames=num_frames, weights=weights)
+    return FrameFeatures(backbone, num_frames=num_frames, weights=weights, pixels=pixels)

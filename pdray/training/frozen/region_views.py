@@ -153,6 +153,7 @@ def frozen_stages(config: FitConfig) -> FrozenStages:
         decode=config.decode,
         augment=config.augment,
         pretrained=config.pretrained,
+        pretrained_pixels=config.pretrained_pixels,
         features=config.features,
     )
     return _built(seen, file_state(config.pretrained))

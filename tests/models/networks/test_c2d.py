@@ -141,3 +141,25 @@ def test_a_width_is_a_fault_when_no_channel_is_left(factor: float) -> None:
 def test_an_unknown_depth_is_named() -> None:
     with pytest.raises(SettingsError, match="depth: got 34; input should be 14, 26 or 50"):
         build(C2DConfig, {"depth": 34})
+
+
+@pytest.mark.parametrize("kind", ["c2d", "slow", "i3d"])
+def test_siblings_see_neighbouring_frames(kind: Any) -> None:
+    config = small(depth=26, time_kernels=kind)
+    model = wake(seeded(build_c2d, config, 3).double()).eval()
+    x = draw(1, 3, 24, 33, 33)
+    changed = x.clone()
+    changed[:, :, 12] += 1
+    maps = []
+    model.blocks[5].register_forward_hook(lambda module, inputs, output: maps.append(output))
+    with torch.no_grad():
+        model(x)
+        model(changed)
+    steps = (maps[0] - maps[1]).abs().amax(dim=(0, 1, 3, 4)).nonzero().flatten().tolist()
+    first = 12 if kind == "slow" else 6  # others pool pairs of frames
+    assert min(steps) <= first <= max(steps)
+    assert (max(steps) - min(steps) > 0) == (kind != "c2d")
+    faults = c2d_faults(config, num_frames=1, height=32, width=32)
+    assert (faults == []) == (kind == "slow")
+    if kind == "slow":
+        assert model(x[:, :, :1]).isfinite().all()

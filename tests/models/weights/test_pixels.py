@@ -37,20 +37,25 @@ def stem_state() -> dict[str, Tensor]:
     }
 
 
-def run(state: dict[str, Tensor], x: Tensor, *, in_time: bool) -> Tensor:
-    """Run a stem without padding: no kernel reaches over the edge."""
-    y = functional.conv3d(x, state["conv.weight"])
+def run(state: dict[str, Tensor], x: Tensor, *, in_time: bool, padded: bool) -> Tensor:
+    """Run a stem, whose kernels reach over the edge if it pads with zeros."""
+    if "conv.zero_pixel" in state:
+        x = x - state["conv.zero_pixel"].view(3, 1, 1, 1)
+    y = functional.conv3d(x, state["conv.weight"], padding=(0, 1, 1) if padded else 0)
     if in_time:
-        y = functional.conv3d(y, state["time.weight"], groups=4)
+        padding = (2, 0, 0) if padded else 0
+        y = functional.conv3d(y, state["time.weight"], groups=4, padding=padding)
     return normed(y, state)
 
 
-def check(there: Pixels, here: Pixels, *, in_time: bool) -> None:
+def check(there: Pixels, here: Pixels, *, in_time: bool, in_norm: bool = False) -> None:
     state, p = stem_state(), draw(2, 3, 6, 5, 5, seed=6)
     stem = Stem(("conv", "time") if in_time else ("conv",), "norm")
-    changed = refit(state, [stem], there=there, here=here)
-    expected = run(state, seen(p, there), in_time=in_time)
-    torch.testing.assert_close(run(changed, seen(p, here), in_time=in_time), expected)
+    changed = refit(state, [stem], there=there, here=here, in_norm=in_norm)
+    for padded in (False,) if in_norm else (False, True):
+        expected = run(state, seen(p, there), in_time=in_time, padded=padded)
+        found = run(changed, seen(p, here), in_time=in_time, padded=padded)
+        torch.testing.assert_close(found, expected)
     assert changed["fc.weight"] is state["fc.weight"]
     assert changed["time.weight"] is state["time.weight"]
     assert torch.equal(state["conv.weight"], stem_state()["conv.weight"])
@@ -70,6 +75,12 @@ def test_blue_first_becomes_red_first_and_back() -> None:
     check(BLUE_FIRST, BLUE_FIRST, in_time=False)
 
 
+def test_the_norm_of_an_earlier_study_takes_the_constant() -> None:
+    for there in (THERE, BLUE_FIRST):
+        check(there, HERE, in_time=False, in_norm=True)
+        check(there, HERE, in_time=True, in_norm=True)
+
+
 def test_every_stem_is_refitted() -> None:
     state = stem_state() | {
         "fast.weight": draw(2, 3, 5, 7, 7, seed=7),
@@ -78,12 +89,14 @@ def test_every_stem_is_refitted() -> None:
     stems = [Stem(("conv",), "norm"), Stem(("fast",), "fast_norm")]
     changed = refit(state, stems, there=THERE, here=HERE)
     same = {name for name in state if torch.equal(changed[name], state[name])}
-    assert same == {"time.weight", "norm.var", "fc.weight"}
+    assert set(state) - same == {"conv.weight", "fast.weight"}
+    assert set(changed) - set(state) == {"conv.zero_pixel", "fast.zero_pixel"}
 
 
 def test_pixels_seen_as_before_change_nothing() -> None:
     state = stem_state()
     changed = refit(state, [Stem(("conv",), "norm")], there=HERE, here=HERE)
+    assert not changed["conv.zero_pixel"].any()
     for name, value in state.items():
         torch.testing.assert_close(changed[name], value)
 

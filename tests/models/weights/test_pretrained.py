@@ -21,7 +21,7 @@ from pdray.models.networks.tsa_settings import TsaConfig
 from pdray.models.weights.checkpoint import CheckpointError
 from pdray.models.weights.pixels import Pixels
 from pdray.models.weights.pretrained import load_pretrained
-from pdray.models.weights.published import HARA_2018
+from pdray.models.weights.published import HARA_2018, HARA_2020
 from tests.fixtures.published_layouts import (
     agree,
     blank,
@@ -39,6 +39,12 @@ def small(**changes: Any) -> ResNet3DConfig:
 
 def small_tsa(**changes: Any) -> TsaConfig:
     return TsaConfig(**{"depth": 10, "width_factor": 0.125, "max_frames": 32, **changes})
+
+
+def seen(p_BCTHW: Tensor, pixels: Pixels) -> Tensor:
+    """Return what a network sees of pixels in 0..1."""
+    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (pixels.mean, pixels.std))
+    return (p_BCTHW - mean) / std
 
 
 def assert_unchanged(network: nn.Module, before: dict[str, Tensor]) -> None:
@@ -151,19 +157,65 @@ def test_weights_pass_between_a_network_alone_and_inside_segments(tmp_path: Path
 
 def test_pixels_are_refitted(tmp_path: Path) -> None:
     original = drawn(build_resnet3d, small(), 400)
+    network = blank(build_resnet3d, small(), 400)
+    here = Pixels((0.4, 0.5, 0.3), (0.25, 0.2, 0.3))
+    path = write(tmp_path, original.state_dict())
+    report = load_pretrained(network, path, pixels=here, trained_on="hara_2018")
+    p = torch.rand(2, 3, 5, 33, 20, generator=torch.Generator().manual_seed(2))
+    agree(run(network, seen(p, here)), run(original, seen(p, HARA_2018)))
+    assert list(report.adapted) == ["conv1.weight"]
+    assert "adapted from red, green, blue in 0..1 minus (0.4501" in report.adapted["conv1.weight"]
+    assert any("as pretrained_pixels says" in note for note in report.notes)
+
+
+def test_pixels_that_are_given_anyway_change_nothing(tmp_path: Path) -> None:
+    original = drawn(build_resnet3d, small(), 400)
+    network = blank(build_resnet3d, small(), 400)
+    path = write(tmp_path, original.state_dict())
+    report = load_pretrained(network, path, pixels=HARA_2020)
+    assert not report.adapted
+    assert network.state_dict().keys() == original.state_dict().keys()
+    assert any(note.startswith("pixels: trained on hara_2020") for note in report.notes)
+
+
+def test_an_earlier_study_goes_on_with_its_norm_refitted(tmp_path: Path) -> None:
+    original = drawn(build_resnet3d, small(), 400)
     file = {n: v for n, v in original.state_dict().items() if "num_batches" not in n}
     network = blank(build_resnet3d, small(), 400)
     # With the means of 2018 the zeros around the picture are the same pixel, so all is equal.
     here = Pixels(HARA_2018.mean, (0.25, 0.2, 0.3))
-    report = load_pretrained(network, write(tmp_path, file), pixels=here)
+    path = write(tmp_path, file)
+    report = load_pretrained(network, path, pixels=here, trained_on="earlier")
     p = torch.rand(2, 3, 5, 33, 20, generator=torch.Generator().manual_seed(2))
-    x, there = (
-        (p - torch.tensor(pixels.mean).view(3, 1, 1, 1)) / torch.tensor(pixels.std).view(3, 1, 1, 1)
-        for pixels in (here, HARA_2018)
-    )
-    agree(run(network, x), run(original, there))
+    agree(run(network, seen(p, here)), run(original, seen(p, HARA_2018)))
     assert list(report.adapted) == ["conv1.weight", "bn1.running_mean"]
-    assert "adapted from red, green, blue in 0..1 minus (0.4501" in report.adapted["conv1.weight"]
+    assert network.state_dict().keys() == original.state_dict().keys()
+
+
+def test_a_zero_pixel_comes_and_goes_with_its_weights(tmp_path: Path) -> None:
+    here, path = Pixels((0.4, 0.5, 0.3), (0.25, 0.2, 0.3)), tmp_path / "weights.pth"
+    write(tmp_path, drawn(build_resnet3d, small(), 400).state_dict())
+    refitted = drawn(build_resnet3d, small(), 400)
+    load_pretrained(refitted, path, pixels=here, trained_on="imagenet")
+    zero = refitted.state_dict()["conv1.zero_pixel"]
+    torch.testing.assert_close(zero, torch.tensor([0.085 / 0.25, -0.044 / 0.2, 0.106 / 0.3]))
+    assert "conv1.zero_pixel" not in dict(refitted.named_parameters())
+    own = write(tmp_path, refitted.state_dict(), "model.pt")
+    x = draw(1, 3, 8, 20, 20)
+    # Inside segments, renamed, into flow, and then the published file once more.
+    inside = blank(lambda: SegmentNetwork(build_resnet3d(small(), 400), attention=False))
+    load_pretrained(inside, own)
+    assert torch.equal(run(inside.backbone, x), run(refitted, x))
+    again = blank(build_resnet3d, small(), 400)
+    renamed = write(tmp_path, refitted.state_dict(), "other.pth")
+    report = load_pretrained(again, renamed, pixels=here)
+    assert torch.equal(run(again, x), run(refitted, x))
+    assert any("pdray, which alone trains" in note for note in report.notes)
+    flow = blank(build_resnet3d, small(), 400, 2)
+    load_pretrained(flow, own)
+    assert "conv1.zero_pixel" not in flow.state_dict()
+    load_pretrained(again, path)
+    agree(run(again, x), run(drawn(build_resnet3d, small(), 400), x))
 
 
 def test_what_is_done_to_a_tensor_is_told_in_order(tmp_path: Path) -> None:
@@ -175,19 +227,25 @@ def test_what_is_done_to_a_tensor_is_told_in_order(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
-def test_pixels_of_weights_of_other_classes_are_left(tmp_path: Path) -> None:
+def test_pixels_of_weights_of_other_classes_are_decided_and_told(tmp_path: Path) -> None:
     file = drawn(build_resnet3d, small(), 5).state_dict()
     network = blank(build_resnet3d, small(), 5)
-    report = load_pretrained(network, write(tmp_path, file), pixels=HARA_2018)
+    report = load_pretrained(network, write(tmp_path, file), pixels=HARA_2020)
     assert torch.equal(network.state_dict()["conv1.weight"], file["conv1.weight"])
-    assert any("no published weights for colours have 5 classes" in note for note in report.notes)
+    assert any("since its first layer has the scale of pixels" in note for note in report.notes)
+    report = load_pretrained(network, tmp_path / "weights.pth", pixels=HARA_2018)
+    assert "conv1.weight" in report.adapted
+    report = load_pretrained(
+        network, tmp_path / "weights.pth", pixels=HARA_2018, trained_on="pdray"
+    )
+    assert "conv1.weight" in report.loaded
 
 
 def test_a_report_is_told_in_lines(tmp_path: Path) -> None:
     file = drawn(build_resnet3d, small(), 400).state_dict()
     network = drawn(build_tsa, small_tsa(temporal_stride="211111"), 3, 2)
     path = write(tmp_path, file)
-    lines = load_pretrained(network, path).told()
+    lines = load_pretrained(network, path, pixels=HARA_2020).told()
     assert lines[:2] == [
         f"weights: {path}, 3D ResNet (Hara) with depth 10, shortcut A, stem_time_kernel 7, "
         "norm batch, width 8, channels 3, 400 classes",
@@ -198,7 +256,7 @@ def test_a_report_is_told_in_lines(tmp_path: Path) -> None:
     assert lines[3].endswith(" and 18 more")
     assert lines[4].startswith("not used: layer3.0.conv1.weight, ")
     assert "time strides 121222, the network has 211111; use a file" in lines[5]
-    assert lines[6].startswith("note: trained on red, green, blue in 0..1 minus (0.4345")
+    assert lines[6].startswith("pixels: trained on hara_2020 (red, green, blue in 0..1 minus (0.43")
     assert len(lines) == 7
 
 

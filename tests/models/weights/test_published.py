@@ -44,10 +44,10 @@ from pdray.models.weights.published import (
     describe,
     find_places,
     num_classes,
-    published_pixels,
     trait_faults,
     traits,
 )
+from pdray.models.weights.trained_pixels import decide
 from tests.fixtures.published_layouts import Drawing, State, piergiaj, residual_state
 
 
@@ -121,7 +121,7 @@ def test_a_published_file_is_recognised(name: str) -> None:
     make, family, pixels = FILES[name]
     state = make()
     assert find_places(state) == [Place(family, "")]
-    assert published_pixels(state, Place(family, "")) == pixels
+    assert decide(state, Place(family, ""), "earlier").pixels == pixels
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -137,19 +137,20 @@ def test_a_network_is_recognised_wherever_it_lies(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if "imagenet" not in name])
-def test_weights_of_other_classes_were_trained_on_other_pixels(name: str) -> None:
+def test_earlier_versions_took_other_classes_for_other_pixels(name: str) -> None:
     make, family, _ = FILES[name]
     state, head = make(), f"{family.head}.weight"
     state[head] = state[head][:5]
-    assert published_pixels(state, Place(family, "")) is None
+    assert decide(state, Place(family, ""), "earlier").pixels is None
     del state[head]
     assert num_classes(state, Place(family, "")) is None
-    assert published_pixels(state, Place(family, "")) is None
+    assert decide(state, Place(family, ""), "earlier").pixels is None
 
 
 def test_group_norm_has_no_published_pixels() -> None:
     state = shapes(lambda: build_resnet3d(ResNet3DConfig(norm="group"), 400))
-    assert published_pixels(state, Place(RESNET3D, "")) is None
+    assert decide(state, Place(RESNET3D, "")).pixels is None
+    assert decide(state, Place(RESNET3D, ""), "earlier").pixels is None
 
 
 def test_families_have_stems_that_their_files_have() -> None:

@@ -68,6 +68,16 @@ def test_what_decides_is_shape_frames_and_the_content_of_the_weights(weights) ->
     torch.manual_seed(6)
     torch.save(build_frame_resnet(SHAPE, 2).state_dict(), weights)
     assert FrameFeatures(SHAPE, num_frames=3, weights=weights).decides != base
+    # A published file means other features on other pixels; one of a study is as it is.
+    own = FrameFeatures(SHAPE, num_frames=3, weights=weights, pixels="earlier").decides
+    assert FrameFeatures(SHAPE, num_frames=3, weights=weights).decides == own
+    published = weights.rename(weights.with_name("published.pth"))
+    keys = [
+        FrameFeatures(SHAPE, num_frames=3, weights=published, pixels=pixels).decides["weights"]
+        for pixels in ("earlier", "auto", "imagenet")
+    ]
+    assert [key[1:] for key in keys] == [[False], [False, "auto"], [False, "imagenet"]]
+    weights = published.rename(weights)
     one = open_features(SHAPE, num_frames=3, weights=weights)
     assert open_features(SHAPE, num_frames=3, weights=weights) is one
 
