@@ -154,5 +154,5 @@ def test_a_recording_that_cannot_be_described_is_named(recordings, tmp_path: Pat
     row = Recording("r1", "S1", "face_interview", landmarks=path)
     stored = FrameStore(tmp_path / "store", Recipe()).add(row, ("landmarks",)).paths
     wrong = (recordings[0], replace(recordings[1], stored=stored), *recordings[2:])
-    with pytest.raises(DecodeError, match=r"recording r1: .* all four corners of the eyes"):
+    with pytest.raises(DecodeError, match=r"recording r1: .* four distinct corners of the eyes"):
         list(fit_estimator(make_task(wrong)))
