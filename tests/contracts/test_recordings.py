@@ -181,11 +181,20 @@ def refused(path, limits=None):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"recording_id,subject_id\n" * 40])
-def test_nothing_and_text_are_no_recordings(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "it is empty (0 bytes)"),
+        (
+            b"recording_id,subject_id\n" * 40,
+            "it is no video, or its data are damaged (Invalid data found when processing input)",
+        ),
+    ],
+)
+def test_nothing_and_text_are_no_recordings(tmp_path, content, told):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
-    assert refused(path) == "cannot be decoded: Invalid data found when processing input"
+    assert refused(path) == f"cannot be decoded: {told}"
 
 
 def test_sound_alone_is_no_recording(write_sound):
@@ -193,12 +202,12 @@ def test_sound_alone_is_no_recording(write_sound):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.webm"])
-def test_one_frame_is_a_recording(tmp_path, name):
+def test_one_frame_is_no_recording_and_two_are(tmp_path, name):
     codec = {"a.avi": "mpeg4", "a.webm": "libvpx-vp9"}.get(name, "libx264")
     path = record(tmp_path, name, codec, "yuv420p", {}, scene(1))
-    for config in (CONFIG, DecodeConfig(height=60, width=80, frame_rate=1.0)):
-        clip = decode(path, config)
-        assert (len(clip.frames), clip.pts_seconds.tolist()) == (1, [0.0])
+    assert refused(path).startswith("is a single picture and no video")
+    path = record(tmp_path, name, codec, "yuv420p", {}, scene(2))
+    assert decode(path, CONFIG).pts_seconds.tolist() == pytest.approx([0.0, 0.04])
 
 
 def test_times_below_zero_are_times(tmp_path):

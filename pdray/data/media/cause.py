@@ -33,11 +33,11 @@ def cause(video: Path, error: av.FFmpegError | OSError, lines: Sequence[Line] = 
     """
     # FFmpeg's own text holds the path or an internal function; strerror holds neither.
     reason = error.strerror or type(error).__name__
-    if not isinstance(error, av.FFmpegError) or not video.is_file():
+    if not isinstance(error, av.FFmpegError):
         return reason
     try:
-        return _of_content(video, reason, lines)
-    except OSError:  # a disk that fails: its own error is the cause
+        return _of_content(video, reason, lines) if video.is_file() else reason
+    except OSError:  # a folder that may not be entered, a disk that fails: that is the cause
         return reason
 
 

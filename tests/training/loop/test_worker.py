@@ -275,7 +275,7 @@ def test_a_class_without_a_training_recording_is_refused(make_task):
     task = make_task()
     # R0, R2 and R5 are slight, all others severe.
     sides = (FoldSides(training=(6, 8, 9), evaluation=(0, 1)),)
-    with pytest.raises(ValueError, match="class 0 has no member"):
+    with pytest.raises(ValueError, match="class 0 has no training recording"):
         run(replace(task, sides=sides))
 
 
