@@ -1,1 +1,1 @@
-"""Data of other projects become manifests."""
+"""Makes manifests from data of other projects."""

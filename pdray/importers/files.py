@@ -1,4 +1,4 @@
-"""Files of an import: what lies in a folder, and what is written beside a manifest."""
+"""Reads folders of an import, and makes the files that are written next to a manifest."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,11 @@ import yaml
 
 from pdray.errors import ManifestError
 
-OTHER_CONTENT = "is there with another content; give another output"
+OTHER_CONTENT = "exists with other content; give another output"
 
 
 def inside(folder: Path) -> list[Path]:
-    """Return what a folder holds, by name; hidden files are left out.
+    """Return the content of a folder, sorted by name, without hidden files.
 
     Raises:
         ManifestError: If it cannot be read.
@@ -24,9 +24,9 @@ def inside(folder: Path) -> list[Path]:
 
 
 def shown(path: Path | None, folder: Path) -> str:
-    """Return a path as a manifest in a folder shows it.
+    """Return a path as it is written into a manifest in ``folder``; empty for None.
 
-    It is relative where it lies below the folder, so that both can be moved; of None it is empty.
+    It is relative if it is below the folder, so that both can be moved together.
     """
     if path is None:
         return ""
@@ -35,13 +35,13 @@ def shown(path: Path | None, folder: Path) -> str:
 
 
 def settings_text(data: Mapping[str, Any], **sections: Any) -> str:
-    """Return the YAML of the settings that use a manifest, for ``--config``."""
+    """Return the settings for a manifest as YAML, for ``--config``."""
     tree = {"data": dict(data), **sections}
     return yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=100)
 
 
 def text_faults(texts: Mapping[Path, str]) -> list[str]:
-    """List the files in whose place lies anything but the text to write."""
+    """List the files that exist with other content than the text to write."""
     return [
         f"{path}: {OTHER_CONTENT}"
         for path, text in texts.items()

@@ -1,1 +1,1 @@
-"""The papers' tables, on their data or any other."""
+"""Runs and prints the tables of the papers, on their data or other data."""

@@ -1,8 +1,8 @@
-"""The layouts in which the papers print cross-validated scores.
+"""Layouts of tables with cross-validated scores: matrix and detail.
 
-A score is taken in each fold, from one row a recording; what is printed is the mean over folds and
-its standard error, as TSA (Table V) and the motion boundary paper (section 4.2) do. What a mean
-leaves out, and how many recordings of how many subjects it is of, stands under the table.
+A score is computed in each fold, from one row per recording. The tables show the mean over folds
+and its standard error, as TSA (Table V) and the motion boundary paper (section 4.2) do. The lines
+below a table give the numbers of recordings, subjects and folds, and what a mean leaves out.
 """
 
 import math
@@ -18,26 +18,26 @@ from pdray.evaluation.report import aligned, headline
 from pdray.evaluation.uncertainty import altman_bland_p, mean_se, normal_interval
 
 Place = tuple[str, str]
-"""Item ('': all items together) and column of a cell ('': the item has one)."""
+"""Item ('': all items together) and column of a cell ('': the item has only one)."""
 
 Cells = Mapping[str, Mapping[Place, pd.DataFrame]]
-"""Row label, then place, to one row a (fold, recording); a cell may be absent."""
+"""By row label and place: a table with one row per (fold, recording); a cell may be absent."""
 
 _DETAILS = ("accuracy", "precision", "recall", "mcc")
 _NOTHING = "-"
 _UNDEFINED = "undefined"
-_LEAST_P = 1e-99  # what is less is told as less, not as the zero that it underflows to
+_LEAST_P = 1e-99  # smaller values are printed as "<", since they underflow to 0
 _LEAST_SE = 1e-12  # equal scores of folds may differ by rounding
 
 
 @dataclass(frozen=True)
 class FoldScore:
-    """A score over folds.
+    """Score over folds.
 
     Attributes:
-        mean: Over the folds in which it is defined; nan when there is none.
-        se: Standard error of it; nan for fewer than two such folds.
-        num_undefined: Folds in which it is not defined, which are left out.
+        mean: Mean over the folds with a defined score; nan if there is none.
+        se: Standard error of the mean; nan for fewer than two such folds.
+        num_undefined: Folds with an undefined score, which are left out.
         num_folds: All folds.
     """
 
@@ -51,7 +51,7 @@ def fold_score(table: pd.DataFrame, metric: str) -> FoldScore:
     """Score each fold of a table and average.
 
     Args:
-        table: One row a (fold, recording), from ``by_recording`` or ``fuse``.
+        table: One row per (fold, recording), from ``by_recording`` or ``fuse``.
         metric: Name in ``METRICS``.
     """
     values, num_undefined = [], 0
@@ -65,13 +65,13 @@ def fold_score(table: pd.DataFrame, metric: str) -> FoldScore:
 
 
 def matrix_table(title: str, cells: Cells, metrics: Sequence[str], *, synthetic: bool) -> str:
-    """Lay out one block a metric: rows by places, and each column's mean over several items.
+    """Return one block per metric as text: rows by places, and column means over several items.
 
     Args:
-        title: What the table shows.
+        title: Title of the table.
         cells: Tables by row and place.
         metrics: Names in ``METRICS``.
-        synthetic: Whether the cohort is rendered; says so in the headline.
+        synthetic: Whether the cohort is synthetic; the headline then says so.
 
     Returns:
         Lines of text; scores in percent.
@@ -85,14 +85,15 @@ def matrix_table(title: str, cells: Cells, metrics: Sequence[str], *, synthetic:
 
 
 def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
-    """Lay out Tables III and V of TSA: a line for each place and row, with MCC and its interval.
+    """Return Table III or V of TSA as text: a line per place and row, with MCC and its interval.
 
-    The mean MCC of a row over several items has the sample SD over them, as the paper's last line.
+    The mean MCC of a row over several items has the sample SD over them, as in the paper's last
+    line.
 
     Args:
-        title: What the table shows.
+        title: Title of the table.
         cells: Tables by row and place.
-        synthetic: Whether the cohort is rendered; says so in the headline.
+        synthetic: Whether the cohort is synthetic; the headline then says so.
 
     Returns:
         Lines of text; accuracy in percent.
@@ -110,13 +111,13 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
             defined = [value for value in values if not math.isnan(value)]
             if len(defined) > 1:
                 spread = float(np.std(defined, ddof=1))
-                told = f"{np.mean(defined):.2f}+-{spread:.2f} (SD over {len(defined)})"
-                body.append([_average(column), row, "", "", "", told, "", ""])
-    formulas = "one split: no SE, so no 95% CI and no p"
+                shown = f"{np.mean(defined):.2f}+-{spread:.2f} (SD over {len(defined)})"
+                body.append([_average(column), row, "", "", "", shown, "", ""])
+    formulas = "one split: there is no SE, no 95% CI and no p"
     if _is_crossed(cells):
         formulas = (
             "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; "
-            "p: Altman and Bland's, that MCC is 0"
+            "p: test that MCC is 0 (Altman and Bland 2011)"
         )
     notes = [line for metric in _DETAILS for line in _undefined(cells, metric)]
     lines = [headline(title, synthetic), "", *aligned(body), formulas, _extent(cells)]
@@ -134,13 +135,13 @@ def _matrix(cells: Cells, metric: str) -> list[str]:
     for row, found in cells.items():
         scores = {place: fold_score(table, metric) for place, table in found.items()}
         factor = 100 if METRICS[metric].is_share else 1
-        told = [_scaled(scores[place], factor) if place in scores else _NOTHING for place in places]
+        line = [_scaled(scores[place], factor) if place in scores else _NOTHING for place in places]
         for column in averaged:
             of_column = [place for place in places if place[1] == column]
             means = [scores[place].mean for place in of_column if place in scores]
             whole = len(means) == len(of_column) and not any(map(math.isnan, means))
-            told.append(f"{factor * np.mean(means):.1f}" if whole else _NOTHING)
-        body.append([row, *told])
+            line.append(f"{factor * np.mean(means):.1f}" if whole else _NOTHING)
+        body.append([row, *line])
     return [*aligned(body), *_undefined(cells, metric)]
 
 
@@ -148,23 +149,23 @@ def _details(table: pd.DataFrame) -> list[str]:
     accuracy, precision, recall, mcc = (fold_score(table, name) for name in _DETAILS)
     low, high = normal_interval(mcc.mean, mcc.se)
     p = altman_bland_p(mcc.mean, mcc.se)
-    told_p = f"{p:.1e}" if not p < _LEAST_P else f"<{_LEAST_P:.0e}"
+    shown_p = f"{p:.1e}" if not p < _LEAST_P else f"<{_LEAST_P:.0e}"
     spreads = mcc.se > _LEAST_SE
     return [
-        _told(accuracy.mean, percent=True),
-        _told(precision.mean),
-        _told(recall.mean),
-        _told(mcc.mean) + ("" if math.isnan(mcc.se) else f"+-{mcc.se:.2f}"),
+        _shown(accuracy.mean, percent=True),
+        _shown(precision.mean),
+        _shown(recall.mean),
+        _shown(mcc.mean) + ("" if math.isnan(mcc.se) else f"+-{mcc.se:.2f}"),
         f"[{low:.2f}, {high:.2f}]" if spreads else _NOTHING,
-        told_p if spreads else _NOTHING,
+        shown_p if spreads else _NOTHING,
     ]
 
 
 def _undefined(cells: Cells, metric: str) -> list[str]:
-    """Name the cells that are a mean over fewer folds than there are."""
+    """Return notes on cells whose mean leaves out folds."""
     return [
-        f"{row}, {place_label(place)}: {metric} is not defined in {one.num_undefined} of "
-        f"{one.num_folds} folds, left out"
+        f"{row}, {place_label(place)}: {metric} is undefined in {one.num_undefined} of "
+        f"{one.num_folds} folds, which are left out"
         for row, found in cells.items()
         for place, table in found.items()
         if (one := fold_score(table, metric)).num_undefined
@@ -172,21 +173,21 @@ def _undefined(cells: Cells, metric: str) -> list[str]:
 
 
 def _extent(cells: Cells) -> str:
-    """Say how many recordings, subjects and folds each item's scores are of."""
+    """Return the numbers of recordings, subjects and folds of each item."""
     items: dict[str, dict[str, None]] = {}
     for item, table in _tables(cells):
         items.setdefault(_counted(table), {})[item or "all items"] = None
     if len(items) == 1:
         return next(iter(items))
-    return "; ".join(f"{', '.join(names)}: {told}" for told, names in items.items())
+    return "; ".join(f"{', '.join(names)}: {counted}" for counted, names in items.items())
 
 
 def _counted(table: pd.DataFrame) -> str:
     recordings, subjects = table["recording_id"], table["subject_id"]
     num_folds = table["fold"].nunique()
     people = f"{recordings.nunique()} recordings of {subjects.nunique()} subjects"
-    if (recordings == subjects).all():  # the manifest does not say who is in them
-        people = f"{recordings.nunique()} recordings, each as a subject of its own,"
+    if (recordings == subjects).all():  # the manifest names no subjects
+        people = f"{recordings.nunique()} recordings without subjects, each counted as a subject,"
     return f"{people} in {f'{num_folds} folds' if num_folds > 1 else 'one split'}"
 
 
@@ -199,14 +200,14 @@ def _tables(cells: Cells) -> Iterable[tuple[str, pd.DataFrame]]:
 
 
 def _places(cells: Cells) -> list[Place]:
-    """Return the places in the order of their items, as the first row with an item has it."""
+    """Return the places, sorted by the first appearance of their items."""
     places = dict.fromkeys(place for found in cells.values() for place in found)
     items = list(dict.fromkeys(item for item, _ in places))
     return sorted(places, key=lambda place: items.index(place[0]))
 
 
 def _averaged(cells: Cells) -> list[str]:
-    """Return the columns that several items have."""
+    """Return the columns of more than one item."""
     columns = [column for _, column in _places(cells)]
     return [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
 
@@ -222,7 +223,7 @@ def _scaled(one: FoldScore, factor: int) -> str:
     return f"{factor * one.mean:.1f}{spread}"
 
 
-def _told(value: float, *, percent: bool = False) -> str:
+def _shown(value: float, *, percent: bool = False) -> str:
     if math.isnan(value):
         return _UNDEFINED
     return f"{100 * value:.1f}" if percent else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Settings of a table's runs that differ from the paper's, in words."""
+"""Makes notes on settings of a table's runs that differ from the paper's."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,42 +13,42 @@ from pdray.search.settings import StudyConfig
 from pdray.search.space import trial_config
 
 _ABSENT = object()
-# What a comparison's scores do not depend on, beyond what no study's do: it searches nothing.
+# Settings without effect on the scores of a comparison, since it searches nothing.
 _SILENT = ("data.max_decode_failures", "frames", "search.metric", "search.prune", "search.startup")
 
 
 def settings_notes(
     table: PaperTable, plan: StudyPlan, given: Mapping[str, Any], *, is_rendered: bool
 ) -> list[str]:
-    """Say which settings are not the paper's, those that all runs share first.
+    """Return notes on settings that differ from the paper's, those shared by all runs first.
 
     Args:
-        table: Whose settings are the paper's; where it is silent, the defaults are.
-        plan: What is run, of any item.
-        given: What is laid over the table's settings, nested.
-        is_rendered: Whether the cohort is; then the table's small settings are in ``given``.
+        table: Table with the paper's settings; settings that it does not name are the defaults.
+        plan: Plan of the runs, of any item.
+        given: Settings that replace the table's, nested.
+        is_rendered: Whether the cohort is synthetic; ``given`` then has the table's small settings.
     """
     changes = {run: _changes(table, plan, run, given) for run in plan.fixed}
     first, *others = changes.values()
     shared = [change for change in first if all(change in other for other in others)]
-    begin = "small settings, not the paper's" if is_rendered else "settings given over the paper's"
-    parts = ["the cohort is rendered"] if is_rendered else []
+    begin = "small settings instead of the paper's" if is_rendered else "changed paper settings"
+    parts = ["the cohort is synthetic"] if is_rendered else []
     parts += [begin, ", ".join(shared)] if shared else []
     notes = [": ".join(parts)] if parts else []
     lone: dict[str, list[str]] = {}
     for run, found in changes.items():
-        told = ", ".join(change for change in found if change not in shared)
-        lone.setdefault(told, []).append(run)
-    return notes + [f"{begin}, of {', '.join(runs)}: {told}" for told, runs in lone.items() if told]
+        own = ", ".join(change for change in found if change not in shared)
+        lone.setdefault(own, []).append(run)
+    return notes + [f"{begin}, for {', '.join(runs)}: {own}" for own, runs in lone.items() if own]
 
 
 def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, Any]) -> list[str]:
-    """Return each setting of a run that is not the paper's, and in brackets what it is there."""
+    """Return each setting of a run that differs from the paper's, whose value is in brackets."""
     params = plan.fixed[run]
     fixed: dict[str, Any] = {"manifest": plan.config.data.manifest}
-    if table.items:  # one comparison an item: no change
+    if table.items:  # one comparison per item is not a change
         fixed["items"] = plan.config.data.items
-    if plan.config.data.items == (ACTION,):  # its classes are the dataset's, not cuts of a scale
+    if plan.config.data.items == (ACTION,):  # classes of a data set, not cuts of a scale
         fixed["grade_cuts"] = plan.config.data.grade_cuts
     paper = build(StudyConfig, merge(merge({}, table.settings), {"data": fixed}))
     named = {key for key, _, _ in _differing({}, given)} | set(params)
@@ -57,7 +57,7 @@ def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, A
         for key, old, new in _differing(
             _run_settings(paper, table.runs[run]), _run_settings(plan.config, params)
         )
-        # Another network's own defaults are no change that anybody made: its name is.
+        # With another network, its name is the change, not its own defaults.
         if (old is not _ABSENT or key in named)
         and decides(key)
         and not key.startswith(_SILENT)
@@ -67,7 +67,7 @@ def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, A
 
 
 def _run_settings(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a study's settings, nested, with those of a run over them, its weights aside."""
+    """Return the nested settings of a study combined with those of a run, without its weights."""
     own = {key: value for key, value in params.items() if key != "pretrained"}
     return {**dump(config), **dump(trial_config(config.fit, own))}
 
@@ -75,7 +75,7 @@ def _run_settings(config: StudyConfig, params: Mapping[str, Any]) -> dict[str, A
 def _differing(
     old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield dotted key, old and new value of everything in ``new`` that is not so in ``old``."""
+    """Yield dotted key, old and new value of each value of ``new`` that differs from ``old``."""
     for name, value in new.items():
         before = old.get(name, _ABSENT)
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The plan of a paper's table: which comparisons it needs, checked before any is run."""
+"""Plans the comparisons of a paper's table, and checks them before any is run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ Runs = dict[str, dict[str, Any]]
 
 
 class Part(NamedTuple):
-    """One comparison of a table.
+    """Comparison that a table needs.
 
     Attributes:
-        name: Of its study.
-        item: The only item of its recordings; None is all.
-        seed: Of its fits and folds.
-        person: Which split of one ill person it is; None holds out folds.
+        name: Name of its study.
+        item: The only item of its recordings; None: all items.
+        seed: Seed of its fits and folds.
+        person: Number of the split that tests one ill person; None: folds are tested.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A table that is ready to run.
+    """Table that is ready to run.
 
     Attributes:
         table: Its definition.
-        plans: Each comparison and its checked plan.
-        notes: What differs from the paper, one sentence each.
-        path: File that the table is kept in.
+        plans: Checked plan of each comparison.
+        notes: Sentences on differences from the paper.
+        path: File of the printed table.
     """
 
     table: PaperTable
@@ -66,10 +66,10 @@ class Reproduction:
 
 
 def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
-    """Lay a command line over a table's settings and check every run.
+    """Combine a command line with a table's settings, and check every run.
 
-    A rendered cohort is met with the table's small settings, any other with the paper's. What
-    is not the paper's, by these or by the command line, is noted.
+    Synthetic data use the table's small settings, real data the paper's. Differences from the
+    paper, by these settings or by the command line, become notes.
 
     Args:
         path: The table's YAML file.
@@ -97,9 +97,9 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     runs, lacking = _with_files(runs, base, usable)
     notes += lacking
     if not runs:
-        raise SettingsError(f"table {path.stem}: no run is left: {'; '.join(notes)}")
+        raise SettingsError(f"table {path.stem}: no run can be started: {'; '.join(notes)}")
     notes += [
-        f"weights.{name} was learnt from SYNTHETIC recordings"
+        f"weights.{name} was trained on SYNTHETIC recordings"
         for name, file in config.weights.items()
         if learnt_from_rendered(file)
     ]
@@ -113,15 +113,15 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
                 part = Part(_part_name(table, name, item, seed, person), item, seed, person)
                 plans[part] = plan_comparison(_part_tree(table, given, part), runs)
     plan = next(iter(plans.values()))
-    told = settings_notes(table, plan, given, is_rendered=is_rendered)
+    changes = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
     items = table.items or config.data.items
     notes += [*manifest.notes, *unable_notes(manifest.recordings, items)]
-    return Reproduction(table, plans, (*table.notes, *told, *notes), kept)
+    return Reproduction(table, plans, (*table.notes, *changes, *notes), kept)
 
 
 def _begun_name(output: Path, name: str) -> str:
-    """Return the name of a table's studies: its earlier one where that one's were begun."""
+    """Return the name of a table's studies; the earlier name if studies with it exist."""
     begun = {path.parent.name for path in (output / "studies").glob("*/study.json")}
     for known in (name, earlier_name(name)):
         if any(study == known or study.startswith(f"{known}-") for study in begun):
@@ -130,24 +130,24 @@ def _begun_name(output: Path, name: str) -> str:
 
 
 def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:
-    """Refuse a seed of the user's where the table runs several of its own."""
+    """Refuse a seed in the command line if the table runs several seeds."""
     given = [f"{name}.seed" for name in ("search", "folds") if "seed" in asked.get(name, {})]
     if table.seeds > 1 and given:
         raise SettingsError(
-            f"{', '.join(given)}: the table runs seeds 0 to {table.seeds - 1}, of fits and folds; "
-            "leave it out"
+            f"{', '.join(given)}: the table itself runs seeds 0 to {table.seeds - 1} of fits and "
+            "folds; remove this setting"
         )
 
 
 def _persons(
     table: PaperTable, config: StudyConfig, usable: Sequence[Recording]
 ) -> tuple[Sequence[int], list[str]]:
-    """Return the numbers of the splits of one ill person, or a note why there are none."""
+    """Return the numbers of the splits that test one ill person, or a note why there are none."""
     if not table.persons:
         return (), []
     folds = config.folds
     if folds.from_split or folds.of_recordings:
-        return (), ["no splits of one ill person each: the split is given"]
+        return (), ["no splits that each test one ill person, since folds.* sets another split"]
     classes = [grade_class(one.grade or 0, config.data.grade_cuts) for one in usable]
     try:
         person_sides([one.group for one in usable], classes, person=0, seed=folds.seed)
@@ -178,13 +178,13 @@ def _part_tree(table: PaperTable, given: Mapping[str, Any], part: Part) -> dict[
 
 
 def _items(table: PaperTable, asked: tuple[str, ...] | None) -> tuple[str | None, ...]:
-    """Return the items of a table's comparisons, fewer if fewer are asked for; None is all."""
+    """Return the items of a table's comparisons that are in data.items; None: all in one."""
     if table.items is None:
         return (None,)
     other = [item for item in asked or () if item not in table.items]
     if other:
         raise SettingsError(
-            f"data.items: the table has no {', '.join(other)}; it has {', '.join(table.items)}"
+            f"data.items: the table has no {', '.join(other)}; use some of {', '.join(table.items)}"
         )
     return tuple(item for item in table.items if asked is None or item in asked)
 
@@ -192,7 +192,7 @@ def _items(table: PaperTable, asked: tuple[str, ...] | None) -> tuple[str | None
 def _with_files(
     runs: Runs, config: StudyConfig, usable: Sequence[Recording]
 ) -> tuple[Runs, list[str]]:
-    """Leave out the runs that see what no recording has; say so."""
+    """Leave out runs with a modality that no recording has, with a note."""
     kept, notes = {}, []
     for run, params in runs.items():
         seen = trial_config(config.fit, params).sees
@@ -209,11 +209,11 @@ def _with_files(
 
 
 def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, list[str]]:
-    """Put files in the place of their names; leave out, or note, the runs that lack theirs."""
+    """Replace names of weights by files; leave out runs without their file, or note it."""
     named = {name for params in table.runs.values() for name in weights_of(params).values()}
     refuse(
         [
-            f"weights.{name}: the table has no such weights; it has: "
+            f"weights.{name}: the table has no such weights; use some of: "
             f"{', '.join(sorted(named)) or 'none'}"
             for name in sorted(set(weights) - named)
         ],
@@ -225,12 +225,12 @@ def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, 
         wanted = weights_of(params)
         missing = {key: name for key, name in wanted.items() if name not in weights}
         found = {key: weights[name] for key, name in wanted.items() if name in weights}
-        told = ", ".join(f"weights.{name}=FILE" for name in missing.values())
+        options = ", ".join(f"weights.{name}=FILE" for name in missing.values())
         if not missing:
             runs[run] = {**params, **found}
         elif table.from_scratch and set(missing) == {"pretrained"}:
             runs[run] = {key: value for key, value in params.items() if key != "pretrained"} | found
-            notes.append(f"{run} starts from random weights: no {told}")
+            notes.append(f"{run} starts from random weights, since {options} is not set")
         else:
-            notes.append(f"{run} is left out: it needs {told}")
+            notes.append(f"{run} is left out; to run it, set {options}")
     return runs, notes

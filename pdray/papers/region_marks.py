@@ -1,16 +1,16 @@
-"""Do marked regions of a face tell how severe the disease is? YouTubePD, section B.2.
+"""Tests whether marked facial regions predict severity (YouTubePD, section B.2).
 
-A linear classifier (multinomial logistic regression) is given which of the 14 regions a clinician
-marked and names the severity of the recording; YouTubePD reports 70% right against 15% with random
-marks. Only ill recordings carry marks, so to have any mark is the diagnosis. Two controls take that
-apart: marks exchanged at random among the ill recordings still tell who is ill but not how
-severely, and among ill recordings alone nothing is left but severity. Marks drawn for everybody by
-tossing a coin are the paper's control.
-YouTubePD reads the weights and biases of the model; they are printed here, as mean and SD over the
-fits of all folds and repeats. An input is 0 or 1 and not standardised, so a weight is what a mark
-adds to the logit of a class.
-Differs: YouTubePD says neither which recordings nor which split it used, nor the strength of the
-penalty (C = 1 here).
+A linear classifier (multinomial logistic regression) predicts the severity of a recording from the
+regions, of 14, that a clinician marked. YouTubePD reports 70% right, and 15% with random marks.
+Only ill recordings have marks, so having any mark identifies patients. Two controls separate this
+from severity: marks shuffled among patients still identify patients, but say nothing about
+severity; and with patients only, nothing but severity is left. Random marks for everybody are the
+paper's control.
+YouTubePD discusses the weights and biases of the model; they are printed here, as mean and SD over
+the fits of all folds and repeats. An input is 0 or 1 and not standardised, so a weight is the
+amount that a mark adds to the logit of a class.
+Differs: YouTubePD names neither its recordings nor its split nor the strength of the penalty (C = 1
+here).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from pdray.search.settings import StudyConfig
 Marked = NDArray[np.bool_]
 Classes = NDArray[np.int64]
 Split = Sequence[tuple[Sequence[int], Sequence[int]]]
-"""Positions that are learnt from and that are held out, of each fold."""
+"""Training and test positions of each fold."""
 
 _COIN = 0.5
 _SCORES = ("Top-1 [%]", "F1 macro", "MSE")
@@ -44,12 +44,12 @@ _NOTHING = "-"
 
 
 class MarkedRecordings(NamedTuple):
-    """What is known of N recordings.
+    """Marks and classes of N recordings.
 
     Attributes:
         marked: (N, 14) whether a region is marked.
         classes: (N,) severity class, 0 is healthy.
-        synthetic: Whether any is rendered.
+        synthetic: Whether any recording is synthetic.
     """
 
     marked: Marked
@@ -68,7 +68,9 @@ def correlate_marks(config: MarksConfig) -> str:
             split as asked.
     """
     if config.data.marks is None:
-        raise SettingsError("'data.marks' is missing; give the table of marks of an importer")
+        raise SettingsError(
+            "'data.marks' is missing; give the table of marks that jobs/import_youtubepd.py wrote"
+        )
     study = build(StudyConfig, {"data": dump(config)["data"], "folds": dump(config)["folds"]})
     refuse(subject_faults(study.data, study.folds), SettingsError, "settings")
     manifest = open_manifest(config.data, check_files=False)
@@ -83,7 +85,7 @@ def correlate_marks(config: MarksConfig) -> str:
     if not any(one.marks for one in recordings):
         raise SettingsError(
             f"data.marks: none of its {len(table.regions)} recordings is among the "
-            f"{len(recordings)} of the manifest; give the table that belongs to it"
+            f"{len(recordings)} of the manifest; give the table that belongs to the manifest"
         )
     every = [one.marks or NO_MARKS for one in recordings]
     known = MarkedRecordings(
@@ -91,9 +93,9 @@ def correlate_marks(config: MarksConfig) -> str:
         np.array([one.target for one in recordings], np.int64),
         cohort.is_synthetic,
     )
-    how = f"each of {config.folds.num_outer} folds is held out in turn"
+    how = f"each of {config.folds.num_outer} folds is tested in turn"
     if config.folds.from_split:
-        how = "the manifest's column split says who is held out"
+        how = "the test set is that of the manifest's column split"
     return "\n".join([marks_report(known, splits, how), *(f"note: {one}" for one in cohort.notes)])
 
 
@@ -102,13 +104,13 @@ def correlate(known: MarkedRecordings, splits: Sequence[Split]) -> dict[str, NDA
 
     Args:
         known: The recordings.
-        splits: Of each repeat; its number is the seed of what is drawn.
+        splits: Split of each repeat; the number of the repeat is the seed of the controls.
 
     Returns:
-        Row label to (repeats, 3) accuracy, macro F1 and MSE of all held-out recordings of the row.
+        By row label, (repeats, 3) accuracy, macro F1 and MSE of all test recordings of the row.
 
     Raises:
-        FoldsError: If the ill recordings that a fold learns from are of fewer than two classes.
+        FoldsError: If the ill training recordings of a fold have fewer than two classes.
     """
     marked, classes, _ = known
     ill = classes > 0
@@ -121,12 +123,12 @@ def correlate(known: MarkedRecordings, splits: Sequence[Split]) -> dict[str, NDA
         everyone = np.ones_like(ill)
         rows = {
             "marks": (marked, everyone),
-            "control: exchanged among the ill": (exchanged, everyone),
-            "control: drawn for everybody": (tossed, everyone),
+            "control: marks shuffled among patients": (exchanged, everyone),
+            "control: random marks for everybody": (tossed, everyone),
             "control: no marks": (none, everyone),
-            "ill alone, marks": (marked, ill),
-            "ill alone, control: exchanged": (exchanged, ill),
-            "ill alone, control: no marks": (none, ill),
+            "patients only: marks": (marked, ill),
+            "patients only, control: marks shuffled": (exchanged, ill),
+            "patients only, control: no marks": (none, ill),
         }
         for label, (given, chosen) in rows.items():
             found.setdefault(label, []).append(_crossed(given, classes, chosen, split))
@@ -146,17 +148,17 @@ def _crossed(given: Marked, classes: Classes, chosen: Marked, split: Split) -> l
 def _fits(
     given: Marked, classes: Classes, chosen: Marked, split: Split
 ) -> Iterator[tuple[LogisticRegression, Classes]]:
-    """Yield the classifier of each fold and the positions that it holds out, at least one."""
+    """Yield the classifier of each fold and its test positions, at least one."""
     for sides in split:
         learnt, held = (np.array([i for i in side if chosen[i]], np.int64) for side in sides)
         if not len(held):
             continue
         severities = np.unique(classes[learnt])
         if len(severities) < 2:
-            told = ", ".join(map(str, severities)) or "none"
+            found = ", ".join(map(str, severities)) or "none"
             raise FoldsError(
-                f"the recordings that a fold learns severity from, ill ones among them alone too, "
-                f"need two classes, got {told}; use more data.grade_cuts or fewer folds"
+                f"the training recordings of a fold need two classes, also those of patients only, "
+                f"got {found}; use more data.grade_cuts or fewer folds"
             )
         yield LogisticRegression(max_iter=1000).fit(given[learnt], classes[learnt]), held
 
@@ -164,17 +166,17 @@ def _fits(
 def fitted_weights(
     known: MarkedRecordings, splits: Sequence[Split], chosen: Marked
 ) -> tuple[list[int], NDArray[np.float64]]:
-    """Return the weights of the classifier on the marks, of each fold and repeat.
+    """Return the weights of the classifier on the marks, for each fold and repeat.
 
     Args:
         known: The recordings.
-        splits: Of each repeat.
-        chosen: (N,) which recordings take part.
+        splits: Split of each repeat.
+        chosen: (N,) which recordings are used.
 
     Returns:
         The K classes, and the (fits, K, 15) weights of their logits: of each region and, last, the
-        bias; nan where a fold has no recording of a class to learn from. Of two classes each has
-        half of the difference, which gives the same probabilities.
+        bias; nan for a class without a training recording in a fold. With two classes each has half
+        of the difference, which gives the same probabilities.
 
     Raises:
         FoldsError: As :func:`correlate`.
@@ -196,33 +198,32 @@ def marks_report(known: MarkedRecordings, splits: Sequence[Split], how: str) -> 
 
     Args:
         known: The recordings.
-        splits: Of each repeat.
-        how: Who is held out, in words.
+        splits: Split of each repeat.
+        how: Description of the split.
     """
     title = "YouTubePD, section B.2: severity from the regions that a clinician marked"
     body: list[Sequence[str]] = [("", *_SCORES)]
     for label, scores in correlate(known, splits).items():
         mean = _percent(scores.mean(axis=0))
-        told = [f"{value:.{d}f}" for value, d in zip(mean, _DIGITS, strict=True)]
+        cells = [f"{value:.{d}f}" for value, d in zip(mean, _DIGITS, strict=True)]
         if len(scores) > 1:
             spread = _percent(scores.std(axis=0, ddof=1))
-            told = [f"{a}+-{b:.{d}f}" for a, b, d in zip(told, spread, _DIGITS, strict=True)]
-        body.append((label, *told))
+            cells = [f"{a}+-{b:.{d}f}" for a, b, d in zip(cells, spread, _DIGITS, strict=True)]
+        body.append((label, *cells))
     ill = known.classes > 0
     bare = int((~known.marked[ill].any(axis=1)).sum())
     notes = [
         f"{len(known.classes)} recordings, {int(ill.sum())} ill, {bare} of them without a mark; "
         f"{how}; mean+-SD over {len(splits)} repeats",
-        "paper: marks 70, random marks 15; it says neither of which recordings nor of which split",
-        "only ill recordings are marked: 'exchanged among the ill' knows who is ill and no more",
+        "paper: Top-1 of marks 70, of random marks 15; it names neither recordings nor split",
+        "only ill recordings are marked, so shuffled marks show who is ill, but not how severely",
     ]
     weights = [
-        "weights of the model: what a marked region adds to the logit of a class (0 or 1, not "
-        "standardised),",
-        "mean+-SD over the fits of all folds and repeats; they share recordings: no standard error",
+        "weights of the model: the amount that a marked region adds to the logit of a class;",
+        "mean+-SD over the fits of all folds and repeats, which share recordings",
         *_weights("all, weight for class", known, splits, np.ones_like(ill)),
         "",
-        *_weights("ill alone, for class", known, splits, ill),
+        *_weights("patients only, for class", known, splits, ill),
     ]
     head = [headline(title, known.synthetic), "", *aligned(body), "", *notes]
     return "\n".join([*head, "", *_shares(known), "", *weights])
@@ -236,7 +237,7 @@ def _percent(scores: NDArray[np.float64]) -> list[float]:
 def _weights(
     heading: str, known: MarkedRecordings, splits: Sequence[Split], chosen: Marked
 ) -> list[str]:
-    """Lay out the weights of each region and the bias, by class."""
+    """Return the weights of each region and the bias, by class, as lines of a table."""
     classes, fits = fitted_weights(known, splits, chosen)
     body: list[Sequence[str]] = [(heading, *map(str, classes))]
     for place, name in enumerate((*REGIONS, "bias")):
@@ -250,7 +251,7 @@ def _weights(
 
 
 def _shares(known: MarkedRecordings) -> list[str]:
-    """Return how many percent of the recordings of each class have each region marked."""
+    """Return the percentage of recordings of each class in which each region is marked."""
     of_class: Mapping[int, Marked] = {
         k: known.marked[known.classes == k] for k in np.unique(known.classes[known.classes > 0])
     }
@@ -258,5 +259,5 @@ def _shares(known: MarkedRecordings) -> list[str]:
     for region, name in enumerate(REGIONS):
         body.append((name, *(f"{100 * rows[:, region].mean():.0f}" for rows in of_class.values())))
     counts = (f"{rows.sum(axis=1).mean():.1f}" for rows in of_class.values())
-    body.append(("regions a recording", *counts))
+    body.append(("regions per recording", *counts))
     return aligned(body)

@@ -27,13 +27,13 @@ from pdray.tracking.scorings import Scoring, note_scoring
 
 
 def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> tuple[str, Path]:
-    """Run what has not been run yet, and lay out the table.
+    """Run the missing comparisons, and print the table.
 
     Returns:
         The table as text, and the file it is kept in; its ROC curves lie beside it.
 
     Raises:
-        PdrayError: If something the user can mend is wrong; complete trials are kept.
+        PdrayError: If there is a fault that the user can correct; complete trials are kept.
     """
     found: dict[Part, Comparison] = {}
     for number, (part, plan) in enumerate(reproduction.plans.items(), start=1):

@@ -1,11 +1,11 @@
-"""One figure of ROC curves for each table of a paper: a panel for each place, a curve for each row.
+"""Draws the ROC curves of a paper's table: a panel for each place, a curve for each row.
 
-TSA draws such curves of held-out predictions: Fig. 5 of all settings of Table III, Fig. 6 of the
-best setting of each item in Table V. The best one is chosen by its test score, so here all settings
-are drawn. TSA does not say how the folds become one curve: here it is the mean true positive rate
-at each false positive rate (vertical averaging, Fawcett 2006, section 8.1), so the area under it is
-the mean AUROC of the folds. Under more than two classes a curve is the mean over one versus rest of
-the classes that are present, as AUROC is (``metrics.py``).
+TSA draws such curves of test predictions: Fig. 5 of all settings of Table III, Fig. 6 of the best
+setting of each item in Table V. The best one is chosen by its test score, so here all settings are
+drawn. TSA does not say how the folds become one curve. Here it is the mean true positive rate at
+each false positive rate (vertical averaging, Fawcett 2006, section 8.1), so the area under it is
+the mean AUROC of the folds. With more than two classes a curve is the mean of one class versus the
+rest, over the classes that are present, like AUROC (``metrics.py``).
 """
 
 import math
@@ -31,13 +31,13 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """False and true positive rates, both (P,), from (0, 0) to (1, 1)."""
 
 Panels = Mapping[str, Mapping[str, Sequence[pd.DataFrame]]]
-"""Title of a panel, then label of a curve, to one table for each seed; rows as in ``Cells``."""
+"""By title of a panel and label of a curve: one table per seed; rows as in ``Cells``."""
 
-# Okabe and Ito's colours, which the colour-blind tell apart; without yellow, pale on white.
+# Colours of Okabe and Ito, which colour-blind people can distinguish; without yellow.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000", "#D55E00", "#56B4E9")
 _STYLES = ("-", "--", "-.", ":")
-_LINE = 0.15  # of a legend [inch]
-_LETTERS = 54  # of the title or a legend, in the width of a panel
+_LINE = 0.15  # height of a legend line [inch]
+_LETTERS = 54  # letters of a title or legend line in the width of a panel
 
 
 def cell_panels(cells: Cells) -> Panels:
@@ -50,10 +50,10 @@ def cell_panels(cells: Cells) -> Panels:
 
 
 def severity_panels(seeds: Sequence[Mapping[str, pd.DataFrame]]) -> Panels:
-    """Return a panel of healthy or ill, and one of all classes where there are more than two.
+    """Return a panel of healthy or ill, and one of all classes if there are more than two.
 
     Args:
-        seeds: For each seed, row label to its table.
+        seeds: For each seed, a table by row label.
     """
     every = {row: [one[row] for one in seeds] for row in seeds[0]}
     classes = num_classes(next(iter(seeds[0].values())))
@@ -67,11 +67,11 @@ def mean_curve(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> Curve
     """Average ROC curves over classes, folds and seeds, each with equal weight.
 
     Args:
-        tables: One for each seed, rows of (fold, recording).
+        tables: One per seed, with one row per (fold, recording).
         pooled: Whether the recordings of all folds are ranked together.
 
     Returns:
-        The curve; None where no fold has two classes, which leaves AUROC undefined.
+        The curve; None if no fold has two classes, so that AUROC is undefined.
     """
     curves: list[Curve] = []
     weights: list[float] = []
@@ -84,7 +84,7 @@ def mean_curve(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> Curve
     if not curves:
         return None
     grid = np.unique(np.concatenate([rates for rates, _ in curves]))
-    # Below and above each step: between two places of the grid every curve is a straight line.
+    # Values below and above each step; between two points of the grid each curve is straight.
     below = [np.interp(-grid, -rates[::-1], hits[::-1]) for rates, hits in curves]
     above = [np.interp(grid, rates, hits) for rates, hits in curves]
     means = np.average([below, above], axis=1, weights=weights)
@@ -99,9 +99,9 @@ def area_text(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> str:
         pooled: Likewise.
 
     Returns:
-        Of one seed the mean over the folds and its 95% interval, mean -+ 1.96 SE as in TSA, cut at
-        0 and 1; of several the mean over the seeds and its sample SD, as in YouTubePD. Says how
-        many folds of one class are left out.
+        For one seed the mean over the folds and its 95% interval, mean -+ 1.96 SE as in TSA, cut at
+        0 and 1; for several the mean over the seeds and its sample SD, as in YouTubePD; and the
+        number of folds that are left out, since they have one class.
     """
     seeds = [[_area(part) for part in _defined(table, pooled)] for table in tables]
     if not all(seeds):
@@ -127,10 +127,10 @@ def roc_figure(
     """Draw all curves of a table.
 
     Args:
-        title: Of the table.
+        title: Title of the table.
         panels: At least one, with at least one curve.
         path: The PNG to write.
-        synthetic: Whether the cohort is rendered; the title says so.
+        synthetic: Whether the cohort is synthetic; the title then says so.
         pooled: Whether the recordings of all folds are ranked together.
     """
     labels = list(dict.fromkeys(label for curves in panels.values() for label in curves))
@@ -146,7 +146,7 @@ def roc_figure(
     for part, (name, curves) in zip(parts, panels.items(), strict=False):
         axes = part.add_subplot()
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-        for (label, tables), told in zip(curves.items(), legends[name], strict=True):
+        for (label, tables), legend in zip(curves.items(), legends[name], strict=True):
             number = labels.index(label)
             rates, hits = mean_curve(tables, pooled=pooled) or ([], [])
             axes.plot(
@@ -154,7 +154,7 @@ def roc_figure(
                 hits,
                 color=_COLOURS[number % len(_COLOURS)],
                 linestyle=_STYLES[number % len(_STYLES)],
-                label=told,
+                label=legend,
             )
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.set_xlabel("false positive rate", fontsize=8)
@@ -174,7 +174,7 @@ def _legend(label: str, tables: Sequence[pd.DataFrame], pooled: bool) -> str:
 
 
 def _caption(tables: Sequence[pd.DataFrame], pooled: bool) -> str:
-    """Return of which folds a curve is, and what stands beside its area."""
+    """Return the caption: the folds of the curves, and the meaning of the numbers."""
     folds, seeds = tables[0]["fold"].nunique(), len(tables)
     how = (
         f"all recordings of {folds} folds ranked together" if pooled else f"mean over {folds} folds"
@@ -190,7 +190,7 @@ def _caption(tables: Sequence[pd.DataFrame], pooled: bool) -> str:
 
 
 def _defined(table: pd.DataFrame, pooled: bool) -> list[pd.DataFrame]:
-    """Return the folds, or the whole table, whose AUROC is defined."""
+    """Return the folds, or the whole table, with a defined AUROC."""
     parts = [table] if pooled else [rows for _, rows in table.groupby("fold", sort=True)]
     return [
         rows
@@ -204,7 +204,7 @@ def _area(table: pd.DataFrame) -> float:
 
 
 def _class_curves(table: pd.DataFrame) -> list[Curve]:
-    """Return the curve of the higher of two classes, or of each class that is present."""
+    """Return the curve of the positive class of two, or of each class that is present."""
     y, shares = targets(table), probabilities(table)
     classes = [1] if shares.shape[1] == 2 else np.unique(y).tolist()
     return [roc_curve(y == k, shares[:, k])[:2] for k in classes]

@@ -1,4 +1,4 @@
-"""Settings of the jobs that print tables of the papers."""
+"""Settings of the jobs that print the papers' tables."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -11,15 +11,17 @@ from pdray.search.settings import StudyConfig
 
 
 class MarksConfig(Settings):
-    """The root of ``jobs/correlate_marks.py``."""
+    """Settings of ``jobs/correlate_marks.py``."""
 
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
-    repeats: int = Field(5, ge=1, description="times that folds and controls are drawn [count]")
+    repeats: int = Field(
+        5, ge=1, description="how often folds and controls are drawn, with other seeds [count]"
+    )
 
 
 class ReproduceConfig(StudyConfig):
-    """The root of ``jobs/reproduce.py``: a study's settings, and files of published weights."""
+    """Settings of ``jobs/reproduce.py``: those of a study, and files of published weights."""
 
     help_groups: ClassVar = {
         "recordings and weights": ("data.items", "data.grade_cuts", "folds.num_outer", "weights"),
@@ -29,5 +31,5 @@ class ReproduceConfig(StudyConfig):
         ),
     }  # fmt: skip
     weights: dict[str, Path] = Field(
-        default_factory=dict, description="files to start from, by the names a table gives them"
+        default_factory=dict, description="files of pretrained weights, by their names in the table"
     )

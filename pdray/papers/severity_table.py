@@ -1,9 +1,9 @@
-"""The layout of YouTubePD for severity from faces: ill or not beside all classes.
+"""Layout of YouTubePD's tables: ill or healthy, and all severity classes.
 
-A score of a seed is the mean over its folds; what is printed is the mean over seeds and the sample
-SD, as YouTubePD has it for its five runs. Beneath a row stand its scores among the recordings of
-each site alone, and the paper's own figures. Below all of them stand what needs no picture: the
-class frequencies of the training side, for everybody and for each site (``controls.py``).
+The score of a seed is the mean over its folds. The table shows the mean over seeds and the sample
+SD, as YouTubePD does for its five runs. Below each row are its scores on the recordings of each
+site alone, and the paper's figures. The last rows are baselines that use no picture: guessing by
+the class frequencies of the training recordings, of all or of the same site (``controls.py``).
 """
 
 import math
@@ -27,23 +27,24 @@ from pdray.evaluation.report import absent_note, aligned, headline
 from pdray.papers.table import COLUMNS
 
 _LEGEND = (
-    "2: healthy or ill, P(ill) = 1 - p_0, F1 and recall of the ill; K: {classes} classes; Top-1 in "
-    "percent; {seeds}, of {folds}",
-    "AUROC K: one versus rest, mean over the classes that are there",
+    "2: healthy or ill, P(ill) = 1 - p_0, F1 and recall of class ill; K: {classes} classes; Top-1 "
+    "in percent; {seeds}, of {folds}",
+    "AUROC K: one versus rest, mean over the classes that are present",
 )
-_CONTROLS = ("control: constant", "control: site only")
+_CONTROLS = ("baseline: frequencies", "baseline: site only")
 _NOTHING = "-"
 _PERSONS = "  {} splits, one ill person each"
 
 
 @dataclass(frozen=True)
 class Seed:
-    """What one seed left.
+    """Results of one seed.
 
     Attributes:
-        tables: Row label to one row a (fold, recording), of ``by_recording`` or ``fuse``.
-        learnt: By fold what is known of the recordings that were learnt from.
-        sites: Site of each recording by id; None where the manifest names none.
+        tables: By row label, a table from ``by_recording`` or ``fuse``, one row per (fold,
+            recording).
+        learnt: By fold, facts about the training recordings.
+        sites: Site of each recording by id; None if the manifest names none.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -53,14 +54,14 @@ class Seed:
 
 @dataclass(frozen=True)
 class Printed:
-    """How a table is printed beside its scores.
+    """Texts and options of a printed table.
 
     Attributes:
-        title: What it shows.
-        paper: Row label to the paper's figures by column heading, as it prints them.
+        title: Title of the table.
+        paper: The paper's figures by row label and column heading, as printed there.
         two_steps: Rows whose class is decided in two steps (:func:`in_two_steps`).
-        synthetic: Whether the cohort is rendered.
-        pooled: Whether a score of a seed is of the recordings of all folds together.
+        synthetic: Whether the cohort is synthetic.
+        pooled: Whether the recordings of all folds are scored together.
     """
 
     title: str
@@ -71,18 +72,18 @@ class Printed:
 
 
 def severity_table(printed: Printed, seeds: Sequence[Seed], persons: Sequence[Seed] = ()) -> str:
-    """Lay out rows, their sites, the paper's figures and the controls.
+    """Return a table as text: rows, their sites, the paper's figures and the baselines.
 
     Args:
-        printed: What stands beside the scores.
+        printed: Texts and options.
         seeds: At least one, all with the same rows.
-        persons: Splits that each hold out one ill person, with the same rows; or none.
+        persons: Splits that each test one ill person, with the same rows; or none.
 
     Returns:
         Lines of text.
     """
     labels = list(seeds[0].tables)
-    sites = _told_sites(seeds[0])
+    sites = _shown_sites(seeds[0])
     body = [["", *(heading for _, _, heading in COLUMNS)]]
     for label in labels:
         stepwise = label in printed.two_steps
@@ -91,15 +92,15 @@ def severity_table(printed: Printed, seeds: Sequence[Seed], persons: Sequence[Se
         )
         for site in sites:
             alone = [within_group(one.tables[label], one.sites, site) for one in seeds]
-            body.append([f"  site {site} alone", *_scores(alone, stepwise, printed.pooled)])
+            body.append([f"  only site {site}", *_scores(alone, stepwise, printed.pooled)])
         if persons:
             split = [one.tables[label] for one in persons]
             body.append([_PERSONS.format(len(split)), *_scores(split, stepwise, pooled=False)])
         if label in printed.paper:
             body.append(["  paper", *_published(printed.paper[label])])
-    for told, control in zip(_CONTROLS, _controls(seeds[0]), strict=False):
+    for label, control in zip(_CONTROLS, _controls(seeds[0]), strict=False):
         made = [_control(one, one.tables[labels[0]], control) for one in seeds]
-        body.append([told, *_scores(made, False, printed.pooled)])
+        body.append([label, *_scores(made, False, printed.pooled)])
         if persons:
             split = [_control(one, one.tables[labels[0]], control) for one in persons]
             body.append([_PERSONS.format(len(split)), *_scores(split, False, pooled=False)])
@@ -111,7 +112,7 @@ def severity_table(printed: Printed, seeds: Sequence[Seed], persons: Sequence[Se
     given = {
         "classes": num_classes(table),
         "seeds": f"mean+-SD over {len(seeds)} seeds" if len(seeds) > 1 else "one seed",
-        "folds": _told_folds(folds, printed.pooled),
+        "folds": _shown_folds(folds, printed.pooled),
     }
     title = headline(printed.title, printed.synthetic)
     legend = [line.format(**given) for line in _LEGEND]
@@ -120,17 +121,18 @@ def severity_table(printed: Printed, seeds: Sequence[Seed], persons: Sequence[Se
 
 
 def in_two_steps(table: pd.DataFrame) -> pd.DataFrame:
-    """Give the decided class all probability: disease from ``1 - p_0`` = 0.5 on, then its grade.
+    """Give the decided class probability 1: ill if ``1 - p_0`` is at least 0.5, then the grade.
 
-    The grade is the likeliest of those above 0, the lower one on a tie. A model that shares the
-    probability of disease among its grades rarely gives one of them more than health has, so its
-    likeliest class is mostly 0; asked in two steps, it names grades as often as it finds disease.
+    The grade is the likeliest one above 0, the lower one on a tie. A model that shares the
+    probability of disease among its grades rarely gives one grade more than class 0, so its
+    likeliest class is mostly 0. Decided in two steps, it predicts a grade whenever it finds
+    disease.
 
     Args:
         table: Predictions with ``probability_0..K-1``.
 
     Returns:
-        The same rows; scores that rank probabilities, such as AUROC, are those of the decision.
+        The same rows. Scores of ranked probabilities, such as AUROC, are those of the decision.
     """
     shares = probabilities(table)
     grade = 1 + shares[:, 1:].argmax(axis=1)
@@ -139,7 +141,7 @@ def in_two_steps(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{f"probability_{k}": given[:, k] for k in range(given.shape[1])})
 
 
-def _told_folds(count: int, pooled: bool) -> str:
+def _shown_folds(count: int, pooled: bool) -> str:
     if count == 1:
         return "one split"
     return f"all recordings of {count} folds" if pooled else f"the mean over {count} folds"
@@ -155,19 +157,19 @@ def _scores(tables: Sequence[pd.DataFrame], stepwise: bool, pooled: bool) -> lis
             if stepwise and not is_binary and metric != "auroc":
                 seen = in_two_steps(seen)
             of_seeds.append(_seed_score(seen, metric, pooled))
-        cells.append(_told(of_seeds, METRICS[metric].is_share and metric == "accuracy"))
+        cells.append(_shown(of_seeds, METRICS[metric].is_share and metric == "accuracy"))
     return cells
 
 
 def _seed_score(table: pd.DataFrame, metric: str, pooled: bool) -> float:
-    """Return the score of all rows, or the mean over the folds in which it is defined."""
+    """Return the score of all rows, or the mean over the folds with a defined score."""
     parts = [table] if pooled else [rows for _, rows in table.groupby("fold")]
     scores = [score(metric, targets(rows), probabilities(rows)) for rows in parts]
     defined = [value for value in scores if not math.isnan(value)]
     return float(np.mean(defined)) if defined else math.nan
 
 
-def _told(values: Sequence[float], is_percent: bool) -> str:
+def _shown(values: Sequence[float], is_percent: bool) -> str:
     if any(math.isnan(value) for value in values):
         return _NOTHING
     scale, digits = (100, 1) if is_percent else (1, 2)
@@ -179,18 +181,18 @@ def _published(figures: Mapping[str, str]) -> list[str]:
     return [figures.get(heading, _NOTHING) for _, _, heading in COLUMNS]
 
 
-def _told_sites(seed: Seed) -> list[str]:
-    """Return the sites that have both healthy and ill recordings, where there are several."""
+def _shown_sites(seed: Seed) -> list[str]:
+    """Return the sites with healthy and ill recordings, if there are several sites."""
     return mixed_groups(next(iter(seed.tables.values())), seed.sites)
 
 
 def _sites(seed: Seed) -> pd.Series:
-    """Return the site of each row; NaN where none is named."""
+    """Return the site of each row; NaN if it has none."""
     return next(iter(seed.tables.values()))["recording_id"].map(seed.sites)
 
 
 def _controls(seed: Seed) -> list[Callable[..., pd.DataFrame]]:
-    """Return the controls; recordings without a named site are a group of their own."""
+    """Return the baselines; recordings without a site form a group."""
     has_sites = _sites(seed).nunique(dropna=False) > 1
     return [constant_control, group_control] if has_sites else [constant_control]
 
@@ -205,25 +207,25 @@ def _control(seed: Seed, table: pd.DataFrame, control: Callable[..., pd.DataFram
 
 
 def _person_notes(persons: Sequence[Seed]) -> Iterator[str]:
-    """Say what the splits of one ill person each are, and how many recordings each tests."""
+    """Return a note on the splits that each test one ill person."""
     if persons:
         tables = [next(iter(one.tables.values())) for one in persons]
         counts = [f"{len(one)} ({int((one['target'] > 0).sum())} ill)" for one in tables]
         yield (
-            f"{len(persons)} splits: each tests one ill person, whom the seed draws, and a share "
-            f"of the healthy ones, {', '.join(counts)} recordings; mean+-SD over the splits"
+            f"{len(persons)} splits: each tests one ill person (drawn by the seed) and a share of "
+            f"the healthy people, {', '.join(counts)} recordings; mean+-SD over the splits"
         )
 
 
 def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> Iterator[str]:
     table = seeds[0].tables[labels[0]]
     ill = int((table["target"] > 0).sum())
-    yield f"scored on {len(table)} recordings of a seed, {ill} of them ill"
+    yield f"scored on {len(table)} recordings per seed, {ill} of them ill"
     stepwise = [label for label in labels if label in printed.two_steps]
     if stepwise:
         yield (
-            f"{', '.join(stepwise)}: classes are decided in two steps, ill from P(ill) = 0.5 on, "
-            "then the likeliest grade above 0; other rows: the likeliest class"
+            f"{', '.join(stepwise)}: the class is decided in two steps, first ill if P(ill) is at "
+            "least 0.5, then the likeliest grade above 0; other rows: the likeliest class"
         )
     absent = {
         absent_classes(targets(rows), num_classes(table))
@@ -233,18 +235,19 @@ def _notes(printed: Printed, seeds: Sequence[Seed], labels: Sequence[str]) -> It
         yield absent_note(classes, "some folds" if len(absent) > 1 else "")
     if printed.pooled:
         yield (
-            "recordings of all folds are ranked together though other fits scored them: the class "
-            "that is held out is rarer among those learnt from, so a constant is below AUROC 0.5"
+            "recordings of all folds are ranked together, although different fits scored them. A "
+            "class that is tested is rarer in training, so guessing by class frequency has an "
+            "AUROC below 0.5"
         )
     site = _sites(seeds[0])
     if site.nunique(dropna=False) > 1:
-        if not _told_sites(seeds[0]):
+        if not _shown_sites(seeds[0]):
             yield (
-                f"no score inside one site: {int(site.isna().sum())} recordings name none"
+                f"no scores of single sites: {int(site.isna().sum())} recordings have no site"
                 if site.isna().any()
-                else "no score inside one site: none has both healthy and ill recordings"
+                else "no scores of single sites: no site has both healthy and ill recordings"
             )
         yield (
-            "control: site only knows where a recording was collected and nothing else; a model "
-            "has learnt about the disease only what it scores inside one site"
+            "baseline: site only uses nothing but the site of a recording; only the score inside "
+            "one site shows what a model learnt about the disease"
         )

@@ -1,4 +1,4 @@
-"""A paper's table as a YAML file: what the paper sets, which runs, and which cell they stand in."""
+"""Reads the definition of a paper's table, a YAML file: settings, runs and cells."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pdray.evaluation.metrics import METRICS
 from pdray.help import MORE, columns
 
 PAPERS = {"youtubepd": "000", "tsa": "002", "hypomimia": "003", "motion_boundary": "004"}
-"""The papers by short name, and the number by which earlier versions called each."""
+"""Short name of each paper, and its number in earlier versions."""
 
 COLUMNS = (
     ("accuracy", True, "Top-1 2"),
@@ -27,65 +27,67 @@ COLUMNS = (
     ("recall", True, "recall 2"),
     ("mse", False, "MSE K"),
 )
-"""Columns of layout severity: score, over two classes or all of them, heading."""
+"""Columns of layout severity: metric, whether it is for two classes, heading."""
 
 _REFERENCE = "weights."
-_PAPER = re.compile(r"^.*?, (?=Table|landmarks)")  # in front of a title
+_PAPER = re.compile(r"^.*?, (?=Table|landmarks)")  # at the start of a title
 
 
 class PaperTable(Settings):
-    """What a table of a paper shows and how its cells are made."""
+    """Definition of a paper's table: content, layout and runs."""
 
     title: str = Field(description="paper, table and what it shows")
     layout: Literal["matrix", "detail", "severity"] = Field(
         "matrix",
         description="matrix: a score by row and column; detail: MCC with interval and p; severity: "
-        "ill or not and the classes side by side, with controls and the paper's figures",
+        "ill or healthy and all classes, with baselines and the paper's figures",
     )
-    notes: tuple[str, ...] = Field((), description="what must be said beneath it")
-    seeds: int = Field(1, ge=1, description="times that everything is run, with seeds 0, 1, ...")
+    notes: tuple[str, ...] = Field((), description="notes below the table")
+    seeds: int = Field(1, ge=1, description="number of seeds; all runs use each of 0, 1, ...")
     paper: dict[str, dict[str, str]] = Field(
         default_factory=dict,
-        description="layout severity: row label, then column heading, to the paper's figure",
+        description="layout severity: the paper's figures by row label and column heading",
     )
     pooled: bool = Field(
         False,
-        description="layout severity: score the recordings of all folds together, where a fold is "
-        "too small to be scored; else the mean over folds",
+        description="layout severity: score the recordings of all folds together, if a fold is too "
+        "small; else the mean over folds",
     )
     persons: bool = Field(
         False,
-        description="layout severity: beside the folds three splits, each holding out an ill "
-        "person; a row has their mean, too",
+        description="layout severity: also run three splits that each test one ill person, and "
+        "print their mean for each row",
     )
     two_steps: tuple[str, ...] = Field(
         (), description="layout severity: rows whose class is decided in two steps"
     )
-    metrics: tuple[str, ...] = Field(("mcc",), description="scores of a matrix")
+    metrics: tuple[str, ...] = Field(("mcc",), description="layout matrix: metrics")
     items: tuple[str, ...] | None = Field(
-        None, description="items, each with models of its own; null: one model for all items"
+        None, description="items with separate models; null: one model for all items"
     )
-    settings: dict[str, Any] = Field(description="a study's settings, as the paper has them")
+    settings: dict[str, Any] = Field(description="settings of the studies, from the paper")
     synthetic: dict[str, Any] = Field(
-        default_factory=dict, description="over them for a rendered cohort, so that it is small"
+        default_factory=dict, description="small settings that replace them for synthetic data"
     )
     runs: dict[str, dict[str, Any]] = Field(
-        description="each run's dotted settings; 'weights.NAME' is the file or folder that "
-        "weights.NAME=FILE names"
+        description="settings of each run, with dotted keys; 'weights.NAME' is the file or folder "
+        "of the option weights.NAME=FILE"
     )
     synthetic_runs: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="over the runs' settings, likewise"
+        default_factory=dict, description="settings of runs for synthetic data"
     )
     rows: dict[str, dict[str, tuple[str, ...]]] = Field(
-        description="row label, then column label ('' is the item's), to the runs that are fused"
+        description="runs that are fused, by row label and column label ('' is the item's)"
     )
     from_scratch: bool = Field(
-        False, description="whether a run may start without its weights; else its rows are left out"
+        False,
+        description="whether a run without its weights starts from random values; else its "
+        "rows are left out",
     )
 
 
 def earlier_name(name: str) -> str:
-    """Return what earlier versions called a table: ``000.3`` for ``youtubepd.table3``."""
+    """Return the name of a table in earlier versions: ``000.3`` for ``youtubepd.table3``."""
     paper, _, rest = name.partition(".")
     return f"{PAPERS[paper]}.{rest.removeprefix('table')}" if paper in PAPERS else name
 
@@ -97,7 +99,7 @@ def table_names(folder: Path) -> list[str]:
 
 
 def table_file(folder: Path, name: str) -> Path:
-    """Return the file of a table, by its name or its earlier one.
+    """Return the file of a table, by its name or its earlier name.
 
     Raises:
         SettingsError: If there is no such table.
@@ -106,7 +108,7 @@ def table_file(folder: Path, name: str) -> Path:
     earlier = {earlier_name(one): one for one in names}
     if (found := earlier.get(name, name)) not in names:
         raise SettingsError(
-            f"there is no table {name}; {nearest(name, names)}there are: "
+            f"there is no table {name}; {nearest(name, names)}use one of: "
             f"{', '.join(names) or 'none'}"
         )
     return folder / f"{found}.yaml"
@@ -116,7 +118,7 @@ def list_tables(folder: Path) -> str:
     """Return a line for each table in a folder: its name, and its title without the paper's name.
 
     Raises:
-        SettingsError: If a file is no table.
+        SettingsError: If a file is not a table.
     """
     titles = {name: read_table(folder / f"{name}.yaml").title for name in table_names(folder)}
     wide = max(map(len, titles)) + 4
@@ -131,29 +133,28 @@ def read_table(path: Path) -> PaperTable:
     """Read and check the definition of a table.
 
     Raises:
-        SettingsError: If the file is not one, names a score that does not exist, or a cell names a
-            run that does not.
+        SettingsError: If the file is not a table, or names an unknown metric, run or row.
     """
     table = load(PaperTable, ["--config", str(path)])
     wrong = [
-        f"metrics: got {name!r}; expected some of {', '.join(METRICS)}"
+        f"metrics: got {name!r}; use some of {', '.join(METRICS)}"
         for name in table.metrics
         if name not in METRICS
     ]
     wrong += [
-        f"rows.{row}.{column}: there is no run '{name}'; there are: {', '.join(table.runs)}"
+        f"rows.{row}.{column}: there is no run '{name}'; use some of: {', '.join(table.runs)}"
         for row, columns in table.rows.items()
         for column, names in columns.items()
         for name in names
         if name not in table.runs
     ]
     wrong += [
-        f"synthetic_runs.{name}: there is no such run; there are: {', '.join(table.runs)}"
+        f"synthetic_runs.{name}: there is no such run; use some of: {', '.join(table.runs)}"
         for name in table.synthetic_runs.keys() - table.runs.keys()
     ]
     headings = [heading for _, _, heading in COLUMNS]
     wrong += [
-        f"paper.{row}.{heading}: there is no such column; there are: {', '.join(headings)}"
+        f"paper.{row}.{heading}: there is no such column; use some of: {', '.join(headings)}"
         for row, figures in table.paper.items()
         for heading in figures
         if heading not in headings
@@ -166,7 +167,7 @@ def read_table(path: Path) -> PaperTable:
 
 
 def weights_of(params: Mapping[str, Any]) -> dict[str, str]:
-    """Return by key of a run's settings the name of the weights that stand there."""
+    """Return the names of weights in a run's settings, by key."""
     return {
         key: value.removeprefix(_REFERENCE)
         for key, value in params.items()

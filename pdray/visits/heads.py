@@ -1,7 +1,8 @@
-"""Patient-level severity: heads that assemble the frozen features of a visit's items.
+"""Trains visit classifiers (heads) on frozen features of a visit's items.
 
-Source: TSA, section III-C and V-D. Whose features a head meets, so that nothing leaks, is said in
-``out_of_fold.py``. Heads are repeated with other seeds (20 times in TSA); the networks are not.
+Source: TSA, section III-C and V-D. ``out_of_fold.py`` explains which features are used so that
+nothing leaks. Visit classifiers are trained repeatedly with other seeds (20 times in TSA); the
+networks of the items are not.
 """
 
 from collections.abc import Sequence
@@ -32,12 +33,12 @@ from pdray.visits.visits import Visit, level_cuts, level_of, visit_class
 _CPU = torch.device("cpu")
 _ARRAYS = {"avgpool": "vectors", "layer4": "maps"}
 _WEIGHT_COLUMNS = ("outer_fold", "repeat", "item", "weight")
-_LEAST_SHARE = 1e-30  # of a class, where its logarithm is taken
+_LEAST_SHARE = 1e-30  # smallest probability of a class in a logarithm
 
 
 @dataclass(frozen=True)
 class Approach:
-    """One row of a table: a method on the features of some items.
+    """Row of a table: a method on the features of some items.
 
     Attributes:
         method: A key of :data:`pdray.visits.networks.METHODS`.
@@ -49,16 +50,16 @@ class Approach:
 
     @property
     def name(self) -> str:
-        """Return what its files are called."""
+        """Name of its files."""
         return self.method if len(self.items) > 1 else f"{self.method}-{self.items[0]}"
 
 
 @dataclass(frozen=True)
 class VisitFolds:
-    """Visits and the one assignment of subjects to folds.
+    """Visits, and the assignment of subjects to folds.
 
     Attributes:
-        visits: All visits that are scored.
+        visits: All visits with a score.
         folds: Subjects of each fold; disjoint, at least three.
     """
 
@@ -70,20 +71,20 @@ class VisitFolds:
         return [visit for visit in self.visits if visit.subject_id in self.folds[fold]]
 
     def cuts(self, fold: int) -> tuple[float, float]:
-        """Return the level cuts where a fold is the test: those of all other visits."""
+        """Return the level cuts for a test fold, from the visits of all other folds."""
         held = self.folds[fold]
         return level_cuts([one.score for one in self.visits if one.subject_id not in held])
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """What an approach gave.
+    """Result of an approach.
 
     Attributes:
-        predictions: A predictions table, one row a (fold, repeat, visit): ``recording_id`` is the
+        predictions: A predictions table, one row per (fold, repeat, visit): ``recording_id`` is the
             visit's name, ``grade`` its level, ``visit_score`` its score.
-        weights: Rows of ``outer_fold``, ``repeat``, ``item`` and ``weight``: what Eq. 8 learnt;
-            empty for other methods.
+        weights: Rows of ``outer_fold``, ``repeat``, ``item`` and ``weight``: learnt weights of
+            Eq. 8; empty for other methods.
     """
 
     predictions: pd.DataFrame
@@ -92,15 +93,15 @@ class Assembled:
 
 @dataclass(frozen=True)
 class HeadTask:
-    """The training and scoring of one approach on one question.
+    """Training and scoring of one approach with two or three classes.
 
     Attributes:
         origin: Study, seed and split of the predictions.
         approach: Method and items.
         num_classes: 3 levels, or 2 without the moderate one.
         cohort: Visits and folds.
-        assembling: Shape of the head.
-        heads: Its training.
+        assembling: Shape of the visit classifier.
+        heads: Settings of its training.
     """
 
     origin: Origin
@@ -122,7 +123,7 @@ def approaches(items: Sequence[str]) -> list[Approach]:
 
 
 def head_faults(cohort: VisitFolds, approach: Approach, num_classes: int) -> list[str]:
-    """List the folds in which a head would have nobody to learn a class from, or to be scored."""
+    """List folds in which a class has no training visit, or no visit can be scored."""
     faults = []
     for fold in range(len(cohort.folds)):
         cuts = cohort.cuts(fold)
@@ -139,24 +140,24 @@ def head_faults(cohort: VisitFolds, approach: Approach, num_classes: int) -> lis
         where = f"{num_classes} classes, fold {fold}: visits with {' or '.join(approach.items)}"
         if 0 in counts:
             faults.append(
-                f"{where}: {counts} of the classes to learn from; each needs one: leave the item "
-                "out or use other folds"
+                f"{where}: the classes have {counts} training visits, but each needs one; leave "
+                "the item out or use other folds"
             )
         if all(target is None for target in held.values()):
-            faults.append(f"{where}: none to score; use fewer folds")
+            faults.append(f"{where}: there is no test visit; use fewer folds")
     return faults
 
 
 def assemble(task: HeadTask, bank: FeatureBank, *, device: torch.device = _CPU) -> Assembled:
-    """Train and score an approach: every fold, every repeat.
+    """Train and score an approach in every fold and repeat.
 
     Args:
-        task: What to train.
+        task: Approach and settings.
         bank: Features of the visits' recordings.
-        device: Where the heads learn.
+        device: Device of the training.
 
     Returns:
-        Predictions of every visit that has one of the items, and the learnt weights.
+        Predictions of every visit with at least one of the items, and the learnt weights.
 
     Raises:
         DivergedError: If a loss is not finite; names method, fold and repeat.
@@ -188,10 +189,10 @@ def assemble(task: HeadTask, bank: FeatureBank, *, device: torch.device = _CPU) 
 
 @dataclass(frozen=True)
 class VisitBatch:
-    """What a head reads of some visits.
+    """Inputs and classes of some visits.
 
     Attributes:
-        x: (B, M, ...) float32 features; an absent item's are NaN, which nothing may read.
+        x: (B, M, ...) float32 features; NaN for absent items.
         present: (B, M) bool.
         target: (B,) int64 class.
     """
@@ -203,12 +204,12 @@ class VisitBatch:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """A head and what its outputs mean.
+    """Trained visit classifier.
 
     Attributes:
-        network: The assembler, or ordered thresholds on it.
+        network: The assembler, perhaps with ordered thresholds.
         assembler: The assembler.
-        objective: From outputs to probabilities.
+        objective: Loss, which also turns outputs into probabilities.
     """
 
     network: nn.Module
@@ -226,13 +227,13 @@ class TrainedHead:
 
 @dataclass(frozen=True)
 class FoldData:
-    """One outer fold.
+    """Data of one outer fold.
 
     Attributes:
-        learnt: The visits of the other folds.
-        scored: The test visits under the networks of each pair that holds the fold.
-        visits: The test visits.
-        rows: Their facts, as columns of a predictions table.
+        learnt: Visits of the other folds.
+        scored: Test visits with features of the networks of each pair with this fold.
+        visits: Test visits.
+        rows: Facts of the test visits, as columns of a predictions table.
     """
 
     learnt: VisitBatch
@@ -244,16 +245,16 @@ class FoldData:
 def train_head(
     task: HeadTask, data: VisitBatch, *, seed: int, device: torch.device = _CPU
 ) -> TrainedHead:
-    """Train one head; by default with Eq. 1 of TSA, N being the number of visits.
+    """Train one visit classifier; by default with Eq. 1 of TSA, where N is the number of visits.
 
     Args:
         task: Method, shapes and settings.
-        data: The training visits; every class is there.
-        seed: Of the weights and of the order of the visits.
-        device: Where to train.
+        data: Training visits; every class must be present.
+        seed: Seed of the weights and of the order of the visits.
+        device: Device of the training.
 
     Returns:
-        The head, in evaluation mode.
+        The visit classifier, in evaluation mode.
 
     Raises:
         DivergedError: If the loss is not finite.
@@ -293,19 +294,19 @@ def train_head(
 
 
 def fold_data(task: HeadTask, features: tuple[FeatureBank, Arrays], fold: int) -> FoldData:
-    """Join the features that a fold's head learns from, and those it is scored on.
+    """Return the training and the test features of a fold.
 
     Args:
-        task: What is trained and scored.
-        features: The bank, and what was read of it.
-        fold: The fold that is scored.
+        task: Approach and settings.
+        features: The bank, and the arrays read from it.
+        fold: The test fold.
     """
     bank, arrays = features
     cuts = task.cohort.cuts(fold)
     others = [other for other in range(len(task.cohort.folds)) if other != fold]
 
     def classed(inside: int) -> list[tuple[Visit, int]]:
-        """Return the visits of a fold that have an item and a class."""
+        """Return the visits of a fold with an item and a class."""
         return [
             (visit, number)
             for visit in task.cohort.inside(inside)
@@ -314,7 +315,7 @@ def fold_data(task: HeadTask, features: tuple[FeatureBank, Arrays], fold: int) -
         ]
 
     def batch(inside: int, other: int) -> VisitBatch:
-        """Return the visits of a fold under the networks of the pair it is in."""
+        """Return the visits of a fold with features of the networks of two folds."""
         asked = classed(inside)
         pair = (min(inside, other), max(inside, other))
         x, present = bank.of_visits(

@@ -1,17 +1,17 @@
-"""Assembling the items of a visit: four ways from frozen features to one severity class.
+"""Networks that classify a visit: four methods that combine frozen features of its items.
 
 Source: TSA, section III-C, Eq. 7 to 13, Table I and footnote 3; squeeze-and-excitation after Hu et
-al. 2018 (arXiv:1709.01507). An item is the paper's task. Two inputs: ``avgpool``, the vector that
-the head of an item's network reads, and ``layer4``, its last feature map.
+al. 2018 (arXiv:1709.01507). The paper calls an item a task. There are two inputs: ``avgpool``, the
+vector before the head of an item's network, and ``layer4``, its last feature map.
 
-Readings where the paper is silent: Eq. 11 is summed over items; the output tokens of Eq. 12 are
+Choices where the paper is silent: Eq. 11 is summed over items; the output tokens of Eq. 12 are
 averaged over items; M / r is rounded down and at least 1; one layer of 128 hidden units; no layer
 of Eq. 8 to 13 has a bias (its footnote 2).
-Differs: an item may be absent from a visit. It is left out, never a zero that counts: weights that
-sum to 1 are renormalised over the items present (Eq. 7, 8), a sum over items is scaled by M over
-their number (Eq. 10, 11), and an absent item is neither key nor output token (Eq. 12). Whatever
-stands in its place, NaN included, changes neither output nor gradient, and the batch norm behind
-sees combined maps only. With all items present the equations are the paper's.
+Differs: an item may be absent from a visit. It is left out, not counted as zero: weights that sum
+to 1 are renormalised over the items present (Eq. 7, 8), a sum over items is scaled by M divided by
+their number (Eq. 10, 11), and an absent item is neither key nor output token (Eq. 12). Its values,
+also NaN, change neither output nor gradient, and the batch norm gets only combined maps. With all
+items present the equations are the paper's.
 Letters: B visit, M item, D feature, C channel, T time step, H height, W width, P place (T H W),
 R reduced item (M / r), A head, E key feature of a head, V value feature of a head, K class.
 """
@@ -29,7 +29,7 @@ Input = Literal["avgpool", "layer4"]
 
 
 class Averaging(nn.Module):
-    """Mean over the items present: Eq. 7 for vectors; for one item, that item itself."""
+    """Mean over the items present (Eq. 7 for vectors); a single item is unchanged."""
 
     def forward(self, x_BM: Tensor, present_BM: Tensor) -> Tensor:
         """Return (B, ...) of features (B, M, ...); absent items are zeros in ``x_BM``."""
@@ -37,14 +37,14 @@ class Averaging(nn.Module):
 
 
 class VectorWeighting(nn.Module):
-    """Weighted mean with one learnt weight an item, the same for all visits: Eq. 8."""
+    """Weighted mean with one learnt weight per item, the same for all visits (Eq. 8)."""
 
     def __init__(self, num_items: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(num_items))
 
     def item_weights(self) -> Tensor:
-        """Return alpha (M,) of a visit that has every item; positive, sums to 1."""
+        """Return alpha (M,) for a visit with all items; positive, sums to 1."""
         return self.logits.softmax(dim=0)
 
     def forward(self, x_BMD: Tensor, present_BM: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class VectorWeighting(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Squeeze-and-excitation with items in the place of channels: Eq. 9 to 11."""
+    """Squeeze-and-excitation with items instead of channels (Eq. 9 to 11)."""
 
     def __init__(self, num_items: int, *, reduction: float) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class ChannelAttention(nn.Module):
     def item_weights(self, x_BMCTHW: Tensor, present_BM: Tensor) -> Tensor:
         """Return alpha (B, M), each in 0..1, 0 for an absent item."""
         z_BM = x_BMCTHW.flatten(2).mean(dim=2)
-        # Absent items are zeros here: they leave the sum over items, which keeps its size.
+        # Absent items are zeros here; the sum over the others is scaled up to keep its size.
         squeezed_BR = self.reduce(z_BM) * _growth(present_BM)
         alpha_BM: Tensor = self.expand(squeezed_BR.relu()).sigmoid()
         return alpha_BM * present_BM
@@ -77,7 +77,7 @@ class ChannelAttention(nn.Module):
 
 
 class PixelAttention(nn.Module):
-    """Self-attention over the items at each place of their maps: Eq. 12 and 13."""
+    """Self-attention over the items at each place of their maps (Eq. 12 and 13)."""
 
     def __init__(self, num_channels: int, *, num_heads: int, key_dim: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class PixelAttention(nn.Module):
         self.project = nn.Linear(num_channels, num_channels, bias=False)
 
     def item_weights(self, x_BPMC: Tensor, present_BM: Tensor) -> Tensor:
-        """Return (B, P, A, M): how much of each item's value a head puts at a place; sums to 1."""
+        """Return (B, P, A, M): weight of each item at each place and head; sums to 1."""
         q_BPAME = self.query(x_BPMC).unflatten(3, (self.num_heads, -1)).transpose(2, 3)
         k_BPAEM = self.key(x_BPMC).unflatten(3, (self.num_heads, -1)).permute(0, 1, 3, 4, 2)
         logits_BPAMM = q_BPAME @ k_BPAEM / math.sqrt(self.key_dim)
@@ -101,7 +101,7 @@ class PixelAttention(nn.Module):
         """Return (B, C, T, H, W)."""
         sizes = x_BMCTHW.shape[3:]
         x_BPMC = x_BMCTHW.flatten(3).permute(0, 3, 1, 2)
-        # All of it is linear in the values: weigh the items first, and project one instead of M.
+        # The rest is linear in the values: weighting the items first needs one projection, not M.
         alpha_BPAM = self.item_weights(x_BPMC, present_BM)
         mixed_BPAC = alpha_BPAM @ x_BPMC
         w_AVC = self.value.weight.view(self.num_heads, -1, x_BPMC.shape[3])
@@ -111,7 +111,7 @@ class PixelAttention(nn.Module):
 
 
 class MapHead(nn.Module):
-    """Batch norm, ReLU, mean over places, linear: the shallow network behind a combined map."""
+    """Layers after a combined map: batch norm, ReLU, mean over places, linear."""
 
     def __init__(self, num_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class MapHead(nn.Module):
 
 
 class Assembler(nn.Module):
-    """Combines the items of a visit and classifies what comes out."""
+    """Classifier of visits: combines the items of a visit, then classifies the result."""
 
     def __init__(self, combine: nn.Module, head: nn.Module, *, num_items: int) -> None:
         super().__init__()
@@ -135,12 +135,11 @@ class Assembler(nn.Module):
         """Return logits (B, K).
 
         Args:
-            x_BM: (B, M, D) vectors or (B, M, C, T, H, W) maps, float; what stands in the place of
-                an absent item does not matter.
-            present_BM: (B, M) bool, which items a visit has; at least one of each visit.
+            x_BM: (B, M, D) vectors or (B, M, C, T, H, W) maps, float; any value for absent items.
+            present_BM: (B, M) bool, which items a visit has; at least one per visit.
 
         Raises:
-            ValueError: If the shapes do not fit, or a visit has no item; names the first such.
+            ValueError: If the shapes do not fit, or a visit has no item; names the first one.
         """
         got = f"got {tuple(x_BM.shape)} and {tuple(present_BM.shape)} {present_BM.dtype}"
         if present_BM.dtype != torch.bool or x_BM.shape[:2] != present_BM.shape:
@@ -157,27 +156,27 @@ class Assembler(nn.Module):
 
 
 def assembling_faults(config: AssemblingConfig, *, num_items: int, num_channels: int) -> list[str]:
-    """List every value that cannot be built, each with its key and what would be right.
+    """List the values with which a method cannot be built, each with its key and a right value.
 
     Args:
-        config: Settings, shown under the key ``assembling``.
-        num_items: Items M of a visit.
+        config: Settings, the section ``assembling``.
+        num_items: Items M per visit.
         num_channels: Channels C of the items' last maps.
 
     Returns:
-        One sentence a fault; empty when every method can be built.
+        One sentence per fault; empty if every method can be built.
     """
     faults = []
     if num_channels % config.num_heads:
         valid = [str(n) for n in range(1, num_channels + 1) if num_channels % n == 0]
         faults.append(
             f"assembling.num_heads: {config.num_heads} does not divide the {num_channels} channels "
-            f"of the last map; valid: {', '.join(valid)}"
+            f"of the last map; use one of {', '.join(valid)}"
         )
     if config.reduction > num_items:
         faults.append(
-            f"assembling.reduction: {config.reduction:g} leaves less than one of {num_items} "
-            f"items; use at most {num_items}"
+            f"assembling.reduction: {config.reduction:g} is more than the {num_items} items; use "
+            f"at most {num_items}"
         )
     return faults
 
@@ -185,12 +184,12 @@ def assembling_faults(config: AssemblingConfig, *, num_items: int, num_channels:
 def build_assembler(
     method: str, config: AssemblingConfig, *, num_items: int, num_channels: int, num_classes: int
 ) -> Assembler:
-    """Build a method; its weights come from the ambient torch generator.
+    """Build a method; its weights are drawn from torch's global generator.
 
     Args:
         method: A key of :data:`METHODS`.
-        config: Settings without a fault in :func:`assembling_faults`.
-        num_items: Items M of a visit; 1 for a single-item baseline.
+        config: Settings for which :func:`assembling_faults` returns nothing.
+        num_items: Items M per visit; 1 for a single-item baseline.
         num_channels: Size D of a vector or channels C of a map.
         num_classes: Classes K, at least 2.
     """
@@ -222,15 +221,15 @@ METHODS: dict[str, tuple[Input, Callable[[AssemblingConfig, int, int], nn.Module
             key_dim=config.key_dim or channels // config.num_heads,
         ),
     ),
-    # Baselines of one item: the mean over one is the item itself.
+    # Baselines of one item; the mean over one item is the item.
     "single_vector": ("avgpool", lambda *_: Averaging()),
     "single_map": ("layer4", lambda *_: Averaging()),
 }
-"""What each method reads, and how its combination is made of settings, items and channels."""
+"""Input of each method, and the function that makes its combination from settings and sizes."""
 
 
 def _wide(values_BM: Tensor, x_BM: Tensor) -> Tensor:
-    """Return (B, M, 1, ...) with as many axes as the features have."""
+    """Return (B, M, 1, ...) with as many axes as the features."""
     return values_BM.reshape(*values_BM.shape, *(1,) * (x_BM.ndim - 2))
 
 
@@ -246,5 +245,5 @@ def _shares(present_BM: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _growth(present_BM: Tensor) -> Tensor:
-    """Return (B, 1), all items over those present: what keeps the size of a sum over items."""
+    """Return (B, 1), the factor (all items / items present) for a sum over items."""
     return present_BM.shape[1] / present_BM.sum(dim=1, keepdim=True)

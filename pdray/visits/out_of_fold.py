@@ -1,19 +1,19 @@
-"""Item networks for patient-level severity: no feature is of a network that saw the person.
+"""Trains item networks for visits: no network is trained on a person whose features it gives.
 
-TSA classifies visits by features of networks that were trained on items, and is silent about who
-those networks saw. Features of a recording that its network learnt from are far better than those
-of a new one, so a head taught on them would meet other features in the test. Therefore:
+TSA classifies visits by features of networks that were trained on items, and does not say on which
+subjects. A network gives far better features for its training recordings than for new ones. So a
+visit classifier that learns from such features would get different ones in the test. Therefore:
 
 - Subjects are assigned to K folds once, for all items.
 - For each unordered pair {i, j} of folds and each item, one network learns from the subjects that
-  are in neither fold: K (K - 1) / 2 networks an item.
-- To score fold f, a head learns from the visits of every other fold j with the features of the
-  networks {f, j}, which saw neither f nor j. A visit of f has features of all networks {f, j}; its
-  probabilities under them are averaged (``assemble.py``).
+  are in neither fold: K (K - 1) / 2 networks per item.
+- To score fold f, the visit classifier learns from the visits of every other fold j with the
+  features of the network {f, j}, which was trained on neither f nor j. A visit of f has features of
+  all networks {f, j}, and its probabilities under them are averaged (``heads.py``).
 
-So features to learn from and features to be scored come from the same networks, and none of these
-networks saw the patient. All of them start from the same weights (one seed, or one checkpoint),
-because a head meets several networks of an item: a channel then begins as the same channel in all.
+So training features and test features come from the same networks, none of which was trained on the
+patient. All networks start from the same weights (one seed, or one checkpoint), so that a channel
+means the same at the start in each of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,11 +45,11 @@ Arrays = Mapping[tuple[str, Pair], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """The features of every item's networks.
+    """Features of the networks of all items.
 
     Attributes:
-        files: Of each item and pair, what :func:`fit_item` returned.
-        recordings: Ids of the recordings in such a file, in its order; all are of subjects of the
+        files: File of features of each item and pair, from :func:`fit_item`.
+        recordings: Ids of the recordings in each file, in its order; all are of subjects in the
             pair's folds.
     """
 
@@ -69,23 +69,23 @@ class FeatureBank:
     def of_visits(
         self, visits: Sequence[Visit], items: Sequence[str], pair: Pair, arrays: Arrays
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return what the networks of a pair make of visits.
+        """Return the features of visits from the networks of a pair.
 
-        Several recordings of an item in a visit, left and right say, are averaged (TSA does not
+        Several recordings of an item in a visit, such as left and right, are averaged (TSA does not
         say how it joins them).
 
         Args:
-            visits: B visits of subjects of the pair's folds.
+            visits: B visits of subjects in the pair's folds.
             items: M items.
-            pair: Whose networks.
+            pair: Pair of folds of the networks.
             arrays: From :meth:`read`.
 
         Returns:
-            (B, M, ...) features, NaN where a visit lacks the item, and (B, M) which are there.
+            (B, M, ...) features, NaN if a visit lacks the item, and (B, M) bool, which are present.
 
         Raises:
-            StudyError: If a recording has no features of this pair's networks, which then may
-                have seen its subject; names it.
+            StudyError: If a recording has no features from these networks, which may have been
+                trained on its subject; names it.
         """
         first = arrays[items[0], pair]
         shape = (len(visits), len(items))
@@ -98,8 +98,8 @@ class FeatureBank:
                 strange = [name for name in names if name not in rows]
                 if strange:
                     raise StudyError(
-                        f"recording {strange[0]} of {item} was not held out from the network of "
-                        f"folds {pair[0]} and {pair[1]}"
+                        f"recording {strange[0]} of {item} has no features from the network of "
+                        f"folds {pair[0]} and {pair[1]}, which was not trained without it"
                     )
                 if names:
                     chosen = [rows[name] for name in names]
@@ -120,17 +120,17 @@ def item_sides(
     *,
     num_classes: int,
 ) -> FoldSides:
-    """Return who teaches the network of a pair, and whose features it gives.
+    """Return the training recordings of a pair's network, and those whose features it gives.
 
     Args:
-        recordings: Of one item.
-        folds: Subjects of each fold; a subject in none of them may teach every network.
-        pair: The two folds that the network must not see.
+        recordings: Recordings of one item.
+        folds: Subjects of each fold; a subject in none of them is used to train every network.
+        pair: The two folds that the network is not trained on.
         num_classes: Classes of the item's grades.
 
     Raises:
-        FoldsError: If a class has no recording to learn from, or there is none to take features
-            of; names the item, the folds and the counts.
+        FoldsError: If a class has no training recording, or the folds have no recording; names the
+            item, the folds and the counts.
     """
     held = folds[pair[0]] | folds[pair[1]]
     beside = {one.people for one in recordings if one.subject_id in held}
@@ -144,24 +144,24 @@ def item_sides(
     where = f"{recordings[0].item} without folds {pair[0]} and {pair[1]}"
     if 0 in counts:
         raise FoldsError(
-            f"{where}: {counts} recordings of the classes to learn from; each needs one: use other "
-            "grade cuts, another folds.seed, or leave the item out"
+            f"{where}: the classes have {counts} training recordings, but each needs one; use "
+            "other data.grade_cuts, another folds.seed, or leave the item out"
         )
     if not side.evaluation:
-        raise FoldsError(f"{where}: no recording in these folds; use fewer folds")
+        raise FoldsError(f"{where}: these folds have no recording; use fewer folds")
     return side
 
 
 def fit_item(task: FitTask, path: Path, *, device: torch.device = _CPU) -> Path:
-    """Train one item's network for one pair, and take the features of the pair's recordings.
+    """Train one item's network for one pair, and compute the features of the pair's recordings.
 
-    What is on disk already is not made again.
+    Existing files are not made again.
 
     Args:
-        task: With a single fold, as :func:`item_sides` gives it.
-        path: Of the weights; the predictions stand beside them as ``.parquet``, the features in
+        task: Task with a single fold, from :func:`item_sides`.
+        path: File of the weights; the predictions are next to it as ``.parquet``, the features in
             the folder ``features``.
-        device: Where to train.
+        device: Device of the training.
 
     Returns:
         The file of the features of the evaluation side, in its order.

@@ -1,4 +1,4 @@
-"""The plan of patient-level assembling: visits, folds and networks, before anything is trained."""
+"""Plans visits, folds and networks of the patient-level scores before anything is trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,20 +20,20 @@ from pdray.visits.settings import AssembleConfig
 from pdray.visits.visits import LEVELS, Visit, left_out, level_cuts, level_of, make_visits
 
 QUESTIONS = {3: "slight, moderate and severe", 2: "slight and severe"}
-"""Number of classes to what they are."""
+"""Names of the classes, by their number."""
 
 
 @dataclass(frozen=True)
 class VisitPlan:
-    """Who is examined, when, and in which fold.
+    """Plan of visits and folds.
 
     Attributes:
         config: The settings.
-        cohort: Recordings with video and grade; its folds hold each subject with a scored visit,
-            each held out in turn.
-        items: Items that are assembled.
+        cohort: Recordings with video and grade; its folds have each subject with a scored visit,
+            and each fold is left out in turn.
+        items: Items that are combined.
         visits: Scored visits and the folds.
-        notes: What is left out, one sentence each.
+        notes: Sentences on what is left out.
     """
 
     config: AssembleConfig
@@ -48,7 +48,7 @@ class VisitPlan:
         return approaches(self.items)
 
     def level_counts(self) -> dict[str, int]:
-        """Return how many visits each level has, by the cuts of all visits."""
+        """Return the number of visits per level, by the cuts of all visits."""
         scores = [visit.score for visit in self.visits.visits]
         levels = [level_of(score, level_cuts(scores)) for score in scores]
         return {name: levels.count(number) for number, name in enumerate(LEVELS)}
@@ -57,12 +57,12 @@ class VisitPlan:
 def plan_visits(config: AssembleConfig) -> VisitPlan:
     """Read the manifest, score its visits and assign subjects to folds, once for all items.
 
-    Folds are stratified by the levels of all visits; the levels that are learnt and scored are cut
+    Folds are stratified by the levels of all visits. The levels that are learnt and scored are cut
     again in each fold, by its training visits.
 
     Raises:
-        ManifestError: If no recording or visit has what is needed.
-        FoldsError: If the subjects cannot be split as asked.
+        ManifestError: If no recording or visit can be used.
+        FoldsError: If the subjects cannot be split into the folds.
         StudyError: If a fold cannot be learnt or scored.
         SettingsError: If a method cannot be built on the networks' maps.
     """
@@ -98,7 +98,7 @@ def plan_visits(config: AssembleConfig) -> VisitPlan:
 
 
 def with_store(plan: VisitPlan, stored: Mapping[str, StoredRecording]) -> VisitPlan:
-    """Leave out the recordings that could not be read, and the visits that have no other.
+    """Leave out recordings that could not be read, and visits without any other.
 
     Raises:
         FoldsError: If a training side has lost a class.
@@ -115,17 +115,17 @@ def with_store(plan: VisitPlan, stored: Mapping[str, StoredRecording]) -> VisitP
 def item_tasks(
     plan: VisitPlan, recordings: Sequence[RatedRecording], study: str
 ) -> dict[tuple[str, Pair], FitTask]:
-    """List the networks to train: each item without each pair of folds.
+    """Return the networks to train: one per item and pair of folds that is left out.
 
-    All have one seed, so that all start from the same weights and the same channels.
+    All have the same seed, so that all start from the same weights and the same channels.
 
     Args:
         plan: Items and folds.
-        recordings: As a fit reads them.
+        recordings: Recordings of a fit.
         study: Name in the predictions.
 
     Raises:
-        FoldsError: If one has a class without a recording to learn from; with every such fault.
+        FoldsError: If a class of a network has no training recording; lists all of them.
     """
     config = plan.config.study.fit
     folds, num_classes = plan.visits.folds, plan.cohort.num_classes
@@ -158,7 +158,9 @@ def item_tasks(
                 evaluate="last_epoch",
             )
         if not of_item:
-            faults.append(f"{item}: no recording has a video and a grade; leave the item out")
+            faults.append(
+                f"{item}: no recording has a video and a grade; remove it from data.items"
+            )
     refuse(faults, FoldsError, "the items' networks")
     return tasks
 
@@ -168,7 +170,7 @@ def _check_heads(plan: VisitPlan) -> None:
         fault
         for num_classes in QUESTIONS
         for approach in plan.approaches
-        if approach.method != "single_map"  # reads what single_vector reads
+        if approach.method != "single_map"  # uses the same recordings as single_vector
         for fault in head_faults(plan.visits, approach, num_classes)
     ]
     refuse(list(dict.fromkeys(faults)), StudyError, "visits")
@@ -177,7 +179,7 @@ def _check_heads(plan: VisitPlan) -> None:
 def _with_recordings(
     visits: Sequence[Visit], usable: set[str]
 ) -> tuple[tuple[Visit, ...], list[str]]:
-    """Leave out of visits the recordings that cannot be seen, and visits without any other."""
+    """Leave out unusable recordings of visits, and visits without any other."""
     kept, empty = [], []
     for visit in visits:
         seen = {k: tuple(filter(usable.__contains__, v)) for k, v in visit.recordings.items()}
@@ -186,5 +188,8 @@ def _with_recordings(
         else:
             empty.append(visit.name)
     if not kept:
-        raise ManifestError(f"none of {len(visits)} scored visits has a recording that can be read")
+        raise ManifestError(
+            f"none of {len(visits)} scored visits has a usable recording; check the videos and "
+            "grades of their recordings"
+        )
     return tuple(kept), left_out("scored visits without a usable recording", empty)

@@ -1,10 +1,10 @@
-"""Patient-level scores in the layout of Tables VII to IX of TSA, and the picture of its Fig. 7.
+"""Report of patient-level scores in the layout of Tables VII to IX and Fig. 7 of TSA.
 
-A score is taken in each fold and averaged over folds, once for each repeat; a fold in which it is
-not defined is left out and counted. Printed are the mean over repeats with their standard
-deviation, as the paper's captions say, and what the paper lacks: the standard error over folds, and
-an interval of the MCC by resampling subjects. Repeats are trainings of the head, so their spread
-says nothing about other patients; the other two do.
+A score is computed in each fold and averaged over folds, for each repeat. Folds with an undefined
+score are left out and counted. The tables show the mean over repeats with its standard deviation,
+as in the paper, and two more: the standard error over folds, and an interval of the MCC by
+resampling subjects. A repeat is another training of the visit classifier, so the standard deviation
+over repeats says nothing about other patients; the other two do.
 """
 
 import math
@@ -29,11 +29,11 @@ _HEADER = ("Accuracy [%]", "Precision", "Recall", "MCC", "SE", "MCC 95%", "Visit
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table.
+    """Line of a table.
 
     Attributes:
-        label: What it is.
-        kind: Which features it reads: avgpool or layer4.
+        label: Item or method.
+        kind: Features that it reads: avgpool or layer4.
         table: Its predictions of every fold and repeat.
     """
 
@@ -44,14 +44,14 @@ class Row:
 
 @dataclass(frozen=True)
 class RepeatedScore:
-    """A score over folds and repeats; nan where there is nothing to say.
+    """Score over folds and repeats; a value is nan if it is undefined.
 
     Attributes:
-        mean: Over repeats of the mean over folds.
+        mean: Mean over repeats of the mean over folds.
         spread: Sample standard deviation over repeats.
         se: Standard error over folds of the mean over repeats.
-        num_undefined: (Fold, repeat) pairs in which the score is not defined.
-        num_scores: All such pairs.
+        num_undefined: (Fold, repeat) pairs with an undefined score.
+        num_scores: All (fold, repeat) pairs.
     """
 
     mean: float
@@ -65,14 +65,14 @@ def repeated_score(table: pd.DataFrame, metric: str) -> RepeatedScore:
     """Score each fold of each repeat and average.
 
     Args:
-        table: One row a (fold, repeat, visit).
+        table: One row per (fold, repeat, visit).
         metric: Name in ``METRICS``.
     """
     folds, fold_of_row = np.unique(table["outer_fold"].to_numpy(), return_inverse=True)
     repeats, repeat_of_row = np.unique(table["repeat"].to_numpy(), return_inverse=True)
     shape = (len(repeats), len(folds))
     group_of_row = np.ravel_multi_index((repeat_of_row, fold_of_row), shape)
-    # Each (repeat, fold) is a resample that holds its own rows once and no others.
+    # Each (repeat, fold) is a resample with its own rows once and no others.
     members = (group_of_row == np.arange(math.prod(shape))[:, None]).astype(np.float64)
     values = weighted_scores(metric, targets(table), probabilities(table), members).reshape(shape)
     by_repeat, by_fold = _means(values, axis=1), _means(values, axis=0)
@@ -86,11 +86,11 @@ def repeated_score(table: pd.DataFrame, metric: str) -> RepeatedScore:
 
 
 def baseline_table(rows: Sequence[Row], *, synthetic: bool) -> str:
-    """Lay out Table VII: one item at a time, each from both inputs, ranked.
+    """Return Table VII as text: single items, each with both inputs, ranked.
 
     Args:
         rows: The baselines of every item; ``label`` is the item.
-        synthetic: Whether the cohort is rendered; says so in the headline.
+        synthetic: Whether the cohort is synthetic; the headline then says so.
 
     Returns:
         Lines of text.
@@ -107,16 +107,16 @@ def baseline_table(rows: Sequence[Row], *, synthetic: bool) -> str:
 def methods_table(
     title: str, baselines: Sequence[Row], methods: Sequence[Row], *, synthetic: bool
 ) -> str:
-    """Lay out Tables VIII and IX: the best single item on avgpool, then the methods.
+    """Return Table VIII or IX as text: the best single item on avgpool, then the methods.
 
-    The best single item is chosen by the scores that are printed, as in the paper, which flatters
-    the baseline.
+    The best single item is chosen by the printed scores, as in the paper, which makes this baseline
+    look better than it is.
 
     Args:
-        title: What is classified.
+        title: Title of the table.
         baselines: The baselines of every item.
         methods: Rows of the methods, in the order to print.
-        synthetic: Whether the cohort is rendered; says so in the headline.
+        synthetic: Whether the cohort is synthetic; the headline then says so.
 
     Returns:
         Lines of text.
@@ -136,7 +136,7 @@ def methods_table(
 
 
 def baseline_ranks(rows: Sequence[Row]) -> dict[str, int]:
-    """Rank items from 1 by the mean MCC of their inputs; one without a score comes last."""
+    """Rank items from 1 by the mean MCC of their inputs; items without a score come last."""
     scores: dict[str, list[float]] = {}
     for row in rows:
         scores.setdefault(row.label, []).append(repeated_score(row.table, "mcc").mean)
@@ -146,15 +146,15 @@ def baseline_ranks(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def weights_picture(weights: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
-    """Draw the weights that vector weighting learnt, as Fig. 7.
+    """Draw the learnt weights of vector weighting, as in Fig. 7 of TSA.
 
-    Bars are means over folds and repeats, lines their standard deviations; the dashed line is what
-    every item would have if all counted alike.
+    Bars are means over folds and repeats, lines their standard deviations; the dashed line is the
+    weight of each item if all were equal.
 
     Args:
         weights: Rows of ``outer_fold``, ``repeat``, ``item`` and ``weight``.
         path: The PNG to write.
-        synthetic: Whether the cohort is rendered; the title says so.
+        synthetic: Whether the cohort is synthetic; the title then says so.
     """
     groups = weights.groupby("item", sort=False)["weight"]
     means, spreads = groups.mean(), groups.std(ddof=1).fillna(0.0)
@@ -174,7 +174,7 @@ def weights_picture(weights: pd.DataFrame, path: Path, *, synthetic: bool) -> No
 
 
 def _means(values: NDArray[np.float64], *, axis: int) -> list[float]:
-    """Average over an axis what is defined; what has nothing defined is left out."""
+    """Return the means of the defined values along an axis; lines without any are left out."""
     lines = values if axis == 1 else values.T
     return [float(np.nanmean(line)) for line in lines if not np.isnan(line).all()]
 
@@ -198,7 +198,7 @@ def _spread(mean: float, spread: float, *, digits: int) -> str:
 
 
 def _interval(table: pd.DataFrame) -> str:
-    """Return the interval of the MCC over other subjects, of all folds and repeats pooled."""
+    """Return the interval of the MCC by resampling subjects, all folds and repeats pooled."""
     if table["subject_id"].nunique() < 2:
         return "-"
     found = subject_bootstrap(table, "mcc")
@@ -219,7 +219,8 @@ def _laid_out(
         for name in _METRICS
     }
     notes = [
-        f"{what} is not defined in {one.num_undefined} of {one.num_scores} scores, left out"
+        f"{what} is undefined in {one.num_undefined} of {one.num_scores} (fold, repeat) pairs, "
+        "which are left out"
         for what, one in undefined.items()
         if one.num_undefined
     ]

@@ -1,15 +1,15 @@
-"""Patient-level assembling on a cluster: frames, item networks, heads, tables.
+"""Runs the patient-level scores on a cluster: frames, item networks, visit classifiers, tables.
 
     <output>/assembling/<name>/study.json           settings and provenance
-                               folds.json           the one assignment of subjects
-                               networks/<item>/<i>_<j>.pt       a network, .parquet what it scored
-                               networks/<item>/features/        what the networks make of recordings
+                               folds.json           assignment of subjects to folds
+                               networks/<item>/<i>_<j>.pt       network; .parquet: its predictions
+                               networks/<item>/features/        features of recordings
                                heads/<digest>/<K>-<approach>.parquet   predictions of every repeat
                                report.txt, task_weights.png, task_weights.parquet
 
-What is there is not made again, so that a job that was interrupted goes on, and heads of other
-settings (``levels``, ``assembling``, ``heads``) use the networks that are there. Two jobs of one
-name are refused.
+Existing files are not made again. So an interrupted job continues, and visit classifiers with other
+settings (``levels``, ``assembling``, ``heads``) use the existing networks. Two jobs with the same
+name at the same time are refused.
 """
 
 import hashlib
@@ -55,12 +55,12 @@ from pdray.visits.settings import AssembleConfig
 
 @dataclass(frozen=True)
 class Assembly:
-    """What the job leaves.
+    """Result of the job.
 
     Attributes:
-        folder: Everything.
+        folder: Folder of all files.
         report: Tables VII to IX as text.
-        picture: The learnt weights; None where fewer than two items are assembled.
+        picture: Picture of the learnt weights; None with fewer than two items.
     """
 
     folder: Path
@@ -69,18 +69,18 @@ class Assembly:
 
 
 def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
-    """Train the items' networks and the heads, or go on with it, and report.
+    """Train the items' networks and the visit classifiers, or continue, and report.
 
     Args:
         config: Checked settings.
         say: Prints a line of progress.
 
     Returns:
-        Where everything is and what was found.
+        The folder and the report.
 
     Raises:
-        PdrayError: If something the user can mend is wrong; what is complete is kept.
-        KeyboardInterrupt: If interrupted; run again under the same name, it goes on.
+        PdrayError: If there is a fault that the user can correct; finished files are kept.
+        KeyboardInterrupt: If interrupted; a run with the same name continues.
     """
     plan = plan_visits(config)
     study = StudyLog(config.folder)
@@ -116,15 +116,15 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
 
 
 def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> None:
-    """Refuse to go on with networks that were trained on other settings, data or folds."""
+    """Refuse to continue with networks that were trained on other settings, data or folds."""
     check_same(settings, study, plan.cohort.manifest.digest, say)
     if not study.exists():
         return
     before = study.folds_path.read_text(encoding="utf-8")
     if before != folds_to_json(plan.cohort.folds):
         raise StudyError(
-            f"{study.folder} has networks of other folds, since its visits were scored in another "
-            "way (levels.*); give this one another search.name"
+            f"{study.folder} has networks of other folds, since its visits were scored with other "
+            "settings (levels.*); set another search.name"
         )
 
 
@@ -135,13 +135,14 @@ def _describe(plan: VisitPlan, tasks: Mapping[tuple[str, Pair], FitTask]) -> str
     lines = [
         f"visits     {len(visits)} of {len(subjects)} subjects; {levels}",
         f"networks   {len(tasks)}: {len(plan.items)} items x pairs of {config.folds.num_outer} "
-        f"folds, {config.optim.epochs} epochs each; none meets a feature of whom it saw",
-        f"heads      {len(plan.approaches)} approaches x {len(QUESTIONS)} questions x "
-        f"{config.folds.num_outer} folds x {config.heads.repeats} repeats",
+        f"folds, {config.optim.epochs} epochs each; each is used only for subjects that it was not "
+        "trained on",
+        f"trainings  of visit classifiers: {len(plan.approaches)} approaches x {len(QUESTIONS)} "
+        f"sets of classes x {config.folds.num_outer} folds x {config.heads.repeats} repeats",
     ]
     lacking = {item: sum(item not in visit.recordings for visit in visits) for item in plan.items}
     lines += [
-        f"absent     {item} in {count} visits, masked there"
+        f"missing    {item} in {count} visits; left out there"
         for item, count in lacking.items()
         if count
     ]
@@ -171,8 +172,8 @@ def _train_heads(
 ) -> tuple[dict[tuple[int, Approach], pd.DataFrame], pd.DataFrame]:
     """Return the predictions of each (number of classes, approach), and the learnt weights."""
     config = plan.config
-    told = {name: dump(config)[name] for name in ("levels", "assembling", "heads")}
-    text = json.dumps(told, indent=1, sort_keys=True)
+    chosen = {name: dump(config)[name] for name in ("levels", "assembling", "heads")}
+    text = json.dumps(chosen, indent=1, sort_keys=True)
     folder = study.folder / "heads" / hashlib.sha256(text.encode()).hexdigest()[:8]
     write_text(folder / "settings.json", text)
     shared = ray.put(bank)
@@ -231,14 +232,14 @@ def _label(approach: Approach) -> str:
 
 
 def _results(work: Mapping[Any, Any], say: Say, *, tell: Callable[[Any], str]) -> dict[Any, Path]:
-    """Wait for all work; the first fault ends the rest.
+    """Wait for all tasks; the first fault ends the others.
 
     Raises:
-        StudyError: If one failed; names it and says why.
+        StudyError: If a task failed; gives its name and the reason.
         ClusterError: If a process was lost.
     """
     found: dict[Any, Any] = {}
-    stays = "what is complete is kept, run it again under the same search.name to go on"
+    stays = "finished parts are kept; run it again with the same search.name to continue"
     ended = answers(work, who=lambda key: f"{tell(key)}: a process", what_stays=stays)
     for key, (path, fault) in ended:
         try:
@@ -258,7 +259,7 @@ def _remote(function: Any, reservation: Reservation) -> Any:
 
 
 def _fit_one(task: FitTask, path: Path) -> Answer[Path]:
-    """Train a network and read its features, in a task."""
+    """Train a network and compute its features, in a task."""
     return answer(partial(fit_item, device=_device()), task, path)
 
 
@@ -282,5 +283,5 @@ def _weights_path(path: Path) -> Path:
 
 
 def _device() -> torch.device:
-    # Ray shows a task without a GPU of its own none.
+    # Ray hides all GPUs from a task that reserves none.
     return torch.device("cuda" if ray.get_gpu_ids() else "cpu")

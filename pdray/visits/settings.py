@@ -1,4 +1,4 @@
-"""Settings of patient-level assembling, and how its command line is read."""
+"""Settings of the patient-level scores, and their command line."""
 
 import time
 from collections.abc import Sequence
@@ -21,16 +21,18 @@ from pdray.training.settings import FitConfig
 
 
 class LevelsConfig(Settings):
-    """What the severity of a visit is."""
+    """Settings of the severity of a visit."""
 
     score: Literal["visit_score", "grades"] = Field(
-        "visit_score", description="the manifest's column, or the sum of the visit's grades"
+        "visit_score",
+        description="severity of a visit; visit_score: that column of the manifest; grades: the "
+        "sum of its grades",
     )
     max_missing: int = Field(
         0,
         ge=0,
-        description="grades that a visit may lack of those the cohort has; its sum is then scaled "
-        "up by proportion (score grades only) [count]",
+        description="score grades: how many grades of a visit may be missing; its sum is then "
+        "scaled up by proportion [count]",
     )
 
     @model_validator(mode="after")
@@ -38,54 +40,63 @@ class LevelsConfig(Settings):
         """Refuse a setting that would have no effect."""
         if self.score == "visit_score" and self.max_missing:
             raise ValueError(
-                f"max_missing {self.max_missing} needs score grades; with score visit_score leave "
-                "it at 0"
+                f"max_missing {self.max_missing} has no effect with score visit_score; set it to "
+                "0, or set score=grades"
             )
         return self
 
 
 class AssemblingConfig(Settings):
-    """Shape of what combines the items and of the shallow network behind it."""
+    """Shape of the visit classifier: the part that combines the items, and the layers after it."""
 
     hidden_layers: Literal[0, 1, 2] = Field(
-        1, description="hidden layers behind a combined vector [layers]"
+        1, description="hidden layers after the combined vector [layers]"
     )
-    hidden_units: int = Field(128, ge=1, description="units of each hidden layer [count]")
+    hidden_units: int = Field(128, ge=1, description="units per hidden layer [count]")
     reduction: float = Field(
-        2.0, ge=1, description="r of squeeze-and-excitation: items to reduced items"
+        2.0, ge=1, description="r of squeeze-and-excitation: items divided by reduced items"
     )
     num_heads: int = Field(
-        8, ge=1, description="heads of the attention over items; must divide the map's channels"
+        8, ge=1, description="attention heads over items; must divide the channels of the map"
     )
     key_dim: int | None = Field(
-        None, ge=1, description="size of a head's keys; null: channels / heads"
+        None, ge=1, description="key size per attention head; null: channels / heads"
     )
 
 
 class HeadsConfig(Settings):
-    """How the shallow networks on frozen features learn; rates and sizes are those of TSA."""
+    """Settings of the training of the visit classifiers; rates and sizes are those of TSA."""
 
-    repeats: int = Field(20, ge=1, description="trainings of each head on each fold [count]")
-    optimizer: Literal["sgd", "adamw"] = Field("adamw", description="sgd has momentum 0.9")
-    learning_rate: float = Field(1e-3, gt=0, description="constant learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="lambda of TSA eq. 1")
-    batch_size: int = Field(
-        15, ge=2, description="visits of a step, at least; a rest is shared out [count]"
+    repeats: int = Field(
+        20,
+        ge=1,
+        description="trainings of each visit classifier per fold, with other seeds [count]",
     )
-    epochs: int = Field(100, ge=1, description="epochs of each training [count]")
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "adamw", description="optimiser of the visit classifiers; sgd has momentum 0.9"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="constant learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay, lambda of TSA, eq. 1")
+    batch_size: int = Field(
+        15, ge=2, description="fewest visits per training step; a rest is spread evenly [count]"
+    )
+    epochs: int = Field(100, ge=1, description="epochs per training [count]")
     loss: LossConfig = LossConfig()
 
     @model_validator(mode="after")
     def _visits_have_one_level(self) -> Self:
         if self.loss.soft_targets:
-            raise ValueError("soft_targets true needs raters; the level of a visit has none")
+            raise ValueError(
+                "loss.soft_targets true needs several raters, but a visit has one level; set it to "
+                "false"
+            )
         return self
 
 
 class VisitFoldsConfig(Settings):
-    """How subjects are split: once, for all items."""
+    """Settings of the split of subjects, which is the same for all items."""
 
-    num_outer: int = Field(5, description="folds of all subjects, at least 3 [folds]")
+    num_outer: int = Field(5, description="number of folds of all subjects, at least 3 [folds]")
     seed: int = Field(0, ge=0, description="seed of the shuffle before the split")
 
     @field_validator("num_outer")
@@ -93,28 +104,28 @@ class VisitFoldsConfig(Settings):
     def _networks_have_a_fold(cls, num_outer: int) -> int:
         if num_outer < 3:
             raise ValueError(
-                f"got {num_outer}; a network is held out from two folds and needs a third to learn "
-                "from"
+                f"got {num_outer}, but a network leaves out two folds and needs a third to learn "
+                "from; use at least 3"
             )
         return num_outer
 
 
 class VisitSearchConfig(Settings):
-    """What a run is called and starts from; nothing is searched."""
+    """Name and seed of a run; nothing is searched."""
 
     name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="name of the run and of its folder; null: assembling-<date>-<time>",
     )
-    seed: int = Field(0, ge=0, description="seed of every network and of the heads")
+    seed: int = Field(0, ge=0, description="seed of all networks and visit classifiers")
 
 
 class AssembleConfig(FitConfig):
-    """The root of ``jobs/assemble_patients.py``; the settings of a fit are the items' networks'."""
+    """Settings of ``jobs/assemble_patients.py``; those of a fit are for the items' networks."""
 
     help_groups: ClassVar = {
-        "visits, and heads on their features": (
+        "visits, and the classifiers of their features": (
             "data.items", "levels.score", "levels.max_missing", "folds.num_outer",
             "heads.repeats", "heads.epochs",
         ),
@@ -130,7 +141,7 @@ class AssembleConfig(FitConfig):
     output: OutputFolder = Field(
         default_factory=default_output,
         validate_default=True,
-        description="folder of everything a run leaves behind",
+        description="folder of all files of a run",
     )
     levels: LevelsConfig = LevelsConfig()
     assembling: AssemblingConfig = AssemblingConfig()
@@ -140,15 +151,18 @@ class AssembleConfig(FitConfig):
     def _networks_train_alone(self) -> Self:
         if self.stream.reader == "ray":
             raise ValueError(
-                "stream.reader ray: each network reads the frame store in its own process; leave "
-                "it at auto"
+                "stream.reader ray cannot be used, since each network reads the frame store in its "
+                "own process; set it to auto"
             )
         if self.data.subjects == "none":
-            raise ValueError("data.subjects none: a visit is that of a person; name the subjects")
+            raise ValueError(
+                "data.subjects none cannot be used, since a visit belongs to a person; fill "
+                "subject_id in the manifest"
+            )
         if self.resources.num_workers != 1:
             raise ValueError(
-                f"resources.num_workers {self.resources.num_workers}: a network is trained by one "
-                "worker, and many networks at once; leave it at 1"
+                f"resources.num_workers {self.resources.num_workers} cannot be used, since each "
+                "network is trained by one worker (and many networks at once); set it to 1"
             )
         return self
 
@@ -160,7 +174,7 @@ class AssembleConfig(FitConfig):
 
     @property
     def study(self) -> StudyConfig:
-        """The settings that the networks depend on, beside the folds, as those of a study."""
+        """Settings that the networks depend on, without the folds, as settings of a study."""
         tree = dump(self)
         known = {name: tree[name] for name in StudyConfig.model_fields if name in tree}
         return build(StudyConfig, known)
@@ -170,7 +184,7 @@ def load_assembly(argv: Sequence[str]) -> AssembleConfig:
     """Read and check a command line.
 
     Raises:
-        SettingsError: With every fault at once.
+        SettingsError: If the settings have faults; lists all of them.
     """
     tree = read_tree(AssembleConfig, argv)
     config = build(AssembleConfig, tree)

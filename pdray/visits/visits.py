@@ -1,15 +1,15 @@
-"""Patient visits: the unit that the patient-level tables of TSA classify.
+"""Patient visits, which the patient-level tables of TSA classify.
 
-A visit is one person's examination on one occasion: a subject and a ``visit_id``. Its score is
-the manifest's ``visit_score``, or the sum of its grades. Absent is not zero: a sum is taken over
-every (item, side) that the cohort grades, and a visit that lacks more of them than allowed has no
-score. What an allowed visit lacks is filled by proportion, the sum times all over present, as
-Goetz et al. 2015 (Mov Disord 30:1632) examine for the MDS-UPDRS. Left and right are graded
-separately and so count separately; two recordings of one (item, side) count as their mean.
+A visit is one examination of a person: a subject and a ``visit_id``. Its score is the manifest's
+``visit_score``, or the sum of its grades over every (item, side) that the cohort grades. Missing is
+not zero: a visit that lacks more grades than allowed has no score. Otherwise missing grades are
+filled by proportion (the sum times all grades divided by those present), as Goetz et al. 2015 (Mov
+Disord 30:1632) examine for the MDS-UPDRS. Left and right are graded and counted separately; two
+recordings of the same (item, side) count as their mean.
 
-Levels are slight, moderate and severe, cut so that each holds a third of the *training* visits
-(TSA, section IV-B; its 23 and 40 are such cuts). A score on a cut belongs to the lower level, as
-there. The two-class question leaves the moderate visits out, by the same cuts.
+The levels are slight, moderate and severe. The cuts give each level a third of the *training*
+visits (TSA, section IV-B; its 23 and 40 are such cuts). A score on a cut belongs to the lower
+level, as there. With two classes, the moderate visits are left out, by the same cuts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,10 @@ class Visit:
     """One visit with a score.
 
     Attributes:
-        subject_id: Who.
-        visit_id: Which of the subject's visits.
-        score: Its severity; any finite number, more is worse.
-        recordings: Ids of its recordings by item; an item it has none of is not there.
+        subject_id: Subject.
+        visit_id: Visit of the subject.
+        score: Severity; any finite number, higher is worse.
+        recordings: Ids of its recordings by item, without items that have none.
     """
 
     subject_id: str
@@ -44,7 +44,7 @@ class Visit:
 
     @property
     def name(self) -> str:
-        """Return what no other visit of a manifest is called."""
+        """Unique name of the visit in a manifest."""
         return f"{self.subject_id}/{self.visit_id}"
 
 
@@ -54,30 +54,30 @@ def make_visits(
     """Join recordings to visits and score them.
 
     Args:
-        recordings: Of the items in question.
-        config: What the score is.
+        recordings: Recordings of the chosen items.
+        config: Settings of the score.
 
     Returns:
-        The visits that have a score, sorted by name, and one sentence for each kind of recording
-        or visit that is left out.
+        The visits with a score, sorted by name, and one sentence for each kind of recording or
+        visit that is left out.
 
     Raises:
         ManifestError: If two recordings of a visit have different visit scores, or no visit has a
             score.
     """
     by_visit: dict[tuple[str, str], list[Recording]] = {}
-    homeless = [one.recording_id for one in recordings if one.visit_id is None]
+    without_visit = [one.recording_id for one in recordings if one.visit_id is None]
     for one in recordings:
         if one.visit_id is not None:
             by_visit.setdefault((one.subject_id, one.visit_id), []).append(one)
-    scores = _told(by_visit) if config.score == "visit_score" else _summed(by_visit, config)
-    notes = left_out("recordings without a visit_id", homeless)
+    scores = _given(by_visit) if config.score == "visit_score" else _summed(by_visit, config)
+    notes = left_out("recordings without a visit_id", without_visit)
     without = ["/".join(key) for key in sorted(by_visit.keys() - scores.keys())]
     if not scores:
         raise ManifestError(_no_score(config, len(by_visit)))
     reason = "visits without a visit_score"
     if config.score == "grades":
-        reason = f"visits that lack more than {config.max_missing} grades of those the cohort has"
+        reason = f"visits with more than {config.max_missing} missing grades"
     notes += left_out(reason, without)
     visits = [
         Visit(*key, score=scores[key], recordings=_by_item(by_visit[key])) for key in sorted(scores)
@@ -86,10 +86,10 @@ def make_visits(
 
 
 def level_cuts(scores: Sequence[float]) -> tuple[float, float]:
-    """Return the two scores that cut training visits into thirds as equal as ties allow.
+    """Return the two scores that cut training visits into thirds, as equal as ties allow.
 
     Args:
-        scores: Of the training visits.
+        scores: Scores of the training visits.
 
     Returns:
         The highest score of the slight and of the moderate third.
@@ -100,12 +100,12 @@ def level_cuts(scores: Sequence[float]) -> tuple[float, float]:
     values, counts = np.unique(np.asarray(scores, dtype=np.float64), return_counts=True)
     if len(values) < len(LEVELS):
         raise StudyError(
-            f"{len(scores)} training visits have {len(values)} different scores; three levels "
-            "need at least 3: use more visits, or fewer folds"
+            f"{len(scores)} training visits have {len(values)} different scores, but three levels "
+            "need at least 3; use more visits, or fewer folds"
         )
     below = np.cumsum(counts)
     thirds = [len(scores) * k / len(LEVELS) for k in (1, 2)]
-    # One value each must be left for the levels above.
+    # At least one value must be left for each level above.
     first = int(np.abs(below[:-2] - thirds[0]).argmin())
     second = first + 1 + int(np.abs(below[first + 1 : -1] - thirds[1]).argmin())
     return float(values[first]), float(values[second])
@@ -120,12 +120,12 @@ def visit_class(score: float, cuts: Sequence[float], num_classes: int) -> int | 
     """Return the class of a visit.
 
     Args:
-        score: The visit's.
+        score: Score of the visit.
         cuts: From :func:`level_cuts`.
         num_classes: 3 for the levels; 2 for slight (0) against severe (1).
 
     Returns:
-        The class; None for a moderate visit where there are two.
+        The class; None for a moderate visit if there are two classes.
     """
     level = level_of(score, cuts)
     if num_classes == len(LEVELS):
@@ -136,25 +136,28 @@ def visit_class(score: float, cuts: Sequence[float], num_classes: int) -> int | 
 Key = tuple[str, str]  # subject, visit
 
 
-def _told(by_visit: Mapping[Key, Sequence[Recording]]) -> dict[Key, float]:
-    """Return the visit scores that the manifest gives."""
+def _given(by_visit: Mapping[Key, Sequence[Recording]]) -> dict[Key, float]:
+    """Return the visit scores in the manifest."""
     scores: dict[Key, float] = {}
     faults = []
     for key, members in by_visit.items():
-        told = {one.visit_score: one.recording_id for one in members if one.visit_score is not None}
-        if len(told) > 1:
-            named = ", ".join(f"{score:g} in recording {name}" for score, name in told.items())
+        found = {
+            one.visit_score: one.recording_id for one in members if one.visit_score is not None
+        }
+        if len(found) > 1:
+            named = ", ".join(f"{score:g} in recording {name}" for score, name in found.items())
             faults.append(
-                f"visit {'/'.join(key)} has several visit scores: {named}; a visit has one"
+                f"visit {'/'.join(key)} has several visit scores: {named}; give the same score in "
+                "all of them"
             )
-        elif told:
-            scores[key] = next(iter(told))
+        elif found:
+            scores[key] = next(iter(found))
     refuse(faults, ManifestError, "visits")
     return scores
 
 
 def _summed(by_visit: Mapping[Key, Sequence[Recording]], config: LevelsConfig) -> dict[Key, float]:
-    """Return the sums of grades of the visits that lack few enough."""
+    """Return the sums of grades of visits with few enough missing grades."""
     grades: dict[Key, dict[tuple[str, str | None], list[int]]] = {key: {} for key in by_visit}
     for key, members in by_visit.items():
         for one in members:
@@ -177,22 +180,22 @@ def _by_item(members: Sequence[Recording]) -> dict[str, tuple[str, ...]]:
 
 
 def left_out(what: str, names: Sequence[str]) -> list[str]:
-    """Say how many recordings or visits take no part, and name the first; empty if none."""
+    """Return a note on recordings or visits that are left out; empty if there are none."""
     if not names:
         return []
-    told = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-    return [f"{len(names)} {what} are left out: {told}"]
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return [f"{len(names)} {what} are left out: {shown}"]
 
 
 def _no_score(config: LevelsConfig, num_visits: int) -> str:
     if not num_visits:
-        return "no recording has a visit_id; patient-level severity needs visits"
+        return "no recording has a visit_id; fill this column of the manifest"
     if config.score == "visit_score":
         return (
-            f"none of {num_visits} visits has a visit_score; fill that column, or sum the grades "
-            "with levels.score=grades"
+            f"none of {num_visits} visits has a visit_score; fill this column of the manifest, or "
+            "set levels.score=grades to use the sum of the grades"
         )
     return (
-        f"each of {num_visits} visits lacks more than {config.max_missing} of the grades that the "
-        "cohort has; raise levels.max_missing, or use fewer items"
+        f"each of {num_visits} visits has more than {config.max_missing} missing grades; raise "
+        "levels.max_missing, or use fewer items"
     )

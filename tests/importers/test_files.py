@@ -28,4 +28,4 @@ def test_only_another_content_is_refused_and_settings_are_yaml(tmp_path: Path) -
     same.write_text(text)
     other.write_text("else")
     (fault,) = text_faults(dict.fromkeys((same, other, absent), text))
-    assert fault == f"{other}: is there with another content; give another output"
+    assert fault == f"{other}: exists with other content; give another output"

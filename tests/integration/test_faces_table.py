@@ -46,7 +46,7 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
     for row in (
         "VGGFace, linear probe", "Landmarks, MLP on 8 frames (FC)", "Landmarks, MLP a frame (FV)",
         "Landmarks, motion, chosen in training", "Audio, MFCC statistics",
-        "Fusion, L1-normalised logits (MFCC)", "Fusion, stacking (MFCC)", "control: constant",
+        "Fusion, L1-normalised logits (MFCC)", "Fusion, stacking (MFCC)", "baseline: frequencies",
     ):  # fmt: skip
         assert all("+-" in cell for cell in scored[row]), row
     assert scored["Audio, masked autoencoder"] == ["-"] * 9

@@ -59,7 +59,10 @@ def test_it_says_what_was_found_and_what_was_not(
     [
         ([], "is missing and has no default"),
         (["manifest=nowhere.csv", "model=x", "output=m.csv"], "nowhere.csv: cannot be read"),
-        (["manifest=x", "model=x", "output=m.txt"], "output: got m.txt; expected a .csv file"),
+        (
+            ["manifest=x", "model=x", "output=m.txt"],
+            "output: got m.txt; give the name of a new .csv file",
+        ),
     ],
 )
 def test_mistakes_are_told_with_exit_code_2(

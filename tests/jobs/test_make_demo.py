@@ -60,9 +60,9 @@ def test_the_marks_of_faces_can_be_correlated_with_their_grades(
     scores = {line.split("  ")[0]: line for line in reversed(told.splitlines())}
     right = {
         name: float(scores[name].removeprefix(name).split("+-")[0])
-        for name in ("ill alone, marks", "ill alone, control: exchanged")
+        for name in ("patients only: marks", "patients only, control: marks shuffled")
     }
-    assert right["ill alone, marks"] > right["ill alone, control: exchanged"]
+    assert right["patients only: marks"] > right["patients only, control: marks shuffled"]
     shares = {name: scores[name].removeprefix(name).split() for name in ("forehead", "right eye")}
     assert shares["forehead"] == ["0"] * 5
     assert int(shares["right eye"][-1]) > int(shares["right eye"][0])

@@ -64,7 +64,7 @@ def test_a_missing_name_is_answered_with_the_names(
 
 def test_an_unknown_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", "9.9", "data.manifest=/x.csv", f"output={tmp_path}"]) == 2
-    assert "error: there is no table 9.9; there are: youtubepd.table2, " in capsys.readouterr().err
+    assert "error: there is no table 9.9; use one of: youtubepd.table2, " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -47,7 +47,7 @@ def test_a_fold_in_which_a_score_is_undefined_is_left_out_and_told(folds: pd.Dat
     whole = fold_score(folds[folds["fold"] != 1], "auroc")
     assert (found.mean, found.se) == (whole.mean, whole.se)
     text = matrix_table("T", {"row": {("gait", ""): torn}}, ["auroc"], synthetic=False)
-    assert "row, gait: auroc is not defined in 1 of 3 folds, left out" in text
+    assert "row, gait: auroc is undefined in 1 of 3 folds, which are left out" in text
 
 
 def test_a_matrix_has_rows_columns_and_their_mean(folds: pd.DataFrame) -> None:
@@ -115,13 +115,13 @@ def test_one_split_has_no_spread(folds: pd.DataFrame) -> None:
     mcc = matthews_corrcoef(targets(split), probabilities(split).argmax(axis=1))
     lines = detail_table("T", cells, synthetic=False).splitlines()
     assert lines[3].split()[-3:] == [f"{mcc:.2f}", "-", "-"]
-    assert lines[4] == "one split: no SE, so no 95% CI and no p"
+    assert lines[4] == "one split: there is no SE, no 95% CI and no p"
 
 
 def test_recordings_of_unnamed_people_are_not_counted_as_people(folds: pd.DataFrame) -> None:
     unnamed = folds.assign(subject_id=folds["recording_id"])
     text = matrix_table("T", {"I3D": {("", ""): unnamed}}, ["accuracy"], synthetic=False)
-    assert text.endswith("24 recordings, each as a subject of its own, in 3 folds")
+    assert text.endswith("24 recordings without subjects, each counted as a subject, in 3 folds")
 
 
 def test_details_have_mcc_interval_and_p(folds: pd.DataFrame) -> None:
@@ -142,7 +142,7 @@ def test_details_have_mcc_interval_and_p(folds: pd.DataFrame) -> None:
     assert average in next(line for line in lines if line.startswith("average"))
     assert lines[-2:] == [
         "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; "
-        "p: Altman and Bland's, that MCC is 0",
+        "p: test that MCC is 0 (Altman and Bland 2011)",
         "toe: 23 recordings of 6 subjects in 3 folds; "
         "leg, gait: 24 recordings of 6 subjects in 3 folds",
     ]
@@ -172,7 +172,7 @@ def test_details_tell_every_score_that_leaves_folds_out(folds: pd.DataFrame) -> 
     cells: Cells = {"TSA": {("toe", ""): without_positives(folds, 1)}}
     lines = detail_table("T", cells, synthetic=False).splitlines()
     assert lines[-3:] == [
-        f"TSA, toe: {metric} is not defined in 1 of 3 folds, left out"
+        f"TSA, toe: {metric} is undefined in 1 of 3 folds, which are left out"
         for metric in ("precision", "recall", "mcc")
     ]
     assert "accuracy is not" not in "".join(lines)
@@ -183,7 +183,7 @@ def test_a_score_without_any_fold_is_undefined_not_nan(folds: pd.DataFrame) -> N
     text = detail_table("T", {"TSA": {("toe", ""): none}}, synthetic=False)
     line = text.splitlines()[3].split()
     assert line == ["toe", "TSA", "100.0", "undefined", "undefined", "undefined", "-", "-"]
-    assert "TSA, toe: mcc is not defined in 3 of 3 folds, left out" in text
+    assert "TSA, toe: mcc is undefined in 3 of 3 folds, which are left out" in text
     assert "nan" not in text
 
 

@@ -41,7 +41,7 @@ def test_tables_of_other_recordings_or_folds_are_refused(make_table: TableMaker)
     with pytest.raises(StudyError, match=r"tables 1 and 2 .* 4 differ, the first is recording s5_"):
         fuse([table, table[table["subject_id"] != "s5"]])
     moved = table.assign(fold=2)
-    with pytest.raises(StudyError, match="do not hold the same recordings in the same folds"):
+    with pytest.raises(StudyError, match="do not have the same recordings in the same folds"):
         fuse([table, moved])
 
 
@@ -51,7 +51,7 @@ def test_tables_that_disagree_on_the_truth_are_refused(make_table: TableMaker) -
     other.loc[other["recording_id"] == "s2_r1", "target"] = (
         1 - table.loc[table["recording_id"] == "s2_r1", "target"]
     )
-    with pytest.raises(StudyError, match="disagree on the facts of recording s2_r1"):
+    with pytest.raises(StudyError, match=r"have different facts .* for recording s2_r1"):
         fuse([table, other])
 
 

@@ -12,7 +12,7 @@ def test_what_is_given_over_the_papers_settings_is_told(
     ready = plan_reproduction(write_table(), [*words, *more])
     # The height is the paper's; the clip is the default's, on which the table is silent.
     assert ready.notes[0] == (
-        "settings given over the paper's: optim.epochs 1 (7), optim.gradient_clip 2.0 (null), "
+        "changed paper settings: optim.epochs 1 (7), optim.gradient_clip 2.0 (null), "
         "search.seed 4 (0)"
     )
 
@@ -26,9 +26,9 @@ def test_settings_that_change_no_score_are_not_told(
         "data.max_decode_failures=2", "store.codec=lz4", "frames=video",
     ]  # fmt: skip
     ready = plan_reproduction(write_table(), [*words, *more])
-    assert ready.notes == ("two is left out: it needs weights.actions=FILE",)
+    assert ready.notes == ("two is left out; to run it, set weights.actions=FILE",)
     (lossy,) = plan_reproduction(write_table(), [*words, "store.codec=jpeg"]).notes[:-1]
-    assert lossy == "settings given over the paper's: store.codec jpeg (raw)"
+    assert lossy == "changed paper settings: store.codec jpeg (raw)"
 
 
 def test_a_setting_that_a_run_has_of_its_own_is_told_of_the_others(
@@ -39,8 +39,8 @@ def test_a_setting_that_a_run_has_of_its_own_is_told_of_the_others(
     changes: dict[str, Any] = {"runs": runs, "rows": {"Own": {"": ["own"]}}, "synthetic_runs": {}}
     ready = plan_reproduction(write_table(**changes), words)
     assert ready.notes == (
-        "settings given over the paper's: optim.epochs 1 (7)",
-        "settings given over the paper's, of a, b: model.attention_depth 3 (2)",
+        "changed paper settings: optim.epochs 1 (7)",
+        "changed paper settings, for a, b: model.attention_depth 3 (2)",
     )
 
 
@@ -56,7 +56,7 @@ def test_another_network_is_told_by_its_name_and_what_is_given_for_it(
     given = ["model.name=slowfast", "model.depth=14", "model.width_ratio=4"]
     ready = plan_reproduction(write_table(**changes), [*words, *given])
     (note,) = ready.notes
-    told = note.removeprefix("settings given over the paper's: ").split(", ")
+    told = note.removeprefix("changed paper settings: ").split(", ")
     assert {"model.name slowfast (tsa)", "model.depth 14 (10)", "model.width_ratio 4"} <= set(told)
     assert "fast_kernel" not in note
 
@@ -69,11 +69,11 @@ def test_classes_of_actions_are_no_change_of_the_papers_cuts(
     manifest.write_text(text, encoding="utf-8")
     cuts = ["data.items=[action]", "data.grade_cuts=[1,2,3]"]
     ready = plan_reproduction(write_table(items=["action"]), [*words, *cuts])
-    assert ready.notes == ("two is left out: it needs weights.actions=FILE",)
+    assert ready.notes == ("two is left out; to run it, set weights.actions=FILE",)
     cuts = ["data.grade_cuts=[1,2,3]"]
     manifest.write_text(text.replace("action", "finger_tapping"), encoding="utf-8")
     ready = plan_reproduction(write_table(), [*words, *cuts])
-    assert ready.notes[0] == "settings given over the paper's: data.grade_cuts [1, 2, 3] ([2])"
+    assert ready.notes[0] == "changed paper settings: data.grade_cuts [1, 2, 3] ([2])"
 
 
 def test_a_rendered_cohort_gets_the_small_settings_and_says_so(
@@ -85,7 +85,7 @@ def test_a_rendered_cohort_gets_the_small_settings_and_says_so(
     assert plan.fixed["one"] == {"model.attention_depth": 1, "model.dropout": 0.5}
     # One run is left: what is the run's and what is the study's have become the same.
     assert ready.notes[0] == (
-        "the cohort is rendered: small settings, not the paper's: model.dropout 0.5 (0.0), "
+        "the cohort is synthetic: small settings instead of the paper's: model.dropout 0.5 (0.0), "
         "optim.epochs 2 (7)"
     )
 
@@ -96,10 +96,10 @@ def test_small_settings_of_a_run_are_told_by_its_name(
     changes: dict[str, Any] = {"from_scratch": True}
     ready = plan_reproduction(write_table(**changes), [*rendered, "optim.batch_size=4"])
     assert ready.notes == (
-        "the cohort is rendered: small settings, not the paper's: optim.batch_size 4 (15), "
+        "the cohort is synthetic: small settings instead of the paper's: optim.batch_size 4 (15), "
         "optim.epochs 2 (7)",
-        "small settings, not the paper's, of one: model.dropout 0.5 (0.0)",
-        "two starts from random weights: no weights.actions=FILE",
+        "small settings instead of the paper's, for one: model.dropout 0.5 (0.0)",
+        "two starts from random weights, since weights.actions=FILE is not set",
     )
 
 
@@ -107,4 +107,4 @@ def test_a_rendered_cohort_under_the_papers_settings_is_called_rendered(
     write_table: Callable[..., Path], rendered: list[str]
 ) -> None:
     ready = plan_reproduction(write_table(synthetic={}, synthetic_runs={}), rendered)
-    assert ready.notes[0] == "the cohort is rendered"
+    assert ready.notes[0] == "the cohort is synthetic"

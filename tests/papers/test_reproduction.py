@@ -24,7 +24,7 @@ def test_a_run_whose_weights_are_missing_is_left_out_and_noted(
     assert dict(plan.fixed) == {"one": {"model.attention_depth": 1}}
     assert plan.config.data.items == ("finger_tapping",)
     assert plan.config.optim.epochs == 7
-    assert ready.notes == ("two is left out: it needs weights.actions=FILE",)
+    assert ready.notes == ("two is left out; to run it, set weights.actions=FILE",)
 
 
 def test_a_run_may_start_from_scratch_where_the_table_says_so(
@@ -33,7 +33,7 @@ def test_a_run_may_start_from_scratch_where_the_table_says_so(
     ready = plan_reproduction(write_table(from_scratch=True), words)
     (plan,) = ready.plans.values()
     assert dict(plan.fixed)["two"] == {"model.attention_depth": 0}
-    assert ready.notes == ("two starts from random weights: no weights.actions=FILE",)
+    assert ready.notes == ("two starts from random weights, since weights.actions=FILE is not set",)
 
 
 def test_given_weights_stand_in_their_runs(
@@ -56,7 +56,7 @@ def test_weights_of_rendered_recordings_are_called_so(
     study.winner.model_path.touch()
     words = [*words, f"weights.actions={study.winner.model_path}"]
     ready = plan_reproduction(write_table(), words)
-    assert ready.notes == ("weights.actions was learnt from SYNTHETIC recordings",)
+    assert ready.notes == ("weights.actions was trained on SYNTHETIC recordings",)
 
 
 @pytest.mark.parametrize(
@@ -96,18 +96,22 @@ def test_the_command_line_goes_over_the_table(
 @pytest.mark.parametrize(
     ("changes", "more", "told"),
     [
-        ({"metrics": ["f2"]}, [], r"metrics: got 'f2'; expected some of accuracy"),
+        ({"metrics": ["f2"]}, [], r"metrics: got 'f2'; use some of accuracy"),
         (
             {"rows": {"A": {"x": ["three"]}}},
             [],
-            r"rows.A.x: there is no run 'three'; there are: one, two",
+            r"rows.A.x: there is no run 'three'; use some of: one, two",
         ),
         (
             {"synthetic_runs": {"three": {}}},
             [],
-            r"synthetic_runs.three: there is no such run; there are: one, two",
+            r"synthetic_runs.three: there is no such run; use some of: one, two",
         ),
-        ({}, ["weights.wrong=/w.pt"], r"weights.wrong: the table has no such weights; it has: act"),
+        (
+            {},
+            ["weights.wrong=/w.pt"],
+            r"weights.wrong: the table has no such weights; use some of: act",
+        ),
         (
             {"runs": {"one": {"model.num_heads": 3}}, "rows": {}, "synthetic_runs": {}},
             [],
@@ -165,7 +169,9 @@ def test_fewer_items_than_the_tables_may_be_asked_for_and_no_others(
     path = write_table(items=["finger_tapping", "gait"])
     ready = plan_reproduction(path, [*words, "data.items=[finger_tapping]"])
     assert [part.item for part in ready.plans] == ["finger_tapping"]
-    with pytest.raises(SettingsError, match=r"data\.items: the table has no toe_tapping; it"):
+    with pytest.raises(
+        SettingsError, match=r"data\.items: the table has no toe_tapping; use some of"
+    ):
         plan_reproduction(path, [*words, "data.items=[finger_tapping,toe_tapping]"])
 
 
@@ -251,7 +257,9 @@ def test_three_splits_of_one_ill_person_stand_beside_the_folds(
     assert list(ready.plans) == [Part("9.9", None, 0)]
     assert "there are 2 of 2 ill subjects and 6 healthy; they are left out" in ready.notes[1]
     given = plan_reproduction(path, [*words, "folds.from_split=true"])
-    assert "no splits of one ill person each: the split is given" in given.notes
+    assert (
+        "no splits that each test one ill person, since folds.* sets another split" in given.notes
+    )
 
 
 def test_weights_may_be_a_folder_of_an_embedding(
@@ -266,7 +274,7 @@ def test_weights_may_be_a_folder_of_an_embedding(
         "from_scratch": True,
     }
     ready = plan_reproduction(write_table(**changes), words)
-    assert ready.notes == ("mae is left out: it needs weights.mae=FILE",)
+    assert ready.notes == ("mae is left out; to run it, set weights.mae=FILE",)
     ready = plan_reproduction(write_table(**changes), [*words, f"weights.mae={tmp_path}"])
     (plan,) = ready.plans.values()
     assert plan.fixed["mae"]["embedding.folder"] == str(tmp_path)
@@ -276,7 +284,7 @@ def test_a_seed_of_the_users_does_not_go_with_the_tables_own(
     write_table: Callable[..., Path], words: list[str]
 ) -> None:
     path = write_table(seeds=3)
-    with pytest.raises(SettingsError, match=r"search\.seed: the table runs seeds 0 to 2"):
+    with pytest.raises(SettingsError, match=r"search\.seed: the table itself runs seeds 0 to 2"):
         plan_reproduction(path, [*words, "search.seed=7"])
 
 

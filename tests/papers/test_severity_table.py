@@ -87,9 +87,9 @@ def test_scores_are_those_of_scikit_learn() -> None:
 def test_a_site_alone_and_the_site_alone_stand_beside_a_model() -> None:
     text = severity_table(PRINTED, seeds())
     rows = [line.split("  ")[0] or line.strip().split("  ")[0] for line in text.splitlines()]
-    assert {"Ours", "site A alone", "site B alone", "control: constant"} <= set(rows)
-    assert "control: site only" in rows
-    inside = next(line for line in text.splitlines() if "site B alone" in line).split()[3:]
+    assert {"Ours", "only site A", "only site B", "baseline: frequencies"} <= set(rows)
+    assert "baseline: site only" in rows
+    inside = next(line for line in text.splitlines() if "only site B" in line).split()[3:]
     alone = []
     for seed in seeds():
         table = seed.tables["Ours"]
@@ -98,14 +98,14 @@ def test_a_site_alone_and_the_site_alone_stand_beside_a_model() -> None:
         alone.append(reference.roc_auc_score(ill, 1 - probabilities(kept)[:, 0]))
     heading = [name for *_, name in COLUMNS].index("AUROC 2")
     assert inside[heading] == f"{np.mean(alone):.2f}+-{np.std(alone, ddof=1):.2f}"
-    constant = next(line for line in text.splitlines() if "control: constant" in line).split()
+    constant = next(line for line in text.splitlines() if "baseline: frequencies" in line).split()
     assert constant[2 + heading] == "0.50+-0.00"
 
 
 def test_one_site_or_none_has_no_control_of_sites() -> None:
     for sites in (dict.fromkeys(SITES, "synthetic"), dict.fromkeys(SITES)):
         text = severity_table(PRINTED, seeds(sites=sites))
-        assert "control: constant" in text
+        assert "baseline: frequencies" in text
         assert "site" not in text.replace("one versus rest", "")
 
 
@@ -114,17 +114,17 @@ def test_sites_that_tell_the_disease_are_scored_although_no_model_can_be_inside_
     learnt = {0: [Known(0, "B"), Known(0, "B"), Known(1, "A"), Known(2, "A")]}
     made = [Seed(one.tables, learnt, apart) for one in seeds()]
     text = severity_table(PRINTED, made)
-    row = next(line for line in text.splitlines() if line.startswith("control: site only"))
+    row = next(line for line in text.splitlines() if line.startswith("baseline: site only"))
     heading = [name for *_, name in COLUMNS].index("AUROC 2")
     assert row.split()[3 + heading] == "1.00+-0.00"
     assert "alone" not in text
-    assert "no score inside one site: none has both healthy and ill recordings" in text
+    assert "no scores of single sites: no site has both healthy and ill recordings" in text
 
 
 def test_recordings_that_name_no_site_are_told_and_do_not_hide_the_control() -> None:
     text = severity_table(PRINTED, seeds(sites={**SITES, "r0": None, "r1": None}))
-    assert "control: site only" in text
-    assert "no score inside one site: 2 recordings name none" in text
+    assert "baseline: site only" in text
+    assert "no scores of single sites: 2 recordings have no site" in text
 
 
 def test_a_score_of_a_seed_is_the_mean_over_its_folds() -> None:
@@ -197,7 +197,9 @@ def test_one_seed_has_no_spread_and_an_undefined_score_is_none() -> None:
 @pytest.mark.parametrize("num_folds", [1, 4])
 def test_the_constant_learns_from_the_training_side_of_each_fold(num_folds: int) -> None:
     text = severity_table(PRINTED, seeds(num_folds))
-    row = next(line.split() for line in text.splitlines() if line.startswith("control: constant"))
+    row = next(
+        line.split() for line in text.splitlines() if line.startswith("baseline: frequencies")
+    )
     assert row[2] == f"{100 * np.mean(GRADES == 0):.1f}+-0.0"  # four of six are healthy
 
 
@@ -205,7 +207,7 @@ def test_recordings_of_folds_that_are_too_small_are_scored_together() -> None:
     printed = Printed("T", {}, frozenset(), False, pooled=True)
     text = severity_table(printed, seeds(num_folds=30))
     assert "of all recordings of 30 folds" in text
-    assert "are ranked together though other fits scored them" in text
+    assert "are ranked together, although different fits scored them" in text
     assert "in some folds" not in text  # of two recordings, which lack classes
     row = next(line for line in text.splitlines() if line.startswith("Ours")).split()[1:]
     areas = []
@@ -224,14 +226,14 @@ def test_splits_of_one_ill_person_each_stand_below_a_row_and_its_controls() -> N
         at for at, line in enumerate(lines) if line.startswith("  3 splits, one ill person each")
     ]
     assert [lines[at - 1].split("  ")[0] for at in places[1:]] == [
-        "control: constant", "control: site only"
+        "baseline: frequencies", "baseline: site only"
     ]  # fmt: skip
     alone = next(
         line for line in severity_table(PRINTED, persons).splitlines() if line[:4] == "Ours"
     )
     assert lines[places[0]].split()[6:] == alone.split()[1:]
     ill = int((GRADES > 0).sum())
-    assert f"a share of the healthy ones, {', '.join([f'60 ({ill} ill)'] * 3)} recordings" in text
+    assert f"a share of the healthy people, {', '.join([f'60 ({ill} ill)'] * 3)} recordings" in text
     assert "splits" not in severity_table(pooled, seeds(num_folds=30)[:1])
 
 

@@ -21,9 +21,9 @@ def test_a_table_that_does_not_exist_is_answered_with_those_that_do(
     write_table: Callable[..., Path],
 ) -> None:
     folder = write_table().parent
-    with pytest.raises(SettingsError, match=r"there is no table 1\.1; there are: 9\.9"):
+    with pytest.raises(SettingsError, match=r"there is no table 1\.1; use one of: 9\.9"):
         table_file(folder, "1.1")
-    with pytest.raises(SettingsError, match=r"no table 9\.99; did you mean '9\.9'\? there are"):
+    with pytest.raises(SettingsError, match=r"no table 9\.99; did you mean '9\.9'\? use one of"):
         table_file(folder, "9.99")
 
 
@@ -33,5 +33,5 @@ def test_what_does_not_stand_in_the_table_is_refused(write_table: Callable[..., 
     )
     with pytest.raises(SettingsError) as told:
         read_table(path)
-    assert "paper.One.F2: there is no such column; there are: Top-1 2" in str(told.value)
+    assert "paper.One.F2: there is no such column; use some of: Top-1 2" in str(told.value)
     assert "two_steps: there is no row 'Three'" in str(told.value)

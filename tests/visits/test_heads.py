@@ -267,7 +267,7 @@ def test_levels_may_be_learnt_as_classes_or_as_ordered(make_bank, kind):
 
 
 def test_soft_targets_are_refused():
-    with pytest.raises(SettingsError, match="soft_targets true needs raters"):
+    with pytest.raises(SettingsError, match="soft_targets true needs several raters"):
         build(HeadsConfig, {"loss": {"soft_targets": True}})
 
 
@@ -301,10 +301,10 @@ def test_folds_that_cannot_be_learnt_or_scored_are_named():
     faults = head_faults(cohort_of(lacking=gaps), Approach("single_vector", ("gait",)), 3)
     assert len(faults) == 3
     assert faults[0] == (
-        "3 classes, fold 0: visits with gait: [0, 0, 0] of the classes to learn from; each needs "
-        "one: leave the item out or use other folds"
+        "3 classes, fold 0: visits with gait: the classes have [0, 0, 0] training visits, but "
+        "each needs one; leave the item out or use other folds"
     )
     assert faults[1:] == [
-        f"3 classes, fold {fold}: visits with gait: none to score; use fewer folds"
+        f"3 classes, fold {fold}: visits with gait: there is no test visit; use fewer folds"
         for fold in (1, 2)
     ]

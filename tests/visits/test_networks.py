@@ -269,7 +269,7 @@ def test_settings_that_cannot_be_built_are_named() -> None:
     heads, reduction = assembling_faults(config, num_items=7, num_channels=12)
     assert heads == (
         "assembling.num_heads: 5 does not divide the 12 channels of the last map; "
-        "valid: 1, 2, 3, 4, 6, 12"
+        "use one of 1, 2, 3, 4, 6, 12"
     )
-    assert reduction == "assembling.reduction: 8 leaves less than one of 7 items; use at most 7"
+    assert reduction == "assembling.reduction: 8 is more than the 7 items; use at most 7"
     assert assembling_faults(AssemblingConfig(), num_items=7, num_channels=512) == []

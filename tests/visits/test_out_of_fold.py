@@ -44,14 +44,16 @@ def test_a_network_learns_from_nobody_of_its_two_folds(make_task, pair):
 def test_a_class_nobody_can_teach_is_refused_with_the_counts(make_task):
     task = make_task()
     mild = [replace(one, target=0) for one in task.recordings]
-    expected = r"finger_tapping without folds 0 and 2: \[4, 0\] recordings of the classes"
+    expected = (
+        r"finger_tapping without folds 0 and 2: the classes have \[4, 0\] training recordings"
+    )
     with pytest.raises(FoldsError, match=expected):
         item_sides(mild, FOLDS, (0, 2), num_classes=2)
 
 
 def test_folds_without_a_recording_of_the_item_are_refused(make_task):
     others = [one for one in make_task().recordings if one.subject_id in {"S3", "S4"}]
-    expected = "finger_tapping without folds 0 and 1: no recording in these folds"
+    expected = "finger_tapping without folds 0 and 1: these folds have no recording"
     with pytest.raises(FoldsError, match=expected):
         item_sides(others, FOLDS, (0, 1), num_classes=2)
 
@@ -133,7 +135,7 @@ def test_only_the_asked_items_are_read(bank):
 
 def test_a_recording_that_was_not_held_out_has_no_features(bank):
     visit = Visit("S5", "V1", 1.0, {"gait": ("gait9",)})
-    expected = "recording gait9 of gait was not held out from the network of folds 0 and 1"
+    expected = "recording gait9 of gait has no features from the network of folds 0 and 1"
     with pytest.raises(StudyError, match=expected):
         bank.of_visits([visit], ("gait",), (0, 1), bank.read(("gait",), "vectors"))
 

@@ -140,7 +140,9 @@ def test_every_network_that_cannot_learn_a_class_is_listed(make_plan: MakePlan) 
     mild = [replace(one, target=0) if one.item == "gait" else one for one in rated_of(plan)]
     with pytest.raises(FoldsError, match="the items' networks, 3 faults") as told:
         item_tasks(plan, mild, "visits")
-    assert "gait without folds 1 and 2: [8, 0] recordings" in str(told.value)
+    assert "gait without folds 1 and 2: the classes have [8, 0] training recordings" in str(
+        told.value
+    )
     only = [one for one in rated_of(plan) if one.item == "gait"]
     with pytest.raises(FoldsError, match="pronation: no recording has a video and a grade"):
         item_tasks(plan, only, "visits")
@@ -207,7 +209,9 @@ def test_an_item_too_rare_for_every_fold_is_refused_before_anything_is_trained(
     def change(found: Rows) -> Rows:
         return [row for row in found if row["item"] != "gait" or row["subject_id"] == "S01"]
 
-    with pytest.raises(StudyError, match="visits with gait: none to score; use fewer folds"):
+    with pytest.raises(
+        StudyError, match="visits with gait: there is no test visit; use fewer folds"
+    ):
         make_plan(change=change)
 
 
@@ -216,14 +220,20 @@ def test_an_item_too_rare_for_every_fold_is_refused_before_anything_is_trained(
     [
         (
             {"folds": {"num_outer": 2}},
-            r"folds\.num_outer: got 2; a network is held out from two folds and needs a third",
+            r"folds\.num_outer: got 2, but a network leaves out two folds and needs a third",
         ),
-        ({"stream": {"reader": "ray"}}, "stream.reader ray: each network reads"),
+        (
+            {"stream": {"reader": "ray"}},
+            "stream.reader ray cannot be used, since each network reads",
+        ),
         (
             {"data": {"items": ["face_interview"], "subjects": "none"}},
-            "data.subjects none: a visit is that of a person",
+            "data.subjects none cannot be used, since a visit belongs to a person",
         ),
-        ({"resources": {"num_workers": 2}}, "resources.num_workers 2: a network is trained by"),
+        (
+            {"resources": {"num_workers": 2}},
+            "resources.num_workers 2 cannot be used, since each network is trained by",
+        ),
         ({"search": {"trials": 7}}, r"'search\.trials': .*valid keys: search\.name, search\.seed$"),
         ({"search": {"metric": "mcc"}}, r"unknown key 'search\.metric'"),
         (
@@ -248,7 +258,7 @@ def test_a_method_that_does_not_fit_the_maps_is_refused_before_training(
     settings = {"assembling": {"num_heads": 5, "reduction": 3.0}}
     with pytest.raises(SettingsError, match=r"assembling.num_heads: 5 does not divide the 32") as e:
         make_plan(settings)
-    assert "assembling.reduction: 3 leaves less than one of 2 items" in str(e.value)
+    assert "assembling.reduction: 3 is more than the 2 items" in str(e.value)
 
 
 def test_a_command_line_is_read_and_the_networks_limits_checked() -> None:

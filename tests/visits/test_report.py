@@ -128,7 +128,10 @@ def test_what_is_not_defined_stands_below_the_table() -> None:
     torn = rows[(rows["outer_fold"] == 0) | (rows["target"] == 0)]
     methods = [Row("vector averaging", "avgpool", torn)]
     text = methods_table("Visits", baselines(), methods, synthetic=False)
-    expected = "vector averaging, avgpool: mcc is not defined in 3 of 6 scores, left out"
+    expected = (
+        "vector averaging, avgpool: mcc is undefined in 3 of 6 (fold, repeat) pairs, which are "
+        "left out"
+    )
     assert expected in text.splitlines()
 
 

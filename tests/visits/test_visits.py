@@ -101,9 +101,7 @@ def test_grades_are_summed_over_items_and_sides_and_an_absent_one_is_not_zero() 
     ]
     visits, notes = make_visits(rows, levels(score="grades"))
     assert {visit.name: visit.score for visit in visits} == {"S1/V1": 6.0, "S2/V1": 0.0}
-    assert notes == [
-        "1 visits that lack more than 0 grades of those the cohort has are left out: S1/V2"
-    ]
+    assert notes == ["1 visits with more than 0 missing grades are left out: S1/V2"]
 
 
 def test_an_allowed_gap_is_filled_by_proportion() -> None:
@@ -142,7 +140,7 @@ def test_two_recordings_of_one_side_count_once_and_an_ungraded_one_not_at_all() 
         (
             [recording("S1", "V1", "gait")],
             levels(score="grades"),
-            "each of 1 visits lacks more than 0 of the grades",
+            "each of 1 visits has more than 0 missing grades",
         ),
     ],
 )
@@ -154,7 +152,7 @@ def test_a_cohort_without_scores_is_told_what_would_give_them(
 
 
 def test_a_gap_is_allowed_in_sums_only() -> None:
-    with pytest.raises(SettingsError, match="max_missing 2 needs score grades"):
+    with pytest.raises(SettingsError, match="max_missing 2 has no effect with score visit_score"):
         levels(max_missing=2)
 
 

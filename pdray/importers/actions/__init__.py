@@ -1,1 +1,1 @@
-"""Public data sets of actions become manifests."""
+"""Makes manifests from public data sets of actions."""

@@ -1,9 +1,9 @@
-"""Public action recordings, as their owners hand them out, to a manifest for pre-training.
+"""Makes a manifest for pretraining from public action recordings.
 
-Three layouts: UCF-101 (Soomro et al. 2012), HMDB-51 (Kuehne et al. 2011) and Kinetics (Kay et al.
-2017), as folders or with its annotation files. A fourth is our own demo cohort, whose SYNTHETIC
-items then stand for actions. Nothing is decoded or copied: the manifest names the files where they
-lie. Beside it go the names of its classes and the settings that use it.
+It knows the published layouts of UCF-101 (Soomro et al. 2012), HMDB-51 (Kuehne et al. 2011) and
+Kinetics (Kay et al. 2017; as folders or with its annotation files), and pdray's own demo cohort,
+whose SYNTHETIC items are used as actions. Nothing is decoded or copied: the manifest holds paths of
+the files. The names of the classes and the settings for the manifest are written next to it.
 """
 
 import json
@@ -33,14 +33,14 @@ _SHOWN = 5  # names in one message
 
 @dataclass(frozen=True)
 class ActionRecording:
-    """One recording to write.
+    """Recording of the new manifest.
 
     Attributes:
-        subject_id: Empty where nothing says who is in it.
+        subject_id: Subject; empty if unknown.
         action: Name of its class.
-        video: Where it lies.
-        split: train, val or test; empty where the official split leaves it out.
-        site: Where it was filmed; "synthetic" where it was rendered.
+        video: Path of the file.
+        split: train, val or test; empty if it is in no side of the official split.
+        site: "synthetic" for a SYNTHETIC recording, else empty.
     """
 
     subject_id: str
@@ -52,11 +52,11 @@ class ActionRecording:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds.
+    """Content of a folder.
 
     Attributes:
-        classes: Names, in the order of their grades.
-        recordings: Those to write.
+        classes: Names of the classes, in the order of their grades.
+        recordings: Recordings of the new manifest.
         absent: Listed recordings without a file.
         unlisted: Files that are in no list.
     """
@@ -69,12 +69,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written.
+    """Result of an import.
 
     Attributes:
         manifest: The manifest.
-        settings: YAML with the data settings that use it, for ``--config``.
-        found: What it was made of.
+        settings: YAML file with the data settings of the manifest, for ``--config``.
+        found: Content of the folder.
     """
 
     manifest: Path
@@ -85,21 +85,21 @@ class Imported:
 def import_actions(config: ImportConfig) -> Imported:
     """Write the manifest of a folder of public action recordings.
 
-    The subject of a UCF-101 recording is its group within its class: the clips of a group share
-    person and background. The demo cohort knows its subjects; every third of them is in its test
-    side. Elsewhere nothing says who is in a recording, and its cell stays empty.
+    The subject of a UCF-101 recording is its group within its class, since the clips of a group
+    share person and background. The demo cohort has subjects; every third one becomes a test
+    subject. In the other data sets subjects are unknown, and their cells stay empty.
 
     Args:
         config: Layout, folder and output.
 
     Returns:
-        What was written: the manifest, its classes (``.classes.json``) and its settings
-        (``.data.yaml``), each whole or not at all and the manifest last.
+        The manifest, its classes (``.classes.json``) and its settings (``.data.yaml``). Each file
+        is written whole or not at all, the manifest last.
 
     Raises:
-        ManifestError: If a folder or list cannot be read, a listed recording has no file or a file
-            is in no list, a class has no recording, two files have one name, or the output is
-            there with another content.
+        ManifestError: If a folder or list cannot be read, a listed recording has no file, a file is
+            in no list, a class has no recording, two files have the same name, or the output
+            exists with other content.
         SettingsError: If the output's folder cannot be made or written.
     """
     require_writable(config.output.parent, key="output")
@@ -124,7 +124,7 @@ def import_actions(config: ImportConfig) -> Imported:
 
 
 def class_names_path(manifest: Path) -> Path:
-    """Return where the names of a manifest's classes lie: a JSON list, in the order of grades."""
+    """Return the path of a manifest's class names: a JSON list, in the order of grades."""
     return manifest.with_suffix(".classes.json")
 
 
@@ -145,8 +145,8 @@ def _kinetics(config: ImportConfig) -> Found:
     for side in _folders(config.folder):
         if side.name not in _SIDES:
             raise ManifestError(
-                f"{side}: expected only the folders {', '.join(_SIDES)} in {config.folder}, and "
-                "the classes in them"
+                f"{side}: is not a side of the split; give a folder that has only the folders "
+                f"{', '.join(_SIDES)}, with the classes in them"
             )
         for folder in _folders(side):
             classes.add(folder.name)
@@ -176,12 +176,13 @@ def _annotated_kinetics(config: ImportConfig) -> Found:
 
 
 def _demo(config: ImportConfig) -> Found:
-    """Take the items of a rendered cohort for actions."""
+    """Use the items of a synthetic cohort as actions."""
     recordings = load_manifest(config.folder / "manifest.csv").recordings
     real = [one.recording_id for one in recordings if not one.is_synthetic]
     if real:
         raise ManifestError(
-            f"{config.folder}: not a demo cohort: site of {_few(real)} is not synthetic"
+            f"{config.folder}: is not a demo cohort, since the site of {_few(real)} is not "
+            "synthetic; give a folder that jobs/make_demo.py wrote"
         )
     held = set(sorted({one.subject_id for one in recordings})[2::3])
     found = [
@@ -202,8 +203,8 @@ def _matched(
     *,
     subject: Callable[[str, str], str],
 ) -> Found:
-    """Bring the lists and the files of the class folders together."""
-    # Copies of UCF-101 differ from its lists in the case of some names.
+    """Match the lists with the files of the class folders."""
+    # Some names in copies of UCF-101 differ from its lists in upper and lower case.
     by_name = {(one.action, one.name.casefold()): one for one in listed}
     absent = dict(by_name)
     recordings, unlisted = [], []
@@ -223,7 +224,9 @@ def _matched(
 def _ucf101_subject(action: str, stem: str) -> str:
     match = _GROUP.fullmatch(stem)
     if match is None:
-        raise ManifestError(f"{action}/{stem}: has no group; expected v_<class>_g<group>_c<clip>")
+        raise ManifestError(
+            f"{action}/{stem}: the name has no group; name the file v_<class>_g<group>_c<clip>"
+        )
     return f"{action}_g{match[1]}"
 
 
@@ -239,7 +242,7 @@ def _lists_folder(config: ImportConfig) -> Path:
             return place
     raise ManifestError(
         f"{folder}: the official lists are neither in {folder / name} nor in "
-        f"{folder.parent / name}; say where with lists=..."
+        f"{folder.parent / name}; set lists=FOLDER"
     )
 
 
@@ -263,38 +266,38 @@ def _list_faults(found: Found, config: ImportConfig) -> list[str]:
     faults = []
     if len(found.absent) > config.max_absent:
         faults.append(
-            f"{len(found.absent)} listed recordings have no file (allowed: max_absent = "
-            f"{config.max_absent}): {_few(found.absent)}"
+            f"{len(found.absent)} listed recordings have no file ({_few(found.absent)}); add the "
+            f"files, or set max_absent={len(found.absent)} (now {config.max_absent})"
         )
-    # An official split is whole; annotations may be of a part of what is there.
+    # An official split lists all files; annotations may list only some.
     if found.unlisted and not config.annotations:
         faults.append(
-            f"{len(found.unlisted)} recordings are in no list of split {config.split}: "
-            f"{_few(found.unlisted)}"
+            f"{len(found.unlisted)} files are in no list of split {config.split} "
+            f"({_few(found.unlisted)}); remove them, or use the lists of this data set"
         )
     return faults
 
 
 def _class_faults(found: Found) -> list[str]:
     filled = {one.action for one in found.recordings}
-    faults = [f"class {name} has no video" for name in found.classes if name not in filled]
+    faults = [f"class {name} has no video; add one" for name in found.classes if name not in filled]
     if len(found.classes) < 2:
-        faults.append(f"{len(found.classes)} classes: a network needs at least 2 to tell apart")
+        faults.append(f"found {len(found.classes)} classes; give a folder with at least 2")
     return faults
 
 
 def _name_faults(found: Found) -> list[str]:
-    """Name the files that would be one recording, and names that a manifest cannot hold."""
+    """List files with the same name, and names that a manifest cannot hold."""
     home: dict[str, Path] = {}
     faults = []
     for video in (one.video for one in found.recordings):
         first = home.setdefault(video.stem, video)
         if first is not video:
-            faults.append(f"two files of one name: {first} and {video}")
+            faults.append(f"two files have the same name: {first} and {video}; rename one")
         if video.stem != video.stem.strip() or not str(video).isprintable():
             faults.append(
-                f"file {str(video)!a}: rename it, without spaces at the ends or signs that cannot "
-                "be printed"
+                f"file {str(video)!a} has spaces at the ends of its name, or characters that "
+                "cannot be printed; rename it"
             )
     return faults
 

@@ -1,7 +1,7 @@
-"""The lists that come with public action recordings: which recording is of which class and split.
+"""Reads the lists of public action recordings: class and split of each recording.
 
-UCF-101 and HMDB-51 have three official splits into training and test each; Kinetics has annotation
-files, one row a recording. Read as they are handed out; nothing here looks at a video.
+UCF-101 and HMDB-51 have three official splits into training and test; Kinetics has annotation files
+with one row per recording. The lists are read as published, without reading a video.
 """
 
 import csv
@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 from pdray.errors import ManifestError, refuse
 
-_HMDB51_TAGS = {"0": "", "1": "train", "2": "test"}  # 0 is in neither side of the split
+_HMDB51_TAGS = {"0": "", "1": "train", "2": "test"}  # 0: in neither side of the split
 _ANNOTATION = ("label", "youtube_id", "time_start", "time_end", "split")
 
 
 class Listed(NamedTuple):
-    """One entry of a list.
+    """Entry of a list.
 
     Attributes:
         action: Name of its class.
         name: Name of its file without folder and suffix.
-        split: As the list says it; empty where the recording is in none.
+        split: Split as in the list; empty if the recording is in none.
     """
 
     action: str
@@ -33,20 +33,20 @@ def read_ucf101(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
     """Read ``classInd.txt`` and the training and test list of a split.
 
     Args:
-        folder: Holds the lists.
+        folder: Folder of the lists.
         split: 1 to 3.
 
     Returns:
         The classes in their official order, and the entries.
 
     Raises:
-        ManifestError: If a list cannot be read, or with each of its lines that is wrong.
+        ManifestError: If a list cannot be read or has wrong lines; lists all of them.
     """
     path = folder / "classInd.txt"
     lines = _lines(path)
     pairs = [line.split() for line in lines]
     faults = [
-        f"line {number}: {line!r} is not '{number} <class>'"
+        f"line {number}: {line!r} is wrong, expected '{number} <class>'"
         for number, (line, pair) in enumerate(zip(lines, pairs, strict=True), start=1)
         if len(pair) != 2 or pair[0] != str(number)
     ]
@@ -60,8 +60,8 @@ def read_ucf101(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
             action, _, name = file.rpartition("/")
             if action not in classes or (label and label != str(classes.index(action) + 1)):
                 faults.append(
-                    f"{path.name} line {number}: {line!r} is not '<class>/<file>' of a class of "
-                    "classInd.txt, with its number or none after it"
+                    f"{path.name} line {number}: {line!r} is wrong, expected '<class>/<file>' with "
+                    "a class of classInd.txt, and perhaps its number"
                 )
             listed.append(Listed(action, Path(name).stem, side))
     refuse([*faults, *_twice(listed)], ManifestError, f"{folder}")
@@ -72,19 +72,20 @@ def read_hmdb51(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
     """Read the lists of a split, ``<class>_test_split<split>.txt``.
 
     Args:
-        folder: Holds the lists.
+        folder: Folder of the lists.
         split: 1 to 3.
 
     Returns:
         The classes by name, and the entries.
 
     Raises:
-        ManifestError: If there is no list, one cannot be read, or with each line that is wrong.
+        ManifestError: If there is no list, or one cannot be read or has wrong lines; lists all of
+            them.
     """
     ending = f"_test_split{split}.txt"
     paths = sorted(folder.glob(f"*{ending}"))
     if not paths:
-        raise ManifestError(f"{folder}: has no list <class>{ending}")
+        raise ManifestError(f"{folder}: has no file named <class>{ending}; add the official lists")
     faults, listed = [], []
     for path in paths:
         action = path.name.removesuffix(ending)
@@ -92,8 +93,8 @@ def read_hmdb51(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
             name, _, tag = line.rpartition(" ")
             if not name or tag not in _HMDB51_TAGS:
                 faults.append(
-                    f"{path.name} line {number}: {line!r} is not '<file> 0', 1 (training) or "
-                    "2 (test)"
+                    f"{path.name} line {number}: {line!r} is wrong, expected '<file> 0' (neither), "
+                    "'<file> 1' (training) or '<file> 2' (test)"
                 )
                 continue
             listed.append(Listed(action, Path(name.strip()).stem, _HMDB51_TAGS[tag]))
@@ -110,20 +111,21 @@ def read_kinetics(paths: Sequence[Path]) -> list[Listed]:
         paths: At least one file.
 
     Raises:
-        ManifestError: If a file cannot be read or lacks a column, or with each row that is wrong.
+        ManifestError: If a file cannot be read, lacks a column or has wrong rows; lists all of
+            them.
     """
     faults, listed = [], []
     for path in paths:
         rows = csv.DictReader(_lines(path))
         absent = [name for name in _ANNOTATION if name not in (rows.fieldnames or ())]
         if absent:
-            raise ManifestError(f"{path}: column {', '.join(absent)} is missing in its header")
+            raise ManifestError(f"{path}: the header lacks the column {', '.join(absent)}; add it")
         for number, row in enumerate(rows, start=2):
             label, youtube_id, start, end, split = (row[name] or "" for name in _ANNOTATION)
             if not (label and youtube_id and _is_whole(start) and _is_whole(end)):
                 faults.append(
                     f"{path.name} row {number}: label {label!r}, youtube_id {youtube_id!r}, times "
-                    f"{start!r} to {end!r}: expected two names and two whole numbers of seconds"
+                    f"{start!r} to {end!r}, expected two names and two whole numbers of seconds"
                 )
                 continue
             name = f"{youtube_id}_{int(float(start)):06d}_{int(float(end)):06d}"
@@ -133,12 +135,12 @@ def read_kinetics(paths: Sequence[Path]) -> list[Listed]:
 
 
 def _is_whole(cell: str) -> bool:
-    # Some copies write 5.0 for 5.
+    # Some copies write 5.0 instead of 5.
     return cell.isascii() and cell.removesuffix(".0").isdecimal()
 
 
 def _lines(path: Path) -> list[str]:
-    """Return a list's lines that are not blank, without spaces at their ends."""
+    """Return the lines of a list that are not blank, without spaces at their ends."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -146,12 +148,12 @@ def _lines(path: Path) -> list[str]:
         raise ManifestError(f"{path}: cannot be read: {reason}") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise ManifestError(f"{path}: is empty")
+        raise ManifestError(f"{path}: is empty; download it again")
     return lines
 
 
 def _twice(listed: Iterable[Listed]) -> list[str]:
-    """Name the recordings that stand in the lists twice."""
+    """List the recordings that are listed twice."""
     seen: dict[str, Listed] = {}
     faults = []
     for one in listed:

@@ -1,1 +1,1 @@
-"""Landmarks that MediaPipe finds become tracks."""
+"""Makes tracks from landmarks that MediaPipe finds."""

@@ -1,19 +1,19 @@
-"""Landmarks and regions of faces from video, by MediaPipe's Face Landmarker.
+"""Finds landmarks and regions of faces in videos, with MediaPipe's Face Landmarker.
 
-For each recording that has a video and no track of its face: every frame is looked at, the mesh
-that is found becomes the 106 landmarks and 14 regions of ``face_points``, and a new manifest names
-the two tracks. A frame without a face is absent, not guessed; a recording without a face in any
-frame, or one that cannot be read, is listed and keeps empty cells. One face a frame is followed:
-that of the person filmed, as long as nobody else is nearer or larger.
+It reads every frame of each recording that has a video and no track of its face. The mesh that
+MediaPipe finds becomes the 106 landmarks and 14 regions of ``pdray.data.face.points``, and a new
+manifest names the two tracks. A frame without a face is absent, not guessed. A recording that has
+no face in any frame, or cannot be read, is listed and keeps empty cells. One face per frame is
+tracked: that of the filmed person, if no other face is nearer or larger.
 
-    <output>                                  the manifest, with every row and cell of the old one
-    <output less .csv>.tracks/                the tracks
-    <output less .csv>.no_face.csv            who has none, and why
+    <output>                                  manifest with all rows and cells of the old one
+    <output without .csv>.tracks/             tracks
+    <output without .csv>.no_face.csv         recordings without a track, and the reasons
 
-MediaPipe is an extra (in the checkout: ``pip install -c constraints.txt -e '.[landmarks]'``); its
-model is a file that the user has.
-Written against mediapipe 1.2.2 and run with it up to the opening of a model file; with a model, on
-videos, it has not been run: the tests put a landmarker of the same interface in its place.
+MediaPipe is an extra (in the checkout: ``pip install -c constraints.txt -e '.[landmarks]'``); the
+user provides its model file.
+Tested with mediapipe 1.2.2 only up to the opening of a model file. It has not been run with a model
+on videos: the tests use a landmarker with the same interface.
 """
 
 import importlib
@@ -47,17 +47,17 @@ _TRACKS = ("landmarks", "regions")
 
 
 class Landmarker(Protocol):
-    """What finds a face in the frames of one recording, in time order."""
+    """Finder of a face in the frames of one recording, in time order."""
 
     def detect(self, picture: NDArray[np.uint8], milliseconds: int) -> Floats | None:
-        """Return the (478, 2) mesh of a picture's face, or None.
+        """Return the (478, 2) mesh of the face in a picture, or None.
 
         Args:
             picture: (H, W, 3) RGB.
-            milliseconds: When it is shown, later than the last one.
+            milliseconds: Time of the picture, later than the last one.
 
         Returns:
-            x, y as parts of width and height from the left top corner of the picture.
+            x, y as shares of width and height from the upper left corner of the picture.
         """
 
 
@@ -65,7 +65,7 @@ OpenLandmarker = Callable[[], AbstractContextManager[Landmarker]]
 
 
 class Face(NamedTuple):
-    """What was found in a recording.
+    """Face found in a recording.
 
     Attributes:
         landmarks: Track of 106 points.
@@ -80,16 +80,16 @@ class Face(NamedTuple):
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was done.
+    """Result of the extraction.
 
     Attributes:
-        manifest: The new one.
-        lacks: Table of those without tracks.
-        num_done: Recordings that have tracks now.
-        num_kept: Recordings that had one.
-        num_frames: Frames that were looked at in those done.
-        num_seen: Of them those with a face.
-        without: Recording id and why it has no track.
+        manifest: The new manifest.
+        lacks: Table of recordings without tracks.
+        num_done: Recordings with new tracks.
+        num_kept: Recordings that had a track before.
+        num_frames: Frames of the recordings with new tracks.
+        num_seen: Those of these frames that show a face.
+        without: Recording id, and the reason why it has no track.
     """
 
     manifest: Path
@@ -102,16 +102,15 @@ class Extracted:
 
 
 def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted:
-    """Follow the faces of a manifest's videos and write a manifest that has them.
+    """Track the faces in a manifest's videos and write a manifest with the tracks.
 
     Args:
         config: Checked settings.
-        opens: Opens the landmarker, anew for each recording; once before all, so that a wrong
-            model is told whatever there is to do.
-        say: Told of progress.
+        opens: Opens the landmarker, once per recording, and once at the start to check the model.
+        say: Called with lines on the progress.
 
     Raises:
-        PdrayError: If the manifest cannot be used, the model not be opened or a file not be
+        PdrayError: If the manifest cannot be used, the model cannot be opened or a file cannot be
             written.
     """
     manifest = load_manifest(config.manifest, subjects=config.subjects, allowed=None)
@@ -157,8 +156,8 @@ def follow_face(
     Args:
         recording: Row of a manifest.
         opens: Opens the landmarker.
-        size: Longer side of the picture that is looked at [px].
-        limits: What the recording may cost.
+        size: Longer side of the pictures given to the landmarker [px].
+        limits: Limits of decoding.
 
     Raises:
         DecodeError: If it has no video, cannot be read, or has no face in any frame; without its
@@ -201,12 +200,12 @@ def open_landmarker(model: Path) -> Iterator[Landmarker]:
     """Open MediaPipe's Face Landmarker for one recording; nothing is downloaded.
 
     Raises:
-        SettingsError: If there is no such file, MediaPipe is not installed, or the file is no such
-            model.
+        SettingsError: If the file does not exist, MediaPipe is not installed, or the file is not a
+            Face Landmarker.
     """
     if not model.is_file():
         raise SettingsError(
-            f"model: no such file: {model}; expected a MediaPipe Face Landmarker, such as x.task"
+            f"model: {model} does not exist; give the file of a MediaPipe Face Landmarker (.task)"
         )
     mediapipe, vision = _mediapipe()
     python = importlib.import_module("mediapipe.tasks.python")
@@ -218,7 +217,9 @@ def open_landmarker(model: Path) -> Iterator[Landmarker]:
         )
         task = vision.FaceLandmarker.create_from_options(options)
     except (OSError, RuntimeError, ValueError) as error:
-        raise SettingsError(f"model: {model} is no Face Landmarker: {error}") from error
+        raise SettingsError(
+            f"model: {model} is not a MediaPipe Face Landmarker ({error}); give another file"
+        ) from error
     with task:
         yield _MediaPipe(mediapipe, task)
 
@@ -237,8 +238,8 @@ class _MediaPipe:
         mesh = np.array([(point.x, point.y) for point in faces[0]], np.float64)
         if len(mesh) != NUM_MESH:
             raise SettingsError(
-                f"model: it gives {len(mesh)} points a face; a Face Landmarker with irises gives "
-                f"{NUM_MESH}"
+                f"model: it gives {len(mesh)} points per face; give a Face Landmarker with irises, "
+                f"which gives {NUM_MESH}"
             )
         return mesh
 
@@ -251,7 +252,7 @@ def _mediapipe() -> tuple[Any, Any]:
         )
     except ImportError as error:
         raise SettingsError(
-            f"MediaPipe cannot be imported ({error}); in the checkout: pip install -c "
+            f"MediaPipe cannot be imported ({error}); run in the checkout: pip install -c "
             "constraints.txt -e '.[landmarks]'"
         ) from error
 
@@ -272,7 +273,7 @@ def _write_face(name: str, face: Face, output: Path) -> dict[str, str]:
 def _row(
     cells: Mapping[str, str], found: Mapping[str, Mapping[str, str]], old: Path, new: Path
 ) -> dict[str, str]:
-    """Return a row of the new manifest, its files named from the new folder."""
+    """Return a row of the new manifest, with paths relative to the new folder."""
     moved = dict(cells)
     for name in FILES:
         if cells.get(name):

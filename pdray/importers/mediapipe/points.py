@@ -1,22 +1,22 @@
-"""From MediaPipe's face mesh to the 106 landmarks and 14 regions of ``face_points``.
+"""Converts MediaPipe's face mesh to the 106 landmarks and 14 regions of ``pdray.data.face.points``.
 
-The mesh has 478 points: 468 of MediaPipe's canonical face model (Apache 2.0) and 5 of each iris.
-Every landmark is a fixed mixture of a few of them, so that it moves with the skin that it names:
+The mesh has 478 points: 468 of MediaPipe's canonical face model (Apache 2.0) and 5 per iris.
+Each landmark is a fixed mixture of a few of them, so that it moves with its part of the skin:
 
-- Corners and middles of eyes, brows, lips and nose are the mesh's own points of that name.
-- Where a landmark lies between two points of one line of the mesh - a quarter of an eye, a third of
-  a lip - it divides that line where the benchmark's median face divides it.
-- The contour is the mesh's oval from beside the eye to the chin, divided as the benchmark's 17
-  points of a side divide theirs.
+- Corners and middles of eyes, brows, lips and nose are mesh points of the same name.
+- A landmark between two points of a mesh line (a quarter of an eye, a third of a lip) divides the
+  line as in the benchmark's median face.
+- The contour is the mesh's oval from beside the eye to the chin, divided like the benchmark's 17
+  points per side.
 - A pupil is the centre of its iris; the centre of an eye is the mean of its corners and lids.
 
-The shares are rounded, found on the canonical model with its oval seen from 60 cm and laid onto the
-benchmark's median face by the corners of the eyes. So laid, the landmarks of the model lie at these
-medians from it, in distances between the eyes: eyes 0.015 (the model has no irises; pupils were put
-in the middle), nose 0.017, contour 0.026, mouth 0.053, brows 0.054. That is no test: shares were
-taken from the same face. What a Face Landmarker finds in videos has not been compared with it.
-The mesh is alike on both sides, and the table holds the side that stands left in the picture, the
-person's right.
+The shares are rounded. They were found on the canonical model, with its oval seen from 60 cm and
+fitted to the benchmark's median face by the corners of the eyes. The median distances between the
+two are, in distances between the eyes: eyes 0.015 (the model has no irises; pupils were put in the
+middle), nose 0.017, contour 0.026, mouth 0.053, brows 0.054. This is not a test, since the shares
+come from the same face. Results of a Face Landmarker on videos have not been compared with it.
+The mesh is symmetric. The table has the side that is on the left of the picture, the person's
+right.
 """
 
 import numpy as np
@@ -26,15 +26,15 @@ from pdray.data.face.points import INDEX, LANDMARKS, mirrored, place_corners
 
 NUM_MESH = 478
 _NUM_MODEL = 468
-_NUM_HALF = 248  # of the canonical model's points, those of the left side and of the middle
-# Of them those in the middle; the others have their mirror image in the same order from 248 on.
+_NUM_HALF = 248  # points of the canonical model on the left side and in the middle
+# Those in the middle; the mirror images of the others follow in the same order from 248 on.
 _MIDDLE_MESH = (0, 1, 2, 4, 5, 6, *range(8, 20), 94, 151, 152, 164, 168, 175, 195, 197, 199, 200)
 _IRISES = (468, 473)  # centres
 
 Floats = NDArray[np.float64]
 _Place = int | tuple[int, int, float] | tuple[int, ...]
 
-# A point; or two, and how far from the first to the second; or several, of which the mean.
+# One point; or two and the share of the way between them; or several, whose mean is taken.
 _LEFT: dict[str, _Place] = {
     "contour_left1": (162, 127, 0.31), "contour_left2": (162, 127, 0.93),
     "contour_left3": (127, 234, 0.57), "contour_left4": (234, 93, 0.21),
@@ -72,18 +72,18 @@ _MIDDLE: dict[str, _Place] = {
 
 
 def mirrored_vertex(number: int) -> int:
-    """Return the mesh point on the other side of the face, itself in the middle.
+    """Return the mesh point on the other side of the face; a point in the middle is its own.
 
     Args:
-        number: Of a point of the left side or of the middle, or the centre of the left iris.
+        number: Number of a point on the left side or in the middle, or of the left iris' centre.
 
     Raises:
-        ValueError: If it is another one.
+        ValueError: If it is another point.
     """
     if number == _IRISES[0]:
         return _IRISES[1]
     if not 0 <= number < _NUM_HALF:
-        raise ValueError(f"mesh point {number} is not of the left half")
+        raise ValueError(f"mesh point {number} is not in the left half")
     if number in _MIDDLE_MESH:
         return number
     before = len([other for other in _MIDDLE_MESH if other < number])
@@ -119,30 +119,30 @@ def to_landmarks(mesh: Floats) -> Floats:
     """Return the 106 landmarks of faces.
 
     Args:
-        mesh: (N, 478, 2) x, y in the same units both [px]; NaN where there is no face.
+        mesh: (N, 478, 2) x, y, both in the same unit, such as px; NaN where there is no face.
 
     Returns:
-        (N, 106, 2) in those units, in the order of LANDMARKS.
+        (N, 106, 2) in the same unit, in the order of LANDMARKS.
 
     Raises:
-        ValueError: If it is no such mesh; one of 468 points has no irises.
+        ValueError: If the mesh has another shape, such as 468 points without irises.
     """
     if mesh.ndim != 3 or mesh.shape[1:] != (NUM_MESH, 2):
-        hint = "; it has no irises" if mesh.shape[1:2] == (_NUM_MODEL,) else ""
-        raise ValueError(f"a mesh is (N, {NUM_MESH}, 2), got {mesh.shape}{hint}")
+        hint = " without irises" if mesh.shape[1:2] == (_NUM_MODEL,) else ""
+        raise ValueError(f"a mesh must be (N, {NUM_MESH}, 2), got {mesh.shape}{hint}")
     landmarks: Floats = np.einsum("pm,nmc->npc", MIXTURES, mesh)
     return landmarks
 
 
 def to_regions(landmarks: Floats) -> Floats:
-    """Return the corners of the 14 regions, upright to the face and as large as it is.
+    """Return the corners of the 14 regions, with the rotation and size of the face.
 
     Args:
         landmarks: (N, 106, 2) x right, y down [px]; NaN where there is no face.
 
     Returns:
-        (N, 58, 2) [px], polygons back to back; NaN where a landmark of either eye is, or where both
-        eyes are in one place.
+        (N, 58, 2) [px], polygons concatenated; NaN if a corner of an eye is NaN, or if both eyes
+        are in one place.
     """
     eyes = [
         landmarks[:, [INDEX[f"{side}_eye_left_corner"], INDEX[f"{side}_eye_right_corner"]]]
@@ -151,7 +151,7 @@ def to_regions(landmarks: Floats) -> Floats:
     left, right = (_complex(corners).mean(axis=1) for corners in eyes)
     middle, line = (left + right) / 2, right - left
     line = np.where(np.abs(line) > 0, line, np.nan)
-    with np.errstate(invalid="ignore"):  # complex NaN, which stands for absent, raises the flag
+    with np.errstate(invalid="ignore"):  # complex NaN (absent) would warn
         upright = (_complex(landmarks) - middle[:, None]) / line[:, None]
         corners = _complex(place_corners(_real(upright)))
         return _real(corners * line[:, None] + middle[:, None])
@@ -165,5 +165,5 @@ def _complex(points: Floats) -> NDArray[np.complex128]:
 def _real(z: NDArray[np.complex128]) -> Floats:
     absent = np.isnan(z)
     points = np.stack([z.real, z.imag], axis=-1)
-    points[absent] = np.nan  # both numbers of a point, or none
+    points[absent] = np.nan  # both coordinates
     return points

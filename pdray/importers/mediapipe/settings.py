@@ -1,4 +1,4 @@
-"""Settings of finding faces by MediaPipe."""
+"""Settings of finding landmarks with MediaPipe."""
 
 from pathlib import Path
 
@@ -10,20 +10,22 @@ from pdray.data.media.settings import DecodeLimits
 
 
 class ExtractConfig(Settings):
-    """The root of ``jobs/extract_landmarks.py``."""
+    """Settings of ``jobs/extract_landmarks.py``."""
 
     manifest: Path = Field(description="CSV or Parquet file, one row per recording")
     model: Path = Field(description="file of a MediaPipe Face Landmarker, such as x.task")
-    output: Path = Field(description="the manifest to write, .csv; tracks go beside it")
+    output: Path = Field(
+        description="manifest to write, .csv; tracks are written into a folder next to it"
+    )
     items: tuple[str, ...] = Field(
-        ("face_interview",), min_length=1, description="items whose faces are followed"
+        ("face_interview",), min_length=1, description="items in which faces are tracked"
     )
     subjects: Subjects = Field(
         "required",
-        description="required: each row names its subject; none: rows of public videos need not",
+        description="required: each row needs a subject_id; none: rows of public videos need none",
     )
     size: int = Field(
-        640, ge=64, le=2160, description="longer side of the picture that is looked at [px]"
+        640, ge=64, le=2160, description="longer side of the pictures given to MediaPipe [px]"
     )
     limits: DecodeLimits = DecodeLimits()
 
@@ -31,5 +33,5 @@ class ExtractConfig(Settings):
     @classmethod
     def _is_new(cls, output: Path) -> Path:
         if output.suffix != ".csv" or output.exists():
-            raise ValueError(f"got {output}; expected a .csv file that is not there yet")
+            raise ValueError(f"got {output}; give the name of a new .csv file")
         return output.absolute()

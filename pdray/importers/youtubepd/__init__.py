@@ -1,1 +1,1 @@
-"""YouTubePD becomes a manifest, tracks and marks."""
+"""Makes a manifest, tracks and marks from YouTubePD."""

@@ -1,9 +1,9 @@
-"""The clips of the YouTubePD benchmark: their labels, their split, what is lacking of them.
+"""Clips of the YouTubePD benchmark: labels, split and missing data.
 
 Zhou et al. 2023, "YouTubePD" (NeurIPS 2023 Datasets and Benchmarks). A clip is labelled 0 (no sign
-of Parkinson's disease) to 10; its six classes of severity join two labels each. The owners'
-preparation numbers a second collection, of negatives only, from 134 up: which collection a clip is
-from tells much of its label, and every report has to say so.
+of Parkinson's disease) to 10; each of its six severity classes joins two labels. The authors number
+a second collection, which has only negatives, from 134. So the collection of a clip says much about
+its label, and every report must mention it.
 """
 
 import re
@@ -16,7 +16,7 @@ from pdray.importers.youtubepd.tracks import Frames
 
 HIGHEST_LABEL = 10
 SPLITS = ("train", "test")
-# Taken back by the owners, who anonymised the data; a list that names them is older than that.
+# Withdrawn by the authors; a list with them is from before the data were anonymised.
 WITHDRAWN = frozenset({"video187", "video188", "video241"})
 
 _NAME = re.compile(r"video(0|[1-9][0-9]{0,5})")
@@ -30,7 +30,7 @@ class Clip(NamedTuple):
         name: ``video`` and its number.
         label: 0 to 10.
         split: train or test.
-        place: File and row that say so.
+        place: File and row of the entry.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Clip(NamedTuple):
 
 
 class Lack(NamedTuple):
-    """Something that is not there, or not as it should be, and that no one guesses.
+    """Missing or irregular data, which are never guessed.
 
     Attributes:
-        what: Its kind, as the summary counts them.
-        name: The clip, or a file's name; may be empty.
-        detail: How much of it, or which.
+        what: Kind, by which the summary counts.
+        name: Name of the clip or file; may be empty.
+        detail: Number or names of the missing parts.
     """
 
     what: str
@@ -55,14 +55,14 @@ class Lack(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """What a layout holds, checked.
+    """Checked content of a pack or release.
 
     Attributes:
         clips: By number, each once.
         landmarks: By clip; a clip without a face has no frames.
         regions: By clip.
-        marks: In the order of the clips' numbers; also of clips that are not labelled.
-        lacks: What the layout itself lacks.
+        marks: In the order of the clips' numbers; also of clips without a label.
+        lacks: Missing data of the pack or release.
     """
 
     clips: tuple[Clip, ...]
@@ -73,46 +73,48 @@ class Content:
 
 
 def number_of(name: str) -> int | None:
-    """Return the number of a clip, or None if this is no clip's name."""
+    """Return the number of a clip; None if the name is not that of a clip."""
     match = _NAME.fullmatch(name)
     return None if match is None else int(match[1])
 
 
 def severity(label: int) -> int:
-    """Return the class, 0 to 5, of a label: half of it, rounded up."""
+    """Return the class, 0 to 5, of a label: half the label, rounded up."""
     return (label + 1) // 2
 
 
 def batch(name: str) -> str:
-    """Return A or B, the collection that a clip is from."""
+    """Return A or B, the collection of a clip."""
     return "A" if (number_of(name) or 0) < _SECOND_BATCH else "B"
 
 
 def parse_clip(name: str, label: str, split: str, place: str) -> tuple[Clip | None, list[str]]:
-    """Return the clip that a row names, or None and what is wrong with the row."""
+    """Return the clip of a row, or None and the faults of the row."""
     faults = []
     if number_of(name) is None:
-        faults.append(f"{place}: clip {name!r} is not 'video' and a number")
+        faults.append(f"{place}: clip {name!r} is wrong, expected 'video' and a number")
     if name in WITHDRAWN:
         faults.append(
-            f"{place}: {name} was withdrawn by the owners; use their lists of October 2023"
+            f"{place}: {name} was withdrawn by the authors; use their lists of October 2023"
         )
     if not re.fullmatch(r"[0-9]{1,4}", label) or int(label) > HIGHEST_LABEL:
-        faults.append(f"{place}: {name}: label {label!r} is not a whole number 0..{HIGHEST_LABEL}")
+        faults.append(
+            f"{place}: {name}: label {label!r} is wrong, expected a whole number 0..{HIGHEST_LABEL}"
+        )
     if split not in SPLITS:
-        faults.append(f"{place}: {name}: split {split!r} is not train or test")
+        faults.append(f"{place}: {name}: split {split!r} is wrong, expected train or test")
     return (None, faults) if faults else (Clip(name, int(label), split, place), [])
 
 
 def unique_clips(clips: Sequence[Clip]) -> tuple[tuple[Clip, ...], list[str], list[Lack]]:
-    """Take each clip once.
+    """Keep each clip once.
 
     Args:
-        clips: As listed.
+        clips: Clips as listed.
 
     Returns:
-        The clips by number; what is wrong - a clip with two labels or on two sides of the split;
-        and the clips that are listed more than once and say the same each time.
+        The clips by number; faults (a clip with two labels or on two sides of the split); and the
+        clips that are listed several times with equal entries.
     """
     first: dict[str, Clip] = {}
     faults, lacks = [], []
@@ -136,5 +138,5 @@ def unique_clips(clips: Sequence[Clip]) -> tuple[tuple[Clip, ...], list[str], li
 
 
 def by_number(clip: Clip) -> int:
-    """Return what clips are sorted by."""
+    """Return the sort key of a clip."""
     return number_of(clip.name) or 0

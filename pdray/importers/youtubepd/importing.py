@@ -1,8 +1,8 @@
-"""YouTubePD (Zhou et al. 2023), from either of its layouts, to a manifest with tracks.
+"""Makes a manifest with tracks from YouTubePD (Zhou et al. 2023), in either of its layouts.
 
-The benchmark's videos and sound are not handed out: the manifest names landmarks and regions, and
-what videos and sound the user has put beside. Nobody is named in it either; who is in a clip only
-the user can say. What is not there is listed in a table beside the manifest and never filled in.
+The benchmark's videos and sound are not published: the manifest names landmarks and regions, and
+videos and sound that the user has. Subjects are not published either; only the user can give them.
+Missing data are listed in a table next to the manifest and never filled in.
 """
 
 from collections import Counter
@@ -38,23 +38,23 @@ VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov"})
 SOUNDS = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus"})
 
 _KINDS = (LANDMARK, REGION)
-_FINAL = "_final"  # ends the name of a processed clip in the release
+_FINAL = "_final"  # ending of the name of a processed clip in the release
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written.
+    """Result of an import.
 
     Attributes:
         manifest: The manifest.
         marks: Table of the clinician's marks, also of clips that are not in the manifest.
-        lacks: Table of what is lacking.
-        settings: YAML with the data settings that use the manifest, for ``--config``.
+        lacks: Table of missing data.
+        settings: YAML file with the data settings of the manifest, for ``--config``.
         clips: The recordings.
         num_marks: Rows of the table of marks.
-        lacking: What is lacking, one entry a row of its table.
-        has_subjects: Whether every recording names its subject.
-        has_split: Whether every recording has its side of the benchmark's split.
+        lacking: Missing data, one entry per row of the table.
+        has_subjects: Whether every recording has a subject.
+        has_split: Whether every recording has a side of the benchmark's split.
     """
 
     manifest: Path
@@ -75,11 +75,11 @@ def import_youtubepd(config: ImportConfig) -> Imported:
         config: Layout, folder and output.
 
     Returns:
-        What was written, each file whole or not at all and the manifest last.
+        The written files, each whole or not at all, the manifest last.
 
     Raises:
-        ManifestError: If a file cannot be read, with every fault of the labels, landmarks, regions
-            and marks, or if something else than the same lies where the output goes.
+        ManifestError: If a file cannot be read; if labels, landmarks, regions or marks have faults
+            (lists all); or if the output exists with other content.
     """
     if config.layout == "pack":
         content = read_pack(config.folder)
@@ -92,7 +92,7 @@ def import_youtubepd(config: ImportConfig) -> Imported:
     subjects = _subjects(config, content.clips, lacks)
     output = config.output.absolute()
     tracks = _tracks(content, output.parent)
-    lacks.sort(key=lambda lack: lack.what)  # stable: in each kind as found
+    lacks.sort(key=lambda lack: lack.what)  # stable, so the order within a kind stays
     imported = Imported(
         manifest=output,
         marks=output.with_suffix(".marks.csv"),
@@ -137,7 +137,7 @@ def count_lacks(lacks: Iterable[Lack]) -> dict[str, list[str]]:
 
 
 def _content_lacks(content: Content) -> list[Lack]:
-    """List what clips lack, and what is odd about their tracks and marks."""
+    """List missing data of clips, and irregular tracks and marks."""
     lacks = []
     for kind, all_frames in ((LANDMARK, content.landmarks), (REGION, content.regions)):
         for clip in content.clips:
@@ -172,7 +172,7 @@ def _files(
     what: str,
     lacks: list[Lack],
 ) -> dict[str, Path]:
-    """Return the file of each clip that has one; list the clips and files that have no other."""
+    """Return the file of each clip; add clips without a file and files without a clip to lacks."""
     found: dict[str, Path] = {}
     faults = []
     known = frozenset(names)
@@ -183,16 +183,18 @@ def _files(
         if name not in known:
             lacks.append(Lack(f"{what} files of no clip", path.name))
         elif found.setdefault(name, path) is not path:
-            faults.append(f"{name} has two: {found[name].name} and {path.name}")
+            faults.append(
+                f"{name} has two files, {found[name].name} and {path.name}; remove one of them"
+            )
         elif not path.stat().st_size:
-            faults.append(f"{name}: {path.name} is empty")
+            faults.append(f"{name}: {path.name} is empty; copy it again or remove it")
     refuse(faults, ManifestError, f"{what} files of {folder}")
     lacks += [Lack(f"{what} files absent", name) for name in names if name not in found]
     return found
 
 
 def _subjects(config: ImportConfig, clips: Sequence[Clip], lacks: list[Lack]) -> dict[str, str]:
-    """Return who is in each clip, as far as the user's table says."""
+    """Return the subject of each clip in the user's table."""
     found: dict[str, str] = {}
     spelled: dict[str, str] = {}
     faults = []
@@ -200,12 +202,21 @@ def _subjects(config: ImportConfig, clips: Sequence[Clip], lacks: list[Lack]) ->
     for row in rows:
         clip, subject = row.cells["clip_id"], row.cells["subject_id"]
         if not subject or subject != subject.strip():
-            faults.append(f"row {row.number}: clip {clip}: subject_id {subject!r}: expected a name")
+            faults.append(
+                f"row {row.number}: clip {clip} has the subject_id {subject!r}, expected a "
+                "pseudonym without spaces at its ends"
+            )
         elif found.setdefault(clip, subject) != subject:
-            faults.append(f"row {row.number}: clip {clip} is of {subject!r} and of {found[clip]!r}")
+            faults.append(
+                f"row {row.number}: clip {clip} has the subjects {subject!r} and {found[clip]!r}; "
+                "give one"
+            )
         elif spelled.setdefault(subject.casefold(), subject) != subject:
             other = spelled[subject.casefold()]
-            faults.append(f"row {row.number}: subject {subject!r} differs from {other!r} in case")
+            faults.append(
+                f"row {row.number}: subject {subject!r} differs from {other!r} only in upper and "
+                "lower case; use one spelling"
+            )
     if config.split == "benchmark":
         faults += _split_faults(found, clips)
     refuse(faults, ManifestError, str(config.subjects))
@@ -216,7 +227,7 @@ def _subjects(config: ImportConfig, clips: Sequence[Clip], lacks: list[Lack]) ->
 
 
 def _split_faults(subjects: Mapping[str, str], clips: Sequence[Clip]) -> list[str]:
-    """Name the subjects on both sides of the benchmark's split, which is one of clips."""
+    """List the subjects on both sides of the benchmark's split, which divides clips."""
     first: dict[str, Clip] = {}
     faults: dict[str, str] = {}
     for clip in clips:
@@ -225,7 +236,7 @@ def _split_faults(subjects: Mapping[str, str], clips: Sequence[Clip]) -> list[st
         if subject and home.split != clip.split:
             faults[subject] = (
                 f"subject {subject!r} is on both sides of the benchmark's split: {home.name} in "
-                f"{home.split}, {clip.name} in {clip.split}; split=none makes folds of subjects"
+                f"{home.split}, {clip.name} in {clip.split}; set split=none to split by subject"
             )
     return list(faults.values())
 
@@ -251,13 +262,13 @@ def _settings_text(imported: Imported) -> str:
         "subjects": "required" if imported.has_subjects else "none",
         "grade_cuts": [1, 2, 3, 4, 5],  # the benchmark's six classes
     }
-    # The benchmark's own split, by name; with split=none there is none.
+    # The benchmark's split; with split=none there is none.
     folds = {"folds": {"from_split": True}} if imported.has_split else {}
     return settings_text(data, **folds)
 
 
 def _write(tracks: Mapping[Path, Track], texts: Mapping[Path, str]) -> None:
-    """Write everything that is not there yet, after nothing else was found in its place."""
+    """Write all files that do not exist yet; refuse files with other content first."""
     there = [path for path in tracks if path.exists()]
     faults = [f"{path}: {OTHER_CONTENT}" for path in there if not _is_same(path, tracks[path])]
     refuse([*faults, *text_faults(texts)], ManifestError, "nothing was written")

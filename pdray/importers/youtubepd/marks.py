@@ -1,8 +1,8 @@
-"""The clinician's marks of YouTubePD: which region of the face showed the disease, when, how much.
+"""Reads the clinician's marks of YouTubePD: facial region, moment and severity of a sign.
 
-A mark's frame counts on another timeline than the processed clip (a mark at frame 84 of 84 where
-the clip has 140): only its share of the total says when. Some marks name no region or all of them;
-they are kept as they are, with a note.
+The frame of a mark counts on another timeline than the processed clip (a mark at frame 84 of 84,
+where the clip has 140), so only its share of the total gives the moment. Some marks name no region
+or all of them; they are kept unchanged, with a note.
 """
 
 import re
@@ -22,8 +22,8 @@ def parse_mark(clip: str, text: str) -> Mark:
         text: Not blank.
 
     Returns:
-        The mark. What cannot be told apart for certain stays None, and the note then holds the
-        text; a text of three fields has a total and a region only.
+        The mark. Uncertain fields are None, and the note then holds the text; a text with three
+        fields gives only a total and a region.
     """
     fields = [field.strip() for field in text.split(",")]
     moment = _MOMENT.fullmatch(fields[0])
@@ -37,21 +37,21 @@ def parse_mark(clip: str, text: str) -> Mark:
 
 
 def mark_faults(mark: Mark, place: str) -> list[str]:
-    """Say what is wrong with a mark; ``place`` is its file and row."""
+    """List the faults of a mark; ``place`` is its file and row."""
     faults = []
     where = f"{place}: {mark.clip}"
     if mark.region is not None and not 0 <= mark.region < len(REGIONS):
-        faults.append(f"{where}: region {mark.region} is not 0..{len(REGIONS) - 1}")
+        faults.append(f"{where}: region {mark.region} is outside 0..{len(REGIONS) - 1}")
     if mark.total is not None and mark.total < 1:
-        faults.append(f"{where}: a total of {mark.total} frames")
+        faults.append(f"{where}: total of {mark.total} frames, expected at least 1")
     elif mark.frame is not None and mark.total is not None and not 0 <= mark.frame <= mark.total:
-        faults.append(f"{where}: frame {mark.frame} is not within its total of {mark.total}")
+        faults.append(f"{where}: frame {mark.frame} is outside its total of {mark.total}")
     for name, value in (("severity", mark.severity), ("confidence", mark.confidence)):
         if value is not None and not 0 <= value <= HIGHEST:
-            faults.append(f"{where}: {name} {value} is not 0..{HIGHEST}")
+            faults.append(f"{where}: {name} {value} is outside 0..{HIGHEST}")
     return faults
 
 
 def is_whole(mark: Mark) -> bool:
-    """Return whether a mark says region, moment, severity and confidence."""
+    """Return whether a mark has region, moment, severity and confidence."""
     return None not in mark[:-1]

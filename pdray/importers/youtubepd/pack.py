@@ -1,7 +1,7 @@
-"""The neutral pack of YouTubePD: tables, name lists and two archives of numbers, without a pickle.
+"""Reads the neutral pack of YouTubePD: tables, name lists and two archives of numbers, no pickles.
 
-Its data card says how it was made of the public release. A digest of every file lies beside them
-in ``SHA256SUMS``; where it does, nothing is read before the digests agree.
+Its data card describes how it was made from the public release. If it has a file ``SHA256SUMS``,
+the digests of all files are compared before anything is read.
 """
 
 import json
@@ -44,7 +44,7 @@ from pdray.importers.youtubepd.tracks import (
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-MAX_BYTES = 1024**3  # unpacked; the pack has 31 MB
+MAX_BYTES = 1024**3  # largest size, unpacked; the pack has 31 MB
 FILES = ("clips.csv", "landmarks.npz", "landmark_names.json", "regions.npz", "region_names.json",
          "region_annotations.csv")  # fmt: skip
 
@@ -60,10 +60,10 @@ _MARK_COLUMNS = ("clip_id", "annotated_frame", "total_frames", "region_index", "
                  "confidence", "severity_0_5", "clip_in_pack", "exact_duplicate",
                  "note")  # fmt: skip
 _WHOLE = re.compile(r"[0-9]{1,9}")
-# numpy parses an array's header as Python before the archive's checksum is compared.
+# NumPy parses the header of an array as Python before it compares the archive's checksum.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError, KeyError,
            SyntaxError, TokenError)  # fmt: skip
-_TOO_MUCH = (MemoryError, OverflowError)  # shapes that a header only claims
+_TOO_MUCH = (MemoryError, OverflowError)  # from wrong shapes in a header
 
 
 class _Clips(NamedTuple):
@@ -75,16 +75,17 @@ def read_pack(folder: Path) -> Content:
     """Read a pack.
 
     Args:
-        folder: Holds :data:`FILES`, and ``SHA256SUMS`` or not.
+        folder: Folder with :data:`FILES`, and perhaps ``SHA256SUMS``.
 
     Returns:
-        What it holds.
+        Content of the pack.
 
     Raises:
-        ManifestError: If a digest differs, or a file cannot be read; with every fault in them.
+        ManifestError: If a digest differs, or a file cannot be read or has faults; lists all of
+            them.
     """
     faults, lacks = _check_digests(folder)
-    refuse(faults, ManifestError, f"{folder}: damaged or changed")
+    refuse(faults, ManifestError, f"{folder} is damaged or changed, copy it again")
     faults += _name_faults(folder)
     listed, listing_faults, listing_lacks = _read_clips(folder / "clips.csv")
     faults += listing_faults
@@ -115,7 +116,7 @@ def read_pack(folder: Path) -> Content:
 
 
 def _check_digests(folder: Path) -> tuple[list[str], list[Lack]]:
-    """Compare the digests of what is there; name what is not there, or has no digest."""
+    """Compare the digests of all files; list files that are missing or have no digest."""
     try:
         lines = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -126,7 +127,10 @@ def _check_digests(folder: Path) -> tuple[list[str], list[Lack]]:
     for number, line in enumerate(lines, start=1):
         match = _SUM.fullmatch(line)
         if match is None:
-            faults.append(f"{_SUMS} line {number}: {line!a} is not a digest, two blanks and a file")
+            faults.append(
+                f"{_SUMS} line {number}: {line!a} is wrong, expected a digest, two blanks and a "
+                "file"
+            )
             continue
         listed.add(match[2])
         if (folder / match[2]).is_file():
@@ -144,11 +148,11 @@ def _digest_faults(path: Path, name: str, said: str) -> list[str]:
         return [f"{name}: cannot be read: {error.strerror or error}"]
     if found == said:
         return []
-    return [f"{name}: its SHA-256 is {found[:12]}..., {_SUMS} says {said[:12]}..."]
+    return [f"{name}: its SHA-256 is {found[:12]}..., expected {said[:12]}... ({_SUMS})"]
 
 
 def _name_faults(folder: Path) -> list[str]:
-    """Compare the pack's names and their order with those that tracks are written with."""
+    """Compare the pack's names and their order with those of pdray's tracks."""
     faults = []
     for file, wanted in (
         ("landmark_names.json", {"names": LANDMARKS}),
@@ -161,7 +165,7 @@ def _name_faults(folder: Path) -> list[str]:
                 f"{folder / file}: cannot be read: {error.strerror or error}"
             ) from error
         except ValueError as error:
-            raise ManifestError(f"{folder / file}: is no JSON: {error}") from error
+            raise ManifestError(f"{folder / file}: is not JSON: {error}") from error
         for key, values in wanted.items():
             given = said.get(key) if isinstance(said, dict) else None
             given = given if isinstance(given, list) else []
@@ -169,8 +173,8 @@ def _name_faults(folder: Path) -> list[str]:
                 pairs = zip([*given, None], [*values, None], strict=False)
                 place, pair = next((n, p) for n, p in enumerate(pairs) if p[0] != p[1])
                 faults.append(
-                    f"{file}: {key}[{place}] is {pair[0]!r}, expected {pair[1]!r}: another order "
-                    "or another set of points"
+                    f"{file}: {key}[{place}] is {pair[0]!r}, expected {pair[1]!r}; the order or "
+                    "the set of points differs"
                 )
     return faults
 
@@ -190,26 +194,28 @@ def _read_clips(path: Path) -> tuple[_Clips, list[str], list[Lack]]:
         if row.cells["upstream_csv_rows"] not in ("", "1"):
             twice.append(Lack("listed twice, taken once", name))
     if not rows:
-        faults.append(f"{path.name}: no clip below the header")
+        faults.append(f"{path.name}: has no clip below the header")
     listed, texts, lacks = unique_clips(clips)
     return _Clips(listed, cells), faults + texts, lacks + twice
 
 
 def _row_faults(clip: Clip, cells: Mapping[str, str]) -> list[str]:
-    """Compare what follows from the label and the number with what the row says."""
+    """Compare a row with the values that follow from its label and its number."""
     expected = {
         "severity_0_5": str(severity(clip.label)),
         "pd": str(int(clip.label > 0)),
         "collection_batch": batch(clip.name),
     }
     faults = [
-        f"{clip.place}: {clip.name}: {name} {cells[name]!r}, but label {clip.label} and the "
-        f"number make it {value}"
+        f"{clip.place}: {clip.name}: {name} is {cells[name]!r}, expected {value} from label "
+        f"{clip.label} and the number of the clip"
         for name, value in expected.items()
         if cells[name] != value
     ]
     if cells["subject_id"]:
-        faults.append(f"{clip.place}: {clip.name}: subject_id is filled; give subjects in a file")
+        faults.append(
+            f"{clip.place}: {clip.name}: subject_id is not empty; clear it and set subjects=FILE"
+        )
     return faults
 
 
@@ -227,8 +233,8 @@ def _read_marks(path: Path, clips: set[str]) -> tuple[list[Mark], list[str]]:
             grade = None if mark.severity is None else severity(mark.severity)
             if cells["severity_0_5"] != ("" if grade is None else str(grade)):
                 texts.append(
-                    f"{place}: {mark.clip}: severity_0_5 {cells['severity_0_5']!r}, but severity "
-                    f"{mark.severity} makes it {grade}"
+                    f"{place}: {mark.clip}: severity_0_5 is {cells['severity_0_5']!r}, expected "
+                    f"{grade} from severity {mark.severity}"
                 )
             marks.append(mark)
         faults += texts
@@ -238,24 +244,24 @@ def _read_marks(path: Path, clips: set[str]) -> tuple[list[Mark], list[str]]:
 def _mark_cell_faults(row: Row, place: str, clips: set[str]) -> list[str]:
     name, in_pack = row.cells["clip_id"], row.cells["clip_in_pack"]
     if number_of(name) is None:
-        return [f"{place}: clip {name!r} is not 'video' and a number"]
+        return [f"{place}: clip {name!r} is wrong, expected 'video' and a number"]
     faults = [
         f"{place}: {name}: {column} {row.cells[column]!r} is not a whole number"
         for column in _MARK_NUMBERS
         if row.cells[column] and not _WHOLE.fullmatch(row.cells[column])
     ]
     if in_pack != str(int(name in clips)):
-        faults.append(f"{place}: {name}: clip_in_pack {in_pack!r}, against clips.csv")
+        faults.append(f"{place}: {name}: clip_in_pack {in_pack!r} contradicts clips.csv")
     return faults
 
 
 def _read_npz(path: Path, faults: list[str]) -> Arrays:
-    """Return the arrays of an archive that can be read; name the others in ``faults``."""
+    """Return the readable arrays of an archive; add the others to ``faults``."""
     try:
         with zipfile.ZipFile(path) as file:
             size = sum(one.file_size for one in file.infolist())
         if size > MAX_BYTES:
-            faults.append(f"{path.name}: unpacks to {size} bytes; more than {MAX_BYTES} is no pack")
+            faults.append(f"{path.name}: unpacks to {size} bytes, expected at most {MAX_BYTES}")
             return {}
         found = {}
         with np.load(path, allow_pickle=False) as arrays:
@@ -266,12 +272,12 @@ def _read_npz(path: Path, faults: list[str]) -> Arrays:
                     faults.append(f"{path.name} {name}: cannot be read: {error}")
         return found
     except (*_DAMAGE, *_TOO_MUCH) as error:
-        faults.append(f"{path.name}: is not an .npz file that can be read whole: {error}")
+        faults.append(f"{path.name}: cannot be read as a whole .npz file: {error}")
         return {}
 
 
 def _by_clip(arrays: Arrays, *, has_numbers: bool) -> dict[str, Frames]:
-    """Bring points and numbers together; without either there is an array of no shape."""
+    """Join points and frame numbers; if one is missing, it is an array without shape."""
     nothing = np.zeros(())
     found: dict[str, Frames] = {}
     for name in arrays:
@@ -301,15 +307,15 @@ def _archive_faults(kind: Kind, found: Mapping[str, Frames], listed: _Clips) -> 
         if kind is LANDMARK:
             said["n_missing_landmark_frames"] = len(gaps(kind, frames))
         faults += [
-            f"{file} {name}: clips.csv says {column} {listed.cells[name][column]}, found {count}"
+            f"{file} {name}: clips.csv has {column} {listed.cells[name][column]}, found {count}"
             for column, count in said.items()
             if listed.cells[name][column] != str(count)
         ]
     for name, cells in listed.cells.items():
         if cells[f"has_{kind.what}"] != str(int(name in found)):
-            there = "holds it" if name in found else "does not hold it"
+            there = "has the clip" if name in found else "does not have the clip"
             flag = f"has_{kind.what} {cells[f'has_{kind.what}']}"
-            faults.append(f"{file} {name}: clips.csv says {flag}, the archive {there}")
+            faults.append(f"{file} {name}: clips.csv has {flag}, but the archive {there}")
     return faults
 
 
@@ -318,5 +324,6 @@ def _flag_faults(clip: Clip, listed: _Clips, is_marked: bool) -> list[str]:
     if flag == str(int(is_marked)):
         return []
     return [
-        f"{clip.place}: {clip.name}: has_region_annotations {flag}, against region_annotations.csv"
+        f"{clip.place}: {clip.name}: has_region_annotations {flag} contradicts "
+        "region_annotations.csv"
     ]

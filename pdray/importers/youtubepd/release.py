@@ -1,17 +1,17 @@
-"""YouTubePD as its owners hand it out: lists, boxes and marks in one repository, landmarks beside.
+"""Reads YouTubePD as its authors publish it: two repositories.
 
-Two checkouts (read as they were in October 2023):
+Both are read as they were in October 2023:
   samwli/YouTubePD-data                    ``train.csv``, ``test.csv``: lines of a path that ends in
                                            ``videoN_final.mp4``, a blank and a label;
                                            ``bbox_coords/videoN_kpts``: a pickle, video -> frame,
                                            from ``frame0`` -> 14 polygons -> points x, y and a
                                            score; ``region_video_annotations.pkl``: a pickle,
-                                           video -> texts, as :mod:`pdray.importers.youtubepd.marks`
-                                           reads them, blank ones between
+                                           video -> texts (some blank), which
+                                           :mod:`pdray.importers.youtubepd.marks` reads
   anshgs/YoutubePD_Additional_Modalities   ``Landmarks/videoN/F.pickle``, F from 1: a pickle, name
                                            of a landmark -> ``x`` and ``y``
-Every pickle is read by :mod:`pdray.plain_pickle`, which runs nothing of it. The polygons'
-scores are left: the owners' script writes the constant 0.9.
+:mod:`pdray.plain_pickle` reads the pickles without running code from them. The scores of the
+polygons are not used, since the authors' script always writes 0.9.
 """
 
 import re
@@ -46,7 +46,7 @@ from pdray.importers.youtubepd.tracks import (
 )
 from pdray.plain_pickle import PlainPickleError, read_plain
 
-MAX_BYTES = 64 * 1024**2  # of one pickle; a clip's boxes are 1 MB
+MAX_BYTES = 64 * 1024**2  # largest pickle; the boxes of a clip have 1 MB
 
 _LINE = re.compile(r"(?:.*/)?(video[0-9]+)_final\.mp4 (\S+)")
 _BOXES, _MARKS, _LANDMARKS = "bbox_coords", "region_video_annotations.pkl", "Landmarks"
@@ -59,7 +59,7 @@ _NUMBER = (int, float, np.integer, np.floating)
 
 
 class _FileError(Exception):
-    """A file cannot be used; the message says why, without the file's name."""
+    """A file cannot be used; the message gives the reason without the file's name."""
 
 
 def read_release(folder: Path, landmarks: Path | None) -> Content:
@@ -67,14 +67,14 @@ def read_release(folder: Path, landmarks: Path | None) -> Content:
 
     Args:
         folder: Checkout of samwli/YouTubePD-data.
-        landmarks: Checkout of anshgs/YoutubePD_Additional_Modalities, or None where it is not
-            there: then no clip has landmarks.
+        landmarks: Checkout of anshgs/YoutubePD_Additional_Modalities; None: no clip has landmarks.
 
     Returns:
-        What they hold.
+        Content of both.
 
     Raises:
-        ManifestError: With every fault of every file; of a clip's pickles the first one.
+        ManifestError: If a file has a fault; lists all faults, but only the first one of the
+            pickles of a clip.
     """
     faults: list[str] = []
     listed = [clip for split in SPLITS for clip in _read_list(folder, split, faults)]
@@ -99,7 +99,11 @@ def _read_list(folder: Path, split: str, faults: list[str]) -> list[Clip]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         older = folder / "data" / path.name
-        hint = f"; {older} is of June 2023 and names withdrawn clips" if older.is_file() else ""
+        hint = (
+            f"; do not use {older}, which is older and has withdrawn clips"
+            if older.is_file()
+            else ""
+        )
         raise ManifestError(f"{path}: cannot be read: {error}{hint}") from error
     clips = []
     for number, line in enumerate(lines, start=1):
@@ -110,9 +114,11 @@ def _read_list(folder: Path, split: str, faults: list[str]) -> list[Clip]:
             faults += texts
             clips += [] if clip is None else [clip]
         elif line.strip():
-            faults.append(f"{place}: {line!a} is not '<folder>/videoN_final.mp4 <label>'")
+            faults.append(
+                f"{place}: {line!a} is wrong, expected '<folder>/videoN_final.mp4 <label>'"
+            )
     if not clips:
-        faults.append(f"{path.name}: names no clip")
+        faults.append(f"{path.name}: has no clip; download it again")
     return clips
 
 
@@ -123,14 +129,17 @@ def _read_marks(path: Path, faults: list[str], lacks: list[Lack]) -> list[Mark]:
     try:
         content = _read_pickle(path)
         if not isinstance(content, dict):
-            raise _FileError(f"holds {type(content).__name__}, not a dict of videos")
+            raise _FileError(f"holds {type(content).__name__}, expected a dict of videos")
     except _FileError as error:
         faults.append(f"{path.name}: {error}")
         return []
     marks = []
     for name, texts in content.items():
         if not isinstance(name, str) or number_of(name) is None or not _is_texts(texts):
-            faults.append(f"{path.name} {name!a}: is not 'video' and a number with a list of texts")
+            faults.append(
+                f"{path.name} {name!a}: is wrong, expected 'video' and a number with a list of "
+                "texts"
+            )
             continue
         filled = [(n, text) for n, text in enumerate(texts) if text.strip()]
         if len(filled) < len(texts):
@@ -177,7 +186,7 @@ def _polygons(content: object, name: str) -> Frames:
     is_own = len(keys) == 1 and re.fullmatch(rf"{name}(\D.*)?", str(keys[0]))
     frames = content[keys[0]] if is_own and isinstance(content, dict) else None
     if not isinstance(frames, dict):
-        raise _FileError(f"holds the videos {short(keys)}, expected frames of {name}.mp4 alone")
+        raise _FileError(f"holds the videos {short(keys)}, expected only frames of {name}.mp4")
     rows = []
     for key, polygons in frames.items():
         match = _FRAME.fullmatch(key) if isinstance(key, str) else None
@@ -214,7 +223,7 @@ def _read_landmarks(
         else:
             there[path.name] = path
     if not there:
-        faults.append(f"{folder}: holds no folder of a listed clip, such as video0")
+        faults.append(f"{folder}: has no folder of a listed clip, such as video0; check landmarks")
     found = {}
     for name in (name for name in names if name in there):
         place = f"{folder.name}/{name}"
@@ -224,7 +233,7 @@ def _read_landmarks(
 
 
 def _read_faces(folder: Path, place: str, faults: list[str], lacks: list[Lack]) -> Frames:
-    """Return the landmarks of a clip, up to the first file that cannot be used."""
+    """Return the landmarks of a clip, up to the first unusable file."""
     rows = []
     for path in inside(folder):
         match = _LANDMARK_FILE.fullmatch(path.name)
@@ -264,7 +273,7 @@ def _point(point: Any, keys: Sequence[Any], place: str) -> tuple[float, float]:
 
 
 def _sorted_frames(kind: Kind, rows: list[tuple[int, list[tuple[float, float]]]]) -> Frames:
-    """Return frames by number; none has no points."""
+    """Return frames sorted by number; without rows the points are empty."""
     rows.sort(key=lambda row: row[0])
     numbers = np.array([number for number, _ in rows], np.int64)
     points = np.array([points for _, points in rows], np.float64)
@@ -274,14 +283,12 @@ def _sorted_frames(kind: Kind, rows: list[tuple[int, list[tuple[float, float]]]]
 def _read_pickle(path: Path) -> Mapping[Any, Any] | Any:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise _FileError(
-                f"has {path.stat().st_size} bytes; more than {MAX_BYTES} is no such file"
-            )
+            raise _FileError(f"has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
         return read_plain(path.read_bytes())
     except OSError as error:
         raise _FileError(f"cannot be read: {error.strerror or error}") from error
     except PlainPickleError as error:
-        raise _FileError(f"refused, nothing of it has run: {error}") from error
+        raise _FileError(f"was refused, and no code of it has run: {error}") from error
 
 
 def _there(folder: Path) -> list[Path]:

@@ -1,9 +1,9 @@
-"""Landmarks and region polygons of YouTubePD's clips: their numbers, their place, their time.
+"""Checks landmarks and region polygons of YouTubePD's clips and turns them into tracks.
 
 Both are in pixels of the processed clip: the face cropped frame by frame, 256 x 256 at 20 Hz.
-Polygons are of every frame, numbered from 0; landmarks are of every second frame, numbered from 1,
-so that landmark frame F is clip frame 2 (F - 1). Values are taken as published: whether they count
-from a pixel's corner or its centre is nowhere said.
+Polygons exist for every frame, numbered from 0. Landmarks exist for every second frame, numbered
+from 1, so landmark frame F is clip frame 2 (F - 1). Values are used as published; it is not known
+whether they are measured from the corner or the centre of a pixel.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.tracks import Track
 
 SIZE = 256.0  # width and height of the processed clip [px]
-RATE = 20.0  # its frames a second
+RATE = 20.0  # frames per second of the clip
 MAX_FRAMES = 72_000  # an hour; the benchmark's longest clip has 240
 
-# Landmarks of the benchmark run from 18 to 262 and polygons from -62 to 269: they are drawn on from
-# the landmarks, above the face and past its sides. Half a picture is twice as far; what is farther
-# is of another picture or another scale.
+# Coordinates of the benchmark's landmarks are 18 to 262, those of the polygons -62 to 269, since
+# polygons reach beyond the face. Half a picture is twice as far; points farther out belong to
+# another picture or another scale.
 MARGIN = SIZE / 2
-# The way each polygon runs round in the benchmark's median frame: 1 with x to y, as the clock goes.
-# At most 4 of 14 run the other way in any of its frames, most of them folds of a turned face.
+# Direction of each polygon in the benchmark's median frame: 1 is from x to y (clockwise). In any
+# frame at most 4 of 14 run the other way, mostly folds of a turned face.
 _TURNS = np.array([1, 1, 1, -1, 1, 1, -1, -1, 1, -1, 1, -1, -1, 1])
 _MOST_TURNED = 7
 _STARTS = np.concatenate([[0], np.cumsum(VERTICES)[:-1]])
@@ -48,8 +48,8 @@ class Kind:
     """Landmarks or regions.
 
     Attributes:
-        what: Its name.
-        num_points: Points of a frame.
+        what: Name of the kind.
+        num_points: Points per frame.
         first: Number of the first frame.
         step: Clip frames from one frame to the next.
     """
@@ -65,12 +65,12 @@ REGION = Kind("regions", int(VERTICES.sum()), first=0, step=1)
 
 
 def clip_frames(kind: Kind, frames: Frames) -> npt.NDArray[np.int64]:
-    """Return the (N,) frames of the 20 Hz clip, from 0, that the points are of."""
+    """Return the (N,) frames of the 20 Hz clip, from 0, to which the points belong."""
     return (frames.numbers.astype(np.int64) - kind.first) * kind.step
 
 
 def to_track(kind: Kind, frames: Frames) -> Track:
-    """Return the track of a clip, of at least one frame and without faults."""
+    """Return the track of a clip that has at least one frame and no faults."""
     is_region = kind is REGION
     return Track(
         points=frames.points.astype(np.float32),
@@ -82,7 +82,7 @@ def to_track(kind: Kind, frames: Frames) -> Track:
 
 
 def gaps(kind: Kind, frames: Frames) -> list[int]:
-    """Return the frames between the first of a clip and its last one there that lack."""
+    """Return the missing frames between the first frame of a clip and the last one present."""
     if not len(frames.numbers):
         return []
     there = set(frames.numbers.tolist())
@@ -90,7 +90,7 @@ def gaps(kind: Kind, frames: Frames) -> list[int]:
 
 
 def flat_frames(frames: Frames) -> list[int]:
-    """Return the frames in which a polygon has no width or no height."""
+    """Return the frames with a polygon without width or height."""
     if not len(frames.points):
         return []
     extent = np.maximum.reduceat(frames.points, _STARTS, axis=1)
@@ -100,35 +100,35 @@ def flat_frames(frames: Frames) -> list[int]:
 
 
 def frames_faults(kind: Kind, frames: Frames, place: str) -> list[str]:
-    """Say what is wrong with points of a clip.
+    """List faults of the points of a clip.
 
     Args:
         kind: Landmarks or regions.
-        frames: Of one clip, of any shape and type.
+        frames: Points of one clip, of any shape and type.
         place: File and clip, for the message.
 
     Returns:
-        One text a fault; of values, the first one of each fault.
+        One text per fault, with its first value.
     """
     numbers, points = frames
     if points.dtype.kind not in "iuf" or points.ndim != 3 or points.shape[2] != 2:
-        return [f"{place}: is {points.dtype} of shape {points.shape}, not (N, P, 2) numbers"]
+        return [f"{place}: is {points.dtype} {points.shape}, expected (N, P, 2) numbers"]
     if points.shape[1] != kind.num_points:
         return [
-            f"{place}: {points.shape[1]} points a frame; {kind.what} of the benchmark have "
-            f"{kind.num_points}"
+            f"{place}: has {points.shape[1]} points per frame, expected {kind.num_points} "
+            f"{kind.what} as in the benchmark"
         ]
     faults = _number_faults(kind, frames, place)
     if faults or not len(points):
         return faults
     place_of = f"{place} frame"
-    far = ~((points >= -MARGIN) & (points <= SIZE + MARGIN))  # also what is no number
+    far = ~((points >= -MARGIN) & (points <= SIZE + MARGIN))  # also true for NaN
     if far.any():
         row, point, axis = np.argwhere(far)[0]
         faults.append(
             f"{place_of} {numbers[row]}: {'xy'[axis]} {points[row, point, axis]:g} of "
-            f"{_point_name(kind, int(point))} is not within {-MARGIN:g}..{SIZE + MARGIN:g} px of a "
-            f"picture of {SIZE:g} px; so are {int(far.any(axis=(1, 2)).sum())} frames"
+            f"{_point_name(kind, int(point))} is outside {-MARGIN:g}..{SIZE + MARGIN:g} px for a "
+            f"picture of {SIZE:g} px ({int(far.any(axis=(1, 2)).sum())} such frames)"
         )
     elif kind is REGION:
         turned = (np.sign(_areas(points)) == -_TURNS).sum(axis=1)
@@ -136,23 +136,23 @@ def frames_faults(kind: Kind, frames: Frames, place: str) -> list[str]:
         if inverted.any():
             row = int(np.argmax(inverted))
             faults.append(
-                f"{place_of} {numbers[row]}: {turned[row]} of {len(VERTICES)} polygons are "
-                f"inverted, they run the wrong way round; so are {int(inverted.sum())} frames: is "
-                "the picture mirrored or y counted from below?"
+                f"{place_of} {numbers[row]}: {turned[row]} of {len(VERTICES)} polygons run in the "
+                f"wrong direction ({int(inverted.sum())} such frames); check whether the picture "
+                "is mirrored or y is counted from below"
             )
     return faults
 
 
 def end_faults(landmarks: Frames, regions: Frames, place: str) -> list[str]:
-    """Say whether landmarks go on behind the clip, whose every frame has polygons."""
+    """List a fault if landmarks go beyond the end of the clip, whose every frame has polygons."""
     if not len(landmarks.numbers) or not len(regions.numbers):
         return []
     frame, last = int(clip_frames(LANDMARK, landmarks)[-1]), int(regions.numbers[-1])
     if frame <= last:
         return []
     return [
-        f"{place}: landmark frame {landmarks.numbers[-1]} is frame {frame} of a clip that ends at "
-        f"frame {last}, as its regions say"
+        f"{place}: landmark frame {landmarks.numbers[-1]} is clip frame {frame}, but the regions "
+        f"of the clip end at frame {last}"
     ]
 
 
@@ -164,12 +164,14 @@ def _number_faults(kind: Kind, frames: Frames, place: str) -> list[str]:
     wrong = np.diff(numbers.astype(np.int64), prepend=kind.first - 1) <= 0
     if not wrong.any():
         if len(numbers) and numbers[-1] > MAX_FRAMES:
-            return [f"{place}: frame number {numbers[-1]} is above {MAX_FRAMES}, which is no clip"]
+            return [
+                f"{place}: frame number {numbers[-1]} is too large, expected up to {MAX_FRAMES}"
+            ]
         return []
     row = int(np.argmax(wrong))
     return [
-        f"{place}: frame numbers must rise from {kind.first}: number {numbers[row]} stands at "
-        f"[{row}]" + (f" behind {numbers[row - 1]}" if row else "")
+        f"{place}: frame numbers must rise from {kind.first}, but number {numbers[row]} is at "
+        f"position {row}" + (f", after {numbers[row - 1]}" if row else "")
     ]
 
 

@@ -36,11 +36,20 @@ def test_ucf101_names_classes_in_their_order_and_sides(write):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classInd": ["1 Archery", "3 YoYo"]}, r"classInd\.txt: line 2: '3 YoYo' is not '2 <clas"),
-        ({"classInd": ["Archery"]}, r"line 1: 'Archery' is not '1 <class>'"),
+        (
+            {"classInd": ["1 Archery", "3 YoYo"]},
+            r"classInd\.txt: line 2: '3 YoYo' is wrong, expected '2 <clas",
+        ),
+        ({"classInd": ["Archery"]}, r"line 1: 'Archery' is wrong, expected '1 <class>'"),
         ({"classInd": [""]}, r"classInd\.txt: is empty"),
-        ({"testlist01": ["Dive/a.avi"]}, r"testlist01\.txt line 1: 'Dive/a\.avi' is not '<class>"),
-        ({"testlist01": ["YoYo/a.avi 1"]}, r"testlist01\.txt line 1: 'YoYo/a\.avi 1' is not"),
+        (
+            {"testlist01": ["Dive/a.avi"]},
+            r"testlist01\.txt line 1: 'Dive/a\.avi' is wrong, expected '<class>",
+        ),
+        (
+            {"testlist01": ["YoYo/a.avi 1"]},
+            r"testlist01\.txt line 1: 'YoYo/a\.avi 1' is wrong, expected",
+        ),
         (
             {"testlist01": ["YoYo/v_YoYo_g08_c01.avi"]},
             "v_YoYo_g08_c01 is listed twice: YoYo train, YoYo test",
@@ -78,8 +87,11 @@ def test_hmdb51_tags_say_training_test_or_neither(write):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a.avi 1", "b.avi 3"], r"clap_test_split1\.txt line 2: 'b\.avi 3' is not '<file> 0'"),
-        (["a.avi"], r"line 1: 'a\.avi' is not"),
+        (
+            ["a.avi 1", "b.avi 3"],
+            r"clap_test_split1\.txt line 2: 'b\.avi 3' is wrong, expected '<file> 0'",
+        ),
+        (["a.avi"], r"line 1: 'a\.avi' is wrong, expected"),
         (["a.avi 1", "A.avi 2"], "A is listed twice: clap train, clap test"),
     ],
 )
@@ -89,7 +101,7 @@ def test_hmdb51_lines_that_are_wrong_are_named(write, lines, message):
 
 
 def test_hmdb51_without_lists_says_what_they_are_called(tmp_path):
-    with pytest.raises(ManifestError, match=r"has no list <class>_test_split3\.txt"):
+    with pytest.raises(ManifestError, match=r"has no file named <class>_test_split3\.txt"):
         read_hmdb51(tmp_path, 3)
 
 
@@ -111,7 +123,10 @@ def test_kinetics_rows_name_files_by_id_and_times(write):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["label,youtube_id,split", "a,b,train"], "column time_start, time_end is missing"),
+        (
+            ["label,youtube_id,split", "a,b,train"],
+            "the header lacks the column time_start, time_end; add it",
+        ),
         ([HEADER, "a,b,0,10,train", ",c,0,10,test"], r"t\.txt row 3: label '', youtube_id 'c'"),
         ([HEADER, "a,b,soon,10,train"], r"row 2: .* times 'soon' to '10'"),
         ([HEADER, "a,b,0"], r"row 2: .* times '0' to ''"),

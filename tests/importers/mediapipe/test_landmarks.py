@@ -124,7 +124,9 @@ def test_a_wrong_model_is_told_even_where_there_is_nothing_to_do(
 ) -> None:
     tree = {"manifest": cohort, "output": tmp_path / "m.csv", "items": ["hand_opening"]}
     config = build(ExtractConfig, {**tree, "model": "x.task"})
-    with pytest.raises(SettingsError, match=r"model: no such file: x\.task; expected a MediaPipe"):
+    with pytest.raises(
+        SettingsError, match=r"model: x\.task does not exist; give the file of a MediaPipe"
+    ):
         extract(config, partial(open_landmarker, config.model), print)
     assert not (tmp_path / "m.csv").exists()
 
@@ -187,7 +189,9 @@ def test_a_span_keeps_its_place_in_time_and_an_odd_id_its_own_file(
 def test_an_output_that_is_there_or_no_csv_is_refused(cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("")
     for name in ("m.csv", "m.parquet"):
-        with pytest.raises(SettingsError, match=rf"output: got .*{name}; expected a .csv file"):
+        with pytest.raises(
+            SettingsError, match=rf"output: got .*{name}; give the name of a new .csv file"
+        ):
             run(cohort, tmp_path / name, Fake())
 
 
@@ -255,20 +259,25 @@ def test_a_model_that_cannot_be_used_is_told(
 ) -> None:
     install(monkeypatch, 468)
     with (
-        pytest.raises(SettingsError, match=r"model: no such file: \S+/y\.task; expected a MediaP"),
+        pytest.raises(
+            SettingsError, match=r"model: \S+/y\.task does not exist; give the file of a MediaP"
+        ),
         open_landmarker(tmp_path / "y.task"),
     ):
         pass
     (tmp_path / "y.task").write_bytes(b"no model")
     with (
-        pytest.raises(SettingsError, match=r"model: .*y\.task is no Face Landmarker: Unable to op"),
+        pytest.raises(
+            SettingsError,
+            match=r"model: .*y\.task is not a MediaPipe Face Landmarker \(Unable to op",
+        ),
         open_landmarker(tmp_path / "y.task"),
     ):
         pass
     (tmp_path / "x.task").write_bytes(b"")
     with (
         open_landmarker(tmp_path / "x.task") as landmarker,
-        pytest.raises(SettingsError, match=r"model: it gives 468 points a face; .* gives 478"),
+        pytest.raises(SettingsError, match=r"model: it gives 468 points per face; .* gives 478"),
     ):
         landmarker.detect(np.ones((4, 4, 3), np.uint8), 0)
 
@@ -279,7 +288,9 @@ def test_without_the_extra_its_name_is_told(
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     (tmp_path / "x.task").write_bytes(b"")
     with (
-        pytest.raises(SettingsError, match=r"\); in the checkout: pip .* -e '\.\[landmarks\]'$"),
+        pytest.raises(
+            SettingsError, match=r"\); run in the checkout: pip .* -e '\.\[landmarks\]'$"
+        ),
         open_landmarker(tmp_path / "x.task"),
     ):
         pass

@@ -39,7 +39,7 @@ def test_only_the_left_half_is_mirrored() -> None:
     mirrors = [mirrored_vertex(number) for number in range(248)]
     assert sorted(number for number in mirrors if number >= 248) == list(range(248, 468))
     for number in (248, 473, -1, 478):
-        with pytest.raises(ValueError, match=f"mesh point {number} is not of the left half"):
+        with pytest.raises(ValueError, match=f"mesh point {number} is not in the left half"):
             mirrored_vertex(number)
 
 
@@ -118,7 +118,7 @@ def test_eyes_in_one_place_give_no_region() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((1, 468, 2), r"a mesh is \(N, 478, 2\), got \(1, 468, 2\); it has no irises"),
+        ((1, 468, 2), r"a mesh must be \(N, 478, 2\), got \(1, 468, 2\) without irises"),
         ((478, 2), r"got \(478, 2\)"),
         ((1, 478, 3), r"got \(1, 478, 3\)"),
     ],

@@ -29,15 +29,18 @@ def test_a_clip_is_read():
     assert not faults
 
 
+NO_LABEL = "is wrong, expected a whole number 0..10"
+
+
 @pytest.mark.parametrize(
     ("name", "label", "split", "message"),
     [
-        ("video12", "11", "test", "f row 2: video12: label '11' is not a whole number 0..10"),
-        ("video12", "-1", "test", "f row 2: video12: label '-1' is not a whole number 0..10"),
-        ("video12", "2.5", "test", "f row 2: video12: label '2.5' is not a whole number 0..10"),
-        ("video12", "1", "val", "f row 2: video12: split 'val' is not train or test"),
-        ("someone", "1", "test", "f row 2: clip 'someone' is not 'video' and a number"),
-        ("video187", "0", "train", "f row 2: video187 was withdrawn by the owners; use their "
+        ("video12", "11", "test", f"f row 2: video12: label '11' {NO_LABEL}"),
+        ("video12", "-1", "test", f"f row 2: video12: label '-1' {NO_LABEL}"),
+        ("video12", "2.5", "test", f"f row 2: video12: label '2.5' {NO_LABEL}"),
+        ("video12", "1", "val", "f row 2: video12: split 'val' is wrong, expected train or test"),
+        ("someone", "1", "test", "f row 2: clip 'someone' is wrong, expected 'video' and a number"),
+        ("video187", "0", "train", "f row 2: video187 was withdrawn by the authors; use their "
          "lists of October 2023"),
     ],
 )  # fmt: skip

@@ -136,7 +136,7 @@ def test_a_rerun_gives_the_same_bytes_and_another_output_is_kept(pack, tmp_path)
     with pytest.raises(ManifestError, match="nothing was written, 3 faults") as error:
         run(pack, out / "m.csv")
     for name in ("regions/video7.npz", "landmarks/video7.npz", "m.marks.csv"):
-        assert f"{out / name}: is there with another content; give another output" in \
+        assert f"{out / name}: exists with other content; give another output" in \
             str(error.value)  # fmt: skip
     assert not (out / "m.csv").exists()
 
@@ -173,7 +173,7 @@ def test_two_files_of_a_clip_and_an_empty_one_are_refused(pack, tmp_path):
     (tmp_path / "video7.mp4").touch()
     with pytest.raises(ManifestError, match="2 faults") as error:
         run(pack, tmp_path / "out" / "m.csv", videos=tmp_path)
-    assert "video3 has two: video3.mp4 and video3_final.mp4" in str(error.value)
+    assert "video3 has two files, video3.mp4 and video3_final.mp4; remove one" in str(error.value)
     assert "video7: video7.mp4 is empty" in str(error.value)
     with pytest.raises(ManifestError, match="none: cannot be read: No such file"):
         run(pack, tmp_path / "out" / "m.csv", videos=tmp_path / "none")
@@ -183,12 +183,12 @@ def test_two_files_of_a_clip_and_an_empty_one_are_refused(pack, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("video3,S1\nvideo3,S2\n", "row 3: clip video3 is of 'S2' and of 'S1'"),
-        ("video3,\n", "row 2: clip video3: subject_id '': expected a name"),
-        ("video3, S1\n", "row 2: clip video3: subject_id ' S1': expected a name"),
-        ("video3,S1\nvideo136,s1\n", "row 3: subject 's1' differs from 'S1' in case"),
+        ("video3,S1\nvideo3,S2\n", "row 3: clip video3 has the subjects 'S2' and 'S1'; give one"),
+        ("video3,\n", "row 2: clip video3 has the subject_id '', expected a pseudonym"),
+        ("video3, S1\n", "row 2: clip video3 has the subject_id ' S1', expected a pseudonym"),
+        ("video3,S1\nvideo136,s1\n", "subject 's1' differs from 'S1' only in upper and lower case"),
         ("video3,S1\nvideo7,S1\n", "subject 'S1' is on both sides of the benchmark's split: video3 "
-         "in test, video7 in train; split=none makes folds of subjects"),
+         "in test, video7 in train; set split=none to split by subject"),
     ],
 )  # fmt: skip
 def test_subjects_that_cannot_be_are_refused(pack, tmp_path, text, message):
@@ -213,7 +213,10 @@ def test_some_subjects_and_no_split(pack, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["layout=pack", "landmarks=x"], "landmarks is of layout release; a pack holds its own"),
+        (
+            ["layout=pack", "landmarks=x"],
+            "landmarks has no effect with layout pack, which has its own; remove it",
+        ),
         (["layout=release", "output=m.txt"], r"output m\.txt is not a \.csv file"),
         (["layout=zip"], "layout"),
     ],

@@ -38,11 +38,11 @@ def test_what_is_not_certain_stays_open_and_the_text_is_kept(text, expected):
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
-        (Mark("video0", 14, 1, 9, 1, 1), "m[3]: video0: region 14 is not 0..13"),
-        (Mark("video0", 0, 10, 9, 1, 1), "m[3]: video0: frame 10 is not within its total of 9"),
-        (Mark("video0", 0, 0, 0, 1, 1), "m[3]: video0: a total of 0 frames"),
-        (Mark("video0", 0, 1, 9, 11, 1), "m[3]: video0: severity 11 is not 0..10"),
-        (Mark("video0", 0, 1, 9, 1, 12), "m[3]: video0: confidence 12 is not 0..10"),
+        (Mark("video0", 14, 1, 9, 1, 1), "m[3]: video0: region 14 is outside 0..13"),
+        (Mark("video0", 0, 10, 9, 1, 1), "m[3]: video0: frame 10 is outside its total of 9"),
+        (Mark("video0", 0, 0, 0, 1, 1), "m[3]: video0: total of 0 frames, expected at least 1"),
+        (Mark("video0", 0, 1, 9, 11, 1), "m[3]: video0: severity 11 is outside 0..10"),
+        (Mark("video0", 0, 1, 9, 1, 12), "m[3]: video0: confidence 12 is outside 0..10"),
     ],
 )
 def test_a_mark_out_of_range_is_told(mark, message):

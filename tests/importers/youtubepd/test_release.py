@@ -87,16 +87,22 @@ def test_a_folder_of_landmarks_may_be_named_itself(folders):
     assert read_release(release, more / "Landmarks").landmarks.keys() == {
         "video3", "video7", "video20", "video136",
     }  # fmt: skip
-    assert "holds no folder of a listed clip, such as video0" in told((release, release))
+    assert "has no folder of a listed clip, such as video0" in told((release, release))
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("/data/video20_final.mp4 11", "train.csv row 3: video20: label '11' is not a whole"),
-        ("/data/video20.mp4 1", "train.csv row 3: '/data/video20.mp4 1' is not '<folder>/videoN_"),
+        (
+            "/data/video20_final.mp4 11",
+            "train.csv row 3: video20: label '11' is wrong, expected a whole",
+        ),
+        (
+            "/data/video20.mp4 1",
+            "train.csv row 3: '/data/video20.mp4 1' is wrong, expected '<folder>/videoN_",
+        ),
         ("video7_final.mp4 2", "train.csv row 3: video7 has label 2, but 0 in train.csv row 1"),
-        ("a/video188_final.mp4 0", "train.csv row 3: video188 was withdrawn by the owners"),
+        ("a/video188_final.mp4 0", "train.csv row 3: video188 was withdrawn by the authors"),
         ("a/video3_final.mp4 10", "test.csv row 1: video3 is in test, but in train in train.csv"),
     ],
 )
@@ -109,10 +115,10 @@ def test_a_line_that_cannot_be_is_refused(folders, line, message):
 def test_an_older_checkout_is_told(folders):
     (folders[0] / "data").mkdir()
     (folders[0] / "train.csv").rename(folders[0] / "data" / "train.csv")
-    assert "is of June 2023 and names withdrawn clips" in told(folders)
+    assert "which is older and has withdrawn clips" in told(folders)
     (folders[0] / "test.csv").write_text("")
     (folders[0] / "data" / "train.csv").rename(folders[0] / "train.csv")
-    assert "test.csv: names no clip" in told(folders)
+    assert "test.csv: has no clip" in told(folders)
 
 
 class Harm:
@@ -136,7 +142,8 @@ def test_a_hostile_pickle_runs_nothing(folders, tmp_path, place):
     data = pickle.dumps({"video3": Harm(touched)})
     (tmp_path / place).write_bytes(data)
     message = told(folders)
-    assert f"{place.partition('/')[2]}: refused, nothing of it has run: it names posix.system" in \
+    told_of = "was refused, and no code of it has run: it names posix.system"
+    assert f"{place.partition('/')[2]}: {told_of}" in \
         message  # fmt: skip
     assert not touched.exists()
     pickle.loads(data)  # it would have
@@ -171,11 +178,14 @@ def test_values_are_checked_as_of_the_pack(made, folders):
     frames = {f"frame{n}": nested(frame) for n, frame in enumerate(points)}
     write_pickle(folders[0] / "bbox_coords" / "video20_kpts", {"video20.mp4": frames})
     message = told(folders)
-    assert "Landmarks/video3 frame 4: y 900 of nose_tip is not within -128..384 px" in message
-    assert "bbox_coords/video20_kpts frame 2: 14 of 14 polygons are inverted" in message
+    assert "Landmarks/video3 frame 4: y 900 of nose_tip is outside -128..384 px" in message
     assert (
-        "Landmarks/video7: landmark frame 6 is frame 10 of a clip that ends at frame 9" in message
+        "bbox_coords/video20_kpts frame 2: 14 of 14 polygons run in the wrong direction" in message
     )
+    assert (
+        "Landmarks/video7: landmark frame 6 is clip frame 10, but the regions of the clip end at "
+        "frame 9"
+    ) in message
 
 
 POLYGONS = nested(np.full((58, 2), 100.0))
@@ -184,9 +194,9 @@ POLYGONS = nested(np.full((58, 2), 100.0))
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"video30.mp4": {}}, "holds the videos ['video30.mp4'], expected frames of video3.mp4"),
+        ({"video30.mp4": {}}, "holds the videos ['video30.mp4'], expected only frames of"),
         ({"video3.mp4": {}, "video4.mp4": {}}, "holds the videos ['video3.mp4', 'video4.mp4']"),
-        ([], "holds the videos [], expected frames of video3.mp4 alone"),
+        ([], "holds the videos [], expected only frames of video3.mp4"),
         ({"video3.mp4": {"0": POLYGONS}}, "has '0', expected 'frame' and a number from 0"),
         ({"video3.mp4": {"frame0": POLYGONS[:13]}}, "frame0 has polygons of [4, 4, 4, 4, 4, 4, "
          "4, 4, 5, 4, 4, 5, 4] points, expected 14 of"),
@@ -209,12 +219,21 @@ def test_frames_may_come_in_any_order_and_with_gaps(folders):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"video3": ["6/12,14,9,8"]}, "annotations.pkl[0]: video3: region 14 is not 0..13"),
-        ({"video3": ["", "13/12,1,9,8"]}, "annotations.pkl[1]: video3: frame 13 is not within its"),
-        ({"video3": "6/12,1,9,8"}, "annotations.pkl 'video3': is not 'video' and a number with a"),
-        ({"video3": [3]}, "annotations.pkl 'video3': is not 'video' and a number with a list"),
-        ({3: []}, "annotations.pkl 3: is not 'video' and a number with a list of texts"),
-        ([], "annotations.pkl: holds list, not a dict of videos"),
+        ({"video3": ["6/12,14,9,8"]}, "annotations.pkl[0]: video3: region 14 is outside 0..13"),
+        ({"video3": ["", "13/12,1,9,8"]}, "annotations.pkl[1]: video3: frame 13 is outside its"),
+        (
+            {"video3": "6/12,1,9,8"},
+            "annotations.pkl 'video3': is wrong, expected 'video' and a number with a",
+        ),
+        (
+            {"video3": [3]},
+            "annotations.pkl 'video3': is wrong, expected 'video' and a number with a list",
+        ),
+        (
+            {3: []},
+            "annotations.pkl 3: is wrong, expected 'video' and a number with a list of texts",
+        ),
+        ([], "annotations.pkl: holds list, expected a dict of videos"),
     ],
 )
 def test_marks_of_another_form_are_refused(folders, content, message):
@@ -229,6 +248,6 @@ def test_a_cut_pickle_and_a_huge_one_are_refused(folders):
     with (boxes / "video7_kpts").open("r+b") as file:
         file.truncate(65 * 1024**2)
     message = told(folders)
-    assert "bbox_coords/video3_kpts: refused, nothing of it has run: it is" in message
-    assert "bbox_coords/video7_kpts: has 68157440 bytes; more than 67108864 is no such file" in \
+    assert "bbox_coords/video3_kpts: was refused, and no code of it has run: it is" in message
+    assert "bbox_coords/video7_kpts: has 68157440 bytes, expected at most 67108864" in \
         message  # fmt: skip

@@ -61,9 +61,9 @@ def test_made_up_frames_have_no_fault():
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ((0, 1, 2), "f: frame numbers must rise from 1: number 0 stands at [0]"),
-        ((1, 4, 4), "f: frame numbers must rise from 1: number 4 stands at [2] behind 4"),
-        ((1, 3, 2), "f: frame numbers must rise from 1: number 2 stands at [2] behind 3"),
+        ((0, 1, 2), "f: frame numbers must rise from 1, but number 0 is at position 0"),
+        ((1, 4, 4), "f: frame numbers must rise from 1, but number 4 is at position 2, after 4"),
+        ((1, 3, 2), "f: frame numbers must rise from 1, but number 2 is at position 2, after 3"),
     ],
 )
 def test_frame_numbers_rise(numbers, message):
@@ -73,7 +73,8 @@ def test_frame_numbers_rise(numbers, message):
 def test_numbers_that_are_no_frames_are_refused():
     points = landmarks().points
     far = Frames(np.array([1, 2, 99_000_000]), points)
-    assert "frame number 99000000 is above 72000" in frames_faults(LANDMARK, far, "f")[0]
+    (fault,) = frames_faults(LANDMARK, far, "f")
+    assert "frame number 99000000 is too large, expected up to 72000" in fault
     short = Frames(np.array([1, 2]), points)
     assert frames_faults(LANDMARK, short, "f") == ["f: int64 frame numbers (2,) for 3 frames"]
     halves = Frames(np.array([1.0, 2.0, 3.0]), points)
@@ -83,13 +84,15 @@ def test_numbers_that_are_no_frames_are_refused():
 def test_a_face_of_105_points_is_refused():
     frames = landmarks()
     faults = frames_faults(LANDMARK, frames._replace(points=frames.points[:, 1:]), "a.npz video3")
-    assert faults == ["a.npz video3: 105 points a frame; landmarks of the benchmark have 106"]
+    assert faults == [
+        "a.npz video3: has 105 points per frame, expected 106 landmarks as in the benchmark"
+    ]
 
 
 @pytest.mark.parametrize("points", [np.zeros((3, 106)), np.zeros((3, 106, 2), "U1"), np.zeros(())])
 def test_what_are_no_points_is_refused(points):
     frames = Frames(np.arange(1, 4), points)
-    assert "not (N, P, 2) numbers" in frames_faults(LANDMARK, frames, "f")[0]
+    assert "expected (N, P, 2) numbers" in frames_faults(LANDMARK, frames, "f")[0]
 
 
 @pytest.mark.parametrize(
@@ -99,15 +102,15 @@ def test_a_polygon_far_outside_is_refused(value, shown):
     frames = regions()
     frames.points[2:4, 45, 1] = value
     assert frames_faults(REGION, frames, "r.npz video3") == [
-        f"r.npz video3 frame 2: y {shown} of mouth is not within -128..384 px of a picture of "
-        "256 px; so are 2 frames"
+        f"r.npz video3 frame 2: y {shown} of mouth is outside -128..384 px for a picture of "
+        "256 px (2 such frames)"
     ]
 
 
 def test_a_landmark_far_outside_is_named():
     frames = landmarks()
     frames.points[2, 0, 0] = 700
-    assert "f frame 5: x 700 of contour_chin is not" in frames_faults(LANDMARK, frames, "f")[0]
+    assert "f frame 5: x 700 of contour_chin is outside" in frames_faults(LANDMARK, frames, "f")[0]
 
 
 def test_what_is_published_a_little_outside_is_let_be():
@@ -121,8 +124,8 @@ def test_a_mirrored_frame_is_refused(axis):
     frames = regions()
     frames.points[3:, :, axis] = 256 - frames.points[3:, :, axis]
     assert frames_faults(REGION, frames, "r.npz video3") == [
-        "r.npz video3 frame 3: 14 of 14 polygons are inverted, they run the wrong way round; so "
-        "are 3 frames: is the picture mirrored or y counted from below?"
+        "r.npz video3 frame 3: 14 of 14 polygons run in the wrong direction (3 such frames); "
+        "check whether the picture is mirrored or y is counted from below"
     ]
 
 
@@ -142,6 +145,6 @@ def test_a_polygon_without_an_area_is_listed():
 def test_landmarks_end_with_the_clip():
     assert end_faults(landmarks((1, 3)), regions(5), "f") == []
     assert end_faults(landmarks((1, 4)), regions(6), "f") == [
-        "f: landmark frame 4 is frame 6 of a clip that ends at frame 5, as its regions say"
+        "f: landmark frame 4 is clip frame 6, but the regions of the clip end at frame 5"
     ]
     assert end_faults(landmarks(()), regions(5), "f") == []
