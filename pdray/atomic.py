@@ -3,13 +3,14 @@
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import re
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,7 +59,7 @@ _RACE_SECONDS = 1.0  # longer than two processes need to see each other's file
 @contextmanager
 def _lease(path: Path) -> Iterator[None]:
     mine = uuid.uuid4().hex
-    if path.exists() and _age(path) < LEASE_SECONDS:
+    if _age(path) < LEASE_SECONDS:
         raise BlockingIOError(errno.EWOULDBLOCK, "a lease is held", str(path))
     write_text(path, mine)
     time.sleep(_RACE_SECONDS)
@@ -68,7 +69,14 @@ def _lease(path: Path) -> Iterator[None]:
 
     def renew() -> None:
         while not ended.wait(LEASE_SECONDS / _RENEWALS):
-            write_text(path, mine)
+            with suppress(OSError):  # a disk that fails now may work at the next renewal
+                if not is_mine():
+                    return
+                write_text(path, mine)
+
+    def is_mine() -> bool:
+        # After a sleep longer than the lease, another process may have taken it.
+        return not path.exists() or path.read_text(encoding="utf-8") == mine
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
@@ -77,15 +85,21 @@ def _lease(path: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        path.unlink(missing_ok=True)
+        if is_mine():
+            path.unlink(missing_ok=True)
 
 
 def _age(path: Path) -> float:
-    """Return the age of a file by the clock of its disk, which may differ from ours [s]."""
+    """Return the age of a file by the clock of its disk, which may differ from ours [s].
+
+    A file that is not there has an infinite age.
+    """
     now = _sibling(path)
     now.touch()
     try:
         return now.stat().st_mtime - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
     finally:
         now.unlink()
 

@@ -347,7 +347,9 @@ class _PlainLoader(yaml.SafeLoader):
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
-            if isinstance(key, str) and key in lines:
+            if not isinstance(key, str):  # a list or a mapping, such as {{name}} of a template
+                continue
+            if key in lines:
                 raise _Twice(f"'{key}' is in line {lines[key]} and in line {line}; join the two")
             lines[key] = line
         return super().construct_mapping(node, deep)

@@ -52,7 +52,7 @@ class Mirror:
             self.error = error
         else:
             if self.error is not None:
-                self._say("tracking: the server is reachable again and up to date")
+                self._say("tracking: MLflow is up to date again")
             self.error = None
         ended = time.monotonic()
         pause = _DEAD_SECONDS if self.error else _MIRROR_SECONDS

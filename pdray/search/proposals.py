@@ -57,12 +57,12 @@ def naming_database(path: Path) -> Iterator[None]:
     try:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "optuna version" not in str(error):  # of others
+            raise
         text = f"{error} {error.__cause__}"  # Optuna's own text may name another cause
         for words, told in _DATABASE_FAULTS.items():
             if words in text:
                 raise StudyError(f"Optuna's database {path}: {told}") from error
-        if isinstance(error, RuntimeError):  # of something else
-            raise
         raise StudyError(
             f"Optuna's database {path}: {str(error).splitlines()[0]}; {_RESTORE}"
         ) from error
@@ -93,7 +93,7 @@ class StudySearch(OptunaSearch):
         self._interrupted = self._adopt(plan.space.keys())
         # Of fixed trials each is one of its own.
         self._combinations = None if plan.fixed else combinations(plan.space)
-        self._keys = tuple(plan.space)
+        self._entries = plan.space
 
     def num_ended(self) -> int:
         """Return how many trials have ended in any state, in this session or before."""
@@ -107,7 +107,7 @@ class StudySearch(OptunaSearch):
             ended = [
                 one for one in self._ot_study.get_trials(deepcopy=False) if one.state.is_finished()
             ]
-            left = min(left, len(self._combinations) - len(self._tried(ended)))
+            left = min(left, len(set(self._combinations)) - len(self._tried(ended)))
         return max(left, 0)
 
     def completed(self) -> list[FrozenTrial]:
@@ -178,11 +178,14 @@ class StudySearch(OptunaSearch):
             left = [one for one in self._combinations or () if one not in tried]
             if left:
                 place = derive_seed(self._study_seed, "repeat", number) % len(left)
-                self._ot_study.enqueue_trial(dict(zip(self._keys, left[place], strict=True)))
+                self._ot_study.enqueue_trial(dict(zip(self._entries, left[place], strict=True)))
 
     def _tried(self, trials: Sequence[FrozenTrial | Trial]) -> set[tuple[Value, ...]]:
-        whole = [one.params for one in trials if one.params.keys() >= set(self._keys)]
-        return {tuple(_plain(params[key]) for key in self._keys) for params in whole}
+        whole = [one.params for one in trials if one.params.keys() >= self._entries.keys()]
+        return {
+            tuple(_plain(params[key], entry) for key, entry in self._entries.items())
+            for params in whole
+        }
 
     def _adopt(self, keys: Set[str]) -> list[FrozenTrial]:
         """Return the trials that a kill left running; half-proposed ones become failed."""
@@ -212,9 +215,9 @@ class StudySearch(OptunaSearch):
             )
 
 
-def _plain(value: Value) -> Value:
+def _plain(value: Value, entry: Choices | Range) -> Value:
     """Return a value as :func:`combinations` has it: without the error of adding up steps."""
-    return round(value, 9) if isinstance(value, float) else value
+    return round(value, 9) if isinstance(value, float) and isinstance(entry, Range) else value
 
 
 def distribution(entry: Choices | Range) -> BaseDistribution:

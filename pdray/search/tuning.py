@@ -59,7 +59,7 @@ def _where(outcome: "StudyOutcome") -> str:
     if not outcome.is_mirrored:
         words = [str(here.with_name("pdray")), "sync-tracking"]
         words += [f"study={outcome.folder}", f"tracking.uri={uri}"]
-        shown = f"tracking   server not reached; when it is back, run: {shlex.join(words)}"
+        shown = f"tracking   MLflow has not all of it; send the rest: {shlex.join(words)}"
     elif uri.startswith("http"):
         shown = f"compare    open {uri}"
     else:

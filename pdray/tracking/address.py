@@ -23,6 +23,11 @@ _PASSWORDS = {
 }
 
 
+_PATHS = ("manifest", "marks", "pretrained", "folder")
+# What a database's address may hold behind its "?".
+_SECRETS = "user|password|passwd|pwd|passphrase|token|odbc_connect"
+
+
 class TrackingConfig(Settings):
     """Settings of MLflow tracking."""
 
@@ -84,24 +89,30 @@ def check_tracking(uri: str, num_nodes: int) -> None:
 
 def bare(uri: str) -> str:
     """Return a URI, or a text with URIs in it, without user names and passwords."""
-    return re.sub(r"//[^/@\s]*@", "//", uri)
+    # Up to the last "@": a password may hold "@" and "/".
+    bared = re.sub(r"//[^\s?#'\"]*@", "//", uri)
+    return re.sub(rf"(?<=[?&])({_SECRETS})=[^&\s'\"]*", r"\1=", bared, flags=re.IGNORECASE)
 
 
 def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with only the last part of every path, and no password in a URI.
 
-    Names of folders may contain names of people.
+    Names of folders may contain names of people, and so may those of recordings: of
+    ``shared_files`` only their number is told.
 
     Args:
-        settings: Nested plain values; ``manifest`` is a path even if it is relative.
+        settings: Nested plain values; settings of files are paths even if they are relative.
 
     Returns:
         The same keys.
     """
-    return {
-        key: Path(value).name if key == "manifest" and isinstance(value, str) else _shared(value)
-        for key, value in settings.items()
-    }
+    return {key: _shown(key, value) for key, value in settings.items()}
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key == "shared_files" and value:
+        return f"{len(value)} files"
+    return Path(value).name if key in _PATHS and isinstance(value, str) else _shared(value)
 
 
 def _shared(value: Any) -> Any:

@@ -128,7 +128,7 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     assert mirror.error is not None
     alive = True
     mirror.finish()
-    assert lines[1:] == ["tracking: the server is reachable again and up to date"]
+    assert lines[1:] == ["tracking: MLflow is up to date again"]
     assert mirror.error is None
 
 

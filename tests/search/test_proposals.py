@@ -186,6 +186,8 @@ def test_a_distribution_has_the_entry_s_bounds(entry: Any, expected: Any) -> Non
             {"snippet.num_frames": {"choices": [8, 16]}, "optim.batch_size": {"low": 2, "high": 4}},
             6,
         ),
+        ({"optim.weight_decay": {"choices": [1e-10, 2e-10, 1 / 3]}}, 3),
+        ({"optim.weight_decay": {"choices": [1, 1.0, 2]}}, 2),
         ({}, 1),
     ],
 )
@@ -276,6 +278,7 @@ def test_a_database_that_cannot_be_used_is_named_with_cause_and_way_out(
     assert cause in str(caught.value)
 
 
-def test_faults_of_something_else_are_not_the_databases(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="of mine"), naming_database(tmp_path):
-        raise RuntimeError("of mine")
+@pytest.mark.parametrize("words", ["of mine", "the archive of weights is malformed"])
+def test_faults_of_something_else_are_not_the_databases(tmp_path: Path, words: str) -> None:
+    with pytest.raises(RuntimeError, match=words), naming_database(tmp_path):
+        raise RuntimeError(words)

@@ -1,12 +1,14 @@
 import errno
 import fcntl
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pdray.atomic import file_digest
+from pdray.atomic import LEASE_SECONDS, file_digest
 from pdray.config import merge, read_tree
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import ManifestError, SettingsError, StudyError
@@ -198,6 +200,35 @@ def test_on_a_disk_without_file_locks_a_lease_keeps_a_second_driver_out(
     assert not (started.folder / "driver.lease").exists()
     with only_driver(started, said.append):
         assert len(said) == 2
+
+
+def test_a_lease_that_ended_is_taken_and_its_old_holder_leaves_it(
+    started: StudyLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    said: list[str] = []
+    lease = started.folder / "driver.lease"
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr("pdray.atomic._RACE_SECONDS", 0.01)
+    monkeypatch.setattr("pdray.atomic._RENEWALS", LEASE_SECONDS / 0.02)
+    with only_driver(started, said.append):
+        lease.write_text("of another that waited long enough", encoding="utf-8")
+        time.sleep(0.1)  # several renewals
+        assert lease.read_text(encoding="utf-8") == "of another that waited long enough"
+    assert lease.exists()
+    past = time.time() - LEASE_SECONDS - 1
+    os.utime(lease, (past, past))
+    with only_driver(started, said.append):
+        full = pytest.MonkeyPatch()
+        full.setattr("pdray.atomic.write_text", no_locks)  # an OSError at each renewal
+        time.sleep(0.1)
+        full.undo()
+        os.utime(lease, (past, past))
+        time.sleep(0.1)
+        assert time.time() - lease.stat().st_mtime < LEASE_SECONDS
+    assert not lease.exists()
 
 
 def test_any_other_fault_of_a_lock_is_not_another_job(

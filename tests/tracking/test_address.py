@@ -44,6 +44,8 @@ def test_a_folder_of_files_is_refused(uri: str) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert bare("at http://jane:secret@host:5000/x") == "at http://host:5000/x"
+    assert bare("postgresql://jane:sec/r@t@db/mlflow") == "postgresql://db/mlflow"
+    assert bare("mysql://db/x?user=jane&Password=s@t&a=1 b") == "mysql://db/x?user=&Password=&a=1 b"
     with pytest.raises(TrackingError) as caught:
         check_tracking("ftp://jane:secret@host", num_nodes=1)
     assert "secret" not in str(caught.value)
@@ -59,13 +61,25 @@ def test_a_password_in_the_settings_is_refused_before_it_is_kept() -> None:
 
 def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
     settings = {
-        "data": {"manifest": "Jane Roe/manifest.csv", "items": ["gait"], "store": "/data/roe/st"},
+        "data": {
+            "manifest": "Jane Roe/manifest.csv",
+            "marks": "Jane Roe/marks.csv",
+            "items": ["gait"],
+            "store": "/data/roe/st",
+            "shared_files": ["videos/Jane Roe.mp4"],
+        },
         "tracking": {"uri": "http://jane:secret@host:5000"},
         "other": {"uri": "sqlite:////home/roe/mlflow.db"},
         "search": {"metric": "val/mcc", "trials": 5, "paths": ["/home/roe/x"]},
     }
     assert shared_settings(settings) == {
-        "data": {"manifest": "manifest.csv", "items": ["gait"], "store": "st"},
+        "data": {
+            "manifest": "manifest.csv",
+            "marks": "marks.csv",
+            "items": ["gait"],
+            "store": "st",
+            "shared_files": "1 files",
+        },
         "tracking": {"uri": "http://host:5000"},
         "other": {"uri": "sqlite:mlflow.db"},
         "search": {"metric": "val/mcc", "trials": 5, "paths": ["x"]},
@@ -77,6 +91,7 @@ def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
     [
         ("postgresql://jane:secret@db/mlflow", "PGPASSWORD, or in the file ~/.pgpass"),
         ("mysql+pymysql://jane:secret@db/mlflow", "read_default_file=~/.my.cnf"),
+        ("postgresql://db/mlflow?user=jane&password=secret", "PGPASSWORD"),
         ("https://jane:secret@host", "MLFLOW_TRACKING_PASSWORD"),
     ],
 )

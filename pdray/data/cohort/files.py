@@ -5,8 +5,10 @@ same file, whatever part of it a row takes. A recording that was encoded anew, o
 another file: nothing here can know that it shows the same.
 """
 
+import json
 import math
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -74,7 +76,11 @@ def find_owners(
             people.
     """
     uses = [
-        Use(row, name, row.cells[name]) for row in rows for name in FILES if row.cells.get(name)
+        Use(row, name, row.cells[name])
+        for row in rows
+        if row.cells["subject_id"]  # else it is said that the subject is missing
+        for name in FILES
+        if row.cells.get(name)
     ]
     keys = _keys(uses, folder, shared, digests)
     found = Owners()
@@ -94,7 +100,7 @@ def find_owners(
             found.faults += _foreign(members)
             continue
         found.faults += _overlaps(members)
-        people = {use.subject for use in members if use.subject}
+        people = {use.subject for use in members}
         people = people.union(*(found.together.get(one, ()) for one in people))
         found.together |= dict.fromkeys(people, frozenset(people))
     return found
@@ -177,6 +183,7 @@ def _content(path: Path, digests: Digests) -> str | None:
 
 def _foreign(uses: Sequence[Use]) -> Iterator[Fault]:
     first = uses[0]
+    word = f"data.shared_files={json.dumps([first.cell], ensure_ascii=False)}"
     for use in uses:
         if use.subject != first.subject:
             named = "" if use.cell == first.cell else f", which names it {first.cell}"
@@ -185,7 +192,7 @@ def _foreign(uses: Sequence[Use]) -> Iterator[Fault]:
                 f"{use.column} {use.cell} is of subject {use.subject}, and of {first.subject} in "
                 f"row {first.row.number}{named}; one file, one subject. If it shows several people "
                 "one after the other, give start_seconds and end_seconds of each and "
-                f"data.shared_files=[{first.cell}]",
+                f"{shlex.quote(word)}",
             )
 
 

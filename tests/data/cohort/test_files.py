@@ -2,9 +2,11 @@
 
 import json
 import os
+import shlex
 import shutil
 
 import pytest
+import yaml
 
 from pdray.data.cohort import digests as digests_module
 from pdray.data.cohort.manifest import Allowed, load_manifest
@@ -140,6 +142,24 @@ def test_parts_of_a_shared_file_must_not_overlap(load):
                  start_seconds=["", "4"], end_seconds=ends)  # fmt: skip
     load(("S1", "a.mp4"), ("S1", "a.mp4"), ("S2", "a.mp4"), shared=["a.mp4"],
          start_seconds=["", "2", "5"], end_seconds=["3", "5", ""])  # fmt: skip
+
+
+def test_the_word_that_allows_a_file_can_be_copied_into_a_shell(load, tmp_path):
+    (tmp_path / "a.mp4").rename(tmp_path / "two, of one tape.mp4")
+    uses = ("S1", "two, of one tape.mp4"), ("S2", "two, of one tape.mp4")
+    spans = {"start_seconds": ["", "4"], "end_seconds": ["4", ""]}
+    with pytest.raises(ManifestError) as caught:
+        load(*uses, **spans)
+    word = shlex.split(str(caught.value).partition("of each and ")[2])[0]
+    key, _, value = word.partition("=")
+    assert key == "data.shared_files"
+    assert len(load(*uses, shared=yaml.safe_load(value), **spans).recordings) == 2
+
+
+def test_a_row_without_a_subject_is_nobody_elses(load):
+    with pytest.raises(ManifestError) as caught:
+        load(("S1", "a.mp4"), ("", "a.mp4"))
+    assert str(caught.value).endswith(": row 3: subject_id is missing")
 
 
 def test_a_shared_file_that_no_row_has_is_refused(load):
