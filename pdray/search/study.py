@@ -79,13 +79,24 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
 
 
 def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
-    """Return what a complete study found, and send to MLflow what is not there yet."""
+    """Return what a complete study found, and send to MLflow what is not there yet.
+
+    Raises:
+        StudyError: If its report was removed.
+    """
     say(f"study {study.folder.name} is complete; nothing is computed again, this is its report")
     config = plan.config
     uri = config.tracking.uri or default_uri(config.output)
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
     mirror.finish()
-    report = (study.folder / REPORT).read_text(encoding="utf-8")
+    try:
+        report = (study.folder / REPORT).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"study {study.folder.name} is complete, but its {REPORT} cannot be read: "
+            f"{error.strerror or error}; restore {study.folder / REPORT}, or read the study with "
+            "pdray.read_study"
+        ) from error
     board, _, held_out = report.rstrip().rpartition("\n\n")
     return StudyOutcome(study.folder, uri, mirror.error is None, board, held_out)
 

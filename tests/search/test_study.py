@@ -70,6 +70,9 @@ def test_a_complete_study_shows_its_report_and_starts_nothing(
     assert outcome.leaderboard == "a board\n\nof two parts"
     assert (outcome.held_out, outcome.is_mirrored) == ("and scores", True)
     assert len(said) == 1
+    (log.folder / "report.txt").unlink()
+    with pytest.raises(StudyError, match=r"done is complete, but its report\.txt cannot be read"):
+        run_plan(plan, said.append)
 
 
 def test_an_interrupted_study_says_the_words_that_continue_it(
