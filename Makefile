@@ -56,7 +56,10 @@ lint: $(READY) ## check style, types and import contracts
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
 
+# MediaPipe without what it names and does not need here: its OpenCV would replace the headless one.
 integration: $(READY) ## run the tests that start Ray and MLflow, including a submitted job
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt \
+	  mediapipe absl-py flatbuffers sounddevice || echo 'no MediaPipe: the test that needs it is skipped'
 	@$(PYTHON) -m pytest -q --durations=12 -m 'integration and not slow and not chaos'
 
 slow: $(READY) ## run the tests of whole searches and tables; takes some minutes

@@ -34,13 +34,15 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Find the landmarks; return what was found and what was not."""
     config = load(ExtractConfig, words)
-    from pdray.importers.mediapipe.landmarks import extract, open_landmarker
+    from pdray.importers.mediapipe.landmarker import open_landmarker
+    from pdray.importers.mediapipe.landmarks import extract
 
     done = extract(config, partial(open_landmarker, config.model), say=say)
     lines = [
         f"manifest   {done.manifest}",
         f"tracks     {done.num_done} recordings; {done.num_kept} more had tracks already",
-        f"faces      found in {done.num_seen} of {done.num_frames} frames",
+        f"faces      found in {done.num_seen} of {done.num_frames} frames, "
+        f"{done.num_closer} of them by a closer look",
         f"lacking    {done.lacks}, {len(done.without)} rows",
     ]
     return "\n".join([*lines, *(f"           {id}: {why}" for id, why in done.without[:SHOWN])])

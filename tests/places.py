@@ -6,3 +6,5 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 YOUTUBEPD = SHARED / "data" / "youtubepd"
 FIELD = SHARED / "cases" / "field"
+CLIPS = SHARED / "data" / "clips"
+WEIGHTS = SHARED / "weights"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.extract_landmarks import main
-from pdray.importers.mediapipe import landmarks as following
+from pdray.importers.mediapipe import landmarker
 from pdray.importers.mediapipe.points import NUM_MESH
 
 
@@ -19,7 +19,7 @@ class Everywhere:
 
 
 @contextmanager
-def opened(model: Path) -> Iterator[Everywhere]:
+def opened(model: Path, *, still: bool = False) -> Iterator[Everywhere]:
     assert model == Path("x.task")
     yield Everywhere()
 
@@ -40,7 +40,7 @@ def test_it_says_what_was_found_and_what_was_not(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(following, "open_landmarker", opened)
+    monkeypatch.setattr(landmarker, "open_landmarker", opened)
     output = tmp_path / "new.csv"
     assert main([f"manifest={manifest}", "model=x.task", f"output={output}", "size=64"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -48,9 +48,11 @@ def test_it_says_what_was_found_and_what_was_not(
         "recordings 2/2",
         f"manifest   {output}",
         "tracks     1 recordings; 0 more had tracks already",
-        "faces      found in 6 of 6 frames",
+        "faces      found in 6 of 6 frames, 0 of them by a closer look",
         f"lacking    {tmp_path / 'new.no_face.csv'}, 1 rows",
-        "           dark: has no face in any of its 6 frames",
+        "           dark: has no face in any of its 6 frames, looked at whole and in 68 parts; the "
+        "face may be too small (lower than 2 of 64 x 64 px), turned away or hidden: film closer, "
+        "or cut out the upper body",
     ]
 
 

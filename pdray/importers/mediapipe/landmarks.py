@@ -2,29 +2,22 @@
 
 It reads every frame of each recording that has a video and no track of its face. The mesh that
 MediaPipe finds becomes the 106 landmarks and 14 regions of ``pdray.data.face.points``, and a new
-manifest names the two tracks. A frame without a face is absent, not guessed. A recording that has
-no face in any frame, or cannot be read, is listed and keeps empty cells. One face per frame is
-tracked: that of the filmed person, if no other face is nearer or larger.
+manifest names the two tracks. A face that is small in the picture is found by a closer look
+(``closer.py``). A frame without a face is absent, not guessed. A recording that has no face in any
+frame, or cannot be read, is listed and keeps empty cells. One face per frame is tracked: that of
+the filmed person, if no other face is nearer or larger.
 
     <output>                                  manifest with all rows and cells of the old one
     <output without .csv>.tracks/             tracks
     <output without .csv>.no_face.csv         recordings without a track, and the reasons
-
-MediaPipe is an extra (in the checkout: ``pip install -c constraints.txt -e '.[landmarks]'``); the
-user provides its model file.
-Tested with mediapipe 1.2.2 only up to the opening of a model file. It has not been run with a model
-on videos: the tests use a landmarker with the same interface.
 """
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pdray.atomic import safe_name, write_text
 from pdray.command import Say
@@ -36,32 +29,14 @@ from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.decode import content_box, decode_frames
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import Track, write_track
-from pdray.errors import DecodeError, ManifestError, SettingsError
+from pdray.errors import DecodeError, ManifestError
 from pdray.importers.files import shown
+from pdray.importers.mediapipe.closer import SMALLEST, FaceSearch, without_brief
+from pdray.importers.mediapipe.landmarker import OpenLandmarker
 from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
 from pdray.importers.mediapipe.settings import ExtractConfig
 
-Floats = NDArray[np.float64]
-
 _TRACKS = ("landmarks", "regions")
-
-
-class Landmarker(Protocol):
-    """Finder of a face in the frames of one recording, in time order."""
-
-    def detect(self, picture: NDArray[np.uint8], milliseconds: int) -> Floats | None:
-        """Return the (478, 2) mesh of the face in a picture, or None.
-
-        Args:
-            picture: (H, W, 3) RGB.
-            milliseconds: Time of the picture, later than the last one.
-
-        Returns:
-            x, y as shares of width and height from the upper left corner of the picture.
-        """
-
-
-OpenLandmarker = Callable[[], AbstractContextManager[Landmarker]]
 
 
 class Face(NamedTuple):
@@ -71,11 +46,13 @@ class Face(NamedTuple):
         landmarks: Track of 106 points.
         regions: Track of 14 polygons.
         num_seen: Frames with a face.
+        num_closer: Those of them whose face only a closer look found.
     """
 
     landmarks: Track
     regions: Track
     num_seen: int
+    num_closer: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +66,7 @@ class Extracted:
         num_kept: Recordings that had a track before.
         num_frames: Frames of the recordings with new tracks.
         num_seen: Those of these frames that show a face.
+        num_closer: Those of them whose face only a closer look found.
         without: Recording id, and the reason why it has no track.
     """
 
@@ -98,6 +76,7 @@ class Extracted:
     num_kept: int
     num_frames: int
     num_seen: int
+    num_closer: int
     without: tuple[tuple[str, str], ...]
 
 
@@ -122,7 +101,7 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
     todo = [one for one in wanted if one.landmarks is None and one.regions is None]
     found: dict[str, dict[str, str]] = {}
     without: list[tuple[str, str]] = []
-    num_frames = num_seen = 0
+    num_frames = num_seen = num_closer = 0
     for number, recording in enumerate(todo, start=1):
         try:
             face = follow_face(recording, opens, size=config.size, limits=config.limits)
@@ -132,6 +111,7 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
             found[recording.recording_id] = _write_face(recording.recording_id, face, config.output)
             num_frames += len(face.landmarks.points)
             num_seen += face.num_seen
+            num_closer += face.num_closer
         if number == len(todo) or number % max(1, len(todo) // 10) == 0:
             say(f"recordings {number}/{len(todo)}")
     cells = [_row(row.cells, found, manifest.path.parent, config.output.parent) for row in rows]
@@ -144,7 +124,7 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
     except OSError as error:
         raise ManifestError(f"{error.filename}: cannot be written: {error.strerror}") from error
     kept = len(wanted) - len(todo)
-    done = (len(found), kept, num_frames, num_seen, tuple(without))
+    done = (len(found), kept, num_frames, num_seen, num_closer, tuple(without))
     return Extracted(config.output, lacks, *done)
 
 
@@ -174,87 +154,35 @@ def follow_face(
         start_seconds=recording.start_seconds,
         end_seconds=recording.end_seconds,
     )
-    meshes, times, last = [], [], -1
-    with opens() as landmarker:
+    meshes, closer, times, last = [], [], [], -1
+    with FaceSearch(opens) as search:
         for seconds, drawn in frames:
             picture = drawn[box.top : box.top + box.height, box.left : box.left + box.width]
             last = max(last + 1, round(1000 * seconds))
-            mesh = landmarker.detect(np.ascontiguousarray(picture), last)
+            mesh = search.find(picture, last)
             meshes.append(np.full((NUM_MESH, 2), np.nan) if mesh is None else mesh)
+            closer.append(search.closer)
             times.append(seconds)
-    points = np.stack(meshes) * [box.width, box.height]
+    points = np.stack(meshes)
+    lasting = without_brief(np.array(closer), np.array(times))
+    points[np.array(closer) & ~lasting] = np.nan
     num_seen = int(np.isfinite(points).all(axis=(1, 2)).sum())
     if not num_seen:
-        raise DecodeError(f"has no face in any of its {len(points)} frames")
+        lowest = round(SMALLEST * max(box.width, box.height))
+        raise DecodeError(
+            f"has no face in any of its {len(points)} frames, looked at whole and in "
+            f"{search.num_parts} parts; the face may be too small (lower than {lowest} of "
+            f"{box.width} x {box.height} px), turned away or hidden: film closer, or cut out the "
+            "upper body"
+        )
     landmarks = to_landmarks(points)
     shared = np.array(times), (float(box.width), float(box.height))
     return Face(
         Track(landmarks.astype(np.float32), *shared, names=LANDMARKS),
         Track(to_regions(landmarks).astype(np.float32), *shared, VERTICES, REGIONS),
         num_seen,
+        int(lasting.sum()),
     )
-
-
-@contextmanager
-def open_landmarker(model: Path) -> Iterator[Landmarker]:
-    """Open MediaPipe's Face Landmarker for one recording; nothing is downloaded.
-
-    Raises:
-        SettingsError: If the file does not exist, MediaPipe is not installed, or the file is not a
-            Face Landmarker.
-    """
-    if not model.is_file():
-        raise SettingsError(
-            f"model: {model} does not exist; give the file of a MediaPipe Face Landmarker (.task)"
-        )
-    mediapipe, vision = _mediapipe()
-    python = importlib.import_module("mediapipe.tasks.python")
-    try:
-        options = vision.FaceLandmarkerOptions(
-            base_options=python.BaseOptions(model_asset_path=str(model)),
-            running_mode=vision.RunningMode.VIDEO,
-            num_faces=1,
-        )
-        task = vision.FaceLandmarker.create_from_options(options)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise SettingsError(
-            f"model: {model} is not a MediaPipe Face Landmarker ({error}); give another file"
-        ) from error
-    with task:
-        yield _MediaPipe(mediapipe, task)
-
-
-class _MediaPipe:
-    """A Face Landmarker in its video mode."""
-
-    def __init__(self, mediapipe: Any, task: Any) -> None:
-        self._mediapipe, self._task = mediapipe, task
-
-    def detect(self, picture: NDArray[np.uint8], milliseconds: int) -> Floats | None:
-        image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=picture)
-        faces = self._task.detect_for_video(image, milliseconds).face_landmarks
-        if not faces:
-            return None
-        mesh = np.array([(point.x, point.y) for point in faces[0]], np.float64)
-        if len(mesh) != NUM_MESH:
-            raise SettingsError(
-                f"model: it gives {len(mesh)} points per face; give a Face Landmarker with irises, "
-                f"which gives {NUM_MESH}"
-            )
-        return mesh
-
-
-def _mediapipe() -> tuple[Any, Any]:
-    try:
-        return (
-            importlib.import_module("mediapipe"),
-            importlib.import_module("mediapipe.tasks.python.vision"),
-        )
-    except ImportError as error:
-        raise SettingsError(
-            f"MediaPipe cannot be imported ({error}); run in the checkout: pip install -c "
-            "constraints.txt -e '.[landmarks]'"
-        ) from error
 
 
 def _write_face(name: str, face: Face, output: Path) -> dict[str, str]:
