@@ -107,7 +107,10 @@ class StudySearch(OptunaSearch):
             ended = [
                 one for one in self._ot_study.get_trials(deepcopy=False) if one.state.is_finished()
             ]
-            left = min(left, len(set(self._combinations)) - len(self._tried(ended)))
+            tried = self._tried(ended)
+            # What an earlier version began although it was tried is ended too.
+            again = len(self._interrupted) - len(self._tried(self._interrupted) - tried)
+            left = min(left, len(set(self._combinations)) - len(tried) + again)
         return max(left, 0)
 
     def completed(self) -> list[FrozenTrial]:

@@ -226,6 +226,23 @@ def test_combinations_that_an_earlier_version_tried_twice_leave_the_others(tmp_p
     assert search.suggest("a")["params"] == {"model.attention_depth": 1}
 
 
+def test_a_repeat_that_an_earlier_version_began_does_not_interrupt_the_study(
+    tmp_path: Path,
+) -> None:
+    space = {"model.attention_depth": {"choices": [0, 1]}}
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    StudySearch(make_plan(space), storage=storage, name="study", mode="max")
+    for _ in range(2):
+        load(tmp_path).enqueue_trial({"model.attention_depth": 0})
+        load(tmp_path).ask({"model.attention_depth": distribution(Choices((0, 1)))})
+    search = StudySearch(make_plan(space), storage=storage, name="study", mode="max")
+    left = search.num_left(8)
+    for number in range(left):
+        search.suggest(str(number))
+        search.on_trial_complete(str(number), report("complete", 0.5, 0))
+    assert (left, search.num_left(8)) == (3, 0)
+
+
 def suggest_from(path: Path) -> None:
     with naming_database(path):
         storage = f"sqlite:///{path}?timeout=0.2"
