@@ -28,7 +28,7 @@ print(recordings.groupby("grade")["subject_id"].agg(recordings="size", subjects=
 # %% [markdown]
 # ## Folds of subjects
 # Both hands of a person are always on the same side of a split. `grade_cuts` makes two classes of
-# the grades: {0, 1} and {2, 3, 4}. Fold -1 is the test group, on which a search is scored once.
+# the grades: {0, 1} and {2, 3, 4}. Fold -1 is the test set, on which a search is scored once.
 
 # %%
 cohort = pdray.split_subjects(
@@ -36,7 +36,7 @@ cohort = pdray.split_subjects(
 )
 split = cohort.table()
 print(split.groupby(["fold", "target"]).size().unstack(fill_value=0))
-print("subjects in the test group:", ", ".join(sorted(cohort.folds.test)))
+print("subjects in the test set:", ", ".join(sorted(cohort.folds.test)))
 for note in cohort.notes:
     print("note:", note)
 assert split.groupby("subject_id")["fold"].nunique().eq(1).all()

@@ -45,11 +45,11 @@ study = pdray.run_study(None, settings)
 shown = ["trial", "split", "fold", "metric", "value", "low", "high", "num_subjects"]
 print(study)
 print(study.trials()[["state", "value", *space]].round(4))
-print(study.scores()[shown].round(3))  # each fold of each trial; the winner on the test group
+print(study.scores()[shown].round(3))  # each fold of each trial; the winner on the test set
 print(study.report)
 
 # %% [markdown]
-# The test group has few subjects, so the intervals are wide. They come from drawing *subjects*
+# The test set has few subjects, so the intervals are wide. They come from drawing *subjects*
 # again and again, since recordings of one person are not independent.
 
 # %%

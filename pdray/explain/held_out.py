@@ -56,7 +56,7 @@ class HeldOut:
         network: The winner, or the frozen network of a linear probe, in evaluation mode, without
             gradients.
         num_classes: K.
-        rows: The test group's recordings that the study could use, in the manifest's order.
+        rows: The test set's recordings that the study could use, in the manifest's order.
         learnt: Those of the subjects that the winner learnt from, likewise.
         synthetic: Whether the cohort is rendered.
         cuts: First grade of each class but the lowest.
@@ -192,10 +192,10 @@ def choose(held: HeldOut, asked: Sequence[str] | None) -> tuple[Recording, ...]:
 
     Args:
         held: The study.
-        asked: Recording ids; None is the whole test group.
+        asked: Recording ids; None is the whole test set.
 
     Raises:
-        StudyError: If one is not of the test group; says whether the winner learnt from it, and
+        StudyError: If one is not of the test set; says whether the winner learnt from it, and
             lists what may be asked for.
     """
     by_id = {row.recording_id: row for row in held.rows}
@@ -333,7 +333,7 @@ def _sides(
         for side in (folds.test, folds.development)
     )
     if not held:
-        raise StudyError(f"{study.folds_path}: no recording of the manifest is in the test group")
+        raise StudyError(f"{study.folds_path}: no recording of the manifest is in the test set")
     # Every recording of such a person, of another item too.
     others = (one for one in manifest.recordings if one.subject_id in folds.development)
     return _Sides(held, learnt, frozenset(one.recording_id for one in others), entries)

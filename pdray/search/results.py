@@ -79,7 +79,7 @@ class StudyResults:
         return pd.DataFrame(rows)
 
     def folds(self) -> pd.DataFrame:
-        """Return the subjects: ``subject_id``, and ``fold`` that holds it out; -1: test group."""
+        """Return the subjects: ``subject_id``, and ``fold`` that holds it out; -1: test set."""
         try:
             folds = folds_from_json(self.log.folds_path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -93,7 +93,7 @@ class StudyResults:
 
         Returns:
             The predictions table, one row per scored snippet. Rows with ``split`` "val" are of
-            subjects that the trial's fold held out; "test" of the test group, by the winner
+            subjects that the trial's fold held out; "test" of the test set, by the winner
             (``fold`` -1), or of a comparison by each trial.
 
         Raises:
@@ -156,7 +156,7 @@ def run_study(
         ...     "optim.epochs": 1,
         ... }
         >>> study = pdray.run_study("search_spaces/demo.yaml", settings, say=lambda line: None)
-        >>> study.scores()["split"].tolist()  # the test group, and two folds of the only trial
+        >>> study.scores()["split"].tolist()  # the test set, and two folds of the only trial
         ['test', 'val', 'val']
     """
     words = [] if config is None else ["--config", str(config)]

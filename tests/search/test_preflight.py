@@ -105,9 +105,9 @@ def test_notes_and_synthetic_data_are_said(study):
     plan, cohort = study()
     assert "SYNTHETIC" not in describe_plan(plan, cohort, *HOW)
     rendered = tuple(replace(recording, site="synthetic") for recording in cohort.recordings)
-    noted = replace(cohort, recordings=rendered, notes=("test group: class 1 has 0 of 4",))
+    noted = replace(cohort, recordings=rendered, notes=("test set: class 1 has 0 of 4",))
     text = describe_plan(plan, noted, *HOW)
-    assert "note       test group: class 1 has 0 of 4\n" in text
+    assert "note       test set: class 1 has 0 of 4\n" in text
     assert text.endswith("SYNTHETIC data: a rendered cohort, not patients")
 
 

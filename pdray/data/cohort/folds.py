@@ -23,11 +23,11 @@ _FOLDS = {"folds.num_outer": "outer folds", "folds.num_folds": "inner folds"}
 
 @dataclass(frozen=True)
 class Folds:
-    """Subjects by side; every subject is in the test group or in exactly one fold.
+    """Subjects by side; every subject is in the test set or in exactly one fold.
 
     Attributes:
         test: Held-out subjects, never seen by a search; empty where every fold is held out in turn.
-        folds: Held-out subjects of each fold; one fold alone is everybody outside the test group.
+        folds: Held-out subjects of each fold; one fold alone is everybody outside the test set.
     """
 
     test: frozenset[str]
@@ -35,7 +35,7 @@ class Folds:
 
     def __post_init__(self) -> None:
         """Refuse a subject on two sides, and an empty side."""
-        sides = {"the test group": self.test}
+        sides = {"the test set": self.test}
         if len(self.folds) > 1 and not self.test:
             sides = {}  # the folds hold each other out
         sides.update({f"fold {number}": side for number, side in enumerate(self.folds)})
@@ -52,7 +52,7 @@ class Folds:
 
     @property
     def development(self) -> frozenset[str]:
-        """All subjects that are not in the test group."""
+        """All subjects that are not in the test set."""
         return frozenset().union(*self.folds)
 
     @property
@@ -62,7 +62,7 @@ class Folds:
         numbers = range(len(self.folds)) if len(self.folds) > 1 else ()
         found = {f"{what} {n}": (self.train(n), self.folds[n]) for n in numbers}
         if self.test:
-            found["test group"] = (self.development, self.test)
+            found["test set"] = (self.development, self.test)
         return found
 
     def train(self, fold: int) -> frozenset[str]:
@@ -82,7 +82,7 @@ def make_folds(
     """Split subjects for a search, stratified by the classes of their recordings.
 
     The result depends on the set of (subject, class) pairs and the settings, not on the order of
-    the rows. A class absent from a validation side or the test group is allowed; list those with
+    the rows. A class absent from a validation side or the test set is allowed; list those with
     :func:`absent_classes` beside every score.
 
     Args:
@@ -110,7 +110,7 @@ def make_folds(
     test = outer[config.outer_fold]
     if len(test) < 2:
         raise FoldsError(
-            f"the test group has {len(test)} subject, so its scores could have no interval; lower "
+            f"the test set has {len(test)} subject, so its scores could have no interval; lower "
             f"folds.num_outer = {config.num_outer} for {len({s for s, _ in labels})} subjects"
         )
     development = [row for row in labels if row[0] not in test]
@@ -123,7 +123,7 @@ def make_held_out_folds(
 ) -> Folds:
     """Split subjects into the outer folds, each of which is held out in turn.
 
-    The folds are those that :func:`make_folds` makes test groups of, one after the other.
+    The folds are those that :func:`make_folds` makes test sets of, one after the other.
 
     Args:
         subjects: Subject of each recording.
@@ -132,7 +132,7 @@ def make_held_out_folds(
         num_classes: How many classes the model has.
 
     Returns:
-        Folds without a test group.
+        Folds without a test set.
 
     Raises:
         FoldsError: If there are fewer subjects than folds, or a class has no recording in a
@@ -168,7 +168,7 @@ def make_fixed_folds(
             comparison, which trains on them.
 
     Returns:
-        The held-out subjects as test group, all others as the inner folds or the only fold.
+        The held-out subjects as test set, all others as the inner folds or the only fold.
 
     Raises:
         FoldsError: If a recording is on no side, there are both test and val, a subject is on both

@@ -65,7 +65,7 @@ class Cohort:
 
         Returns:
             The columns of :meth:`Manifest.table` and ``target``, the class 0..K-1, and ``fold``,
-            int64: in which fold the recording is held out, from 0; -1 is the test group.
+            int64: in which fold the recording is held out, from 0; -1 is the test set.
         """
         home = {name: number for number, side in enumerate(self.folds.folds) for name in side}
         table = recordings_table(self.recordings)
@@ -100,7 +100,7 @@ def split_subjects(
             ``data.grade_cuts`` and ``folds.num_folds``, dotted or nested.
         needs: Modalities that every recording must have; recordings without a grade or without
             one of them are left out.
-        test_group: Whether one outer fold is set aside as test group and ``folds.num_folds`` folds
+        test_group: Whether one outer fold is set aside as test set and ``folds.num_folds`` folds
             are made of the other subjects, for a search; else each of ``folds.num_outer`` folds is
             held out in turn.
 
@@ -118,7 +118,7 @@ def split_subjects(
         >>> cohort = pdray.split_subjects(
         ...     manifest, {"data.items": ["finger_tapping"], "folds.num_folds": 2}
         ... )
-        >>> sorted(cohort.table()["fold"].unique().tolist())  # -1: test group
+        >>> sorted(cohort.table()["fold"].unique().tolist())  # -1: test set
         [-1, 0, 1]
         >>> sorted(cohort.folds.train(0) & cohort.folds.validation(0))
         []
@@ -273,7 +273,7 @@ def inner_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[Fol
 
 
 def outer_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return the one fold that trains on all development subjects and scores the test group."""
+    """Return the one fold that trains on all development subjects and scores the test set."""
     return (_sides(recordings, folds.development, folds.test),)
 
 

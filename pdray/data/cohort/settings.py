@@ -106,8 +106,8 @@ class FoldsConfig(Settings):
     """How subjects are split."""
 
     num_folds: int = Field(3, ge=2, description="inner folds, for the search [folds]")
-    num_outer: int = Field(5, ge=2, description="outer folds; one is the test group [folds]")
-    outer_fold: int = Field(0, ge=0, description="which outer fold is the test group, from 0")
+    num_outer: int = Field(5, ge=2, description="outer folds; one is the test set [folds]")
+    outer_fold: int = Field(0, ge=0, description="which outer fold is the test set, from 0")
     seed: int = Field(0, ge=0, description="seed of the shuffle before both splits")
     from_split: bool = Field(
         False,
@@ -116,8 +116,8 @@ class FoldsConfig(Settings):
     )
     of_recordings: bool = Field(
         False,
-        description="with data.subjects=none: split recordings all the same; a person whom nobody "
-        "has named may then be on both sides",
+        description="with data.subjects=none: split recordings at random; one person may then be "
+        "on both sides",
     )
 
     person: int | None = Field(

@@ -111,7 +111,7 @@ def test_a_fixed_split_is_taken_as_it_is(held):
     made = make_fixed_folds(list("aabc"), [0, 1, 0, 1], sides, num_classes=2)
     assert made == Folds(B, (A | C,))
     assert absent_classes(made, list("aabc"), [0, 1, 0, 1], num_classes=2) == [
-        "test group: class 1 has 0 of 1 recordings"
+        "test set: class 1 has 0 of 1 recordings"
     ]
 
 
@@ -128,7 +128,7 @@ def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
     with pytest.raises(FoldsError, match=r"99 inner folds need at least 99 subjects.* at most 15$"):
         make_fixed_folds(subjects, classes, sides, num_classes=2, inner=many)
     mixed = ["test", *sides[1:]]
-    with pytest.raises(FoldsError, match="subject S000 is in the test group and in fold 0"):
+    with pytest.raises(FoldsError, match="subject S000 is in the test set and in fold 0"):
         make_fixed_folds(subjects, classes, mixed, num_classes=2, inner=config)
 
 
@@ -142,8 +142,8 @@ def test_a_search_cross_validates_inside_the_training_side_of_a_fixed_split():
             "column split holds train; expected train and test, or train and val, in the rows that"
             " are used$",
         ),
-        (["train", "test", "test", "train"], "subject a is in the test group and in fold 0"),
-        (["test", "test", "train", "test"], "outside the test group: class 1 has 0 of 1 record"),
+        (["train", "test", "test", "train"], "subject a is in the test set and in fold 0"),
+        (["test", "test", "train", "test"], "outside the test set: class 1 has 0 of 1 record"),
     ],
 )
 def test_a_fixed_split_that_cannot_be_used_is_refused(sides, message):
@@ -155,7 +155,7 @@ def test_a_fixed_split_that_cannot_be_used_is_refused(sides, message):
 def test_at_most_five_subjects_of_a_class_that_cannot_be_learnt_are_named(num_ill, named):
     sides = ["train", *["test"] * num_ill]
     message = (
-        "a class cannot be learnt: outside the test group: class 1 has 0 of 1 recordings "
+        "a class cannot be learnt: outside the test set: class 1 has 0 of 1 recordings "
         f"({num_ill} recordings of {num_ill} subjects in all: {named}); "
         "use other grade cuts, another outer_fold or seed"
     )
@@ -175,7 +175,7 @@ def test_sides_have_similar_shares_of_the_rare_class():
 
 def test_a_subject_on_both_sides_cannot_be_built():
     message = (
-        "folds must keep every subject on one side: subject b is in the test group and in fold 1"
+        "folds must keep every subject on one side: subject b is in the test set and in fold 1"
     )
     with pytest.raises(FoldsError, match=f"^{message}$"):
         Folds(B, (A, B, C))
@@ -186,7 +186,7 @@ def test_a_subject_on_both_sides_cannot_be_built():
 def test_an_empty_side_cannot_be_built():
     with pytest.raises(FoldsError, match="fold 1 has no subject"):
         Folds(C, (A, frozenset()))
-    with pytest.raises(FoldsError, match="the test group has no subject"):
+    with pytest.raises(FoldsError, match="the test set has no subject"):
         Folds(frozenset(), (A,))
     with pytest.raises(FoldsError, match=r"there is no fold$"):
         Folds(A, ())
@@ -205,13 +205,13 @@ def test_splits_say_who_is_learnt_from_and_who_is_held_out():
     assert Folds(A, (B, C)).splits == {
         "validation side of fold 0": (C, B),
         "validation side of fold 1": (B, C),
-        "test group": (B | C, A),
+        "test set": (B | C, A),
     }
     assert Folds(frozenset(), (B, C)).splits == {
         "held-out side of fold 0": (C, B),
         "held-out side of fold 1": (B, C),
     }
-    assert Folds(A, (B | C,)).splits == {"test group": (B | C, A)}
+    assert Folds(A, (B | C,)).splits == {"test set": (B | C, A)}
 
 
 def test_fold_numbers_are_checked():
@@ -237,7 +237,7 @@ def test_a_test_group_of_one_subject_is_refused_and_one_of_two_is_not():
     folds = make_folds(list("aabbccdd"), [0, 1] * 4, asked, num_classes=2)
     assert [len(side) for side in (folds.test, *folds.folds)] == [2, 1, 1]
     message = (
-        "the test group has 1 subject, so its scores could have no interval; lower folds.num_outer "
+        "the test set has 1 subject, so its scores could have no interval; lower folds.num_outer "
         "= 4 for 4 subjects"
     )
     with pytest.raises(FoldsError, match=f"^{message}$"):
@@ -285,7 +285,7 @@ def test_a_class_absent_from_a_validation_side_is_reported_not_refused():
         assert len(found) == len(lacking)
         reports += found
     assert any(text.startswith("validation side of fold") for text in reports)
-    assert "test group: class 2 has 0 of 12 recordings" in reports
+    assert "test set: class 2 has 0 of 12 recordings" in reports
 
 
 def test_nothing_absent_reports_nothing():
@@ -322,7 +322,7 @@ def test_the_file_has_sorted_subjects_one_a_line_and_is_read_back():
         ("{", "^folds: not JSON: Expecting property name"),
         ("[]", '^folds: expected an object with "test" and "folds"$'),
         (json.dumps({"test": ["a"]}), '^folds: expected an object with "test" and "folds"$'),
-        (json.dumps({"test": ["a"], "folds": [["b"], ["a"]]}), "subject a is in the test group"),
+        (json.dumps({"test": ["a"], "folds": [["b"], ["a"]]}), "subject a is in the test set"),
         (json.dumps({"test": ["a"], "folds": [["b", "b"], ["c"]]}), "^folds: subject b stands"),
         (json.dumps({"test": ["a"], "folds": "bc"}), "got 'bc'"),
         (json.dumps({"test": [1], "folds": [["b"], ["c"]]}), r"got \[1\]"),

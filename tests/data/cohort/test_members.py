@@ -126,7 +126,7 @@ def test_an_action_of_a_class_beyond_the_cuts_is_refused(load):
 
 
 def test_a_class_that_an_evaluation_side_lacks_is_noted(load):
-    # The highest class lives in three subjects, so three folds and the test group cannot all have
+    # The highest class lives in three subjects, so three folds and the test set cannot all have
     # it.
     def changes(subject, side):
         return {"grade": 4 if subject in (3, 11, 15) else subject % 2}
