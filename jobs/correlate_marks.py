@@ -8,7 +8,7 @@ for example:
   python jobs/correlate_marks.py --config /data/youtubepd/manifest.data.yaml \
     data.marks=/data/youtubepd/manifest.marks.csv
   python jobs/correlate_marks.py data.manifest=demo/manifest.csv \
-    data.marks=demo/marks.csv data.items=[face_interview] repeats=2
+    data.marks=demo/manifest.marks.csv data.items=[face_interview] repeats=2
 """
 
 import sys

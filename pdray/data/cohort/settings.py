@@ -65,7 +65,7 @@ class DataConfig(Settings):
     )
     marks: Path | None = Field(None, description="table of marked regions, as importers write it")
     max_decode_failures: int = Field(
-        0, ge=0, description="unreadable recordings a job goes on without [recordings]"
+        0, ge=0, description="unreadable recordings that a job may leave out [recordings]"
     )
 
     @field_validator("items")

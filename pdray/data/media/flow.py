@@ -59,7 +59,7 @@ class FlowConfig(Settings):
 
     method: Method = Field(
         "tvl1",
-        description="tvl1: as the paper, about 0.7-1.1 s of CPU a pair at 256x256; dis: OpenCV's "
+        description="tvl1: as the paper, about 0.7-1.1 s of CPU per pair at 256x256; dis: OpenCV's "
         "DIS with its preset MEDIUM, 110-160 times cheaper and another flow",
     )
     bound: float = Field(
