@@ -226,7 +226,7 @@ def _refitted(
             continue
         in_norm = trained_on == "earlier"
         changed = refit(state, place.stems, there=trained, here=pixels, in_norm=in_norm)
-        what = f"adapted from {trained} to {pixels}"
+        what = f"from {trained} to {pixels}"
         for name in state:
             if changed[name] is not state[name]:
                 done[name] = f"{done[name]}, {what}" if name in done else what
