@@ -253,7 +253,7 @@ def test_what_has_no_regions_gets_a_grid(study: StudyLog) -> None:
 
 def test_the_winner_of_a_probe_is_its_frozen_network(tmp_path: Path, faces: Path) -> None:
     path = tmp_path / "faces.pt"
-    settings = merge(merge({}, PROBE), {"pretrained": str(path)})
+    settings = merge(merge({}, PROBE), {"pretrained": str(path), "pretrained_pixels": "pdray"})
     with torch.random.fork_rng():
         source = build_network(build(FitConfig, PROBE), 3)
     torch.save(source.state_dict(), path)
