@@ -50,7 +50,7 @@ def test_models_on_faces_landmarks_and_sound_share_their_folds(tmp_path: Path) -
     ):  # fmt: skip
         assert all("+-" in cell for cell in scored[row]), row
     assert scored["Audio, masked autoencoder"] == ["-"] * 9
-    assert "mae is left out: it needs weights.mae=FILE" in table
+    assert "mae is left out; to run it, set weights.mae=FILE" in table
     assert "vggface, fusion, stacking: " in table  # small settings, not the paper's
     assert "site" not in scored
     with (out / "tables" / "scorings.csv").open(encoding="utf-8") as file:

@@ -42,7 +42,7 @@ def test_a_table_is_printed_kept_and_not_run_twice(small_cohort: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert "SYNTHETIC" in done.stdout
     assert "I3D (scratch)" in done.stdout
-    assert "kinetics is left out: it needs weights.kinetics=FILE" in done.stdout
+    assert "kinetics is left out; to run it, set weights.kinetics=FILE" in done.stdout
     study = tmp_path / "studies" / "tsa.table3-finger_tapping"
     trial = json.loads((study / "trials/0000/trial.json").read_text(encoding="utf-8"))
     assert (trial["label"], trial["role"], trial["state"]) == ("scratch", "fixed", "complete")
