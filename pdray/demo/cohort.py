@@ -116,7 +116,7 @@ MOTIONS = {
 
 
 def make_demo(folder: Path | str, settings: Mapping[str, Any] | None = None) -> Path:
-    """Draw a SYNTHETIC cohort, or the part of it that is not there yet.
+    """Draw a SYNTHETIC cohort, or its missing part.
 
     Args:
         folder: Where it goes; made when missing.
@@ -145,7 +145,7 @@ def make_cohort(
     num_processes: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Draw the cohort, or the part of it that is not there yet.
+    """Draw the cohort, or its missing part.
 
     Every file appears whole or not at all and the manifest last, so a call that was interrupted
     is finished by the next one. A cohort with face interviews has a table of marks beside its

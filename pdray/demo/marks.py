@@ -1,4 +1,4 @@
-"""SYNTHETIC marks on the regions of drawn faces: no clinician has seen them.
+"""SYNTHETIC marks on the regions of drawn faces: no clinician made them.
 
 The table is that of YouTubePD's marks (Zhou et al. 2023): a region of an ill face, a moment, how
 severe from 0 to 10, how sure. Which regions can be marked follows from how a face is drawn: the

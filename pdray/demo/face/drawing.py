@@ -1,4 +1,4 @@
-"""Draw a SYNTHETIC talking face round its landmarks: eyes, brows, nose and mouth on a head.
+"""Draw a SYNTHETIC talking face around its landmarks: eyes, brows, nose and mouth on a head.
 
 Eyes, brows and lips are curves through their landmarks, so a landmark lies where it does because
 the picture is drawn from it.

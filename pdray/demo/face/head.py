@@ -1,4 +1,4 @@
-"""Draw what hardly changes of a SYNTHETIC person: shoulders, hair, ears, the head, glasses.
+"""Draw what hardly changes in a SYNTHETIC person: shoulders, hair, ears, the head, glasses.
 
 The head is the ellipse on which the contour's landmarks lie, in every frame.
 """

@@ -24,7 +24,7 @@ PICTURE_UNITS = 4.0  # distances between the eyes across the picture at scale 1
 
 @dataclass(frozen=True)
 class Face:
-    """A person at a visit; nothing in it knows the grade.
+    """A person at a visit; independent of the grade.
 
     Attributes:
         shape: Form of the face; the subject's.

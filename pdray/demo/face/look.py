@@ -9,7 +9,7 @@ from pdray.demo.illness.movement import Doubles, Floats
 
 @dataclass(frozen=True)
 class Look:
-    """Colours, hair and surroundings; nothing in it knows the grade.
+    """Colours, hair and surroundings; independent of the grade.
 
     Attributes:
         skin: (3,) RGB, 0 to 1; as all colours.

@@ -41,7 +41,7 @@ _IS_CONTOUR = np.array([name.startswith("contour") for name in LANDMARKS])
 
 @dataclass(frozen=True)
 class Shape:
-    """The form of a person's face [distances between the eyes]; nothing in it knows the grade.
+    """The form of a person's face [distances between the eyes]; independent of the grade.
 
     Attributes:
         width: Half the width of the head.

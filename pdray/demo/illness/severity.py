@@ -65,19 +65,19 @@ class DemoConfig(Settings):
     fps: int = Field(25, ge=5, le=120, description="frames per second [1/s]")
     min_seconds: float = Field(3.6, ge=1, le=60, description="shortest recording [s]")
     max_seconds: float = Field(4.8, ge=1, le=60, description="longest recording [s]")
-    seed: int = Field(0, ge=0, description="of everything random")
+    seed: int = Field(0, ge=0, description="random seed")
 
     @field_validator("items")
     @classmethod
     def _items_are_drawn(cls, items: tuple[str, ...]) -> tuple[str, ...]:
         known = ", ".join(DEMO_ITEMS)
         faults = [
-            f"item {item!r} is not drawn: {nearest(item, DEMO_ITEMS)}drawn are {known}"
+            f"item {item!r} is not drawn: {nearest(item, DEMO_ITEMS)}choose from {known}"
             for item in items
             if item not in DEMO_ITEMS
         ]
         twice = [item for item in dict.fromkeys(items) if items.count(item) > 1]
-        if faults := faults + [f"item {item!r} is named twice" for item in twice]:
+        if faults := faults + [f"item {item!r} is listed twice; list it once" for item in twice]:
             raise ValueError("; ".join(faults))
         return tuple(sorted(items, key=DEMO_ITEMS.index))  # their order says nothing
 

@@ -184,9 +184,9 @@ def test_the_order_of_items_says_nothing() -> None:
     [
         (
             ("gaits",),
-            r"item 'gaits' is not drawn: did you mean 'gait'\? drawn are finger_tapping, ",
+            r"item 'gaits' is not drawn: did you mean 'gait'\? choose from finger_tapping, ",
         ),
-        (("gait", "gait"), r"item 'gait' is named twice"),
+        (("gait", "gait"), r"item 'gait' is listed twice; list it once"),
         ((), r"at least 1 item"),
     ],
 )
