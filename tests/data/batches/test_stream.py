@@ -272,7 +272,7 @@ def test_a_stream_without_a_cpu_ends_with_what_it_waits_for(local_ray, make_read
     told = str(caught.value)
     first = f"S{PLAN[0].recordings[0]:03d}"
     assert told.startswith(f"no data for 3 s: waiting for recordings {first}, ")
-    assert "tasks of 0.5 CPUs each; the cluster has 0 CPUs free" in told
+    assert "tasks of 0.5 CPUs each; the cluster has 0 free CPUs" in told
     assert "search.max_concurrent_trials" in told
 
 

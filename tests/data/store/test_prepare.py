@@ -193,7 +193,7 @@ def test_what_a_recording_lacks_is_counted_and_nothing_at_all_is_a_failure(
     )
     assert {name: one.lacks for name, one in found.items()} == {"silent": ("mfcc",), "both": ()}
     assert list(found["silent"].stored.paths) == ["rgb"]
-    assert reasons["none"] == "recording none: has none of rgb, mfcc"
+    assert reasons["none"].startswith("recording none: has none of rgb, mfcc; add a file")
     assert reasons["named"].startswith("recording named: has no audio stream")
     # Needed, the same silence is a failure.
     _, reasons = prepare_store(recordings[:1], store, ("mfcc",), progress=lambda *_: None)
