@@ -202,11 +202,54 @@ def test_each_combination_is_tried_once_and_then_the_search_ends(
             name = f"{session}-{search.num_ended()}"
             params = search.suggest(name)["params"]
             tried.add(tuple(params.values()))
+            assert len(tried) <= expected
             if session == 0 and len(tried) > expected // 2:
                 break
             search.on_trial_complete(name, report("complete", 0.5, 0))
     assert len(tried) == expected == search.num_ended()
     assert search.num_left(trials) == 0
+
+
+@pytest.mark.parametrize(("mode", "direction"), [("max", "maximize"), ("min", "minimize")])
+def test_a_repeat_gives_way_to_one_that_is_left_and_nothing_else_changes(
+    tmp_path: Path, mode: str, direction: str
+) -> None:
+    space = {
+        "model.attention_depth": {"choices": [0, 1]},
+        "loss.gamma": {"low": 0.1, "high": 0.7, "step": 0.2},
+    }
+    plan = make_plan(space)
+    fixed = {key: distribution(entry) for key, entry in plan.space.items()}
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = StudySearch(plan, storage=storage, name="study", mode=mode)
+    left = [
+        {"model.attention_depth": a, "loss.gamma": g} for a in (0, 1) for g in (0.1, 0.3, 0.5, 0.7)
+    ]
+    reference, replaced = optuna.create_study(direction=direction), 0
+    for number in range(8):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = TPESampler(
+                n_startup_trials=2, n_ei_candidates=24, multivariate=True, group=True,
+                constant_liar=True, seed=derive_seed(5, "proposal", number) % 2**32,
+            )  # fmt: skip
+        asked = optuna.create_study(direction=direction, sampler=sampler)
+        asked.add_trials(reference.get_trials())
+        proposed = asked.ask(fixed).params
+        expected = next((one for one in left if one == pytest.approx(proposed)), None)
+        if expected is None:
+            replaced += 1
+            expected = left[derive_seed(5, "repeat", number) % len(left)]
+        left.remove(expected)
+        params = search.suggest(f"t{number}")["params"]
+        assert params == pytest.approx(expected)
+        value = (params["loss.gamma"] - 0.4) ** 2 + params["model.attention_depth"]
+        search.on_trial_complete(f"t{number}", report("complete", value, 5))
+        reference.add_trial(
+            optuna.trial.create_trial(value=value, params=params, distributions=fixed)
+        )
+    assert replaced > 1
+    assert not left
 
 
 def test_combinations_that_an_earlier_version_tried_twice_leave_the_others(tmp_path: Path) -> None:
