@@ -109,6 +109,8 @@ def _join(config: ResourcesConfig) -> None:
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # On a full disk every restart of every trial would print it; the end of the study says it once.
+    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_is_not_of_a_full_disk)
 
 
 def _start_ray(address: str, options: Mapping[str, Any]) -> None:
@@ -120,6 +122,10 @@ def _start_ray(address: str, options: Mapping[str, Any]) -> None:
             raise
         ray.shutdown()
         ray.init(address=address, **options)
+
+
+def _is_not_of_a_full_disk(record: logging.LogRecord) -> bool:
+    return "No space left on device" not in str(record.exc_info and record.exc_info[1])
 
 
 def is_submitted() -> bool:

@@ -16,6 +16,7 @@ from optuna.distributions import (
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
+from ray.tune.error import TuneError
 from ray.tune.search.optuna import OptunaSearch
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -66,6 +67,11 @@ def naming_database(path: Path) -> Iterator[None]:
         raise StudyError(
             f"Optuna's database {path}: {str(error).splitlines()[0]}; {_RESTORE}"
         ) from error
+    except TuneError as error:  # what a callback of Tune raised, as text
+        if "StorageInternalError" not in str(error):
+            raise
+        told = next((told for words, told in _DATABASE_FAULTS.items() if words in str(error)), "")
+        raise StudyError(f"Optuna's database {path}: {told or _RESTORE}") from error
 
 
 class StudySearch(OptunaSearch):

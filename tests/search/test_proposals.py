@@ -11,6 +11,7 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
+from ray.tune.error import TuneError
 from sqlalchemy.pool import NullPool
 
 from pdray.data.batches.plan import derive_seed
@@ -336,6 +337,15 @@ def test_a_database_that_cannot_be_used_is_named_with_cause_and_way_out(
             held.close()
     assert str(caught.value).startswith(f"Optuna's database {path}: ")
     assert cause in str(caught.value)
+
+
+def test_a_full_disk_that_tune_reports_is_named_with_the_way_out(tmp_path: Path) -> None:
+    text = "Traceback ...\noptuna.exceptions.StorageInternalError\n(database or disk is full)"
+    full = pytest.raises(StudyError, match="the disk is full; make room, then continue with --res")
+    with full, naming_database(tmp_path):
+        raise TuneError(text)
+    with pytest.raises(TuneError, match="of mine"), naming_database(tmp_path):
+        raise TuneError("of mine: disk is full")
 
 
 @pytest.mark.parametrize("words", ["of mine", "the archive of weights is malformed"])
