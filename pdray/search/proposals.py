@@ -57,21 +57,23 @@ def naming_database(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "optuna version" not in str(error):  # of others
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        # Optuna's own text may name another cause than the error beneath it.
+        raise _database_error(path, f"{error} {error.__cause__}") from error
+    except RuntimeError as error:
+        if "optuna version" not in str(error):  # of others
             raise
-        text = f"{error} {error.__cause__}"  # Optuna's own text may name another cause
-        for words, told in _DATABASE_FAULTS.items():
-            if words in text:
-                raise StudyError(f"Optuna's database {path}: {told}") from error
-        raise StudyError(
-            f"Optuna's database {path}: {str(error).splitlines()[0]}; {_RESTORE}"
-        ) from error
+        raise _database_error(path, str(error)) from error
     except TuneError as error:  # what a callback of Tune raised, as text
         if "StorageInternalError" not in str(error):
             raise
-        told = next((told for words, told in _DATABASE_FAULTS.items() if words in str(error)), "")
-        raise StudyError(f"Optuna's database {path}: {told or _RESTORE}") from error
+        raise _database_error(path, str(error)) from error
+
+
+def _database_error(path: Path, text: str) -> StudyError:
+    causes = (told for words, told in _DATABASE_FAULTS.items() if words in text)
+    cause = next(causes, f"{text.splitlines()[0]}; {_RESTORE}")
+    return StudyError(f"Optuna's database {path}: {cause}")
 
 
 class StudySearch(OptunaSearch):
