@@ -20,6 +20,7 @@ from pdray.data.media.settings import AudioConfig
 from pdray.data.modalities import Modality
 from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.settings import EvaluationConfig
 from pdray.tracking.address import TrackingConfig
 from pdray.training.settings import FitConfig
 
@@ -154,6 +155,7 @@ class StudyConfig(FitConfig):
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
     search: SearchConfig = SearchConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
     store: StoreConfig = StoreConfig()

@@ -13,6 +13,7 @@ from pdray.data.media.flow import FlowConfig
 from pdray.data.store.settings import StoreConfig
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, refuse
+from pdray.evaluation.settings import EvaluationConfig
 from pdray.losses.settings import LossConfig
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
 from pdray.search.space import fit_faults
@@ -135,6 +136,7 @@ class AssembleConfig(FitConfig):
     data: DataConfig
     folds: VisitFoldsConfig = VisitFoldsConfig()
     search: VisitSearchConfig = VisitSearchConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     resources: ResourcesConfig = ResourcesConfig()
     store: StoreConfig = StoreConfig()
     flow: FlowConfig = FlowConfig()

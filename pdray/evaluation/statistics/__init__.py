@@ -1,0 +1,1 @@
+"""Formulas of statistics on arrays, without files or printing."""
