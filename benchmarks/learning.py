@@ -55,7 +55,8 @@ from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import by_recording, probabilities, targets
-from pdray.evaluation.uncertainty import Interval, subject_bootstrap, weighted_scores
+from pdray.evaluation.statistics.intervals import Interval
+from pdray.evaluation.uncertainty import subject_bootstrap, weighted_scores
 from pdray.help import help_text
 from pdray.search.space import fit_faults
 from pdray.training.loop.worker import fit

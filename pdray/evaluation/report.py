@@ -15,7 +15,7 @@ from pdray.evaluation.controls import (
 )
 from pdray.evaluation.metrics import metric_named, score
 from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.uncertainty import Interval
+from pdray.evaluation.statistics.intervals import Interval
 
 _STATES = ("complete", "pruned", "running", "failed")
 

@@ -9,7 +9,7 @@ Axes: R resample, N row, S subject, K class.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,33 +18,62 @@ from numpy.typing import ArrayLike, NDArray
 
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import OWN, metric_named, predicted, score
-from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.predictions import num_classes, probabilities, targets
+from pdray.evaluation.statistics.intervals import Classes, Interval, Truth, too_few
 
 Numbers = NDArray[np.float64]
+_NETWORK = ("trial", "outer_fold", "fold", "seed")
+_CLASSES: dict[str, Classes] = {"accuracy": "scale", "mse": "scale"}
 _CHUNK = 256  # resamples at once: 256 x 10,000 rows x 8 bytes = 20 MB
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A score with its interval.
+def score_interval(
+    table: pd.DataFrame,
+    metric: str,
+    *,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Compute a score and its interval over subjects.
 
-    Attributes:
-        value: The score of all rows; nan if undefined.
-        low: Lower end; nan if the score is undefined in every resample.
-        high: Upper end, likewise.
-        num_subjects: Subjects that were resampled.
-        num_undefined: Resamples in which the score is undefined.
-        num_resamples: Resamples drawn.
-        level: Share of the resampled scores inside, 0..1.
+    Args:
+        table: One row per unit that is scored, such as the result of
+            :func:`~pdray.evaluation.predictions.by_recording`: ``subject_id``, ``target``,
+            ``probability_0..K-1`` and, where there are several networks, ``outer_fold``, ``fold``,
+            ``repeat``, ``seed`` and ``trial``.
+        metric: "mcc" or "test/mcc".
+        num_resamples: Number of resamples.
+        level: Share of cohorts whose interval is to contain the truth, 0..1.
+        seed: Seed of the draws.
+
+    Returns:
+        The score, with its interval or the reason why there is none.
+
+    Raises:
+        SettingsError: If there is no such metric.
     """
+    name = metric.rpartition("/")[2]
+    rule = getattr(metric_named(name), "classes", _CLASSES.get(name, "each"))
+    counts = {
+        k: table.loc[table["target"] == k, "subject_id"].nunique()
+        for k in range(num_classes(table))
+    }
+    num_subjects = table["subject_id"].nunique()
+    reason = too_few(counts, num_subjects, rule)
+    truth = _truth(table)
+    if reason:
+        value = score(name, targets(table), probabilities(table))
+        return Interval(value, math.nan, math.nan, num_subjects, 0, 0, level, reason, truth=truth)
+    found = subject_bootstrap(table, name, num_resamples=num_resamples, level=level, seed=seed)
+    return replace(found, truth=truth)
 
-    value: float
-    low: float
-    high: float
-    num_subjects: int
-    num_undefined: int
-    num_resamples: int
-    level: float
+
+def _truth(table: pd.DataFrame) -> Truth:
+    """Return what an interval of a table covers: one network, or several."""
+    columns = [name for name in _NETWORK if name in table]
+    several = bool(columns) and len(table[columns].drop_duplicates()) > 1
+    return "predictions" if several else "model"
 
 
 def subject_bootstrap(

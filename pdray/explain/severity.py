@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 
-from pdray.evaluation.uncertainty import Interval, interval_of
+from pdray.evaluation.statistics.intervals import Interval
+from pdray.evaluation.uncertainty import interval_of
 
 Numbers = NDArray[np.float64]
 SEVERITIES = {"grade": "grade", "hoehn_yahr": "Hoehn and Yahr stage"}

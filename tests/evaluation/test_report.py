@@ -13,7 +13,7 @@ from pdray.evaluation.report import (
     held_out_sentence,
     leaderboard,
 )
-from pdray.evaluation.uncertainty import Interval
+from pdray.evaluation.statistics.intervals import Interval
 
 
 def row(number: int, state: str, value: float | None, **params: object) -> dict[str, Any]:
