@@ -1,10 +1,13 @@
 """Predictions table: one row per scored snippet; every number of a report comes from it.
 
-A table is a pandas DataFrame with the columns of :data:`COLUMNS`, then ``logit_0..K-1`` and
-``probability_0..K-1`` (float64). Training writes it as Parquet, and evaluation reads it.
+A table is a pandas DataFrame with the columns of :data:`COLUMNS`, facts of the manifest if it has
+them (:data:`FACTS` as text and ``rater_1``, ... as float64; empty where unknown), then
+``logit_0..K-1`` and ``probability_0..K-1`` (float64). Training writes it as Parquet, and evaluation
+reads it.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pdray.atomic import replacing
+from pdray.data.cohort.rated import FACTS
 from pdray.errors import StudyError, refuse
 
 KEY = (
@@ -32,6 +36,8 @@ TEXTS = ("study", "split", "recording_id", "subject_id", "item")
 COUNTS = ("trial", "outer_fold", "fold", "repeat", "seed", "epoch", "snippet", "grade", "target")
 ROW_COLUMNS = ("recording_id", "snippet", "subject_id", "item", "grade", "target")
 COLUMNS = (*KEY[:7], "split", *ROW_COLUMNS)
+
+RATER = re.compile(r"rater_[1-9][0-9]*")
 
 RECORDING_KEY = ("study", "trial", "outer_fold", "fold", "seed", "epoch", "recording_id")
 _FACTS = ("split", "subject_id", "item", "grade", "target")
@@ -76,12 +82,12 @@ def predictions_table(
     Args:
         origin: Part of the key that all rows share.
         rows: N entries each of ``recording_id``, ``snippet``, ``subject_id``, ``item``, ``grade``
-            (the rater's) and ``target`` (class 0..K-1).
+            (the rater's) and ``target`` (class 0..K-1), and of any optional facts.
         logits: (N, K) float, any finite number.
         probability: (N, K) float in 0..1, each row sums to 1; None: the softmax of the logits.
 
     Returns:
-        N rows with :data:`COLUMNS`, logits and probabilities.
+        N rows with :data:`COLUMNS`, the optional facts, logits and probabilities.
 
     Raises:
         StudyError: If :func:`check_predictions` finds a fault.
@@ -92,6 +98,8 @@ def predictions_table(
     columns: dict[str, Any] = {**asdict(origin), **{name: rows[name] for name in ROW_COLUMNS}}
     table = pd.DataFrame({name: columns[name] for name in COLUMNS}, index=range(len(values)))
     table = table.astype({**dict.fromkeys(TEXTS, "str"), **dict.fromkeys(COUNTS, "int64")})
+    for name in optional_facts(rows):
+        table[name] = pd.Series(list(rows[name]), dtype="str" if name in FACTS else "float64")
     numbers = {f"logit_{k}": values[:, k] for k in range(values.shape[1])}
     for k in range(values.shape[1]):
         numbers[f"probability_{k}"] = np.asarray(probability, dtype=np.float64)[:, k]
@@ -106,6 +114,14 @@ def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True, initial=-np.inf))
     shares: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
     return shares
+
+
+def optional_facts(columns: Iterable[object]) -> list[str]:
+    """Return the optional facts among the names of columns: texts, then raters by number."""
+    names = [str(name) for name in columns]
+    raters = [name for name in names if RATER.fullmatch(name)]
+    texts = [name for name in FACTS if name in names]
+    return texts + sorted(raters, key=lambda name: int(name.removeprefix("rater_")))
 
 
 def num_classes(table: pd.DataFrame) -> int:
@@ -132,21 +148,24 @@ def by_recording(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (study, trial, outer fold, fold, seed, epoch, recording), sorted by them, with
-        split, subject, item, grade, target, ``num_snippets`` and ``probability_0..K-1``. Logits are
-        left out, since the mean probabilities do not follow from mean logits.
+        split, subject, item, grade, target, the optional facts, ``num_snippets`` and
+        ``probability_0..K-1``. Logits are left out, since the mean probabilities do not follow from
+        mean logits. An optional fact that only some rows of a recording have (an earlier version
+        wrote the others) is that of the recording.
 
     Raises:
         StudyError: If two rows of a recording differ in a fact, such as the grade.
     """
     groups = table.groupby(list(RECORDING_KEY), sort=True)
-    kinds = groups[list(_FACTS)].nunique(dropna=False)
+    known = [*_FACTS, *optional_facts(table.columns)]
+    kinds = groups[list(_FACTS)].nunique(dropna=False).join(groups[known[len(_FACTS) :]].nunique())
     torn = kinds.gt(1).any(axis=1)
     if torn.any():
         first = dict(zip(RECORDING_KEY, torn[torn].index[0], strict=True))
-        facts = [name for name in _FACTS if kinds.loc[torn, name].iloc[0] > 1]
+        facts = [name for name in known if kinds.loc[torn, name].iloc[0] > 1]
         raise StudyError(f"the predictions of {first} differ in {', '.join(facts)}")
     means = groups[[f"probability_{k}" for k in range(num_classes(table))]].mean()
-    facts_of = groups[list(_FACTS)].first()
+    facts_of = groups[known].first()
     counts = groups.size().rename("num_snippets")
     return pd.concat([facts_of, counts, means], axis=1).reset_index()
 
@@ -170,6 +189,11 @@ def check_predictions(table: pd.DataFrame) -> None:
     absent = [f"column '{name}' is missing" for name in wanted if name not in table.columns]
     if classes < 2:
         absent.append(f"there are {classes} probability columns, expected 2 or more")
+    absent += [
+        f"column '{name}' has {table[name].dtype} values, expected numbers: grades by a rater"
+        for name in optional_facts(table.columns)
+        if RATER.fullmatch(name) and not pd.api.types.is_numeric_dtype(table[name])
+    ]
     refuse(absent, StudyError, headline)
     refuse(_row_faults(table, classes), StudyError, headline)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pdray.errors import StudyError
-from pdray.evaluation.predictions import by_recording, num_classes
+from pdray.evaluation.predictions import by_recording, num_classes, optional_facts
 
 _SHARED = ("fold", "recording_id")
 _FACTS = ("subject_id", "item", "grade", "target", "split")
@@ -37,7 +37,9 @@ def fuse(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         _check_alike(first, other, number)
     names = [f"probability_{k}" for k in range(num_classes(first))]
     mean = sum(other[names] for other in pooled[1:]) + first[names] if len(pooled) > 1 else first
-    fused = first.assign(**{name: mean[name] / len(pooled) for name in names})
+    # A table of an earlier version has no optional facts.
+    facts = {name: other[name] for other in pooled[::-1] for name in optional_facts(other.columns)}
+    fused = first.assign(**facts, **{name: mean[name] / len(pooled) for name in names})
     return fused.reset_index()
 
 

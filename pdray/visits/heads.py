@@ -342,6 +342,11 @@ def fold_data(task: HeadTask, features: tuple[FeatureBank, Arrays], fold: int) -
             "item": ["visit"] * len(visits),
             "grade": [level_of(visit.score, cuts) for visit in visits],
             "target": [number for _, number in tested],
+            "visit_id": [visit.visit_id for visit in visits],
+            **{
+                name: [visit.facts.get(name) for visit in visits]
+                for name in dict.fromkeys(name for visit in visits for name in visit.facts)
+            },
         },
     )
 

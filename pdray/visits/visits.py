@@ -13,7 +13,7 @@ level, as there. With two classes, the moderate visits are left out, by the same
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from pdray.visits.settings import LevelsConfig
 LEVELS = ("slight", "moderate", "severe")
 MODERATE = 1
 _SHOWN = 5
+_SHARED = ("medication_state", "stimulation_state", "site", "sex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,15 @@ class Visit:
         visit_id: Visit of the subject.
         score: Severity; any finite number, higher is worse.
         recordings: Ids of its recordings by item, without items that have none.
+        facts: Medication and stimulation state, site and sex, where all its recordings have the
+            same.
     """
 
     subject_id: str
     visit_id: str
     score: float
     recordings: Mapping[str, tuple[str, ...]]
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -80,9 +84,21 @@ def make_visits(
         reason = f"visits with more than {config.max_missing} missing grades"
     notes += left_out(reason, without)
     visits = [
-        Visit(*key, score=scores[key], recordings=_by_item(by_visit[key])) for key in sorted(scores)
+        Visit(
+            *key,
+            score=scores[key],
+            recordings=_by_item(by_visit[key]),
+            facts=_shared(by_visit[key]),
+        )
+        for key in sorted(scores)
     ]
     return tuple(visits), notes
+
+
+def _shared(members: Sequence[Recording]) -> dict[str, str]:
+    """Return the facts in which the recordings of a visit agree."""
+    kinds = {name: {getattr(one, name) for one in members} for name in _SHARED}
+    return {name: min(kind) for name, kind in kinds.items() if len(kind) == 1 and None not in kind}
 
 
 def level_cuts(scores: Sequence[float]) -> tuple[float, float]:

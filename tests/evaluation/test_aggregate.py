@@ -34,3 +34,17 @@ def test_snippets_that_disagree_on_the_grade_are_refused(make_table: TableMaker)
     table.loc[0, "grade"] = 4
     with pytest.raises(StudyError, match=r"'recording_id': 's0_r0'.* differ in grade"):
         by_recording(table)
+
+
+def test_facts_are_kept_beside_rows_of_an_earlier_version_that_has_none(
+    make_table: TableMaker,
+) -> None:
+    table = make_table(num_snippets=2)
+    earlier = table[table["snippet"] == 0].assign(repeat=1)
+    later = table[table["snippet"] == 1].assign(side="left", rater_1=2.0)
+    whole = by_recording(pd.concat([earlier, later], ignore_index=True))
+    assert (whole["side"] == "left").all()
+    assert (whole["rater_1"] == 2).all()
+    torn = pd.concat([earlier.assign(side="right"), later], ignore_index=True)
+    with pytest.raises(StudyError, match=r"'recording_id': 's0_r0'.* differ in side"):
+        by_recording(torn)

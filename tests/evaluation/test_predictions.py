@@ -31,6 +31,31 @@ def test_a_table_has_the_promised_columns_in_order(make_table: TableMaker) -> No
     assert (table["split"] == "val").all()
 
 
+def test_facts_of_the_manifest_are_text_or_numbers_and_empty_where_unknown(tmp_path: Path) -> None:
+    rows = {
+        "recording_id": ["r1", "r2"],
+        "snippet": [0, 0],
+        "subject_id": ["S1", "S2"],
+        "item": ["gait", "gait"],
+        "grade": [1, 0],
+        "target": [1, 0],
+        "rater_10": [1.0, None],
+        "rater_2": [None, None],
+        "site": [None, "A"],
+        "side": [None, None],
+    }
+    origin = Origin(study="demo", trial=0, fold=0, epoch=0)
+    table = predictions_table(origin, rows, np.zeros((2, 2)))
+    facts = table.columns[len(COLUMNS) : -4]
+    assert facts.tolist() == ["side", "site", "rater_2", "rater_10"]
+    assert table["site"].isna().tolist() == [True, False]
+    assert (table["rater_10"].iloc[0], table["rater_2"].dtype) == (1.0, np.float64)
+    write_predictions(table, tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(read_predictions(tmp_path / "t.parquet"), table)
+    with pytest.raises(StudyError, match="'rater_2' has str values, expected numbers"):
+        check_predictions(table.assign(rater_2=["one", "two"]))
+
+
 def test_probabilities_are_the_softmax_of_the_logits(make_table: TableMaker) -> None:
     table = make_table(num_classes=3)
     for _, row in table.iterrows():

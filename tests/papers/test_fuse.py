@@ -30,6 +30,11 @@ def test_one_table_is_its_recordings(make_table: TableMaker) -> None:
     np.testing.assert_allclose(probabilities(fused.sort_values("recording_id")), means)
 
 
+def test_facts_come_from_the_first_table_that_has_them(make_table: TableMaker) -> None:
+    tables = [make_table(), make_table().assign(side="left"), make_table().assign(side="right")]
+    assert (fuse(tables)["side"] == "left").all()
+
+
 def test_the_order_of_rows_does_not_matter(make_table: TableMaker) -> None:
     first, second = make_table(), make_table(seed=1)
     shuffled = second.sample(frac=1, random_state=0)

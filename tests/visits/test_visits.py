@@ -79,6 +79,16 @@ def test_two_scores_of_one_visit_are_refused_by_name() -> None:
         make_visits(rows, levels())
 
 
+def test_a_visit_has_the_facts_in_which_all_its_recordings_agree() -> None:
+    given: dict[str, Any] = {"visit_score": 9.0, "site": "A"}
+    rows = [
+        recording("S1", "V1", "gait", medication_state="on", sex="f", **given),
+        recording("S1", "V1", "finger_tapping", medication_state="off", **given),
+    ]
+    (visit,), _ = make_visits(rows, levels())
+    assert visit.facts == {"site": "A"}
+
+
 def test_what_has_no_visit_or_no_score_is_left_out_and_listed() -> None:
     rows = [
         recording("S1", "V1", "gait", visit_score=0.0),

@@ -21,7 +21,13 @@ from pdray.data.cohort.manifest import (
     select,
     unable_notes,
 )
-from pdray.data.cohort.rated import FoldSides, RatedRecording, StoredRecording, rater_shares
+from pdray.data.cohort.rated import (
+    FoldSides,
+    RatedRecording,
+    StoredRecording,
+    manifest_facts,
+    rater_shares,
+)
 from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig, subject_faults
 from pdray.data.modalities import Modality, needed_field
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
@@ -261,6 +267,7 @@ def rate(
         group=recording.group,
         shares=tuple(rater_shares(recording.raters, recording.grade, cuts)),
         stored=None if stored is None else stored.paths,
+        facts=manifest_facts(recording),
     )
 
 

@@ -5,15 +5,19 @@ of their grades say so to the loss; what is scored stays the class of the consen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.cohort.manifest import grade_class
+from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.data.modalities import Modality
 from pdray.errors import FoldsError, ManifestError
+
+FACTS = ("side", "visit_id", "medication_state", "stimulation_state", "site", "sex")
+_ROW = ("recording_id", "subject_id", "item", "grade", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class RatedRecording:
             is the subject alone.
         views: Entries that are read in the place of its pictures, one a view, the plain one first;
             None where the pictures are read.
+        facts: Those of :data:`FACTS` that the manifest has for it (text), and the grade by each
+            rater (``rater_1``, ..., float). Predictions tables carry them; no network sees them.
     """
 
     recording_id: str
@@ -63,6 +69,7 @@ class RatedRecording:
     marks: tuple[int | None, ...] | None = None
     views: tuple[Path, ...] | None = None
     group: str = ""
+    facts: Mapping[str, str | float] = field(default_factory=dict)
 
     @property
     def people(self) -> str:
@@ -76,6 +83,36 @@ class FoldSides:
 
     training: tuple[int, ...]
     evaluation: tuple[int, ...]
+
+
+def manifest_facts(recording: Recording) -> dict[str, str | float]:
+    """Return what the manifest knows of a recording, as :attr:`RatedRecording.facts`."""
+    texts = {name: getattr(recording, name) for name in FACTS}
+    grades = {f"rater_{n}": grade for n, grade in enumerate(recording.raters, start=1)}
+    return {
+        **{name: text for name, text in texts.items() if text is not None},
+        **{name: float(grade) for name, grade in grades.items() if grade is not None},
+    }
+
+
+def table_rows(recordings: Sequence[RatedRecording], num_snippets: int = 1) -> dict[str, list[Any]]:
+    """Return the rows of recordings in a predictions table, without its numbers.
+
+    Args:
+        recordings: N recordings.
+        num_snippets: Rows of each.
+
+    Returns:
+        N x ``num_snippets`` entries of each column. A fact has a column if one of the recordings
+        has it; the others then have None.
+    """
+    each = [one for one in recordings for _ in range(num_snippets)]
+    known = dict.fromkeys(name for one in recordings for name in one.facts)
+    return {
+        **{name: [getattr(one, name) for one in each] for name in _ROW},
+        "snippet": [*range(num_snippets)] * len(recordings),
+        **{name: [one.facts.get(name) for one in each] for name in known},
+    }
 
 
 def check_sides(recordings: Sequence[RatedRecording], sides: Sequence[FoldSides]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.cohort.rated import RatedRecording
+from pdray.data.cohort.rated import RatedRecording, table_rows
 from pdray.errors import DecodeError, DivergedError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import predictions_table, probabilities, targets
@@ -129,14 +129,9 @@ def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> Epo
         shares = learner.predict_proba([x[i] for i in side.evaluation])
     except DivergedError as error:
         raise DivergedError(f"fold {fold}, {error}") from error
-    rows: dict[str, Any] = {
-        name: [getattr(recording, name) for recording in held]
-        for name in ("recording_id", "subject_id", "item", "grade", "target")
-    }
-    rows["snippet"] = [0] * len(held)
     number = fold if len(task.sides) > 1 else task.origin.fold
     origin = replace(task.origin, fold=number, epoch=0)
-    table = predictions_table(origin, rows, np.log(shares.clip(_LEAST)), shares)
+    table = predictions_table(origin, table_rows(held), np.log(shares.clip(_LEAST)), shares)
     scores = compute_metrics(targets(table), probabilities(table))
     metrics = {f"{task.origin.split}/{name}": value for name, value in scores.items()}
     metrics |= {name: float(value) for name, value in learner.told.items()}

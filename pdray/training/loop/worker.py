@@ -24,7 +24,7 @@ from pdray.data.batches.plan import derive_seed, plan_batches
 from pdray.data.batches.reader import Batch, SnippetReader
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.batches.stream import open_stream
-from pdray.data.cohort.rated import expected_counts
+from pdray.data.cohort.rated import expected_counts, table_rows
 from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import by_recording, predictions_table, probabilities, targets
@@ -277,12 +277,7 @@ class _Learner:
 
     def _table(self, epoch: int, rows: list[tuple[int, Any, Any]]) -> pd.DataFrame:
         recordings = [self.task.recordings[index] for index, _, _ in rows]
-        num_snippets = len(rows[0][1])
-        facts: dict[str, Any] = {
-            name: np.repeat([getattr(recording, name) for recording in recordings], num_snippets)
-            for name in ("recording_id", "subject_id", "item", "grade", "target")
-        }
-        facts["snippet"] = np.tile(np.arange(num_snippets), len(rows))
+        facts = table_rows(recordings, num_snippets=len(rows[0][1]))
         fold = self.fold if len(self.task.sides) > 1 else self.task.origin.fold
         origin = replace(self.task.origin, fold=fold, epoch=epoch)
         return predictions_table(origin, facts, np.concatenate([logits for _, logits, _ in rows]))

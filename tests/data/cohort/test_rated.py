@@ -1,6 +1,6 @@
 import pytest
 
-from pdray.data.cohort.rated import expected_counts, rater_shares
+from pdray.data.cohort.rated import RatedRecording, expected_counts, rater_shares, table_rows
 from pdray.errors import ManifestError
 
 
@@ -38,3 +38,20 @@ def test_expected_counts_add_the_shares():
 def test_a_class_with_part_of_a_vote_counts_once():
     shares = [rater_shares(votes, None, (1, 2)) for votes in ((0, 0, 0, 1), (0, 0), (0, 0))]
     assert expected_counts(shares) == [2.75, 1.0, 0.0]
+
+
+def test_rows_of_a_table_have_each_fact_that_a_recording_has():
+    first = RatedRecording("r1", "S1", "gait", 3, 1, None, facts={"side": "left", "rater_2": 3.0})
+    second = RatedRecording("r2", "S2", "gait", 0, 0, None, facts={"sex": "f"})
+    rows = table_rows([first, second], num_snippets=2)
+    assert rows == {
+        "recording_id": ["r1", "r1", "r2", "r2"],
+        "subject_id": ["S1", "S1", "S2", "S2"],
+        "item": ["gait"] * 4,
+        "grade": [3, 3, 0, 0],
+        "target": [1, 1, 0, 0],
+        "snippet": [0, 1, 0, 1],
+        "side": ["left", "left", None, None],
+        "rater_2": [3.0, 3.0, None, None],
+        "sex": [None, None, "f", "f"],
+    }
