@@ -62,6 +62,7 @@ def read_csv(
     *,
     wanted: Sequence[str],
     right: str,
+    delimiter: str = ",",
 ) -> list[Row]:
     """Read the rows of a CSV file.
 
@@ -71,6 +72,7 @@ def read_csv(
         check: Raises where the header is wrong.
         wanted: Columns that a header must have.
         right: What a file may be, for the message.
+        delimiter: What stands between two cells.
 
     Raises:
         ManifestError: If it is no CSV in UTF-8 or is empty; with every row that has too few or too
@@ -78,7 +80,7 @@ def read_csv(
     """
     try:
         text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
-        lines = _numbered(text)
+        lines = _numbered(text, delimiter)
     except UnicodeDecodeError as error:
         raise ManifestError(
             f"{path}: not a CSV in UTF-8: byte {error.start} is 0x{content[error.start]:02x}; "
@@ -108,9 +110,9 @@ def table_text(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str
     return text.getvalue()
 
 
-def _numbered(text: str) -> list[tuple[int, list[str]]]:
+def _numbered(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     """Return (line a record starts on, cells); blank lines are no records."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     lines, start = [], 1
     for cells in reader:
         if cells:
