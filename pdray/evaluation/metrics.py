@@ -9,10 +9,16 @@ The predicted class is the one of highest probability (the lower class on a tie)
 - F1, for any K, is weighted by the true classes (``f1_weighted``) or the macro average over the
   classes that occur or are predicted (``f1_macro``). ``f1`` is that of the positive class for
   K = 2, else ``f1_macro``.
-- ``mse`` is the mean squared difference between predicted and true class, since classes are
-  ordered.
-- AUROC is that of the positive class for K = 2, else the macro average of one class versus the
-  rest over the classes that occur; reports name the absent ones.
+- ``mse`` and ``mae`` are the mean squared and the mean absolute difference between predicted and
+  true class, since classes are ordered; ``within_one`` is the share of rows with a difference of at
+  most one class.
+- ``kappa`` is Cohen's with quadratic weights (Cohen 1968) on all of 0..K-1: a class that is absent
+  does not move the others together. Like MCC it is 0 for a constant prediction.
+- AUROC and AUPRC (average precision: without interpolation) are those of the positive class for
+  K = 2, else the macro average of one class versus the rest over the classes that occur; reports
+  name the absent ones.
+- ``brier`` is the mean squared error of the probability of class 1 for K = 2 (0..1), else the sum
+  of the squared errors of all classes (Brier 1950, 0..2).
 - MCC of a constant prediction is 0.0 (scikit-learn's convention) if two true classes occur.
 
 An undefined score is nan, never 0, and :func:`undefined_reason` gives the reason. Scores are logged
@@ -22,7 +28,7 @@ as ``val/mcc``, ``test/mcc`` and so on.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +51,12 @@ class Metric:
         greater_is_better: Whether a search maximises it.
         meaning: One line for reports and ``--help``.
         is_share: Whether reports print it in percent.
+        classes: Which true classes need several subjects for an interval. "each": all of them;
+            "positive" and "negative": class 1 and class 0 for K = 2, all of them for K > 2;
+            "scale": none in particular, since the score treats the class as a number.
+        transform: Scale on which its interval is symmetric: "fisher" for -1..1, "logit" for 0..1,
+            "log" for 0 and more, "none".
+        num_classes: For which K it is a metric: "any" K, "two" classes only, or "more" than two.
     """
 
     function: Callable[[Labels, Shares], float]
@@ -52,10 +64,13 @@ class Metric:
     greater_is_better: bool
     meaning: str
     is_share: bool = True
+    classes: Literal["each", "positive", "negative", "scale"] = "each"
+    transform: Literal["fisher", "logit", "log", "none"] = "none"
+    num_classes: Literal["any", "two", "more"] = "any"
 
 
 def compute_metrics(y_true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
-    """Compute every metric.
+    """Compute every metric of K classes.
 
     Args:
         y_true: (N,) integer true classes, 0..K-1.
@@ -67,7 +82,13 @@ def compute_metrics(y_true: ArrayLike, probability: ArrayLike) -> dict[str, floa
     Raises:
         ValueError: If the shapes do not fit or a class is outside 0..K-1.
     """
-    return {name: score(name, y_true, probability) for name in _metrics()}
+    labels, shares = _checked(y_true, probability)
+    return {name: score(name, labels, shares) for name in metrics_for(shares.shape[1])}
+
+
+def metrics_for(num_classes: int) -> tuple[str, ...]:
+    """Return the names of the metrics of K classes, such as sensitivity for two only."""
+    return tuple(name for name in _metrics() if _wrong_classes(name, num_classes) is None)
 
 
 def score(name: str, y_true: ArrayLike, probability: ArrayLike) -> float:
@@ -83,7 +104,17 @@ def undefined_reason(name: str, y_true: ArrayLike, probability: ArrayLike) -> st
     labels, shares = _checked(y_true, probability)
     if not len(labels):
         return "there are no rows"
-    return _metrics()[name].undefined(labels, shares)
+    wrong = _wrong_classes(name, shares.shape[1])
+    return wrong or _metrics()[name].undefined(labels, shares)
+
+
+def _wrong_classes(name: str, num_classes: int) -> str | None:
+    wanted = _metrics()[name].num_classes
+    if wanted == "two" and num_classes != 2:
+        return f"it is a score of two classes, here are {num_classes}"
+    if wanted == "more" and num_classes == 2:
+        return "it is a score of three classes or more, here are 2"
+    return None
 
 
 def absent_classes(y_true: ArrayLike, num_classes: int) -> tuple[int, ...]:
@@ -150,11 +181,20 @@ def _precision(y_true: Labels, probability: Shares) -> float:
 
 
 def _recall(y_true: Labels, probability: Shares) -> float:
-    y_pred = predicted(probability)
-    if probability.shape[1] == 2:
-        return _reference("recall_score", y_true, y_pred)
-    present = np.unique(y_true)
+    return (_sensitivity if probability.shape[1] == 2 else _balanced)(y_true, probability)
+
+
+def _balanced(y_true: Labels, probability: Shares) -> float:
+    y_pred, present = predicted(probability), np.unique(y_true)
     return _reference("recall_score", y_true, y_pred, labels=present, average="macro")
+
+
+def _sensitivity(y_true: Labels, probability: Shares) -> float:
+    return _reference("recall_score", y_true, predicted(probability))
+
+
+def _specificity(y_true: Labels, probability: Shares) -> float:
+    return _reference("recall_score", y_true, predicted(probability), pos_label=0)
 
 
 def _f1_weighted(y_true: Labels, probability: Shares) -> float:
@@ -177,14 +217,41 @@ def _mse(y_true: Labels, probability: Shares) -> float:
     return _reference("mean_squared_error", y_true, predicted(probability))
 
 
+def _mae(y_true: Labels, probability: Shares) -> float:
+    return _reference("mean_absolute_error", y_true, predicted(probability))
+
+
+def _within_one(y_true: Labels, probability: Shares) -> float:
+    return float(np.mean(np.abs(y_true - predicted(probability)) <= 1))
+
+
 def _mcc(y_true: Labels, probability: Shares) -> float:
     return _reference("matthews_corrcoef", y_true, predicted(probability))
 
 
+def _kappa(y_true: Labels, probability: Shares) -> float:
+    y_pred, labels = predicted(probability), np.arange(probability.shape[1])
+    return _reference("cohen_kappa_score", y_true, y_pred, labels=labels, weights="quadratic")
+
+
+def _brier(y_true: Labels, probability: Shares) -> float:
+    num_classes = probability.shape[1]
+    summed = 1 if num_classes == 2 else num_classes  # scikit-learn averages over the classes
+    hot = np.eye(num_classes)[y_true]
+    return summed * _reference("mean_squared_error", hot, probability)
+
+
 def _auroc(y_true: Labels, probability: Shares) -> float:
+    return _one_versus_rest("roc_auc_score", y_true, probability)
+
+
+def _auprc(y_true: Labels, probability: Shares) -> float:
+    return _one_versus_rest("average_precision_score", y_true, probability)
+
+
+def _one_versus_rest(name: str, y_true: Labels, probability: Shares) -> float:
     present = [1] if probability.shape[1] == 2 else np.unique(y_true).tolist()
-    areas = [_reference("roc_auc_score", y_true == k, probability[:, k]) for k in present]
-    return float(np.mean(areas))
+    return float(np.mean([_reference(name, y_true == k, probability[:, k]) for k in present]))
 
 
 def _never(y_true: Labels, probability: Shares) -> str | None:
@@ -203,6 +270,10 @@ def _nothing_positive(y_true: Labels, probability: Shares) -> str | None:
     return None
 
 
+def _nothing_negative(y_true: Labels, probability: Shares) -> str | None:
+    return None if (y_true == 0).any() else "the negative class 0 is absent"
+
+
 def _nothing_positive_at_all(y_true: Labels, probability: Shares) -> str | None:
     if probability.shape[1] == 2 and not ((y_true == 1) | (predicted(probability) == 1)).any():
         return "the positive class 1 neither occurs nor is predicted"
@@ -214,18 +285,81 @@ def _one_class(y_true: Labels, probability: Shares) -> str | None:
     return f"only class {present[0]} is present" if len(present) == 1 else None
 
 
+_RATE: dict[str, Any] = {"transform": "logit"}
+_SCALE: dict[str, Any] = {"classes": "scale"}
+_POSITIVE: dict[str, Any] = {"classes": "positive", **_RATE}
+_ERROR: dict[str, Any] = {"is_share": False, "transform": "log", **_SCALE}
+
 OWN: dict[str, Metric] = {
-    "accuracy": Metric(_accuracy, _never, True, "share of rows with the right class, 0..1"),
-    "precision": Metric(
-        _precision, _nothing_positive_predicted, True, "positive class, or macro for K>2, 0..1"
+    "accuracy": Metric(
+        _accuracy, _never, True, "share of rows with the right class, 0..1", **_SCALE, **_RATE
     ),
-    "recall": Metric(_recall, _nothing_positive, True, "positive class, or macro for K>2, 0..1"),
-    "f1": Metric(_f1, _nothing_positive_at_all, True, "F1: positive class, or macro for K>2, 0..1"),
-    "f1_weighted": Metric(_f1_weighted, _never, True, "F1 weighted by the true classes, 0..1"),
-    "f1_macro": Metric(_f1_macro, _never, True, "mean F1 of the classes, 0..1"),
-    "mcc": Metric(_mcc, _one_class, True, "Matthews correlation, -1..1"),
-    "auroc": Metric(_auroc, _one_class, True, "area under ROC, one versus rest, 0..1"),
-    "mse": Metric(_mse, _never, False, "mean squared difference of the classes, 0..", False),
+    "precision": Metric(
+        _precision,
+        _nothing_positive_predicted,
+        True,
+        "positive class, or macro for K>2, 0..1",
+        **_RATE,
+    ),
+    "recall": Metric(
+        _recall, _nothing_positive, True, "positive class, or macro for K>2, 0..1", **_POSITIVE
+    ),
+    "f1": Metric(
+        _f1,
+        _nothing_positive_at_all,
+        True,
+        "F1: positive class, or macro for K>2, 0..1",
+        **_RATE,
+    ),
+    "f1_weighted": Metric(
+        _f1_weighted, _never, True, "F1 weighted by the true classes, 0..1", **_RATE
+    ),
+    "f1_macro": Metric(_f1_macro, _never, True, "mean F1 of the classes, 0..1", **_RATE),
+    "mcc": Metric(_mcc, _one_class, True, "Matthews correlation, -1..1", transform="fisher"),
+    "auroc": Metric(_auroc, _one_class, True, "area under ROC, one versus rest, 0..1", **_RATE),
+    "mse": Metric(_mse, _never, False, "mean squared difference of the classes, 0..", **_ERROR),
+    "balanced_accuracy": Metric(
+        _balanced, _one_class, True, "mean recall of the classes that occur, 0..1", **_RATE
+    ),
+    "sensitivity": Metric(
+        _sensitivity,
+        _nothing_positive,
+        True,
+        "recall of the positive class of two, 0..1",
+        **_POSITIVE,
+        num_classes="two",
+    ),
+    "specificity": Metric(
+        _specificity,
+        _nothing_negative,
+        True,
+        "recall of the negative class of two, 0..1",
+        classes="negative",
+        **_RATE,
+        num_classes="two",
+    ),
+    "auprc": Metric(_auprc, _one_class, True, "average precision, one versus rest, 0..1", **_RATE),
+    "brier": Metric(
+        _brier, _never, False, "squared error of the probabilities, 0..1; 0..2 for K>2", **_ERROR
+    ),
+    "kappa": Metric(
+        _kappa,
+        _one_class,
+        True,
+        "Cohen's kappa with quadratic weights, -1..1",
+        **_SCALE,
+        transform="fisher",
+    ),
+    "mae": Metric(_mae, _never, False, "mean absolute difference of the classes, 0..", **_ERROR),
+    "within_one": Metric(
+        _within_one,
+        _never,
+        True,
+        "share of rows at most one class off, 0..1",
+        **_SCALE,
+        **_RATE,
+        num_classes="more",
+    ),
 }
 if TYPE_CHECKING:
     METRICS: dict[str, Metric]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,8 +182,8 @@ def weighted_scores(
         (R,) the result of ``score`` for the repeated rows; nan where it is undefined.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        if name == "auroc":
-            return _auroc(y_true, probability, weights)
+        if name in _FROM_PROBABILITIES:
+            return _FROM_PROBABILITIES[name](y_true, probability, weights)
         if name in _FROM_COUNTS:
             return _FROM_COUNTS[name](_confusions(y_true, probability, weights))
     # A plug-in's: nobody knows whether counts are enough for it.
@@ -257,6 +258,18 @@ def _recall(counts: Numbers) -> Numbers:
     return _mean_where(hits / trues, trues > 0)
 
 
+def _balanced(counts: Numbers) -> Numbers:
+    hits, trues, _ = _margins(counts)
+    return np.where(_two_true(trues), _mean_where(hits / trues, trues > 0), np.nan)
+
+
+def _class_recall(counts: Numbers, of: int) -> Numbers:
+    hits, trues, _ = _margins(counts)
+    if counts.shape[1] > 2:
+        return np.full(len(counts), np.nan)
+    return hits[:, of] / trues[:, of]
+
+
 def _f1_weighted(counts: Numbers) -> Numbers:
     hits, trues, preds = _margins(counts)
     each = np.where(trues > 0, 2 * hits / (trues + preds), 0.0)
@@ -276,11 +289,34 @@ def _f1(counts: Numbers) -> Numbers:
     return _f1_macro(counts)
 
 
-def _mse(counts: Numbers) -> Numbers:
-    classes = np.arange(counts.shape[1])
-    squares = (classes[:, None] - classes) ** 2
-    mean: Numbers = (counts * squares).sum(axis=(1, 2)) / counts.sum(axis=(1, 2))
+def _mean_distance(counts: Numbers, distance: Callable[[Numbers], Any]) -> Numbers:
+    """Return the mean of a function of (predicted - true class)."""
+    mean: Numbers = (counts * distance(_steps(counts))).sum(axis=(1, 2)) / counts.sum(axis=(1, 2))
     return mean
+
+
+def _within_one(counts: Numbers) -> Numbers:
+    if counts.shape[1] == 2:
+        return np.full(len(counts), np.nan)
+    return _mean_distance(counts, lambda steps: np.abs(steps) <= 1)
+
+
+def _steps(counts: Numbers) -> Numbers:
+    """Return (K, K) predicted class (column) less true class (row)."""
+    classes = np.arange(counts.shape[1], dtype=np.float64)
+    return classes - classes[:, None]
+
+
+def _kappa(counts: Numbers) -> Numbers:
+    _, trues, preds = _margins(counts)
+    by_chance = trues[:, :, None] * preds[:, None, :] / trues.sum(axis=1)[:, None, None]
+    found, expected = (_mean_distance(cells, np.square) for cells in (counts, by_chance))
+    return np.where(_two_true(trues), 1 - found / expected, np.nan)
+
+
+def _two_true(trues: Numbers) -> NDArray[np.bool_]:
+    several: NDArray[np.bool_] = (trues > 0).sum(axis=1) > 1
+    return several
 
 
 def _mcc(counts: Numbers) -> Numbers:
@@ -294,23 +330,50 @@ def _mcc(counts: Numbers) -> Numbers:
     return np.where(spread_true > 0, mcc, np.nan)
 
 
-def _auroc(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
+def _one_versus_rest(
+    one: Callable[[NDArray[np.bool_], Numbers, Numbers], Numbers],
+    y_true: NDArray[np.int64],
+    probability: Numbers,
+    weights: Numbers,
+) -> Numbers:
     classes = [1] if probability.shape[1] == 2 else range(probability.shape[1])
-    areas = [_one_auroc(y_true == k, probability[:, k], weights) for k in classes]
-    each = np.stack(areas, axis=1)
+    each = np.stack([one(y_true == k, probability[:, k], weights) for k in classes], axis=1)
     return _mean_where(each, ~np.isnan(each))
 
 
 def _one_auroc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
     """Return the share of (class, rest) pairs in the right order; a tie counts one half."""
-    order = np.argsort(ranked_by)
-    _, starts = np.unique(ranked_by[order], return_index=True)
-    of_class = np.add.reduceat((weights * is_class)[:, order], starts, axis=1)
-    of_rest = np.add.reduceat((weights * ~is_class)[:, order], starts, axis=1)
+    of_class, of_rest = _by_value(is_class, ranked_by, weights)
     below = np.cumsum(of_rest, axis=1) - of_rest
     won = (of_class * (below + of_rest / 2)).sum(axis=1)
     area: Numbers = won / (of_class.sum(axis=1) * of_rest.sum(axis=1))
     return area
+
+
+def _one_auprc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
+    """Return the mean precision over the rows of the class, at the threshold of each."""
+    of_class, of_rest = _by_value(is_class, -ranked_by, weights)
+    hits, alarms = np.cumsum(of_class, axis=1), np.cumsum(of_rest, axis=1)
+    precision = np.where(of_class > 0, hits / (hits + alarms), 0.0)
+    area: Numbers = (precision * of_class).sum(axis=1) / hits[:, -1]
+    return np.where(alarms[:, -1] > 0, area, np.nan)
+
+
+def _by_value(
+    is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Return (R, V) rows of the class and of the rest at each of V distinct values, ascending."""
+    order = np.argsort(ranked_by)
+    _, starts = np.unique(ranked_by[order], return_index=True)
+    of_class = np.add.reduceat((weights * is_class)[:, order], starts, axis=1)
+    return of_class, np.add.reduceat((weights * ~is_class)[:, order], starts, axis=1)
+
+
+def _brier(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
+    num_classes = probability.shape[1]
+    squares = ((np.eye(num_classes)[y_true] - probability) ** 2).sum(axis=1)
+    mean: Numbers = weights @ squares / weights.sum(axis=1)
+    return mean / 2 if num_classes == 2 else mean
 
 
 def _margins(counts: Numbers) -> tuple[Numbers, Numbers, Numbers]:
@@ -333,6 +396,17 @@ _FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
     "f1_weighted": _f1_weighted,
     "f1_macro": _f1_macro,
     "mcc": _mcc,
-    "mse": _mse,
+    "mse": partial(_mean_distance, distance=np.square),
+    "balanced_accuracy": _balanced,
+    "sensitivity": partial(_class_recall, of=1),
+    "specificity": partial(_class_recall, of=0),
+    "kappa": _kappa,
+    "mae": partial(_mean_distance, distance=np.abs),
+    "within_one": _within_one,
 }
-assert {*_FROM_COUNTS, "auroc"} == set(OWN)
+_FROM_PROBABILITIES: dict[str, Callable[[NDArray[np.int64], Numbers, Numbers], Numbers]] = {
+    "auroc": partial(_one_versus_rest, _one_auroc),
+    "auprc": partial(_one_versus_rest, _one_auprc),
+    "brier": _brier,
+}
+assert {*_FROM_COUNTS, *_FROM_PROBABILITIES} == set(OWN)

@@ -19,7 +19,7 @@ from pdray.data.cohort.settings import subject_faults
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
-from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.metrics import METRICS, metrics_for
 from pdray.plugins import require, used
 from pdray.search.settings import StudyConfig
 from pdray.search.space import (
@@ -205,11 +205,23 @@ def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
     wrong = [
         *wrong,
         *_sharing_faults(config, plan.space),
+        *_metric_faults(config),
         *subject_faults(config.data, config.folds),
         *_start_faults(config, plan.fixed, plan.space),
         *([] if wrong else _modality_faults(plan)),  # needs trials that can be built
     ]
     refuse(wrong, SettingsError, "settings")
+
+
+def _metric_faults(config: StudyConfig) -> list[str]:
+    metric, num_classes = config.search.metric, len(config.data.grade_cuts) + 1
+    fitting = metrics_for(num_classes)
+    if metric in fitting:
+        return []
+    return [
+        f"search.metric: got '{metric}', which is no score of {num_classes} classes "
+        f"(data.grade_cuts); use one of {', '.join(fitting)}"
+    ]
 
 
 def _start_faults(

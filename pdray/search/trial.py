@@ -23,8 +23,14 @@ from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
-from pdray.evaluation.metrics import METRICS, undefined_reason
-from pdray.evaluation.predictions import Origin, by_recording, probabilities, targets
+from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
+from pdray.evaluation.predictions import (
+    Origin,
+    by_recording,
+    num_classes,
+    probabilities,
+    targets,
+)
 from pdray.evaluation.uncertainty import subject_bootstrap
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
 from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
@@ -256,7 +262,8 @@ class Recorder:
 
 def _held_out_scores(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     table = by_recording(rows)
-    return {f"test/{name}": held_out_score(table, name) for name in METRICS}
+    names = metrics_for(num_classes(table))
+    return {f"test/{name}": held_out_score(table, name) for name in names}
 
 
 def held_out_score(table: pd.DataFrame, metric: str) -> dict[str, float]:

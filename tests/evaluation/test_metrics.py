@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, roc_auc_score
 
 from pdray.errors import SettingsError
 from pdray.evaluation.metrics import (
@@ -11,6 +11,7 @@ from pdray.evaluation.metrics import (
     absent_classes,
     compute_metrics,
     metric_named,
+    metrics_for,
     score,
     undefined_reason,
 )
@@ -62,10 +63,35 @@ def test_undefined_scores_are_nan_with_a_reason_and_never_zero() -> None:
         ("recall", (0, 0), (0, 1)): "the positive class 1 is absent",
         ("f1", (0, 0), (0, 0)): "the positive class 1 neither occurs nor is predicted",
         ("auroc", (0, 0), (0, 1)): "only class 0 is present",
+        ("auprc", (1, 1), (0, 1)): "only class 1 is present",
+        ("kappa", (1, 1), (0, 1)): "only class 1 is present",
+        ("balanced_accuracy", (1, 1), (0, 1)): "only class 1 is present",
+        ("sensitivity", (0, 0), (0, 1)): "the positive class 1 is absent",
+        ("specificity", (1, 1), (0, 1)): "the negative class 0 is absent",
+        ("within_one", (0, 1), (0, 1)): "it is a score of three classes or more, here are 2",
     }
     for (name, y_true, y_pred), reason in cases.items():
         assert undefined_reason(name, y_true, shares(list(y_pred))) == reason
         assert math.isnan(score(name, y_true, shares(list(y_pred))))
+
+
+def test_sensitivity_and_specificity_are_scores_of_two_classes_only() -> None:
+    for name in ("sensitivity", "specificity"):
+        assert name in metrics_for(2)
+        assert name not in compute_metrics([0, 1], shares([0, 1], 3))
+        reason = undefined_reason(name, [0, 1], shares([0, 1], 3))
+        assert reason == "it is a score of two classes, here are 3"
+        assert math.isnan(score(name, [0, 1], shares([0, 1], 3)))
+
+
+def test_kappa_keeps_the_scale_where_a_grade_is_absent() -> None:
+    y_true, y_pred = [0, 0, 1, 1, 4, 4], [0, 1, 1, 1, 4, 1]
+    squares = np.subtract.outer(np.arange(5), np.arange(5)) ** 2
+    found = np.mean([(t - p) ** 2 for t, p in zip(y_true, y_pred, strict=True)])
+    by_chance = np.mean([squares[t, p] for t in y_true for p in y_pred])
+    assert score("kappa", y_true, shares(y_pred, 5)) == pytest.approx(1 - found / by_chance)
+    # As if grade 4 were next to grade 1:
+    assert cohen_kappa_score(y_true, y_pred, weights="quadratic") > 1 - found / by_chance + 0.02
 
 
 def test_no_rows_leave_every_metric_undefined() -> None:
@@ -105,7 +131,8 @@ def test_a_logged_name_finds_its_metric_and_a_misspelt_one_the_nearest() -> None
     message = (
         r"unknown metric 'val/mmc'; did you mean 'mcc'\? use one of accuracy, precision, recall, "
         r"f1, "
-        "f1_weighted, f1_macro, mcc, auroc, mse"
+        "f1_weighted, f1_macro, mcc, auroc, mse, balanced_accuracy, sensitivity, specificity, "
+        "auprc, brier, kappa, mae, within_one"
     )
     with pytest.raises(SettingsError, match=f"^{message}$"):
         metric_named("val/mmc")

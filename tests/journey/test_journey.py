@@ -89,7 +89,7 @@ ADDITIONS = {
         contracts=("tests/contracts/test_metrics.py",),
         settings=SMALL,
         words=(),
-        printed='"val/kappa"',
+        printed='"val/linear_kappa"',
     ),
     "loss": Addition(
         files=1,

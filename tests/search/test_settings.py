@@ -95,6 +95,12 @@ def test_a_space_in_a_file_is_checked_with_the_settings_all_faults_at_once(write
         assert part in told, part
 
 
+def test_a_metric_of_another_number_of_classes_is_refused_before_the_study_starts():
+    told = refused({**DATA, "search": {"metric": "within_one"}})
+    assert "search.metric: got 'within_one', which is no score of 2 classes" in told
+    assert "sensitivity" in told
+
+
 def test_a_relative_output_is_refused_with_an_absolute_one_to_take():
     told = refused({**DATA, "output": "results"})
     assert "got 'results', a relative path, which a submitted job would write into a temp" in told
