@@ -317,11 +317,12 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
             trial=0,
             fold=0,
             epoch=0,
-            seed=config.search.seed,
+            seed=plan.seed,
             outer_fold=config.folds.outer_fold,
         ),
         metric=config.search.metric,
         workers=reservation.workers,
+        labels=tuple(start.label for start in plan.starts),
         synthetic=cohort.is_synthetic,
     )
     return OpenStudy(cohort, trials, reservation, checked.uri, mirror)
@@ -336,11 +337,10 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
         study: Its log.
         say: Prints a line.
     """
-    config = plan.config
     cohort.manifest.keep_digests()
     tags = {
         "manifest_digest": cohort.manifest.digest,
-        "seed": str(config.search.seed),
+        "seed": str(plan.seed),
         "source": source_identity(submitted=submitted_commit()),
         **{f"version.{package}": found for package, found in versions().items()},
         **{f"{TAG}{package}": found for package, found in plan.plugins.items()},

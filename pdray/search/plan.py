@@ -15,13 +15,14 @@ from pdray.config import (
     plain_default,
     read_tree,
 )
+from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.settings import subject_faults
 from pdray.data.modalities import MODALITIES, Modality
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS, metrics_for
 from pdray.plugins import require, used
-from pdray.search.settings import StudyConfig
+from pdray.search.settings import StudyConfig, default_name
 from pdray.search.space import (
     Choices,
     Space,
@@ -33,8 +34,11 @@ from pdray.search.space import (
     read_space,
     trial_config,
 )
+from pdray.search.starts import NAMED, Start, read_starts, settings_of
 from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
+
+_SEEDS = 100_000  # few digits are easy to write again
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,22 @@ class StudyPlan:
         entries: The space as the user wrote it.
         fixed: For a comparison: the settings (dotted keys) of each trial that differ from the
             study's, by label.
+        starts: The first trials of a search, before any is proposed.
+        start_study: Folder of the earlier study that they come from.
     """
 
     config: StudyConfig
     space: Space
     entries: dict[str, Any]
     fixed: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    starts: tuple[Start, ...] = ()
+    start_study: Path | None = None
+
+    @property
+    def seed(self) -> int:
+        """Seed of the sampler and of every fit."""
+        assert self.config.search.seed is not None, "a plan has a seed"
+        return self.config.search.seed
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -69,7 +83,8 @@ class StudyPlan:
     @cached_property
     def variants(self) -> tuple[tuple[Mapping[str, Value], FitConfig], ...]:
         """Values (dotted keys) and all settings of each fixed trial, or of each model to search."""
-        every = list(self.fixed.values()) or networks(self.space)
+        first = [dict(one.params) for one in self.starts if not one.is_held]
+        every = list(self.fixed.values()) or [*networks(self.space), *first]
         return tuple((params, trial_config(self.config.fit, params)) for params in every)
 
     @property
@@ -160,9 +175,16 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
     config, faults = attempt(StudyConfig, settings)
     refuse([*faults, *wrong], SettingsError, "settings")
     assert config is not None, "there is no fault"
-    plan = StudyPlan(_as_begun(settings, config), space, dict(entries))
+    config = _seeded(_as_begun(settings, config))
+    start, earlier = config.search.start, None
+    if isinstance(start, str) and start not in NAMED:
+        earlier = Path(start)
+        start = tuple(settings_of(earlier, entries))
+        config = _with_search(config, start=start)  # a resume does not need the folder
     wrong = combination_faults(config.fit, space) if space else fit_faults(config.fit, {})
-    _refuse_plan(plan, wrong)
+    starts, faults = ((), []) if wrong else read_starts(start, config.fit, space)
+    plan = StudyPlan(config, space, dict(entries), starts=starts, start_study=earlier)
+    _refuse_plan(plan, [*wrong, *faults])
     return plan
 
 
@@ -181,7 +203,10 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
         SettingsError: Lists all faults of the settings and of each trial, with its label.
     """
     settings = merge(merge({}, tree), {"search": {"trials": max(1, len(fixed))}})
-    plan = StudyPlan(_as_begun(settings, build(StudyConfig, settings)), {}, {}, fixed)
+    config = _as_begun(settings, build(StudyConfig, settings))
+    if config.search.seed is None:  # a table of a paper is the same in every study
+        config = _with_search(config, seed=0)
+    plan = StudyPlan(config, {}, {}, fixed)
     wrong = [
         f"trial '{label}': {fault}"
         for label, params in fixed.items()
@@ -197,6 +222,24 @@ def _as_begun(tree: Mapping[str, Any], config: StudyConfig) -> StudyConfig:
     if not (config.search.name and study.exists()):
         return config
     return build(StudyConfig, as_begun(StudyConfig, tree, study.read()["settings"]))
+
+
+def _seeded(config: StudyConfig) -> StudyConfig:
+    """Return settings with a name, and with the seed that the study has or that follows from it."""
+    name = config.search.name or default_name(config)
+    seed, study = config.search.seed, StudyLog(config.output / "studies" / name)
+    if seed is None and study.exists():
+        seed = int(study.read()["settings"]["search"].get("seed", 0))
+    return _with_search(config, name=name, seed=_derived(name) if seed is None else seed)
+
+
+def _derived(name: str) -> int:
+    return derive_seed("study", name) % _SEEDS
+
+
+def _with_search(config: StudyConfig, **values: object) -> StudyConfig:
+    search = config.search.model_copy(update=values)
+    return config.model_copy(update={"search": search})
 
 
 def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:

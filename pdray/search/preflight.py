@@ -97,9 +97,11 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
         ]
     every = combinations(plan.space)
     few = ""
-    if every is not None and len(every) < trials:
+    most = trials if every is None else len(every)
+    most += sum(not start.is_held for start in plan.starts)
+    if every is not None and most < trials:
         few = f" (search.trials is {trials}; the space has no more combinations)"
-        trials = len(every)
+        trials = most
     return [
         f"folds      {len(cohort.folds.test)} test subjects, scored once at the end; "
         f"{len(cohort.folds.development)} development subjects in {num_folds} folds of "

@@ -79,16 +79,19 @@ def _database_error(path: Path, text: str) -> StudyError:
 class StudySearch(OptunaSearch):
     """OptunaSearch that continues interrupted trials and reports to Optuna how each one ended.
 
-    It differs from its parent in five ways. Trials that a kill left RUNNING come first, under
+    It differs from its parent in six ways. Trials that a kill left RUNNING come first, under
     their own number, so none stays RUNNING for ever. The sampler gets a new seed for each trial
     number, so a resumed study proposes the same values as an uninterrupted one. A pruned trial is
     reported as PRUNED with its intermediate values; the parent reports COMPLETE. Tune does not
     pass a trial's last result to ``on_trial_result``; this class reports it. Each combination of
-    settings is tried once: fits are seeded, so a second trial would give the same result.
+    settings is tried once: fits are seeded, so a second trial would give the same result. The first
+    trials are those of the plan; one whose settings the space does not hold has no values in
+    Optuna, so that it counts, and the sampler does not learn from it.
     """
 
     def __init__(self, plan: StudyPlan, *, storage: str, name: str, mode: str) -> None:
-        self._study_seed = plan.config.search.seed
+        self._study_seed = plan.seed
+        self._starts = () if plan.fixed else plan.starts
         self._startup_trials = plan.config.search.startup_trials
         super().__init__(
             space={key: distribution(entry) for key, entry in plan.space.items()} or _no_space,
@@ -118,7 +121,11 @@ class StudySearch(OptunaSearch):
             tried = self._tried(ended)
             # What an earlier version began although it was tried is ended too.
             again = len(self._interrupted) - len(self._tried(self._interrupted) - tried)
-            left = min(left, len(set(self._combinations)) - len(tried) + again)
+            begun = {one.number for one in [*ended, *self._interrupted]}
+            outside = sum(
+                not one.is_held and number not in begun for number, one in enumerate(self._starts)
+            )
+            left = min(left, len(set(self._combinations)) - len(tried) + again + outside)
         return max(left, 0)
 
     def completed(self) -> list[FrozenTrial]:
@@ -135,7 +142,13 @@ class StudySearch(OptunaSearch):
         if trial_id not in self._ot_trials:
             self._ot_trials[trial_id] = self._next_trial()
         trial = self._ot_trials[trial_id]
-        return {"number": trial.number, "params": dict(trial.params)}
+        return {"number": trial.number, "params": self.params_of(trial)}
+
+    def params_of(self, trial: Trial | FrozenTrial) -> dict[str, Any]:
+        """Return the values of a trial's settings, by dotted key."""
+        if trial.number < len(self._starts):
+            return dict(self._starts[trial.number].params)
+        return dict(trial.params)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value under its (fold, epoch)."""
@@ -168,10 +181,17 @@ class StudySearch(OptunaSearch):
         if self._interrupted:
             frozen = self._interrupted.pop(0)
             return Trial(self._ot_study, frozen._trial_id)
-        number = len(self._ot_study.get_trials(deepcopy=False))
+        # One that a kill left waiting has its number already, and Optuna takes it first.
+        waiting = self._trials_in(TrialState.WAITING)
+        number = waiting[0].number if waiting else len(self._ot_study.get_trials(deepcopy=False))
         self._ot_study.sampler = self._sampler_of(number)
         fixed = None if callable(self._space) else self._space
-        if self._combinations and fixed:
+        start = self._starts[number] if number < len(self._starts) else None
+        if start is not None and not start.is_held:
+            fixed = None
+        elif not waiting and start is not None:
+            self._ot_study.enqueue_trial(dict(start.params))
+        elif not waiting and self._combinations and fixed:
             self._replace_repeat(number, fixed)
         trial: Trial = self._ot_study.ask(fixed_distributions=fixed)
         return trial
@@ -202,7 +222,7 @@ class StudySearch(OptunaSearch):
         """Return the trials that a kill left running; half-proposed ones become failed."""
         whole = []
         for trial in self._trials_in(TrialState.RUNNING):
-            if trial.params.keys() == keys:
+            if trial.params.keys() == keys or trial.number < len(self._starts):
                 whole.append(trial)
             else:
                 self._ot_study.tell(trial.number, state=TrialState.FAIL)

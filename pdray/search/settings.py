@@ -81,7 +81,19 @@ class SearchConfig(Settings):
         50, ge=1, description="number of trials, including those that have ended [count]"
     )
     metric: str = Field("mcc", description="validation score to optimise")
-    seed: int = Field(0, ge=0, description="seed of the sampler and of every fit")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        description="seed of the sampler and of every fit; null: one that follows from the name",
+    )
+    start: str | tuple[dict[str, Any], ...] = Field(
+        "default",
+        min_length=1,
+        description="first trials: default (the study's own settings, without the space), sampler "
+        "(none of their own), a list of settings with dotted keys, or the folder of a complete "
+        "study of the same space, whose five best settings come first",
+        json_schema_extra={"earlier": "sampler"},
+    )
     startup_trials: int = Field(
         10, ge=1, description="random trials before TPE proposes values [count]"
     )

@@ -35,6 +35,7 @@ _WEIGHED = ("model.", "modality", "loss.kind", "pretrained")  # decide the tenso
 _MAX_COMBINATIONS = 20_000
 _MAX_NETWORKS = 64
 _SAMPLES = 8
+_ROUNDING = 1e-9  # of a number of steps
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,19 @@ def combinations(space: Space) -> tuple[tuple[Value, ...], ...] | None:
     if math.prod(math.inf if found is None else len(found) for found in values) > _MAX_COMBINATIONS:
         return None
     return tuple(itertools.product(*(found or () for found in values)))
+
+
+def holds(entry: Choices | Range, value: Value) -> bool:
+    """Return whether a search can propose a value."""
+    if isinstance(entry, Choices):
+        kind = isinstance(value, bool)  # True is no 1
+        return any(value == one and isinstance(one, bool) is kind for one in entry.values)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if not entry.low <= value <= entry.high or (entry.whole and value != int(value)):
+        return False
+    steps = (value - entry.low) / entry.step if entry.step else 0.0
+    return abs(steps - round(steps)) < _ROUNDING
 
 
 def _values(entry: Choices | Range) -> tuple[Value, ...] | None:

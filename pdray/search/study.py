@@ -21,7 +21,7 @@ from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch, naming_database
 from pdray.search.pruning import mean_over_folds
 from pdray.search.resume import check_same, manifest_of, only_driver
-from pdray.search.settings import default_name
+from pdray.search.starts import check_same_people
 from pdray.search.trial import Pruner, TrialPlan, run_trials
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
@@ -63,9 +63,11 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
         KeyboardInterrupt: If interrupted; the study can be continued.
     """
     config = plan.config
-    study = StudyLog(config.output / "studies" / (config.search.name or default_name(config)))
+    study = StudyLog(config.output / "studies" / str(config.search.name))
     manifest = manifest_of(study, config)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
+    if plan.start_study is not None and not study.exists():
+        check_same_people(plan.start_study, cohort)
     with only_driver(study, say):
         check_same(plan, study, cohort.manifest.digest, say)
         if study.is_complete():
@@ -119,7 +121,7 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
     from pdray.search.winner import refit, report_winner
 
     best = search.best()
-    refit(ready.trials, study, (best.number, best.params), cohort, (mirror, say))
+    refit(ready.trials, study, (best.number, search.params_of(best)), cohort, (mirror, say))
     board, held_out = report_winner(plan, cohort, study)
     study.finish(state="complete", best=best.number)
     mirror.finish()

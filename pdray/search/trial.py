@@ -59,7 +59,7 @@ class TrialPlan:
         workers: Workers of a trial.
         role: A search trial is scored on validation subjects after every epoch; the winner and
             fixed trials are scored on test subjects once, after the last epoch.
-        labels: Labels of fixed trials, by number.
+        labels: Labels of fixed trials, or of the first trials of a search, by number.
         epochs: Epochs per fold; None: as in the settings.
         synthetic: Whether the cohort is SYNTHETIC; pictures say so.
         pruner: Handle of the pruning actor; None: no pruning.
@@ -140,7 +140,7 @@ class Recorder:
             params=self.params,
             settings=dump(self.task.config),
             role=self.plan.role,
-            label=self.plan.labels[self.number] if self.plan.labels else None,
+            label=next(iter(self.plan.labels[self.number :]), None),
         )
         state = None
         if self._checkpoint.exists():

@@ -40,6 +40,7 @@ def refit(
     chosen = int(study.trial(number).read()["chosen_epoch"])
     plan = replace(
         trials,
+        labels=(),
         sides=outer_sides(cohort.folds, trials.recordings),
         origin=replace(trials.origin, split="test", fold=-1),
         role="winner",
@@ -62,7 +63,7 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     """Return the leaderboard and the test scores, and write both into the study's folder."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
-    rows = [{**trial, "note": _failure(trial)} for trial in map(TrialLog.read, study.trials())]
+    rows = [{**trial, "note": _note(trial)} for trial in map(TrialLog.read, study.trials())]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
     board = "\n".join([board, *(f"note: {note}" for note in cohort.notes)])
     tested = [one for one in cohort.recordings if one.subject_id in cohort.folds.test]
@@ -86,6 +87,7 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     return board, held_out
 
 
-def _failure(trial: Mapping[str, Any]) -> str:
-    """Return the reason of a failed trial, else an empty text."""
-    return str(trial["reason"]) if trial["state"] == "failed" else ""
+def _note(trial: Mapping[str, Any]) -> str:
+    """Return the label of one of the first trials, and the reason of a failed one."""
+    failure = trial["reason"] if trial["state"] == "failed" else None
+    return "; ".join(str(part) for part in (trial.get("label"), failure) if part)

@@ -27,13 +27,13 @@ SPACE = {
 }
 
 
-def make_plan(space: dict[str, Any] | None = None) -> StudyPlan:
+def make_plan(space: dict[str, Any] | None = None, start: object = "sampler") -> StudyPlan:
     small = {"depth": 10, "width_factor": 0.125, "temporal_stride": "221111", "num_heads": 2}
     return plan_study(
         {
             "data": {"manifest": "/x.csv"},
             "model": small,
-            "search": {"startup_trials": 2, "seed": 5},
+            "search": {"startup_trials": 2, "seed": 5, "start": start},
             "space": SPACE if space is None else space,
         }
     )
@@ -285,6 +285,68 @@ def test_a_repeat_that_an_earlier_version_began_does_not_interrupt_the_study(
         search.suggest(str(number))
         search.on_trial_complete(str(number), report("complete", 0.5, 0))
     assert (left, search.num_left(8)) == (3, 0)
+
+
+OWN = {"optim.weight_decay": 0.01, "loss.gamma": 2.0, "model.attention_depth": 2}
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_the_first_trial_is_the_study_s_own_settings_also_outside_the_space(
+    tmp_path: Path, is_held: bool
+) -> None:
+    space = {**SPACE, "model.attention_depth": {"choices": [0, 1, *([2] if is_held else [])]}}
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = StudySearch(make_plan(space, "default"), storage=storage, name="study", mode="max")
+    assert search.suggest("a") == {"number": 0, "params": OWN}
+    # A kill: the trial comes first again, with the same number and settings.
+    search = StudySearch(make_plan(space, "default"), storage=storage, name="study", mode="max")
+    assert search.suggest("b") == {"number": 0, "params": OWN}
+    search.on_trial_complete("b", report("complete", 0.9, 5))
+    for number in range(1, 5):
+        suggested = search.suggest(f"t{number}")
+        assert suggested["number"] == number
+        assert suggested["params"] != OWN
+        search.on_trial_complete(f"t{number}", report("complete", 0.1, 5))
+    best = search.best()
+    assert (best.number, best.value, search.params_of(best)) == (0, 0.9, OWN)
+    # What the space does not hold is nothing that the sampler could learn from.
+    assert stored(tmp_path)[0].params == (OWN if is_held else {})
+
+
+def test_a_first_trial_outside_the_space_is_one_more_than_its_combinations(tmp_path: Path) -> None:
+    space = {"model.attention_depth": {"choices": [0, 1]}}
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    tried = []
+    for number in range(3):
+        search = StudySearch(make_plan(space, "default"), storage=storage, name="study", mode="max")
+        assert search.num_left(9) == 3 - number
+        tried.append(search.suggest("a")["params"]["model.attention_depth"])
+        search = StudySearch(make_plan(space, "default"), storage=storage, name="study", mode="max")
+        assert search.num_left(9) == 3 - number  # one is running
+        search.suggest("a")
+        search.on_trial_complete("a", report("complete", 0.5, 0))
+    assert (tried[0], sorted(tried)) == (2, [0, 1, 2])
+    assert search.num_left(9) == 0
+
+
+def test_known_settings_come_first_in_their_order(tmp_path: Path) -> None:
+    known = [{"loss.gamma": 0.5}, {"model.attention_depth": 1, "optim.learning_rate": 0.5}]
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = StudySearch(make_plan(start=known), storage=storage, name="study", mode="max")
+    assert search.suggest("a")["params"] == {**OWN, "loss.gamma": 0.5}
+    params = search.suggest("b")["params"]
+    assert params == {**OWN, "model.attention_depth": 1, "optim.learning_rate": 0.5}
+    assert search.suggest("c")["params"].keys() == SPACE.keys()
+
+
+def test_a_first_trial_that_a_kill_left_waiting_is_run_under_its_number(tmp_path: Path) -> None:
+    space = {**SPACE, "model.attention_depth": {"choices": [0, 1, 2]}}
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    StudySearch(make_plan(space, "default"), storage=storage, name="study", mode="max")
+    load(tmp_path).enqueue_trial(OWN)
+    search = StudySearch(make_plan(space, "default"), storage=storage, name="study", mode="max")
+    assert search.suggest("a") == {"number": 0, "params": OWN}
+    assert search.suggest("b")["number"] == 1
 
 
 def suggest_from(path: Path) -> None:

@@ -26,7 +26,7 @@ def make_tree(output: Path, **search: Any) -> dict[str, Any]:
     return {
         "data": {"manifest": "/x.csv"},
         "model": {"depth": 10, "num_heads": 2},
-        "search": {"name": "study", **search},
+        "search": {"name": "study", "seed": 0, **search},
         "output": str(output),
         "space": {"loss.gamma": {"low": 0.0, "high": 2.0}},
     }
