@@ -6,9 +6,9 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from pdray.config import Settings, load, nearest
+from pdray.config import Settings, load, merge, nearest
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
 from pdray.help import MORE, columns
@@ -84,6 +84,12 @@ class PaperTable(Settings):
         description="whether a run without its weights starts from random values; else its "
         "rows are left out",
     )
+
+    @field_validator("settings")
+    @classmethod
+    def _has_a_seed(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        # That of a search follows from its name; a table has the same numbers under every name.
+        return merge({"search": {"seed": 0}}, settings)
 
 
 def earlier_name(name: str) -> str:
