@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 
 from pdray.config import nearest
 from pdray.data.cohort.csv_table import Row, read_csv
+from pdray.data.cohort.rated import FACTS
 from pdray.data.cohort.rows import WORDS
 from pdray.data.cohort.settings import SYNTHETIC_SITE
 from pdray.errors import ManifestError, StudyError, refuse
-from pdray.evaluation.table_checks import FACTS, RATER, row_faults
+from pdray.evaluation.predictions import RATER
+from pdray.evaluation.table_checks import row_faults
 
 REQUIRED = ("subject_id", "target")
 TEXTS = ("recording_id", "item", "split", "study", *FACTS)

@@ -1,17 +1,15 @@
 """Faults of a predictions table whose cells are right: sums, scales, repeated rows, splits."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pdray.data.cohort.rated import FACTS
 from pdray.data.cohort.settings import ITEMS
-from pdray.evaluation.predictions import KEY, RECORDING_KEY, num_classes, probabilities
+from pdray.evaluation.predictions import KEY, RATER, RECORDING_KEY, num_classes, probabilities
 
-FACTS = ("side", "visit_id", "medication_state", "stimulation_state", "site", "sex")
-RATER = re.compile(r"rater_[1-9][0-9]*")
 Lines = NDArray[np.int64]
 SUM_TOLERANCE = 1e-3
 """By how much the probabilities of a row may miss 1, since programs print rounded numbers."""
