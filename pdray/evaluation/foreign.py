@@ -261,6 +261,6 @@ def _notes(table: pd.DataFrame, given: frozenset[str]) -> list[str]:
     for name in ("fold", "outer_fold"):
         present = set(table.loc[table[name] >= 0, name])
         absent = sorted(set(range(max(present, default=-1) + 1)) - present)
-        if absent:
+        if absent and len(present) > 1:
             notes.append(f"{name} {', '.join(map(str, absent))} has no row; nobody of it is scored")
     return notes

@@ -4,9 +4,9 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pdray.config import (
     Settings,
@@ -20,7 +20,7 @@ from pdray.data.media.settings import AudioConfig
 from pdray.data.modalities import Modality
 from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.evaluation.metrics import METRICS
-from pdray.evaluation.settings import EvaluationConfig
+from pdray.evaluation.settings import EvaluationConfig, ReportConfig
 from pdray.tracking.address import TrackingConfig
 from pdray.training.settings import FitConfig
 
@@ -168,6 +168,7 @@ class StudyConfig(FitConfig):
     folds: FoldsConfig = FoldsConfig()
     search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    report: ReportConfig = ReportConfig()
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
     store: StoreConfig = StoreConfig()
@@ -232,6 +233,43 @@ class DescribeConfig(Recipe):
         description="tables and pictures go to <output>/describe/<name of the manifest>; frames "
         "that are in <output>/store are counted there",
     )
+
+
+class EvaluateConfig(Settings):
+    """Settings of ``jobs/evaluate.py``."""
+
+    help_groups: ClassVar = {
+        "table or study": ("table", "study", "trial", "split"),
+        "numbers and output": ("evaluation.interval", "report.prevalence", "output"),
+    }
+    table: Path | None = Field(
+        None,
+        description="predictions table of any program, CSV or Parquet; it or study is required",
+    )
+    study: Path | None = Field(
+        None, description="folder of a study, which contains study.json; it or table is required"
+    )
+    trial: int | None = Field(
+        None, ge=0, description="trial to evaluate; null: the only one, or a study's winner"
+    )
+    split: Literal["val", "test"] | None = Field(
+        None,
+        description="rows to evaluate; null: the only kind, or a study's test set; val: subjects "
+        "that the folds of a search held out",
+    )
+    evaluation: EvaluationConfig = EvaluationConfig()
+    report: ReportConfig = ReportConfig()
+    output: OutputFolder | None = Field(
+        None,
+        description="the report, its numbers and pictures go to <output>/evaluation/<name of the "
+        "table or study>; null: the study's output folder, or ~/pdray_output for a table",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.table is None) == (self.study is None):
+            raise ValueError("write table=FILE or study=FOLDER, one of them")
+        return self
 
 
 def load_preparation(argv: Sequence[str]) -> PrepareConfig:

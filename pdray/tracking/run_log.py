@@ -334,6 +334,12 @@ def study_of_winner(file: Path) -> StudyLog | None:
     return study if file == study.winner.model_path and study.exists() else None
 
 
+def study_around(file: Path) -> StudyLog | None:
+    """Return the study in whose folder a file lies, or None."""
+    studies = map(StudyLog, file.absolute().parents[1:4])
+    return next((study for study in studies if study.exists()), None)
+
+
 def flat_scores(trial: Mapping[str, Any]) -> dict[str, float]:
     """Turn a trial's scores {"test/mcc": {"value": 1, "low": 0}} into single numbers.
 

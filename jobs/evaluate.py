@@ -1,0 +1,35 @@
+"""Evaluate a predictions table: scores, intervals, calibration, raters, change.
+
+usage: python jobs/evaluate.py table=FILE | study=FOLDER [key=value ...]
+
+for example:
+  python jobs/evaluate.py table=predictions.csv
+  python jobs/evaluate.py study=/data/pdray_output/studies/tapping
+  python jobs/evaluate.py table=predictions.csv report.prevalence=[0.01,0.2]
+
+The table may come from any program. It needs subject_id, target (class, from 0)
+and probability_0, probability_1, ...; docs/how-to/evaluate.md lists the others.
+"""
+
+import sys
+
+from pdray.command import run_job
+from pdray.config import load
+from pdray.search.settings import EvaluateConfig
+
+
+def main(argv: list[str]) -> int:
+    """Run the job; return its exit code."""
+    return run_job(argv, work, about=__doc__, settings=EvaluateConfig)
+
+
+def work(words: list[str]) -> str:
+    """Write the report, its numbers and pictures; return the report."""
+    config = load(EvaluateConfig, words)
+    from pdray.search.evaluating import run_evaluation  # heavy: import after the checks
+
+    return run_evaluation(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""Every number of an evaluation, from one predictions table.
+
+All numbers of a report, of a study's tables and of MLflow come from the same functions: metrics of
+``metrics.py``, intervals of ``uncertainty.py``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pdray.evaluation.metrics import METRICS, metrics_for, score
+from pdray.evaluation.numbers import Number, numbers_frame, scored
+from pdray.evaluation.predictions import by_recording, num_classes, targets
+from pdray.evaluation.settings import EvaluationConfig, ReportConfig
+from pdray.evaluation.uncertainty import score_interval
+
+GROUPS = (
+    "item", "side", "visit_id", "medication_state", "stimulation_state", "site", "sex",
+)  # fmt: skip
+"""Columns whose values are scored one by one, where a table has them."""
+MOST_VALUES = 12
+"""Values of a column of which each is scored alone; with more, none is."""
+HEADLINES = {
+    "two": ("mcc", "auroc", "balanced_accuracy", "sensitivity", "specificity"),
+    "more": ("mcc", "kappa", "mae", "accuracy", "within_one"),
+}
+"""Metrics that are printed for each group and level, for two classes and for more."""
+CONSTANT = ("accuracy", "within_one", "mae", "mse")
+"""Metrics beside which the best constant prediction stands: always the same class."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers of a predictions table, and what a reader should know.
+
+    Attributes:
+        head: Sentences on the rows, what was rated and what is resampled.
+        numbers: In the order in which they are printed.
+        notes: What is left out, and why.
+    """
+
+    head: tuple[str, ...]
+    numbers: tuple[Number, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The numbers as a data frame, one row each."""
+        return numbers_frame(self.numbers)
+
+
+def evaluate(
+    table: pd.DataFrame,
+    config: EvaluationConfig,
+    report: ReportConfig,
+) -> Evaluation:
+    """Compute every number of the predictions of one model, or of one cross-validation.
+
+    Args:
+        table: A predictions table: one row per scored snippet.
+        config: How intervals are made.
+        report: What is printed beside the scores.
+
+    Returns:
+        The numbers.
+    """
+    units = by_recording(table)
+    numbers = list(_scores(units, "scores", "", "recording", metrics_for(num_classes(units))))
+    notes: list[str] = []
+    for name in GROUPS:
+        numbers += _group_scores(units, name, notes)
+    return Evaluation(tuple(_head(table, units)), tuple(numbers), tuple(notes))
+
+
+def _head(table: pd.DataFrame, units: pd.DataFrame) -> Iterator[str]:
+    """Yield sentences on what is scored."""
+    yield (
+        f"rows: {len(table)} snippets of {len(units)} recordings of "
+        f"{units['subject_id'].nunique()} subjects"
+    )
+    for k in range(num_classes(units)):
+        some = units[units["target"] == k]
+        grades = ", ".join(map(str, sorted(some["grade"].unique()))) or "none"
+        yield (
+            f"class {k}: {len(some)} recordings of {some['subject_id'].nunique()} subjects, "
+            f"grades {grades}"
+        )
+    items = ", ".join(sorted(units["item"].unique()))
+    yield f"rated: the class of a recording's grade; items: {items}"
+    yield (
+        "level: recording, unless a part says otherwise; the probabilities of its snippets are "
+        "averaged first"
+    )
+
+
+def headlines(classes: int) -> tuple[str, ...]:
+    """Return the metrics that are printed for each group and level, for K classes."""
+    return HEADLINES["two" if classes == 2 else "more"]
+
+
+def _scores(
+    units: pd.DataFrame, table: str, group: str, level: str, metrics: tuple[str, ...]
+) -> Iterator[Number]:
+    """Yield each metric, and the best constant prediction where one stands beside it."""
+    for name in metrics:
+        found = score_interval(units, name)
+        number = scored(found, units, name, table=table, group=group, level=level)
+        yield number
+        if name in CONSTANT:
+            yield Number(
+                table="constant",
+                group=group,
+                level=level,
+                metric=name,
+                value=best_constant(units, name),
+                num_subjects=number.num_subjects,
+                num_rows=number.num_rows,
+            )
+
+
+def best_constant(units: pd.DataFrame, metric: str) -> float:
+    """Return the score of the class that is best for all rows alike; it knows these rows."""
+    y_true, classes = targets(units), num_classes(units)
+    always = np.eye(classes)
+    values = [
+        score(metric, y_true, np.broadcast_to(always[k], (len(y_true), classes)))
+        for k in range(classes)
+    ]
+    return max(values) if METRICS[metric].greater_is_better else min(values)
+
+
+def _group_scores(units: pd.DataFrame, name: str, notes: list[str]) -> list[Number]:
+    """Return the scores of each value of a column; empty where it tells nothing apart."""
+    if name not in units or units[name].nunique() == 0:
+        return []
+    values = sorted(units[name].dropna().unique())
+    unknown = int(units[name].isna().sum())
+    if len(values) + bool(unknown) < 2:
+        return []
+    if len(values) > MOST_VALUES:
+        notes.append(f"{name} has {len(values)} values, more than {MOST_VALUES}; none of them is "
+                     "scored alone")  # fmt: skip
+        return []
+    if unknown:
+        notes.append(f"{unknown} recordings have no {name}; they are in none of its groups")
+    return [
+        number
+        for value in values
+        for number in _scores(
+            units[units[name] == value],
+            "groups",
+            f"{name}={value}",
+            "recording",
+            headlines(num_classes(units)),
+        )
+    ]

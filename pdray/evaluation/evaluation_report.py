@@ -1,0 +1,105 @@
+"""An evaluation as text of 80 columns: parts, groups, and one line per number.
+
+Each part says its level, what is resampled and what its intervals cover. A number without an
+interval, or an undefined one, carries a letter; the reason stands below under this letter.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from string import ascii_lowercase
+
+from pdray.evaluation.numbers import Number
+from pdray.evaluation.printed_table import WIDTH
+from pdray.evaluation.report import aligned
+from pdray.evaluation.statistics.intervals import TRUTHS
+
+TITLES = {
+    "scores": "Scores",
+    "joined": "Scores with rare grades joined",
+    "levels": "Scores at other levels",
+    "groups": "Scores of groups",
+    "decision": "Decisions with a threshold that was chosen on other subjects",
+    "calibration": "Calibration: are the probabilities right?",
+    "predictive_values": "Predictive values at a stated share of ill people",
+    "raters": "Agreement of raters, and of the model with raters",
+    "change": "Change: does the model see what the raters see?",
+    "test_retest": "Test and retest: repeats in one state",
+}
+"""Parts of an evaluation, in the order in which they are printed."""
+NONE = "-"
+
+
+def evaluation_text(head: Sequence[str], numbers: Sequence[Number], notes: Sequence[str]) -> str:
+    """Return an evaluation in lines of at most 80 letters.
+
+    Args:
+        head: Sentences on what was evaluated.
+        numbers: All numbers.
+        notes: What is left out, and why.
+    """
+    constants = {_place(one): one.value for one in numbers if one.table == "constant"}
+    lines = [line for sentence in head for line in textwrap.wrap(sentence, WIDTH)]
+    for part, title in TITLES.items():
+        some = [one for one in numbers if one.table == part]
+        if some:
+            lines += ["", title, "=" * len(title), *_part(some, constants)]
+    lines += [""] * bool(notes)
+    for note in notes:
+        lines += textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _part(numbers: Sequence[Number], constants: dict[tuple[str, str, str], float]) -> Iterator[str]:
+    kinds = groupby(numbers, key=lambda one: (one.group, one.level, one.num_subjects, one.num_rows))
+    for place, (_, members) in enumerate(kinds):
+        yield from [""] * bool(place)
+        yield from _block(list(members), constants)
+
+
+def _block(numbers: Sequence[Number], constants: dict[tuple[str, str, str], float]) -> list[str]:
+    first, reasons = numbers[0], dict[str, str]()
+    for one in numbers:
+        reason = one.undefined or one.reason
+        if reason:
+            reasons.setdefault(reason, ascii_lowercase[len(reasons) % 26])
+    has_constants = any(_place(one) in constants for one in numbers)
+    rows = [["score", "value", "95% interval", *["constant"] * has_constants]]
+    for one in numbers:
+        constant = constants.get(_place(one))
+        row = [one.metric, number_text(one.value), _ends(one, reasons)]
+        rows.append(row + [NONE if constant is None else number_text(constant)] * has_constants)
+    group = first.group.replace("=", " ") or "all"
+    people = f"{first.num_rows} {_units(first)} of {first.num_subjects} subjects"
+    lines = textwrap.wrap(f"{group}, {people}", WIDTH)
+    lines += [f"  {line}" for line in aligned(rows, numbers_right=True)]
+    truths = dict.fromkeys(one.truth for one in numbers if one.truth)
+    told = [f"intervals: {TRUTHS[truth]}; subjects are resampled" for truth in truths]  # type: ignore[index]
+    told += [f"({letter}) {reason}" for reason, letter in reasons.items()]
+    for text in told:
+        lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return lines
+
+
+def number_text(value: float) -> str:
+    """Return a number with three decimals, or "undefined"."""
+    return "undefined" if value != value else f"{value:.3f}"
+
+
+def _ends(one: Number, reasons: dict[str, str]) -> str:
+    reason = one.undefined or one.reason
+    if reason:
+        return f"{NONE} ({reasons[reason]})"
+    if not one.has_interval:
+        return NONE
+    if one.sides == "both":
+        return f"{one.low:.3f} to {one.high:.3f}"
+    return f"at least {one.low:.3f}" if one.sides == "lower" else f"at most {one.high:.3f}"
+
+
+def _units(one: Number) -> str:
+    return one.level if one.num_rows == 1 else f"{one.level}s"
+
+
+def _place(one: Number) -> tuple[str, str, str]:
+    return one.group, one.level, one.metric

@@ -1,0 +1,173 @@
+"""Evaluates predictions of a table or of a study, and writes the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pdray.atomic import write_text
+from pdray.config import require_writable
+from pdray.errors import StudyError
+from pdray.evaluation.evaluate import Evaluation, evaluate
+from pdray.evaluation.evaluation_report import evaluation_text
+from pdray.evaluation.foreign import read_foreign
+from pdray.evaluation.plots import confusion_picture, roc_picture
+from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.evaluation.report import headline
+from pdray.search.settings import EvaluateConfig, default_output
+from pdray.tracking.provenance import source_identity
+from pdray.tracking.run_log import StudyLog, TrialLog, study_around
+from pdray.tracking.scorings import Scoring, note_scoring
+
+FOLDER, TEXT, NUMBERS = "evaluation", "report.txt", "numbers.csv"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions to evaluate.
+
+    Attributes:
+        name: Name of the folder of the report.
+        title: What the predictions are of, for the report.
+        table: The predictions table of one model, or of models that scored different subjects.
+        synthetic: Whether the recordings are SYNTHETIC.
+        notes: What a reader of the scores should know.
+        study: The study whose test side is scored, and the name of its model; None for others.
+    """
+
+    name: str
+    title: str
+    table: pd.DataFrame
+    synthetic: bool
+    notes: tuple[str, ...] = ()
+    study: tuple[StudyLog, str] | None = None
+
+
+def run_evaluation(config: EvaluateConfig) -> str:
+    """Evaluate a table or a study; write report, numbers and pictures; return the report.
+
+    Raises:
+        StudyError: If the table or the study cannot be evaluated; nothing is written then.
+        SettingsError: If the output cannot be written.
+    """
+    found = _of_study(config) if config.table is None else _of_table(config, config.table)
+    output = config.output
+    if output is None and found.study is not None:
+        output = found.study[0].folder.absolute().parents[1]
+    output = output or Path(default_output())
+    folder = output / FOLDER / found.name
+    require_writable(folder, key="output")
+    if found.study is not None:
+        _note(output, *found.study)
+    text = write_evaluation(folder, found, evaluate(found.table, config.evaluation, config.report))
+    return f"{text}\n\nthe report, its numbers and pictures are in the folder\n{folder}"
+
+
+def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -> str:
+    """Write the report, the numbers and the pictures of an evaluation; return the report."""
+    title = headline(f"Evaluation of {found.title}", found.synthetic)
+    text = evaluation_text(
+        [title, *evaluation.head], evaluation.numbers, [*found.notes, *evaluation.notes]
+    )
+    write_text(folder / TEXT, f"{text}\n")
+    write_text(folder / NUMBERS, evaluation.frame.to_csv(index=False))
+    units = by_recording(found.table)
+    confusion_picture(units, folder / "confusion.png", synthetic=found.synthetic)
+    roc_picture(units, folder / "roc.png", synthetic=found.synthetic)
+    return text
+
+
+def _of_table(config: EvaluateConfig, path: Path) -> Predictions:
+    foreign = read_foreign(path)
+    table = foreign.table
+    if config.trial is not None:
+        table = table[table["trial"] == config.trial]
+    if config.split is not None:
+        table = table[table["split"] == config.split]
+    _refuse_several(table, path.name)
+    log = study_around(path)
+    tested = bool((table["split"] == "test").all())
+    rendered = log is not None and is_synthetic(log.read())
+    return Predictions(
+        name=path.stem,
+        title=path.name,
+        table=table.reset_index(drop=True),
+        synthetic=foreign.is_synthetic or rendered,
+        notes=foreign.notes,
+        study=(log, path.parent.name) if log is not None and tested else None,
+    )
+
+
+def _refuse_several(table: pd.DataFrame, name: str) -> None:
+    """Refuse rows of several models that scored the same subjects, or of both sides."""
+    advice = "write trial=... or split=... to choose"
+    if table.empty:
+        raise StudyError(f"{name}: no row is of this trial and split; {advice}")
+    splits = sorted(table["split"].unique())
+    if len(splits) > 1:
+        raise StudyError(f"{name}: has rows of {' and '.join(splits)}; write split={splits[0]}")
+    people = table.drop_duplicates(["study", "trial", "subject_id"])
+    if people["subject_id"].duplicated().any():
+        trials = sorted(table["trial"].unique().tolist())
+        raise StudyError(
+            f"{name}: has predictions of several models for the same subjects (trials "
+            f"{', '.join(map(str, trials[:9]))}{', ...' * (len(trials) > 9)}); write "
+            f"trial={trials[0]} or keep the rows of one study"
+        )
+
+
+def _of_study(config: EvaluateConfig) -> Predictions:
+    assert config.study is not None, "it is set where table is not"
+    log = StudyLog(config.study)
+    facts = log.read()
+    trial = _chosen(log, facts, config)
+    if not trial.predictions_path.is_file():
+        raise StudyError(
+            f"study {facts['name']}: {trial.folder.name} has no predictions, since it is not "
+            "complete; run the study to its end, or choose another with trial=..."
+        )
+    table = read_predictions(trial.predictions_path)
+    name = trial.folder.name
+    tested = bool((table["split"] == "test").all())
+    what = "winner" if trial.folder == log.winner.folder else f"trial {int(name)}"
+    sides = "test set" if tested else "subjects that its folds held out"
+    return Predictions(
+        name=str(facts["name"]),
+        title=f"study {facts['name']}, {what}, {sides}",
+        table=table,
+        synthetic=is_synthetic(facts),
+        study=(log, name) if tested else None,
+    )
+
+
+def _chosen(log: StudyLog, facts: Mapping[str, Any], config: EvaluateConfig) -> TrialLog:
+    if config.trial is not None:
+        return log.trial(config.trial)
+    if config.split != "val" and log.winner.exists():
+        return log.winner
+    if config.split == "val" and facts["best"] is not None:
+        return log.trial(int(facts["best"]))
+    trials = log.trials()
+    if len(trials) != 1:
+        raise StudyError(
+            f"study {facts['name']} has {len(trials)} trials and no winner yet; choose one with "
+            "trial=..."
+        )
+    return trials[0]
+
+
+def is_synthetic(facts: Mapping[str, Any]) -> bool:
+    """Return whether the recordings of a study are SYNTHETIC."""
+    return bool(facts["tags"].get("synthetic") == "true")
+
+
+def _note(output: Path, log: StudyLog, model: str) -> None:
+    facts = log.read()
+    settings = facts["settings"]
+    manifest = Path(settings["data"]["manifest"]).name
+    seed = int(settings["search"]["seed"])
+    note_scoring(
+        output, Scoring("evaluate", facts["name"], seed, source_identity(), manifest, model)
+    )

@@ -1,0 +1,76 @@
+"""The job reads a table or a study, prints the report, and leaves it with numbers and pictures."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from jobs.evaluate import main
+from tests.places import ROOT
+
+LEFT = ROOT / "tests" / "earlier" / "left" / "output" / "studies"
+
+
+def test_a_study_is_evaluated_and_the_scoring_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"study={LEFT / 'finished'}", f"output={tmp_path}"]) == 0
+    told = capsys.readouterr().out
+    folder = tmp_path / "evaluation" / "finished"
+    assert (folder / "report.txt").read_text().rstrip() in told
+    assert "SYNTHETIC" in told
+    assert str(LEFT) not in (folder / "report.txt").read_text()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"report.txt", "numbers.csv", "confusion.png", "roc.png"}
+    (line,) = pd.read_csv(tmp_path / "tables" / "scorings.csv").to_dict("records")
+    assert (line["table"], line["study"], line["runs"]) == ("evaluate", "finished", "winner")
+
+
+def test_the_predictions_file_of_a_study_is_known_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = LEFT / "finished" / "winner" / "predictions.parquet"
+    assert main([f"table={table}", f"output={tmp_path}"]) == 0
+    assert "SYNTHETIC" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "tables" / "scorings.csv")) == 1
+
+
+def test_subjects_that_a_search_held_out_are_no_test_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"study={LEFT / 'unfinished'}", f"output={tmp_path}", "trial=0"]) == 0
+    assert "trial 0, subjects that its folds held out" in capsys.readouterr().out
+    assert not (tmp_path / "tables").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "write table=FILE or study=FOLDER"),
+        (["table=absent.csv"], "absent.csv: cannot be read"),
+        (["study=absent"], "study.json: cannot be read"),
+        ([f"study={LEFT / 'unfinished'}", "trial=1"], "0001 has no predictions"),
+        ([f"study={LEFT / 'unfinished'}"], "has 2 trials and no winner yet"),
+        (["table=two.csv"], "several models for the same subjects (trials 1, 2); write trial=1"),
+        (["table=two.csv", "trial=3"], "no row is of this trial"),
+        (["table=sides.csv"], "has rows of test and val; write split=test"),
+        (["table=wrong.csv"], "row 2: target '0.5' is no whole number"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = "recording_id,subject_id,target,probability,trial,split\n"
+    (tmp_path / "two.csv").write_text(f"{head}R,A,1,1,1,test\nR,A,1,0.5,2,test\n")
+    (tmp_path / "sides.csv").write_text(f"{head}R,A,1,1,1,val\nQ,B,1,0.5,1,test\n")
+    (tmp_path / "wrong.csv").write_text(f"{head}R,A,0.5,1,1,val\n")
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, f"output={tmp_path / 'out'}"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert told in message
+    assert not (tmp_path / "out").exists()
