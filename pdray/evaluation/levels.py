@@ -13,7 +13,7 @@ class (halves up, to the worse one), and the words count such units.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,9 +30,8 @@ from pdray.evaluation.predictions import (
     probabilities,
     softmax,
 )
+from pdray.evaluation.settings import Level, Rule
 
-Level = Literal["snippet", "recording", "visit", "subject"]
-Rule = Literal["mean", "median", "logit", "vote", "max"]
 Shares = NDArray[np.float64]
 
 NETWORK = RECORDING_KEY[:-1]

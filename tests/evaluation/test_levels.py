@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from pdray.errors import StudyError
-from pdray.evaluation.levels import Level, Rule, at_level, level_words
+from pdray.evaluation.levels import at_level, level_words
 from pdray.evaluation.predictions import Origin, by_recording, predictions_table, probabilities
+from pdray.evaluation.settings import Level, Rule
 
 FACTS = ("visit_id", "side", "medication_state", "rater_1")
 
