@@ -4,16 +4,20 @@ All numbers of a report, of a study's tables and of MLflow come from the same fu
 ``metrics.py``, intervals of ``uncertainty.py``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from pdray.evaluation.joined import join_rare
+from pdray.evaluation.levels import at_level, level_words
 from pdray.evaluation.metrics import METRICS, metrics_for, score
 from pdray.evaluation.numbers import Number, numbers_frame, scored
-from pdray.evaluation.predictions import by_recording, num_classes, targets
-from pdray.evaluation.settings import EvaluationConfig, ReportConfig
+from pdray.evaluation.predictions import num_classes, targets
+from pdray.evaluation.probability_numbers import calibration_numbers, predictive_numbers
+from pdray.evaluation.rater_numbers import rater_numbers
+from pdray.evaluation.settings import EvaluationConfig, Level, ReportConfig
 from pdray.evaluation.uncertainty import score_interval
 
 GROUPS = (
@@ -66,33 +70,52 @@ def evaluate(
     Returns:
         The numbers.
     """
-    units = by_recording(table)
-    numbers = list(_scores(units, "scores", "", "recording", metrics_for(num_classes(units))))
+    units = at_level(table, "recording")
+    classes = num_classes(units)
     notes: list[str] = []
+    numbers = list(_scores(units, "scores", "", "recording", metrics_for(classes)))
+    scores = {one.metric: one for one in numbers if one.table == "scores"}
+    numbers += _joined_scores(units, scores)
+    numbers += _level_scores(table, units, notes)
     for name in GROUPS:
         numbers += _group_scores(units, name, notes)
-    return Evaluation(tuple(_head(table, units)), tuple(numbers), tuple(notes))
+    truth = next((one.truth for one in scores.values() if one.truth), "")
+    numbers += calibration_numbers(units, truth)
+    if classes == 2:
+        numbers += predictive_numbers(scores, report.prevalence)
+    numbers += rater_numbers(units, notes)
+    return Evaluation(tuple(_head(units)), tuple(numbers), tuple(notes))
 
 
-def _head(table: pd.DataFrame, units: pd.DataFrame) -> Iterator[str]:
+def _joined_scores(units: pd.DataFrame, scores: Mapping[str, Number]) -> Iterator[Number]:
+    """Yield the scores that a rare grade leaves without an interval, with rare grades joined."""
+    joined, words = join_rare(units)
+    if words:
+        lacking = tuple(name for name, one in scores.items() if one.reason)
+        names = [name for name in metrics_for(num_classes(joined)) if name in lacking]
+        yield from _scores(joined, "joined", words, "recording", tuple(names))
+
+
+def _level_scores(table: pd.DataFrame, units: pd.DataFrame, notes: list[str]) -> Iterator[Number]:
+    """Yield the scores of other units, where they differ from recordings."""
+    levels: tuple[Level, ...] = ("snippet", "visit", "subject")
+    for level in levels:
+        found = at_level(table, level)
+        if len(found) == len(units):
+            continue
+        notes.append(level_words(found, level))
+        yield from _scores(found, "levels", "", level, headlines(num_classes(units)))
+
+
+def _head(units: pd.DataFrame) -> Iterator[str]:
     """Yield sentences on what is scored."""
-    yield (
-        f"rows: {len(table)} snippets of {len(units)} recordings of "
-        f"{units['subject_id'].nunique()} subjects"
-    )
+    yield level_words(units, "recording")
+    yield f"items: {', '.join(sorted(units['item'].unique()))}"
     for k in range(num_classes(units)):
         some = units[units["target"] == k]
-        grades = ", ".join(map(str, sorted(some["grade"].unique()))) or "none"
-        yield (
-            f"class {k}: {len(some)} recordings of {some['subject_id'].nunique()} subjects, "
-            f"grades {grades}"
-        )
-    items = ", ".join(sorted(units["item"].unique()))
-    yield f"rated: the class of a recording's grade; items: {items}"
-    yield (
-        "level: recording, unless a part says otherwise; the probabilities of its snippets are "
-        "averaged first"
-    )
+        grades = ", ".join(f"{grade:g}" for grade in sorted(some["grade"].unique())) or "none"
+        people = some["subject_id"].nunique()
+        yield f"class {k}: {len(some)} recordings of {people} subjects, grades {grades}"
 
 
 def headlines(classes: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from string import ascii_lowercase
 from pdray.evaluation.numbers import Number
 from pdray.evaluation.printed_table import WIDTH
 from pdray.evaluation.report import aligned
+from pdray.evaluation.statistics.agreement import ICC
 from pdray.evaluation.statistics.intervals import TRUTHS
 
 TITLES = {
@@ -27,6 +28,23 @@ TITLES = {
     "test_retest": "Test and retest: repeats in one state",
 }
 """Parts of an evaluation, in the order in which they are printed."""
+LEGENDS = {
+    "scores": "constant: the class that scores best if every row gets it; it is chosen on these "
+    "very rows",
+    "calibration": "intercept: 0 is right, above 0 the event is more frequent than the model "
+    "says; slope: 1 is right, below 1 probabilities are too extreme (Cox 1958); error: expected "
+    "calibration error in ten bins, to be read beside the error that a perfect model has by "
+    "chance: with independent rows (error_if_perfect), or with rows of a subject as alike as "
+    "possible (error_if_perfect_alike)",
+    "predictive_values": "ppv: share of those called ill who are ill; npv: share of those called "
+    "healthy who are healthy; intervals join the ends of sensitivity and specificity",
+    "raters": f"icc_a1: {ICC}; exact: no other grade is nearer to the target; kappa: quadratic "
+    "weights on the whole scale; a rater is never compared with a mean that holds the rater's "
+    "own grade; intervals: of these raters, and of this model, on new people; subjects are "
+    "resampled",
+}
+"""What the numbers of a part are."""
+NOUNS = {"visit": "units of the visit", "subject": "units of subject and item"}
 NONE = "-"
 
 
@@ -43,7 +61,8 @@ def evaluation_text(head: Sequence[str], numbers: Sequence[Number], notes: Seque
     for part, title in TITLES.items():
         some = [one for one in numbers if one.table == part]
         if some:
-            lines += ["", title, "=" * len(title), *_part(some, constants)]
+            lines += ["", title, "=" * len(title)]
+            lines += [*textwrap.wrap(LEGENDS.get(part, ""), WIDTH), *_part(some, constants)]
     lines += [""] * bool(notes)
     for note in notes:
         lines += textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
@@ -98,7 +117,7 @@ def _ends(one: Number, reasons: dict[str, str]) -> str:
 
 
 def _units(one: Number) -> str:
-    return one.level if one.num_rows == 1 else f"{one.level}s"
+    return NOUNS.get(one.level, f"{one.level}s")
 
 
 def _place(one: Number) -> tuple[str, str, str]:

@@ -1,14 +1,18 @@
 """The numbers of an evaluation: one row per number, as they are written, printed and checked."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pdray.evaluation.metrics import undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.statistics.intervals import Interval
+from pdray.evaluation.statistics.intervals import Classes, Interval, too_few
+from pdray.evaluation.uncertainty import Numbers, interval_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +96,52 @@ def scored(
         num_rows=len(units),
         undefined=undefined,
     )
+
+
+class Rows(NamedTuple):
+    """Rows of a number that is not a metric: their subjects, and the class of each.
+
+    Attributes:
+        subjects: (N,) subject of each row.
+        classes: (N,) class or whole grade of each row, for the rule of enough subjects.
+    """
+
+    subjects: NDArray[Any]
+    classes: NDArray[np.int64]
+
+
+def measured(
+    metric: str,
+    rows: Rows,
+    values: Callable[[Numbers], Numbers],
+    *,
+    transform: str,
+    undefined: str = "",
+    rule: Classes = "scale",
+    **place: Any,
+) -> Number:
+    """Return a number that is not a metric, with its interval.
+
+    Args:
+        metric: Its name.
+        rows: The rows that it is computed from.
+        values: Computes (R,) values from (R, N) times that each of R resamples has a row.
+        transform: Scale on which the interval is symmetric.
+        undefined: Why there is no number; empty if there is one.
+        rule: Which classes need several subjects.
+        place: ``table``, ``group``, ``level`` and ``truth`` of :class:`Number`.
+    """
+    num_subjects = len(np.unique(rows.subjects))
+    found = Number(metric=metric, value=math.nan, num_subjects=num_subjects,
+                   num_rows=len(rows.subjects), undefined=undefined, **place)  # fmt: skip
+    if undefined:
+        return replace(found, truth="")
+    value = float(values(np.ones((1, len(rows.subjects))))[0])
+    counts = {
+        int(k): len(np.unique(rows.subjects[rows.classes == k])) for k in np.unique(rows.classes)
+    }
+    reason = too_few(counts, num_subjects, rule)
+    if reason:
+        return replace(found, value=value, reason=reason, truth="")
+    ends = interval_of(rows.subjects, value, values)
+    return replace(found, value=value, low=ends.low, high=ends.high, sides=ends.sides)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pandas as pd
+import pytest
 
 from pdray.evaluation.evaluate import Evaluation, evaluate
 from pdray.evaluation.evaluation_report import evaluation_text
@@ -43,10 +44,11 @@ def test_values_of_columns_are_scored_alone(make_table: TableMaker) -> None:
     table["site"] = table["recording_id"].str.replace("_", " ")
     table["visit_id"] = [None, "V1"] * 60
     found = evaluated(table)
-    groups = set(found.frame["group"])
-    assert groups == {"", "item=finger_tapping", "item=hand_opening", "visit_id=V1"}
-    assert "site has 120 values, more than 12" in found.notes[-1]
-    assert "60 recordings have no visit_id" in found.notes[0]
+    groups = set(found.frame.loc[found.frame["table"] == "groups", "group"])
+    assert groups == {"item=finger_tapping", "item=hand_opening", "visit_id=V1"}
+    told = " ".join(found.notes)
+    assert "site has 120 values, more than 12" in told
+    assert "60 recordings have no visit_id" in told
 
 
 def test_the_best_constant_class_stands_beside_exact_hits(make_table: TableMaker) -> None:
@@ -56,6 +58,53 @@ def test_the_best_constant_class_stands_beside_exact_hits(make_table: TableMaker
     assert constant["accuracy"] == 3 / 7  # classes 0, 1, 2, 0, 1, 2, 0
     assert constant["within_one"] == 1.0
     assert constant["mae"] == 5 / 7
+
+
+def test_scores_of_rare_grades_stand_beside_those_of_joined_ones(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=40, num_classes=4)
+    table = table[(table["target"] != 3) | table["subject_id"].isin(["s3", "s7"])]
+    frame = evaluated(table).frame
+    alone = frame[frame["table"] == "scores"].set_index("metric")
+    assert "2 of class 3, 5 are needed" in alone.loc["mcc", "reason"]
+    assert alone.loc["kappa", "reason"] == ""
+    joined = frame[frame["table"] == "joined"].set_index("metric")
+    assert set(joined["group"]) == {"classes 0, 1, 2+3"}
+    assert "kappa" not in joined.index
+    assert joined.loc["mcc", ["low", "high"]].notna().all()
+
+
+def test_units_that_are_joined_are_scored_and_explained(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=30, num_snippets=2).assign(visit_id="V1")
+    found = evaluated(table)
+    sizes = found.frame[found.frame["table"] == "levels"].groupby("level")["num_rows"].first()
+    assert sizes.to_dict() == {"snippet": 240, "visit": 60, "subject": 60}
+    assert [note.partition(";")[0] for note in found.notes][-1].startswith("level: subject: 60")
+
+
+def test_raters_and_model_are_compared_with_the_other_raters(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=30, num_classes=3).assign(item="gait")
+    grades = table["target"].astype(float)
+    table = table.assign(grade=table["target"], rater_1=grades, rater_2=grades, rater_3=None)
+    frame = evaluated(table).frame
+    raters = frame[frame["table"] == "raters"]
+    assert raters.iloc[0]["group"] == "2 raters, 0 incomplete recordings left out"
+    assert raters.iloc[0]["value"] == 1.0
+    groups = dict(tuple(raters.groupby("group")))
+    alike = groups["rater_1 against the mean of the others"].set_index("metric")["value"]
+    assert alike.to_dict() == {"mae": 0.0, "exact": 1.0, "within_one": 1.0, "kappa": 1.0}
+    model = groups["model, rows of rater_1, against the mean of the others"].set_index("metric")
+    scores = frame[frame["table"] == "scores"].set_index("metric")["value"]
+    for metric, same in (("mae", "mae"), ("exact", "accuracy"), ("kappa", "kappa")):
+        assert model.loc[metric, "value"] == pytest.approx(scores[same])
+
+
+def test_a_model_of_open_classes_is_not_compared_with_raters(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=20).assign(rater_1=2.0, rater_2=2.0)  # grades 0 and 2 only
+    found = evaluated(table)
+    assert any("the grades at which classes begin" in note for note in found.notes)
+    raters = found.frame[found.frame["table"] == "raters"]
+    assert not raters["group"].str.contains("model").any()
+    assert "all grades are 2" in set(raters["undefined"])
 
 
 def test_what_is_not_there_says_why(make_table: TableMaker) -> None:
