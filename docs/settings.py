@@ -13,11 +13,13 @@ from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
+from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.settings import DescribeConfig, EvaluateConfig, PrepareConfig, StudyConfig
 from pdray.visits.settings import AssembleConfig
 
 PAGE = Path(__file__).with_name("reference") / "settings.md"
 ROOTS: dict[str, type[Settings]] = {
+    "compare": CompareStudiesConfig,
     "describe": DescribeConfig,
     "evaluate": EvaluateConfig,
     "prepare": PrepareConfig,

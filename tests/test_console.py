@@ -78,7 +78,7 @@ def test_search_spaces_are_found_from_anywhere(
     ("line", "expected"),
     [
         ("pdray tune-", [name for name in JOBS if name.startswith("tune-")]),
-        ("pdray comp", ["completion"]),
+        ("pdray compl", ["completion"]),
         ("pdray tune-tsa --res", ["--resume"]),
         ("pdray tune-tsa model.name=i", ["model.name=i3d"]),
         ("pdray tune-tsa model.name=s3d model.d", ["model.dropout="]),

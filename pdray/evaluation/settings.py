@@ -1,4 +1,4 @@
-"""Settings of the evaluation of predictions: intervals, levels, decisions and the report."""
+"""Settings of evaluation: intervals, levels, decisions, reports and comparisons."""
 
 from typing import Annotated, Literal
 
@@ -57,3 +57,44 @@ class DecisionConfig(Settings):
     specificity: float = Field(
         0.9, gt=0, lt=1, description="the specificity of threshold: specificity [0..1]"
     )
+
+
+SecondaryTest = Literal["obuchowski", "clustered_mcnemar", "mcnemar", "corrected_t"]
+
+
+class CompareConfig(Settings):
+    """How models are compared. The primary test of a metric is fixed: exchange of subjects."""
+
+    metrics: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="scores to compare, such as [mcc,auroc]; null: that by which the studies chose "
+        "their winners, mcc of tables; fix them before you look",
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="test also that a model is no worse than another by more than this, in units "
+        "of the score; null: no such test",
+    )
+    level: float = Field(
+        0.95, ge=0.5, lt=1, description="level of the intervals; a p up to 1 - level is shown"
+    )
+    secondary: tuple[SecondaryTest, ...] = Field(
+        (),
+        description="further tests, reported as secondary; obuchowski: AUROC of subjects with "
+        "several rows (1997), DeLong's for one row each; clustered_mcnemar: share of right classes "
+        "of subjects with several rows (Obuchowski 1998); mcnemar: of one row each; corrected_t: "
+        "repeated folds (Nadeau and Bengio 2003)",
+    )
+    models: tuple[str, ...] | None = Field(
+        None,
+        min_length=2,
+        description="names of the models to compare, as the report has them; null: all",
+    )
+    common_rows: bool = Field(
+        False,
+        description="cut models that were scored on other recordings, folds or manifests to the "
+        "rows that all of them have; false: refuse them",
+    )
+    seed: int = Field(0, ge=0, description="seed of resamples and random exchanges")

@@ -1,4 +1,4 @@
-"""Writes the list of scorings: one line each time that test recordings are scored."""
+"""Writes and reads the list of scorings: one line each time that test recordings are scored."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ class Scoring(NamedTuple):
 
 def note_scoring(output: Path, scoring: Scoring) -> None:
     """Append a line to ``<output>/tables/scorings.csv``, before the score is computed."""
-    table = output / "tables" / "scorings.csv"
+    table = _file(output)
     line = io.StringIO()
     rows = csv.writer(line, lineterminator="\n")
     if not table.exists():
@@ -38,3 +38,26 @@ def note_scoring(output: Path, scoring: Scoring) -> None:
     table.parent.mkdir(parents=True, exist_ok=True)
     with table.open("a", encoding="utf-8") as file:
         file.write(line.getvalue())
+
+
+def read_scorings(output: Path) -> list[Scoring]:
+    """Return the lines of ``<output>/tables/scorings.csv``; none if there is no such file.
+
+    Lines that another program has damaged are left out, since the list is only counted.
+    """
+    try:
+        text = _file(output).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    found = []
+    for row in csv.DictReader(io.StringIO(text)):
+        try:
+            table, study, seed, source, manifest, runs = (row[name] for name in Scoring._fields)
+            found.append(Scoring(table, study, int(seed), source, manifest, runs))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def _file(output: Path) -> Path:
+    return output / "tables" / "scorings.csv"
