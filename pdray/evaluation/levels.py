@@ -148,7 +148,7 @@ def _check(table: pd.DataFrame, level: Level, rule: Rule, over: Sequence[str]) -
 def _units(rows: pd.DataFrame, wider: Sequence[str], rule: Rule) -> pd.DataFrame:
     """Join the recordings of each unit."""
     apart = [name for name in WIDER if name not in wider]
-    alone = _unknown(rows, apart)
+    alone = lacks_part(rows, apart)
     rows = rows.assign(stands_alone=alone, _alone=rows["recording_id"].where(alone, ""))
     known = [name for name in apart if name in rows.columns]
     key = [*NETWORK, "subject_id", "item", *known, "_alone"]
@@ -172,8 +172,17 @@ def _units(rows: pd.DataFrame, wider: Sequence[str], rule: Rule) -> pd.DataFrame
     return units.drop(columns="_alone")
 
 
-def _unknown(rows: pd.DataFrame, apart: Sequence[str]) -> pd.Series:
-    """Return which rows lack a part of their unit, so that they repeat no other."""
+def lacks_part(rows: pd.DataFrame, apart: Sequence[str]) -> pd.Series:
+    """Return which rows lack a part of their unit, so that they repeat no other.
+
+    Args:
+        rows: One row per recording.
+        apart: Columns of :data:`WIDER` that tell units apart.
+
+    Returns:
+        A row per recording, bool: it has no visit, or no side or state although another recording
+        of its item has one.
+    """
     unknown = pd.Series(False, index=rows.index)
     for name in apart:
         if name == "visit_id":
