@@ -20,7 +20,6 @@ NUM_BINS = 10
 LEAST_SUBJECTS = 40
 """Subjects from which on a reliability diagram is drawn."""
 _STEPS = 50
-_EDGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def undefined_slope(event: Event) -> str:
     if why:
         return why
     yes, no = event.share[event.happened], event.share[~event.happened]
-    if np.ptp(event.share) < _EDGE:
+    if np.ptp(event.share) == 0:
         return f"all probabilities of {event.name} are {event.share[0]:.3g}"
     if yes.min() >= no.max() or yes.max() <= no.min():
         return f"the probabilities of {event.name} separate the rows perfectly; no slope is finite"
@@ -91,9 +90,9 @@ def undefined_intercept(event: Event) -> str:
         return "there are no rows"
     if event.happened.all() or not event.happened.any():
         return f"{event.name} is the class of {'every' if event.happened.all() else 'no'} row"
-    certain = int(((event.share < _EDGE) | (event.share > 1 - _EDGE)).sum())
+    certain = int(((event.share == 0) | (event.share == 1)).sum())
     if certain:
-        return f"{certain} rows have a probability of 0 or 1, whose logit is infinite"
+        return f"rows with a probability of 0 or 1, whose logit is infinite: {certain}"
     return ""
 
 

@@ -52,7 +52,12 @@ def test_recalibration_finds_what_was_drawn() -> None:
     [
         ([1, 1], [0.2, 0.8], "class 1 is the class of every row", None),
         ([0, 0], [0.2, 0.8], "class 1 is the class of no row", None),
-        ([0, 1, 0], [0.0, 1.0, 0.5], "2 rows have a probability of 0 or 1, whose logit is", None),
+        (
+            [0, 1, 0],
+            [0.0, 1.0, 0.5],
+            "rows with a probability of 0 or 1, whose logit is infinite: 2",
+            None,
+        ),
         ([0, 1, 0], [0.3, 0.3, 0.3], "", "all probabilities of class 1 are 0.3"),
         ([0, 1, 1], [0.3, 0.3, 0.9], "", "the probabilities of class 1 separate the rows"),
         ([1, 0, 0], [0.3, 0.4, 0.9], "", "the probabilities of class 1 separate the rows"),
