@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pdray.evaluation.decision_numbers import decided_units
 from pdray.evaluation.joined import join_rare
 from pdray.evaluation.levels import at_level, level_words
 from pdray.evaluation.metrics import METRICS, metrics_for, score
@@ -17,7 +18,7 @@ from pdray.evaluation.numbers import Number, numbers_frame, scored
 from pdray.evaluation.predictions import num_classes, targets
 from pdray.evaluation.probability_numbers import calibration_numbers, predictive_numbers
 from pdray.evaluation.rater_numbers import rater_numbers
-from pdray.evaluation.settings import EvaluationConfig, Level, ReportConfig
+from pdray.evaluation.settings import EvaluationSettings, Level
 from pdray.evaluation.uncertainty import score_interval
 
 GROUPS = (
@@ -57,15 +58,16 @@ class Evaluation:
 
 def evaluate(
     table: pd.DataFrame,
-    config: EvaluationConfig,
-    report: ReportConfig,
+    how: EvaluationSettings,
+    inner: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Compute every number of the predictions of one model, or of one cross-validation.
 
     Args:
         table: A predictions table: one row per scored snippet.
-        config: How intervals are made.
-        report: What is printed beside the scores.
+        how: How intervals and decisions are made, and what is printed beside the scores.
+        inner: Predictions of the same models for subjects of the training side, on which decisions
+            are chosen; None: the other folds of the table are used, if there are any.
 
     Returns:
         The numbers.
@@ -79,10 +81,15 @@ def evaluate(
     numbers += _level_scores(table, units, notes)
     for name in GROUPS:
         numbers += _group_scores(units, name, notes)
+    for group, decided, words in decided_units(table, inner, how.decision):
+        notes += [f"{group}: {one}" for one in words]
+        if len(decided):
+            names = ("sensitivity", "specificity") if classes == 2 else headlines(classes)
+            numbers += _scores(decided, "decision", group, "recording", names)
     truth = next((one.truth for one in scores.values() if one.truth), "")
     numbers += calibration_numbers(units, truth)
     if classes == 2:
-        numbers += predictive_numbers(scores, report.prevalence)
+        numbers += predictive_numbers(scores, how.report.prevalence)
     numbers += rater_numbers(units, notes)
     return Evaluation(tuple(_head(units)), tuple(numbers), tuple(notes))
 

@@ -98,3 +98,11 @@ class CompareConfig(Settings):
         "rows that all of them have; false: refuse them",
     )
     seed: int = Field(0, ge=0, description="seed of resamples and random exchanges")
+
+
+class EvaluationSettings(Settings):
+    """Sections of settings on which the numbers of an evaluation depend."""
+
+    evaluation: EvaluationConfig = EvaluationConfig()
+    report: ReportConfig = ReportConfig()
+    decision: DecisionConfig = DecisionConfig()

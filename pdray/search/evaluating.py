@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pdray.atomic import write_text
-from pdray.config import require_writable
+from pdray.config import part, require_writable
 from pdray.errors import StudyError
 from pdray.evaluation.evaluate import Evaluation, evaluate
 from pdray.evaluation.evaluation_report import evaluation_text
@@ -16,12 +16,11 @@ from pdray.evaluation.foreign import read_foreign
 from pdray.evaluation.plots import confusion_picture, roc_picture
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.report import headline
+from pdray.evaluation.settings import EvaluationSettings
 from pdray.search.settings import EvaluateConfig, default_output
 from pdray.tracking.provenance import source_identity
-from pdray.tracking.run_log import StudyLog, TrialLog, study_around
+from pdray.tracking.run_log import NUMBERS, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import Scoring, note_scoring
-
-FOLDER, TEXT, NUMBERS = "evaluation", "report.txt", "numbers.csv"
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class Predictions:
         table: The predictions table of one model, or of models that scored different subjects.
         synthetic: Whether the recordings are SYNTHETIC.
         notes: What a reader of the scores should know.
+        inner: Predictions of the same model for subjects of its training side; None: there are
+            none.
         study: The study whose test side is scored, and the name of its model; None for others.
     """
 
@@ -42,6 +43,7 @@ class Predictions:
     table: pd.DataFrame
     synthetic: bool
     notes: tuple[str, ...] = ()
+    inner: pd.DataFrame | None = None
     study: tuple[StudyLog, str] | None = None
 
 
@@ -57,11 +59,13 @@ def run_evaluation(config: EvaluateConfig) -> str:
     if output is None and found.study is not None:
         output = found.study[0].folder.absolute().parents[1]
     output = output or Path(default_output())
-    folder = output / FOLDER / found.name
+    folder = output / "evaluation" / found.name
     require_writable(folder, key="output")
     if found.study is not None:
-        _note(output, *found.study)
-    text = write_evaluation(folder, found, evaluate(found.table, config.evaluation, config.report))
+        note_study(output, found.study[0], job="evaluate", model=found.study[1])
+    text = write_evaluation(
+        folder, found, evaluate(found.table, part(config, EvaluationSettings), found.inner)
+    )
     return f"{text}\n\nthe report, its numbers and pictures are in the folder\n{folder}"
 
 
@@ -71,7 +75,7 @@ def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -
     text = evaluation_text(
         [title, *evaluation.head], evaluation.numbers, [*found.notes, *evaluation.notes]
     )
-    write_text(folder / TEXT, f"{text}\n")
+    write_text(folder / REPORT, f"{text}\n")
     write_text(folder / NUMBERS, evaluation.frame.to_csv(index=False))
     units = by_recording(found.table)
     confusion_picture(units, folder / "confusion.png", synthetic=found.synthetic)
@@ -84,6 +88,7 @@ def _of_table(config: EvaluateConfig, path: Path) -> Predictions:
     table = foreign.table
     if config.trial is not None:
         table = table[table["trial"] == config.trial]
+    inner = table[table["split"] == "val"].reset_index(drop=True)
     if config.split is not None:
         table = table[table["split"] == config.split]
     _refuse_several(table, path.name)
@@ -96,6 +101,7 @@ def _of_table(config: EvaluateConfig, path: Path) -> Predictions:
         table=table.reset_index(drop=True),
         synthetic=foreign.is_synthetic or rendered,
         notes=foreign.notes,
+        inner=inner if tested and len(inner) else None,
         study=(log, path.parent.name) if log is not None and tested else None,
     )
 
@@ -138,6 +144,7 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         title=f"study {facts['name']}, {what}, {sides}",
         table=table,
         synthetic=is_synthetic(facts),
+        inner=inner_predictions(log) if name == log.winner.folder.name else None,
         study=(log, name) if tested else None,
     )
 
@@ -158,16 +165,41 @@ def _chosen(log: StudyLog, facts: Mapping[str, Any], config: EvaluateConfig) -> 
     return trials[0]
 
 
+def inner_predictions(log: StudyLog) -> pd.DataFrame | None:
+    """Return the predictions of the winning trial for subjects that its folds held out."""
+    file = log.trial(int(log.winner.read()["number"])).predictions_path
+    return read_predictions(file) if file.is_file() else None
+
+
 def is_synthetic(facts: Mapping[str, Any]) -> bool:
     """Return whether the recordings of a study are SYNTHETIC."""
     return bool(facts["tags"].get("synthetic") == "true")
 
 
-def _note(output: Path, log: StudyLog, model: str) -> None:
+def note_study(output: Path, log: StudyLog, *, job: str, model: str) -> None:
+    """Add a line to ``scorings.csv``, before the test side of a study is scored.
+
+    Args:
+        output: Output folder of the list.
+        log: The study.
+        job: Name of the job.
+        model: Folder of the model, such as "winner".
+    """
     facts = log.read()
     settings = facts["settings"]
     manifest = Path(settings["data"]["manifest"]).name
     seed = int(settings["search"]["seed"])
-    note_scoring(
-        output, Scoring("evaluate", facts["name"], seed, source_identity(), manifest, model)
+    note_scoring(output, Scoring(job, facts["name"], seed, source_identity(), manifest, model))
+
+
+def evaluate_winner(log: StudyLog, how: EvaluationSettings) -> None:
+    """Write the evaluation of a study's winner on its test set into the study's folder."""
+    facts = log.read()
+    found = Predictions(
+        name=str(facts["name"]),
+        title=f"study {facts['name']}, winner, test set",
+        table=read_predictions(log.winner.predictions_path),
+        synthetic=is_synthetic(facts),
+        inner=inner_predictions(log),
     )
+    write_evaluation(log.evaluation, found, evaluate(found.table, how, found.inner))

@@ -20,7 +20,12 @@ from pdray.data.media.settings import AudioConfig
 from pdray.data.modalities import Modality
 from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.evaluation.metrics import METRICS
-from pdray.evaluation.settings import EvaluationConfig, ReportConfig
+from pdray.evaluation.settings import (
+    DecisionConfig,
+    EvaluationConfig,
+    EvaluationSettings,
+    ReportConfig,
+)
 from pdray.tracking.address import TrackingConfig
 from pdray.training.settings import FitConfig
 
@@ -169,6 +174,7 @@ class StudyConfig(FitConfig):
     search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
+    decision: DecisionConfig = DecisionConfig()
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
     store: StoreConfig = StoreConfig()
@@ -235,12 +241,13 @@ class DescribeConfig(Recipe):
     )
 
 
-class EvaluateConfig(Settings):
+class EvaluateConfig(EvaluationSettings):
     """Settings of ``jobs/evaluate.py``."""
 
     help_groups: ClassVar = {
         "table or study": ("table", "study", "trial", "split"),
-        "numbers and output": ("evaluation.interval", "report.prevalence", "output"),
+        "numbers": ("evaluation.interval", "report.prevalence", "decision.specificity"),
+        "output": ("output",),
     }
     table: Path | None = Field(
         None,
@@ -257,8 +264,6 @@ class EvaluateConfig(Settings):
         description="rows to evaluate; null: the only kind, or a study's test set; val: subjects "
         "that the folds of a search held out",
     )
-    evaluation: EvaluationConfig = EvaluationConfig()
-    report: ReportConfig = ReportConfig()
     output: OutputFolder | None = Field(
         None,
         description="the report, its numbers and pictures go to <output>/evaluation/<name of the "

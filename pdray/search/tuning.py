@@ -10,6 +10,7 @@ from pdray.command import run_job, say
 from pdray.config import read_tree
 from pdray.search.plan import load_study, saved_settings
 from pdray.search.settings import StudyConfig
+from pdray.tracking.run_log import REPORT
 
 if TYPE_CHECKING:
     from pdray.search.study import StudyOutcome
@@ -54,7 +55,7 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
 
 
 def _where(outcome: "StudyOutcome") -> str:
-    """Say where the log is and how to compare the runs in MLflow."""
+    """Say where all scores and the log are and how to compare the runs in MLflow."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
         words = [str(here.with_name("pdray")), "sync-tracking"]
@@ -65,4 +66,6 @@ def _where(outcome: "StudyOutcome") -> str:
     else:
         words = [str(here.with_name("mlflow")), "ui", "--backend-store-uri", uri]
         shown = f"compare    run: {shlex.join(words)}"
-    return f"log        {outcome.folder}\n{shown}"
+    numbers = outcome.folder / "evaluation" / REPORT
+    told = [f"all scores {numbers}"] if numbers.is_file() else []
+    return "\n".join([*told, f"log        {outcome.folder}", shown])

@@ -9,13 +9,16 @@ from ray.tune import TuneConfig
 
 from pdray.atomic import write_text
 from pdray.command import Say
+from pdray.config import part
 from pdray.data.cohort.members import Cohort, num_unnamed, outer_sides, rated
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import by_recording, read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
+from pdray.evaluation.settings import EvaluationSettings
 from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.search.evaluating import evaluate_winner, note_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
 from pdray.search.trial import TrialPlan, run_trials
@@ -47,6 +50,7 @@ def refit(
         epochs=chosen + 1,
         pruner=None,
     )
+    note_study(study.folder.parents[1], study, job="search", model=study.winner.folder.name)
     say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
     config = {"number": number, "params": params}
     progress = RefitProgress(mirror, say, num_epochs=chosen + 1)
@@ -60,7 +64,7 @@ def refit(
 
 
 def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
-    """Return the leaderboard and the test scores, and write both into the study's folder."""
+    """Return the leaderboard and the test scores; write them and the evaluation of the winner."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
     rows = [{**trial, "note": _note(trial)} for trial in map(TrialLog.read, study.trials())]
@@ -83,6 +87,7 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     ]
     controls = control_lines(f"test/{metric}", table, learnt, sites)
     held_out = "\n".join([sentence, *controls])
+    evaluate_winner(study, part(plan.config, EvaluationSettings))
     write_text(study.folder / REPORT, f"{board}\n\n{held_out}\n")
     return board, held_out
 

@@ -31,6 +31,7 @@ from pdray.errors import PdrayError, TrackingError
 from pdray.tracking.address import bare, shared_settings
 from pdray.tracking.run_log import (
     MODEL,
+    NUMBERS,
     PICTURES,
     PREDICTIONS,
     REPORT,
@@ -301,7 +302,7 @@ class _Mirror:
             scores |= flat_scores(self.study.winner.read())
         tags = {"pdray.state": self.facts["state"], "pdray.best_trial": str(best)}
         self._batch(parent, metrics=_metrics(scores, at, 0), tags=tags)
-        self._files(parent, [self.study.folder / REPORT])
+        self._files(parent, [self.study.folder / REPORT, self.study.evaluation / NUMBERS])
         self._end(parent, self.facts)
         self._remember()
 

@@ -2,6 +2,7 @@
 
     <study>/study.json                       name, study_id, settings, tags, state, best
     <study>/report.txt                       leaderboard and test scores, as the job prints them
+    <study>/evaluation/                      every number of the winner, report, pictures
     <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch
     <study>/trials/0007/epochs.jsonl         one line per fold and epoch, appended and flushed
     <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
@@ -35,6 +36,7 @@ PREDICTIONS = "predictions.parquet"
 PICTURES = ("confusion.png", "roc.png")
 MODEL = "model.pt"
 REPORT = "report.txt"
+NUMBERS = "numbers.csv"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class StudyLog:
         self.optuna_path = folder / "optuna.db"
         self.weights_path = folder / "weights.json"  # digests of files that trials start from
         self.winner = TrialLog(folder / "winner")
+        self.evaluation = folder / "evaluation"
 
     def exists(self) -> bool:
         """Return whether the folder contains a study."""

@@ -5,19 +5,20 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from pdray.evaluation.decision import choose
 from pdray.evaluation.evaluate import Evaluation, evaluate
 from pdray.evaluation.evaluation_report import evaluation_text
 from pdray.evaluation.metrics import metrics_for
 from pdray.evaluation.numbers import COLUMNS
 from pdray.evaluation.predictions import by_recording
-from pdray.evaluation.settings import EvaluationConfig, ReportConfig
+from pdray.evaluation.settings import DecisionConfig, EvaluationSettings
 from pdray.evaluation.uncertainty import score_interval
 
 TableMaker = Callable[..., pd.DataFrame]
 
 
 def evaluated(table: pd.DataFrame) -> Evaluation:
-    return evaluate(table, EvaluationConfig(), ReportConfig())
+    return evaluate(table, EvaluationSettings())
 
 
 def text_of(found: Evaluation) -> str:
@@ -78,7 +79,7 @@ def test_units_that_are_joined_are_scored_and_explained(make_table: TableMaker) 
     found = evaluated(table)
     sizes = found.frame[found.frame["table"] == "levels"].groupby("level")["num_rows"].first()
     assert sizes.to_dict() == {"snippet": 240, "visit": 60, "subject": 60}
-    assert [note.partition(";")[0] for note in found.notes][-1].startswith("level: subject: 60")
+    assert any(note.startswith("level: subject: 60 units") for note in found.notes)
 
 
 def test_raters_and_model_are_compared_with_the_other_raters(make_table: TableMaker) -> None:
@@ -105,6 +106,24 @@ def test_a_model_of_open_classes_is_not_compared_with_raters(make_table: TableMa
     raters = found.frame[found.frame["table"] == "raters"]
     assert not raters["group"].str.contains("model").any()
     assert "all grades are 2" in set(raters["undefined"])
+
+
+def test_a_threshold_of_fixed_specificity_is_chosen_on_other_subjects(
+    make_table: TableMaker,
+) -> None:
+    table = make_table(num_subjects=40)
+    inner = make_table(num_subjects=40, seed=1)
+    inner = inner.assign(split="val", subject_id="dev_" + inner["subject_id"])
+    found = evaluate(table, EvaluationSettings(), inner)
+    alone = found.frame[found.frame["table"] == "decision"].set_index("metric")
+    chosen = choose(inner, DecisionConfig(threshold="specificity"))
+    healthy = table[table["target"] == 0]
+    right = (healthy["probability_1"] <= chosen.threshold).mean()
+    assert alone.loc["specificity", "value"] == pytest.approx(right)
+    alone_note = "specificity 0.9 wanted: no threshold or calibration was chosen"
+    assert any(note.startswith(alone_note) for note in evaluated(table).notes)
+    folds = table.assign(fold=table["subject_id"].str.len())
+    assert any("for each fold on the" in note for note in evaluated(folds).notes)
 
 
 def test_what_is_not_there_says_why(make_table: TableMaker) -> None:

@@ -1,0 +1,63 @@
+"""Scores of decisions that were chosen on other subjects: a threshold of fixed specificity."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from pdray.errors import StudyError
+from pdray.evaluation.decision import as_classes, choose, decide
+from pdray.evaluation.predictions import num_classes
+from pdray.evaluation.settings import DecisionConfig
+
+_FOLD = ["outer_fold", "fold", "seed"]
+
+
+def decided_units(
+    table: pd.DataFrame, inner: pd.DataFrame | None, config: DecisionConfig
+) -> Iterator[tuple[str, pd.DataFrame, tuple[str, ...]]]:
+    """Yield what was decided, the decided units as sure classes, and how they were decided.
+
+    For two classes, the first is a threshold of a fixed specificity. Another one follows if the
+    settings ask for it.
+
+    Args:
+        table: Predictions to score.
+        inner: Predictions of the same models for subjects of the training side; None: the other
+            folds of the table are used.
+        config: What is chosen.
+
+    Raises:
+        StudyError: If what the settings ask for cannot be chosen.
+    """
+    if num_classes(table) == 2:
+        asked = DecisionConfig(threshold="specificity", specificity=config.specificity)
+        group = f"specificity {asked.specificity:g} wanted"
+        try:
+            units, words = _decided(table, inner, asked)
+        except StudyError as error:
+            units, words = table.iloc[:0], (str(error),)
+        yield group, units, words
+    if config.model_copy(update={"specificity": 0.9}) != DecisionConfig():
+        units, words = _decided(table, inner, config)
+        yield "as the settings ask", units, words
+
+
+def _decided(
+    table: pd.DataFrame, inner: pd.DataFrame | None, config: DecisionConfig
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    if inner is not None:
+        found = decide(inner, table, config)
+        return as_classes(found.units), found.words
+    folds = dict(list(table.groupby(_FOLD)))
+    if len(folds) < 2:
+        raise StudyError(
+            "no threshold or calibration was chosen, since there are no predictions of other "
+            "subjects: neither inner out-of-fold predictions nor other folds"
+        )
+    parts = []
+    for rows in folds.values():
+        others = table.drop(rows.index)
+        others = others[~others["subject_id"].isin(rows["subject_id"])]
+        parts.append(choose(others, config).apply(rows))
+    words = "chosen for each fold on the predictions of the other folds, by their own networks"
+    return as_classes(pd.concat(parts, ignore_index=True)), (words,)
