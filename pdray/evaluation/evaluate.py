@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pdray.evaluation.change_numbers import change_numbers
 from pdray.evaluation.decision_numbers import decided_units
 from pdray.evaluation.joined import join_rare
 from pdray.evaluation.levels import at_level, level_words
@@ -91,6 +92,7 @@ def evaluate(
     if classes == 2:
         numbers += predictive_numbers(scores, how.report.prevalence)
     numbers += rater_numbers(units, notes)
+    numbers += change_numbers(table, notes, truth)
     return Evaluation(tuple(_head(units)), tuple(numbers), tuple(notes))
 
 

@@ -42,6 +42,13 @@ LEGENDS = {
     "weights on the whole scale; a rater is never compared with a mean that holds the rater's "
     "own grade; intervals: of these raters, and of this model, on new people; subjects are "
     "resampled",
+    "change": "one subject, item and side in two states or visits; model: its expected class; "
+    "rater: the class of the grade; srm: mean change / SD over subjects (Liang et al. 1990); mae: "
+    "distance of both changes; right_sign: where the rater's change is not 0; constant: no change "
+    "at all, and the commoner sign for everybody",
+    "test_retest": "two recordings of one unit of the visit, in classes (a single rater: in "
+    f"grades); icc_a1: {ICC}; sem: standard error of measurement, from the mean square within "
+    "pairs (de Vet et al. 2006); sdc: smallest detectable change, 1.96 sqrt(2) sem",
 }
 """What the numbers of a part are."""
 NOUNS = {"visit": "units of the visit", "subject": "units of subject and item"}

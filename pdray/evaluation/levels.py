@@ -132,8 +132,8 @@ def _averaged(units: pd.DataFrame, level: Level, rule: Rule, wider: Sequence[str
     if level in ("visit", "subject"):
         several = int((units["num_recordings"] > 1).sum())
         over += f", then recordings of a unit ({several} units have more than one)"
-    asked = f", as asked over {', '.join(wider)} too" if wider else ""
-    return f"{RULES[rule]}, over {over}{asked}"
+    also = f", also over {', '.join(wider)}" if wider else ""
+    return f"{RULES[rule]}, over {over}{also}"
 
 
 def _check(table: pd.DataFrame, level: Level, rule: Rule, over: Sequence[str]) -> None:

@@ -154,8 +154,8 @@ def test_what_does_not_fit_is_refused(make_table: Any) -> None:
             ("side",),
             "level: visit: 2 units (one subject, item, side, visit and state) of 1 subjects; "
             "rated: each recording; averaged: mean of the class probabilities, over snippets of a "
-            "recording, then recordings of a unit (1 units have more than one), as asked over "
-            "sides too; 1 units have recordings of different classes: the mean class counts, "
+            "recording, then recordings of a unit (1 units have more than one), also over "
+            "sides; 1 units have recordings of different classes: the mean class counts, "
             "rounded, halves up; 1 recordings are units of their own, because their visit, side or "
             "state is not known; resampled: subjects",
         ),
