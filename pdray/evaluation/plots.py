@@ -1,4 +1,4 @@
-"""Pictures of a predictions table: the confusion matrix and ROC curves, as PNG."""
+"""Pictures of a predictions table: confusion matrix, ROC curves, reliability diagram, as PNG."""
 
 import textwrap
 from pathlib import Path
@@ -13,6 +13,7 @@ from pdray.atomic import replacing
 from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
+from pdray.evaluation.statistics.calibration import events, reliability
 
 _LETTER = 0.08  # widest letter of a tick label [inch]
 _LINE = 0.16  # height of a legend line [inch]
@@ -94,6 +95,44 @@ def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
     axes.set_ylabel("true positive rate")
     axes.set_title(_title(table, "ROC, one versus rest", synthetic), fontsize=9)
     save_picture(figure, path)
+
+
+def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> str:
+    """Draw the reliability diagram: how often an event happens where a model says how probable.
+
+    Each panel is one event of :func:`~pdray.evaluation.statistics.calibration.events`. A number
+    counts the subjects of a bin; a bar shows where 95% of the points of a model whose probabilities
+    are right would lie.
+
+    Args:
+        table: A predictions table, or one row per recording.
+        path: The PNG to write.
+        synthetic: Whether the cohort is synthetic; the title then says so.
+
+    Returns:
+        Why nothing is drawn; empty if the picture is written.
+    """
+    every = list(events(targets(table), probabilities(table)))
+    figure = Figure(figsize=(3.6 * len(every), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(every), squeeze=False, sharey=True)[0]
+    for axes, event in zip(panels, every, strict=True):
+        bins, reason = reliability(event, table["subject_id"])
+        if reason:
+            return reason
+        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        for one in bins:
+            axes.plot([one.mean_share] * 2, one.chance, color="0.8", linewidth=6, zorder=1)
+            axes.plot(one.mean_share, one.observed, "o", color="C0", zorder=2)
+            place = (one.mean_share, one.observed)
+            axes.annotate(
+                str(one.num_subjects), place, (5, 4), textcoords="offset points", fontsize=7
+            )
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        axes.set_xlabel(f"probability of {event.name}")
+    panels[0].set_ylabel("share of recordings where it is so")
+    figure.suptitle(_title(table, "grey: 95% of a model that is right", synthetic), fontsize=9)
+    save_picture(figure, path)
+    return ""
 
 
 def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, int]]:

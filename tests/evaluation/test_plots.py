@@ -120,3 +120,20 @@ def test_the_legend_counts_each_class_and_stands_beside_everything(
     assert not [box for box in boxes if box.overlaps(legend.get_window_extent())]
     assert legend.get_window_extent().y0 >= 0
     assert boxes[2].y1 <= drawn[0].bbox.y1
+
+
+def test_the_reliability_diagram_counts_subjects_or_says_why_it_is_absent(
+    make_table: TableMaker, tmp_path: Path, drawn: list[Figure]
+) -> None:
+    few = make_table(num_subjects=39)
+    reason = plots.reliability_picture(few, tmp_path / "r.png", synthetic=True)
+    assert reason == "too few subjects for a reliability diagram: 39, 40 are needed"
+    assert not (tmp_path / "r.png").exists()
+    table = make_table(num_subjects=40, num_classes=3)
+    assert plots.reliability_picture(table, tmp_path / "r.png", synthetic=True) == ""
+    panels = drawn[0].axes
+    labels = [axes.get_xlabel() for axes in panels]
+    assert labels == ["probability of class 1 or higher", "probability of class 2"]
+    assert drawn[0].get_suptitle().startswith("SYNTHETIC data, ")
+    points = [line for line in panels[0].lines if line.get_marker() == "o"]
+    assert len(points) == len(panels[0].texts)

@@ -10,6 +10,7 @@ Axes: W resample, N row.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +49,8 @@ class Bin:
         num_subjects: Subjects of the rows.
         mean_share: Mean probability of the event.
         observed: Share of the rows where it happened.
+        chance: 2.5% and 97.5% of that share for a model whose probabilities are right (Brocker and
+            Smith 2007), with outcomes of one subject as alike as possible.
     """
 
     low: float
@@ -56,6 +59,7 @@ class Bin:
     num_subjects: int
     mean_share: float
     observed: float
+    chance: tuple[float, float]
 
 
 def events(y_true: NDArray[np.int64], probability: Numbers) -> Iterator[Event]:
@@ -201,11 +205,16 @@ def error_of_perfect(
     Returns:
         0..1.
     """
-    draws = np.random.default_rng(seed)
     units = np.arange(len(event.share)) if subject_ids is None else np.asarray(subject_ids)
-    _, unit = np.unique(units, return_inverse=True)
-    happened = draws.random((num_draws, unit.max() + 1))[:, unit] < event.share
+    happened = _outcomes(event.share, units, num_draws, seed)
     return float(_errors(event.share, happened, num_bins).mean())
+
+
+def _outcomes(share: Numbers, units: NDArray[Any], num_draws: int, seed: int) -> Flags:
+    """Draw (D, N) outcomes of a model that is right; rows of one unit share their luck."""
+    _, unit = np.unique(units, return_inverse=True)
+    luck = np.random.default_rng(seed).random((num_draws, unit.max(initial=-1) + 1))
+    return luck[:, unit] < share
 
 
 def _errors(share: Numbers, happened: Flags, num_bins: int) -> Numbers:
@@ -221,7 +230,12 @@ def _bin_of(share: Numbers, num_bins: int) -> NDArray[np.int64]:
 
 
 def reliability(
-    event: Event, subject_ids: ArrayLike, *, num_bins: int = NUM_BINS
+    event: Event,
+    subject_ids: ArrayLike,
+    *,
+    num_bins: int = NUM_BINS,
+    num_draws: int = 2000,
+    seed: int = 0,
 ) -> tuple[tuple[Bin, ...], str]:
     """Return the bins of a reliability diagram, or why there is none.
 
@@ -229,6 +243,8 @@ def reliability(
         event: The event.
         subject_ids: (N,) subject of each row.
         num_bins: Bins of 0..1; those without a row are left out.
+        num_draws: Simulated cohorts, for what chance alone makes.
+        seed: Seed of the draws.
 
     Returns:
         The bins, and "" or the reason why there are none: below :data:`LEAST_SUBJECTS` subjects a
@@ -241,8 +257,10 @@ def reliability(
             f"too few subjects for a reliability diagram: {number}, {LEAST_SUBJECTS} are needed"
         )
     bins, place = [], _bin_of(event.share, num_bins)
+    outcomes = _outcomes(event.share, subjects, num_draws, seed)
     for k in np.unique(place):
         rows = place == k
+        low, high = np.quantile(outcomes[:, rows].mean(axis=1), [0.025, 0.975])
         bins.append(
             Bin(
                 low=float(k / num_bins),
@@ -251,6 +269,7 @@ def reliability(
                 num_subjects=len(np.unique(subjects[rows])),
                 mean_share=float(event.share[rows].mean()),
                 observed=float(event.happened[rows].mean()),
+                chance=(float(low), float(high)),
             )
         )
     return tuple(bins), ""

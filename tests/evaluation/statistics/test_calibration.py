@@ -120,6 +120,7 @@ def test_a_reliability_diagram_needs_forty_subjects() -> None:
     gaps = [one.num_rows * abs(one.observed - one.mean_share) for one in bins]
     assert sum(gaps) / 80 == pytest.approx(calibration_error(event))
     assert all(one.num_subjects <= one.num_rows for one in bins)
+    assert all(one.chance[0] < one.mean_share < one.chance[1] for one in bins)
     none, reason = reliability(event, np.arange(80) % 39)
     assert none == ()
     assert reason == "too few subjects for a reliability diagram: 39, 40 are needed"
