@@ -13,7 +13,7 @@ from pdray.errors import StudyError
 from pdray.evaluation.evaluate import Evaluation, evaluate
 from pdray.evaluation.evaluation_report import evaluation_text
 from pdray.evaluation.foreign import read_foreign
-from pdray.evaluation.plots import confusion_picture, roc_picture
+from pdray.evaluation.plots import confusion_picture, reliability_picture, roc_picture
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.report import headline
 from pdray.evaluation.settings import EvaluationSettings
@@ -72,12 +72,14 @@ def run_evaluation(config: EvaluateConfig) -> str:
 def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -> str:
     """Write the report, the numbers and the pictures of an evaluation; return the report."""
     title = headline(f"Evaluation of {found.title}", found.synthetic)
-    text = evaluation_text(
-        [title, *evaluation.head], evaluation.numbers, [*found.notes, *evaluation.notes]
-    )
+    units, diagram = by_recording(found.table), folder / "reliability.png"
+    lacking = reliability_picture(units, diagram, synthetic=found.synthetic)
+    if lacking:
+        diagram.unlink(missing_ok=True)  # of an earlier evaluation
+    notes = [*found.notes, *evaluation.notes, *([lacking] if lacking else [])]
+    text = evaluation_text([title, *evaluation.head], evaluation.numbers, notes)
     write_text(folder / REPORT, f"{text}\n")
     write_text(folder / NUMBERS, evaluation.frame.to_csv(index=False))
-    units = by_recording(found.table)
     confusion_picture(units, folder / "confusion.png", synthetic=found.synthetic)
     roc_picture(units, folder / "roc.png", synthetic=found.synthetic)
     return text
