@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pdray.evaluation.metrics import metric_named, predicted, score, undefined_reason
 from pdray.evaluation.numbers import Number, scored
 from pdray.evaluation.pairing import Paired
+from pdray.evaluation.score_intervals import interval_of, score_interval
 from pdray.evaluation.settings import CompareConfig
 from pdray.evaluation.statistics.clustered import (
     clustered_auroc_test,
@@ -22,7 +23,7 @@ from pdray.evaluation.statistics.clustered import (
 )
 from pdray.evaluation.statistics.intervals import Classes, too_few
 from pdray.evaluation.statistics.paired import corrected_t, exchange_test, holm
-from pdray.evaluation.uncertainty import interval_of, score_interval, weighted_scores
+from pdray.evaluation.uncertainty import weighted_scores
 
 Numbers = NDArray[np.float64]
 LEAST_FOR_OBUCHOWSKI = 30
@@ -159,7 +160,7 @@ def _verdict(p: float, config: CompareConfig) -> str:
 
 def _score(paired: Paired, name: str, metric: str, config: CompareConfig) -> Compared:
     units = paired.table(name)
-    found = score_interval(units, metric, level=config.level, seed=config.seed)
+    found = score_interval(units, metric, level=config.level)
     one = scored(found, units, metric, table="score", group=name, level="recording")
     return Compared(**asdict(one), first=name)
 
@@ -180,7 +181,6 @@ def _difference(pair: _Pair, metric: str, config: CompareConfig) -> Compared:
         value,
         lambda weights: weighted(first, weights) - weighted(second, weights),
         level=config.level,
-        seed=config.seed,
     )
     y_twice, both = np.tile(pair.y_true, 2), np.concatenate([first, second])
 
@@ -195,7 +195,7 @@ def _difference(pair: _Pair, metric: str, config: CompareConfig) -> Compared:
     test = exchange_test(pair.subjects, value, exchanged, seed=config.seed)
     return pair.number(
         "difference", metric, value=value, low=interval.low, high=interval.high,
-        p=test.p, num_exchanges=test.num_exchanges,
+        reason=interval.reason, p=test.p, num_exchanges=test.num_exchanges,
     )  # fmt: skip
 
 

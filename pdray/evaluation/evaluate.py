@@ -19,8 +19,8 @@ from pdray.evaluation.numbers import Number, numbers_frame, scored
 from pdray.evaluation.predictions import num_classes, targets
 from pdray.evaluation.probability_numbers import calibration_numbers, predictive_numbers
 from pdray.evaluation.rater_numbers import rater_numbers
+from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.settings import EvaluationSettings, Level
-from pdray.evaluation.uncertainty import score_interval
 
 GROUPS = (
     "item", "side", "visit_id", "medication_state", "stimulation_state", "site", "sex",

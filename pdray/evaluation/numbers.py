@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pdray.evaluation.metrics import undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.statistics.intervals import Classes, Interval, too_few
-from pdray.evaluation.uncertainty import Numbers, interval_of
+from pdray.evaluation.score_intervals import interval_of
+from pdray.evaluation.statistics.intervals import Classes, Interval, Transform, too_few
+from pdray.evaluation.uncertainty import Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ def measured(
     rows: Rows,
     values: Callable[[Numbers], Numbers],
     *,
-    transform: str,
+    transform: Transform,
     undefined: str = "",
     rule: Classes = "scale",
     **place: Any,
@@ -125,7 +126,7 @@ def measured(
     Args:
         metric: Its name.
         rows: The rows that it is computed from.
-        values: Computes (R,) values from (R, N) times that each of R resamples has a row.
+        values: Computes (R,) values from (R, N) how often each row counts, 0 or 1.
         transform: Scale on which the interval is symmetric.
         undefined: Why there is no number; empty if there is one.
         rule: Which classes need several subjects.
@@ -143,5 +144,7 @@ def measured(
     reason = too_few(counts, num_subjects, rule)
     if reason:
         return replace(found, value=value, reason=reason, truth="")
-    ends = interval_of(rows.subjects, value, values)
-    return replace(found, value=value, low=ends.low, high=ends.high, sides=ends.sides)
+    ends = interval_of(rows.subjects, value, values, transform=transform)
+    if ends.reason:
+        return replace(found, value=value, reason=ends.reason, truth="")
+    return replace(found, value=value, low=ends.low, high=ends.high)

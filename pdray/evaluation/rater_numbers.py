@@ -20,8 +20,14 @@ from pdray.evaluation.statistics.agreement import (
     targets_without,
     weighted_icc,
 )
+from pdray.evaluation.statistics.intervals import Transform
 
-_TRANSFORMS = {"mae": "log", "exact": "logit", "within_one": "logit", "kappa": "fisher"}
+_TRANSFORMS: dict[str, Transform] = {
+    "mae": "log",
+    "exact": "logit",
+    "within_one": "logit",
+    "kappa": "fisher",
+}
 
 
 def rater_numbers(units: pd.DataFrame, notes: list[str]) -> Iterator[Number]:

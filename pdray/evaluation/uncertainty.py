@@ -1,15 +1,15 @@
-"""Intervals of scores by resampling subjects, and the standard errors of Table V of TSA.
+"""Scores of many weighted or resampled subjects at once, and standard errors of Table V of TSA.
 
-Rows of one subject are not independent. So a resample draws subjects with replacement, each with
-all of its rows (bootstrap), and the interval is the percentile interval (Efron and Tibshirani 1993,
-chapter 13). Resamples with an undefined score (see ``metrics.py``) are left out and counted.
+The percentile interval (Efron and Tibshirani 1993, chapter 13) is that of studies that were begun
+before ``evaluation.interval``: a resample draws subjects with replacement, each with all of its
+rows. For few subjects it is too narrow; ``score_intervals.py`` has the intervals of new studies.
+Resamples with an undefined score (see ``metrics.py``) are left out and counted.
 
 Axes: R resample, N row, S subject, K class.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,62 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import OWN, metric_named, predicted, score
-from pdray.evaluation.predictions import num_classes, probabilities, targets
-from pdray.evaluation.statistics.intervals import Classes, Interval, Truth, too_few
+from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.statistics.intervals import Interval
 
 Numbers = NDArray[np.float64]
-_NETWORK = ("trial", "outer_fold", "fold", "seed")
-_CLASSES: dict[str, Classes] = {"accuracy": "scale", "mse": "scale"}
 _CHUNK = 256  # resamples at once: 256 x 10,000 rows x 8 bytes = 20 MB
-
-
-def score_interval(
-    table: pd.DataFrame,
-    metric: str,
-    *,
-    num_resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Compute a score and its interval over subjects.
-
-    Args:
-        table: One row per unit that is scored, such as the result of
-            :func:`~pdray.evaluation.predictions.by_recording`: ``subject_id``, ``target``,
-            ``probability_0..K-1`` and, where there are several networks, ``outer_fold``, ``fold``,
-            ``repeat``, ``seed`` and ``trial``.
-        metric: "mcc" or "test/mcc".
-        num_resamples: Number of resamples.
-        level: Share of cohorts whose interval is to contain the truth, 0..1.
-        seed: Seed of the draws.
-
-    Returns:
-        The score, with its interval or the reason why there is none.
-
-    Raises:
-        SettingsError: If there is no such metric.
-    """
-    name = metric.rpartition("/")[2]
-    rule = getattr(metric_named(name), "classes", _CLASSES.get(name, "each"))
-    counts = {
-        k: table.loc[table["target"] == k, "subject_id"].nunique()
-        for k in range(num_classes(table))
-    }
-    num_subjects = table["subject_id"].nunique()
-    reason = too_few(counts, num_subjects, rule)
-    truth = _truth(table)
-    if reason:
-        value = score(name, targets(table), probabilities(table))
-        return Interval(value, math.nan, math.nan, num_subjects, 0, 0, level, reason, truth=truth)
-    found = subject_bootstrap(table, name, num_resamples=num_resamples, level=level, seed=seed)
-    return replace(found, truth=truth)
-
-
-def _truth(table: pd.DataFrame) -> Truth:
-    """Return what an interval of a table covers: one network, or several."""
-    columns = [name for name in _NETWORK if name in table]
-    several = bool(columns) and len(table[columns].drop_duplicates()) > 1
-    return "predictions" if several else "model"
 
 
 def subject_bootstrap(
@@ -112,7 +61,7 @@ def subject_bootstrap(
             f"{name} has no interval, because its {len(table)} rows have {num_subjects} subject; "
             "use two subjects or more"
         )
-    return interval_of(
+    return percentile_interval(
         table["subject_id"],
         score(name, y_true, probability),
         partial(weighted_scores, name, y_true, probability),
@@ -122,7 +71,7 @@ def subject_bootstrap(
     )
 
 
-def interval_of(
+def percentile_interval(
     subject_ids: ArrayLike,
     value: float,
     resampled: Callable[[Numbers], Numbers],
@@ -131,7 +80,7 @@ def interval_of(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Return the interval of any score by resampling subjects.
+    """Return the percentile interval of any score by resampling subjects.
 
     Args:
         subject_ids: (N,) subject of each row; at least two subjects.
@@ -168,7 +117,11 @@ def interval_of(
 
 
 def weighted_scores(
-    name: str, y_true: NDArray[np.int64], probability: Numbers, weights: Numbers
+    name: str,
+    y_true: NDArray[np.int64],
+    probability: Numbers,
+    weights: Numbers,
+    network: NDArray[np.int64] | None = None,
 ) -> Numbers:
     """Compute one score for many resamples at once.
 
@@ -177,6 +130,8 @@ def weighted_scores(
         y_true: (N,) int64 true classes.
         probability: (N, K) class probabilities.
         weights: (R, N) float, number of times that a resample has a row: 0, 1, 2, ...
+        network: (N,) number of the network that made a row; a metric of :data:`RANKING` then
+            compares rows of one network only. None: compare all rows.
 
     Returns:
         (R,) the result of ``score`` for the repeated rows; nan where it is undefined.
@@ -184,6 +139,8 @@ def weighted_scores(
     with np.errstate(invalid="ignore", divide="ignore"):
         if name in _FROM_PROBABILITIES:
             return _FROM_PROBABILITIES[name](y_true, probability, weights)
+        if name in _RANKED:
+            return _one_versus_rest(_RANKED[name], (y_true, probability), weights, network)
         if name in _FROM_COUNTS:
             return _FROM_COUNTS[name](_confusions(y_true, probability, weights))
     # A plug-in's: nobody knows whether counts are enough for it.
@@ -331,32 +288,45 @@ def _mcc(counts: Numbers) -> Numbers:
 
 
 def _one_versus_rest(
-    one: Callable[[NDArray[np.bool_], Numbers, Numbers], Numbers],
-    y_true: NDArray[np.int64],
-    probability: Numbers,
+    one: Callable[[NDArray[np.bool_], Numbers, Numbers], tuple[Numbers, Numbers]],
+    rows: tuple[NDArray[np.int64], Numbers],
     weights: Numbers,
+    network: NDArray[np.int64] | None,
 ) -> Numbers:
-    classes = [1] if probability.shape[1] == 2 else range(probability.shape[1])
-    each = np.stack([one(y_true == k, probability[:, k], weights) for k in classes], axis=1)
+    y_true, probability = rows
+    found = np.zeros(len(y_true), np.int64) if network is None else network
+    parts = [np.flatnonzero(found == one_network) for one_network in np.unique(found)]
+    areas = []
+    for k in [1] if probability.shape[1] == 2 else range(probability.shape[1]):
+        sums = [one(y_true[some] == k, probability[some, k], weights[:, some]) for some in parts]
+        area, size = np.sum(sums, axis=0)
+        areas.append(area / size)
+    each = np.stack(areas, axis=1)
     return _mean_where(each, ~np.isnan(each))
 
 
-def _one_auroc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
-    """Return the share of (class, rest) pairs in the right order; a tie counts one half."""
+def _one_auroc(
+    is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Return (class, rest) pairs in the right order, a tie counts one half, and all pairs."""
     of_class, of_rest = _by_value(is_class, ranked_by, weights)
     below = np.cumsum(of_rest, axis=1) - of_rest
-    won = (of_class * (below + of_rest / 2)).sum(axis=1)
-    area: Numbers = won / (of_class.sum(axis=1) * of_rest.sum(axis=1))
-    return area
+    won: Numbers = (of_class * (below + of_rest / 2)).sum(axis=1)
+    return won, of_class.sum(axis=1) * of_rest.sum(axis=1)
 
 
-def _one_auprc(is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers) -> Numbers:
-    """Return the mean precision over the rows of the class, at the threshold of each."""
+def _one_auprc(
+    is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Return the sum of the precision at each row of the class, and their number.
+
+    Both are 0 where there is no other row.
+    """
     of_class, of_rest = _by_value(is_class, -ranked_by, weights)
     hits, alarms = np.cumsum(of_class, axis=1), np.cumsum(of_rest, axis=1)
     precision = np.where(of_class > 0, hits / (hits + alarms), 0.0)
-    area: Numbers = (precision * of_class).sum(axis=1) / hits[:, -1]
-    return np.where(alarms[:, -1] > 0, area, np.nan)
+    counts = alarms[:, -1] > 0
+    return (precision * of_class).sum(axis=1) * counts, hits[:, -1] * counts
 
 
 def _by_value(
@@ -405,8 +375,9 @@ _FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
     "within_one": _within_one,
 }
 _FROM_PROBABILITIES: dict[str, Callable[[NDArray[np.int64], Numbers, Numbers], Numbers]] = {
-    "auroc": partial(_one_versus_rest, _one_auroc),
-    "auprc": partial(_one_versus_rest, _one_auprc),
     "brier": _brier,
 }
-assert {*_FROM_COUNTS, *_FROM_PROBABILITIES} == set(OWN)
+_RANKED = {"auroc": _one_auroc, "auprc": _one_auprc}
+RANKING = tuple(_RANKED)
+"""Metrics that compare the probabilities of rows with each other."""
+assert {*_FROM_COUNTS, *_FROM_PROBABILITIES, *_RANKED} == set(OWN)

@@ -5,7 +5,7 @@ its embedding. Here it is a number: the rank correlation (Spearman 1904; ties ge
 of severity and a linear readout of the features. The readout is ridge regression (Hoerl and Kennard
 1970) from standardised features to the severity of the development recordings; its penalty has the
 least leave-one-out error among them. So the severity of test subjects is used only for the
-correlation. The interval resamples the test subjects.
+correlation. The interval is over test subjects.
 Differs: the abstract shows only a picture.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 
-from pdray.evaluation.statistics.intervals import Interval
-from pdray.evaluation.uncertainty import interval_of
+from pdray.evaluation.score_intervals import interval_of
+from pdray.evaluation.statistics.intervals import TRUTHS, Interval
 
 Numbers = NDArray[np.float64]
 SEVERITIES = {"grade": "grade", "hoehn_yahr": "Hoehn and Yahr stage"}
@@ -53,11 +53,13 @@ class Readout:
     def sentence(self) -> str:
         """The rank correlation with its interval, and the numbers of people and recordings."""
         one = self.alignment
+        covered = one.reason or (
+            f"{100 * one.level:g}% interval {one.low:.2f} to {one.high:.2f} {TRUTHS[one.truth]}"
+        )
         return (
             f"rank correlation of the {self.name} and its linear prediction from the features: "
-            f"{one.value:.2f}, {100 * one.level:g}% interval {one.low:.2f} to {one.high:.2f} "
-            f"({one.num_resamples} resamples of {one.num_subjects} test subjects); the prediction "
-            f"was fitted on the {self.num_learnt} development recordings"
+            f"{one.value:.2f}, {covered} ({one.num_subjects} test subjects); the prediction was "
+            f"fitted on the {self.num_learnt} development recordings"
         )
 
 
@@ -95,7 +97,7 @@ def read_out(
 
 
 def alignment(truth: Numbers, values: Numbers, subjects: NDArray[np.object_]) -> Interval:
-    """Return the rank correlation of two columns and its interval by resampling subjects.
+    """Return the rank correlation of two columns and its interval over subjects.
 
     Args:
         truth: (N,) severity.
@@ -103,11 +105,11 @@ def alignment(truth: Numbers, values: Numbers, subjects: NDArray[np.object_]) ->
         subjects: (N,) of at least two subjects.
     """
 
-    def of_resamples(times: Numbers) -> Numbers:
+    def weighted(times: Numbers) -> Numbers:
         rows = [np.repeat(np.arange(len(truth)), one.astype(int)) for one in times]
         return np.array([_rank_correlation(truth[some], values[some]) for some in rows])
 
-    return interval_of(subjects, _rank_correlation(truth, values), of_resamples)
+    return interval_of(subjects, _rank_correlation(truth, values), weighted, transform="fisher")
 
 
 def _rank_correlation(first: Numbers, second: Numbers) -> float:

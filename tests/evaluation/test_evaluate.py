@@ -11,8 +11,8 @@ from pdray.evaluation.evaluation_report import evaluation_text
 from pdray.evaluation.metrics import metrics_for
 from pdray.evaluation.numbers import COLUMNS
 from pdray.evaluation.predictions import by_recording
+from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.settings import DecisionConfig, EvaluationSettings
-from pdray.evaluation.uncertainty import score_interval
 
 TableMaker = Callable[..., pd.DataFrame]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pdray.evaluation.statistics.intervals import t_interval
 from pdray.explain.severity import Readout, alignment, read_out
 
 PENALTIES = np.logspace(-2, 6, 17)
@@ -60,28 +61,20 @@ def test_a_readout_is_ridge_regression_on_what_the_network_learnt_from() -> None
     assert found.num_learnt == 27
 
 
-def test_the_interval_resamples_subjects_with_all_of_their_recordings() -> None:
-    _, facts = cohort(2)
+def test_the_interval_is_over_subjects_with_all_of_their_recordings() -> None:
+    _, facts = cohort(2, 13)
     truth = facts["grade"].to_numpy(np.float64)
     values = truth + np.random.default_rng(3).normal(size=len(truth))
     subjects = facts["subject_id"].to_numpy()
     found = alignment(truth, values, subjects)
-    names = sorted(set(subjects))
-    draws = np.random.default_rng(0)
-    times = np.concatenate(
-        [draws.multinomial(9, np.full(9, 1 / 9), size=size) for size in [256] * 7 + [208]]
-    )
-    scores = []
-    for one in times:
-        rows = np.concatenate(
-            [
-                np.tile(np.flatnonzero(subjects == name), n)
-                for name, n in zip(names, one, strict=True)
-            ]
-        )
-        scores.append(slow_spearman(truth[rows], values[rows]))
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])))
+    without = [
+        slow_spearman(truth[subjects != name], values[subjects != name])
+        for name in sorted(set(subjects))
+    ]
+    expected = t_interval(found.value, np.array(without), level=0.95, transform="fisher")
+    assert (found.low, found.high) == pytest.approx(expected)
     assert found.low < found.value < found.high
+    assert alignment(truth[:9], values[:9], subjects[:9]).reason.startswith("too few subjects")
 
 
 def test_what_is_not_known_takes_no_part() -> None:
@@ -96,7 +89,7 @@ def test_what_is_not_known_takes_no_part() -> None:
     assert isinstance(rest, Readout)
     assert (found.num_learnt, found.alignment) == (21, rest.alignment)
     assert "of the Hoehn and Yahr stage and its" in found.sentence
-    assert "(2000 resamples of 3 test subjects)" in found.sentence
+    assert ", too few subjects for an interval: 3, 12 are needed (3 test subj" in found.sentence
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,294 @@
+"""Scores of a predictions table with their intervals over subjects.
+
+Where one network made all rows, an interval is "of this model on new people". Where the networks of
+several folds did, each on subjects of its own, it is "of models trained this way" and wider, as far
+as ``benchmarks/coverage.py`` shows that it covers; else it is "of these predictions; training not
+included". Scores that rank rows count pairs inside one network only: two networks may be shifted
+against each other.
+
+Axes: N row, S subject, K class.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from pdray.evaluation.metrics import Metric, metric_named, predicted, score, undefined_reason
+from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.statistics.intervals import (
+    LEAST_OF_CLASS,
+    LEAST_SUBJECTS,
+    TOO_FEW,
+    Interval,
+    Sides,
+    Transform,
+    Truth,
+    exact_share,
+    jackknife_se,
+    noise_share,
+    t_interval,
+    too_few,
+    used_classes,
+    widening,
+    without_interval,
+)
+from pdray.evaluation.uncertainty import RANKING, subject_bootstrap, weighted_scores
+
+Numbers = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_NETWORK = ("trial", "outer_fold", "fold", "seed", "repeat")
+_RUN = ("seed", "repeat")
+# Numbers that a model is taken to add up (D of noise_share). Scores of a predicted class also carry
+# the noise of its threshold. Chosen by benchmarks/coverage.py, see docs/results/intervals.md.
+_NUMBERS_RANKING, _NUMBERS = 5, 20
+# Of pooled folds, these need a model that ranks better than chance by two standard errors.
+_NEED_SIGNAL = {"mcc", "balanced_accuracy", "f1_macro"}
+_LEAST_SIGNAL = 2
+# Too often short of the truth of pooled folds: always "of these predictions".
+_NEVER_PROCEDURE = {"mse"}
+_CHUNK = 256  # deleted subjects at once
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a predictions table as arrays.
+
+    Attributes:
+        subject: (N,) number of the subject, 0..S-1.
+        y_true: (N,) true class.
+        probability: (N, K) class probabilities.
+        network: (N,) number of the network that made the row.
+        is_apart: Whether each subject was scored by one network only (per seed and repeat).
+    """
+
+    subject: Integers
+    y_true: Integers
+    probability: Numbers
+    network: Integers
+    is_apart: bool
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> "Rows":
+        """Return the arrays of a table."""
+        named = [name for name in _NETWORK if name in table]
+        runs = [name for name in _RUN if name in table]
+        network: Integers = np.zeros(len(table), dtype=np.int64)
+        is_apart = True
+        if named and len(table):
+            network = np.asarray(table.groupby(named).ngroup(), dtype=np.int64)
+            of_subject = table.assign(network=network).groupby(["subject_id", *runs])["network"]
+            is_apart = bool((of_subject.nunique() == 1).all())
+        subject = np.unique(table["subject_id"].to_numpy(), return_inverse=True)[1]
+        return cls(
+            subject.astype(np.int64), targets(table), probabilities(table), network, is_apart
+        )
+
+    @property
+    def num_subjects(self) -> int:
+        """S."""
+        return int(self.subject.max(initial=-1)) + 1
+
+    @cached_property
+    def num_networks(self) -> int:
+        """Networks that made the rows."""
+        return len(np.unique(self.network))
+
+    def subjects_of(self, classes: Integers) -> dict[int, int]:
+        """Return the number of subjects with a row of each class of 0..K-1."""
+        count = self.probability.shape[1]
+        return {k: len(np.unique(self.subject[classes == k])) for k in range(count)}
+
+    def value(self, name: str) -> float:
+        """Return a score of all rows; nan if undefined."""
+        if name not in RANKING or self.num_networks == 1:
+            return score(name, self.y_true, self.probability)
+        return float(self._weighted(name, np.ones((1, len(self.y_true))))[0])
+
+    def without(self, name: str) -> Numbers:
+        """Return the (S,) scores without each subject; nan where undefined."""
+        return _without(self.subject, lambda weights: self._weighted(name, weights))
+
+    def _weighted(self, name: str, weights: Numbers) -> Numbers:
+        network = self.network if self.num_networks > 1 else None
+        return weighted_scores(name, self.y_true, self.probability, weights, network)
+
+    @cached_property
+    def ranking(self) -> tuple[float, Numbers]:
+        """AUROC of pairs inside one network, and the same without each subject."""
+        return self.value("auroc"), self.without("auroc")
+
+
+def score_interval(
+    table: pd.DataFrame,
+    metric: str,
+    *,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    method: Literal["transformed", "percentile"] = "transformed",
+) -> Interval:
+    """Compute a score and its interval over subjects.
+
+    Args:
+        table: One row per unit that is scored, such as the result of
+            :func:`~pdray.evaluation.predictions.by_recording`: ``subject_id``, ``target``,
+            ``probability_0..K-1`` and, where there are several networks, ``outer_fold``, ``fold``,
+            ``repeat``, ``seed`` and ``trial``.
+        metric: "mcc" or "test/mcc".
+        num_resamples: Resamples of the percentile interval.
+        level: Share of cohorts whose interval is to contain the truth, 0..1.
+        seed: Seed of the percentile interval.
+        method: "transformed", or "percentile" as earlier versions did: percentiles of resampled
+            scores, which are too narrow for few subjects.
+
+    Returns:
+        The score, with its interval or the reason why there is none.
+
+    Raises:
+        SettingsError: If there is no such metric.
+        StudyError: If a percentile interval is wanted of fewer than two subjects.
+    """
+    if method == "percentile":
+        return subject_bootstrap(table, metric, num_resamples=num_resamples, level=level, seed=seed)
+    metric_named(metric)
+    return rows_interval(metric.rpartition("/")[2], Rows.of(table), level=level)
+
+
+def rows_interval(name: str, rows: Rows, *, level: float = 0.95) -> Interval:
+    """Compute a score and its interval from arrays.
+
+    Args:
+        name: A metric.
+        rows: One row per unit that is scored.
+        level: Share of cohorts whose interval is to contain the truth, 0..1.
+    """
+    one = metric_named(name)
+    value, num_subjects = rows.value(name), rows.num_subjects
+    undefined = undefined_reason(name, rows.y_true, rows.probability)
+    if undefined or np.isnan(value):
+        reason = undefined or "no fold has two rows to compare"
+        return without_interval(value, num_subjects, level, f"the score is undefined: {reason}")
+    truth, factor = _truth(name, rows)
+    subjects_of_class = rows.subjects_of(rows.y_true)
+    reason = too_few(subjects_of_class, num_subjects, one.classes)
+    if not reason:
+        used = used_classes(tuple(subjects_of_class), one.classes)
+        fewest = min([subjects_of_class[k] for k in used], default=num_subjects)
+        found = _at_end(value, fewest, _ends(name, one, rows), level)
+        if found is not None:
+            low, high, sides = found
+            return Interval(value, low, high, num_subjects, 0, 0, level, sides=sides, truth=truth)
+        without = rows.without(name)
+        reason = _degenerate(without)
+    if reason:
+        return without_interval(value, num_subjects, level, reason, truth)
+    low, high = t_interval(value, without, level=level, transform=one.transform, factor=factor)
+    return Interval(value, low, high, num_subjects, 0, 0, level, truth=truth)
+
+
+def interval_of(
+    subject_ids: ArrayLike,
+    value: float,
+    weighted: Callable[[Numbers], Numbers],
+    *,
+    level: float = 0.95,
+    transform: Transform = "none",
+) -> Interval:
+    """Return the interval of any number of at least :data:`LEAST_SUBJECTS` subjects.
+
+    Args:
+        subject_ids: (N,) subject of each row.
+        value: The number, of all rows.
+        weighted: Computes (R,) numbers, nan where undefined, from (R, N) float: how often each row
+            counts, 0 or 1.
+        level: Share of cohorts whose interval is to contain the truth, 0..1.
+        transform: Scale on which the interval is symmetric. A value at the end of its scale has no
+            interval.
+    """
+    subject = np.unique(np.asarray(subject_ids), return_inverse=True)[1].astype(np.int64)
+    num = int(subject.max(initial=-1)) + 1
+    if np.isnan(value):
+        return without_interval(value, num, level, "the number is undefined")
+    if num < LEAST_SUBJECTS:
+        return without_interval(value, num, level, too_few({0: num}, num, "each"))
+    without = _without(subject, weighted)
+    ends = {"fisher": (-1.0, 1.0), "logit": (0.0, 1.0), "log": (0.0, np.inf)}.get(transform)
+    reason = _degenerate(without)
+    if ends is not None and not ends[0] < value < ends[1]:
+        reason = f"{TOO_FEW}the number is at the end of its scale"
+    if reason:
+        return without_interval(value, num, level, reason)
+    low, high = t_interval(value, without, level=level, transform=transform)
+    return Interval(value, low, high, num, 0, 0, level)
+
+
+def _without(subject: Integers, weighted: Callable[[Numbers], Numbers]) -> Numbers:
+    num = int(subject.max(initial=-1)) + 1
+    chunks = [np.arange(start, min(start + _CHUNK, num)) for start in range(0, num, _CHUNK)]
+    return np.concatenate(
+        [weighted((subject != some[:, None]).astype(np.float64)) for some in chunks]
+    )
+
+
+def _degenerate(without: Numbers) -> str:
+    """Return why the scores without each subject give no interval; empty if they do."""
+    if np.isnan(without).any():
+        return f"{TOO_FEW}without one of them the score is undefined"
+    if np.ptp(without) <= 1e-12:
+        return f"{TOO_FEW}without any one of them the score is the same"
+    return ""
+
+
+def _ends(name: str, one: Metric, rows: Rows) -> tuple[float, float] | None:
+    """Return the lowest and the highest possible score."""
+    if one.transform == "log":
+        last = rows.probability.shape[1] - 1
+        farthest = np.where(2 * rows.y_true >= last, 0, last)
+        return 0.0, score(name, rows.y_true, np.eye(last + 1)[farthest])
+    return {"fisher": (-1.0, 1.0), "logit": (0.0, 1.0)}.get(one.transform)
+
+
+def _at_end(
+    value: float, fewest: int, ends: tuple[float, float] | None, level: float
+) -> tuple[float, float, Sides] | None:
+    """Return the one-sided exact interval of a score at an end of its range; None elsewhere.
+
+    The bound is that of the share of subjects without an error, among the subjects of the rarest
+    class that the score uses, laid on the range of the score.
+    """
+    if ends is None:
+        return None
+    bottom, top = ends
+    room = (top - bottom) * (1 - exact_share(fewest, level))
+    if value >= top - 1e-12:
+        return top - room, value, "lower"
+    if value <= bottom + 1e-12:
+        return value, bottom + room, "upper"
+    return None
+
+
+def _truth(name: str, rows: Rows) -> tuple[Truth, float]:
+    """Return what an interval covers, and the factor of its standard error."""
+    if rows.num_networks == 1:
+        return "model", 1.0
+    if not rows.is_apart or name in _NEVER_PROCEDURE:
+        return "predictions", 1.0
+    auroc, without = rows.ranking
+    if np.isnan(auroc) or np.isnan(without).any():
+        return "predictions", 1.0
+    if name in RANKING:
+        return "procedure", widening(
+            noise_share(auroc, without, rows.num_networks, _NUMBERS_RANKING)
+        )
+    chosen = rows.subjects_of(predicted(rows.probability))
+    several = sum(count >= LEAST_OF_CLASS for count in chosen.values()) >= 2
+    weak = name in _NEED_SIGNAL and auroc - 0.5 < _LEAST_SIGNAL * jackknife_se(without)
+    if not several or weak:
+        return "predictions", 1.0
+    return "procedure", widening(noise_share(auroc, without, rows.num_networks, _NUMBERS))
