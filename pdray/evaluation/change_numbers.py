@@ -19,6 +19,7 @@ from pdray.evaluation.statistics.change import (
     response_mean,
     right_sign,
 )
+from pdray.evaluation.statistics.intervals import Transform
 
 
 class _Score(NamedTuple):
@@ -27,7 +28,7 @@ class _Score(NamedTuple):
     metric: str
     subjects: NDArray[np.object_]
     values: Callable[[Numbers], Numbers]
-    transform: str
+    transform: Transform
     undefined: str = ""  # why, where the value is nan
 
 
