@@ -47,7 +47,8 @@ def _decided(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if inner is not None:
         found = decide(inner, table, config)
-        return as_classes(found.units), found.words
+        units = found.units if found.decisions else found.units.iloc[:0]
+        return as_classes(units), found.words
     folds = dict(list(table.groupby(_FOLD)))
     if len(folds) < 2:
         raise StudyError(
@@ -59,5 +60,8 @@ def _decided(
         others = table.drop(rows.index)
         others = others[~others["subject_id"].isin(rows["subject_id"])]
         parts.append(choose(others, config).apply(rows))
-    words = "chosen for each fold on the predictions of the other folds, by their own networks"
+    words = (
+        "chosen for each fold on the predictions of the other folds, by their own networks, which "
+        "learnt from the subjects that are scored here: no inner folds kept them apart"
+    )
     return as_classes(pd.concat(parts, ignore_index=True)), (words,)

@@ -13,14 +13,14 @@ import pandas as pd
 from pdray.evaluation.change_numbers import change_numbers
 from pdray.evaluation.decision_numbers import decided_units
 from pdray.evaluation.joined import join_rare
-from pdray.evaluation.levels import at_level, level_words
+from pdray.evaluation.levels import WIDER, at_level, level_words
 from pdray.evaluation.metrics import METRICS, metrics_for, score
 from pdray.evaluation.numbers import Number, numbers_frame, scored
 from pdray.evaluation.predictions import num_classes, targets
 from pdray.evaluation.probability_numbers import calibration_numbers, predictive_numbers
 from pdray.evaluation.rater_numbers import rater_numbers
 from pdray.evaluation.score_intervals import score_interval
-from pdray.evaluation.settings import EvaluationSettings, Level
+from pdray.evaluation.settings import EvaluationSettings, Level, Over, ReportConfig
 
 GROUPS = (
     "item", "side", "visit_id", "medication_state", "stimulation_state", "site", "sex",
@@ -79,7 +79,7 @@ def evaluate(
     numbers = list(_scores(units, "scores", "", "recording", metrics_for(classes)))
     scores = {one.metric: one for one in numbers if one.table == "scores"}
     numbers += _joined_scores(units, scores)
-    numbers += _level_scores(table, units, notes)
+    numbers += _level_scores(table, units, how.report, notes)
     for name in GROUPS:
         numbers += _group_scores(units, name, notes)
     for group, decided, words in decided_units(table, inner, how.decision):
@@ -105,15 +105,19 @@ def _joined_scores(units: pd.DataFrame, scores: Mapping[str, Number]) -> Iterato
         yield from _scores(joined, "joined", words, "recording", tuple(names))
 
 
-def _level_scores(table: pd.DataFrame, units: pd.DataFrame, notes: list[str]) -> Iterator[Number]:
+def _level_scores(
+    table: pd.DataFrame, units: pd.DataFrame, report: ReportConfig, notes: list[str]
+) -> Iterator[Number]:
     """Yield the scores of other units, where they differ from recordings."""
-    levels: tuple[Level, ...] = ("snippet", "visit", "subject")
-    for level in levels:
-        found = at_level(table, level)
-        if len(found) == len(units):
+    asked: list[tuple[Level, tuple[Over, ...]]] = [(level, ()) for level in report.levels]
+    asked += [("visit", report.over)] if report.over else []
+    for level, over in asked:
+        found = at_level(table, level, over=over)
+        if level == "recording" or (len(found) == len(units) and not over):
             continue
-        notes.append(level_words(found, level))
-        yield from _scores(found, "levels", "", level, headlines(num_classes(units)))
+        notes.append(level_words(found, level, over=over))
+        group = f"averaged over {', '.join(WIDER[name] for name in over)}" if over else ""
+        yield from _scores(found, "levels", group, level, headlines(num_classes(units)))
 
 
 def _head(units: pd.DataFrame) -> Iterator[str]:

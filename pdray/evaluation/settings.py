@@ -10,6 +10,7 @@ Level = Literal["snippet", "recording", "visit", "subject"]
 Rule = Literal["mean", "median", "logit", "vote", "max"]
 Calibration = Literal["none", "temperature", "platt", "isotonic"]
 Cut = Literal["highest", "mcc", "balanced_accuracy", "specificity"]
+Over = Literal["side", "visit_id", "medication_state", "stimulation_state"]
 
 
 class EvaluationConfig(Settings):
@@ -31,6 +32,15 @@ class ReportConfig(Settings):
         (0.01, 0.1, 0.5),
         description="shares of ill people, such as in a clinic, for which predictive values are "
         "printed; half ill in a study is not half ill in a clinic [0..1]",
+    )
+    levels: tuple[Level, ...] = Field(
+        ("snippet", "visit"),
+        description="units that are scored beside recordings; visit: repeats of one subject, item, "
+        "side, visit and state are averaged; subject: all recordings of a subject and item",
+    )
+    over: tuple[Over, ...] = Field(
+        (),
+        description="average over these, too, such as [side], in further scores of level visit",
     )
 
 

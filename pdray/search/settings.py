@@ -246,7 +246,13 @@ class EvaluateConfig(EvaluationSettings):
 
     help_groups: ClassVar = {
         "table or study": ("table", "study", "trial", "split"),
-        "numbers": ("evaluation.interval", "report.prevalence", "decision.specificity"),
+        "numbers": ("evaluation.interval", "report.levels", "report.over", "report.prevalence"),
+        "decision on other subjects": (
+            "decision.rule",
+            "decision.calibration",
+            "decision.threshold",
+            "decision.specificity",
+        ),
         "output": ("output",),
     }
     table: Path | None = Field(

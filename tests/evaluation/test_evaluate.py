@@ -12,7 +12,7 @@ from pdray.evaluation.metrics import metrics_for
 from pdray.evaluation.numbers import COLUMNS
 from pdray.evaluation.predictions import by_recording
 from pdray.evaluation.score_intervals import score_interval
-from pdray.evaluation.settings import DecisionConfig, EvaluationSettings
+from pdray.evaluation.settings import DecisionConfig, EvaluationSettings, ReportConfig
 
 TableMaker = Callable[..., pd.DataFrame]
 
@@ -75,11 +75,22 @@ def test_scores_of_rare_grades_stand_beside_those_of_joined_ones(make_table: Tab
 
 
 def test_units_that_are_joined_are_scored_and_explained(make_table: TableMaker) -> None:
-    table = make_table(num_subjects=30, num_snippets=2).assign(visit_id="V1")
-    found = evaluated(table)
-    sizes = found.frame[found.frame["table"] == "levels"].groupby("level")["num_rows"].first()
-    assert sizes.to_dict() == {"snippet": 240, "visit": 60, "subject": 60}
+    table = make_table(num_subjects=30, num_snippets=2)
+    table = table.assign(visit_id="V1", side=table["recording_id"].str[-1].map({"0": "left"}))
+    table["side"] = table["side"].fillna("right")
+    sizes = levels_of(evaluated(table))
+    assert sizes == {("snippet", ""): 240, ("visit", ""): 90}
+    report = {"levels": ("subject",), "over": ("side",)}
+    found = evaluate(table, EvaluationSettings(report=ReportConfig(**report)))
+    assert levels_of(found) == {("subject", ""): 60, ("visit", "averaged over sides"): 60}
     assert any(note.startswith("level: subject: 60 units") for note in found.notes)
+    assert any("also over sides;" in note for note in found.notes)
+
+
+def levels_of(found: Evaluation) -> dict[tuple[str, str], int]:
+    """Return the number of units by level and group."""
+    frame = found.frame[found.frame["table"] == "levels"]
+    return {(one.level, one.group): one.num_rows for one in frame.itertuples()}
 
 
 def test_raters_and_model_are_compared_with_the_other_raters(make_table: TableMaker) -> None:
@@ -120,6 +131,9 @@ def test_a_threshold_of_fixed_specificity_is_chosen_on_other_subjects(
     healthy = table[table["target"] == 0]
     right = (healthy["probability_1"] <= chosen.threshold).mean()
     assert alone.loc["specificity", "value"] == pytest.approx(right)
+    stray = evaluate(table, EvaluationSettings(), inner.assign(trial=9))  # another model's
+    assert "decision" not in set(stray.frame["table"])
+    assert any("wanted: nothing was chosen" in note for note in stray.notes)
     alone_note = "specificity 0.9 wanted: no threshold or calibration was chosen"
     assert any(note.startswith(alone_note) for note in evaluated(table).notes)
     folds = table.assign(fold=table["subject_id"].str.len())
