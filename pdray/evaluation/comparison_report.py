@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pdray.evaluation.comparison_tests import Compared
 from pdray.evaluation.metrics import metric_named
@@ -19,6 +20,7 @@ SECONDARY = {
     "mcnemar": "right classes of subjects with one row each (exact test of McNemar 1947)",
     "corrected_t": "mean over folds (corrected t of Nadeau and Bengio 2003)",
 }
+_STATISTICS = {"obuchowski": "z", "clustered_mcnemar": "chi-squared", "corrected_t": "t"}
 _OF_MODELS = (
     "These tests speak of these models on new people, not of the methods that made them: another "
     "seed or other training subjects give other models. Only repeated folds and seeds speak of "
@@ -103,7 +105,7 @@ def _of_metric(numbers: Sequence[Compared], config: CompareConfig) -> Iterator[s
         yield ""
         yield f"no worse by more than {config.margin:g}, by the {interval}, not adjusted by Holm"
         yield from _table(
-            margins,
+            [replace(one, truth="") for one in margins],  # it stands above
             {
                 "model": lambda one: one.first,
                 "than": lambda one: one.second,
@@ -114,20 +116,37 @@ def _of_metric(numbers: Sequence[Compared], config: CompareConfig) -> Iterator[s
 
 
 def _secondary(numbers: Sequence[Compared], config: CompareConfig) -> Iterator[str]:
-    title = f"secondary: {SECONDARY[numbers[0].table]}"
+    test = numbers[0].table
+    title = f"secondary: {SECONDARY[test]}"
     yield from [title, "=" * len(title), "not adjusted for several tests"]
+    counts: Columns = {
+        "only first right": lambda one: _count(one.only_first),
+        "only second right": lambda one: _count(one.only_second),
+    }
+    interval: Columns = {f"{100 * config.level:g}% interval": _ends}
     yield from _table(
         numbers,
         {
             **_NAMES,
             "score": lambda one: one.metric,
             "first - second": lambda one: number_text(one.value),
-            f"{100 * config.level:g}% interval": _ends,
-            "statistic": lambda one: number_text(one.statistic),
+            **(counts if "mcnemar" in test else interval),
+            **(
+                {}
+                if test == "mcnemar"
+                else {_STATISTICS[test]: lambda one: number_text(one.statistic)}
+            ),
             "p": lambda one: p_text(one.p),
             "difference": _verdict,
         },
     )
+    for folds, test_people, train_people in dict.fromkeys(
+        (one.num_folds, one.num_test, one.num_train) for one in numbers if one.num_folds > 0
+    ):
+        yield (
+            f"{folds} folds; {test_people:.1f} test and {train_people:.1f} training subjects in "
+            "each, on average"
+        )
 
 
 def _table(numbers: Sequence[Compared], columns: Columns) -> Iterator[str]:
@@ -135,7 +154,7 @@ def _table(numbers: Sequence[Compared], columns: Columns) -> Iterator[str]:
     body = [[cell(one) for cell in columns.values()] for one in numbers]
     yield from aligned([list(columns), *body], numbers_right=True)
     for truth in dict.fromkeys(one.truth for one in numbers if one.truth):
-        yield f"intervals: {TRUTHS[truth]}; subjects are resampled"  # type: ignore[index]
+        yield f"intervals: {TRUTHS[truth]}"  # type: ignore[index]
     for reason in dict.fromkeys(one.undefined or one.reason for one in numbers):
         groups = [one.group for one in numbers if (one.undefined or one.reason) == reason]
         named = "all" if len(groups) == len(numbers) else ", ".join(groups)
@@ -175,6 +194,10 @@ def _ends(one: Compared) -> str:
 def number_text(value: float) -> str:
     """Return a number as it is printed; a dash if it is absent."""
     return NONE if value != value else f"{value:.3f}"
+
+
+def _count(value: float) -> str:
+    return NONE if math.isnan(value) else f"{value:.0f}"
 
 
 def p_text(value: float) -> str:

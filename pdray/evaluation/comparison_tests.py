@@ -49,6 +49,11 @@ class Compared(Number):
         num_tests: Primary tests that have a p.
         num_exchanges: Exchanges of subjects that were counted.
         margin: By how much a model may be worse.
+        only_first: Rows that only the first model has right, in a test of right classes.
+        only_second: Rows that only the second model has right.
+        num_folds: Folds and repetitions of the corrected t.
+        num_test: Mean number of test subjects in them.
+        num_train: Mean number of training subjects in them.
         verdict: "shown" or "not shown"; empty if it was not tested.
     """
 
@@ -60,6 +65,11 @@ class Compared(Number):
     num_tests: float = math.nan
     num_exchanges: float = math.nan
     margin: float = math.nan
+    only_first: float = math.nan
+    only_second: float = math.nan
+    num_folds: float = math.nan
+    num_test: float = math.nan
+    num_train: float = math.nan
     verdict: str = ""
 
 
@@ -170,33 +180,60 @@ def _difference(pair: _Pair, metric: str, config: CompareConfig) -> Compared:
     undefined = pair.undefined(metric)
     if undefined:
         return pair.number("difference", metric, undefined=undefined)
-    value = float(np.subtract(*pair.scores(metric)))
+    network = pair.paired.rows["group"].to_numpy(dtype=np.int64)
+    weighted, exchanged = difference_functions(metric, pair.y_true, pair.shares, network)
+    value = float(weighted(np.ones((1, len(network))))[0])
+    if math.isnan(value):
+        return pair.number("difference", metric, undefined="no fold has rows of both classes")
     reason = pair.too_few(metric_named(metric).classes)
     if reason:
         return pair.number("difference", metric, value=value, reason=reason)
-    first, second = pair.shares
-    weighted = partial(weighted_scores, metric, pair.y_true)
-    interval = interval_of(
-        pair.subjects,
-        value,
-        lambda weights: weighted(first, weights) - weighted(second, weights),
-        level=config.level,
-    )
-    y_twice, both = np.tile(pair.y_true, 2), np.concatenate([first, second])
-
-    def exchanged(swaps: NDArray[np.bool_]) -> Numbers:
-        stay, swap = (~swaps).astype(np.float64), swaps.astype(np.float64)
-        of_first, of_second = (
-            weighted_scores(metric, y_twice, both, np.concatenate(weights, axis=1))
-            for weights in ([stay, swap], [swap, stay])
-        )
-        return of_first - of_second
-
+    interval = interval_of(pair.subjects, value, weighted, level=config.level)
     test = exchange_test(pair.subjects, value, exchanged, seed=config.seed)
     return pair.number(
         "difference", metric, value=value, low=interval.low, high=interval.high,
         reason=interval.reason, p=test.p, num_exchanges=test.num_exchanges,
     )  # fmt: skip
+
+
+def difference_functions(
+    metric: str,
+    y_true: NDArray[np.int64],
+    both: tuple[Numbers, Numbers],
+    network: NDArray[np.int64],
+) -> tuple[Callable[[Numbers], Numbers], Callable[[NDArray[np.bool_]], Numbers]]:
+    """Return what computes many differences of two models at once.
+
+    Args:
+        metric: Name of the score.
+        y_true: (N,) true classes.
+        both: (N, K) probabilities of the first and of the second model.
+        network: (N,) number of the networks that made a row; scores that rank rows compare those of
+            one network only.
+
+    Returns:
+        A function from (R, N) weights of the rows, and one from (R, N) bool, whether the two
+        predictions of a row are exchanged; both to (R,) differences, nan where undefined.
+    """
+    several = network if len(np.unique(network)) > 1 else None
+    twice = np.tile(y_true, 2), np.concatenate(both)
+    several_twice = None if several is None else np.tile(several, 2)
+
+    def weighted(weights: Numbers) -> Numbers:
+        of_first, of_second = (
+            weighted_scores(metric, y_true, shares, weights, several) for shares in both
+        )
+        return of_first - of_second
+
+    def exchanged(swaps: NDArray[np.bool_]) -> Numbers:
+        stay, swap = (~swaps).astype(np.float64), swaps.astype(np.float64)
+        of_first, of_second = (
+            weighted_scores(metric, *twice, np.concatenate(weights, axis=1), several_twice)
+            for weights in ([stay, swap], [swap, stay])
+        )
+        return of_first - of_second
+
+    return weighted, exchanged
 
 
 def _margins(difference: Compared, margin: float | None) -> list[Compared]:
@@ -269,7 +306,7 @@ def _mcnemar(test: str, pair: _Pair, metric: str, config: CompareConfig) -> Comp
     value = (done.only_first - done.only_second) / len(pair.y_true)
     return pair.number(
         test, metric, value=value, statistic=done.statistic, p=done.p,
-        verdict=_verdict(done.p, config),
+        verdict=_verdict(done.p, config), only_first=done.only_first, only_second=done.only_second,
     )  # fmt: skip
 
 
@@ -293,7 +330,8 @@ def _corrected_t(pair: _Pair, metric: str, config: CompareConfig) -> Compared:
         return pair.number("corrected_t", metric, undefined=undefined, reason=reason)
     done = corrected_t(gaps, num_test, num_train, level=config.level)
     return pair.number(
-        "corrected_t", metric, value=done.mean, low=done.low, high=done.high, truth="procedure",
+        "corrected_t", metric, num_folds=len(gaps), num_test=num_test, num_train=num_train,
+        value=done.mean, low=done.low, high=done.high, truth="procedure",
         statistic=done.t, p=done.p, verdict=_verdict(done.p, config),
         reason="all differences are equal" if math.isnan(done.p) else "",
     )  # fmt: skip

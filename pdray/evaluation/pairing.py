@@ -81,7 +81,8 @@ class Paired:
         """Return the rows of one model as a table of scores: one row per unit, with its group."""
         shares = self.shares[name]
         columns = {f"probability_{k}": shares[:, k] for k in range(shares.shape[1])}
-        return self.rows.assign(fold=self.rows["group"], **columns)
+        network = {"fold": self.rows["group"], "seed": self.rows["repetition"]}
+        return self.rows.assign(**network, **columns)
 
 
 def pair(models: Sequence[Predicted], *, common_rows: bool = False) -> Paired:
