@@ -8,14 +8,13 @@ FOLDER gets predictions tables, which ``jobs/evaluate.py`` and ``jobs/compare.py
 
 - ``logistic.csv`` and ``forest.csv``: five grades, by logistic regression and by random forest;
 - ``logistic_two.csv`` and ``forest_two.csv``: grades 0 and 1 against 2, 3 and 4;
-- the same names with ``_repeated``: three drawings of the folds, numbered in the column ``seed``;
-- ``logistic_five_raters.csv``: with the grades of the two others, who agree less.
+- the same names with ``_repeated``: three drawings of the folds, numbered in the column ``seed``.
 
 Each of five folds holds other people; both hands of a person are always in one fold. Everything is
 fitted on the other four folds: medians for missing values, scales, and the strength of the penalty,
 which inner folds over people choose. All 116 features of the hand are used, since the published
 choice of 53 was made on all rows. Age, gender and diagnosis are no features. ``grade`` is the
-median of the three experts, ``rater_1`` to ``rater_3``.
+median of three experts (``rater_1`` to ``rater_3``); ``rater_4`` and ``rater_5`` are no experts.
 """
 
 import json
@@ -37,7 +36,7 @@ from pdray.atomic import replacing
 
 NUM_FOLDS, NUM_REPEATS = 5, 3
 PENALTIES = [0.003, 0.01, 0.03, 0.1, 0.3]
-EXPERTS, OTHERS = ("expert1", "expert2", "expert3"), ("nonexpert1", "nonexpert2")
+RATERS = ("expert1", "expert2", "expert3", "nonexpert1", "nonexpert2")
 CUTS = {"": (1, 2, 3, 4), "_two": (2,)}
 
 
@@ -54,13 +53,10 @@ def main(pack: Path, folder: Path) -> None:
                 for seed in range(NUM_REPEATS)
             ]
             tables = [
-                predictions(clips, classes, found, seed) for seed, found in enumerate(repeats)
+                predictions(clips, classes, *found, seed) for seed, found in enumerate(repeats)
             ]
             write(tables[0], folder / f"{name}{suffix}.csv")
             write(pd.concat(tables), folder / f"{name}{suffix}_repeated.csv")
-            if (name, suffix) == ("logistic", ""):
-                every = predictions(clips, classes, repeats[0], 0, EXPERTS + OTHERS)
-                write(every, folder / "logistic_five_raters.csv")
 
 
 def predict(
@@ -110,14 +106,9 @@ MODELS = {"logistic": logistic, "forest": forest}
 
 
 def predictions(
-    clips: pd.DataFrame,
-    classes: np.ndarray,
-    found: tuple[np.ndarray, np.ndarray],
-    seed: int,
-    raters: tuple[str, ...] = EXPERTS,
+    clips: pd.DataFrame, classes: np.ndarray, shares: np.ndarray, folds: np.ndarray, seed: int
 ) -> pd.DataFrame:
-    """Return one row per recording, from its probabilities and fold."""
-    shares, folds = found
+    """Return one row per recording."""
     table = pd.DataFrame(
         {
             "recording_id": clips["clip_id"],
@@ -132,7 +123,7 @@ def predictions(
             "target": classes,
         }
     )
-    for number, name in enumerate(raters, start=1):
+    for number, name in enumerate(RATERS, start=1):
         table[f"rater_{number}"] = clips[name]
     for k in range(shares.shape[1]):
         table[f"probability_{k}"] = shares[:, k]

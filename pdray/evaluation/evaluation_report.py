@@ -69,7 +69,8 @@ def evaluation_text(head: Sequence[str], numbers: Sequence[Number], notes: Seque
         some = [one for one in numbers if one.table == part]
         if some:
             lines += ["", title, "=" * len(title)]
-            lines += [*textwrap.wrap(LEGENDS.get(part, ""), WIDTH), *_part(some, constants)]
+            legend = textwrap.wrap(LEGENDS.get(part, ""), WIDTH)
+            lines += [*legend, *[""] * bool(legend), *_part(some, constants)]
     lines += [""] * bool(notes)
     for note in notes:
         lines += textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")

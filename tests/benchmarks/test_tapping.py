@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks.tapping import EXPERTS, predict, predictions
+from benchmarks.tapping import RATERS, predict, predictions
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import probabilities, targets
 
@@ -17,6 +17,6 @@ def test_people_are_apart_and_what_names_a_person_is_no_score() -> None:
     assert pd.Series(folds).groupby(people).nunique().max() == 1
     assert set(folds) == set(range(5))
     clips = pd.DataFrame({"clip_id": range(120), "subject_id": people, "hand": "left"})
-    clips[["site", "gender", "rating", *EXPERTS]] = 0
-    table = predictions(clips, classes, (shares, folds), 0)
+    clips[["site", "gender", "rating", *RATERS]] = 0
+    table = predictions(clips, classes, shares, folds, 0)
     assert score("auroc", targets(table), probabilities(table)) < 0.7  # split by rows: 0.84
