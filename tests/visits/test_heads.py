@@ -41,9 +41,8 @@ def cohort_of(lacking=()):
             recordings = {
                 item: (f"{name}/{item}",) for item in ITEMS if (name, item) not in lacking
             }
-            visits.append(
-                Visit(f"S{subject:02d}", f"V{visit}", float(draw.uniform(0, 30)), recordings)
-            )
+            score, facts = float(draw.uniform(0, 30)), {"sex": "female"} if visit else {}
+            visits.append(Visit(f"S{subject:02d}", f"V{visit}", score, recordings, facts))
     folds = tuple(
         frozenset(f"S{subject:02d}" for subject in range(NUM_SUBJECTS) if subject % NUM_FOLDS == n)
         for n in range(NUM_FOLDS)
@@ -131,6 +130,8 @@ def test_every_visit_is_scored_once_a_repeat_in_the_fold_of_its_subject(make_ban
         assert rows["recording_id"].is_unique
     assert len(table) == 2 * len(task.cohort.visits)
     assert set(table["split"]) == {"test"}
+    assert (table["subject_id"] + "/" + table["visit_id"] == table["recording_id"]).all()
+    assert (table["sex"].notna() == (table["visit_id"] == "V1")).all()
 
 
 def test_levels_are_cut_by_the_visits_of_the_other_folds(make_bank):
