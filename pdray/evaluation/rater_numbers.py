@@ -1,6 +1,6 @@
 """Agreement of raters with each other, and of the model and each rater with the other raters."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import numpy as np
@@ -88,6 +88,8 @@ def _of_model(
         )
         return
     kind = "" if cuts == list(range(1, num_classes(rows))) else " (classes)"
+    # Two classes are never more than one apart.
+    metrics = [name for name in CLOSENESS if name != "within_one" or num_classes(rows) > 2]
     if kind:
         ratings = np.where(np.isnan(ratings), np.nan, np.searchsorted(cuts, ratings, side="right"))
     model = predicted(probabilities(rows)).astype(np.float64)
@@ -101,8 +103,8 @@ def _of_model(
             (f"model, rows of {names[one.rater]},", model[one.rows]),
         ):
             group = f"{label}{who} against {others}"
-            yield from _closeness((grades, one.target), subjects[one.rows], group)
-            for metric in ("mae", "exact", "within_one"):
+            yield from _closeness((grades, one.target), subjects[one.rows], group, metrics)
+            for metric in (name for name in metrics if name != "kappa"):
                 yield Number(
                     table="constant",
                     group=group,
@@ -127,10 +129,13 @@ def class_cuts(units: pd.DataFrame) -> list[int] | None:
 
 
 def _closeness(
-    grades: tuple[Numbers, Numbers], subjects: NDArray[np.object_], group: str
+    grades: tuple[Numbers, Numbers],
+    subjects: NDArray[np.object_],
+    group: str,
+    metrics: Collection[str] = tuple(CLOSENESS),
 ) -> Iterator[Number]:
-    for metric, function in CLOSENESS.items():
-        values = partial(function, *grades)
+    for metric in metrics:
+        values = partial(CLOSENESS[metric], *grades)
         undefined = "all grades are equal" if np.isnan(values(np.ones((1, len(subjects))))) else ""
         yield measured(
             metric,

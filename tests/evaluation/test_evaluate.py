@@ -93,6 +93,14 @@ def levels_of(found: Evaluation) -> dict[tuple[str, str], int]:
     return {(one.level, one.group): one.num_rows for one in frame.itertuples()}
 
 
+def test_two_classes_are_never_more_than_one_apart(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=14).assign(rater_1=1.0, rater_2=0.0)
+    table["grade"] = table["target"]
+    frame = evaluated(table).frame
+    others = frame[frame["group"].str.contains("against the mean of the others")]
+    assert set(others["metric"]) == {"mae", "exact", "kappa"}
+
+
 def test_raters_and_model_are_compared_with_the_other_raters(make_table: TableMaker) -> None:
     table = make_table(num_subjects=30, num_classes=3).assign(item="gait")
     grades = table["target"].astype(float)
