@@ -341,6 +341,8 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
     tags = {
         "manifest_digest": cohort.manifest.digest,
         "seed": str(plan.seed),
+        "recordings": str(len(cohort.recordings)),
+        "subjects": str(len({one.subject_id for one in cohort.recordings})),
         "source": source_identity(submitted=submitted_commit()),
         **{f"version.{package}": found for package, found in versions().items()},
         **{f"{TAG}{package}": found for package, found in plan.plugins.items()},

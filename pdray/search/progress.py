@@ -25,6 +25,7 @@ class Mirror:
         self._say = say
         self._next = self._earliest = 0.0
         self.error: TrackingError | None = None
+        self.page = ""
 
     def finish(self) -> None:
         """Send what is new without waiting for the interval."""
@@ -42,7 +43,7 @@ class Mirror:
         if started < self._earliest or (started < self._next and not now):
             return
         try:
-            mirror_study(*self._where)
+            self.page = mirror_study(*self._where).page
         except TrackingError as error:
             if self.error is None:
                 self._say(

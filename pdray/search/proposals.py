@@ -14,6 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.exceptions import ExperimentalWarning
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.error import TuneError
@@ -136,6 +137,16 @@ class StudySearch(OptunaSearch):
         """Return the best completed trial; at least one must be complete."""
         best: FrozenTrial = self._ot_study.best_trial
         return best
+
+    def importance(self) -> dict[str, float]:
+        """Return the importance of each searched setting; empty where too few trials differ."""
+        complete = [one for one in self.completed() if one.params.keys() >= self._entries.keys()]
+        if len({one.value for one in complete}) < 2 or not self._entries:
+            return {}
+        # A seed: the forest is drawn.
+        judge = FanovaImportanceEvaluator(seed=self._study_seed % 2**32)
+        found = get_param_importances(self._ot_study, evaluator=judge, params=list(self._entries))
+        return dict(found)
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Return the number and the searched values of the next trial."""

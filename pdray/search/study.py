@@ -25,7 +25,7 @@ from pdray.search.starts import check_same_people
 from pdray.search.trial import Pruner, TrialPlan, run_trials
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
-from pdray.tracking.run_log import REPORT, StudyLog
+from pdray.tracking.run_log import REPORT, SEARCH_PICTURES, StudyLog
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class StudyOutcome:
         folder: Folder of its log.
         tracking_uri: Address of its MLflow runs.
         is_mirrored: Whether MLflow has all of the log.
+        page: Path and query of MLflow's page that compares the trials.
         leaderboard: Text table of the trials.
         held_out: The winner's score on the test set, and the baselines below it.
     """
@@ -43,6 +44,7 @@ class StudyOutcome:
     folder: Path
     tracking_uri: str
     is_mirrored: bool
+    page: str
     leaderboard: str
     held_out: str
 
@@ -100,7 +102,7 @@ def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
             "pdray.read_study"
         ) from error
     board, _, held_out = report.rstrip().rpartition("\n\n")
-    return StudyOutcome(study.folder, uri, mirror.error is None, board, held_out)
+    return StudyOutcome(study.folder, uri, mirror.error is None, mirror.page, board, held_out)
 
 
 def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> StudyOutcome:
@@ -123,9 +125,24 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
     best = search.best()
     refit(ready.trials, study, (best.number, search.params_of(best)), cohort, (mirror, say))
     board, held_out = report_winner(plan, cohort, study)
+    _draw(plan, cohort, study, search)
     study.finish(state="complete", best=best.number)
     mirror.finish()
-    return StudyOutcome(study.folder, ready.uri, mirror.error is None, board, held_out)
+    whole = mirror.error is None
+    return StudyOutcome(study.folder, ready.uri, whole, mirror.page, board, held_out)
+
+
+def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch) -> None:
+    from pdray.search.pictures import history_picture, importance_picture
+
+    history, importance = (study.folder / name for name in SEARCH_PICTURES)
+    metric, marked = plan.config.search.metric, cohort.is_synthetic
+    trials = [log.read() for log in study.trials()]
+    maximise = METRICS[metric].greater_is_better
+    history_picture(trials, history, metric=f"val/{metric}", maximise=maximise, synthetic=marked)
+    if found := search.importance():
+        num_trials = len(search.completed())
+        importance_picture(found, importance, num_trials=num_trials, synthetic=marked)
 
 
 def _search(

@@ -62,10 +62,13 @@ def _where(outcome: "StudyOutcome") -> str:
         words += [f"study={outcome.folder}", f"tracking.uri={uri}"]
         shown = f"tracking   MLflow has not all of it; send the rest: {shlex.join(words)}"
     elif uri.startswith("http"):
-        shown = f"compare    open {uri}"
+        shown = f"compare    open {uri.rstrip('/')}{outcome.page}"
     else:
         words = [str(here.with_name("mlflow")), "ui", "--backend-store-uri", uri]
-        shown = f"compare    run: {shlex.join(words)}"
+        shown = (
+            f"compare    run: {shlex.join(words)}\n"
+            f"           then open http://127.0.0.1:5000{outcome.page}"
+        )
     numbers = outcome.folder / "evaluation" / REPORT
     told = [f"all scores {numbers}"] if numbers.is_file() else []
     return "\n".join([*told, f"log        {outcome.folder}", shown])

@@ -6,9 +6,7 @@ If the server is down, a :class:`~pdray.errors.TrackingError` is raised within s
 is lost: the next call sends the rest. ``<study>/mirror.json`` notes what was sent; if it is lost,
 the tags of the runs are used.
 
-Metrics of a child: ``val/mcc`` at step fold * epochs + epoch, ``fold0/val/mcc`` at step epoch, and
-at the end ``value`` (the score that the search compares) at the chosen epoch; the winner also has
-``test/mcc``, ``test/mcc_low`` and ``test/mcc_high``. Undefined scores are listed in a tag.
+``pdray/tracking/shown.py`` says what a run shows; undefined scores are listed in a tag.
 """
 
 import json
@@ -35,11 +33,24 @@ from pdray.tracking.run_log import (
     PICTURES,
     PREDICTIONS,
     REPORT,
+    SEARCH_PICTURES,
+    EpochRecord,
     StudyLog,
     TrialLog,
     flat_scores,
     undefined_steps,
 )
+from pdray.tracking.shown import (
+    curve_points,
+    final_metrics,
+    leaderboard,
+    mean_curve,
+    metric_of,
+    run_name,
+    study_params,
+    trial_params,
+)
+from pdray.tracking.view import view_page, view_tag
 
 # mlflow reads this at import: a tool for patients' data must send nothing to third parties.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -48,16 +59,19 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
     from mlflow.exceptions import MlflowException
 
 # Hide messages about created tables (INFO) and about every retry (WARNING).
 logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
-_STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+_STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 _FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES, MODEL)
+_LEADERBOARD = "leaderboard.json"
 _METRICS_A_BATCH = 1000  # MLflow refuses more
+_PARAMS_A_BATCH = 100
+_DIGEST = 36  # letters of a data set's digest
 _MAX_PARAM = 6000
 _MAX_TAG = 8000
 # Packages of artifact stores and databases, where they are not called like their module.
@@ -88,6 +102,7 @@ class MirrorReport:
         num_runs: Runs of the study that are on the server now, including the parent.
         num_metrics: Metric values sent by this call.
         num_artifacts: Files sent by this call.
+        page: Path and query of the page that compares the trials, below the server's address.
     """
 
     experiment_id: str
@@ -95,6 +110,7 @@ class MirrorReport:
     num_runs: int
     num_metrics: int
     num_artifacts: int
+    page: str
 
 
 def prepare_tracking(uri: str, experiment: str) -> None:
@@ -151,7 +167,10 @@ class _Mirror:
     def send(self) -> MirrorReport:
         children = {key: entry["run_id"] for key, entry in self.runs.items() if key != "study"}
         has_parent = "study" in self.runs
-        parent = self._entry("study", self.facts["name"], self.facts, params={})
+        params = study_params(self.facts)
+        parent = self._entry("study", self.facts["name"], self.facts, params=params)
+        if not has_parent:
+            self.client.set_experiment_tag(self.experiment_id, *view_tag(self.facts))
         if not has_parent:  # it was deleted on the server
             for run_id in filter(None, children.values()):
                 self.client.set_tag(run_id, "mlflow.parentRunId", parent["run_id"])
@@ -168,6 +187,7 @@ class _Mirror:
             num_runs=len(self.runs),
             num_metrics=self.num_metrics,
             num_artifacts=self.num_artifacts,
+            page=view_page(self.experiment_id, self.facts),
         )
 
     def _recall(self) -> dict[str, dict[str, Any]]:
@@ -211,7 +231,7 @@ class _Mirror:
         return memory
 
     def _entry(
-        self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, Any]
+        self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, str]
     ) -> dict[str, Any]:
         """Return the notes about a run; create the run with params and settings if missing."""
         if key not in self.runs:
@@ -229,6 +249,7 @@ class _Mirror:
         entry = self.runs[key]
         if not entry["described"]:
             self._batch(entry, params=params)
+            self._cohort(entry)
             shown = shared_settings(facts["settings"])
             self._file(partial(self.client.log_dict, entry["run_id"], shown, "settings.json"))
             entry["described"] = self.file_fault is None
@@ -254,39 +275,46 @@ class _Mirror:
     def _send_trial(self, key: str, log: TrialLog) -> None:
         # The end is written last, so an ended trial has all its epochs and files.
         trial = log.read()
-        name = "winner" if key == "winner" else trial.get("label") or f"trial {trial['number']}"
-        entry = self._entry(key, name, trial, params=trial["params"])
+        name = run_name(self.facts, key, trial)
+        entry = self._entry(key, name, trial, params=trial_params(trial))
         if trial["ended"] is not None and trial["ended"] == entry["ended"]:
             return
         records = log.epochs()
         metrics = []
         for record in records:
             if record.step >= entry["num_steps"]:
-                at = _milliseconds(record.time)
-                metrics += _metrics(record.metrics, at, record.step)
-                inside = {f"fold{record.fold}/{name}": v for name, v in record.metrics.items()}
-                metrics += _metrics(inside, at, record.epoch)
+                points = curve_points(record, metric_of(self.facts))
+                metrics += _metrics(points, _milliseconds(record.time), record.epoch)
         num_steps = max(entry["num_steps"], records[-1].step + 1 if records else 0)
-        tags = {"pdray.num_steps": str(num_steps), "pdray.state": trial["state"]}
+        tags = {"pdray.num_steps": str(num_steps), "state": trial["state"]}
         undefined = undefined_steps(records)
         tags |= {"pdray.undefined": undefined} if undefined else {}
         if metrics or trial["ended"] is not None:
             self._batch(entry, metrics=metrics, tags=tags)
         entry["num_steps"] = num_steps
         if trial["ended"] is not None:
-            self._end_trial(entry, trial, log.folder)
+            self._end_trial(entry, trial, records, log.folder)
         self._remember()
 
-    def _end_trial(self, entry: dict[str, Any], trial: Mapping[str, Any], folder: Path) -> None:
+    def _end_trial(
+        self,
+        entry: dict[str, Any],
+        trial: Mapping[str, Any],
+        records: list[EpochRecord],
+        folder: Path,
+    ) -> None:
         at, step = _milliseconds(trial["ended"]), trial["chosen_epoch"] or 0
-        final = {} if trial["value"] is None else {"value": trial["value"]}
+        metric = metric_of(self.facts)
+        metrics = _metrics(final_metrics(records, trial, metric), at, step)
+        for epoch, point in mean_curve(records, trial, metric).items():
+            metrics += _metrics(point, at, epoch)
         tags = {"pdray.chosen_epoch": str(trial["chosen_epoch"])}
         if trial["state"] == "failed":
             # An error message may contain paths of videos, and these may contain names of people.
             tags["pdray.reason"] = "in trial.json of the study folder"
         elif trial["reason"]:
             tags["pdray.reason"] = trial["reason"]
-        self._batch(entry, metrics=_metrics(final | flat_scores(trial), at, step), tags=tags)
+        self._batch(entry, metrics=metrics, tags=tags)
         self._files(entry, [folder / name for name in _FILES])
         self._end(entry, trial)
 
@@ -297,21 +325,45 @@ class _Mirror:
         scores: dict[str, float] = {}
         if best is not None and self.study.trial(best).exists():
             value = self.study.trial(best).read()["value"]
-            scores |= {} if value is None else {"value": value}
+            scores |= {} if value is None else {f"val/{metric_of(self.facts)}": value}
         if self.study.winner.exists():
             scores |= flat_scores(self.study.winner.read())
-        tags = {"pdray.state": self.facts["state"], "pdray.best_trial": str(best)}
+        tags = {"state": self.facts["state"], "pdray.best_trial": str(best)}
+        trials = [log.read() for log in self.study.trials()]
+        if trials:
+            # MLflow's own log_table warns of pandas 4, and adds rows to a table that is there.
+            board = leaderboard(trials, metric_of(self.facts))
+            self._file(partial(self.client.log_dict, parent["run_id"], board, _LEADERBOARD))
+            tags["mlflow.loggedArtifacts"] = json.dumps([{"path": _LEADERBOARD, "type": "table"}])
         self._batch(parent, metrics=_metrics(scores, at, 0), tags=tags)
-        self._files(parent, [self.study.folder / REPORT, self.study.evaluation / NUMBERS])
+        names = (REPORT, *SEARCH_PICTURES)
+        files = [*(self.study.folder / name for name in names), self.study.evaluation / NUMBERS]
+        self._files(parent, files)
         self._end(parent, self.facts)
         self._remember()
+
+    def _cohort(self, entry: Mapping[str, Any]) -> None:
+        """Say which cohort a run used: a digest and counts, no name."""
+        tags = self.facts["tags"]
+        if "manifest_digest" not in tags:
+            return
+        counts = {name: tags[name] for name in ("recordings", "subjects") if name in tags}
+        cohort = Dataset(
+            name="SYNTHETIC cohort" if tags.get("synthetic") == "true" else "cohort",
+            digest=tags["manifest_digest"][:_DIGEST],
+            source_type="manifest",
+            source="{}",
+            profile=json.dumps(counts),
+        )
+        used = DatasetInput(cohort, [InputTag("mlflow.data.context", "cross-validation")])
+        self.client.log_inputs(entry["run_id"], datasets=[used])
 
     def _batch(
         self,
         entry: Mapping[str, Any],
         *,
         metrics: list[Metric] | None = None,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Send metrics in few calls, and last the tags with the number of steps.
@@ -324,9 +376,11 @@ class _Mirror:
             part = metrics[start : start + _METRICS_A_BATCH]
             self.client.log_batch(entry["run_id"], metrics=part)
             self.num_metrics += len(part)
+        shown = [Param(key, text[:_MAX_PARAM]) for key, text in (params or {}).items()]
+        for start in range(0, len(shown), _PARAMS_A_BATCH):
+            self.client.log_batch(entry["run_id"], params=shown[start : start + _PARAMS_A_BATCH])
         self.client.log_batch(
             entry["run_id"],
-            params=[Param(key, str(v)[:_MAX_PARAM]) for key, v in (params or {}).items()],
             tags=[RunTag(key, text[:_MAX_TAG]) for key, text in (tags or {}).items()],
         )
 

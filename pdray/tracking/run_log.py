@@ -3,6 +3,7 @@
     <study>/study.json                       name, study_id, settings, tags, state, best
     <study>/report.txt                       leaderboard and test scores, as the job prints them
     <study>/evaluation/                      every number of the winner, report, pictures
+    <study>/history.png, importance.png      scores of the trials, and which settings mattered
     <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch
     <study>/trials/0007/epochs.jsonl         one line per fold and epoch, appended and flushed
     <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
@@ -35,6 +36,7 @@ State = Literal["running", "complete", "pruned", "failed"]
 PREDICTIONS = "predictions.parquet"
 PICTURES = ("confusion.png", "roc.png")
 MODEL = "model.pt"
+SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
 NUMBERS = "numbers.csv"
 

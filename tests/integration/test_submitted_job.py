@@ -1,6 +1,7 @@
 """The main job as it is submitted to a real cluster: a head with a token and an MLflow server."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +25,14 @@ pytestmark = pytest.mark.integration
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TRIALS, FOLDS, EPOCHS = 2, 2, 2
+NAMES = ("stored trial 0 default", "stored trial 1")
 SEARCHED = ("loss.gamma", "model.attention_depth", "optim.weight_decay", "snippet.num_frames")
 SPACE = """
 decode: {height: 32, width: 32}
 folds: {num_folds: 2, num_outer: 4}
 search: {trials: 2}
-model: {depth: 10, width_factor: 0.125, temporal_stride: "221111", num_heads: 2}
+model: {depth: 10, width_factor: 0.125, temporal_stride: "221111", num_heads: 2, attention_depth: 1}
+snippet: {num_frames: 8}
 optim: {optimizer: adamw, learning_rate: 0.003, batch_size: 8, epochs: 2}
 space:
   optim.weight_decay: {low: 1.0e-5, high: 0.1, log: true}
@@ -138,28 +141,36 @@ def test_optuna_knows_how_every_trial_ended(study: StudyLog) -> None:
 def test_mlflow_has_a_parent_and_a_child_for_every_trial(
     study: StudyLog, runs: dict[str, Any]
 ) -> None:
-    assert sorted(runs) == ["stored", "trial 0", "trial 1", "winner"]
+    assert sorted(runs) == ["stored", *NAMES, "stored winner"]
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     parent, *children = (runs[name] for name in sorted(runs))
     assert parent.data.tags["mlflow.source.git.commit"] == COMMIT
     assert parent.data.tags["pdray.source"] == COMMIT
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     for number in range(TRIALS):
-        run = runs[f"trial {number}"]
-        wanted = study.trial(number).read()["params"]
-        assert run.data.params == {key: str(value) for key, value in wanted.items()}
+        run, trial = runs[NAMES[number]], study.trial(number).read()
+        wanted = {key: str(value) for key, value in trial["params"].items()}
+        assert wanted.items() <= run.data.params.items()
         assert tuple(sorted(wanted)) == SEARCHED
+        named = {"model", "epochs", "lambda", "gamma", "frames", "depth"}
+        assert run.data.params.keys() - wanted.keys() == named
+        assert run.data.params["lambda"] == wanted["optim.weight_decay"]
+        assert run.data.metrics["val/mcc"] == pytest.approx(trial["value"], abs=1e-12)
 
 
-def test_mlflow_has_every_epoch_under_its_step(cluster: Cluster, runs: dict[str, Any]) -> None:
+def test_mlflow_has_every_epoch_under_its_step(
+    cluster: Cluster, study: StudyLog, runs: dict[str, Any]
+) -> None:
     client = MlflowClient(tracking_uri=cluster.tracking)
     for number in range(TRIALS):
-        run_id = runs[f"trial {number}"].info.run_id
-        steps = [metric.step for metric in client.get_metric_history(run_id, "val/mcc")]
-        assert steps == list(range(FOLDS * EPOCHS))
+        run_id = runs[NAMES[number]].info.run_id
+        decided = [metric.step for metric in client.get_metric_history(run_id, "val/mcc")]
+        assert decided == [study.trial(number).read()["chosen_epoch"]]
+        curve = [metric.step for metric in client.get_metric_history(run_id, "mean/val/mcc")]
+        assert curve == list(range(EPOCHS))
         inside = [metric.step for metric in client.get_metric_history(run_id, "fold1/val/mcc")]
         assert inside == list(range(EPOCHS))
-    winner = runs["winner"].data.metrics
+    winner = runs["stored winner"].data.metrics
     assert {"test/mcc", "test/mcc_low", "test/mcc_high"} <= set(winner)
 
 
@@ -167,28 +178,51 @@ def test_mlflow_has_every_epoch_under_its_step(cluster: Cluster, runs: dict[str,
 def test_the_compare_page_shows_what_was_searched_against_the_score(
     cluster: Cluster, runs: dict[str, Any], tmp_path: Path
 ) -> None:
-    trials = [runs[f"trial {number}"] for number in range(TRIALS)]
+    trials = [runs[name] for name in NAMES]
     chosen = quote(json.dumps([run.info.run_id for run in trials]))
     experiment = quote(json.dumps([trials[0].info.experiment_id]))
+    seen = _shown(
+        f"{cluster.tracking}/#/compare-runs?runs={chosen}&experiments={experiment}", tmp_path
+    )
+    assert f"Comparing {TRIALS} Runs" in seen
+    assert [name for name in (*SEARCHED, "val/mcc", "lambda") if name not in seen] == []
+    assert [run.info.run_name for run in trials if run.info.run_name not in seen] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium (Debian: chromium)")
+def test_the_printed_page_shows_the_study_s_runs_in_the_leaderboard_s_order(
+    cluster: Cluster,
+    study: StudyLog,
+    submitted: subprocess.CompletedProcess[str],
+    tmp_path: Path,
+) -> None:
+    (page,) = re.findall(r"compare +open (\S+)", output_of(submitted))
+    seen = _shown(page, tmp_path)
+    assert "You're viewing a shared view" in seen
+    places = [seen.find(name) for name in NAMES]
+    values = [study.trial(number).read()["value"] for number in range(TRIALS)]
+    assert min(places) > 0
+    assert values[0] == values[1] or (places[0] < places[1]) == (values[0] > values[1])
+
+
+def _shown(page: str, folder: Path) -> str:
+    """Return a page as a browser has it in the end."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    seen = subprocess.run(
+    return subprocess.run(
         [
             str(CHROMIUM),
             *flags,
             "--no-first-run",
             "--virtual-time-budget=30000",
-            f"--user-data-dir={tmp_path}",
+            f"--user-data-dir={folder}",
             "--dump-dom",
-            f"{cluster.tracking}/#/compare-runs?runs={chosen}&experiments={experiment}",
+            page,
         ],
         capture_output=True,
         text=True,
         timeout=180,
         check=True,
     ).stdout
-    assert f"Comparing {TRIALS} Runs" in seen
-    assert [name for name in (*SEARCHED, "val/mcc", "value") if name not in seen] == []
-    assert [run.info.run_name for run in trials if run.info.run_name not in seen] == []
 
 
 def test_mlflow_has_the_files(cluster: Cluster, runs: dict[str, Any]) -> None:
@@ -199,8 +233,10 @@ def test_mlflow_has_the_files(cluster: Cluster, runs: dict[str, Any]) -> None:
     }
     assert "settings.json" in kept["stored"]
     wanted = {"settings.json", "epochs.jsonl", "predictions.parquet", "confusion.png", "roc.png"}
-    assert wanted <= kept["trial 0"]
-    assert wanted | {"model.pt"} <= kept["winner"]
+    assert wanted <= kept[NAMES[0]]
+    assert wanted | {"model.pt"} <= kept["stored winner"]
+    searched = {"report.txt", "leaderboard.json", "history.png"}
+    assert searched <= kept["stored"]
 
 
 def test_no_trial_saw_a_test_subject(study: StudyLog) -> None:
@@ -225,7 +261,8 @@ def test_videos_are_read_through_ray_data_on_the_cluster(cluster: Cluster, study
     streamed = StudyLog(cluster.folder / "output" / "studies" / "streamed")
     table = read_predictions(streamed.winner.predictions_path)
     assert set(table["subject_id"]) == set(folds_from_json(streamed.folds_path.read_text()).test)
-    assert sorted(_runs(cluster, streamed)) == ["streamed", "trial 0", "winner"]
+    names = ["streamed", "streamed trial 0 default", "streamed winner"]
+    assert sorted(_runs(cluster, streamed)) == names
 
 
 def _runs(cluster: Cluster, study: StudyLog) -> dict[str, Any]:

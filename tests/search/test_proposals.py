@@ -349,6 +349,20 @@ def test_a_first_trial_that_a_kill_left_waiting_is_run_under_its_number(tmp_path
     assert search.suggest("b")["number"] == 1
 
 
+def test_the_importance_of_the_setting_that_decides_is_the_largest(tmp_path: Path) -> None:
+    search = StudySearch(
+        make_plan(start="default"), storage=f"sqlite:///{tmp_path / 'o.db'}", name="s", mode="max"
+    )
+    assert search.importance() == {}
+    for number in range(12):
+        params = search.suggest(f"t{number}")["params"]
+        search.on_trial_complete(f"t{number}", report("complete", params["loss.gamma"], 5))
+    found = search.importance()
+    assert found.keys() == SPACE.keys()
+    assert max(found, key=lambda key: found[key]) == "loss.gamma"
+    assert search.importance() == found
+
+
 def suggest_from(path: Path) -> None:
     with naming_database(path):
         storage = f"sqlite:///{path}?timeout=0.2"

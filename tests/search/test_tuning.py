@@ -17,7 +17,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """Tune with a search that ends at once; return what is printed."""
 
     def tuned(**outcome: object) -> list[str]:
-        values = {"tracking_uri": "http://there", "is_mirrored": True, **outcome}
+        values = {"tracking_uri": "http://there", "is_mirrored": True, "page": "/#p", **outcome}
         done = StudyOutcome(Path("log"), leaderboard="board", held_out="held out", **values)  # type: ignore[arg-type]
         monkeypatch.setattr(running, "run_plan", lambda plan, say: done)
         assert tune(["data.manifest=/x.csv"], about=None, settings=None) == 0
@@ -27,13 +27,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_was_found_and_where_it_is(run: Run) -> None:
-    found = ["", "board", "", "held out", "", "log        log", "compare    open http://there"]
+    found = ["", "board", "", "held out", "", "log        log", "compare    open http://there/#p"]
     assert run() == found
 
 
 def test_a_local_store_is_shown_with_the_command_that_opens_it(run: Run) -> None:
-    shown = run(tracking_uri="sqlite:///x.db")[-1]
-    assert shown.endswith("mlflow ui --backend-store-uri sqlite:///x.db")
+    *_, command, page = run(tracking_uri="sqlite:///x.db")
+    assert command.endswith("mlflow ui --backend-store-uri sqlite:///x.db")
+    assert page.endswith("then open http://127.0.0.1:5000/#p")
 
 
 def test_what_mlflow_lacks_is_sent_later_by_the_command_that_is_told(run: Run) -> None:
@@ -80,5 +81,5 @@ def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
 
 def test_printed_commands_can_be_typed_as_they_are(run: Run) -> None:
     uri = "sqlite:////data/out of Jos\u00e9/mlflow.db"
-    command = run(tracking_uri=uri)[-1].partition("run: ")[2]
+    command = run(tracking_uri=uri)[-2].partition("run: ")[2]
     assert shlex.split(command)[-2:] == ["--backend-store-uri", uri]

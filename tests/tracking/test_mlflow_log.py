@@ -84,6 +84,7 @@ def end_study(study: StudyLog, run_trial: RunTrial) -> None:
     scores = {"test/mcc": {"value": 0.6, "low": 0.2, "high": 0.8}}
     winner.finish(state="complete", value=0.3, chosen_epoch=0, scores=scores)
     (study.folder / "report.txt").write_text("leaderboard")
+    (study.folder / "history.png").write_bytes(b"p")
     study.finish(state="complete", best=0)
 
 
@@ -102,7 +103,7 @@ def test_a_finished_study_is_one_parent_with_a_child_a_trial(
     assert states == {
         "study": "FINISHED",
         "0000": "FINISHED",
-        "0001": "KILLED",
+        "0001": "FINISHED",
         "0002": "FAILED",
         "winner": "FINISHED",
     }
@@ -114,12 +115,20 @@ def test_params_metrics_and_steps_are_what_the_compare_page_needs(
     end_study(study, run_trial)
     runs = runs_of(uri, mirror_study(study.folder, uri, "e"))
     first = runs["0000"]
-    assert first.data.params == {"optim.weight_decay": "0.01", "loss.gamma": "2.0"}
-    assert first.data.metrics["value"] == 0.3
-    assert history(uri, first, "value") == [(1, 0.3)]
-    assert history(uri, first, "val/mcc") == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.1 * 3)]
+    assert first.data.params == {"optim.weight_decay": "0.01", "loss.gamma": "2.0", "gamma": "2.0"}
+    # The number that decided, once; curves are under their folds, and their mean has a name.
+    assert history(uri, first, "val/mcc") == [(1, 0.3)]
     assert history(uri, first, "fold1/val/mcc") == [(0, 0.2), (1, 0.1 * 3)]
-    assert history(uri, first, "val/auroc") == [(0, 0.5), (2, 0.5), (3, 0.5)]
+    assert history(uri, first, "mean/val/mcc") == [(0, 0.1), (1, pytest.approx(0.2))]
+    assert history(uri, first, "val/auroc") == [(1, 0.5)]  # of the only fold that has one
+    assert {name.partition("/")[2] for name in first.data.metrics if name.startswith("fold")} == {
+        "val/mcc", "train/loss",
+    }  # fmt: skip
+    assert [runs[key].data.tags["state"] for key in ("0000", "0001")] == ["complete", "pruned"]
+    assert "val/mcc" not in runs["0001"].data.metrics  # of fewer epochs than the others'
+    assert runs["0001"].data.metrics["pruned/val/mcc"] == 0.2
+    names = {run.info.run_name for run in runs.values()}
+    assert names == {"demo", "demo trial 0", "demo trial 1", "demo trial 2", "demo winner"}
     assert first.data.tags["pdray.undefined"] == "val/auroc at step 1"
     trial = study.trial(0).read()
     assert first.info.start_time == int(trial["started"] * 1000)
@@ -133,13 +142,15 @@ def test_the_winner_has_test_scores_with_their_interval_and_plain_files(
     runs = runs_of(uri, mirror_study(study.folder, uri, "e"))
     for key in ("winner", "study"):
         metrics = runs[key].data.metrics
-        names = ("test/mcc", "test/mcc_low", "test/mcc_high", "value")
-        assert [metrics[name] for name in names] == [0.6, 0.2, 0.8, 0.3]
+        names = ("test/mcc", "test/mcc_low", "test/mcc_high")
+        assert [metrics[name] for name in names] == [0.6, 0.2, 0.8]
+    assert runs["study"].data.metrics["val/mcc"] == 0.3
     assert files_of(uri, runs["winner"]) == {"settings.json", "epochs.jsonl", "model.pt"}
     whole = {"settings.json", "epochs.jsonl", "predictions.parquet", "confusion.png", "roc.png"}
     assert files_of(uri, runs["0000"]) == whole
     assert files_of(uri, runs["0001"]) == {"settings.json", "epochs.jsonl"}
-    assert files_of(uri, runs["study"]) == {"settings.json", "report.txt"}
+    wanted = {"settings.json", "report.txt", "leaderboard.json", "history.png"}
+    assert files_of(uri, runs["study"]) == wanted
 
 
 def test_tags_say_what_made_the_study_and_nothing_says_who_is_in_it(
@@ -167,17 +178,17 @@ def test_mirroring_again_sends_nothing_and_a_running_study_only_what_is_new(
 ) -> None:
     run_trial(study, 0, num_steps=2)
     first = mirror_study(study.folder, uri, "e")
-    assert (first.num_runs, first.num_metrics) == (2, 10)  # 2 x 6, less a nan twice
+    assert (first.num_runs, first.num_metrics) == (2, 4)
     again = mirror_study(study.folder, uri, "e")
     assert (again.num_metrics, again.num_artifacts) == (0, 0)
     assert runs_of(uri, again)["0000"].info.status == "RUNNING"
     run_trial(study, 0, num_steps=3)
-    assert mirror_study(study.folder, uri, "e").num_metrics == 6
+    assert mirror_study(study.folder, uri, "e").num_metrics == 2
     end_study(study, run_trial)
     last = mirror_study(study.folder, uri, "e")
     after = mirror_study(study.folder, uri, "e")
     assert (after.num_runs, after.num_metrics, after.num_artifacts) == (5, 0, 0)
-    assert len(history(uri, runs_of(uri, last)["0000"], "val/mcc")) == 4
+    assert len(history(uri, runs_of(uri, last)["0000"], "fold1/val/mcc")) == 2
 
 
 @pytest.mark.parametrize("content", [None, "", "{broken"])
@@ -195,7 +206,7 @@ def test_a_lost_memory_is_found_again_by_the_tags(
     assert {key: run.info.run_id for key, run in after.items()} == {
         key: run.info.run_id for key, run in before.items()
     }
-    for name in ("value", "val/mcc", "fold0/val/mcc"):
+    for name in ("mean/val/mcc", "val/mcc", "fold0/val/mcc"):
         assert history(uri, after["0000"], name) == history(uri, before["0000"], name)
 
 
@@ -247,18 +258,18 @@ def test_a_failed_trial_that_is_resumed_runs_again_and_then_finishes(
     mirror_study(study.folder, uri, "e")
     run = runs_of(uri, report)["0000"]
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["value"] == 0.4
-    assert [step for step, _ in history(uri, run, "val/mcc")] == [0, 1, 2, 3]
+    assert run.data.metrics["val/mcc"] == 0.4
+    assert [step for step, _ in history(uri, run, "fold1/val/mcc")] == [0, 1]
 
 
 def test_more_metrics_than_one_batch_holds_are_all_sent(study: StudyLog, uri: str) -> None:
     trial = study.trial(0)
-    trial.start(number=0, num_epochs=120, params={}, settings={})
-    for epoch in range(120):
-        trial.write_epoch(fold=0, epoch=epoch, metrics={f"val/m{k}": 1.0 for k in range(5)})
+    trial.start(number=0, num_epochs=600, params={}, settings={})
+    for epoch in range(600):
+        trial.write_epoch(fold=0, epoch=epoch, metrics={"val/mcc": 1.0, "val/loss": 1.0})
     report = mirror_study(study.folder, uri, "e")
     assert report.num_metrics == 1200
-    assert len(history(uri, runs_of(uri, report)["0000"], "val/m4")) == 120
+    assert len(history(uri, runs_of(uri, report)["0000"], "fold0/val/loss")) == 600
 
 
 def test_preparing_makes_the_store_once_and_is_quiet(
@@ -394,8 +405,9 @@ def test_a_server_that_dies_and_comes_back_misses_and_doubles_nothing(
     mirror_study(study.folder, address, "e")
     runs = runs_of(address, first)
     assert set(runs) == {"study", "0000", "0001", "0002", "winner"}
-    assert [step for step, _ in history(address, runs["0001"], "val/mcc")] == [0, 1, 2]
-    assert runs["0001"].info.status == "KILLED"
+    assert [step for step, _ in history(address, runs["0001"], "fold0/val/mcc")] == [0, 1]
+    assert [step for step, _ in history(address, runs["0001"], "fold1/val/mcc")] == [0]
+    assert runs["0001"].info.status == "FINISHED"
     assert runs["winner"].data.metrics["test/mcc_low"] == 0.2
     assert "model.pt" in files_of(address, runs["winner"])
     assert "predictions.parquet" in files_of(address, runs["0000"])
@@ -420,8 +432,8 @@ def test_a_store_of_files_that_lacks_its_package_keeps_nothing_else_back(
     assert report.num_artifacts > 1
     runs = runs_of(uri, report)
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
-    assert [step for step, _ in history(uri, runs["0000"], "val/mcc")] == [0, 1, 2, 3]
-    assert len(history(uri, runs["0000"], "value")) == 1
+    assert [step for step, _ in history(uri, runs["0000"], "mean/val/mcc")] == [0, 1]
+    assert len(history(uri, runs["0000"], "val/mcc")) == 1
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "postgresql+psycopg"])
@@ -441,3 +453,20 @@ def test_a_run_that_was_deleted_in_mlflow_is_made_again_above_its_trials(
     assert report.parent_run_id == runs["study"].info.run_id != first.parent_run_id
     assert runs["0000"].data.tags["mlflow.parentRunId"] == report.parent_run_id
     assert mirror_study(study.folder, uri, "e").num_runs == 2
+
+
+def test_a_view_of_the_study_s_runs_is_kept_with_the_experiment(
+    study: StudyLog, run_trial: RunTrial, uri: str
+) -> None:
+    end_study(study, run_trial)
+    report = mirror_study(study.folder, uri, "e")
+    address = re.search(r"viewStateShareKey=([\w-]+)", report.page)
+    assert address is not None
+    tags = MlflowClient(uri).get_experiment(report.experiment_id).tags
+    view = json.loads(tags[f"mlflow.sharedViewState.{address[1]}"])
+    runs = MlflowClient(uri).search_runs([report.experiment_id], view["searchFilter"])
+    assert len(runs) == 5
+    assert view["orderByKey"] == "metrics.`val/mcc`"
+    params = runs_of(uri, report)["study"].data.params
+    assert params["data.manifest"] == "manifest.csv"
+    assert not any("Roe" in text or "secret" in text for text in params.values())

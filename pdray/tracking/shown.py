@@ -1,0 +1,134 @@
+"""What MLflow shows of a study: names, params and metrics of its runs, made from its log.
+
+A trial's ``val/mcc`` is the one number that decided: the mean over the folds at the chosen epoch.
+Curves are under the fold (``fold0/val/mcc`` at step epoch), their mean under ``mean/val/mcc``.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pdray.config import value_at
+from pdray.tracking.address import shared_settings
+from pdray.tracking.run_log import EpochRecord, flat_scores
+
+PAPERS = {
+    "model": "model.name",
+    "epochs": "optim.epochs",
+    "lambda": "optim.weight_decay",
+    "gamma": "loss.gamma",
+    "frames": "snippet.num_frames",
+    "depth": "model.attention_depth",
+}
+"""Settings that are compared most, by their names in the papers."""
+
+_SPLITS = {"trial": "val", "fixed": "test", "winner": "test"}
+
+
+def metric_of(study: Mapping[str, Any]) -> str:
+    """Return the name of the metric that decides, such as ``mcc``."""
+    return str(value_at(study["settings"], "search.metric") or "mcc")
+
+
+def run_name(study: Mapping[str, Any], key: str, trial: Mapping[str, Any]) -> str:
+    """Return the name of a trial's run, which no run of another study has."""
+    label = f" {trial['label']}" if trial.get("label") else ""
+    told = "winner" if key == "winner" else f"trial {trial['number']}"
+    return f"{study['name']} {told}{label}"
+
+
+def trial_params(trial: Mapping[str, Any]) -> dict[str, str]:
+    """Return the searched settings by dotted key, and the papers' names of the most compared."""
+    return {key: _told(value) for key, value in trial["params"].items()} | _named(trial)
+
+
+def study_params(study: Mapping[str, Any]) -> dict[str, str]:
+    """Return every setting of a study by dotted key, without folders and passwords."""
+    flat = _flat(shared_settings(study["settings"]))
+    return {key: _told(value) for key, value in flat} | _named(study)
+
+
+def curve_points(record: EpochRecord, metric: str) -> dict[str, float]:
+    """Return what is shown of one epoch of one fold: losses, the deciding score and the time."""
+    scored = [f"{split}/{name}" for split in ("val", "test") for name in ("loss", metric)]
+    wanted = ["train/loss", *scored, "time/epoch_seconds"]
+    return {
+        f"fold{record.fold}/{name}": record.metrics[name]
+        for name in wanted
+        if name in record.metrics
+    }
+
+
+def mean_curve(
+    records: Sequence[EpochRecord], trial: Mapping[str, Any], metric: str
+) -> dict[int, dict[str, float]]:
+    """Return the mean over folds of the deciding score by epoch, where all folds have it."""
+    name = f"{_SPLITS[trial['role']]}/{metric}"
+    num_folds = len({record.fold for record in records})
+    curve = {}
+    for epoch in sorted({record.epoch for record in records}):
+        found = [one.metrics.get(name, math.nan) for one in records if one.epoch == epoch]
+        if len(found) == num_folds and not any(map(math.isnan, found)):
+            curve[epoch] = {f"mean/{name}": math.fsum(found) / num_folds}
+    return curve
+
+
+def final_metrics(
+    records: Sequence[EpochRecord], trial: Mapping[str, Any], metric: str
+) -> dict[str, float]:
+    """Return the numbers that stand for a trial at its end.
+
+    Of a complete trial these are the validation scores at the chosen epoch, the mean over the
+    folds; of a pruned one, ``pruned/val/mcc`` is the last mean, of fewer folds or epochs.
+    """
+    scores = flat_scores(trial)
+    if trial["value"] is None or trial["role"] == "winner":
+        return scores
+    split = _SPLITS[trial["role"]]
+    if trial["state"] != "complete":
+        return {f"{trial['state']}/{split}/{metric}": trial["value"]}
+    if trial["role"] == "fixed":
+        return {f"mean/{split}/{metric}": trial["value"], **scores}
+    at_end = [one.metrics for one in records if one.epoch == trial["chosen_epoch"]]
+    names = [name for name in (at_end[0] if at_end else {}) if name.startswith("val/")]
+    means = {
+        name: math.fsum(values) / len(values)
+        for name in names
+        if (values := [v for one in at_end if not math.isnan(v := one.get(name, math.nan))])
+    }
+    return {**means, f"val/{metric}": trial["value"], **scores}
+
+
+def leaderboard(trials: Sequence[Mapping[str, Any]], metric: str) -> dict[str, list[Any]]:
+    """Return the trials as ``columns`` and rows of ``data``, in the order of their numbers."""
+    keys = list(dict.fromkeys(key for trial in trials for key in trial["params"]))
+    rows = [
+        [
+            trial["number"],
+            trial["state"],
+            trial["value"],
+            None if trial["chosen_epoch"] is None else trial["chosen_epoch"] + 1,
+            trial.get("label") or "",
+            *(trial["params"].get(key) for key in keys),
+        ]
+        for trial in trials
+    ]
+    return {"columns": ["trial", "state", f"val/{metric}", "epoch", "note", *keys], "data": rows}
+
+
+def _named(facts: Mapping[str, Any]) -> dict[str, str]:
+    values = {name: value_at(facts["settings"], key) for name, key in PAPERS.items()}
+    return {name: _told(value) for name, value in values.items() if value is not None}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
