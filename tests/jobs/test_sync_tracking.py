@@ -38,7 +38,7 @@ def test_a_study_is_sent_once_and_a_second_time_there_is_nothing_to_send(
 ) -> None:
     assert main([f"study={study}"]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("sent 4 metric values and 3 files; the server has 2 runs of this study;")
+    assert told.startswith("sent 4 metric values and 4 files; the server has 2 runs of this study;")
     assert (study.parents[1] / "mlflow.db").is_file()
     assert main([f"study={study}", f"tracking.uri=sqlite:///{study.parents[1]}/mlflow.db"]) == 0
     assert "sent 0 metric values and 0 files" in capsys.readouterr().out

@@ -108,10 +108,11 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     calls: list[Path] = []
     alive = False
 
-    def mirror_study(folder: Path, uri: str, experiment: str) -> None:
+    def mirror_study(folder: Path, uri: str, experiment: str) -> SimpleNamespace:
         calls.append(folder)
         if not alive:
             raise TrackingError("no server")
+        return SimpleNamespace(page="/#there")
 
     monkeypatch.setattr(progress, "mirror_study", mirror_study)
     lines: list[str] = []
@@ -129,7 +130,7 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     alive = True
     mirror.finish()
     assert lines[1:] == ["tracking: MLflow is up to date again"]
-    assert mirror.error is None
+    assert (mirror.error, mirror.page) == (None, "/#there")
 
 
 def test_a_slow_server_takes_a_fifth_of_the_time_at_most(
@@ -138,10 +139,11 @@ def test_a_slow_server_takes_a_fifth_of_the_time_at_most(
     now = 100.0
     calls: list[float] = []
 
-    def mirror_study(folder: Path, uri: str, experiment: str) -> None:
+    def mirror_study(folder: Path, uri: str, experiment: str) -> SimpleNamespace:
         nonlocal now
         calls.append(now)
         now += 3.0
+        return SimpleNamespace(page="")
 
     monkeypatch.setattr(progress, "mirror_study", mirror_study)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
