@@ -1,4 +1,4 @@
-"""What MLflow shows of a study: names, params and metrics of its runs, made from its log.
+"""Names, params and metrics of the runs that MLflow shows of a study, made from its log.
 
 A trial's ``val/mcc`` is the one number that decided: the mean over the folds at the chosen epoch.
 Curves are under the fold (``fold0/val/mcc`` at step epoch), their mean under ``mean/val/mcc``.
