@@ -53,7 +53,8 @@ def _decided(
     if len(folds) < 2:
         raise StudyError(
             "no threshold or calibration was chosen, since there are no predictions of other "
-            "subjects: neither inner out-of-fold predictions nor other folds"
+            "subjects: neither inner out-of-fold predictions nor other folds; evaluate a study's "
+            "winner, or add rows of other subjects with split val"
         )
     parts = []
     for rows in folds.values():
