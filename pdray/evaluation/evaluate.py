@@ -88,6 +88,13 @@ def evaluate(
             names = ("sensitivity", "specificity") if classes == 2 else headlines(classes)
             numbers += _scores(decided, "decision", group, "recording", names)
     truth = next((one.truth for one in scores.values() if one.truth), "")
+    if truth == "procedure":
+        truth = "predictions"  # only intervals of scores are widened for training
+    if (units["subject_id"] == units["recording_id"]).all():
+        notes.append(
+            "each subject_id is the recording_id: recordings stand for subjects, a person may be "
+            "in training and test, and intervals are over recordings"
+        )
     numbers += calibration_numbers(units, truth)
     if classes == 2:
         numbers += predictive_numbers(scores, how.report.prevalence)

@@ -40,7 +40,7 @@ LEGENDS = {
     "healthy who are healthy; intervals join the ends of sensitivity and specificity",
     "raters": f"icc_a1: {ICC}; exact: no other grade is nearer to the target; kappa: quadratic "
     "weights on the whole scale; a rater is never compared with a mean that holds the rater's "
-    "own grade; intervals: of these raters, and of this model, on new people; subjects are "
+    "own grade; intervals: of these raters and predictions; training not included; subjects are "
     "resampled",
     "change": "one subject, item and side in two states or visits; model: its expected class; "
     "rater: the class of the grade; srm: mean change / SD over subjects (Liang et al. 1990); mae: "

@@ -93,6 +93,24 @@ def levels_of(found: Evaluation) -> dict[tuple[str, str], int]:
     return {(one.level, one.group): one.num_rows for one in frame.itertuples()}
 
 
+def test_a_table_that_names_no_subjects_says_what_its_intervals_are_over(
+    make_table: TableMaker,
+) -> None:
+    table = make_table(num_subjects=14)
+    assert not any("stand for subjects" in note for note in evaluated(table).notes)
+    unnamed = evaluated(table.assign(subject_id=table["recording_id"]))
+    assert any("recordings stand for subjects" in note for note in unnamed.notes)
+
+
+def test_calibration_of_several_networks_leaves_training_out(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=40)
+    fold = table["subject_id"].str.removeprefix("s").astype(int) % 4
+    frame = evaluated(table.assign(outer_fold=fold)).frame
+    truths = frame.loc[frame["truth"] != "", ["table", "truth"]]
+    assert "procedure" in set(truths.loc[truths["table"] == "scores", "truth"])
+    assert set(truths.loc[truths["table"] == "calibration", "truth"]) == {"predictions"}
+
+
 def test_two_classes_are_never_more_than_one_apart(make_table: TableMaker) -> None:
     table = make_table(num_subjects=14).assign(rater_1=1.0, rater_2=0.0)
     table["grade"] = table["target"]
