@@ -23,6 +23,10 @@ from pdray.tracking.run_log import StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import Scoring, note_scoring, read_scorings
 
 _DEFAULT_METRIC = "mcc"
+_UNNAMED = (
+    "each recording counts as a subject of its own; if a person has several, intervals are too "
+    "narrow and p is too small"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,6 @@ class _Study:
         self.seed = int(str(value_at(settings, "search.seed") or 0))
         self.manifest = Path(str(value_at(settings, "data.manifest"))).name
         self.digest = tags.get("manifest_digest")
-        self.is_unnamed = value_at(settings, "data.subjects") == "none"
         cuts = value_at(settings, "data.grade_cuts")
         self._about: dict[str, Any] = {
             "manifest": self.digest,
@@ -67,14 +70,6 @@ class _Study:
     def model(self, name: str, table: pd.DataFrame) -> Predicted:
         """Return one of its models."""
         return Predicted(name, table, **self._about)
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what a reader of its scores should know."""
-        note = (
-            f"{self.name}: recordings have no subject_id, so each counts as a subject; if a person "
-            "has several, intervals are too narrow and p is too small"
-        )
-        return (note,) if self.is_unnamed else ()
 
 
 def compare_studies(config: CompareStudiesConfig) -> str:
@@ -94,11 +89,13 @@ def compare_studies(config: CompareStudiesConfig) -> str:
     paired = pair(models, common_rows=config.compare.common_rows)
     numbers = comparison_numbers(paired, config.compare, metrics)
     notes = [note for one in sources for note in one.notes]
+    if (paired.rows["subject_id"] == paired.rows["recording_id"]).all():
+        notes.append(_UNNAMED)
     text = comparison_text(
         paired,
         numbers,
         config.compare,
-        notes=[*dict.fromkeys(notes), *_looks(sources), *_note(sources)],
+        notes=[*notes, *_looks(sources), *_note(sources)],
         synthetic=any(one.synthetic for one in models),
     )
     write_text(folder / "comparison.csv", comparison_frame(numbers).to_csv(index=False))
@@ -148,7 +145,7 @@ def _of_study(study: _Study) -> _Source:
                 "recordings; finish the study first"
             )
         models.append(study.model(name, read_predictions(log.predictions_path)))
-    return _Source(tuple(models), study, study.notes())
+    return _Source(tuple(models), study)
 
 
 def _logs(study: StudyLog, name: str) -> list[tuple[str, TrialLog]]:

@@ -1,8 +1,9 @@
 """Recomputes every number of a comparison from the predictions tables, with code of its own.
 
 Nothing of ``pdray`` is imported: scores, intervals, exchanges and tests are written again, slowly
-and from their definitions. :func:`check` compares ``comparison.csv`` with them, and every line of
-the report that holds a number with ``comparison.csv``.
+and from their definitions; intervals of scores at 95% are those of the checker of evaluations.
+:func:`check` compares ``comparison.csv`` with them, and every line of the report that holds a
+number with ``comparison.csv``.
 """
 
 import itertools
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from tests.evaluation.recomputed_parts import score
 
 Row = Mapping[str, Any]
 
@@ -32,6 +35,13 @@ class Rows:
         self.network = np.array([sorted(set(networks)).index(one) for one in networks])
         self.shares = {n: np.array([p[key]["shares"] for key in keys]) for n, p in parts.items()}
         self.people = sorted(set(self.subject))
+        self.repetition = [repetition for repetition, _ in keys]
+
+    def as_dictionaries(self, name: str) -> list[dict[str, Any]]:
+        """Return the rows of one model as the checker of evaluations has them."""
+        columns = self.subject, self.y, self.shares[name].tolist(), self.network, self.repetition
+        names = ("subject", "target", "p", "network", "drawing")
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def score(self, metric: str, shares: np.ndarray, rows: Any = slice(None)) -> float:
         """Return a score of some rows."""
@@ -157,7 +167,8 @@ def _recomputed(rows: Rows, number: Row, level: float, seed: int) -> dict[str, f
     if _says(number["undefined"]):
         return {}
     if table == "score":
-        return {"value": rows.score(metric, rows.shares[first]), **_kept(number, "low", "high")}
+        one = score(rows.as_dictionaries(first), rows.shares[first].shape[1], metric)
+        return {"value": rows.score(metric, rows.shares[first]), "low": one.low, "high": one.high}
     if table == "no worse":
         return _kept(number, "low")
     if table == "difference":

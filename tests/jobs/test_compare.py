@@ -83,6 +83,15 @@ def test_tables_of_other_programs_and_trials_in_one_table(run: Run, tmp_path: Pa
     assert all(name in out for name in ("both:0", "both:1", "third", "is not known"))
 
 
+def test_recordings_without_people_are_said_to_be_such(run: Run, tmp_path: Path) -> None:
+    for seed, name in enumerate(("a", "b")):
+        table = predictions(each=1, seed=seed)
+        alone = table.assign(subject_id=table["recording_id"])
+        alone.to_parquet(tmp_path / f"{name}.parquet")
+    out = run(tmp_path / "a.parquet", tmp_path / "b.parquet")[1]
+    assert "each recording counts as a subject of its own" in out
+
+
 def test_equal_names_are_numbered(run: Run, tmp_path: Path) -> None:
     one = write_study(tmp_path / "x" / "tsa", {"": predictions()})
     two = write_study(tmp_path / "y" / "tsa", {"": predictions(seed=1)})
