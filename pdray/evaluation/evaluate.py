@@ -4,8 +4,10 @@ All numbers of a report, of a study's tables and of MLflow come from the same fu
 ``metrics.py``, intervals of ``uncertainty.py``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from pdray.evaluation.change_numbers import change_numbers
 from pdray.evaluation.decision_numbers import decided_units
 from pdray.evaluation.joined import join_rare
 from pdray.evaluation.levels import WIDER, at_level, level_words
-from pdray.evaluation.metrics import METRICS, metrics_for, score
+from pdray.evaluation.metrics import METRICS, metrics_for
+from pdray.evaluation.metrics import score as value_of
 from pdray.evaluation.numbers import Number, numbers_frame, scored
 from pdray.evaluation.predictions import num_classes, targets
 from pdray.evaluation.probability_numbers import calibration_numbers, predictive_numbers
@@ -33,6 +36,15 @@ HEADLINES = {
     "more": ("mcc", "kappa", "mae", "accuracy", "within_one"),
 }
 """Metrics that are printed for each group and level, for two classes and for more."""
+METHODS = {
+    "transformed": "intervals: 95%, by leaving out one subject at a time (jackknife), t quantile "
+    "on the scale of the score; too few subjects: none",
+    "percentile": "intervals: 95%, percentiles of 2000 resamples of the subjects, as earlier "
+    "versions did; change, raters and calibration: by leaving out one subject at a time",
+}
+"""How intervals are made, for the report."""
+Place = tuple[str, str, str]  # table, group, level
+Score = Callable[[pd.DataFrame, Place, tuple[str, ...]], Iterator[Number]]
 CONSTANT = ("accuracy", "within_one", "mae", "mse")
 """Metrics beside which the best constant prediction stands: always the same class."""
 
@@ -76,17 +88,18 @@ def evaluate(
     units = at_level(table, "recording")
     classes = num_classes(units)
     notes: list[str] = []
-    numbers = list(_scores(units, "scores", "", "recording", metrics_for(classes)))
+    score = partial(_scores, method=how.evaluation.interval)
+    numbers = list(score(units, ("scores", "", "recording"), metrics_for(classes)))
     scores = {one.metric: one for one in numbers if one.table == "scores"}
-    numbers += _joined_scores(units, scores)
-    numbers += _level_scores(table, units, how.report, notes)
+    numbers += _joined_scores(units, scores, score)
+    numbers += _level_scores((table, units), how.report, notes, score)
     for name in GROUPS:
-        numbers += _group_scores(units, name, notes)
+        numbers += _group_scores(units, name, notes, score)
     for group, decided, words in decided_units(table, inner, how.decision):
         notes += [f"{group}: {one}" for one in words]
         if len(decided):
             names = ("sensitivity", "specificity") if classes == 2 else headlines(classes)
-            numbers += _scores(decided, "decision", group, "recording", names)
+            numbers += score(decided, ("decision", group, "recording"), names)
     truth = next((one.truth for one in scores.values() if one.truth), "")
     if truth == "procedure":
         truth = "predictions"  # only intervals of scores are widened for training
@@ -100,22 +113,29 @@ def evaluate(
         numbers += predictive_numbers(scores, how.report.prevalence)
     numbers += rater_numbers(units, notes)
     numbers += change_numbers(table, notes, truth)
-    return Evaluation(tuple(_head(units)), tuple(numbers), tuple(notes))
+    head = (*_head(units), METHODS[how.evaluation.interval])
+    return Evaluation(head, tuple(numbers), tuple(notes))
 
 
-def _joined_scores(units: pd.DataFrame, scores: Mapping[str, Number]) -> Iterator[Number]:
+def _joined_scores(
+    units: pd.DataFrame, scores: Mapping[str, Number], score: Score
+) -> Iterator[Number]:
     """Yield the scores that a rare grade leaves without an interval, with rare grades joined."""
     joined, words = join_rare(units)
     if words:
         lacking = tuple(name for name, one in scores.items() if one.reason)
         names = [name for name in metrics_for(num_classes(joined)) if name in lacking]
-        yield from _scores(joined, "joined", words, "recording", tuple(names))
+        yield from score(joined, ("joined", words, "recording"), tuple(names))
 
 
 def _level_scores(
-    table: pd.DataFrame, units: pd.DataFrame, report: ReportConfig, notes: list[str]
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    report: ReportConfig,
+    notes: list[str],
+    score: Score,
 ) -> Iterator[Number]:
     """Yield the scores of other units, where they differ from recordings."""
+    table, units = tables
     asked: list[tuple[Level, tuple[Over, ...]]] = [(level, ()) for level in report.levels]
     asked += [("visit", report.over)] if report.over else []
     for level, over in asked:
@@ -124,7 +144,7 @@ def _level_scores(
             continue
         notes.append(level_words(found, level, over=over))
         group = f"averaged over {', '.join(WIDER[name] for name in over)}" if over else ""
-        yield from _scores(found, "levels", group, level, headlines(num_classes(units)))
+        yield from score(found, ("levels", group, level), headlines(num_classes(units)))
 
 
 def _head(units: pd.DataFrame) -> Iterator[str]:
@@ -144,11 +164,18 @@ def headlines(classes: int) -> tuple[str, ...]:
 
 
 def _scores(
-    units: pd.DataFrame, table: str, group: str, level: str, metrics: tuple[str, ...]
+    units: pd.DataFrame,
+    place: Place,
+    metrics: tuple[str, ...],
+    *,
+    method: Literal["transformed", "percentile"],
 ) -> Iterator[Number]:
     """Yield each metric, and the best constant prediction where one stands beside it."""
+    table, group, level = place
+    if units["subject_id"].nunique() < 2:
+        method = "transformed"  # which says that there are too few subjects
     for name in metrics:
-        found = score_interval(units, name)
+        found = score_interval(units, name, method=method)
         number = scored(found, units, name, table=table, group=group, level=level)
         yield number
         if name in CONSTANT:
@@ -168,13 +195,13 @@ def best_constant(units: pd.DataFrame, metric: str) -> float:
     y_true, classes = targets(units), num_classes(units)
     always = np.eye(classes)
     values = [
-        score(metric, y_true, np.broadcast_to(always[k], (len(y_true), classes)))
+        value_of(metric, y_true, np.broadcast_to(always[k], (len(y_true), classes)))
         for k in range(classes)
     ]
     return max(values) if METRICS[metric].greater_is_better else min(values)
 
 
-def _group_scores(units: pd.DataFrame, name: str, notes: list[str]) -> list[Number]:
+def _group_scores(units: pd.DataFrame, name: str, notes: list[str], score: Score) -> list[Number]:
     """Return the scores of each value of a column; empty where it tells nothing apart."""
     if name not in units or units[name].nunique() == 0:
         return []
@@ -191,11 +218,9 @@ def _group_scores(units: pd.DataFrame, name: str, notes: list[str]) -> list[Numb
     return [
         number
         for value in values
-        for number in _scores(
+        for number in score(
             units[units[name] == value],
-            "groups",
-            f"{name}={value}",
-            "recording",
+            ("groups", f"{name}={value}", "recording"),
             headlines(num_classes(units)),
         )
     ]

@@ -40,8 +40,8 @@ LEGENDS = {
     "healthy who are healthy; intervals join the ends of sensitivity and specificity",
     "raters": f"icc_a1: {ICC}; exact: no other grade is nearer to the target; kappa: quadratic "
     "weights on the whole scale; a rater is never compared with a mean that holds the rater's "
-    "own grade; intervals: of these raters and predictions; training not included; subjects are "
-    "resampled",
+    "own grade; intervals: of these raters and predictions; training not included; the subject is "
+    "the unit",
     "change": "one subject, item and side in two states or visits; model: its expected class; "
     "rater: the class of the grade; srm: mean change / SD over subjects (Liang et al. 1990); mae: "
     "distance of both changes; right_sign: where the rater's change is not 0; constant: no change "
@@ -101,7 +101,7 @@ def _block(numbers: Sequence[Number], constants: dict[tuple[str, str, str], floa
     lines = textwrap.wrap(f"{group}, {people}", WIDTH)
     lines += [f"  {line}" for line in aligned(rows, numbers_right=True)]
     truths = dict.fromkeys(one.truth for one in numbers if one.truth)
-    told = [f"intervals: {TRUTHS[truth]}; subjects are resampled" for truth in truths]  # type: ignore[index]
+    told = [f"intervals: {TRUTHS[truth]}; the subject is the unit" for truth in truths]  # type: ignore[index]
     told += [f"({letter}) {reason}" for reason, letter in reasons.items()]
     for text in told:
         lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")

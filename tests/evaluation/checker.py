@@ -205,6 +205,10 @@ class Report:
                 f"class {c}: {len(some)} recordings of {len(people(some))} subjects, grades "
                 f"{grades}"
             )
+        parts.append(
+            "intervals: 95%, by leaving out one subject at a time (jackknife), t quantile on the "
+            "scale of the score; too few subjects: none"
+        )
         self._equal("head", text, " ".join(parts))
 
     def _part(self, text: str) -> None:

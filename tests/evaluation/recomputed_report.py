@@ -114,9 +114,9 @@ def of_raters(rows: Rows, names: Sequence[str], label: str) -> Found:
                 yield from close(pairs, f"{label}{one} with {other}")
 
 
-def close(rows: Rows, group: str, highest: int | None = None) -> Found:
+def close(rows: Rows, group: str, highest: int | None = None, *, two: bool = False) -> Found:
     classes = [math.floor(row["pair"][1] + 0.5) for row in rows]
-    for name in ("mae", "exact", "within_one", "kappa"):
+    for name in ("mae", "exact", "kappa") if two else ("mae", "exact", "within_one", "kappa"):
 
         def value(some: Rows, name: str = name) -> float:
             return closeness([row["pair"] for row in some], name)
@@ -166,8 +166,10 @@ def of_model(rows: Rows, names: Sequence[str], label: str, k: int) -> Found:
         if pairs:
             raters = [{**row, "pair": (own, target)} for row, own, target in pairs]
             model = [{**row, "pair": (float(top(row)), target)} for row, _, target in pairs]
-            yield from close(raters, f"{label}{name} against {end}", highest)
-            yield from close(model, f"{label}model, rows of {name}, against {end}", highest)
+            yield from close(raters, f"{label}{name} against {end}", highest, two=k == 2)
+            yield from close(
+                model, f"{label}model, rows of {name}, against {end}", highest, two=k == 2
+            )
 
 
 # --- change --------------------------------------------------------------------------------------

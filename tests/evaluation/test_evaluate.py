@@ -12,7 +12,13 @@ from pdray.evaluation.metrics import metrics_for
 from pdray.evaluation.numbers import COLUMNS
 from pdray.evaluation.predictions import by_recording
 from pdray.evaluation.score_intervals import score_interval
-from pdray.evaluation.settings import DecisionConfig, EvaluationSettings, ReportConfig
+from pdray.evaluation.settings import (
+    DecisionConfig,
+    EvaluationConfig,
+    EvaluationSettings,
+    ReportConfig,
+)
+from pdray.evaluation.uncertainty import subject_bootstrap
 
 TableMaker = Callable[..., pd.DataFrame]
 
@@ -38,6 +44,16 @@ def test_every_metric_is_that_of_recordings(make_table: TableMaker) -> None:
         found.high,
     ]
     assert (scores["num_rows"] == 120).all()
+
+
+def test_a_study_of_before_keeps_its_percentile_intervals(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=8)
+    how = EvaluationSettings(evaluation=EvaluationConfig(interval="percentile"))
+    found = evaluate(table, how)
+    (mcc,) = (one for one in found.numbers if (one.table, one.metric) == ("scores", "mcc"))
+    before = subject_bootstrap(by_recording(table), "mcc")
+    assert (mcc.low, mcc.high) == (before.low, before.high)
+    assert "2000 resamples" in text_of(found)
 
 
 def test_values_of_columns_are_scored_alone(make_table: TableMaker) -> None:
