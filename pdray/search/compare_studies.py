@@ -155,7 +155,7 @@ def _logs(study: StudyLog, name: str) -> list[tuple[str, TrialLog]]:
     if not fixed:
         raise StudyError(
             f"study {name} has no winner yet, so there are no predictions of held-out recordings; "
-            "finish the study first"
+            "finish the study first, or name files of predictions"
         )
     return [(f"{name}:{log.read()['label']}", log) for log in fixed]
 
