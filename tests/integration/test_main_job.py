@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
+from tests.evaluation.study_checker import check_study
 from tests.integration.conftest import Job, kill_all
 
 pytestmark = pytest.mark.integration
@@ -32,7 +34,7 @@ def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
     assert done.returncode == 0, done.stderr
     assert "2 trials by val/mcc" in done.stdout
     assert "SYNTHETIC" in done.stdout
-    assert "95% interval" in done.stdout
+    assert "too few subjects for an interval: 3, 12 are needed" in done.stdout
     assert "Traceback" not in done.stderr
 
     folds = json.loads((job.study() / "folds.json").read_text(encoding="utf-8"))
@@ -54,6 +56,14 @@ def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
     with sqlite3.connect(job.output / "mlflow.db") as mlflow:
         statuses = [row[0] for row in mlflow.execute("select status from runs")]
     assert statuses == ["FINISHED"] * 4  # parent, two trials, winner
+    database = job.output / "mlflow.db"
+    assert check_study(job.study(), database) == []
+    report = job.study() / "report.txt"
+    text = report.read_text(encoding="utf-8")
+    assert "test/mcc" in text
+    for old, new in ((r"(test/mcc -?)\d", r"\g<1>7"), (r"(\n +1  complete +-?\d\.\d)", r"\g<1>9")):
+        report.write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+        assert check_study(job.study(), database) != []
 
 
 def test_a_dead_tracking_server_loses_nothing(job: Job) -> None:
