@@ -115,9 +115,10 @@ def _source(place: Path) -> _Source:
             f"{place.name} has rows of the splits {', '.join(splits)}; keep those of one split, "
             "best of test"
         )
+    whole = place.stem if study is None else f"{study.name}:{place.absolute().parent.name}"
     models = tuple(
         study.model(name, table) if study else Predicted(name, table, synthetic=found.is_synthetic)
-        for name, table in _by_trial(place.stem, found.table)
+        for name, table in _by_trial(whole, found.table)
     )
     return _Source(models, study, tuple(f"{place.stem}: {note}" for note in found.notes))
 
@@ -139,11 +140,8 @@ def _of_study(study: _Study) -> _Source:
     models = []
     for name, log in _logs(study.log, study.name):
         state = log.read()["state"]
-        if state != "complete" or not log.predictions_path.is_file():
-            raise StudyError(
-                f"study {study.name}: {name} is {state} and has no predictions of held-out "
-                "recordings; finish the study first"
-            )
+        if state != "complete":
+            raise StudyError(f"study {study.name}: {name} is {state}; finish the study first")
         models.append(study.model(name, read_predictions(log.predictions_path)))
     return _Source(tuple(models), study)
 
@@ -223,9 +221,12 @@ def _looks(sources: Sequence[_Source]) -> list[str]:
 def _note(sources: Sequence[_Source]) -> list[str]:
     """Add this comparison to the list of scorings of each study; return what could not be noted."""
     faults = []
-    for study in {
-        one.study.log.folder.absolute(): one.study for one in sources if one.study
-    }.values():
+    tested = {
+        one.study.log.folder.absolute(): one.study
+        for one in sources
+        if one.study and all((model.table["split"] == "test").all() for model in one.models)
+    }
+    for study in tested.values():
         runs = "; ".join(dict.fromkeys(one.name for source in sources for one in source.models))
         scoring = Scoring(
             "compare", study.name, study.seed, source_identity(), study.manifest, runs

@@ -73,6 +73,19 @@ def test_the_fixed_trials_of_one_study_over_its_folds(run: Run, tmp_path: Path) 
     assert out.startswith("2 models")
 
 
+def test_a_table_of_a_study_is_known_as_such(run: Run, studies: list[Path], tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "studies" / "third", {"": predictions(seed=7)})
+    trial = folder / "trials" / "0003" / "predictions.parquet"
+    trial.parent.mkdir(parents=True)
+    predictions(seed=9, split="val").to_parquet(trial)
+    code, out, _ = run(studies[0], trial)
+    assert code == 0
+    assert "third:0003" in out
+    assert [one.study for one in read_scorings(tmp_path)] == ["strong"]
+    other = tmp_path / "studies" / "weak" / "winner" / "predictions.parquet"
+    assert "weak:winner" in run(other, trial)[1]
+
+
 def test_tables_of_other_programs_and_trials_in_one_table(run: Run, tmp_path: Path) -> None:
     both = pd.concat([predictions(3.0), predictions(0.5, seed=1, trial=1)])
     kept = ["trial", "recording_id", "subject_id", "target", "probability_0", "probability_1"]
