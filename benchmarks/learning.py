@@ -16,8 +16,8 @@ compared on these folds:
 - ``frames``: a 2D ResNet on eight single frames, averaged: the score of appearance alone;
 - ``linear``: logistic regression on the log spectrum of the mean |frame difference|.
 
-An interval resamples subjects, for the seed with the median score. It shows the uncertainty over
-people, not over trainings.
+An interval is over subjects, for the seed with the median score (see ``score_intervals.py``); that
+of the drop when shuffled resamples them.
 
 No reported score was used for a choice. The settings in ``search_spaces/demo.yaml`` and the
 constants below were chosen on cohorts drawn with ``cohort.seed`` 101 and 102, not on the default
@@ -55,8 +55,9 @@ from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import by_recording, probabilities, targets
-from pdray.evaluation.statistics.intervals import Interval
-from pdray.evaluation.uncertainty import subject_bootstrap, weighted_scores
+from pdray.evaluation.score_intervals import score_interval
+from pdray.evaluation.statistics.intervals import TRUTHS, Interval
+from pdray.evaluation.uncertainty import weighted_scores
 from pdray.help import help_text
 from pdray.search.space import fit_faults
 from pdray.training.loop.worker import fit
@@ -313,12 +314,17 @@ def report(tables: Mapping[str, pd.DataFrame]) -> tuple[str, list[str]]:
     intervals: dict[str, Interval] = {}
     for name, meaning in MEANINGS.items():
         median[name], scores = median_training(tables[name])
-        found = subject_bootstrap(median[name], "mcc", num_resamples=NUM_RESAMPLES)
+        found = score_interval(median[name], "mcc")
         seeds = "  ".join(f"{value:.3f}" for value in scores.values())
-        limits = f"{found.low:.3f} to {found.high:.3f}"
+        limits = f"{found.low:.3f} to {found.high:.3f}" if found.exists else "none"
         lines.append(f"{meaning:24}{found.value:7.3f}  {limits:16}  {seeds}")
         intervals[name] = found
     value = {name: found.value for name, found in intervals.items()}
+    lines += [
+        f"interval {words}: {', '.join(named)}"
+        for truth, words in TRUTHS.items()
+        if (named := [name for name, one in intervals.items() if one.truth == truth and one.exists])
+    ]
     low, high = drop_interval(median["tsa"], median["shuffled"])
     drop = value["tsa"] - value["shuffled"]
     lines.append(f"{'drop when shuffled':24}{drop:7.3f}  {low:.3f} to {high:.3f}")

@@ -15,7 +15,7 @@ from pdray.evaluation.controls import (
 )
 from pdray.evaluation.metrics import metric_named, score
 from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.statistics.intervals import Interval
+from pdray.evaluation.statistics.intervals import TRUTHS, Interval
 
 _STATES = ("complete", "pruned", "running", "failed")
 
@@ -74,7 +74,7 @@ def held_out_sentence(
 
     Args:
         metric: "test/mcc".
-        interval: The score and its interval by resampling the test subjects.
+        interval: The score and its interval over the test subjects.
         num_recordings: Recordings that were scored.
         absent: Classes without a test recording.
         synthetic: Whether the cohort is synthetic.
@@ -83,14 +83,15 @@ def held_out_sentence(
     Returns:
         One line.
     """
-    percent = f"{100 * interval.level:g}%"
     people = f"{interval.num_subjects} test subjects, {num_recordings} recordings"
     if unnamed:
         people = f"{num_recordings} test recordings without a subject_id"
-    parts = [
-        f"{metric} {_number(interval.value)}, {percent} interval {_number(interval.low)} to"
-        f" {_number(interval.high)} ({interval.num_resamples} resamples of {people})"
-    ]
+    if interval.num_resamples:  # of a study of an earlier version
+        people = f"{interval.num_resamples} resamples of {people}"
+    covered = "" if interval.reason else f", {interval_words(interval)}"
+    parts = [f"{metric} {_number(interval.value)}{covered} ({people})"]
+    if interval.reason:
+        parts.append(interval.reason)
     if interval.low == interval.high:
         parts.append(
             "the interval has no width, because nearly all resamples give the same score; the true "
@@ -103,6 +104,18 @@ def held_out_sentence(
     if synthetic:
         parts.append(SYNTHETIC_MARK)
     return "; ".join(parts)
+
+
+def interval_words(interval: Interval) -> str:
+    """Return the ends of an interval and what it covers, such as "95% interval 0.4 to 0.9 ..."."""
+    percent = f"{100 * interval.level:g}%"
+    ends = f"{_number(interval.low)} to {_number(interval.high)}"
+    if interval.sides == "lower":
+        ends = f"{_number(interval.low)} or more (exact bound)"
+    if interval.sides == "upper":
+        ends = f"{_number(interval.high)} or less (exact bound)"
+    truth = "" if interval.num_resamples else f" {TRUTHS[interval.truth]}"
+    return f"{percent} interval {ends}{truth}"
 
 
 def control_lines(

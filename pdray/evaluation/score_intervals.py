@@ -37,8 +37,16 @@ from pdray.evaluation.statistics.intervals import (
     widening,
     without_interval,
 )
-from pdray.evaluation.uncertainty import RANKING, subject_bootstrap, weighted_scores
+from pdray.evaluation.uncertainty import (
+    COUNTED,
+    RANKING,
+    confusions,
+    counted_scores,
+    subject_bootstrap,
+    weighted_scores,
+)
 
+Method = Literal["transformed", "percentile"]
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -47,9 +55,10 @@ _RUN = ("seed", "repeat")
 # Numbers that a model is taken to add up (D of noise_share). Scores of a predicted class also carry
 # the noise of its threshold. Chosen by benchmarks/coverage.py, see docs/results/intervals.md.
 _NUMBERS_RANKING, _NUMBERS = 5, 20
-# Of pooled folds, these need a model that ranks better than chance by two standard errors.
+# Of pooled folds, these need so many subjects, and a model that ranks better than chance by two
+# standard errors (sqrt(2) wider than those of the jackknife if there is nothing to learn).
 _NEED_SIGNAL = {"mcc", "balanced_accuracy", "f1_macro"}
-_LEAST_SIGNAL = 2
+_LEAST_PROCEDURE, _LEAST_SIGNAL = 40, 2 * widening(1)
 # Too often short of the truth of pooled folds: always "of these predictions".
 _NEVER_PROCEDURE = {"mse"}
 _CHUNK = 256  # deleted subjects at once
@@ -64,7 +73,8 @@ class Rows:
         y_true: (N,) true class.
         probability: (N, K) class probabilities.
         network: (N,) number of the network that made the row.
-        is_apart: Whether each subject was scored by one network only (per seed and repeat).
+        is_apart: Whether each subject was scored by one network only, in each run.
+        num_runs: Runs, which differ in seed or repeat and score all subjects.
     """
 
     subject: Integers
@@ -72,6 +82,7 @@ class Rows:
     probability: Numbers
     network: Integers
     is_apart: bool
+    num_runs: int = 1
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> "Rows":
@@ -79,14 +90,20 @@ class Rows:
         named = [name for name in _NETWORK if name in table]
         runs = [name for name in _RUN if name in table]
         network: Integers = np.zeros(len(table), dtype=np.int64)
-        is_apart = True
+        is_apart, num_runs = True, 1
         if named and len(table):
             network = np.asarray(table.groupby(named).ngroup(), dtype=np.int64)
             of_subject = table.assign(network=network).groupby(["subject_id", *runs])["network"]
             is_apart = bool((of_subject.nunique() == 1).all())
+            num_runs = len(table[runs].drop_duplicates()) if runs else 1
         subject = np.unique(table["subject_id"].to_numpy(), return_inverse=True)[1]
         return cls(
-            subject.astype(np.int64), targets(table), probabilities(table), network, is_apart
+            subject=subject.astype(np.int64),
+            y_true=targets(table),
+            probability=probabilities(table),
+            network=network,
+            is_apart=is_apart,
+            num_runs=num_runs,
         )
 
     @property
@@ -112,7 +129,15 @@ class Rows:
 
     def without(self, name: str) -> Numbers:
         """Return the (S,) scores without each subject; nan where undefined."""
+        if name in COUNTED:
+            return counted_scores(name, self.counts.sum(axis=0) - self.counts)
         return _without(self.subject, lambda weights: self._weighted(name, weights))
+
+    @cached_property
+    def counts(self) -> Numbers:
+        """(S, K, K) rows of each true and predicted class, of each subject."""
+        of_subject = np.eye(self.num_subjects)[:, self.subject]
+        return confusions(self.y_true, self.probability, of_subject)
 
     def _weighted(self, name: str, weights: Numbers) -> Numbers:
         network = self.network if self.num_networks > 1 else None
@@ -131,7 +156,7 @@ def score_interval(
     num_resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
-    method: Literal["transformed", "percentile"] = "transformed",
+    method: Method = "transformed",
 ) -> Interval:
     """Compute a score and its interval over subjects.
 
@@ -152,9 +177,8 @@ def score_interval(
 
     Raises:
         SettingsError: If there is no such metric.
-        StudyError: If a percentile interval is wanted of fewer than two subjects.
     """
-    if method == "percentile":
+    if method == "percentile" and table["subject_id"].nunique() > 1:
         return subject_bootstrap(table, metric, num_resamples=num_resamples, level=level, seed=seed)
     metric_named(metric)
     return rows_interval(metric.rpartition("/")[2], Rows.of(table), level=level)
@@ -280,15 +304,16 @@ def _truth(name: str, rows: Rows) -> tuple[Truth, float]:
     if not rows.is_apart or name in _NEVER_PROCEDURE:
         return "predictions", 1.0
     auroc, without = rows.ranking
-    if np.isnan(auroc) or np.isnan(without).any():
+    num_folds = round(rows.num_networks / rows.num_runs)
+    if num_folds < 2 or np.isnan(auroc) or np.isnan(without).any():
         return "predictions", 1.0
     if name in RANKING:
-        return "procedure", widening(
-            noise_share(auroc, without, rows.num_networks, _NUMBERS_RANKING)
-        )
+        return "procedure", widening(noise_share(auroc, without, num_folds, _NUMBERS_RANKING))
     chosen = rows.subjects_of(predicted(rows.probability))
     several = sum(count >= LEAST_OF_CLASS for count in chosen.values()) >= 2
-    weak = name in _NEED_SIGNAL and auroc - 0.5 < _LEAST_SIGNAL * jackknife_se(without)
-    if not several or weak:
+    seen = auroc - 0.5 >= _LEAST_SIGNAL * jackknife_se(without)
+    if not several or (
+        name in _NEED_SIGNAL and not (seen and rows.num_subjects >= _LEAST_PROCEDURE)
+    ):
         return "predictions", 1.0
-    return "procedure", widening(noise_share(auroc, without, rows.num_networks, _NUMBERS))
+    return "procedure", widening(noise_share(auroc, without, num_folds, _NUMBERS))

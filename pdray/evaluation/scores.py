@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pdray.errors import StudyError, refuse
-from pdray.evaluation.metrics import METRICS, metric_named, score
-from pdray.evaluation.predictions import by_recording, check_predictions, probabilities, targets
-from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.evaluation.metrics import METRICS, metric_named
+from pdray.evaluation.predictions import by_recording, check_predictions
+from pdray.evaluation.score_intervals import score_interval
 
 NETWORK = ("trial", "split", "fold")
 """Columns by which predictions of different networks of a study are told apart."""
@@ -19,7 +19,7 @@ def score_predictions(
     *,
     by: Sequence[str] = NETWORK,
 ) -> pd.DataFrame:
-    """Score predictions anew: one value per recording, intervals by resampling subjects.
+    """Score predictions anew: one value per recording, intervals over subjects.
 
     The probabilities of a recording's snippets are averaged first, as for all scores of pdray.
 
@@ -28,14 +28,14 @@ def score_predictions(
             some of its rows will do, such as those of one item.
         metrics: Names such as mcc or auroc.
         by: Columns of the table; rows that agree in them are scored together. With fewer columns
-            than the default, predictions of several networks are pooled, whose ranks may not
-            compare, and the interval does not know of that.
+            than the default, predictions of several networks are pooled; ranks are then compared
+            inside each network.
 
     Returns:
         One row per group and metric: the columns of ``by``, ``metric``, ``value``, ``low`` and
-        ``high`` (95% interval), ``num_subjects``, ``num_recordings`` and ``num_undefined``, the
-        resamples of 2000 in which the metric is undefined. NaN is an undefined value, or the
-        interval of a group with a single subject.
+        ``high`` (95% interval; NaN where there is none), ``truth`` (what the interval covers:
+        "model", "procedure" or "predictions"), ``reason`` (why there is no interval),
+        ``num_subjects`` and ``num_recordings``. NaN is an undefined value.
 
     Raises:
         StudyError: If it is no predictions table, is empty, or has no such column.
@@ -63,12 +63,9 @@ def score_predictions(
 
 
 def _scored(table: pd.DataFrame, metric: str) -> dict[str, object]:
-    counts = {"num_subjects": table["subject_id"].nunique(), "num_recordings": len(table)}
-    if counts["num_subjects"] < 2:  # nobody else to draw
-        nan = float("nan")
-        value = score(metric, targets(table), probabilities(table))
-        return {"metric": metric, "value": value, "low": nan, "high": nan, **counts,
-                "num_undefined": 0}  # fmt: skip
-    found = subject_bootstrap(table, metric)
-    return {"metric": metric, "value": found.value, "low": found.low, "high": found.high, **counts,
-            "num_undefined": found.num_undefined}  # fmt: skip
+    found = score_interval(table, metric)
+    return {
+        "metric": metric, "value": found.value, "low": found.low, "high": found.high,
+        "truth": found.truth if found.exists else "", "reason": found.reason,
+        "num_subjects": found.num_subjects, "num_recordings": len(table),
+    }  # fmt: skip

@@ -18,9 +18,9 @@ class EvaluationConfig(Settings):
 
     interval: Literal["transformed", "percentile"] = Field(
         "transformed",
-        description="interval of a score by resampling subjects; transformed: t interval on a "
-        "scale on which the score is nearly normal, only for enough subjects; percentile: "
-        "percentiles of the resampled scores, as earlier versions did",
+        description="interval of a score over subjects; transformed: jackknife and t on a scale on "
+        "which the score is nearly normal, for 12 subjects or more, 5 of each class; percentile: "
+        "percentiles of resampled scores, as earlier versions did, too narrow for few subjects",
         json_schema_extra={"earlier": "percentile"},
     )
 

@@ -141,11 +141,17 @@ def weighted_scores(
             return _FROM_PROBABILITIES[name](y_true, probability, weights)
         if name in _RANKED:
             return _one_versus_rest(_RANKED[name], (y_true, probability), weights, network)
-        if name in _FROM_COUNTS:
-            return _FROM_COUNTS[name](_confusions(y_true, probability, weights))
+        if name in COUNTED:
+            return counted_scores(name, confusions(y_true, probability, weights))
     # A plug-in's: nobody knows whether counts are enough for it.
     repeated = (np.repeat(np.arange(len(y_true)), times) for times in weights.astype(np.int64))
     return np.array([score(name, y_true[rows], probability[rows]) for rows in repeated])
+
+
+def counted_scores(name: str, counts: Numbers) -> Numbers:
+    """Compute one score of :data:`COUNTED` from (R, K, K) rows of each true, predicted class."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return COUNTED[name](counts)
 
 
 def mean_se(values: Sequence[float]) -> tuple[float, float]:
@@ -186,7 +192,7 @@ def altman_bland_p(mean: float, se: float) -> float:
     return math.exp(-0.717 * z - 0.416 * z * z)
 
 
-def _confusions(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
+def confusions(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
     """Return (R, K, K) counts, true class by predicted class."""
     num_classes = probability.shape[1]
     cells = y_true * num_classes + predicted(probability)
@@ -335,8 +341,12 @@ def _by_value(
     """Return (R, V) rows of the class and of the rest at each of V distinct values, ascending."""
     order = np.argsort(ranked_by)
     _, starts = np.unique(ranked_by[order], return_index=True)
-    of_class = np.add.reduceat((weights * is_class)[:, order], starts, axis=1)
-    return of_class, np.add.reduceat((weights * ~is_class)[:, order], starts, axis=1)
+    ordered = weights[:, order]
+    of_class = ordered * is_class[order]
+    of_rest = ordered - of_class
+    if len(starts) < len(order):
+        of_class, of_rest = (np.add.reduceat(one, starts, axis=1) for one in (of_class, of_rest))
+    return of_class, of_rest
 
 
 def _brier(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
@@ -358,7 +368,7 @@ def _mean_where(values: Numbers, counted: NDArray[np.bool_]) -> Numbers:
     return means
 
 
-_FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
+COUNTED: dict[str, Callable[[Numbers], Numbers]] = {
     "accuracy": _accuracy,
     "precision": _precision,
     "recall": _recall,
@@ -374,10 +384,11 @@ _FROM_COUNTS: dict[str, Callable[[Numbers], Numbers]] = {
     "mae": partial(_mean_distance, distance=np.abs),
     "within_one": _within_one,
 }
+"""Metrics that depend on the counts of true and predicted classes alone."""
 _FROM_PROBABILITIES: dict[str, Callable[[NDArray[np.int64], Numbers, Numbers], Numbers]] = {
     "brier": _brier,
 }
 _RANKED = {"auroc": _one_auroc, "auprc": _one_auprc}
 RANKING = tuple(_RANKED)
 """Metrics that compare the probabilities of rows with each other."""
-assert {*_FROM_COUNTS, *_FROM_PROBABILITIES, *_RANKED} == set(OWN)
+assert {*COUNTED, *_FROM_PROBABILITIES, *_RANKED} == set(OWN)

@@ -324,6 +324,7 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
         workers=reservation.workers,
         labels=tuple(start.label for start in plan.starts),
         synthetic=cohort.is_synthetic,
+        interval=config.evaluation.interval,
     )
     return OpenStudy(cohort, trials, reservation, checked.uri, mirror)
 

@@ -31,7 +31,7 @@ from pdray.evaluation.predictions import (
     probabilities,
     targets,
 )
-from pdray.evaluation.uncertainty import subject_bootstrap
+from pdray.evaluation.score_intervals import Method, score_interval
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
 from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
@@ -63,6 +63,7 @@ class TrialPlan:
         epochs: Epochs per fold; None: as in the settings.
         synthetic: Whether the cohort is SYNTHETIC; pictures say so.
         pruner: Handle of the pruning actor; None: no pruning.
+        interval: How test scores get their intervals: ``evaluation.interval``.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class TrialPlan:
     epochs: int | None = None
     synthetic: bool = False
     pruner: Any = None
+    interval: Method = "transformed"
 
     def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
         """Return the task of one trial."""
@@ -213,12 +215,12 @@ class Recorder:
         rows = self.log.read_epoch(epoch)
         if rows is None:
             raise RuntimeError("the last epoch of a fixed trial was not evaluated")
-        return self._complete(step, epoch, value=value, scores=_held_out_scores(rows))
+        return self._complete(step, epoch, value=value, scores=self._held_out_scores(rows))
 
     def _finish_winner(self, result: EpochResult) -> dict[str, Any]:
         if result.predictions is None:
             raise RuntimeError("the winner's last epoch was not evaluated")
-        scores = _held_out_scores(result.predictions)
+        scores = self._held_out_scores(result.predictions)
         if result.state["model"]:  # an estimator has no weights
             with replacing(self.log.model_path) as temporary:
                 torch.save(result.state["model"], temporary)
@@ -238,6 +240,11 @@ class Recorder:
         )
         self._checkpoint.unlink(missing_ok=True)
         return self._report(step, "complete", value)
+
+    def _held_out_scores(self, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
+        table, method = by_recording(rows), self.plan.interval
+        names = metrics_for(num_classes(table))
+        return {f"test/{name}": held_out_score(table, name, method) for name in names}
 
     def _draw(self, table: pd.DataFrame, folder: Path) -> None:
         from pdray.evaluation.plots import confusion_picture, roc_picture
@@ -260,25 +267,22 @@ class Recorder:
         }
 
 
-def _held_out_scores(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
-    table = by_recording(rows)
-    names = metrics_for(num_classes(table))
-    return {f"test/{name}": held_out_score(table, name) for name in names}
-
-
-def held_out_score(table: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Return a metric with its 95% interval over subjects; nan where it is undefined.
+def held_out_score(
+    table: pd.DataFrame, metric: str, method: Method = "transformed"
+) -> dict[str, float]:
+    """Return a metric with its 95% interval over subjects; nan where there is none.
 
     Args:
         table: Predictions of the test subjects, one row per recording.
         metric: Name in ``METRICS``.
+        method: How the interval is made.
 
     Returns:
         ``value``, ``low`` and ``high``.
     """
     if undefined_reason(metric, targets(table), probabilities(table)) is not None:
         return dict.fromkeys(("value", "low", "high"), float("nan"))
-    interval = subject_bootstrap(table, metric)
+    interval = score_interval(table, metric, method=method)
     return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 

@@ -16,8 +16,8 @@ from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import absent_classes
 from pdray.evaluation.predictions import by_recording, read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
+from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.settings import EvaluationSettings
-from pdray.evaluation.uncertainty import subject_bootstrap
 from pdray.search.evaluating import evaluate_winner, note_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
@@ -73,7 +73,7 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     tested = [one for one in cohort.recordings if one.subject_id in cohort.folds.test]
     sentence = held_out_sentence(
         f"test/{metric}",
-        subject_bootstrap(table, metric),
+        score_interval(table, metric, method=plan.config.evaluation.interval),
         num_recordings=len(table),
         absent=absent_classes(targets(table), cohort.num_classes),
         synthetic=cohort.is_synthetic,

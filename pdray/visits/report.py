@@ -2,14 +2,15 @@
 
 A score is computed in each fold and averaged over folds, for each repeat. Folds with an undefined
 score are left out and counted. The tables show the mean over repeats with its standard deviation,
-as in the paper, and two more: the standard error over folds, and an interval of the MCC by
-resampling subjects. A repeat is another training of the visit classifier, so the standard deviation
+as in the paper, and two more: the standard error over folds, and an interval of the MCC over
+subjects. A repeat is another training of the visit classifier, so the standard deviation
 over repeats says nothing about other patients; the other two do.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.plots import save_picture
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.report import aligned, headline
-from pdray.evaluation.uncertainty import mean_se, subject_bootstrap, weighted_scores
+from pdray.evaluation.score_intervals import Method, score_interval
+from pdray.evaluation.statistics.intervals import TRUTHS, Interval
+from pdray.evaluation.uncertainty import mean_se, weighted_scores
 
 _METRICS = ("accuracy", "precision", "recall", "mcc")
 _HEADER = ("Accuracy [%]", "Precision", "Recall", "MCC", "SE", "MCC 95%", "Visits")
@@ -35,11 +38,18 @@ class Row:
         label: Item or method.
         kind: Features that it reads: avgpool or layer4.
         table: Its predictions of every fold and repeat.
+        method: How its interval is made: ``evaluation.interval``.
     """
 
     label: str
     kind: str
     table: pd.DataFrame
+    method: Method = "transformed"
+
+    @cached_property
+    def interval(self) -> Interval:
+        """The MCC with its interval, all folds and repeats pooled."""
+        return score_interval(self.table, "mcc", method=self.method)
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,7 @@ def methods_table(
     best = min(ranks, key=lambda label: ranks[label])
     shown = [
         *(
-            Row(f"best single item ({best})", row.kind, row.table)
+            replace(row, label=f"best single item ({best})")
             for row in baselines
             if (row.label, row.kind) == (best, "avgpool")
         ),
@@ -186,7 +196,7 @@ def _cells(row: Row) -> list[str]:
         _spread(100 * accuracy.mean, 100 * accuracy.spread, digits=1),
         *(_spread(found[name].mean, found[name].spread, digits=2) for name in _METRICS[1:]),
         "-" if math.isnan(mcc.se) else f"{mcc.se:.2f}",
-        _interval(row.table),
+        _ends(row),
         str(row.table["recording_id"].nunique()),
     ]
 
@@ -197,12 +207,24 @@ def _spread(mean: float, spread: float, *, digits: int) -> str:
     return f"{mean:z.{digits}f}" + ("" if math.isnan(spread) else f"+-{spread:.{digits}f}")
 
 
-def _interval(table: pd.DataFrame) -> str:
-    """Return the interval of the MCC by resampling subjects, all folds and repeats pooled."""
-    if table["subject_id"].nunique() < 2:
-        return "-"
-    found = subject_bootstrap(table, "mcc")
-    return "-" if math.isnan(found.low) else f"{found.low:z.2f} to {found.high:z.2f}"
+def _ends(row: Row) -> str:
+    found = row.interval
+    return f"{found.low:z.2f} to {found.high:z.2f}" if found.exists else "-"
+
+
+def _interval_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the intervals cover, and why some rows have none."""
+    now = [row for row in rows if row.method == "transformed"]
+    covered = [
+        f"MCC 95% {words}: {', '.join(labels)}"
+        for truth, words in TRUTHS.items()
+        if (labels := [f"{row.label}, {row.kind}" for row in now
+                       if row.interval.exists and row.interval.truth == truth])
+    ]  # fmt: skip
+    absent = [
+        f"{row.label}, {row.kind}: {row.interval.reason}" for row in now if row.interval.reason
+    ]
+    return [*covered, *absent]
 
 
 def _laid_out(
@@ -224,4 +246,5 @@ def _laid_out(
         for what, one in undefined.items()
         if one.num_undefined
     ]
-    return "\n".join([headline(title, synthetic), *aligned([header, *body]), *notes])
+    table = aligned([header, *body])
+    return "\n".join([headline(title, synthetic), *table, *notes, *_interval_notes(rows)])

@@ -210,11 +210,11 @@ def _train_heads(
 
 
 def _report(plan: VisitPlan, tables: Mapping[tuple[int, Approach], pd.DataFrame]) -> str:
-    synthetic = plan.cohort.is_synthetic
+    synthetic, method = plan.cohort.is_synthetic, plan.config.evaluation.interval
     texts = []
     for (num_classes, meaning), number in zip(QUESTIONS.items(), ("VIII", "IX"), strict=True):
         rows = {
-            approach: Row(_label(approach), METHODS[approach.method][0], table)
+            approach: Row(_label(approach), METHODS[approach.method][0], table, method)
             for (count, approach), table in tables.items()
             if count == num_classes
         }

@@ -276,14 +276,18 @@ def widening(rows: Rows, metric: str, k: int) -> tuple[str, float]:
     left = without_each(rows, lambda some: METRICS["auroc"](some, k))
     if not apart or metric == "mse" or area != area or any(one != one for one in left):
         return "predictions", 1.0
+    folds = round(len(networks) / len({row["drawing"] for row in rows}))
+    if folds < 2:
+        return "predictions", 1.0
     if metric in RANKING:
-        return "procedure", factor_of(area, left, len(networks), 5)
+        return "procedure", factor_of(area, left, folds, 5)
     said = [{**row, "target": top(row)} for row in rows]
     several = sum(subjects_of(said, c) >= 5 for c in range(k)) >= 2
     needs = metric in ("mcc", "balanced_accuracy", "f1_macro")
-    if not several or (needs and area - 0.5 < 2 * jackknife(left)):
+    few = len({row["subject"] for row in rows}) < 40
+    if not several or (needs and (few or area - 0.5 < math.sqrt(8) * jackknife(left))):
         return "predictions", 1.0
-    return "procedure", factor_of(area, left, len(networks), 20)
+    return "procedure", factor_of(area, left, folds, 20)
 
 
 def factor_of(area: float, left: Sequence[float], folds: int, numbers: int) -> float:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pdray.evaluation.report import (
     held_out_sentence,
     leaderboard,
 )
-from pdray.evaluation.statistics.intervals import Interval
+from pdray.evaluation.statistics.intervals import Interval, without_interval
 
 
 def row(number: int, state: str, value: float | None, **params: object) -> dict[str, Any]:
@@ -89,6 +90,19 @@ def test_the_held_out_sentence_says_everything_that_limits_the_score() -> None:
         "test/mcc 0.710, 95% interval 0.400 to 0.920 (2000 resamples of 8 test subjects, 64"
         " recordings); 12 resamples without a defined score are left out; no classes 3, 4;"
         " SYNTHETIC data: a rendered cohort, not patients"
+    )
+    now = replace(interval, num_undefined=0, num_resamples=0)
+    assert held_out_sentence("test/mcc", now, num_recordings=64) == (
+        "test/mcc 0.710, 95% interval 0.400 to 0.920 of this model on new people (8 test subjects,"
+        " 64 recordings)"
+    )
+    bound = replace(now, value=1, low=0.63, high=1, sides="lower")
+    text = held_out_sentence("test/mcc", bound, num_recordings=64)
+    assert text.startswith("test/mcc 1.000, 95% interval 0.630 or more (exact bound) of this model")
+    few = without_interval(1.0, 8, 0.95, "too few subjects for an interval: 8, 12 are needed")
+    assert held_out_sentence("test/mcc", few, num_recordings=64) == (
+        "test/mcc 1.000 (8 test subjects, 64 recordings); too few subjects for an interval: 8, 12"
+        " are needed"
     )
     plain = held_out_sentence("test/mcc", Interval(0.8, 0.5, 1, 8, 0, 10, 0.9), num_recordings=9)
     assert "90% interval" in plain

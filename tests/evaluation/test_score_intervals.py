@@ -158,7 +158,7 @@ def test_scores_that_rank_compare_rows_of_one_network_only(make_table: TableMake
 def test_what_an_interval_covers_and_how_much_wider_pooled_folds_are(
     make_table: TableMaker,
 ) -> None:
-    table = make_table(num_subjects=30, num_recordings=4, seed=1)
+    table = make_table(num_subjects=45, num_recordings=4, seed=1)
     pooled = several_folds(table)
     one, several = score_interval(table, "mcc"), score_interval(pooled, "mcc")
     assert (one.truth, several.truth) == ("model", "procedure")
@@ -168,12 +168,15 @@ def test_what_an_interval_covers_and_how_much_wider_pooled_folds_are(
         score_interval(pooled[pooled["subject_id"] != name], "auroc").value
         for name in pooled["subject_id"].unique()
     ]
-    z = (auroc.value - 0.5) / math.sqrt(29 / 30 * np.sum((without - np.mean(without)) ** 2))
+    z = (auroc.value - 0.5) / math.sqrt(44 / 45 * np.sum((without - np.mean(without)) ** 2))
     shares = np.linspace(1e-6, 1, 1_000_001)
     noise = shares[np.argmin(np.abs(3 / 2 * 20 * (1 - shares) ** 2 / shares - z**2))]
     width = [math.atanh(one.high) - math.atanh(one.low) for one in (one, several)]
     assert width[1] / width[0] == pytest.approx(math.sqrt(1 + noise), rel=1e-4)
     assert score_interval(pooled, "mse").truth == "predictions"
+    fewer = pooled[~pooled["subject_id"].isin([f"s{n}" for n in range(6)])]
+    assert score_interval(fewer, "mcc").truth == "predictions"
+    assert score_interval(fewer, "kappa").truth == "procedure"
     # Two networks scored each subject: the rows of two inner folds.
     twice = pd.concat([pooled.assign(fold=0), pooled.assign(fold=1)])
     assert score_interval(twice, "mcc").truth == "predictions"

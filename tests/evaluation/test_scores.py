@@ -6,21 +6,21 @@ import pytest
 
 from pdray.errors import SettingsError, StudyError
 from pdray.evaluation.predictions import by_recording
+from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.scores import score_predictions
-from pdray.evaluation.uncertainty import subject_bootstrap
 
 TableMaker = Callable[..., pd.DataFrame]
 
 
 def test_scores_are_those_of_recordings_with_intervals_of_subjects(make_table: TableMaker) -> None:
-    table = make_table(num_snippets=3)
+    table = make_table(num_subjects=14, num_snippets=3)
     scores = score_predictions(table, ["mcc", "auroc"]).set_index("metric")
     for metric in ("mcc", "auroc"):
-        found = subject_bootstrap(by_recording(table), metric)
+        found = score_interval(by_recording(table), metric)
         row = scores.loc[metric]
         assert (row["value"], row["low"], row["high"]) == (found.value, found.low, found.high)
-        assert row["num_undefined"] == found.num_undefined
-    assert scores[["num_subjects", "num_recordings"]].to_numpy().tolist() == [[6, 24]] * 2
+        assert (row["truth"], row["reason"]) == ("model", "")
+    assert scores[["num_subjects", "num_recordings"]].to_numpy().tolist() == [[14, 56]] * 2
     assert (scores["trial"] == 3).all()
 
 
@@ -40,6 +40,7 @@ def test_a_single_subject_has_a_score_and_no_interval(make_table: TableMaker) ->
     assert 0 <= row["value"] <= 1
     assert math.isnan(row["low"])
     assert math.isnan(row["high"])
+    assert row["reason"] == "too few subjects for an interval: 1, 12 are needed"
 
 
 def test_what_cannot_be_scored_is_refused(make_table: TableMaker) -> None:

@@ -178,7 +178,15 @@ def test_the_winner_is_scored_on_the_test_subjects_with_intervals(tmp_path: Path
     assert winner["value"] is None
     scores: Mapping[str, Mapping[str, float]] = winner["scores"]
     assert scores["test/mcc"]["value"] == 1.0
-    assert scores["test/mcc"]["low"] <= 1.0
+    assert np.isnan(scores["test/mcc"]["low"])  # of two subjects
+    earlier = make_plan(
+        tmp_path / "earlier", sides=plan.sides, role="winner", epochs=2, interval="percentile"
+    )
+    recorder = Recorder(earlier, 5, {})
+    recorder.resume()
+    recorder.record(first)
+    recorder.record(result(earlier, 1, 0.0, number=5))
+    assert earlier.log(5).read()["scores"]["test/mcc"]["low"] == 1.0
     assert set(torch.load(plan.log(5).model_path, weights_only=True)) == {"w"}
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,18 @@ def test_table_eight_begins_with_the_best_item_on_avgpool() -> None:
     assert lines[2].startswith("best single item (pronation)  avgpool")
     assert lines[3].startswith("vector averaging")
     assert lines[3].split()[-1] == "18"  # visits
-    assert len(lines) == 4
+    assert len(lines) == 5
+    assert lines[4] == (
+        "MCC 95% of these predictions; training not included: best single item (pronation), "
+        "avgpool, vector averaging, avgpool"
+    )
+    earlier = [replace(row, method="percentile") for row in [*baselines(), *methods]]
+    text = methods_table("Visits", earlier[:-1], earlier[-1:], synthetic=False)
+    assert len(text.splitlines()) == 4
+    few = table(2.0)
+    few = few[few["subject_id"].isin(few["subject_id"].unique()[:11])]
+    text = methods_table("Visits", baselines(), [Row("few", "avgpool", few)], synthetic=False)
+    assert text.endswith("few, avgpool: too few subjects for an interval: 11, 12 are needed")
 
 
 def test_what_is_not_defined_stands_below_the_table() -> None:
