@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pdray.evaluation.metrics import undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.score_intervals import interval_of
-from pdray.evaluation.statistics.intervals import Classes, Interval, Transform, too_few
+from pdray.evaluation.statistics.intervals import TOO_FEW, Classes, Interval, Transform, too_few
 from pdray.evaluation.uncertainty import Numbers
 
 
@@ -142,6 +142,8 @@ def measured(
         int(k): len(np.unique(rows.subjects[rows.classes == k])) for k in np.unique(rows.classes)
     }
     reason = too_few(counts, num_subjects, rule)
+    if not reason and rule == "scale" and len(counts) == 1:
+        reason = f"{TOO_FEW}none of another class, 5 of two classes are needed"
     if reason:
         return replace(found, value=value, reason=reason, truth="")
     ends = interval_of(rows.subjects, value, values, transform=transform)

@@ -1,5 +1,6 @@
 """Calibration of a model's probabilities, and predictive values at stated shares of ill people."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
@@ -89,8 +90,8 @@ def predictive_numbers(
                 group=f"prevalence={prevalence:g}",
                 metric=name,
                 value=found.value,
-                low=found.low,
-                high=found.high,
+                low=found.low if known else math.nan,
+                high=found.high if known else math.nan,
                 truth=both[0].truth if known and found.low == found.low else "",
                 reason=reason if known else "",
                 num_subjects=both[0].num_subjects,

@@ -313,8 +313,13 @@ class Report:
             r"all grades are ([\d.]+)": lambda place, grade: self._equal(
                 place, True, float(grade) in {g for r in self.units for g in r["raters"].values()}
             ),
+            r"all probabilities of class (\d+)(?: or higher)? are ([\d.e-]+)": self._same,
             r"the rater's change is 0 in all pairs": self._still,
         }
+
+    def _same(self, place: Place, c: str, share: str) -> None:
+        found = {f"{sum(row['p'][int(c) :]):.3g}" for row in self.units}
+        self._equal(place, found, {share})
 
     def _still(self, place: Place) -> None:
         kind, _, item = place[1].partition(": item=")

@@ -245,6 +245,7 @@ def predictive(found: dict[Key, Expected], prevalences: Sequence[float]) -> Foun
                 ill, healthy = se * prevalence, sp * (1 - prevalence)
                 wrong = (1 - sp) * (1 - prevalence) if name == "ppv" else (1 - se) * prevalence
                 ends.append(share(ill if name == "ppv" else healthy, wrong))
+            ends = ends if ends[0] == ends[0] else [NAN] * 3
             key = ("predictive_values", f"prevalence={prevalence:g}", "recording", name)
             yield key, one._replace(value=ends[0], low=ends[1], high=ends[2])
 

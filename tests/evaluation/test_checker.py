@@ -60,6 +60,8 @@ TABLES = {
     "few columns": lambda: snippets(clinic(num_classes=2)),
     "few people": lambda: clinic(num_subjects=5, num_classes=2),
     "one class": lambda: clinic(num_subjects=4, num_classes=2).assign(target=1),
+    "constant model": lambda: clinic(num_classes=2).assign(probability_0=0.75, probability_1=0.25),
+    "raters who agree": lambda: clinic().assign(rater_1=2, rater_2=2, rater_3=2),
     "perfect": lambda: clinic(num_classes=2).pipe(
         lambda table: table.assign(probability_0=1.0 - table["target"],
                                    probability_1=1.0 * table["target"])
