@@ -49,8 +49,9 @@ from pdray.tracking.shown import (
     run_name,
     study_params,
     trial_params,
+    view_page,
+    view_tag,
 )
-from pdray.tracking.view import view_page, view_tag
 
 # mlflow reads this at import: a tool for patients' data must send nothing to third parties.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
