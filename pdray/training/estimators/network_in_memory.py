@@ -62,8 +62,10 @@ def train_network(
     *,
     seed: int,
     compute: Compute | None = None,
-) -> None:
-    """Train a network in place.
+) -> Iterator[str]:
+    """Train a network in place, one epoch or step at a time.
+
+    Between two of them the network may be evaluated; that changes nothing of the training.
 
     Args:
         network: Turns inputs (B, ...) float32 into logits (B, K).
@@ -74,6 +76,9 @@ def train_network(
         compute: Returns the logits to train: (B, K), or (B, V, K) of V votes per recording, each
             of which learns the recording's class; None: the network itself.
 
+    Yields:
+        The name of each epoch (``epoch 0``), or with ``num_steps`` of each step, after it.
+
     Raises:
         DivergedError: If the loss is not finite; names the epoch or the step.
     """
@@ -82,29 +87,33 @@ def train_network(
     counts = target.bincount() if hasattr(training, "num_steps") else None
     # The fused version is three times as fast for so few weights.
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
-    network.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "dropout"))
-        for name, batch in _batches(len(target), training, seed):
-            logits = judge(inputs[batch])
-            loss = _loss(logits, target[batch], training.hierarchy_lambda, counts)
-            if not bool(torch.isfinite(loss)):
-                raise DivergedError(f"{name}: the training loss became {loss.item()}")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+    dropout = torch.Generator().manual_seed(derive_seed(seed, "dropout")).get_state()
+    for name, batches in _rounds(len(target), training, seed):
+        network.train()
+        with torch.random.fork_rng(devices=[]):  # dropout draws from torch's global generator
+            torch.set_rng_state(dropout)
+            for batch in batches:
+                logits = judge(inputs[batch])
+                loss = _loss(logits, target[batch], training.hierarchy_lambda, counts)
+                if not bool(torch.isfinite(loss)):
+                    raise DivergedError(f"{name}: the training loss became {loss.item()}")
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+            dropout = torch.get_rng_state()
+        yield name
 
 
-def _batches(num: int, training: Any, seed: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield the name and the recordings of each step."""
+def _rounds(num: int, training: Any, seed: int) -> Iterator[tuple[str, Sequence[Tensor]]]:
+    """Yield the name of each epoch or step, and the recordings of its batches."""
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
     if hasattr(training, "num_steps"):
         for step in range(training.num_steps):
-            yield f"step {step}", torch.randperm(num, generator=order)[: training.batch_size]
+            yield f"step {step}", [torch.randperm(num, generator=order)[: training.batch_size]]
         return
     for epoch in range(training.num_epochs):
         drawn = torch.randperm(num, generator=order)
-        yield from ((f"epoch {epoch}", one) for one in torch.split(drawn, training.batch_size))
+        yield f"epoch {epoch}", torch.split(drawn, training.batch_size)
 
 
 def _loss(logits: Tensor, target: Tensor, hierarchy_lambda: float, counts: Tensor | None) -> Tensor:
@@ -168,14 +177,21 @@ class NetworkLearner:
         Raises:
             DivergedError: If the loss is not finite; names the epoch.
         """
+        for _ in self.epochs(x, y):
+            pass
+        return self
+
+    def epochs(self, x: Sequence[Any], y: NDArray[np.int64]) -> Iterator[str]:
+        """Learn as :meth:`fit`; yield after each epoch or step, when it can predict."""
         inputs = np.stack(x)
         if self.scales != "nothing":
             self.scaler.fit(self._rows(inputs))
         self.network = draw_network(lambda: self.build(inputs.shape[1:]), self.seed)
         compute = cast(Any, self.network).vote if self.votes else None
         scaled = self._scaled(inputs)
-        train_network(self.network, scaled, y, self.training, seed=self.seed, compute=compute)
-        return self
+        yield from train_network(
+            self.network, scaled, y, self.training, seed=self.seed, compute=compute
+        )
 
     def logits(self, x: Sequence[Any]) -> NDArray[np.float64]:
         """Return (N, K) logits of (N, ...) inputs."""

@@ -50,7 +50,7 @@ def test_a_vote_is_told_the_class_of_its_recording(monkeypatch: pytest.MonkeyPat
         return loss
 
     monkeypatch.setattr("pdray.training.estimators.network_in_memory.hierarchy_loss", spy)
-    train_network(network, X, Y, ONE_STEP, seed=1, compute=network.vote)
+    assert [*train_network(network, X, Y, ONE_STEP, seed=1, compute=network.vote)] == ["epoch 0"]
     assert seen == pytest.approx([expected], rel=1e-5)
 
 
@@ -67,7 +67,7 @@ def test_every_recording_is_seen_once_an_epoch() -> None:
             return self.head(x)
 
     training = ONE_STEP.model_copy(update={"batch_size": 5, "num_epochs": 2})
-    train_network(Spy(), np.arange(12.0)[:, None], Y % 2, training, seed=1)
+    assert len([*train_network(Spy(), np.arange(12.0)[:, None], Y % 2, training, seed=1)]) == 2
     assert sorted(seen[:12]) == sorted(seen[12:]) == list(range(12))
     assert seen[:12] != seen[12:]
 
@@ -114,4 +114,20 @@ def test_a_loss_that_is_not_finite_stops_with_its_epoch() -> None:
     x = X.copy()
     x[3, 0, 0] = np.inf
     with pytest.raises(DivergedError, match="epoch 0: the training loss became nan"):
-        train_network(frames(), x, Y, ONE_STEP, seed=0)
+        next(train_network(frames(), x, Y, ONE_STEP, seed=0))
+
+
+def test_predictions_between_epochs_change_nothing_of_the_training() -> None:
+    def build(_: tuple[int, ...]) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(20), nn.Dropout(0.5), nn.Linear(20, 3))
+
+    training = ONE_STEP.model_copy(update={"batch_size": 5, "num_epochs": 4})
+    whole = NetworkLearner(build, training, seed=3).fit(X, Y).logits(X)
+    looked = NetworkLearner(build, training, seed=3)
+    curve = []
+    for name in looked.epochs(X, Y):
+        torch.rand(7)  # the caller's own draws
+        curve.append((name, looked.logits(X)))
+    assert [name for name, _ in curve] == [f"epoch {number}" for number in range(4)]
+    np.testing.assert_array_equal(curve[-1][1], whole)
+    assert np.abs(curve[0][1] - whole).max() > 0.01
