@@ -57,3 +57,12 @@ def test_weights_of_earlier_studies_are_adapted_as_they_were():
     landmarks = {**tree, "pretrained": None, "modality": "landmarks", "optim": {"epochs": 1}}
     heads = {**landmarks, "model": {"name": "landmark_head"}}
     assert build(StudyConfig, as_begun(StudyConfig, heads, heads)).model.name == "landmark_head"
+
+
+def test_earlier_studies_end_trials_by_the_rule_that_they_began_with():
+    tree = {"data": {"manifest": "/m.csv"}}
+    begun = build(StudyConfig, as_begun(StudyConfig, tree, tree))
+    assert (begun.search.prune_rule, build(StudyConfig, tree).search.prune_rule) == (
+        "quantile",
+        "folds",
+    )

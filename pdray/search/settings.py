@@ -102,20 +102,30 @@ class SearchConfig(Settings):
     startup_trials: int = Field(
         10, ge=1, description="random trials before TPE proposes values [count]"
     )
+    prune_rule: Literal["folds", "quantile"] = Field(
+        "folds",
+        description="trials that end early; folds: those clearly worse than the best one, after a "
+        "fold or late in the first; quantile: the worst at any fold and epoch",
+        json_schema_extra={"earlier": "quantile"},
+    )
     prune_quantile: float = Field(
         0.25,
         ge=0,
         le=1,
-        description="share of the worst trials to prune at a fold and epoch; 0: none",
+        description="share of the worst trials that rule quantile prunes at a fold and epoch; 0: "
+        "no pruning by either rule",
     )
     prune_after_trials: int = Field(
         4,
         ge=1,
-        description="other trials that must have reached a fold and epoch before one is pruned "
-        "[count]",
+        description="other trials that must be complete (folds; at least 2), or have reached a "
+        "fold and epoch (quantile), before one is pruned [count]",
     )
     prune_after_epochs: int = Field(
-        5, ge=0, description="epochs of each fold in which no trial is pruned [epochs]"
+        5,
+        ge=0,
+        description="epochs of the first fold (folds) or of each fold (quantile) in which no "
+        "trial is pruned [epochs]",
     )
     max_concurrent_trials: int | None = Field(
         None, ge=1, description="trials that run at once [count]; null: as many as fit the cluster"

@@ -19,10 +19,10 @@ from pdray.search.opening import open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch, naming_database
-from pdray.search.pruning import mean_over_folds
+from pdray.search.pruning import FoldRule, QuantileRule
 from pdray.search.resume import check_same, manifest_of, only_driver
 from pdray.search.starts import check_same_people
-from pdray.search.trial import Pruner, TrialPlan, run_trials
+from pdray.search.trial import TrialPlan, run_trials
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
 from pdray.tracking.run_log import REPORT, SEARCH_PICTURES, StudyLog
@@ -164,16 +164,10 @@ def _search(
     ended, left = search.num_ended(), search.num_left(config.trials)
     if not left:
         return search
-    # Keep it on the driver's node, which stays; a zero-CPU actor could land on a spot machine.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    pruner = Pruner.options(scheduling_strategy=here).remote(
-        quantile=config.prune_quantile,
-        num_trials=config.prune_after_trials,
-        num_epochs=plan.config.optim.epochs,
-        first_epoch=config.prune_after_epochs,
-        greater_is_better=better,
-    )
-    _remember(pruner, study, trials, config.metric)
+    pruner = None
+    if config.prune_quantile:
+        pruner = _pruner(plan, len(trials.sides))
+        _remember(pruner, study, config.metric)
     progress = Progress(
         study,
         mirror,
@@ -199,12 +193,32 @@ def _search(
     return search
 
 
-def _remember(pruner: Any, study: StudyLog, trials: TrialPlan, metric: str) -> None:
-    """Give the pruning actor the values of earlier sessions."""
+def _pruner(plan: StudyPlan, num_folds: int) -> Any:
+    """Start the actor that ends trials."""
+    config = plan.config.search
+    rule: Any = FoldRule
+    own: dict[str, Any] = {"num_folds": num_folds}
+    if config.prune_rule == "quantile":
+        rule, own = QuantileRule, {"quantile": config.prune_quantile}
+    # Keep it on the driver's node, which stays; a zero-CPU actor could land on a spot machine.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(num_cpus=0, scheduling_strategy=here)(rule)
+    return actor.remote(
+        num_trials=config.prune_after_trials,
+        num_epochs=plan.config.optim.epochs,
+        first_epoch=config.prune_after_epochs,
+        greater_is_better=METRICS[config.metric].greater_is_better,
+        **own,
+    )
+
+
+def _remember(pruner: Any, study: StudyLog, metric: str) -> None:
+    """Give the pruning actor the scores of earlier sessions."""
     for log in study.trials():
-        number, epochs = log.read()["number"], log.read()["num_epochs"]
-        scores: list[list[float]] = [[] for _ in trials.sides]
+        scores: list[list[float]] = []
         for record in log.epochs():
+            if record.fold == len(scores):
+                scores.append([])
             scores[record.fold].append(record.metrics.get(f"val/{metric}", math.nan))
-            value = mean_over_folds(scores, record.fold, record.epoch)
-            ray.get(pruner.observe.remote(number, record.fold * epochs + record.epoch, value))
+        if scores:
+            ray.get(pruner.observe.remote(log.read()["number"], scores))

@@ -33,7 +33,7 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.score_intervals import Method, score_interval
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
-from pdray.search.pruning import QuantileRule, choose_epoch, mean_over_folds
+from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
 from pdray.training.loop.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
@@ -41,7 +41,6 @@ from pdray.training.settings import FitConfig
 from pdray.training.task import EpochResult, FitTask
 
 _LOW_MEMORY = "running low on memory"
-Pruner = ray.remote(num_cpus=0)(QuantileRule)
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ class Recorder:
             if is_last:
                 return self._finish_fixed(step, value)
             return self._going_on(step, result, value)
-        reason = self._prune_reason(step, value)
+        reason = self._prune_reason()
         if is_last:
             return self._finish_trial(step)
         if reason is not None:
@@ -193,10 +192,10 @@ class Recorder:
         name = f"{self.plan.origin.split}/{self.plan.metric}"
         self._scores[fold].append(metrics.get(name, float("nan")))
 
-    def _prune_reason(self, step: int, value: float) -> str | None:
+    def _prune_reason(self) -> str | None:
         if self.plan.pruner is None:
             return None
-        reason: str | None = ray.get(self.plan.pruner.decide.remote(self.number, step, value))
+        reason: str | None = ray.get(self.plan.pruner.decide.remote(self.number, self._scores))
         return reason
 
     def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:

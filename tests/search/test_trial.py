@@ -1,7 +1,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,10 +201,8 @@ def test_a_pruned_trial_stops_with_the_reason_of_the_rule(
     plan = make_plan(tmp_path)
     recorder = Recorder(plan, 0, {})
     recorder.resume()
-    reason: Callable[[int, float], str | None] = lambda step, value: (  # noqa: E731
-        f"value {value} at step {step}" if step == 1 else None
-    )
-    monkeypatch.setattr(recorder, "_prune_reason", reason)
+    reasons = iter([None, "value 0.2 at step 1"])
+    monkeypatch.setattr(recorder, "_prune_reason", lambda: next(reasons))
     assert not recorder.record(result(plan, 0, 0.1))["last"]
     report = recorder.record(result(plan, 1, 0.2))
     assert (report["state"], report["last"]) == ("pruned", True)
