@@ -12,7 +12,6 @@ Axes: N row, S subject, K class.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pdray.evaluation.metrics import Metric, metric_named, predicted, score, undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.settings import Method
 from pdray.evaluation.statistics.intervals import (
     LEAST_OF_CLASS,
     LEAST_SUBJECTS,
@@ -46,7 +46,6 @@ from pdray.evaluation.uncertainty import (
     weighted_scores,
 )
 
-Method = Literal["transformed", "percentile"]
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

@@ -10,13 +10,14 @@ Level = Literal["snippet", "recording", "visit", "subject"]
 Rule = Literal["mean", "median", "logit", "vote", "max"]
 Calibration = Literal["none", "temperature", "platt", "isotonic"]
 Cut = Literal["highest", "mcc", "balanced_accuracy", "specificity"]
+Method = Literal["transformed", "percentile"]
 Over = Literal["side", "visit_id", "medication_state", "stimulation_state"]
 
 
 class EvaluationConfig(Settings):
     """How scores get their intervals."""
 
-    interval: Literal["transformed", "percentile"] = Field(
+    interval: Method = Field(
         "transformed",
         description="interval of a score over subjects; transformed: jackknife and t on a scale on "
         "which the score is nearly normal, for 12 subjects or more, 5 of each class; percentile: "

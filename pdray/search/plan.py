@@ -26,15 +26,16 @@ from pdray.search.settings import StudyConfig, default_name
 from pdray.search.space import (
     Choices,
     Space,
+    Start,
     Value,
     combination_faults,
     corners,
     fit_faults,
     networks,
     read_space,
+    read_starts,
     trial_config,
 )
-from pdray.search.starts import NAMED, Start, read_starts, settings_of
 from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
 
@@ -177,7 +178,9 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
     assert config is not None, "there is no fault"
     config = _seeded(_as_begun(settings, config))
     start, earlier = config.search.start, None
-    if isinstance(start, str) and start not in NAMED:
+    if isinstance(start, str) and start not in ("default", "sampler"):
+        from pdray.search.starts import settings_of  # few searches start from an earlier study
+
         earlier = Path(start)
         start = tuple(settings_of(earlier, entries))
         config = _with_search(config, start=start)  # a resume does not need the folder

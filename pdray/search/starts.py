@@ -1,80 +1,17 @@
-"""The first trials of a search, before any is proposed: the study's own settings, or known ones.
+"""Takes the first trials of a search from an earlier study of the same space and people."""
 
-In about a tenth of published searches the winner is worse than the default settings (arXiv
-2506.19540). So the default settings are a trial of every search: trial 0.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from pdray.config import dump, nearest, value_at
 from pdray.data.cohort.folds import folds_from_json
 from pdray.data.cohort.members import Cohort
 from pdray.errors import StudyError
-from pdray.search.space import Space, Value, fit_faults, holds, read_space, searchable
+from pdray.search.space import read_space
 from pdray.tracking.run_log import StudyLog
-from pdray.training.settings import FitConfig
-
-NAMED = ("default", "sampler")
-"""Values of ``search.start`` that are no folder."""
 
 MOST = 5
 """Settings that are taken from an earlier study."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """Settings of a first trial.
-
-    Attributes:
-        label: "default" for the study's own settings, else "start".
-        params: Value of every searched setting, and of others that the user gave, by dotted key.
-        is_held: Whether the space holds them, so that the sampler can learn from the trial.
-    """
-
-    label: str
-    params: Mapping[str, Value]
-    is_held: bool
-
-
-def read_starts(
-    start: str | Sequence[Mapping[str, Any]], fit: FitConfig, space: Space
-) -> tuple[tuple[Start, ...], list[str]]:
-    """Return the first trials of a search.
-
-    Args:
-        start: ``search.start``; not the folder of a study, see :func:`settings_of`.
-        fit: The study's settings of a fit.
-        space: Its search space.
-
-    Returns:
-        The first trials, and every fault.
-    """
-    if start == "sampler" or not space:
-        return (), []
-    own = _own(fit, space)
-    if start == "default":
-        wrong = [
-            f"the study's own settings, its first trial, cannot be trained: {fault}; correct them, "
-            "or set search.start=sampler"
-            for fault in fit_faults(fit, {})
-        ]
-        return (Start("default", own, _is_held(own, space)),), wrong
-    assert not isinstance(start, str), "a folder was read before"
-    wrong = [
-        f"search.start: {fault}"
-        for number, given in enumerate(start, 1)
-        for fault in _faults(f"entry {number}", given, fit)
-    ]
-    whole = [own | dict(given) for given in start]
-    wrong += [
-        f"search.start: entries {whole.index(one) + 1} and {number + 1} are the same; remove one"
-        for number, one in enumerate(whole)
-        if whole.index(one) < number
-    ]
-    return tuple(Start("start", one, _is_held(one, space)) for one in whole), wrong
 
 
 def settings_of(folder: Path, entries: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -146,26 +83,3 @@ def _best_first(study: StudyLog, metric: str) -> list[dict[str, Any]]:
     trials = [log.read() for log in study.trials()]
     done = [one for one in trials if one["state"] == "complete" and one["value"] is not None]
     return sorted(done, key=lambda one: (sign * one["value"], one["number"]))
-
-
-def _own(fit: FitConfig, space: Space) -> dict[str, Value]:
-    tree = dump(fit)
-    return {key: cast("Value", value_at(tree, key)) for key in space}
-
-
-def _is_held(params: Mapping[str, Value], space: Space) -> bool:
-    return params.keys() == space.keys() and all(
-        holds(entry, params[key]) for key, entry in space.items()
-    )
-
-
-def _faults(name: str, given: Mapping[str, Any], fit: FitConfig) -> list[str]:
-    known = list(searchable())
-    unknown = [key for key in given if key not in known]
-    if unknown or not given:
-        return [
-            f"{name}: unknown key '{key}'; {nearest(key, known)}write dotted keys of settings "
-            "that can be searched"
-            for key in unknown
-        ] or [f"{name} has no setting; remove it"]
-    return [f"{name}: {fault}" for fault in fit_faults(fit, given)]

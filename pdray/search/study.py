@@ -21,7 +21,6 @@ from pdray.search.progress import Extent, Mirror, Progress
 from pdray.search.proposals import StudySearch, naming_database
 from pdray.search.pruning import FoldRule, QuantileRule
 from pdray.search.resume import check_same, manifest_of, only_driver
-from pdray.search.starts import check_same_people
 from pdray.search.trial import TrialPlan, run_trials
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
@@ -69,6 +68,8 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     manifest = manifest_of(study, config)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs)
     if plan.start_study is not None and not study.exists():
+        from pdray.search.starts import check_same_people
+
         check_same_people(plan.start_study, cohort)
     with only_driver(study, say):
         check_same(plan, study, cohort.manifest.digest, say)

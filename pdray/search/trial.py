@@ -31,7 +31,7 @@ from pdray.evaluation.predictions import (
     probabilities,
     targets,
 )
-from pdray.evaluation.score_intervals import Method, score_interval
+from pdray.evaluation.settings import Method
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
@@ -281,6 +281,8 @@ def held_out_score(
     """
     if undefined_reason(metric, targets(table), probabilities(table)) is not None:
         return dict.fromkeys(("value", "low", "high"), float("nan"))
+    from pdray.evaluation.score_intervals import score_interval  # only the end of a trial needs it
+
     interval = score_interval(table, metric, method=method)
     return {"value": interval.value, "low": interval.low, "high": interval.high}
 

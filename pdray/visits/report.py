@@ -22,7 +22,8 @@ from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.plots import save_picture
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.report import aligned, headline
-from pdray.evaluation.score_intervals import Method, score_interval
+from pdray.evaluation.score_intervals import score_interval
+from pdray.evaluation.settings import Method
 from pdray.evaluation.statistics.intervals import TRUTHS, Interval
 from pdray.evaluation.uncertainty import mean_se, weighted_scores
 
