@@ -28,7 +28,7 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.coverage_cohorts import Cell, Cohorts, draw
+from benchmarks.coverage_cohorts import Cell, Cohorts, auprc_of, draw
 from pdray.evaluation.report import aligned
 from pdray.evaluation.score_intervals import Rows, rows_interval
 from pdray.evaluation.uncertainty import (
@@ -41,7 +41,7 @@ from pdray.evaluation.uncertainty import (
 Numbers = NDArray[np.float64]
 
 SUBJECTS, CORRELATIONS, PREVALENCES = (16, 40, 100), (0.2, 0.5, 0.8), (0.5, 0.25)
-TWO = ("mcc", "f1", "auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
+TWO = ("mcc", "f1", "auroc", "auprc", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
        "precision", "f1_macro", "f1_weighted")  # fmt: skip
 FIVE = ("kappa", "mae", "accuracy", "within_one", "mse")
 METRICS = {"illness": TWO, "grades": FIVE, "illness_folds": TWO, "noise_folds": TWO,
@@ -99,12 +99,13 @@ def rows_of(cohorts: Cohorts, place: int) -> Rows:
     )
 
 
-def truths(cohorts: Cohorts, name: str) -> Numbers:
+def truths(cohorts: Cohorts, name: str, prevalence: float) -> Numbers:
     """Return the (B,) mean score of the models on new people."""
     size = len(cohorts.is_there)
-    if name == "auroc":
+    if name in ("auroc", "auprc"):
         assert cohorts.auroc is not None
-        return _of_cohorts(cohorts.auroc, size)
+        of_models = cohorts.auroc if name == "auroc" else auprc_of(cohorts.auroc, prevalence)
+        return _of_cohorts(of_models, size)
     cells = cohorts.cells.reshape(-1, *cohorts.cells.shape[-2:])
     scores = counted_scores(name, cells).reshape(cohorts.cells.shape[:-2])
     return _of_cohorts(scores, size)
@@ -121,7 +122,7 @@ def measure(cell: Cell, num_cohorts: int) -> dict[str, Found]:
     kept: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for start in range(0, num_cohorts, BATCH):
         cohorts = draw(cell, min(BATCH, num_cohorts - start), seed=start)
-        truth = {name: truths(cohorts, name) for name in METRICS[cell.kind]}
+        truth = {name: truths(cohorts, name, cell.prevalence) for name in METRICS[cell.kind]}
         for place in range(len(cohorts.is_there)):
             rows = rows_of(cohorts, place)
             for name in METRICS[cell.kind]:

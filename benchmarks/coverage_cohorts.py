@@ -236,6 +236,20 @@ def _grades_folds(draws: _Draws) -> Cohorts:
     return Cohorts(draws.is_there, grade, _grade_shares(rank), fold, np.stack(cells, axis=1), None)
 
 
+def auprc_of(auroc: Numbers, prevalence: float) -> Numbers:
+    """Return the area under precision and recall of scores that are normal in both classes.
+
+    Args:
+        auroc: Their AUROC, any shape.
+        prevalence: Share of ill people.
+    """
+    lead = np.sqrt(2) * norm.ppf(auroc)[..., None]
+    found = prevalence * ndtr(-_Z)  # share of people who are ill and score above
+    wrong = (1 - prevalence) * ndtr(-(_Z + lead))
+    area: Numbers = (found / (found + wrong)) @ _WEIGHT
+    return area
+
+
 def _two_by_two(sensitivity: Any, specificity: Any, prevalence: float) -> Numbers:
     """Return (..., 2, 2) probability of each true (row) and predicted class."""
     healthy = np.stack([specificity, 1 - specificity], axis=-1) * (1 - prevalence)

@@ -38,7 +38,7 @@ HEADLINES = {
 """Metrics that are printed for each group and level, for two classes and for more."""
 METHODS = {
     "transformed": "intervals: 95%, by leaving out one subject at a time (jackknife), t quantile "
-    "on the scale of the score; too few subjects: none",
+    "on the scale of the score; none where there are too few subjects",
     "percentile": "intervals: 95%, percentiles of 2000 resamples of the subjects, as earlier "
     "versions did; change, raters and calibration: by leaving out one subject at a time",
 }

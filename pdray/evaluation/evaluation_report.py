@@ -13,7 +13,7 @@ from pdray.evaluation.numbers import Number
 from pdray.evaluation.printed_table import WIDTH
 from pdray.evaluation.report import aligned
 from pdray.evaluation.statistics.agreement import ICC
-from pdray.evaluation.statistics.intervals import TRUTHS
+from pdray.evaluation.statistics.intervals import TRUTHS, Truth
 
 TITLES = {
     "scores": "Scores",
@@ -100,12 +100,22 @@ def _block(numbers: Sequence[Number], constants: dict[tuple[str, str, str], floa
     people = f"{first.num_rows} {_units(first)} of {first.num_subjects} subjects"
     lines = textwrap.wrap(f"{group}, {people}", WIDTH)
     lines += [f"  {line}" for line in aligned(rows, numbers_right=True)]
-    truths = dict.fromkeys(one.truth for one in numbers if one.truth)
-    told = [f"intervals: {TRUTHS[truth]}; the subject is the unit" for truth in truths]  # type: ignore[index]
+    told = [*_truths(numbers)]
     told += [f"({letter}) {reason}" for reason, letter in reasons.items()]
     for text in told:
         lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
     return lines
+
+
+def _truths(numbers: Sequence[Number]) -> Iterator[str]:
+    """Yield what the intervals cover, and which scores are meant where that differs."""
+    names: dict[Truth, list[str]] = {}
+    for one in numbers:
+        if one.truth:
+            names.setdefault(one.truth, []).append(one.metric)  # type: ignore[arg-type]
+    for truth, some in names.items():
+        which = f" of {', '.join(some)}" if len(names) > 1 else ""
+        yield f"intervals{which}: {TRUTHS[truth]}; the subject is the unit"
 
 
 def number_text(value: float) -> str:

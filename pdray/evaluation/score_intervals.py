@@ -60,6 +60,8 @@ _NEED_SIGNAL = {"mcc", "balanced_accuracy", "f1_macro"}
 _LEAST_PROCEDURE, _LEAST_SIGNAL = 40, 2 * widening(1)
 # Too often short of the truth of pooled folds: always "of these predictions".
 _NEVER_PROCEDURE = {"mse"}
+# Of pooled folds and fewer subjects, covers less than 93%: no interval.
+_NEED_MANY = {"auprc"}
 _CHUNK = 256  # deleted subjects at once
 
 
@@ -200,6 +202,8 @@ def rows_interval(name: str, rows: Rows, *, level: float = 0.95) -> Interval:
     truth, factor = _truth(name, rows)
     subjects_of_class = rows.subjects_of(rows.y_true)
     reason = too_few(subjects_of_class, num_subjects, one.classes)
+    if name in _NEED_MANY and rows.num_networks > 1 and num_subjects < _LEAST_PROCEDURE:
+        reason = f"{TOO_FEW}{num_subjects}, {_LEAST_PROCEDURE} are needed for several models"
     if not reason:
         used = used_classes(tuple(subjects_of_class), one.classes)
         fewest = min([subjects_of_class[k] for k in used], default=num_subjects)

@@ -18,10 +18,12 @@ def test_the_truth_of_a_cell_is_the_mean_score_of_its_models_on_new_people(kind:
         for name, values in drawn.items():
             values.append(rows.value(name))
     for name, values in drawn.items():
-        truth = truths(cohorts, name)
+        truth = truths(cohorts, name, 0.5)
         error = np.subtract(values, truth)
         noise = error.std() / np.sqrt(len(error))
-        limit = 4 * noise + (0.02 if "folds" in kind else 0)  # pooled folds are a little biased
+        # Pooled folds are a little biased, and the average precision of a small fold is too high.
+        biased = 0.05 if name == "auprc" else 0.02
+        limit = 4 * noise + (biased if "folds" in kind else 0)
         assert abs(error.mean()) < limit, name
 
 
@@ -61,7 +63,7 @@ def test_coverage_is_counted_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     found = measure(cell, 30)["mcc"]
     cohorts = draw(cell, 30, seed=0)
     shown = hits = above = none = 0
-    for place, truth in enumerate(truths(cohorts, "mcc")):
+    for place, truth in enumerate(truths(cohorts, "mcc", 0.5)):
         one = rows_interval("mcc", rows_of(cohorts, place))
         none += not one.exists
         if one.exists and one.truth == "procedure":

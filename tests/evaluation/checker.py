@@ -207,7 +207,7 @@ class Report:
             )
         parts.append(
             "intervals: 95%, by leaving out one subject at a time (jackknife), t quantile on the "
-            "scale of the score; too few subjects: none"
+            "scale of the score; none where there are too few subjects"
         )
         self._equal("head", text, " ".join(parts))
 
@@ -225,7 +225,7 @@ class Report:
 
     def _fixed(self, text: str) -> None:
         left = FIXED.sub("", " ".join(text.split()))
-        if re.search(r"\d", re.sub(r"\w*[a-z]_\w+", "", left)):
+        if re.search(r"\d", re.sub(r"\w*[a-z]_\w+|\bf1(?:_\w+)?\b", "", left)):
             self._fault(f"a number that is not known in {left!r}")
 
     def _block(self, part: str, lines: Sequence[str]) -> None:
@@ -298,7 +298,8 @@ class Report:
 
     def _reasons(self) -> dict[str, Any]:
         return {
-            r"too few subjects for an interval: (\d+), 12 are needed": self._few,
+            r"too few subjects for an interval: (\d+), (12) are needed": self._few,
+            r"too few subjects for an interval: (\d+), (40) are needed for .* models": self._few,
             r"too few subjects for an interval: (.*), 5(?: of two classes)? are needed": self._rare,
             r"rows with a probability of 0 or 1, .*: (\d+)": self._certain,
             r"only class (\d+) is present": lambda place, c: self._equal(
@@ -329,9 +330,9 @@ class Report:
     def _row(self, place: Place) -> Expected:
         return next(right for key, right in self.expected.items() if key[:3] == place)
 
-    def _few(self, place: Place, number: str) -> None:
+    def _few(self, place: Place, number: str, needed: str) -> None:
         sizes = {str(r.num_subjects) for key, r in self.expected.items() if key[:3] == place}
-        self._equal(place, number in sizes and int(number) < 12, True)
+        self._equal(place, number in sizes and int(number) < int(needed), True)
 
     def _rare(self, place: Place, counts: str) -> None:
         for number, c in re.findall(r"(\d+) of class (\d+)", counts):

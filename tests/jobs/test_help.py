@@ -16,7 +16,7 @@ from tests.fixtures.job_words import read_words
 from tests.places import ROOT
 
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
-FIRST_TITLES = ("required keys:", "table or study:", "settings:")
+FIRST_TITLES = ("required keys:", "table or study:", "settings:", "evaluation:")
 WITH_MODELS = [*(job for job in JOBS if job.startswith("tune_")), "assemble_patients"]
 
 
