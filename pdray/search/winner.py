@@ -22,6 +22,7 @@ from pdray.search.evaluating import evaluate_winner, note_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
 from pdray.search.trial import TrialPlan, run_trials
+from pdray.tracking.address import shared_settings
 from pdray.tracking.run_log import REPORT, StudyLog, TrialLog
 
 
@@ -67,7 +68,10 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     """Return the leaderboard and the test scores; write them and the evaluation of the winner."""
     metric = plan.config.search.metric
     table = by_recording(read_predictions(study.winner.predictions_path))
-    rows = [{**trial, "note": _note(trial)} for trial in map(TrialLog.read, study.trials())]
+    rows = [
+        {**trial, "params": shared_settings(trial["params"]), "note": _note(trial)}
+        for trial in map(TrialLog.read, study.trials())
+    ]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
     board = "\n".join([board, *(f"note: {note}" for note in cohort.notes)])
     tested = [one for one in cohort.recordings if one.subject_id in cohort.folds.test]

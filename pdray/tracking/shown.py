@@ -49,7 +49,8 @@ def run_name(study: Mapping[str, Any], key: str, trial: Mapping[str, Any]) -> st
 
 def trial_params(trial: Mapping[str, Any]) -> dict[str, str]:
     """Return the searched settings by dotted key, and the papers' names of the most compared."""
-    return {key: _told(value) for key, value in trial["params"].items()} | _named(trial)
+    params = shared_settings(trial["params"])
+    return {key: _told(value) for key, value in params.items()} | _named(trial)
 
 
 def study_params(study: Mapping[str, Any]) -> dict[str, str]:
@@ -111,7 +112,8 @@ def final_metrics(
 
 def leaderboard(trials: Sequence[Mapping[str, Any]], metric: str) -> dict[str, list[Any]]:
     """Return the trials as ``columns`` and rows of ``data``, in the order of their numbers."""
-    keys = list(dict.fromkeys(key for trial in trials for key in trial["params"]))
+    params = [shared_settings(trial["params"]) for trial in trials]
+    keys = list(dict.fromkeys(key for one in params for key in one))
     rows = [
         [
             trial["number"],
@@ -119,9 +121,9 @@ def leaderboard(trials: Sequence[Mapping[str, Any]], metric: str) -> dict[str, l
             trial["value"],
             None if trial["chosen_epoch"] is None else trial["chosen_epoch"] + 1,
             trial.get("label") or "",
-            *(trial["params"].get(key) for key in keys),
+            *(one.get(key) for key in keys),
         ]
-        for trial in trials
+        for trial, one in zip(trials, params, strict=True)
     ]
     return {"columns": ["trial", "state", f"val/{metric}", "epoch", "note", *keys], "data": rows}
 
