@@ -185,10 +185,18 @@ def _mean(values: Floats) -> float:
 
 
 def _spread(complete: Mapping[int, Floats], best: int) -> float:
-    """Return the standard deviation over folds of the difference between the best and another."""
+    """Return the standard deviation over folds of the difference between the best and another.
+
+    It is nan if no other trial has two folds in which both scores are defined.
+    """
     gaps = [complete[best] - of for number, of in complete.items() if number != best]
-    squares = [(gap - _mean(gap)) ** 2 * len(gap) / (len(gap) - 1) for gap in gaps]
-    return math.sqrt(_mean(np.concatenate(squares)))
+    counts = [np.count_nonzero(~np.isnan(gap)) for gap in gaps]
+    squares = [
+        (gap - _mean(gap)) ** 2 * count / (count - 1)
+        for gap, count in zip(gaps, counts, strict=True)
+        if count > 1
+    ]
+    return math.sqrt(_mean(np.concatenate(squares))) if squares else math.nan
 
 
 def mean_over_folds(scores: Sequence[Sequence[float]], fold: int, epoch: int) -> float:

@@ -45,8 +45,12 @@ def settings_of(folder: Path, entries: Mapping[str, Any]) -> list[dict[str, Any]
             f"{'differs' if len(others) == 1 else 'differ'}; use the same space, or write its "
             "settings as a list"
         )
-    best = _best_first(study, str(saved["settings"]["search"]["metric"]))
-    return [dict(trial["params"]) for trial in best[:MOST]]
+    found = _best_first(study, str(saved["settings"]["search"]["metric"]))
+    best: list[dict[str, Any]] = []
+    for trial in found:  # earlier versions may have tried the same settings twice
+        if trial["params"] not in best:
+            best.append(dict(trial["params"]))
+    return best[:MOST]
 
 
 def check_same_people(folder: Path, cohort: Cohort) -> None:

@@ -207,6 +207,15 @@ def test_undefined_scores_end_no_trial():
     for trial in range(5):
         only_undefined.observe(trial, flat(NAN, NAN, NAN))
     assert only_undefined.decide(7, flat(0.1)) is None
+    one_fold = fold_rule()  # which does not tell how much folds differ
+    two_folds = fold_rule()
+    for trial, scores in enumerate([(0.2, 0.1), (0.6, 0.5), (0.8, 0.6)]):
+        one_fold.observe(trial, flat(scores[0], NAN, NAN))
+        two_folds.observe(trial, flat(*scores, NAN))
+    assert one_fold.decide(7, flat(0.1)) is None
+    # Differences of trial 2 to 0: 0.6 0.5, to 1: 0.2 0.1; both have the variance 0.005.
+    assert two_folds.decide(7, flat(0.8 - 1.39 * math.sqrt(0.005 * 2 / 3))) is None
+    assert two_folds.decide(7, flat(0.8 - 1.41 * math.sqrt(0.005 * 2 / 3))) is not None
 
 
 def slow_fold_rule(trials, scores, *, num_trials, first_epoch):

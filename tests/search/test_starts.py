@@ -90,6 +90,11 @@ def test_the_five_best_settings_of_an_earlier_study_come_first(
 ) -> None:
     found = plan(tmp_path, str(earlier.folder))
     assert [one.params["loss.gamma"] for one in found.starts] == [1.25, 1.0, 0.75, 0.5, 0.25]
+    again = earlier.trial(4).folder / "trial.json"  # as earlier versions may have proposed it
+    saved = json.loads(again.read_text()) | {"params": {"loss.gamma": 1.25}}
+    again.write_text(json.dumps(saved))
+    distinct = plan(tmp_path, str(earlier.folder), name="distinct").starts
+    assert [one.params["loss.gamma"] for one in distinct] == [1.25, 0.75, 0.5, 0.25, 0.0]
     # They are logged as settings, so that a resume does not need the earlier study.
     assert plan_study(json.loads(json.dumps(found.tree))).starts == found.starts
 
