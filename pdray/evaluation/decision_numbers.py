@@ -49,18 +49,15 @@ def _decided(
         found = decide(inner, table, config)
         units = found.units if found.decisions else found.units.iloc[:0]
         return as_classes(units), found.words
-    folds = dict(list(table.groupby(_FOLD)))
-    if len(folds) < 2:
+    folds = [rows for _, rows in table.groupby(_FOLD)]
+    others = [table[~table["subject_id"].isin(rows["subject_id"])] for rows in folds]
+    if any(rows.empty for rows in others):  # one fold, or one test set of several seeds
         raise StudyError(
             "no threshold or calibration was chosen, since there are no predictions of other "
             "subjects: neither inner out-of-fold predictions nor other folds; evaluate a study's "
             "winner, or add rows of other subjects with split val"
         )
-    parts = []
-    for rows in folds.values():
-        others = table.drop(rows.index)
-        others = others[~others["subject_id"].isin(rows["subject_id"])]
-        parts.append(choose(others, config).apply(rows))
+    parts = [choose(known, config).apply(rows) for known, rows in zip(others, folds, strict=True)]
     words = (
         "chosen for each fold on the predictions of the other folds, by their own networks, which "
         "learnt from the subjects that are scored here: no inner folds kept them apart"

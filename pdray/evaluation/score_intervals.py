@@ -10,7 +10,7 @@ Axes: N row, S subject, K class.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -179,10 +179,15 @@ def score_interval(
     Raises:
         SettingsError: If there is no such metric.
     """
+    rows = Rows.of(table)
     if method == "percentile" and table["subject_id"].nunique() > 1:
-        return subject_bootstrap(table, metric, num_resamples=num_resamples, level=level, seed=seed)
+        found = subject_bootstrap(
+            table, metric, num_resamples=num_resamples, level=level, seed=seed
+        )
+        # It is not widened for the training of several networks.
+        return found if rows.num_networks == 1 else replace(found, truth="predictions")
     metric_named(metric)
-    return rows_interval(metric.rpartition("/")[2], Rows.of(table), level=level)
+    return rows_interval(metric.rpartition("/")[2], rows, level=level)
 
 
 def rows_interval(name: str, rows: Rows, *, level: float = 0.95) -> Interval:

@@ -191,6 +191,8 @@ def test_earlier_studies_keep_the_percentile_interval(make_table: TableMaker) ->
     table = make_table(num_subjects=8)
     earlier = score_interval(table, "mcc", method="percentile", seed=2)
     assert earlier == subject_bootstrap(table, "mcc", seed=2)
+    assert earlier.truth == "model"
+    assert score_interval(several_folds(table), "mcc", method="percentile").truth == "predictions"
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(make_table: TableMaker) -> None:
