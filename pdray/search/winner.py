@@ -97,6 +97,10 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
 
 
 def _note(trial: Mapping[str, Any]) -> str:
-    """Return the label of one of the first trials, and the reason of a failed one."""
-    failure = trial["reason"] if trial["state"] == "failed" else None
+    """Return the label of one of the first trials, and where the reason of a failed one stands.
+
+    The reason may hold the path of a video, and the report is sent to MLflow.
+    """
+    file = f"trials/{trial['number']:04d}/trial.json"
+    failure = f"the reason is in {file}" if trial["state"] == "failed" else None
     return "; ".join(str(part) for part in (trial.get("label"), failure) if part)

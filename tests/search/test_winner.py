@@ -1,10 +1,11 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pdray.search import winner
-from pdray.search.winner import refit
+from pdray.search.winner import refit, report_winner
 from pdray.tracking.run_log import StudyLog
 
 
@@ -50,3 +51,27 @@ def test_a_refit_begun_for_another_trial_is_not_continued(
         refit(nothing, study, (9, {}), cohort, (nothing, lambda line: None))
     assert not study.winner.exists()
     assert not (study.winner.folder / "checkpoint.pt").exists()
+
+
+def test_the_report_that_is_sent_holds_no_path(
+    study: StudyLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = study.trial(3)
+    weights = {"pretrained": "/Roe/weights.pt"}
+    trial.start(number=3, num_epochs=2, params=weights, settings={}, role="trial")
+    trial.finish(state="failed", reason="/Roe/video.mp4 cannot be read")
+    shown = []
+
+    def stop(rows: list[dict[str, Any]], **_: object) -> None:
+        shown.extend(rows)
+        raise RefitBeginsError
+
+    for name in ("read_predictions", "by_recording"):
+        monkeypatch.setattr(winner, name, lambda given: given)
+    monkeypatch.setattr(winner, "leaderboard", stop)
+    plan: Any = SimpleNamespace(config=SimpleNamespace(search=SimpleNamespace(metric="mcc")))
+    cohort: Any = SimpleNamespace(is_synthetic=True)
+    with pytest.raises(RefitBeginsError):
+        report_winner(plan, cohort, study)
+    assert shown[0]["note"] == "the reason is in trials/0003/trial.json"
+    assert shown[0]["params"] == {"pretrained": "weights.pt"}
