@@ -17,6 +17,7 @@ from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
 from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
+from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import Origin
 from pdray.plugins import TAG
 from pdray.search.cluster import (
@@ -342,6 +343,7 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
     tags = {
         "manifest_digest": cohort.manifest.digest,
         "seed": str(plan.seed),
+        "maximise": "true" if METRICS[plan.config.search.metric].greater_is_better else "false",
         "recordings": str(len(cohort.recordings)),
         "subjects": str(len({one.subject_id for one in cohort.recordings})),
         "source": source_identity(submitted=submitted_commit()),

@@ -112,7 +112,16 @@ def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(key: str, value: Any) -> Any:
     if key == "shared_files" and value:
         return f"{len(value)} files"
-    return Path(value).name if key in _PATHS and isinstance(value, str) else _shared(value)
+    return _last_parts(value) if key in _PATHS else _shared(value)
+
+
+def _last_parts(value: Any) -> Any:
+    """Return a path, or the paths of a searched setting, without folders."""
+    if isinstance(value, Mapping):
+        return {key: _last_parts(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_last_parts(entry) for entry in value]
+    return Path(value).name if isinstance(value, str) else value
 
 
 def _shared(value: Any) -> Any:

@@ -139,7 +139,7 @@ def view_tag(study: Mapping[str, Any]) -> tuple[str, str]:
     view = {
         "searchFilter": f"tags.`pdray.study_id` = '{study['study_id']}'",
         "orderByKey": f"metrics.`{score}`",
-        "orderByAsc": False,
+        "orderByAsc": study["tags"].get("maximise") == "false",
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],

@@ -71,6 +71,7 @@ def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
         "tracking": {"uri": "http://jane:secret@host:5000"},
         "other": {"uri": "sqlite:////home/roe/mlflow.db"},
         "search": {"metric": "val/mcc", "trials": 5, "paths": ["/home/roe/x"]},
+        "space": {"pretrained": {"choices": ["people/Roe/w.pt", None]}},
     }
     assert shared_settings(settings) == {
         "data": {
@@ -83,6 +84,7 @@ def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
         "tracking": {"uri": "http://host:5000"},
         "other": {"uri": "sqlite:mlflow.db"},
         "search": {"metric": "val/mcc", "trials": 5, "paths": ["x"]},
+        "space": {"pretrained": {"choices": ["w.pt", None]}},
     }
 
 

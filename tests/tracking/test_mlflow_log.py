@@ -18,6 +18,7 @@ from pdray.errors import StudyError, TrackingError
 from pdray.tracking.address import default_uri
 from pdray.tracking.mlflow_log import MirrorReport, mirror_study, prepare_tracking
 from pdray.tracking.run_log import StudyLog, TrialLog
+from pdray.tracking.shown import view_tag
 
 # After mlflow_log, which quiets the warning that SQLAlchemy 2.1 gives on this import.
 from mlflow import MlflowClient  # isort: skip
@@ -467,6 +468,10 @@ def test_a_view_of_the_study_s_runs_is_kept_with_the_experiment(
     runs = MlflowClient(uri).search_runs([report.experiment_id], view["searchFilter"])
     assert len(runs) == 5
     assert view["orderByKey"] == "metrics.`val/mcc`"
+    assert not view["orderByAsc"]
+    facts = study.read()
+    facts["tags"]["maximise"] = "false"
+    assert json.loads(view_tag(facts)[1])["orderByAsc"]  # the smallest error first
     params = runs_of(uri, report)["study"].data.params
     assert params["data.manifest"] == "manifest.csv"
     assert not any("Roe" in text or "secret" in text for text in params.values())
