@@ -98,7 +98,8 @@ def _of_table(config: EvaluateConfig, path: Path) -> Predictions:
     tested = bool((table["split"] == "test").all())
     rendered = log is not None and is_synthetic(log.read())
     return Predictions(
-        name=path.stem,
+        # All predictions files of studies have one name.
+        name=path.stem if log is None else f"{log.read()['name']}-{path.parent.name}",
         title=path.name,
         table=table.reset_index(drop=True),
         synthetic=foreign.is_synthetic or rendered,
@@ -139,10 +140,11 @@ def _of_study(config: EvaluateConfig) -> Predictions:
     table = read_predictions(trial.predictions_path)
     name = trial.folder.name
     tested = bool((table["split"] == "test").all())
-    what = "winner" if trial.folder == log.winner.folder else f"trial {int(name)}"
+    wins = trial.folder == log.winner.folder
+    what = "winner" if wins else f"trial {int(name)}"
     sides = "test set" if tested else "subjects that its folds held out"
     return Predictions(
-        name=str(facts["name"]),
+        name=str(facts["name"]) if wins else f"{facts['name']}-trial-{int(name)}",
         title=f"study {facts['name']}, {what}, {sides}",
         table=table,
         synthetic=is_synthetic(facts),

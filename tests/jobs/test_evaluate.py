@@ -33,6 +33,7 @@ def test_the_predictions_file_of_a_study_is_known_as_such(
     assert main([f"table={table}", f"output={tmp_path}"]) == 0
     assert "SYNTHETIC" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "tables" / "scorings.csv")) == 1
+    assert (tmp_path / "evaluation" / "finished-winner" / "report.txt").is_file()
 
 
 def test_subjects_that_a_search_held_out_are_no_test_set(
@@ -41,6 +42,7 @@ def test_subjects_that_a_search_held_out_are_no_test_set(
     assert main([f"study={LEFT / 'unfinished'}", f"output={tmp_path}", "trial=0"]) == 0
     assert "trial 0, subjects that its folds held out" in capsys.readouterr().out
     assert not (tmp_path / "tables").exists()
+    assert (tmp_path / "evaluation" / "unfinished-trial-0" / "report.txt").is_file()
 
 
 @pytest.mark.parametrize(
