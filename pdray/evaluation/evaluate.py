@@ -88,6 +88,12 @@ def evaluate(
     units = at_level(table, "recording")
     classes = num_classes(units)
     notes: list[str] = []
+    num_recordings = units["recording_id"].nunique()
+    if num_recordings < len(units):
+        notes.append(
+            f"{num_recordings} recordings were scored by several networks (seeds or repeats); each "
+            f"scoring counts as a recording, so that there are {len(units)}"
+        )
     score = partial(_scores, method=how.evaluation.interval)
     numbers = list(score(units, ("scores", "", "recording"), metrics_for(classes)))
     scores = {one.metric: one for one in numbers if one.table == "scores"}

@@ -361,6 +361,13 @@ class Report:
             r"(\w+) has (\d+) values, more than 12; .*": lambda name, number: self._equal(
                 name, number, len({row[name] for row in self.units} - {None})
             ),
+            r"(\d+) recordings were scored by several .* there are (\d+)": lambda one, several: (
+                self._equal(
+                    "recordings",
+                    (int(one), int(several)),
+                    (len({row["recording"] for row in self.units}), len(self.units)),
+                )
+            ),
             r"(\d+) recordings have no (\w+); .*": lambda number, name: self._equal(
                 name, number, sum(row[name] is None for row in self.units)
             ),

@@ -59,6 +59,10 @@ TABLES = {
     "two classes in folds": lambda: clinic(num_classes=2, folds=3),
     "few columns": lambda: snippets(clinic(num_classes=2)),
     "few people": lambda: clinic(num_subjects=5, num_classes=2),
+    "two seeds": lambda: pd.concat(
+        [clinic(num_classes=2, folds=2).assign(seed=0),
+         clinic(num_classes=2, folds=2).assign(seed=1, probability_0=0.4, probability_1=0.6)]
+    ),
     "one class": lambda: clinic(num_subjects=4, num_classes=2).assign(target=1),
     "constant model": lambda: clinic(num_classes=2).assign(probability_0=0.75, probability_1=0.25),
     "raters who agree": lambda: clinic().assign(rater_1=2, rater_2=2, rater_3=2),
