@@ -20,6 +20,7 @@ from pdray.evaluation.predictions import read_predictions
 from pdray.tracking.mlflow_log import MlflowClient
 from pdray.tracking.run_log import StudyLog
 from tests.integration.head import COMMIT, Cluster, output_of, run, running_cluster
+from tests.places import ROOT
 
 pytestmark = pytest.mark.integration
 
@@ -102,7 +103,7 @@ def test_the_job_ran_on_the_cluster_and_not_on_a_private_ray(
 ) -> None:
     actors = cluster.get("/api/v0/actors?detail=1&limit=100")["data"]["result"]["result"]
     names = [actor["class_name"] for actor in actors]
-    assert "QuantileRule" in names, names
+    assert "FoldRule" in names, names
     assert sum("ResourceTrainable" in name for name in names) >= TRIALS, names
     jobs = cluster.get("/api/jobs/")
     assert [job["status"] for job in jobs if "search.name=stored" in job["entrypoint"]] == [
@@ -125,7 +126,10 @@ def test_only_source_is_uploaded(cluster: Cluster, study: StudyLog) -> None:
     assert names.isdisjoint(left)
     # Two jobs brought their copy; Python itself has left compiled files beside them.
     sources = [path for path in files if path.suffix != ".pyc"]
-    assert sum(path.stat().st_size for path in sources) < 2 * 2_000_000
+    own = [ROOT / "pdray", ROOT / "jobs", ROOT / "search_spaces"]
+    whole = sum(path.stat().st_size for folder in own for path in folder.rglob("*")
+                if path.suffix in (".py", ".pyi", ".yaml"))  # fmt: skip
+    assert whole < sum(path.stat().st_size for path in sources) / 2 < 1.05 * whole
 
 
 def test_optuna_knows_how_every_trial_ended(study: StudyLog) -> None:
@@ -171,7 +175,8 @@ def test_mlflow_has_every_epoch_under_its_step(
         inside = [metric.step for metric in client.get_metric_history(run_id, "fold1/val/mcc")]
         assert inside == list(range(EPOCHS))
     winner = runs["stored winner"].data.metrics
-    assert {"test/mcc", "test/mcc_low", "test/mcc_high"} <= set(winner)
+    assert "test/mcc" in winner
+    assert "test/mcc_low" not in winner  # three test subjects are too few for an interval
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs the program chromium (Debian: chromium)")
