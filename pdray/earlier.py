@@ -25,14 +25,20 @@ def earlier_values(root: type[BaseModel]) -> dict[str, object]:
 def as_begun(
     root: type[BaseModel], tree: Mapping[str, Any], begun: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Lay earlier values under settings, where what was begun does not know a key yet.
+    """Lay earlier values under settings, where what was begun has them or does not know a key yet.
+
+    It has them after this version continued it once.
 
     Args:
         root: The class of both.
         tree: Nested settings that are asked for.
         begun: Nested settings as they were logged.
     """
-    values = {key: value for key, value in earlier_values(root).items() if not _stands(begun, key)}
+    values = {
+        key: value
+        for key, value in earlier_values(root).items()
+        if not _stands(begun, key) or value_at(begun, key) == value
+    }
     return merge(nest(values), tree)
 
 

@@ -34,6 +34,8 @@ def test_what_was_begun_with_the_key_keeps_what_it_has():
     assert as_begun(Outer, {"name": "z"}, dump(Outer())) == {"name": "z"}
     begun = {"inner": {"mode": "old"}}
     assert as_begun(Outer, begun, begun) == begun
+    # The command that began it goes on with it, also after a resume has logged the earlier value.
+    assert as_begun(Outer, {"name": "z"}, begun) == {"inner": {"mode": "old"}, "name": "z"}
 
 
 def test_the_earlier_value_is_not_part_of_what_a_digest_is_taken_of():
