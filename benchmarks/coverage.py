@@ -1,6 +1,6 @@
 """Measures how often the 95% intervals of scores contain the truth, on cohorts of known truth.
 
-    python -m benchmarks.coverage             # 13 CPU minutes (without AUPRC), on two processes
+    python -m benchmarks.coverage             # 8 minutes on two processes
     python -m benchmarks.coverage quick=true  # only a test run of one minute; ignore its numbers
 
 Predictions are drawn (SYNTHETIC; no recordings) for cohorts of 16, 40 and 100 subjects with 1 to 11

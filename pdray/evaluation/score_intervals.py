@@ -56,7 +56,7 @@ _RUN = ("seed", "repeat")
 _NUMBERS_RANKING, _NUMBERS = 5, 20
 # Of pooled folds, these need so many subjects, and a model that ranks better than chance by two
 # standard errors (sqrt(2) wider than those of the jackknife if there is nothing to learn).
-_NEED_SIGNAL = {"mcc", "balanced_accuracy", "f1_macro"}
+_NEED_SIGNAL = {"mcc", "balanced_accuracy", "f1_macro", "precision"}
 _LEAST_PROCEDURE, _LEAST_SIGNAL = 40, 2 * widening(1)
 # Too often short of the truth of pooled folds: always "of these predictions".
 _NEVER_PROCEDURE = {"mse"}

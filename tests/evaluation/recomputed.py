@@ -283,7 +283,7 @@ def widening(rows: Rows, metric: str, k: int) -> tuple[str, float]:
         return "procedure", factor_of(area, left, folds, 5)
     said = [{**row, "target": top(row)} for row in rows]
     several = sum(subjects_of(said, c) >= 5 for c in range(k)) >= 2
-    needs = metric in ("mcc", "balanced_accuracy", "f1_macro")
+    needs = metric in ("mcc", "balanced_accuracy", "f1_macro", "precision")
     few = len({row["subject"] for row in rows}) < 40
     if not several or (needs and (few or area - 0.5 < math.sqrt(8) * jackknife(left))):
         return "predictions", 1.0
