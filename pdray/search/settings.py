@@ -73,6 +73,8 @@ def _joinable(address: str | None) -> str | None:
 
 ClusterAddress = Annotated[str | None, AfterValidator(_joinable)]
 
+Protocol = Literal["nested", "repeated", "holdout", "leave_one_subject_out", "split"]
+
 
 class SearchConfig(Settings):
     """Settings of the search: how trials are proposed, compared and pruned."""
@@ -98,6 +100,28 @@ class SearchConfig(Settings):
         "(none of their own), a list of settings with dotted keys, or the folder of a complete "
         "study of the same space, whose five best settings come first",
         json_schema_extra={"earlier": "sampler"},
+    )
+    protocol: Protocol | None = Field(
+        None,
+        description="who is tested. nested: everybody once, by a search in each outer fold and one "
+        "on all subjects for the winner; repeated: that with search.repeats assignments to outer "
+        "folds; leave_one_subject_out: each outer fold is one subject; holdout: one outer fold; "
+        "split: as folds.from_split; null: nested where it is short enough, else holdout",
+        json_schema_extra={"earlier": "holdout"},
+    )
+    repeats: int = Field(
+        3, ge=2, description="assignments to outer folds of search.protocol=repeated [count]"
+    )
+    nested_hours: float = Field(
+        2.0,
+        gt=0,
+        description="longest forecast of the whole study under which a network is searched by "
+        "search.protocol=nested where it is null [hours]",
+    )
+    reshuffle: bool = Field(
+        False,
+        description="draw the inner folds anew for each trial, so that the choice among trials "
+        "follows chance in one assignment less (arXiv 2405.15393)",
     )
     startup_trials: int = Field(
         10, ge=1, description="random trials before TPE proposes values [count]"

@@ -9,6 +9,8 @@
     <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
     <study>/trials/0007/predictions.parquet      predictions of the chosen epoch, all folds
     <study>/winner/                          the same files, with test scores, and model.pt
+    <study>/outer/00/, <study>/outer/1-00/   the same of the search in an outer fold (of repeat 1)
+    <study>/outer/predictions.parquet        test predictions of the winners of all outer folds
 
 If the process is killed, all files are whole, except perhaps the last line of ``epochs.jsonl``,
 which is dropped on reading and before the next line is written. One process writes to a trial.
@@ -36,6 +38,7 @@ State = Literal["running", "complete", "pruned", "failed"]
 PREDICTIONS = "predictions.parquet"
 PICTURES = ("confusion.png", "roc.png")
 MODEL = "model.pt"
+OUTER = "outer"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
 NUMBERS = "numbers.csv"
@@ -70,6 +73,24 @@ class StudyLog:
         self.weights_path = folder / "weights.json"  # digests of files that trials start from
         self.winner = TrialLog(folder / "winner")
         self.evaluation = folder / "evaluation"
+        self.pooled_path = folder / OUTER / PREDICTIONS
+
+    @property
+    def name(self) -> str:
+        """Name of the study; that of an outer fold's search begins with its study's name."""
+        if self.folder.parent.name != OUTER:
+            return self.folder.name
+        return f"{self.folder.parents[1].name}-{OUTER}-{self.folder.name}"
+
+    def outer(self, key: str) -> "StudyLog":
+        """Return the log of the search in an outer fold, even if it has not started."""
+        return StudyLog(self.folder / OUTER / key)
+
+    def outer_studies(self) -> list["StudyLog"]:
+        """Return the logs of the searches in outer folds that have started, in their order."""
+        found = [path.parent for path in (self.folder / OUTER).glob("*/study.json")]
+        by_number = sorted(found, key=lambda path: [int(part) for part in path.name.split("-")])
+        return [StudyLog(folder) for folder in by_number]
 
     def exists(self) -> bool:
         """Return whether the folder contains a study."""
