@@ -21,6 +21,7 @@ by set, setting, fold and epoch, and the settings.
 import json
 import lzma
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -218,15 +219,28 @@ def task_of(one: Recorded, recordings: Sequence[RatedRecording]) -> FitTask:
     return FitTask(origin, config, tuple(recordings), sides, 2, config.optim.epochs)
 
 
-def curves(task: FitTask, every: int) -> list[list[float]]:
-    """Train every fold; return the MCC by fold and epoch."""
+def curves(task: FitTask, every: int) -> tuple[list[list[float]], list[list[float]]]:
+    """Train every fold; return the MCC and the CPU seconds by fold and epoch."""
+    scores: list[list[float]] = [[] for _ in task.sides]
+    seconds: list[list[float]] = [[] for _ in task.sides]
+    before = time.process_time()
+    for fold, value in _scored(task, every):
+        now = time.process_time()
+        scores[fold].append(value)
+        seconds[fold].append(now - before)
+        before = now
+    return scores, seconds
+
+
+def _scored(task: FitTask, every: int) -> Iterator[tuple[int, float]]:
+    """Train every fold; yield the fold and the MCC of each epoch."""
     if task.config.entry.network is not None:
-        scores: list[list[float]] = [[] for _ in task.sides]
         for result in fit(task):
-            scores[result.fold].append(result.metrics["val/mcc"])
-        return scores
+            yield result.fold, result.metrics["val/mcc"]
+        return
     x, y = describe(task), np.array([one.target for one in task.recordings], np.int64)
-    return [list(_curve(task, side, (x, y), every)) for side in task.sides]
+    for fold, side in enumerate(task.sides):
+        yield from ((fold, value) for value in _curve(task, side, (x, y), every))
 
 
 def _curve(task: FitTask, side: FoldSides, data: tuple[Any, Any], every: int) -> Iterator[float]:
@@ -254,13 +268,18 @@ def record(name: str, config: RecordingConfig) -> list[dict[str, Any]]:
     task = task_of(one, prepare(one, config))
     with path.open("a", encoding="utf-8") as file:
         for number, params in enumerate(settings[len(found) :], len(found)):
-            scores = curves(replace(task, config=trial_config(task.config, params)), one.every)
-            rounded = [[round(value, 4) for value in row] for row in scores]
-            found.append({"settings": params, "mcc": rounded})
+            trial = replace(task, config=trial_config(task.config, params))
+            scores, seconds = curves(trial, one.every)
+            found.append({"settings": params, "mcc": _rounded(scores)})
+            found[-1]["seconds"] = _rounded(seconds)
             file.write(json.dumps(found[-1]) + "\n")
             file.flush()
             print(f"{name} {number}: {np.mean(scores, axis=0).max():.3f}", flush=True)
     return found
+
+
+def _rounded(rows: list[list[float]]) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in rows]
 
 
 def main(argv: list[str]) -> int:

@@ -1,8 +1,60 @@
-"""Forecasts how long a study takes, before it starts."""
+"""Forecasts how long a study takes, from times measured in its workers before it starts."""
 
-from pdray.data.cohort.members import Cohort
+import json
+import time
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import ray
+import torch
+
+from pdray.config import dump
+from pdray.data.cohort.members import Cohort, inner_sides, rated
+from pdray.errors import PdrayError
+from pdray.evaluation.predictions import Origin
 from pdray.search.cluster import Reservation
+from pdray.search.course import SHARES, Work, last_end
 from pdray.search.plan import StudyPlan
+from pdray.search.space import trial_config
+from pdray.training.loop.launch import Workers
+from pdray.training.loop.timing import Pace, can_measure, measure_pace
+from pdray.training.loop.worker import Place
+from pdray.training.task import FitTask
+
+_LONGEST = 30.0  # seconds that the first trial waits for the measurement at most
+_MOST_AT_ONCE = 4  # measured workers
+_measured: dict[str, "Measured | None"] = {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Times measured in workers before a search.
+
+    Attributes:
+        pace: Of a fit, with as many fits at once as trials.
+        start: Start of a worker process [s].
+    """
+
+    pace: Pace
+    start: float
+
+
+def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Work:
+    """Return the work of one search of a plan."""
+    config, num_trials = plan.config.search, plan.num_trials
+    at_once = min(reservation.concurrent_trials, num_trials)
+    prunes = bool(config.prune_quantile) and not plan.fixed
+    return Work(
+        num_trials=num_trials,
+        steps=num_folds * plan.epochs,
+        # Trials that begin before enough others are complete can hardly be ended.
+        num_whole=config.prune_after_trials + at_once - 1 if prunes else num_trials,
+        share=SHARES[config.prune_rule] if prunes else 1.0,
+        at_once=at_once,
+        # A fold's two sides together are what the refit learns from.
+        refit_steps=0.0 if plan.fixed else float(plan.epochs),
+    )
 
 
 def hours_of(
@@ -12,9 +64,105 @@ def hours_of(
 
     Args:
         plan: Its settings.
-        cohort: Its recordings.
+        cohort: Its recordings and folds.
         reservation: Resources of a trial and how many trials run at once.
         num_searches: Searches that run one after the other: 1 of protocol ``holdout``, the number
             of outer folds and one more of ``nested``.
     """
-    return None
+    recordings = rated(cohort, plan.config.data, None)
+    sides = inner_sides(cohort.folds, recordings)
+    origin = Origin(study="forecast", trial=0, fold=0, epoch=0, split="val")
+    task = FitTask(origin, plan.config.fit, recordings, sides, cohort.num_classes, plan.epochs)
+    measured = measure(plan, task, reservation)
+    if measured is None:
+        return None
+    work = work_of(plan, reservation, num_folds=len(sides))
+    return num_searches * seconds_of(work, measured, task) / 3600
+
+
+def seconds_of(work: Work, measured: Measured, task: FitTask) -> float:
+    """Return the expected seconds of a search and its refit."""
+    step = step_seconds(measured, task)
+    steps = last_end([], map(work.length, range(work.num_trials)), work.at_once)
+    once = measured.pace.once * len(task.recordings) + measured.start
+    starts = 2 if work.refit_steps else 1
+    return starts * once + step * (steps + work.refit_steps)
+
+
+def step_seconds(measured: Measured, task: FitTask) -> float:
+    """Return the expected seconds of one epoch of one fold."""
+    return measured.pace.epoch * fmean(
+        len(side.training) + len(side.evaluation) for side in task.sides
+    )
+
+
+def measure(plan: StudyPlan, task: FitTask, reservation: Reservation) -> Measured | None:
+    """Time the first trial's settings in workers of this study, or return None.
+
+    As many workers run at once as trials will, up to four, since they slow each other down. What
+    was measured once in this process is not measured again.
+
+    Args:
+        plan: The study.
+        task: A trial; without stored recordings it is measured on random pictures.
+        reservation: Resources of a trial and how many trials run at once.
+    """
+    if plan.starts:
+        task = replace(task, config=trial_config(plan.config.fit, plan.starts[0].params))
+    if not can_measure(task):
+        return None
+    stored = task.recordings[0].stored is not None
+    key = json.dumps([dump(task.config), stored, str(reservation)], default=str)
+    if key not in _measured:
+        _measured[key] = _ask_workers(task, reservation)
+    return _measured[key]
+
+
+def _ask_workers(task: FitTask, reservation: Reservation) -> Measured | None:
+    workers, started = reservation.workers, time.perf_counter()
+    options = {"num_cpus": workers.cpus_per_worker, "num_gpus": workers.gpus_per_worker}
+    asked = ray.put(_of_one_worker(task, workers.num_workers))
+    tasks = [
+        _measure.options(**options).remote(asked, workers)
+        for _ in range(min(reservation.concurrent_trials, _MOST_AT_ONCE))
+    ]
+    ready, late = ray.wait(tasks, num_returns=len(tasks), timeout=_LONGEST)
+    for one in late:  # of a cluster that has yet to grow, or a network that is very slow
+        ray.cancel(one, force=True)
+    passed = time.perf_counter() - started
+    found = [one for one in map(_got, ready) if one is not None]
+    if not found:
+        return None
+    pace = Pace(
+        epoch=fmean(pace.epoch for pace, _ in found) / workers.num_workers,
+        once=fmean(pace.once for pace, _ in found),
+    )
+    return Measured(pace, start=max(0.0, passed - max(seconds for _, seconds in found)))
+
+
+def _of_one_worker(task: FitTask, num_workers: int) -> FitTask:
+    """Return a task with the batches that one of several workers takes."""
+    optim = task.config.optim
+    batch_size = max(1, optim.batch_size // num_workers)
+    optim = optim.model_copy(update={"batch_size": batch_size})
+    return replace(task, config=task.config.model_copy(update={"optim": optim}))
+
+
+def _got(reference: Any) -> tuple[Pace, float] | None:
+    try:
+        found: tuple[Pace, float] | None = ray.get(reference)
+    except ray.exceptions.RayError:  # the trials will say what is wrong
+        return None
+    return found
+
+
+@ray.remote(max_retries=0)
+def _measure(task: FitTask, workers: Workers) -> tuple[Pace, float] | None:
+    torch.set_num_threads(max(1, int(workers.cpus_per_worker)))
+    started = time.perf_counter()
+    device = torch.device("cuda" if workers.gpus_per_worker else "cpu")
+    try:
+        pace = measure_pace(task, place=Place(device=device))
+    except PdrayError:  # the trials will say it
+        return None
+    return pace, time.perf_counter() - started

@@ -29,6 +29,7 @@ from pdray.search.space import (
     Start,
     Value,
     combination_faults,
+    combinations,
     corners,
     fit_faults,
     networks,
@@ -109,6 +110,14 @@ class StudyPlan:
     def epochs(self) -> int:
         """The largest number of epochs per fold of any trial."""
         return max(config.optim.epochs for config in self.fits)
+
+    @property
+    def num_trials(self) -> int:
+        """Trials that the study will run: ``search.trials``, or fewer if the space has fewer."""
+        asked, every = self.config.search.trials, combinations(self.space)
+        if self.fixed or every is None:
+            return asked
+        return min(asked, len(every) + sum(not start.is_held for start in self.starts))
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pdray.search.cluster import (
     describe_workers,
 )
 from pdray.search.plan import StudyPlan
-from pdray.search.space import combinations
 
 _SHOWN = 5
 _MOST_CLASSES = 8  # more classes, such as actions, are not listed
@@ -95,13 +94,10 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
             f"compare    {trials} trials x {num_folds} folds x {epochs} epochs, scored after the "
             f"last epoch: {', '.join(plan.fixed)}",
         ]
-    every = combinations(plan.space)
     few = ""
-    most = trials if every is None else len(every)
-    most += sum(not start.is_held for start in plan.starts)
-    if every is not None and most < trials:
+    if plan.num_trials < trials:
         few = f" (search.trials is {trials}; the space has no more combinations)"
-        trials = most
+        trials = plan.num_trials
     return [
         f"folds      {len(cohort.folds.test)} test subjects, scored once at the end; "
         f"{len(cohort.folds.development)} development subjects in {num_folds} folds of "

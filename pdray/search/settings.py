@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from pdray.checks.settings import ChecksConfig
 from pdray.config import (
     Settings,
     build,
@@ -210,7 +209,6 @@ class StudyConfig(FitConfig):
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
     decision: DecisionConfig = DecisionConfig()
-    checks: ChecksConfig = ChecksConfig()
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
     store: StoreConfig = StoreConfig()

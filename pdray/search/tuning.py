@@ -42,8 +42,7 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
         from pdray.search.study import run_plan
 
         outcome = run_plan(plan, say=say)
-        parts = (outcome.leaderboard, outcome.held_out, outcome.checks, _where(outcome))
-        return "\n" + "\n\n".join(filter(None, parts))
+        return f"\n{outcome.leaderboard}\n\n{outcome.held_out}\n\n{_where(outcome)}"
 
     return run_job(
         argv,

@@ -21,7 +21,7 @@ from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snipp
 from pdray.data.batches.views import drawn_view, view_moves
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
-from pdray.data.modalities import MODALITIES, Modality
+from pdray.data.modalities import MODALITIES, Modality, picture_spec
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, SettingsError, StoreError, StreamError, naming
 
@@ -227,6 +227,22 @@ class SnippetReader:
         drawn = [drawn_view(self.views, self._draw(planned, one)) for one in recordings]
         numbers = [number for number in drawn for _ in range(num_snippets)]
         return Moved(view_moves(self.views, names, numbers), self.views.size)
+
+
+class BlankReader(SnippetReader):
+    """Reader of random pictures, to measure a network before its frames are in the store."""
+
+    def read(self, batch: PlannedBatch, position: int, out: Inputs) -> None:
+        """Draw the pictures of one recording of a batch."""
+        draw = np.random.default_rng(batch.recordings[position])
+        for values in out.values():
+            values[...] = np.frombuffer(draw.bytes(values.size), np.uint8).reshape(values.shape)
+
+    @cached_property
+    def _items(self) -> dict[Modality, tuple[tuple[int, ...], torch.dtype]]:
+        height, width = self.decode.height, self.decode.width
+        shape = (height, width, picture_spec(self.modality).num_channels)
+        return {self.modality: (shape, torch.uint8)}
 
 
 def read_locally(

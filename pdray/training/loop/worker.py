@@ -21,7 +21,7 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from pdray.data.batches.plan import derive_seed, plan_batches
-from pdray.data.batches.reader import Batch, SnippetReader
+from pdray.data.batches.reader import Batch, BlankReader, SnippetReader
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import expected_counts, table_rows
@@ -48,7 +48,11 @@ class Place:
 
 
 def fit(
-    task: FitTask, *, place: Place | None = None, resume: Mapping[str, Any] | None = None
+    task: FitTask,
+    *,
+    place: Place | None = None,
+    resume: Mapping[str, Any] | None = None,
+    blank: bool = False,
 ) -> Generator[EpochResult]:
     """Train and evaluate every fold of a task, one after the other.
 
@@ -56,6 +60,7 @@ def fit(
         task: What to train.
         place: Rank and device; default: a single worker on the CPU.
         resume: ``state`` of the last valid result; training continues with the next epoch.
+        blank: Whether random pictures are read, which need no file; only times mean something.
 
     Yields:
         One result per epoch, equally often on every worker.
@@ -80,7 +85,7 @@ def fit(
         from pdray.training.frozen.region_views import keep_views
 
         recordings = keep_views(recordings, config)
-    reader = SnippetReader(
+    reader = (BlankReader if blank else SnippetReader)(
         recordings,
         config.snippet,
         config.decode,
@@ -91,7 +96,7 @@ def fit(
         views=config.views,
     )
     stored = all(recording.stored is not None for recording in task.recordings)
-    kind = config.stream.chosen(num_workers=place.num_workers, stored=stored)
+    kind = config.stream.chosen(num_workers=place.num_workers, stored=stored or blank)
     learner: _Learner | None = None
     with open_stream(plan, reader, config.stream, kind=kind, device=place.device) as stream:
         for (fold, epoch), planned in groupby(plan, key=lambda batch: (batch.fold, batch.epoch)):
