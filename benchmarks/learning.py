@@ -14,7 +14,7 @@ compared on these folds:
 - ``flow`` and ``boundaries``: I3D on optical flow and on motion boundaries;
 - ``colours``: I3D on pictures of twice the side; on smaller ones it does not learn;
 - ``frames``: a 2D ResNet on eight single frames, averaged: the score of appearance alone;
-- ``linear``: logistic regression on the log spectrum of the mean |frame difference|.
+- ``linear``: ``model.name=motion_linear``, which sees the rhythm of the movement and no shape.
 
 An interval is over subjects, for the seed with the median score (see ``score_intervals.py``); that
 of the drop when shuffled resamples them.
@@ -39,7 +39,6 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from benchmarks.spectrum import linear_control, origin
 from pdray.atomic import replacing
 from pdray.config import HELP, build, dump, merge, read_tree
 from pdray.data.cohort.folds import make_held_out_folds
@@ -54,7 +53,7 @@ from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import PdrayError, SettingsError, refuse
 from pdray.evaluation.metrics import score
-from pdray.evaluation.predictions import by_recording, probabilities, targets
+from pdray.evaluation.predictions import Origin, by_recording, probabilities, targets
 from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.statistics.intervals import TRUTHS, Interval
 from pdray.evaluation.uncertainty import weighted_scores
@@ -83,6 +82,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "shuffled": {"snippet": {"order": "shuffled"}},
     "one_frame": {"snippet": {"order": "one_frame"}},
+    "linear": {"model": {"name": "motion_linear"}},
 }
 MEANINGS = {
     "tsa": "temporal self-attention",
@@ -162,6 +162,8 @@ def read_settings(argv: Sequence[str]) -> LearningConfig:
 def fit_config(config: LearningConfig, name: str) -> FitConfig:
     """Return the settings of a network's fit."""
     tree, changes = dump(config), NETWORKS[name]
+    if name == "linear":  # it takes no section of a network
+        return build(FitConfig, {"decode": tree["decode"], "optim": {"epochs": 1}, **changes})
     tree = {key: tree[key] for key in FitConfig.model_fields}
     if "model" in changes:
         tree.pop("model")  # another network starts from its own defaults
@@ -233,12 +235,20 @@ def make_jobs(
         for seed in config.seeds if name == "tsa" else config.control_seeds:
             for outer_fold, side in enumerate(sides):
                 task = FitTask(
-                    origin=origin(seed, outer_fold),
+                    origin=Origin(
+                        study="learning",
+                        trial=0,
+                        fold=-1,
+                        epoch=0,
+                        seed=seed,
+                        outer_fold=outer_fold,
+                        split="test",
+                    ),
                     config=fitted,
                     recordings=recordings[name],
                     sides=(side,),
                     num_classes=len(GRADE_CUTS) + 1,
-                    epochs=config.optim.epochs,
+                    epochs=fitted.optim.epochs,
                     evaluate="last_epoch",
                 )
                 jobs.append(Job(name, task))
@@ -370,7 +380,7 @@ def measure(config: LearningConfig) -> int:
         f"{config.optim.epochs} epochs",
         flush=True,
     )
-    tables = {"linear": [linear_control(recordings, sides, fps=config.cohort.fps)]}
+    tables: dict[str, list[pd.DataFrame]] = {}
     cpu_seconds = 0.0
     for number, trained in enumerate(train_all(jobs, config.num_processes), start=1):
         tables.setdefault(trained.name, []).append(trained.table)

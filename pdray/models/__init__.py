@@ -38,6 +38,7 @@ _ESTIMATORS = {
     "audio_mlp": "pdray.models.estimators.audio_mlp_settings:ENTRY",
     "fusion": "pdray.models.estimators.fusion_settings:ENTRY",
     "linear_probe": "pdray.models.estimators.linear_probe:ENTRY",
+    "motion_linear": "pdray.models.estimators.motion_linear:ENTRY",
 }
 
 if TYPE_CHECKING:
