@@ -119,5 +119,5 @@ def _grouped(faults: Sequence[str]) -> list[str]:
 def _rows(rows: Sequence[str]) -> str:
     if len(rows) == 1:
         return f"row {rows[0]}"
-    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    return f"rows {', '.join(rows[:_SHOWN])}{more}"
+    more = ", ..." if len(rows) > _SHOWN else ""
+    return f"{len(rows)} rows ({', '.join(rows[:_SHOWN])}{more})"

@@ -128,13 +128,13 @@ def item_table(cohort: Described) -> Table:
 def grade_table(cohort: Described) -> Table:
     """Count the grades per item (YouTubePD, Table 10; TSA, Fig. 4b)."""
     items = _items(cohort)
-    highest = max(ITEMS.get(item, 0) for item in items)
-    grades = [*range(highest + 1), None]
+    highest = {item: _highest(item, members) for item, members in items.items()}
+    grades = [*range(max(highest.values()) + 1), None]
     rows = []
     for item, members in items.items():
         counts = [cohort.count(one for one in members if one.grade == grade) for grade in grades]
         shown: list[Cell] = [
-            NONE if grade is not None and grade > ITEMS[item] else count
+            NONE if grade is not None and grade > highest[item] else count
             for grade, count in zip(grades, counts, strict=True)
         ]
         rows.append((item, *shown, cohort.count(members)))
@@ -259,10 +259,9 @@ def _by_class(
     cohort: Described, members: Sequence[Recording], item: str
 ) -> dict[tuple[str, str], list[Recording]]:
     """Return the recordings per possible class of an item, and those without a grade."""
-    highest = ITEMS.get(item, max((one.grade or 0 for one in members), default=0))
     found: dict[int | None, list[Recording]] = {}
     grades: dict[int | None, list[int]] = {}
-    for grade in range(highest + 1):
+    for grade in range(_highest(item, members) + 1):
         number = grade if cohort.is_action else grade_class(grade, cohort.cuts)
         found.setdefault(number, [])
         grades.setdefault(number, []).append(grade)
@@ -272,6 +271,11 @@ def _by_class(
         (NOT_GIVEN, "") if number is None else (str(number), _range(grades[number])): some
         for number, some in found.items()
     }
+
+
+def _highest(item: str, members: Sequence[Recording]) -> int:
+    """Return the highest grade of an item; of one that is not known, the highest one given."""
+    return ITEMS.get(item, max((one.grade or 0 for one in members), default=0))
 
 
 def _range(grades: Sequence[int]) -> str:

@@ -17,20 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdray.config import nearest
+from pdray.data.cohort.csv_form import find_form
 from pdray.data.cohort.csv_table import Row, read_csv
 from pdray.data.cohort.rated import FACTS
 from pdray.data.cohort.rows import WORDS
 from pdray.data.cohort.settings import SYNTHETIC_SITE
 from pdray.errors import ManifestError, StudyError, refuse
 from pdray.evaluation.predictions import RATER
-from pdray.evaluation.table_checks import row_faults
+from pdray.evaluation.table_checks import NO_ITEM, row_faults
 
 REQUIRED = ("subject_id", "target")
 TEXTS = ("recording_id", "item", "split", "study", *FACTS)
 COUNTS = ("grade", "trial", "outer_fold", "fold", "repeat", "seed", "epoch", "snippet")
 KNOWN = (*REQUIRED, "probability_0", "probability_1", *TEXTS, *COUNTS, "rater_1")
 """Columns that are read; more of ``probability_2`` and ``rater_2``, and ``logit_0``, too."""
-NO_ITEM = "not given"
 _NUMBERED = re.compile(r"(probability|logit)_(0|[1-9][0-9]*)")
 _WORDS_OF = {
     name: {also: word for word, others in words.items() for also in (word, *others)}
@@ -92,11 +92,14 @@ def _read_text(path: Path) -> list[Row]:
         content = path.read_bytes()
     except OSError as error:
         raise StudyError(f"{path}: cannot be read: {error.strerror or error}") from error
-    first = content.partition(b"\n")[0]
-    delimiter = max(",;\t", key=lambda one: first.count(one.encode()))
     wanted, right = (*REQUIRED, "probability_0", "probability_1"), "a UTF-8 CSV or a .parquet file"
     return read_csv(
-        path, content, _checks_header(path), wanted=wanted, right=right, delimiter=delimiter
+        path,
+        content,
+        _checks_header(path),
+        wanted=wanted,
+        right=right,
+        form=find_form(content),
     )
 
 

@@ -95,7 +95,9 @@ def _of_model(
     model = predicted(probabilities(rows)).astype(np.float64)
     subjects = rows["subject_id"].to_numpy()
     item = str(rows["item"].iloc[0])
-    highest = num_classes(rows) - 1 if kind else ITEMS.get(item, num_classes(rows) - 1)
+    highest = num_classes(rows) - 1
+    if not kind:  # of an item that is not known, the highest grade that was given
+        highest = ITEMS.get(item, max(highest, int(np.nanmax(ratings))))
     for one in targets_without(ratings):
         others = f"the mean of the others{kind}"
         for who, grades in (

@@ -1,5 +1,6 @@
 """Faults of a predictions table whose cells are right: sums, scales, repeated rows, splits."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from pdray.data.cohort.rated import FACTS
 from pdray.data.cohort.settings import ITEMS
 from pdray.evaluation.predictions import KEY, RATER, RECORDING_KEY, num_classes, probabilities
 
+NO_ITEM = "not given"
 Lines = NDArray[np.int64]
 SUM_TOLERANCE = 1e-3
 """By how much the probabilities of a row may miss 1, since programs print rounded numbers."""
@@ -38,19 +40,25 @@ def row_faults(table: pd.DataFrame, numbers: Lines, *, graded: bool) -> list[str
     raters = [name for name in table.columns if RATER.fullmatch(str(name))]
     for name in [*raters, *["grade"] * graded]:
         for row in np.flatnonzero(table[name].notna()):
-            highest = _highest(table["item"][row], classes)
+            item = table["item"][row]
+            highest = _highest(item, classes)
             if not 0 <= table[name][row] <= highest:
                 faults.append(
-                    f"row {numbers[row]}: {name} {table[name][row]:g} is outside 0..{highest}, the "
-                    f"scale of {table['item'][row]}; bring all raters to one scale"
+                    f"row {numbers[row]}: {name} {table[name][row]:g} is outside "
+                    f"0..{highest:g}, the scale of {item}; bring all raters to one scale"
                 )
     checks = (_repeated, _torn, _split_faults)
     return [*faults, *(fault for check in checks for fault in check(table, numbers))]
 
 
-def _highest(item: str, classes: int) -> int:
-    """Return the highest grade of an item; without an item, of any scale that may be meant."""
-    return ITEMS.get(item, max(classes - 1, *ITEMS.values()))
+def _highest(item: str, classes: int) -> float:
+    """Return the highest grade of an item; without an item, of any scale that may be meant.
+
+    A table does not say the scale of an item that is not among the known ones.
+    """
+    if item == NO_ITEM:
+        return max(classes - 1, *ITEMS.values())
+    return ITEMS.get(item, math.inf)
 
 
 def _repeated(table: pd.DataFrame, numbers: Lines) -> list[str]:

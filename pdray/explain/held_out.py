@@ -153,7 +153,9 @@ def open_held_out(folder: Path) -> HeldOut:
     config = _finished_winner(study, facts)
     settings = facts["settings"]
     data = build(DataConfig, settings.get("data", {}))
-    manifest = load_manifest(data.manifest, check_files=False, subjects=data.subjects, allowed=None)
+    manifest = load_manifest(
+        data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
+    )
     if manifest.digest != facts["tags"].get("manifest_digest"):
         raise StudyError(
             f"study {facts['name']}: the manifest has changed since the study started; restore "

@@ -135,6 +135,14 @@ def test_the_tables_of_a_cohort_counted_by_hand(described: Described) -> None:
     assert [row["score mean"] for row in groups] == ["10.0", "40.0", "", "30.0"]
 
 
+def test_an_item_of_the_users_own_has_the_grades_that_were_given(described: Described) -> None:
+    own: Rows = [{"subject_id": "S1", "item": "spiral", "grade": grade} for grade in (0, 6)]
+    told, _ = described([*own, HAND[0]], scale="0..7")
+    assert "spiral          1/1  0/0  0/0  0/0  0/0  0/0  1/1" in told
+    grades = next(line for line in told.splitlines() if line.startswith("finger_tapping  1/1  0/0"))
+    assert grades.split()[1:8] == ["1/1", *["0/0"] * 4, "-", "-"]
+
+
 def test_no_id_and_no_path_is_in_what_is_written(described: Described) -> None:
     rows = [{**row, "subject_id": f"Anna{row['subject_id']}", "recording_id": f"Film{number}"}
             for number, row in enumerate(HAND)]  # fmt: skip

@@ -136,3 +136,11 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(StudyError, match="cannot be read as Parquet"):
         read_foreign(tmp_path / "text.parquet")
+
+
+def test_an_item_of_the_users_own_may_have_any_grade(write: Callable[[str], Path]) -> None:
+    text = "subject_id,item,target,probability,grade\nA,spiral,1,1,9\nB,gait,0,0,0\n"
+    assert read_foreign(write(text)).table["grade"].tolist() == [9, 0]
+    without = "subject_id,target,probability,grade\nA,1,1,9\nB,0,0,0\n"
+    with pytest.raises(StudyError, match=r"row 2: grade 9 is outside 0\.\.5"):
+        read_foreign(write(without))

@@ -22,8 +22,14 @@ from pdray.data.cohort.rows import (
     TEXTS,
     UNABLE,
     WORDS,
+    is_known,
 )
-from pdray.data.cohort.settings import ACTION, ITEMS, KNOWN_ITEMS, PUBLIC, unknown_item
+from pdray.data.cohort.settings import (
+    ACTION,
+    PUBLIC,
+    highest_grade,
+    item_fault,
+)
 from pdray.data.cohort.spelling import normal_form
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
@@ -62,7 +68,7 @@ def with_subject(row: Row) -> Row:
 
 
 def read_row(
-    row: Row, folder: Path, unnamed: frozenset[str]
+    row: Row, folder: Path, unnamed: frozenset[str], scale: str | None = None
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the fields of a row's recording, or None and what is wrong with the row.
 
@@ -70,6 +76,7 @@ def read_row(
         row: Of the manifest.
         folder: Of the manifest; paths are relative to it.
         unnamed: Recordings whose id stands for a subject's.
+        scale: Of items that are not known; None refuses them.
     """
     cells = row.cells
     if not any(cells.values()):
@@ -77,15 +84,15 @@ def read_row(
     faults = [
         f"{name} {text!r} has spaces around it; write {text.strip()!r}"
         for name, text in cells.items()
-        if text != text.strip()
+        if text != text.strip() and is_known(name)
     ]
     faults += [_missing(name, cells) for name in REQUIRED if not cells[name]]
-    faults += _text_faults(cells, is_unnamed=cells["recording_id"] in unnamed)
+    faults += _text_faults(cells, scale, is_unnamed=cells["recording_id"] in unnamed)
     words = {name: _word(name, cells.get(name, ""), faults) for name in WORDS}
     numbers = {name: _number(name, cells.get(name, ""), faults) for name in NUMBERS}
     faults += _span_faults(numbers["start_seconds"], numbers["end_seconds"])
     raters = sorted((name for name in cells if RATER.fullmatch(name)), key=lambda n: int(n[6:]))
-    grade, *rated = [_grade(name, cells, faults) for name in ("grade", *raters)]
+    grade, *rated = [_grade(name, cells, scale, faults) for name in ("grade", *raters)]
     if grade is not None and words["grade_status"] == UNABLE:
         faults.append(f"grade {grade}, but grade_status is {UNABLE}; leave one of them empty")
     if faults:
@@ -147,11 +154,12 @@ def _id_fault(column: str, cell: str) -> str | None:
     return None
 
 
-def _text_faults(cells: Mapping[str, str], *, is_unnamed: bool) -> list[str]:
+def _text_faults(cells: Mapping[str, str], scale: str | None, *, is_unnamed: bool) -> list[str]:
     """Return what is wrong with the ids, free texts, item and side of a row.
 
     Args:
         cells: Text by column.
+        scale: Of items that are not known; None refuses them.
         is_unnamed: Whether the subject's id is the recording's, as nobody knows the person.
     """
     checked = [name for name in IDS if name != "subject_id" or not is_unnamed]
@@ -164,9 +172,8 @@ def _text_faults(cells: Mapping[str, str], *, is_unnamed: bool) -> list[str]:
         if cells.get(name) and cells[name] != "none" and _BROKEN.fullmatch(normal_form(cells[name]))
     ]
     item, side = cells["item"], cells.get("side", "")
-    if item and item not in KNOWN_ITEMS:
-        faults.append(unknown_item(item) if (right := normal_form(item)) not in KNOWN_ITEMS else
-                      f"item {item!r} is unknown: write {right!r}")  # fmt: skip
+    if item and (fault := item_fault(item, scale)):
+        faults.append(fault)
     places = PLACES.get(item, SIDES)
     if side and side not in places:
         right = normal_form(side)
@@ -208,7 +215,9 @@ def _number(column: str, cell: str, faults: list[str]) -> float | None:
     return None
 
 
-def _grade(column: str, cells: Mapping[str, str], faults: list[str]) -> int | None:
+def _grade(
+    column: str, cells: Mapping[str, str], scale: str | None, faults: list[str]
+) -> int | None:
     """Return the grade of a cell; None where it is empty or wrong."""
     cell, item = cells.get(column, ""), cells["item"]
     if not cell:
@@ -223,10 +232,10 @@ def _grade(column: str, cells: Mapping[str, str], faults: list[str]) -> int | No
     if match is None:
         faults.append(f"{column} {cell!r} is not an integer; leave the cell empty if not rated")
         return None
-    highest = ITEMS.get(item, math.inf)
-    if item in KNOWN_ITEMS and not 0 <= int(match[1]) <= highest:
-        scale = "negative" if item == ACTION else f"outside 0..{highest}"
-        faults.append(f"{column} {match[1]} is {scale} for item {item}")
+    highest = highest_grade(item, scale)
+    if not 0 <= int(match[1]) <= highest:
+        wrong = "negative" if highest == math.inf else f"outside 0..{highest:g}"
+        faults.append(f"{column} {match[1]} is {wrong} for item {item}")
     return int(match[1])
 
 

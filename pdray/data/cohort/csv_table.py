@@ -1,7 +1,7 @@
 """CSV files with known columns, as text: nothing converted, filled or passed over.
 
-UTF-8 with commas, read with the standard library rather than pandas: pandas fills short rows,
-passes over lines and turns words like ``NA`` into absent values without a trace.
+Read with the standard library rather than pandas: pandas fills short rows, passes over lines and
+turns words like ``NA`` into absent values without a trace.
 """
 
 import csv
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pdray.config import nearest
+from pdray.data.cohort.csv_form import PLAIN, Form
 from pdray.errors import ManifestError, refuse
 
 
@@ -62,7 +63,7 @@ def read_csv(
     *,
     wanted: Sequence[str],
     right: str,
-    delimiter: str = ",",
+    form: Form = PLAIN,
 ) -> list[Row]:
     """Read the rows of a CSV file.
 
@@ -72,15 +73,14 @@ def read_csv(
         check: Raises where the header is wrong.
         wanted: Columns that a header must have.
         right: What a file may be, for the message.
-        delimiter: What stands between two cells.
+        form: How it is written.
 
     Raises:
         ManifestError: If it is no CSV in UTF-8 or is empty; with every row that has too few or too
             many cells.
     """
     try:
-        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
-        lines = _numbered(text, delimiter)
+        lines = _numbered(content.decode(form.encoding), form.delimiter)
     except UnicodeDecodeError as error:
         raise ManifestError(
             f"{path}: not a CSV in UTF-8: byte {error.start} is 0x{content[error.start]:02x}; "

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdray.config import nearest
 from pdray.data.cohort.csv_table import Row
-from pdray.data.cohort.rows import COLUMNS, FILES, REQUIRED, UNABLE, read_rows
+from pdray.data.cohort.rows import COLUMNS, FILES, REQUIRED, UNABLE, Sheet, read_rows
 from pdray.data.cohort.settings import (
     ACTION,
     KNOWN_ITEMS,
     SYNTHETIC_SITE,
     DataConfig,
     Subjects,
-    unknown_item,
+    item_fault,
 )
 from pdray.errors import ManifestError, refuse
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
 
     from pdray.data.cohort.digests import Digests
+    from pdray.data.cohort.people import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Recording:
         recording_id: Unique in the manifest.
         subject_id: Pseudonym; what folds are made of. The recording's own id where an action names
             none and that is allowed.
-        item: One of :data:`KNOWN_ITEMS`.
+        item: One of :data:`KNOWN_ITEMS`, or a word of the user's, on the scale that is given.
         video: Absolute path.
         grade: 0 to the item's highest; the class of an action.
         visit_id: Names one visit of the subject.
@@ -124,7 +125,7 @@ class Manifest:
         path: Absolute path of the file.
         digest: SHA-256 of the file's content, hexadecimal.
         recordings: In the order of the file, at least one.
-        notes: What the user should know of its people, one sentence each.
+        notes: What the user should know of the file and its people, one sentence each.
         digests: Of the files that had to be compared; a reader that has accepted its settings
             keeps them.
     """
@@ -218,6 +219,7 @@ def open_manifest(
         data.manifest,
         check_files=check_files,
         subjects=data.subjects,
+        scale=data.scale,
         allowed=Allowed(data.different_subjects, data.shared_files),
         digests=Digests(kept, writes=False),
     )
@@ -228,6 +230,7 @@ def load_manifest(
     *,
     check_files: bool = True,
     subjects: Subjects = "required",
+    scale: str | None = None,
     allowed: Allowed | None = NOTHING,
     digests: "Digests | None" = None,
 ) -> Manifest:
@@ -237,6 +240,7 @@ def load_manifest(
         path: ``.csv`` or ``.parquet``. Relative paths inside it are relative to its folder.
         check_files: Also check that every file exists and every video's header can be read.
         subjects: "none" gives a public video that names no subject its own id for one.
+        scale: Grades of items that are not among the known ones, such as "0..4"; None refuses them.
         allowed: Look-alike ids and shared files that the user has named. None looks for neither:
             the manifest was accepted when a study of it began.
         digests: Of files that were read before; None is none.
@@ -255,13 +259,51 @@ def load_manifest(
         'left'
     """
     # Not at the top: the processes of trials need recordings alone.
-    from pdray.data.cohort.cells import is_personal, read_row
-    from pdray.data.cohort.files import Owners, file_faults, find_owners
-    from pdray.data.cohort.people import fact_faults, id_faults, id_notes, in_rows, repeated_ids
+    from pdray.data.cohort.files import file_faults
+    from pdray.data.cohort.people import id_notes, in_rows
 
     path = Path(path).absolute()
-    content, rows, unnamed = _read(path, subjects)
-    checks = [read_row(row, path.parent, unnamed) for row in rows]
+    content, (rows, notes), unnamed = _read(path, subjects)
+    recordings, faults = check_rows(
+        rows, path.parent, unnamed=unnamed, scale=scale, allowed=allowed, digests=digests
+    )
+    if check_files:
+        faults += file_faults(rows, path.parent)
+    refuse(in_rows(faults), ManifestError, path.name)
+    named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
+    own = Counter(one.item for one in recordings if one.item not in KNOWN_ITEMS)
+    told = ", ".join(f"{item} ({number} recordings)" for item, number in own.items())
+    notes += [f"items on the scale {scale}, which are not among the known ones: {told}"] * any(own)
+    notes += id_notes(list(named))
+    return Manifest(
+        path, hashlib.sha256(content).hexdigest(), tuple(recordings), tuple(notes), digests
+    )
+
+
+def check_rows(
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    unnamed: frozenset[str] = frozenset(),
+    scale: str | None = None,
+    allowed: Allowed | None = NOTHING,
+    digests: "Digests | None" = None,
+) -> tuple[list[Recording], list["Fault"]]:
+    """Return the recordings of rows without a fault, and the faults of all rows.
+
+    Args:
+        rows: With the columns of :data:`REQUIRED`; others may be absent.
+        folder: Of the manifest; paths are relative to it.
+        unnamed: Recordings whose id stands for a subject's.
+        scale: Grades of items that are not among the known ones; None refuses them.
+        allowed: Look-alike ids and shared files that the user has named; None looks for neither.
+        digests: Of files that were read before; None is none.
+    """
+    from pdray.data.cohort.cells import is_personal, read_row
+    from pdray.data.cohort.files import Owners, find_owners
+    from pdray.data.cohort.people import fact_faults, id_faults, repeated_ids
+
+    checks = [read_row(row, folder, unnamed, scale) for row in rows]
     pairs = zip(rows, checks, strict=True)
     faults = [(row.number, text) for row, (_, texts) in pairs for text in texts]
     faults += repeated_ids(rows)
@@ -269,23 +311,18 @@ def load_manifest(
     if allowed is not None:
         # What is said of others would print a name.
         people = [row for row in rows if not is_personal(row.cells["subject_id"])]
-        owners = find_owners(people, path.parent, allowed.shared_files, digests)
+        owners = find_owners(people, folder, allowed.shared_files, digests)
         faults += id_faults(people, unnamed, allowed.different_subjects)
         faults += [*fact_faults(people), *owners.faults]
-    if check_files:
-        faults += file_faults(rows, path.parent)
-    refuse(in_rows(faults), ManifestError, path.name)
-    recordings = tuple(
+    recordings = [
         Recording(**values, together=owners.together.get(values["subject_id"], frozenset()))
         for values, _ in checks
         if values is not None
-    )
-    named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
-    told = tuple(id_notes(list(named)))
-    return Manifest(path, hashlib.sha256(content).hexdigest(), recordings, told, digests)
+    ]
+    return recordings, faults
 
 
-def _read(path: Path, subjects: Subjects) -> tuple[bytes, list[Row], frozenset[str]]:
+def _read(path: Path, subjects: Subjects) -> tuple[bytes, Sheet, frozenset[str]]:
     """Return a manifest's content, its rows and the recordings that name no subject."""
     from pdray.data.cohort.cells import is_unnamed, with_subject
 
@@ -294,14 +331,14 @@ def _read(path: Path, subjects: Subjects) -> tuple[bytes, list[Row], frozenset[s
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from error
     required = tuple(name for name in REQUIRED if subjects == "required" or name != "subject_id")
-    rows = read_rows(path, content, required=required)
+    rows, notes = read_rows(path, content, required=required)
     if not rows:
         raise ManifestError(f"{path}: is empty: expected one row a recording below the header")
     unnamed = frozenset[str]()
     if subjects == "none":
         unnamed = frozenset(row.cells["recording_id"] for row in rows if is_unnamed(row))
         rows = [with_subject(row) for row in rows]
-    return content, rows, unnamed
+    return content, Sheet(rows, notes), unnamed
 
 
 def select(
@@ -323,7 +360,9 @@ def select(
         ManifestError: If an item is unknown, or no recording is left; with the counts.
     """
     name = manifest.path.name
-    faults = [unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
+    there = {one.item for one in manifest.recordings}
+    faults = [item_fault(item, None) or "" for item in items or () if item not in KNOWN_ITEMS
+              and item not in there]  # fmt: skip
     if items is None and any(one.item == ACTION for one in manifest.recordings):
         faults.append(f"it holds item {ACTION}, whose classes are no grades; name the items to use")
     refuse(faults, ManifestError, f"{name} cannot be selected from")

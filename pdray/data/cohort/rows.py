@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pdray.config import nearest
+from pdray.data.cohort.csv_form import PLAIN, find_form
 from pdray.data.cohort.csv_table import Row, read_csv
+from pdray.data.cohort.spelling import normal_form
 from pdray.data.modalities import MODALITIES
 from pdray.errors import ManifestError, refuse
 
@@ -60,9 +62,20 @@ REQUIRED = ("recording_id", "subject_id", "item")
 # And rater_1, rater_2, ...
 COLUMNS = (*REQUIRED, *FILES, "grade", "visit_id", "side", *TEXTS, *WORDS, *NUMBERS)
 RATER = re.compile(r"rater_([1-9][0-9]*)")
+OWN = "x_"  # how the user's own columns begin
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+
+_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 
 
-def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED) -> list[Row]:
+class Sheet(NamedTuple):
+    """The rows of a manifest below its header, and what the user should know of the file."""
+
+    rows: list[Row]
+    notes: list[str]
+
+
+def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED) -> Sheet:
     """Read a table and check its header.
 
     Args:
@@ -71,56 +84,102 @@ def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED)
         required: Columns that must be there.
 
     Returns:
-        The rows below the header, possibly none.
+        The rows, possibly none, with the columns that are not known too.
 
     Raises:
         ManifestError: If it is not such a file, or the header or the number of cells is wrong.
     """
+    if path.suffix.lower() in WORKBOOKS:
+        raise ManifestError(
+            f"{path.name} is a workbook of a spreadsheet program, not a manifest; make a manifest "
+            f"of it: jobs/make_manifest.py folder=... ratings={path.name} output=manifest.csv"
+        )
     read = _read_parquet if path.suffix == ".parquet" else _read_csv
     return read(path, content, required)
 
 
-def _read_csv(path: Path, content: bytes, required: Sequence[str]) -> list[Row]:
+def is_known(column: str) -> bool:
+    """Return whether a manifest gives a meaning to a column."""
+    return column in COLUMNS or RATER.fullmatch(column) is not None
+
+
+def _read_csv(path: Path, content: bytes, required: Sequence[str]) -> Sheet:
+    ignored: list[str] = []
+
     def check(header: list[str]) -> None:
-        _check_header(path, header, required)
+        ignored.extend(_check_header(path, header, required))
 
-    return read_csv(path, content, check, wanted=required, right="a UTF-8 CSV or a .parquet file")
+    form = find_form(content)
+    right = "a UTF-8 CSV or a .parquet file"
+    rows = read_csv(path, content, check, wanted=required, right=right, form=form)
+    notes = form.notes
+    if form.delimiter != PLAIN.delimiter:
+        rows, changed = _with_points(rows)
+        if changed:
+            notes.append(f"decimal commas were read as points in {', '.join(changed)}")
+    return Sheet(rows, [*notes, *_ignored(ignored)])
 
 
-def _read_parquet(path: Path, content: bytes, required: Sequence[str]) -> list[Row]:
+def _with_points(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Write numbers with a point, where no comma is between cells; return the columns, too."""
+    names = [name for name in (rows[0].cells if rows else ()) if _is_number(name)]
+    changed: dict[str, None] = {}
+    found = []
+    for row in rows:
+        cells = {name: row.cells[name] for name in names if _COMMA.fullmatch(row.cells[name])}
+        changed |= dict.fromkeys(cells)
+        pointed = {name: cell.replace(",", ".") for name, cell in cells.items()}
+        found.append(row._replace(cells={**row.cells, **pointed}))
+    return found, list(changed)
+
+
+def _is_number(column: str) -> bool:
+    return column in NUMBERS or column == "grade" or RATER.fullmatch(column) is not None
+
+
+def _read_parquet(path: Path, content: bytes, required: Sequence[str]) -> Sheet:
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: not a Parquet file: {error}") from error
-    _check_header(path, table.column_names, required)
+    ignored = _check_header(path, table.column_names, required)
     try:
         rows = table.to_pylist()
     except (ValueError, OverflowError) as error:  # text that is not UTF-8, a time out of range
         raise ManifestError(f"{path}: a cell cannot be read: {error}") from error
-    return [
+    found = [
         Row(number, {key: "" if cell is None else str(cell) for key, cell in row.items()})
         for number, row in enumerate(rows, start=1)
     ]
+    return Sheet(found, _ignored(ignored))
 
 
-def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> None:
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise ManifestError(
-            f"{path.name}: row 1: the header {header[0]!r} is one column; put commas between"
-        )
+def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> list[str]:
+    """Refuse a wrong header; return the columns that are not known, without the user's own."""
     faults = [
         f"row 1: required column {name} is missing" for name in required if name not in header
     ]
+    ignored = []
     for place, name in enumerate(header, start=1):
         if name in header[: place - 1]:
             faults.append(f"row 1: column {name!r} stands twice")
         elif not name:
             faults.append(f"row 1: column {place} has no name")
-        elif name not in COLUMNS and not RATER.fullmatch(name):
-            known = f"valid columns: {', '.join(COLUMNS)}, rater_1, rater_2, ..."
-            faults.append(f"row 1: unknown column {name!r}: {nearest(name, COLUMNS)}{known}")
+        elif not is_known(name) and not name.startswith(OWN):
+            ignored.append(name)
+            if hint := nearest(re.sub("[ -]", "_", normal_form(name)), COLUMNS):
+                faults.append(
+                    f"row 1: unknown column {name!r}: {hint}valid columns: {', '.join(COLUMNS)}, "
+                    f"rater_1, rater_2, ...; for a column of your own write {OWN}..."
+                )
     given = [match[1] for name in header if (match := RATER.fullmatch(name))]
     absent = [number for number in map(str, range(1, len(given) + 1)) if number not in given]
     if absent:
         faults.append(f"row 1: column rater_{absent[0]} is missing, a later rater is there")
     refuse(faults, ManifestError, path.name)
+    return ignored
+
+
+def _ignored(columns: Sequence[str]) -> list[str]:
+    told = f"columns of the manifest that are not known, and not used: {', '.join(columns)}"
+    return [told] * bool(columns)

@@ -1,12 +1,15 @@
 """Settings of a cohort: which recordings a job uses, what it predicts, how subjects are split."""
 
 import math
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pdray.config import Settings, nearest
+from pdray.data.cohort.spelling import normal_form
 
 # Item -> highest grade. MDS-UPDRS part III items (3.1 to 3.18) are rated 0-4, the interviews of
 # YouTubePD 0-5.
@@ -32,6 +35,7 @@ ITEMS: dict[str, int] = {
 # number of classes is the manifest's own. It never shares a study with what is graded.
 ACTION = "action"
 KNOWN_ITEMS = (*ITEMS, ACTION)
+_MISSPELT = 0.9  # similarity from which a word is a known item with a typing error
 
 SYNTHETIC_SITE = "synthetic"  # the site of rendered recordings
 SYNTHETIC = "SYNTHETIC data"
@@ -44,6 +48,12 @@ class DataConfig(Settings):
     """Which recordings a job uses and what it predicts."""
 
     manifest: Path = Field(description="CSV or Parquet file, one row per recording")
+    scale: str | None = Field(
+        None,
+        pattern=r"^0\.\.[1-9][0-9]?$",
+        description="grades of items that are not among the known ones, such as 0..4; null: a word "
+        "that is no known item is refused",
+    )
     items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
     subjects: Subjects = Field(
         "required",
@@ -70,8 +80,11 @@ class DataConfig(Settings):
 
     @field_validator("items")
     @classmethod
-    def _items_are_known(cls, items: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        faults = [unknown_item(item) for item in items or () if item not in KNOWN_ITEMS]
+    def _items_are_known(
+        cls, items: tuple[str, ...] | None, info: ValidationInfo
+    ) -> tuple[str, ...] | None:
+        scale = info.data.get("scale")
+        faults = [fault for item in items or () if (fault := item_fault(item, scale))]
         if items == ():
             faults.append("no item named; write null to use every item")
         if ACTION in (items or ()) and items != (ACTION,):
@@ -94,10 +107,12 @@ class DataConfig(Settings):
     @classmethod
     def _cuts_rise(cls, cuts: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         is_action = info.data.get("items") == (ACTION,)
-        highest = math.inf if is_action else max(ITEMS.values())
+        # Also of a study of known items only, whose cuts may be those of a longer scale.
+        of_scale = highest_grade("", info.data["scale"]) if info.data.get("scale") else 0
+        highest = math.inf if is_action else max(*ITEMS.values(), of_scale)
         rising = list(cuts) == sorted(set(cuts))
         if not cuts or not rising or cuts[0] < 1 or cuts[-1] > highest:
-            right = "classes from 1" if is_action else f"grades between 1 and {highest}"
+            right = "classes from 1" if is_action else f"grades between 1 and {highest:g}"
             raise ValueError(f"got {list(cuts)}: expected rising {right}")
         return cuts
 
@@ -164,7 +179,41 @@ def subject_faults(data: DataConfig, folds: FoldsConfig) -> list[str]:
     return []
 
 
-def unknown_item(item: str) -> str:
-    """Say that there is no such item, and which it may be."""
-    hint = nearest(item, KNOWN_ITEMS)
-    return f"item {item!r} is unknown: {hint}valid items: {', '.join(KNOWN_ITEMS)}"
+def highest_grade(item: str, scale: str | None) -> float:
+    """Return the highest grade of an item; infinity for the class of an action, or without a scale.
+
+    Args:
+        item: Of the manifest.
+        scale: Of items that are not known, as ``data.scale``.
+    """
+    if item in ITEMS:
+        return ITEMS[item]
+    return math.inf if item == ACTION or scale is None else float(scale.removeprefix("0.."))
+
+
+def item_fault(item: str, scale: str | None) -> str | None:
+    """Return why a word is no item, and which it may be; None where it is one.
+
+    Args:
+        item: Of the manifest, or of a setting.
+        scale: Of items that are not known, as ``data.scale``; None refuses them.
+    """
+    if item in KNOWN_ITEMS:
+        return None
+    form = re.sub("[ -]", "_", normal_form(item))
+    if form in KNOWN_ITEMS:
+        return f"item {item!r} is unknown: write {form!r}"
+    if scale is None:
+        hint = nearest(form, KNOWN_ITEMS)
+        return (
+            f"item {item!r} is unknown: {hint}valid items: {', '.join(KNOWN_ITEMS)}; if it is an "
+            "item of your own, give its scale, such as data.scale=0..4"
+        )
+    if near := get_close_matches(form, KNOWN_ITEMS, n=1, cutoff=_MISSPELT):
+        return (
+            f"item {item!r} is unknown: did you mean {near[0]!r}? If it is an item of your own, "
+            "give it another name"
+        )
+    if not re.fullmatch(r"\w[\w.-]*", item):
+        return f"item {item!r} is no word; write it with letters, digits, '_', '-' and '.' alone"
+    return None

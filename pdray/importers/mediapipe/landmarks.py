@@ -92,11 +92,12 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
         PdrayError: If the manifest cannot be used, the model cannot be opened or a file cannot be
             written.
     """
-    manifest = load_manifest(config.manifest, subjects=config.subjects, allowed=None)
+    # Any scale will do, as no grade is used here.
+    manifest = load_manifest(config.manifest, subjects=config.subjects, scale="0..99", allowed=None)
     require_writable(config.output.parent, key="output")
     with opens():
         pass
-    rows = read_rows(manifest.path, manifest.path.read_bytes(), required=())
+    rows, _ = read_rows(manifest.path, manifest.path.read_bytes(), required=())
     wanted = [one for one in manifest.recordings if one.item in config.items]
     todo = [one for one in wanted if one.landmarks is None and one.regions is None]
     found: dict[str, dict[str, str]] = {}

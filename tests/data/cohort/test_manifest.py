@@ -362,6 +362,9 @@ def test_grade_classes():
     ("settings", "message"),
     [
         ({"items": ["gate"]}, "items: item 'gate' is unknown: did you mean 'gait'"),
+        ({"items": ["pronatio"], "scale": "0..9"}, "'pronatio' is unknown: did you mean 'pronati"),
+        ({"scale": "1..5"}, "scale: got '1..5'"),
+        ({"grade_cuts": [6], "scale": "0..5"}, "expected rising grades between 1 and 5"),
         ({"items": []}, "items: no item named; write null"),
         ({"grade_cuts": [3, 1]}, r"grade_cuts: got \[3, 1\]: expected rising grades between 1"),
         ({"grade_cuts": [0]}, r"got \[0\]"),
@@ -398,3 +401,35 @@ def test_a_table_has_absent_cells_and_every_rater(write_manifest, tmp_path):
     assert manifest.recording("r2") is manifest.recordings[1]
     with pytest.raises(ManifestError, match="recording_id 'r22'; did you mean 'r2'"):
         manifest.recording("r22")
+
+
+def test_any_word_is_an_item_where_its_scale_is_given(write_manifest):
+    some = rows(item=["spiral", "spiral", "gait"], grade=["7", "0", "4"])
+    with pytest.raises(
+        ManifestError, match=r"(?s)row 2: item 'spiral' is unknown: .*data\.scale=0"
+    ):
+        load_manifest(write_manifest(some))
+    manifest = load_manifest(write_manifest(some), scale="0..7")
+    assert [one.grade for one in manifest.recordings] == [7, 0, 4]
+    assert manifest.notes == (
+        "items on the scale 0..7, which are not among the known ones: spiral (2 recordings)",
+    )
+    assert len(select(manifest, items=["spiral"], needs=["grade"])[0]) == 2
+    with pytest.raises(ManifestError, match="item 'spirals' is unknown"):
+        select(manifest, items=["spirals"], needs=[])
+    assert build(DataConfig, {"manifest": "m.csv", "scale": "0..7", "grade_cuts": [3, 7]})
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"item": "spiral", "grade": "8"}, r"grade 8 is outside 0\.\.7 for item spiral"),
+        ({"item": "gait", "grade": "5"}, r"grade 5 is outside 0\.\.4 for item gait"),
+        ({"item": "Hand opening"}, "item 'Hand opening' is unknown: write 'hand_opening'"),
+        ({"item": "finger_taping"}, "did you mean 'finger_tapping'"),
+        ({"item": "two words"}, "item 'two words' is no word"),
+    ],
+)
+def test_a_scale_lets_no_other_fault_through(write_manifest, row, message):
+    with pytest.raises(ManifestError, match=message):
+        load_manifest(write_manifest([{**ROW, "grade": "", **row}]), scale="0..7")

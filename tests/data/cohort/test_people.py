@@ -157,9 +157,9 @@ def test_many_equal_faults_are_one_line(load):
     headline, *lines = str(caught.value).splitlines()
     assert headline == "manifest.csv, 232 faults:"
     assert len(lines) == 5
-    assert lines[0].startswith("  - rows 2, 3, 4 and 113 more: item 'tapping' is unknown: ")
+    assert lines[0].startswith("  - 116 rows (2, 3, 4, ...): item 'tapping' is unknown: ")
     assert lines[1] == "  - row 2: age 121 is outside 0..120"
-    assert lines[4] == "  - rows 5, 6, 7 and 110 more: the same with other values"
+    assert lines[4] == "  - 113 rows (5, 6, 7, ...): the same with other values"
 
 
 LETTERS = st.sampled_from("S1 01.0-_\u0421\u04201\u200b\uff33\u00e9e\u0301IlO0\u00a0\u2013\ufeff")

@@ -5,7 +5,7 @@ from pdray.errors import ManifestError
 
 
 def read(path):
-    return read_rows(path, path.read_bytes())
+    return read_rows(path, path.read_bytes()).rows
 
 
 def test_cells_are_text_as_they_stand(tmp_path):
@@ -55,7 +55,7 @@ def test_what_is_required_is_the_callers_to_say(tmp_path):
     path.write_text("recording_id,item\nr1,action\n")
     with pytest.raises(ManifestError, match="row 1: required column subject_id is missing"):
         read(path)
-    ((_, cells),) = read_rows(path, path.read_bytes(), required=("recording_id", "item"))
+    ((_, cells),) = read_rows(path, path.read_bytes(), required=("recording_id", "item")).rows
     assert cells == {"recording_id": "r1", "item": "action"}
 
 
@@ -63,7 +63,11 @@ def test_what_is_required_is_the_callers_to_say(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty: expected a header with recording_id, subject_id, item"),
-        (b"recording_id;subject_id;item\nr1;S1;gait\n", "is one column; put commas between"),
+        (b"recording_id;subject;item\nr1;S1;gait\n", "required column subject_id is missing"),
+        (
+            "recording_id,subject_id,item\nr1,\u00fc,\u00e9\n".encode() + b"\xfc",
+            "not a CSV in UTF-8",
+        ),
         (b"\x89PNG\xff\xfe", "not a CSV in UTF-8: byte 0 is 0x89"),
         (b'recording_id,subject_id,item\n"r1"x,S1,gait\n', "not a CSV: "),
         (b'recording_id,subject_id,item\n"r1,S1,gait\n', "not a CSV: unexpected end of data"),
@@ -74,3 +78,39 @@ def test_what_is_not_a_manifest_is_refused(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(ManifestError, match=message):
         read(path)
+
+
+def test_columns_that_are_not_known_are_noted_and_no_typing_error_is(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("recording_id,subject_id,item,comment,x_lab,kg\nr1,S1,gait,a, b,3\n")
+    (row,), notes = read_rows(path, path.read_bytes())
+    assert row.cells["x_lab"] == " b"
+    assert notes == ["columns of the manifest that are not known, and not used: comment, kg"]
+    for name, meant in (("Grade", "grade"), ("AGE", "age"), ("visit id", "visit_id")):
+        path.write_text(f"recording_id,subject_id,item,{name}\nr1,S1,gait,1\n")
+        with pytest.raises(ManifestError, match=f"unknown column '{name}': did you mean '{meant}'"):
+            read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheet_programs_save_is_read(tmp_path, encoding, delimiter):
+    rows = [["recording_id", "subject_id", "item", "site", "age", "rater_1"],
+            ["r1", "S1", "gait", "K\u00f6ln \u2013 \u00a7", "63,5", "2,0"]]  # fmt: skip
+    lines = [delimiter.join(f'"{cell}"' for cell in row) for row in rows]
+    path = tmp_path / "m.csv"
+    path.write_bytes("\r\n".join([*lines, ""]).encode(encoding))
+    (row,), notes = read_rows(path, path.read_bytes())
+    assert row.cells["site"] == "K\u00f6ln \u2013 \u00a7"
+    # Where commas are between cells, 63,5 may be a thousand.
+    assert row.cells["age"] == ("63,5" if delimiter == "," else "63.5")
+    told = " ".join(notes)
+    assert ("Windows-1252" in told) == (encoding == "cp1252")
+    assert ("UTF-16" in told) == (encoding == "utf-16")
+    assert ("semicolons" in told, "tabs" in told) == (delimiter == ";", delimiter == "\t")
+    assert ("read as points in age, rater_1" in told) == (delimiter != ",")
+
+
+def test_a_workbook_is_sent_to_the_job_that_reads_it(tmp_path):
+    with pytest.raises(ManifestError, match=r"make_manifest\.py folder=\.\.\. ratings=m\.xlsx"):
+        read_rows(tmp_path / "m.xlsx", b"PK")
