@@ -168,7 +168,7 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
 
 def decides(key: str) -> bool:
     """Return whether a study's scores depend on a setting; ``key`` is dotted."""
-    sections = ("resources.", "tracking.", "stream.", "limits.", "report.")
+    sections = ("resources.", "tracking.", "stream.", "limits.", "report.", "checks.")
     values = (
         "search.trials", "search.max_concurrent_trials", "search.name", "output",
         "data.different_subjects",  # they are split as two people in any case

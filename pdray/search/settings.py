@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from pdray.checks.settings import ChecksConfig
 from pdray.config import (
     Settings,
     build,
@@ -209,6 +210,7 @@ class StudyConfig(FitConfig):
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
     decision: DecisionConfig = DecisionConfig()
+    checks: ChecksConfig = ChecksConfig()
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
     store: StoreConfig = StoreConfig()

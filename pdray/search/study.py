@@ -38,6 +38,7 @@ class StudyOutcome:
         page: Path and query of MLflow's page that compares the trials.
         leaderboard: Text table of the trials.
         held_out: The winner's score on the test set, and the baselines below it.
+        checks: What the checks of the search found; empty if an earlier version ran it.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class StudyOutcome:
     page: str
     leaderboard: str
     held_out: str
+    checks: str
 
 
 def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
@@ -90,20 +92,23 @@ def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
         StudyError: If its report was removed.
     """
     say(f"study {study.folder.name} is complete; nothing is computed again, this is its report")
+    from pdray.search.checking import read_report
+
     config = plan.config
     uri = config.tracking.uri or default_uri(config.output)
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
     mirror.finish()
     try:
-        report = (study.folder / REPORT).read_text(encoding="utf-8")
+        scores, checks = read_report(study.folder)
     except OSError as error:
         raise StudyError(
             f"study {study.folder.name} is complete, but its {REPORT} cannot be read: "
             f"{error.strerror or error}; restore {study.folder / REPORT}, or read the study with "
             "pdray.read_study"
         ) from error
-    board, _, held_out = report.rstrip().rpartition("\n\n")
-    return StudyOutcome(study.folder, uri, mirror.error is None, mirror.page, board, held_out)
+    board, _, held_out = scores.rpartition("\n\n")
+    whole = mirror.error is None
+    return StudyOutcome(study.folder, uri, whole, mirror.page, board, held_out, checks)
 
 
 def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> StudyOutcome:
@@ -121,16 +126,18 @@ def _run_on_cluster(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) 
             f"one failed: {reasons[-1] if reasons else 'no log'}; read the others in "
             f"{study.folder / 'trials'}, and start a new study with another search.name"
         )
+    from pdray.search.checking import check_search
     from pdray.search.winner import refit, report_winner
 
     best = search.best()
     refit(ready.trials, study, (best.number, search.params_of(best)), cohort, (mirror, say))
     board, held_out = report_winner(plan, cohort, study)
+    checks = check_search(plan, cohort, ready.trials.recordings, study)
     _draw(plan, cohort, study, search)
     study.finish(state="complete", best=best.number)
     mirror.finish()
     whole = mirror.error is None
-    return StudyOutcome(study.folder, ready.uri, whole, mirror.page, board, held_out)
+    return StudyOutcome(study.folder, ready.uri, whole, mirror.page, board, held_out, checks)
 
 
 def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch) -> None:

@@ -42,7 +42,8 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
         from pdray.search.study import run_plan
 
         outcome = run_plan(plan, say=say)
-        return f"\n{outcome.leaderboard}\n\n{outcome.held_out}\n\n{_where(outcome)}"
+        parts = (outcome.leaderboard, outcome.held_out, outcome.checks, _where(outcome))
+        return "\n" + "\n\n".join(filter(None, parts))
 
     return run_job(
         argv,

@@ -1,7 +1,8 @@
 """The log of a study: files in one folder, complete without any tracking server.
 
     <study>/study.json                       name, study_id, settings, tags, state, best
-    <study>/report.txt                       leaderboard and test scores, as the job prints them
+    <study>/report.txt                       leaderboard, test scores and checks, as printed
+    <study>/checks.json                      what the checks found
     <study>/evaluation/                      every number of the winner, report, pictures
     <study>/history.png, importance.png      scores of the trials, and which settings mattered
     <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch

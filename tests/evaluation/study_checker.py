@@ -41,7 +41,8 @@ def check_study(folder: Path, mlflow: Path) -> list[str]:
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("trials/*/trial.json"))
     ]
-    board, _, held_out = (folder / "report.txt").read_text(encoding="utf-8").rpartition("\n\n")
+    scores, _, _ = (folder / "report.txt").read_text(encoding="utf-8").partition("\n\nChecks: ")
+    board, _, held_out = scores.rpartition("\n\n")
     faults += [*_board(board, trials, folder, metric)]
     faults += [*_held_out(held_out, units, right[metric], metric, inner)]
     return faults + list(_mlflow(mlflow, right, trials, metric))

@@ -69,7 +69,10 @@ def test_a_complete_study_shows_its_report_and_starts_nothing(
     outcome = run_plan(plan, said.append)
     assert outcome.leaderboard == "a board\n\nof two parts"
     assert (outcome.held_out, outcome.is_mirrored) == ("and scores", True)
-    assert len(said) == 1
+    assert (outcome.checks, len(said)) == ("", 1)
+    (log.folder / "report.txt").write_text("a board\n\nand scores\n\nChecks: 1 passed\nPDR001\n")
+    outcome = run_plan(plan, said.append)
+    assert (outcome.held_out, outcome.checks) == ("and scores", "Checks: 1 passed\nPDR001")
     (log.folder / "report.txt").unlink()
     with pytest.raises(StudyError, match=r"done is complete, but its report\.txt cannot be read"):
         run_plan(plan, said.append)

@@ -18,7 +18,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def tuned(**outcome: object) -> list[str]:
         values = {"tracking_uri": "http://there", "is_mirrored": True, "page": "/#p", **outcome}
-        done = StudyOutcome(Path("log"), leaderboard="board", held_out="held out", **values)  # type: ignore[arg-type]
+        parts = {"leaderboard": "board", "held_out": "held out", "checks": "checks"}
+        done = StudyOutcome(Path("log"), **parts, **values)  # type: ignore[arg-type]
         monkeypatch.setattr(running, "run_plan", lambda plan, say: done)
         assert tune(["data.manifest=/x.csv"], about=None, settings=None) == 0
         return capsys.readouterr().out.splitlines()
@@ -27,8 +28,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_was_found_and_where_it_is(run: Run) -> None:
-    found = ["", "board", "", "held out", "", "log        log", "compare    open http://there/#p"]
-    assert run() == found
+    found = ["", "board", "", "held out", "", "checks", ""]
+    assert run() == [*found, "log        log", "compare    open http://there/#p"]
 
 
 def test_a_local_store_is_shown_with_the_command_that_opens_it(run: Run) -> None:

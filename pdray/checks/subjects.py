@@ -1,0 +1,49 @@
+"""PDR009: too few subjects of a class, to learn it or to say how certain a score is."""
+
+from collections import defaultdict
+
+from pdray.checks.case import Case
+from pdray.checks.finding import Finding
+from pdray.evaluation.statistics.intervals import LEAST_OF_CLASS, LEAST_SUBJECTS
+
+
+def run(case: Case) -> Finding:
+    """Count the subjects of each class on the training and the scored sides."""
+    rows = case.recordings
+    scored = _subjects(case, {i for split in case.splits for i in split.held})
+    people = {rows[i].subject_id for split in case.splits for i in split.held}
+    found = []
+    if len(people) < LEAST_SUBJECTS:
+        found.append(f"{len(people)} subjects were scored, {LEAST_SUBJECTS} are needed")
+    for label in range(case.cohort.num_classes):
+        count = len(scored[label])
+        if count < LEAST_OF_CLASS:
+            found.append(f"{count} scored subjects have class {label}, {LEAST_OF_CLASS} are needed")
+        learnt, name = min(
+            (len(_subjects(case, set(split.training))[label]), split.name) for split in case.splits
+        )
+        if learnt < LEAST_OF_CLASS:
+            found.append(
+                f"{learnt} subjects with class {label} were learnt from ({name}), {LEAST_OF_CLASS} "
+                "are needed"
+            )
+    told = ", ".join(
+        f"class {label}: {len(scored[label])}" for label in range(case.cohort.num_classes)
+    )
+    return Finding(
+        state="warning" if found else "passed",
+        looked_at=f"subjects of each class on both sides of {len(case.splits)} split(s)",
+        found="; ".join(found) or f"{len(people)} subjects were scored ({told})",
+        sure="exact counts; below these numbers, intervals of scores cover the truth too rarely",
+        advice="collect more subjects of these classes, join classes with data.grade_cuts, or "
+        "score every subject once with search.protocol=nested",
+        numbers={"scored": len(people), **{f"scored_{k}": len(who) for k, who in scored.items()}},
+    )
+
+
+def _subjects(case: Case, places: set[int]) -> defaultdict[int, set[str]]:
+    """Return the subjects that have a recording of each class."""
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for one in (case.recordings[i] for i in sorted(places)):
+        found[one.target].add(one.subject_id)
+    return found

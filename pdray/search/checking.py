@@ -1,0 +1,64 @@
+"""Runs the checks of a finished search and adds what they found to its report."""
+
+from pathlib import Path
+
+from pdray.atomic import write_text
+from pdray.checks.case import Case, Split
+from pdray.checks.run import HEADING, findings_text, run_checks, write_findings
+from pdray.data.cohort.members import Cohort, outer_sides
+from pdray.data.cohort.rated import RatedRecording
+from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.search.plan import StudyPlan
+from pdray.tracking.run_log import REPORT, StudyLog
+
+
+def check_search(
+    plan: StudyPlan, cohort: Cohort, recordings: tuple[RatedRecording, ...], study: StudyLog
+) -> str:
+    """Run the checks of a search whose winner is scored; write them and add them to the report.
+
+    Args:
+        plan: Its settings.
+        cohort: Its recordings and folds.
+        recordings: The same with their store entries.
+        study: Its log, with a report.
+
+    Returns:
+        The checks as text.
+    """
+    findings = run_checks(make_case(plan, cohort, recordings, study), plan.config.checks.mute)
+    write_findings(study.folder, findings)
+    text = findings_text(findings)
+    scores, _ = read_report(study.folder)
+    write_text(study.folder / REPORT, f"{scores}\n\n{text}\n")
+    return text
+
+
+def make_case(
+    plan: StudyPlan, cohort: Cohort, recordings: tuple[RatedRecording, ...], study: StudyLog
+) -> Case:
+    """Return the search as the checks see it."""
+    (sides,) = outer_sides(cohort.folds, recordings)
+    output = plan.config.output
+    return Case(
+        study=study,
+        config=plan.tree,
+        cohort=cohort,
+        recordings=recordings,
+        splits=(Split("test set", sides.training, sides.evaluation),),
+        table=by_recording(read_predictions(study.winner.predictions_path)),
+        searches=(study,),
+        cache=output / "store" / "checks",
+        output=output,
+    )
+
+
+def read_report(folder: Path) -> tuple[str, str]:
+    """Return a study's leaderboard and scores, and its checks; the latter of no earlier version.
+
+    Raises:
+        OSError: If the report cannot be read.
+    """
+    text = (folder / REPORT).read_text(encoding="utf-8").rstrip()
+    scores, found, checks = text.partition(f"\n\n{HEADING}")
+    return scores, f"{HEADING}{checks}" if found else ""

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from pdray.checks.subjects import run
+from tests.checks.cases import cohort_of, make_case
+
+
+def test_a_class_with_few_subjects_on_a_side_is_named(tmp_path: Path) -> None:
+    assert run(make_case(tmp_path, cohort_of(64))).state == "passed"
+    few = run(make_case(tmp_path, cohort_of(40)))  # 10 are held out, 5 of each class
+    assert (few.state, few.found) == ("warning", "10 subjects were scored, 12 are needed")
+    ill = cohort_of(64, grade=lambda s, r: 4 * (s < 4))
+    rare = run(make_case(tmp_path, ill))
+    assert rare.found == (
+        "2 scored subjects have class 1, 5 are needed; 2 subjects with class 1 were learnt from "
+        "(test set), 5 are needed"
+    )
+    assert rare.numbers == {"scored": 16, "scored_0": 14, "scored_1": 2}
+
+
+def test_subjects_of_all_outer_folds_are_scored_together(tmp_path: Path) -> None:
+    recordings = cohort_of(20)
+    folds = [[f"S{s:03d}" for s in range(20) if s // 2 % 5 == fold] for fold in range(5)]
+    assert run(make_case(tmp_path, recordings, held=folds)).state == "passed"
