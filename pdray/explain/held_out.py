@@ -48,10 +48,8 @@ class HeldOut:
     """The winner of a finished study, and its recordings.
 
     Attributes:
-        name: The study's.
+        study: Its log.
         output: Folder of the studies.
-        manifest: The study's.
-        seed: Of the search.
         config: The winner's settings.
         network: The winner, or the frozen network of a linear probe, in evaluation mode, without
             gradients.
@@ -65,10 +63,8 @@ class HeldOut:
         development: Ids of the recordings of subjects that the winner may have learnt from.
     """
 
-    name: str
+    study: StudyLog
     output: Path
-    manifest: Path
-    seed: int
     config: FitConfig
     network: nn.Module
     num_classes: int
@@ -172,10 +168,8 @@ def open_held_out(folder: Path) -> HeldOut:
     synthetic = any(row.is_synthetic for row in sides.held)
     output = folder.resolve().parents[1]  # wherever it is now
     return HeldOut(
-        name=facts["name"],
+        study=study,
         output=output,
-        manifest=data.manifest,
-        seed=settings.get("search", {}).get("seed", 0),
         config=config,
         network=network.requires_grad_(False),
         num_classes=num_classes,

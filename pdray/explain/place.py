@@ -16,8 +16,7 @@ from pdray.errors import PdrayError
 from pdray.explain.embedding import embed, embedding_picture, separation, separation_sentence
 from pdray.explain.held_out import HeldOut
 from pdray.explain.severity import SEVERITIES, Readout, read_out
-from pdray.tracking.provenance import source_identity
-from pdray.tracking.scorings import Scoring, note_scoring
+from pdray.tracking.scorings import note_study
 from pdray.training.estimators.probe import describe_probe
 from pdray.training.frozen.features import extract_features, region_vector
 from pdray.training.settings import FitConfig
@@ -71,12 +70,9 @@ def _readouts(
 ) -> tuple[list[Readout], list[str]]:
     """Return the severities that can be predicted, and a sentence for each known one."""
     known = [field for field in SEVERITIES if facts[field].notna().any()]
-    scoring = Scoring(
-        "explain", held.name, held.seed, source_identity(), held.manifest.name, "winner"
-    )
     try:
         learnt = _features(held, held.learnt, device)
-        note_scoring(held.output, scoring)
+        note_study(held.output, held.study, job="explain", model="winner")
     except (PdrayError, OSError) as error:  # still show the test recordings
         return [], [f"severity was not predicted: {error}"]
     found = {field: read_out(field, learnt, (features, facts)) for field in known}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error
 
-from pdray.config import build, dump
+from pdray.config import build, dump, require_writable
 from pdray.data.cohort.manifest import open_manifest
 from pdray.data.cohort.marks import NO_MARKS, add_marks, read_marks
 from pdray.data.cohort.members import compared_sides, make_cohort, rated
@@ -31,6 +31,8 @@ from pdray.errors import FoldsError, SettingsError, refuse
 from pdray.evaluation.report import aligned, headline
 from pdray.papers.settings import MarksConfig
 from pdray.search.settings import StudyConfig
+from pdray.tracking.provenance import source_identity
+from pdray.tracking.scorings import Scoring, note_scoring, subject_marks
 
 Marked = NDArray[np.bool_]
 Classes = NDArray[np.int64]
@@ -73,6 +75,7 @@ def correlate_marks(config: MarksConfig) -> str:
         )
     study = build(StudyConfig, {"data": dump(config)["data"], "folds": dump(config)["folds"]})
     refuse(subject_faults(study.data, study.folds), SettingsError, "settings")
+    require_writable(config.output, key="output")
     manifest = open_manifest(config.data, check_files=False)
     table = read_marks(config.data.marks)
     splits: list[Split] = []
@@ -92,6 +95,19 @@ def correlate_marks(config: MarksConfig) -> str:
         np.array([[bool(mark) for mark in marks] for marks in every]),
         np.array([one.target for one in recordings], np.int64),
         cohort.is_synthetic,
+    )
+    note_scoring(
+        config.output,
+        Scoring(
+            table="correlate_marks",
+            study="correlate_marks",
+            seed=config.folds.seed,
+            source=source_identity(),
+            manifest=manifest.path.name,
+            runs="marks",
+            digest=manifest.digest,
+            subjects=subject_marks(cohort.folds.test or cohort.folds.development),
+        ),
     )
     how = f"each of {config.folds.num_outer} folds is tested in turn"
     if config.folds.from_split:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from pdray.atomic import write_text
+from pdray.data.cohort.members import make_cohort
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.fuse import fuse
 from pdray.papers.plan import Part, Reproduction
@@ -21,9 +22,10 @@ from pdray.papers.table import PaperTable
 from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.plan import StudyPlan
+from pdray.search.resume import manifest_of
 from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import StudyLog
-from pdray.tracking.scorings import Scoring, note_scoring
+from pdray.tracking.scorings import Scoring, note_scoring, subject_marks
 
 
 def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> tuple[str, Path]:
@@ -48,13 +50,18 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
 
 
 def _scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> Scoring:
+    config = plan.config
+    manifest = manifest_of(StudyLog(config.output / "studies" / part.name), config)
+    folds = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False).folds
     return Scoring(
         table=reproduction.path.stem,
         study=part.name,
         seed=part.seed,
         source=source_identity(submitted=submitted_commit()),
-        manifest=plan.config.data.manifest.name,
+        manifest=config.data.manifest.name,
         runs="; ".join(plan.fixed),
+        digest=manifest.digest,
+        subjects=subject_marks(folds.test or folds.development),
     )
 
 

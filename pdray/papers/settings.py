@@ -7,7 +7,7 @@ from pydantic import Field
 
 from pdray.config import Settings
 from pdray.data.cohort.settings import DataConfig, FoldsConfig
-from pdray.search.settings import StudyConfig
+from pdray.search.settings import OutputFolder, StudyConfig, default_output
 
 
 class MarksConfig(Settings):
@@ -17,6 +17,11 @@ class MarksConfig(Settings):
     folds: FoldsConfig = FoldsConfig()
     repeats: int = Field(
         5, ge=1, description="how often folds and controls are drawn, with other seeds [count]"
+    )
+    output: OutputFolder = Field(
+        default_factory=default_output,
+        validate_default=True,
+        description="output folder of the studies; the list of scorings in it gets a line",
     )
 
 

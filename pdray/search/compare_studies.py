@@ -18,9 +18,8 @@ from pdray.evaluation.metrics import metric_named
 from pdray.evaluation.pairing import Predicted, pair
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.compare_settings import CompareStudiesConfig
-from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import StudyLog, TrialLog, study_around
-from pdray.tracking.scorings import Scoring, note_scoring, read_scorings
+from pdray.tracking.scorings import note_study, read_scorings
 
 _DEFAULT_METRIC = "mcc"
 _UNNAMED = (
@@ -52,7 +51,6 @@ class _Study:
         self.log, self.name = log, str(facts["name"])
         settings, tags = facts["settings"], facts["tags"]
         self.metric = str(value_at(settings, "search.metric") or _DEFAULT_METRIC)
-        self.seed = int(str(value_at(settings, "search.seed") or 0))
         self.manifest = Path(str(value_at(settings, "data.manifest"))).name
         self.digest = tags.get("manifest_digest")
         cuts = value_at(settings, "data.grade_cuts")
@@ -205,13 +203,16 @@ def _looks(sources: Sequence[_Source]) -> list[str]:
     }
     notes = []
     for output, digest, manifest in places:
-        listed = sum(row.manifest == manifest for row in read_scorings(output))
+        listed = sum(
+            row.digest == digest if row.digest else row.manifest == manifest
+            for row in read_scorings(output)
+        )
         scored = sum(_has_scored(log, digest) for log in _studies(output))
         notes.append(
             f"{scored} {'study has' if scored == 1 else 'studies have'} scored held-out recordings "
             f"of {manifest} in this output folder, and scorings.csv lists {listed} more "
-            f"{'look' if listed == 1 else 'looks'} at a manifest of this name; each look at the "
-            "same recordings makes a chance finding likelier"
+            f"{'look' if listed == 1 else 'looks'} at this manifest (of earlier versions: at "
+            "one of this name); each look at the same recordings makes a chance finding likelier"
         )
     if not all(one.study for one in sources):
         notes.append("how often the recordings of a table were scored is not known")
@@ -228,11 +229,8 @@ def _note(sources: Sequence[_Source]) -> list[str]:
     }
     for study in tested.values():
         runs = "; ".join(dict.fromkeys(one.name for source in sources for one in source.models))
-        scoring = Scoring(
-            "compare", study.name, study.seed, source_identity(), study.manifest, runs
-        )
         try:
-            note_scoring(study.output, scoring)
+            note_study(study.output, study.log, job="compare", model=runs)
         except OSError as error:  # the study of somebody else
             faults.append(f"{study.name}: scorings.csv cannot be written: {error.strerror}")
     return faults

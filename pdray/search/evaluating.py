@@ -18,9 +18,8 @@ from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.report import headline
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.search.settings import EvaluateConfig, default_output
-from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import NUMBERS, REPORT, StudyLog, TrialLog, study_around
-from pdray.tracking.scorings import Scoring, note_scoring
+from pdray.tracking.scorings import note_study
 
 
 @dataclass(frozen=True)
@@ -178,22 +177,6 @@ def inner_predictions(log: StudyLog) -> pd.DataFrame | None:
 def is_synthetic(facts: Mapping[str, Any]) -> bool:
     """Return whether the recordings of a study are SYNTHETIC."""
     return bool(facts["tags"].get("synthetic") == "true")
-
-
-def note_study(output: Path, log: StudyLog, *, job: str, model: str) -> None:
-    """Add a line to ``scorings.csv``, before the test side of a study is scored.
-
-    Args:
-        output: Output folder of the list.
-        log: The study.
-        job: Name of the job.
-        model: Folder of the model, such as "winner".
-    """
-    facts = log.read()
-    settings = facts["settings"]
-    manifest = Path(settings["data"]["manifest"]).name
-    seed = int(settings["search"]["seed"])
-    note_scoring(output, Scoring(job, facts["name"], seed, source_identity(), manifest, model))
 
 
 def evaluate_winner(log: StudyLog, how: EvaluationSettings) -> None:

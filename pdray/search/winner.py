@@ -18,12 +18,13 @@ from pdray.evaluation.predictions import by_recording, read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.settings import EvaluationSettings
-from pdray.search.evaluating import evaluate_winner, note_study
+from pdray.search.evaluating import evaluate_winner
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
 from pdray.search.trial import TrialPlan, run_trials
 from pdray.tracking.address import shared_settings
 from pdray.tracking.run_log import REPORT, StudyLog, TrialLog
+from pdray.tracking.scorings import note_study
 
 
 def refit(

@@ -38,6 +38,7 @@ from pdray.search.opening import check_study, prepare_frames, start_log
 from pdray.search.plan import StudyPlan
 from pdray.search.resume import check_same, only_driver
 from pdray.tracking.run_log import REPORT, StudyLog
+from pdray.tracking.scorings import note_study
 from pdray.training.task import FitTask
 from pdray.visits.heads import Approach, HeadTask, assemble
 from pdray.visits.networks import METHODS
@@ -101,6 +102,7 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
     tasks = item_tasks(plan, rated(plan.cohort, config.data, stored), study.folder.name)
     say(_describe(plan, tasks))
     start_log(settings, plan.cohort, study, say)
+    note_study(config.output, study, job="assemble_patients", model="all approaches")
     bank = _train_networks(tasks, study.folder / "networks", checked.reservation, say)
     tables, weights = _train_heads(plan, bank, study, checked.reservation, say)
     report = _report(plan, tables)

@@ -33,6 +33,7 @@ from pdray.explain.settings import ExplainConfig
 from pdray.explain.severity import Readout, read_out
 from pdray.explain.spread import ELSEWHERE, region_shares, shares_over_time
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.scorings import read_scorings, subject_marks
 from pdray.training.frozen.features import Features, extract_features
 from pdray.training.settings import FitConfig
 from tests.fixtures.tiny_study import PROBE, make_study
@@ -347,8 +348,10 @@ def test_severity_is_read_out_of_what_the_winner_learnt_from_and_noted_as_a_scor
     assert expected.sentence in done.report
     log = study.folder.parents[1] / "tables" / "scorings.csv"
     lines = log.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "time,table,study,seed,source,manifest,runs"
     assert ",explain,faces,0," in lines[1]
+    (line,) = read_scorings(study.folder.parents[1])
+    assert line.digest == study.read()["tags"]["manifest_digest"]
+    assert line.subjects == subject_marks(row.subject_id for row in held.rows)
     run(study, tmp_path / "again", **settings)
     assert len(log.read_text(encoding="utf-8").splitlines()) == 3
 

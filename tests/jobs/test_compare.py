@@ -42,7 +42,7 @@ def test_the_winners_of_two_studies(run: Run, studies: list[Path], tmp_path: Pat
     assert "These tests speak of these models on new people" in out
     assert (
         "2 studies have scored held-out recordings of cohort.csv in this output folder, and "
-        "scorings.csv lists 1 more look at a manifest of this name"
+        "scorings.csv lists 1 more look at this manifest (of earlier versions: at one of this name)"
     ) in " ".join(out.split())
     assert [(one.table, one.study) for one in read_scorings(tmp_path)[1:]] == [
         ("compare", "strong"), ("compare", "weak")

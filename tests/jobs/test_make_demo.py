@@ -52,6 +52,7 @@ def test_the_marks_of_faces_can_be_correlated_with_their_grades(
     assert told[-1] == f"marks    {marks} (synthetic)"
     assert len(told) == 12  # a line each tenth, and two paths
     words = [f"data.manifest={tmp_path / 'manifest.csv'}", f"data.marks={marks}", "repeats=2"]
+    words.append(f"output={tmp_path}")
     cuts = ["data.items=[face_interview]", "data.grade_cuts=[1,2,3,4,5]", "folds.num_outer=2"]
     assert correlate([*words, *cuts, "folds.num_folds=2"]) == 0
     told = capsys.readouterr().out

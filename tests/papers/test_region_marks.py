@@ -17,6 +17,7 @@ from pdray.papers.region_marks import (
     marks_report,
 )
 from pdray.papers.settings import MarksConfig
+from pdray.tracking.scorings import read_scorings
 
 ROWS = 60
 NUM = 90
@@ -171,7 +172,8 @@ def tables(tmp_path: Path) -> dict[str, str]:
 
 def config_of(tables: dict[str, str], **folds: object) -> MarksConfig:
     data = {"items": ["face_interview"], "subjects": "none", "grade_cuts": [1, 2], **tables}
-    return build(MarksConfig, {"data": data, "folds": folds, "repeats": 2})
+    output = str(Path(tables["manifest"]).parent / "out")
+    return build(MarksConfig, {"data": data, "folds": folds, "repeats": 2, "output": output})
 
 
 def test_the_owners_split_or_folds_in_words_decide_who_is_held_out(tables) -> None:
@@ -184,6 +186,10 @@ def test_the_owners_split_or_folds_in_words_decide_who_is_held_out(tables) -> No
     assert REGIONS[0] in text
     crossed = correlate_marks(config_of(tables, of_recordings=True, num_outer=3))
     assert "each of 3 folds is tested in turn" in crossed
+    owner, every = read_scorings(Path(tables["manifest"]).parent / "out")
+    assert (owner.table, owner.manifest, len(owner.digest)) == ("correlate_marks", "m.csv", 64)
+    assert owner.subjects < every.subjects
+    assert len(every.subjects) == ROWS
 
 
 def test_a_random_split_of_unnamed_people_is_refused(tables) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import SettingsError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table
@@ -13,6 +14,7 @@ from pdray.papers.plan import Part, plan_reproduction
 from pdray.papers.reproduction import run_reproduction
 from pdray.search.comparison import Comparison
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.scorings import read_scorings
 
 
 def test_a_run_whose_weights_are_missing_is_left_out_and_noted(
@@ -222,10 +224,13 @@ def test_every_seed_is_a_comparison_with_folds_of_its_own(
     text, _ = run_reproduction(ready, say=said.append)
     assert said == ["study 1 of 2: 9.9-seed0", "study 2 of 2: 9.9-seed1"]
     # The line is there before there is a score.
-    assert lines[0][0] == "time,table,study,seed,source,manifest,runs"
+    assert lines[0][0] == "time,table,study,seed,source,manifest,runs,digest,study_id,subjects"
     assert [len(seen) for seen in lines] == [2, 3]
     assert ",9.9,9.9-seed1,1," in lines[1][2]
-    assert lines[1][2].endswith(",manifest.csv,one; two")
+    assert ",manifest.csv,one; two," in lines[1][2]
+    noted = read_scorings(tmp_path / "out")
+    digest = load_manifest(tmp_path / "manifest.csv").digest
+    assert [(one.digest, len(one.subjects)) for one in noted] == [(digest, 10)] * 2
     row = next(line for line in text.splitlines() if line.startswith("One")).split()
     assert row[1] == "100.0+-0.0"
     assert "paper" in text
