@@ -12,6 +12,9 @@ SYNTHETIC cohorts of known truth, six recordings per person, half of the people 
   trained by linear least squares in five folds of people, repeated five times, and scored on the
   people left out. Both methods are equally good by symmetry. So a test that speaks of methods
   should reject in 5% of the cohorts.
+
+"PDR006" is the rule of that check: the interval of the difference, sqrt(2) times as wide, is below
+0. It is one-sided, and made for methods.
 """
 
 import sys
@@ -35,6 +38,7 @@ from pdray.evaluation.statistics.clustered import (
     clustered_mcnemar,
     mcnemar,
 )
+from pdray.evaluation.statistics.intervals import widening
 from pdray.evaluation.statistics.paired import corrected_t, exchange_test
 
 Numbers = NDArray[np.float64]
@@ -150,6 +154,8 @@ def _primary(
     yield f"exchange {metric}", p <= ALPHA
     found = interval_of(subject, value, weighted)
     yield f"interval {metric}", found.low > 0 or found.high < 0
+    wide = interval_of(subject, value, weighted, factor=widening(1))
+    yield f"PDR006 {metric}", wide.high < 0
 
 
 def _t(gaps: list[float], num_test: float, num_train: float) -> bool:

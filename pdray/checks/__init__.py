@@ -21,5 +21,6 @@ class Check(NamedTuple):
 
 CHECKS = {
     "PDR001": Check("a person or file on both sides", "pdray.checks.sides:run"),
+    "PDR006": Check("worse than a linear model on motion", "pdray.checks.motion:run"),
     "PDR009": Check("too few subjects per class", "pdray.checks.subjects:run"),
 }

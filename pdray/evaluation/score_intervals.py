@@ -231,6 +231,7 @@ def interval_of(
     *,
     level: float = 0.95,
     transform: Transform = "none",
+    factor: float = 1.0,
 ) -> Interval:
     """Return the interval of any number of at least :data:`LEAST_SUBJECTS` subjects.
 
@@ -242,6 +243,7 @@ def interval_of(
         level: Share of cohorts whose interval is to contain the truth, 0..1.
         transform: Scale on which the interval is symmetric. A value at the end of its scale has no
             interval.
+        factor: Factor of the standard error, see :func:`.statistics.intervals.widening`.
     """
     subject = np.unique(np.asarray(subject_ids), return_inverse=True)[1].astype(np.int64)
     num = int(subject.max(initial=-1)) + 1
@@ -256,7 +258,7 @@ def interval_of(
         reason = f"{TOO_FEW}the number is at the end of its scale"
     if reason:
         return without_interval(value, num, level, reason)
-    low, high = t_interval(value, without, level=level, transform=transform)
+    low, high = t_interval(value, without, level=level, transform=transform, factor=factor)
     return Interval(value, low, high, num, 0, 0, level)
 
 
