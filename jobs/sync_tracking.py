@@ -42,10 +42,11 @@ def work(words: list[str]) -> str:
     from pdray.tracking.mlflow_log import mirror_study
 
     report = mirror_study(config.study, uri, config.tracking.experiment)
-    return (
+    sent = (
         f"sent {report.num_metrics} metric values and {report.num_artifacts} files; the server has "
         f"{report.num_runs} runs of this study; parent run {report.parent_run_id}"
     )
+    return "\n".join([sent, *report.notes])
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ from pdray.search.resume import keep_entries
 from pdray.search.trial import TrialPlan
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes
 from pdray.tracking.address import check_tracking, default_uri
-from pdray.tracking.mlflow_log import prepare_tracking
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
 
@@ -213,6 +212,8 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
     check_shared([plan.config.output, checked.within.study.folder])
     check_plugins(plan.plugins)
     if checked.uri.startswith("sqlite:"):  # a database of something else is refused before frames
+        from pdray.tracking.server import prepare_tracking  # MLflow, which takes seconds to import
+
         prepare_tracking(checked.uri, plan.config.tracking.experiment)
     keep_weights(checked.within.study, checked.files)
     prepared = prepare_frames(checked.within, say)

@@ -8,7 +8,6 @@ from ray import tune
 
 from pdray.command import Say
 from pdray.errors import TrackingError
-from pdray.tracking.mlflow_log import mirror_study
 from pdray.tracking.run_log import StudyLog
 
 _MIRROR_SECONDS = 10.0
@@ -43,7 +42,9 @@ class Mirror:
         if started < self._earliest or (started < self._next and not now):
             return
         try:
-            self.page = mirror_study(*self._where).page
+            from pdray.tracking.mlflow_log import mirror_study  # MLflow takes seconds to import
+
+            sent = mirror_study(*self._where)
         except TrackingError as error:
             if self.error is None:
                 self._say(
@@ -54,7 +55,9 @@ class Mirror:
         else:
             if self.error is not None:
                 self._say("tracking: MLflow is up to date again")
-            self.error = None
+            self.error, self.page = None, sent.page
+            for note in sent.notes:
+                self._say(f"tracking: {note}")
         ended = time.monotonic()
         pause = _DEAD_SECONDS if self.error else _MIRROR_SECONDS
         self._next = ended + pause

@@ -37,6 +37,11 @@ class TrackingConfig(Settings):
         " output folder",
     )
     experiment: str = Field("pdray", description="name of the MLflow experiment", min_length=1)
+    system_metrics: bool = Field(
+        False,
+        description="log CPU, memory, disk, network and GPU use of the machine that runs the job "
+        "every 30 s; the other machines of a cluster are not measured",
+    )
 
     @field_validator("uri")
     @classmethod

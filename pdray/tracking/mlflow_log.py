@@ -1,7 +1,8 @@
-"""Mirrors the log on disk to MLflow; the only file that imports mlflow.
+"""Mirrors the log on disk to MLflow.
 
 :func:`mirror_study` sends everything of a study that the server does not have yet; it may be called
 at any time. There is one parent run per study, with one child run per trial and one for the winner.
+Searches in outer folds are studies of their own, with a tag that names the study they belong to.
 If the server is down, a :class:`~pdray.errors.TrackingError` is raised within seconds and nothing
 is lost: the next call sends the rest. ``<study>/mirror.json`` notes what was sent; if it is lost,
 the tags of the runs are used.
@@ -10,25 +11,27 @@ the tags of the runs are used.
 """
 
 import json
-import logging
 import math
-import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+# First, since it keeps MLflow from warning, and from sending anything to third parties.
+from pdray.tracking.server import connect, experiment_id_of, explained, limited
+
+# isort: split
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 
 from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
-from pdray.errors import PdrayError, TrackingError
 from pdray.tracking.address import bare, shared_settings
 from pdray.tracking.run_log import (
-    MODEL,
+    CHECKS,
     NUMBERS,
     PICTURES,
     PREDICTIONS,
@@ -37,7 +40,6 @@ from pdray.tracking.run_log import (
     EpochRecord,
     StudyLog,
     TrialLog,
-    flat_scores,
     undefined_steps,
 )
 from pdray.tracking.shown import (
@@ -48,49 +50,22 @@ from pdray.tracking.shown import (
     metric_of,
     run_name,
     study_params,
+    study_scores,
+    study_tags,
     trial_params,
     view_page,
     view_tag,
 )
 
-# mlflow reads this at import: a tool for patients' data must send nothing to third parties.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-with warnings.catch_warnings():
-    # MLflow 3.17 still uses a loader of which SQLAlchemy 2.1 warns at import.
-    warnings.simplefilter("ignore")
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-    from mlflow.exceptions import MlflowException
-
-# Hide messages about created tables (INFO) and about every retry (WARNING).
-logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-
 _STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
-_FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES, MODEL)
+_FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES)
 _LEADERBOARD = "leaderboard.json"
+_MEMORY = "mirror.json"
 _METRICS_A_BATCH = 1000  # MLflow refuses more
 _PARAMS_A_BATCH = 100
 _DIGEST = 36  # letters of a data set's digest
 _MAX_PARAM = 6000
 _MAX_TAG = 8000
-# Packages of artifact stores and databases, where they are not called like their module.
-_PACKAGES = {
-    "google": "google-cloud-storage",
-    "azure": "azure-storage-blob azure-identity",
-    "psycopg": "'psycopg[binary]'",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-}
-_HTTP = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",  # [s] to connect, and between two answers
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-# If the request to create a run is sent twice, two runs are made.
-_HTTP_ONCE = {**_HTTP, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 @dataclass(frozen=True)
@@ -100,10 +75,12 @@ class MirrorReport:
     Attributes:
         experiment_id: MLflow's id of the experiment.
         parent_run_id: MLflow's id of the study's run.
-        num_runs: Runs of the study that are on the server now, including the parent.
+        num_runs: Runs of the study that are on the server now, including the parent and those of
+            searches in outer folds.
         num_metrics: Metric values sent by this call.
         num_artifacts: Files sent by this call.
         page: Path and query of the page that compares the trials, below the server's address.
+        notes: Sentences to print: where the winner was registered, or why it was not.
     """
 
     experiment_id: str
@@ -112,20 +89,7 @@ class MirrorReport:
     num_metrics: int
     num_artifacts: int
     page: str
-
-
-def prepare_tracking(uri: str, experiment: str) -> None:
-    """Create or migrate the store and the experiment, once before any other use.
-
-    Args:
-        uri: A tracking URI that ``check_tracking`` accepts.
-        experiment: Name of the MLflow experiment.
-
-    Raises:
-        TrackingError: If the server cannot be reached or refuses a request.
-    """
-    with _explained(uri), _environment(_HTTP):
-        _experiment_id(_connect(uri), uri, experiment)
+    notes: tuple[str, ...] = ()
 
 
 def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
@@ -145,9 +109,21 @@ def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
         StudyError: If the folder holds no study.
     """
     study = StudyLog(folder)
-    study.read()
-    with study.mirroring(), _explained(uri), _environment(_HTTP):
-        return _Mirror(study, uri, experiment).send()
+    ended, place = study.read()["ended"], _place(uri, experiment)
+    outer = [
+        mirror_study(one.folder, uri, experiment)
+        for one in study.outer_studies()
+        # While the last search runs, those that were sent are not asked for again.
+        if ended is not None or not _has_all(one, place)
+    ]
+    with study.mirroring(), explained(uri), limited():
+        sent = _Mirror(study, uri, experiment).send()
+    return replace(
+        sent,
+        num_runs=sum(one.num_runs for one in (sent, *outer)),
+        num_metrics=sum(one.num_metrics for one in (sent, *outer)),
+        num_artifacts=sum(one.num_artifacts for one in (sent, *outer)),
+    )
 
 
 class _Mirror:
@@ -156,11 +132,15 @@ class _Mirror:
     def __init__(self, study: StudyLog, uri: str, experiment: str) -> None:
         self.study = study
         self.facts = study.read()
-        self.client = _connect(uri)
-        self.experiment_id = _experiment_id(self.client, uri, experiment)
-        self.memory_path = study.folder / "mirror.json"
-        self.place = f"{bare(uri)} {experiment}"
+        whole = study.whole()
+        self.whole = None if whole is None else whole.read()
+        self.client = connect(uri)
+        self.experiment = experiment
+        self.experiment_id = experiment_id_of(self.client, uri, experiment)
+        self.place = _place(uri, experiment)
         self.runs = self._recall()
+        self.name = self._name()
+        self.notes: list[str] = []
         self.num_metrics = 0
         self.num_artifacts = 0
         self.file_fault: Exception | None = None
@@ -169,7 +149,7 @@ class _Mirror:
         children = {key: entry["run_id"] for key, entry in self.runs.items() if key != "study"}
         has_parent = "study" in self.runs
         params = study_params(self.facts)
-        parent = self._entry("study", self.facts["name"], self.facts, params=params)
+        parent = self._entry("study", self.name, self.facts, params=params)
         if not has_parent:
             self.client.set_experiment_tag(self.experiment_id, *view_tag(self.facts))
         if not has_parent:  # it was deleted on the server
@@ -179,7 +159,9 @@ class _Mirror:
             self._send_trial(trial.folder.name, trial)
         if self.study.winner.exists():
             self._send_trial("winner", self.study.winner)
+        self._send_system_metrics(parent)
         self._end_study(parent)
+        self._send_model()
         if self.file_fault is not None:
             raise self.file_fault
         return MirrorReport(
@@ -189,11 +171,20 @@ class _Mirror:
             num_metrics=self.num_metrics,
             num_artifacts=self.num_artifacts,
             page=view_page(self.experiment_id, self.facts),
+            notes=tuple(self.notes),
         )
+
+    def _name(self) -> str:
+        """Return the name of the study's run, which no other study of the experiment has."""
+        name: str = self.facts["name"]
+        if "study" in self.runs:
+            return str(self.runs["study"].get("name", name))
+        same = self.client.search_runs([self.experiment_id], f"attributes.run_name = '{name}'")
+        return f"{name} {self.facts['study_id'][:6]}" if same else name
 
     def _recall(self) -> dict[str, dict[str, Any]]:
         """Return what the server has: run id, sent steps and end, by the key of the run."""
-        known: dict[str, dict[str, Any]] = self._memory().get(self.place, {})
+        known: dict[str, dict[str, Any]] = _memory(self.study).get(self.place, {})
         certain = "study" in known and all(entry["run_id"] for entry in known.values())
         if certain and self._is_there(known["study"]["run_id"]):
             return known
@@ -220,25 +211,17 @@ class _Mirror:
                 return
 
     def _remember(self) -> None:
-        memory = self._memory() | {self.place: self.runs}
-        write_text(self.memory_path, json.dumps(memory, indent=2) + "\n")
-
-    def _memory(self) -> dict[str, Any]:
-        """Return the content of ``mirror.json``; empty if it cannot be read."""
-        try:
-            memory: dict[str, Any] = json.loads(self.memory_path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return {}
-        return memory
+        memory = _memory(self.study) | {self.place: self.runs}
+        write_text(self.study.folder / _MEMORY, json.dumps(memory, indent=2) + "\n")
 
     def _entry(
         self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, str]
     ) -> dict[str, Any]:
         """Return the notes about a run; create the run with params and settings if missing."""
         if key not in self.runs:
-            self.runs[key] = {"run_id": None, "num_steps": 0, "ended": None, "described": False}
+            self.runs[key] = _entry(None, name)
             self._remember()
-            with _environment(_HTTP_ONCE):
+            with limited(retries=0):  # sent twice, two runs would be made
                 run = self.client.create_run(
                     self.experiment_id,
                     start_time=_milliseconds(facts["started"]),
@@ -269,14 +252,19 @@ class _Mirror:
             tags["mlflow.source.git.commit"] = commit
         if key != "study":
             tags["mlflow.parentRunId"] = self.runs["study"]["run_id"]
-        if self.facts["tags"].get("synthetic") == "true":
-            tags["mlflow.note.content"] = SYNTHETIC_MARK
+        notes = [SYNTHETIC_MARK] if self.facts["tags"].get("synthetic") == "true" else []
+        if self.whole is not None:
+            tags["pdray.outer_of"] = self.whole["study_id"]
+            tags["pdray.outer_fold"] = self.study.folder.name
+            notes.append(f"search in an outer fold of study {self.whole['name']}")
+        if notes:
+            tags["mlflow.note.content"] = "; ".join(notes)
         return {name: text[:_MAX_TAG] for name, text in tags.items()}
 
     def _send_trial(self, key: str, log: TrialLog) -> None:
         # The end is written last, so an ended trial has all its epochs and files.
         trial = log.read()
-        name = run_name(self.facts, key, trial)
+        name = run_name(self.name, key, trial)
         entry = self._entry(key, name, trial, params=trial_params(trial))
         if trial["ended"] is not None and trial["ended"] == entry["ended"]:
             return
@@ -294,7 +282,7 @@ class _Mirror:
             self._batch(entry, metrics=metrics, tags=tags)
         entry["num_steps"] = num_steps
         if trial["ended"] is not None:
-            self._end_trial(entry, trial, records, log.folder)
+            self._end_trial(entry, trial, records, log)
         self._remember()
 
     def _end_trial(
@@ -302,7 +290,7 @@ class _Mirror:
         entry: dict[str, Any],
         trial: Mapping[str, Any],
         records: list[EpochRecord],
-        folder: Path,
+        log: TrialLog,
     ) -> None:
         at, step = _milliseconds(trial["ended"]), trial["chosen_epoch"] or 0
         metric = metric_of(self.facts)
@@ -316,31 +304,49 @@ class _Mirror:
         elif trial["reason"]:
             tags["pdray.reason"] = trial["reason"]
         self._batch(entry, metrics=metrics, tags=tags)
-        self._files(entry, [folder / name for name in _FILES])
+        self._files(entry, [log.folder / name for name in _FILES])
         self._end(entry, trial)
 
     def _end_study(self, parent: dict[str, Any]) -> None:
         if self.facts["ended"] is None or self.facts["ended"] == parent["ended"]:
             return
-        at, best = _milliseconds(self.facts["ended"]), self.facts["best"]
-        scores: dict[str, float] = {}
-        if best is not None and self.study.trial(best).exists():
-            value = self.study.trial(best).read()["value"]
-            scores |= {} if value is None else {f"val/{metric_of(self.facts)}": value}
-        if self.study.winner.exists():
-            scores |= flat_scores(self.study.winner.read())
-        tags = {"state": self.facts["state"], "pdray.best_trial": str(best)}
+        tags = study_tags(self.study)
         trials = [log.read() for log in self.study.trials()]
         if trials:
             # MLflow's own log_table warns of pandas 4, and adds rows to a table that is there.
             board = leaderboard(trials, metric_of(self.facts))
             self._file(partial(self.client.log_dict, parent["run_id"], board, _LEADERBOARD))
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": _LEADERBOARD, "type": "table"}])
+        at, scores = _milliseconds(self.facts["ended"]), study_scores(self.study)
         self._batch(parent, metrics=_metrics(scores, at, 0), tags=tags)
-        names = (REPORT, *SEARCH_PICTURES)
+        names = (REPORT, CHECKS, *SEARCH_PICTURES)
         files = [*(self.study.folder / name for name in names), self.study.evaluation / NUMBERS]
         self._files(parent, files)
         self._end(parent, self.facts)
+        self._remember()
+
+    def _send_system_metrics(self, parent: dict[str, Any]) -> None:
+        sent = parent.get("num_samples", 0)
+        samples = list(enumerate(self.study.system_metrics()))[sent:]
+        found = [_metrics(one, _milliseconds(at), step) for step, (at, one) in samples]
+        if found:
+            self._batch(parent, metrics=list(chain.from_iterable(found)))
+            parent["num_samples"] = sent + len(found)
+            self._remember()
+
+    def _send_model(self) -> None:
+        """Register the winner's network; its weights are a file of its run where that cannot be."""
+        entry = self.runs.get("winner")
+        if entry is None or entry["ended"] is None or entry.get("has_model"):
+            return
+        from pdray.tracking.registered_model import Winner
+
+        winner = Winner(self.study, self.client, entry["run_id"], self.experiment)
+        if self.whole is None and winner.shape is not None:
+            self._file(lambda: self.notes.append(winner.register()))
+        else:
+            self._files(entry, [self.study.winner.model_path])
+        entry["has_model"] = self.file_fault is None
         self._remember()
 
     def _cohort(self, entry: Mapping[str, Any]) -> None:
@@ -408,35 +414,35 @@ class _Mirror:
             entry["ended"] = facts["ended"]
 
 
-def _connect(uri: str) -> MlflowClient:
-    if uri.startswith("sqlite:"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri=uri)
-
-
-def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    with _environment(_HTTP_ONCE):  # the first request: do not wait twice for a dead server
-        found = client.get_experiment_by_name(name)
-    if found is None:
-        # Without a server, MLflow would store files in the working directory.
-        place = None
-        if uri.startswith("sqlite:"):
-            place = (Path(uri.removeprefix("sqlite:///")).parent / "mlflow_files").as_uri()
-        # With this tag the UI opens the table of runs, without a question about the experiment.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=place, tags=kind))
-    if found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"MLflow experiment '{name}' was deleted; restore it, or set another "
-            "tracking.experiment"
-        )
-    return str(found.experiment_id)
-
-
 def _entry_of(run: Run) -> dict[str, Any]:
     """Rebuild the notes about a run from its tags; its end is sent again."""
     num_steps = int(run.data.tags.get("pdray.num_steps", 0))
-    return {"run_id": run.info.run_id, "num_steps": num_steps, "ended": None, "described": False}
+    return _entry(run.info.run_id, run.info.run_name) | {"num_steps": num_steps}
+
+
+def _entry(run_id: str | None, name: str) -> dict[str, Any]:
+    """Return the notes about a run of which nothing was sent yet."""
+    return {"run_id": run_id, "name": name, "num_steps": 0, "ended": None, "described": False}
+
+
+def _place(uri: str, experiment: str) -> str:
+    return f"{bare(uri)} {experiment}"
+
+
+def _memory(study: StudyLog) -> dict[str, Any]:
+    """Return the content of ``mirror.json``; empty if it cannot be read."""
+    try:
+        memory: dict[str, Any] = json.loads((study.folder / _MEMORY).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return memory
+
+
+def _has_all(study: StudyLog, place: str) -> bool:
+    """Return whether an ended study was sent to its end."""
+    ended = study.read()["ended"]
+    sent = _memory(study).get(place, {}).get("study", {}).get("ended")
+    return ended is not None and ended == sent
 
 
 def _metrics(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
@@ -445,38 +451,3 @@ def _metrics(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
 
 def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    # MLflow reads these variables at every request, and there is no other way to set them.
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except PdrayError:
-        raise
-    except Exception as error:
-        hint = ""
-        if isinstance(error, ImportError) and error.name:
-            package = _PACKAGES.get(error.name.partition(".")[0], error.name)
-            hint = f"; install the package it needs: pip install {package}"
-        if "Invalid Host header" in str(error):
-            hint = f"; start the server with --allowed-hosts '{urlsplit(uri).hostname}'"
-        text = bare(str(error) or type(error).__name__).splitlines()[0]
-        raise TrackingError(
-            f"tracking server {bare(uri)}: {text}{hint}; nothing is lost: the log is on disk, send "
-            "it later with jobs/sync_tracking.py"
-        ) from error

@@ -5,6 +5,7 @@
     <study>/checks.json                      what the checks found
     <study>/evaluation/                      every number of the winner, report, pictures
     <study>/history.png, importance.png      scores of the trials, and which settings mattered
+    <study>/system_metrics.jsonl             use of the driver's machine, if it is asked for
     <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch
     <study>/trials/0007/epochs.jsonl         one line per fold and epoch, appended and flushed
     <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
@@ -24,7 +25,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,8 @@ MODEL = "model.pt"
 OUTER = "outer"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
+CHECKS = "checks.json"
+SYSTEM_METRICS = "system_metrics.jsonl"
 NUMBERS = "numbers.csv"
 
 
@@ -93,6 +96,11 @@ class StudyLog:
         by_number = sorted(found, key=lambda path: [int(part) for part in path.name.split("-")])
         return [StudyLog(folder) for folder in by_number]
 
+    def whole(self) -> "StudyLog | None":
+        """Return the study to which the search in an outer fold belongs; None: it is no such."""
+        study = StudyLog(self.folder.absolute().parents[1])
+        return study if self.folder.parent.name == OUTER and study.exists() else None
+
     def exists(self) -> bool:
         """Return whether the folder contains a study."""
         return (self.folder / "study.json").is_file()
@@ -134,6 +142,19 @@ class StudyLog:
             StudyError: If it is absent or is not JSON.
         """
         return _read_json(self.folder / "study.json")
+
+    def system_metrics(self) -> list[tuple[float, dict[str, float]]]:
+        """Return the time [unix s] and the numbers of each complete line of system metrics."""
+        try:
+            *lines, _ = (self.folder / SYSTEM_METRICS).read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError):  # a kill may leave half a line
+                entry = json.loads(line)
+                found.append((float(entry["time"]), dict(entry["metrics"])))
+        return found
 
     @contextmanager
     def mirroring(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ experiment, whose key stands in the address. The names of its fields are those o
 3.17, which ignores what it does not know.
 """
 
+import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from pdray.config import value_at
 from pdray.tracking.address import shared_settings
-from pdray.tracking.run_log import EpochRecord, flat_scores
+from pdray.tracking.run_log import CHECKS, NUMBERS, EpochRecord, StudyLog, flat_scores
 
 PAPERS = {
     "model": "model.name",
@@ -40,11 +41,11 @@ def metric_of(study: Mapping[str, Any]) -> str:
     return str(value_at(study["settings"], "search.metric") or "mcc")
 
 
-def run_name(study: Mapping[str, Any], key: str, trial: Mapping[str, Any]) -> str:
-    """Return the name of a trial's run, which no run of another study has."""
+def run_name(study: str, key: str, trial: Mapping[str, Any]) -> str:
+    """Return the name of a trial's run: that of the study's run, number and label."""
     label = f" {trial['label']}" if trial.get("label") else ""
     told = "winner" if key == "winner" else f"trial {trial['number']}"
-    return f"{study['name']} {told}{label}"
+    return f"{study} {told}{label}"
 
 
 def trial_params(trial: Mapping[str, Any]) -> dict[str, str]:
@@ -108,6 +109,47 @@ def final_metrics(
         if (values := [v for one in at_end if not math.isnan(v := one.get(name, math.nan))])
     }
     return {**means, f"val/{metric}": trial["value"], **scores}
+
+
+def study_scores(study: StudyLog) -> dict[str, float]:
+    """Return the numbers that stand for a study at its end.
+
+    ``val/mcc`` is that of the best trial, ``test/mcc`` that of the winner, and ``procedure/mcc``
+    that of searches in outer folds, of which none took place on a subject that it scores.
+    """
+    facts = study.read()
+    best, scores = facts["best"], _procedure(study)
+    if best is not None and study.trial(best).exists():
+        value = study.trial(best).read()["value"]
+        scores |= {} if value is None else {f"val/{metric_of(facts)}": value}
+    return scores | (flat_scores(study.winner.read()) if study.winner.exists() else {})
+
+
+def study_tags(study: StudyLog) -> dict[str, str]:
+    """Return the tags of an ended study: its state, best trial, and what each check found."""
+    facts = study.read()
+    tags = {"state": facts["state"], "pdray.best_trial": str(facts["best"])}
+    try:
+        findings = json.loads((study.folder / CHECKS).read_text(encoding="utf-8"))
+        return tags | {f"check.{one['code']}": one["state"] for one in findings}
+    except (OSError, ValueError, TypeError, KeyError):  # not checked, or the file was damaged
+        return tags
+
+
+def _procedure(study: StudyLog) -> dict[str, float]:
+    """Return the scores of the procedure, with their intervals, and the searches' optimism."""
+    try:
+        lines = (study.evaluation / NUMBERS).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    found = {}
+    for row in csv.DictReader(lines):
+        # Other groups are naive pooling, and the spread over outer folds.
+        if row["table"] == "procedure" and (not row["group"] or row["metric"] == "optimism"):
+            for end in ("value", "low", "high"):
+                name = row["metric"] if end == "value" else f"{row['metric']}_{end}"
+                found[f"procedure/{name}"] = float(row[end] or "nan")
+    return found
 
 
 def leaderboard(trials: Sequence[Mapping[str, Any]], metric: str) -> dict[str, list[Any]]:

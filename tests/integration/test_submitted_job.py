@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pytest
 
 from pdray.data.cohort.folds import folds_from_json
 from pdray.evaluation.predictions import read_predictions
-from pdray.tracking.mlflow_log import MlflowClient
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.server import MlflowClient
 from tests.integration.head import COMMIT, Cluster, output_of, run, running_cluster
 from tests.places import ROOT
 
@@ -239,9 +240,24 @@ def test_mlflow_has_the_files(cluster: Cluster, runs: dict[str, Any]) -> None:
     assert "settings.json" in kept["stored"]
     wanted = {"settings.json", "epochs.jsonl", "predictions.parquet", "confusion.png", "roc.png"}
     assert wanted <= kept[NAMES[0]]
-    assert wanted | {"model.pt"} <= kept["stored winner"]
+    assert wanted <= kept["stored winner"]
     searched = {"report.txt", "leaderboard.json", "history.png"}
     assert searched <= kept["stored"]
+
+
+def test_the_registered_winner_is_loaded_from_the_server(
+    cluster: Cluster, runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", cluster.tracking)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of type hints of its own
+        import mlflow.pyfunc
+
+        model = mlflow.pyfunc.load_model("models:/pdray-stored@champion")
+    assert model.metadata.run_id == runs["stored winner"].info.run_id
+    found = model.predict(model.metadata.load_input_example())
+    assert found.shape == (1, 2)
+    assert found.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_no_trial_saw_a_test_subject(study: StudyLog) -> None:

@@ -112,9 +112,9 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
         calls.append(folder)
         if not alive:
             raise TrackingError("no server")
-        return SimpleNamespace(page="/#there")
+        return SimpleNamespace(page="/#there", notes=("the winner is there",))
 
-    monkeypatch.setattr(progress, "mirror_study", mirror_study)
+    monkeypatch.setattr("pdray.tracking.mlflow_log.mirror_study", mirror_study)
     lines: list[str] = []
     mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=lines.append)
     mirror.update()
@@ -129,7 +129,7 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     assert mirror.error is not None
     alive = True
     mirror.finish()
-    assert lines[1:] == ["tracking: MLflow is up to date again"]
+    assert lines[1:] == ["tracking: MLflow is up to date again", "tracking: the winner is there"]
     assert (mirror.error, mirror.page) == (None, "/#there")
 
 
@@ -143,9 +143,9 @@ def test_a_slow_server_takes_a_fifth_of_the_time_at_most(
         nonlocal now
         calls.append(now)
         now += 3.0
-        return SimpleNamespace(page="")
+        return SimpleNamespace(page="", notes=())
 
-    monkeypatch.setattr(progress, "mirror_study", mirror_study)
+    monkeypatch.setattr("pdray.tracking.mlflow_log.mirror_study", mirror_study)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=pytest.fail)
     mirror.update(now=True)

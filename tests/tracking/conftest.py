@@ -1,10 +1,28 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from pdray.tracking.address import default_uri
 from pdray.tracking.run_log import StudyLog, TrialLog
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the tables of MLflow once: it takes a second."""
+    from pdray.tracking.server import prepare_tracking
+
+    folder = tmp_path_factory.mktemp("store")
+    prepare_tracking(default_uri(folder), "pdray")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def uri(study: StudyLog, empty_store: Path) -> str:
+    shutil.copy(empty_store, study.folder.parent / "mlflow.db")
+    return default_uri(study.folder.parent)
 
 
 @pytest.fixture

@@ -1,0 +1,65 @@
+"""The connection to MLflow: what it makes, and how it fails."""
+
+import logging
+import os
+import re
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from pdray.errors import StudyError, TrackingError
+from pdray.tracking.address import default_uri
+from pdray.tracking.mlflow_log import mirror_study
+from pdray.tracking.run_log import StudyLog
+from pdray.tracking.server import MlflowClient, prepare_tracking
+
+
+def test_preparing_makes_the_store_once_and_is_quiet(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = default_uri(tmp_path / "new" / "folder")
+    with caplog.at_level(logging.INFO):
+        prepare_tracking(uri, "e")
+        prepare_tracking(uri, "e")
+    assert capfd.readouterr() == ("", "")
+    experiment = MlflowClient(uri).get_experiment_by_name("e")
+    assert experiment is not None
+    assert experiment.artifact_location == (tmp_path / "new/folder/mlflow_files").as_uri()
+
+
+def test_a_deleted_experiment_is_named(study: StudyLog, uri: str) -> None:
+    report = mirror_study(study.folder, uri, "e")
+    MlflowClient(uri).delete_experiment(report.experiment_id)
+    with pytest.raises(TrackingError, match="experiment 'e' was deleted"):
+        mirror_study(study.folder, uri, "e")
+
+
+def test_no_study_and_no_server_are_different_errors(study: StudyLog, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"study\.json"):
+        mirror_study(tmp_path, default_uri(tmp_path), "e")
+    environment = dict(os.environ)
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match=r"http://127\.0\.0\.1:9.*nothing is lost") as caught:
+        mirror_study(study.folder, "http://jane:secret@127.0.0.1:9", "e")
+    assert time.monotonic() - start < 20
+    assert "secret" not in str(caught.value)
+    assert dict(os.environ) == environment
+
+
+@pytest.mark.integration
+def test_a_server_that_never_answers_is_given_up_within_seconds(study: StudyLog) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        start = time.monotonic()
+        with pytest.raises(TrackingError, match="timeout"):
+            mirror_study(study.folder, f"http://127.0.0.1:{silent.getsockname()[1]}", "e")
+        assert time.monotonic() - start < 12
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "postgresql+psycopg"])
+def test_a_database_whose_driver_is_not_installed_names_the_package(scheme: str) -> None:
+    with pytest.raises(TrackingError, match=f"{re.escape(scheme)}://db.example/m.*pip"):
+        prepare_tracking(f"{scheme}://db.example/m", "e")
