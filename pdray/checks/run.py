@@ -76,11 +76,16 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
-    """Return the findings as text: warnings in full, the others in one sentence each."""
+    """Return the findings as text: warnings in full, the others in one sentence each.
+
+    Without findings, which a study of an earlier version has none of, the text is empty.
+    """
+    if not findings:
+        return ""
     states = [one.state for one in findings]
     counts = [f"{states.count(state)} {state}" for state in _STATES if state in states]
     ordered = sorted(findings, key=lambda one: _STATES.index(one.state))
-    lines = [f"{HEADING}{', '.join(counts) or 'none was run'}"]
+    lines = [f"{HEADING}{', '.join(counts)}"]
     return "\n".join([*lines, *(line for one in ordered for line in _lines(one))])
 
 

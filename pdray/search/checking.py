@@ -21,7 +21,7 @@ def check_search(
         plan: Its settings.
         cohort: Its recordings and folds.
         recordings: The same with their store entries.
-        study: Its log, with a report.
+        study: Its log, with its report and its evaluation.
 
     Returns:
         The checks as text.
@@ -29,8 +29,9 @@ def check_search(
     findings = run_checks(make_case(plan, cohort, recordings, study), plan.config.checks.mute)
     write_findings(study.folder, findings)
     text = findings_text(findings)
-    scores, _ = read_report(study.folder)
-    write_text(study.folder / REPORT, f"{scores}\n\n{text}\n")
+    for folder in (study.folder, study.evaluation):
+        scores, _ = read_report(folder)
+        write_text(folder / REPORT, f"{scores}\n\n{text}\n")
     return text
 
 
@@ -54,7 +55,7 @@ def make_case(
 
 
 def read_report(folder: Path) -> tuple[str, str]:
-    """Return a study's leaderboard and scores, and its checks; the latter of no earlier version.
+    """Return the scores and the checks of a report; an earlier version wrote no checks.
 
     Raises:
         OSError: If the report cannot be read.

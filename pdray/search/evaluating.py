@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pdray.atomic import write_text
+from pdray.checks.run import findings_text, read_findings
 from pdray.config import part, require_writable
 from pdray.errors import StudyError
 from pdray.evaluation.evaluate import Evaluation, evaluate
@@ -35,6 +36,7 @@ class Predictions:
         inner: Predictions of the same model for subjects of its training side; None: there are
             none.
         study: The study whose test side is scored, and the name of its model; None for others.
+        checks: What the checks of its search found, as text; empty if there are none.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
     inner: pd.DataFrame | None = None
     study: tuple[StudyLog, str] | None = None
+    checks: str = ""
 
 
 def run_evaluation(config: EvaluateConfig) -> str:
@@ -77,6 +80,7 @@ def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -
         diagram.unlink(missing_ok=True)  # of an earlier evaluation
     notes = [*found.notes, *evaluation.notes, *([lacking] if lacking else [])]
     text = evaluation_text([title, *evaluation.head], evaluation.numbers, notes)
+    text = "\n\n".join(filter(None, (text, found.checks)))
     write_text(folder / REPORT, f"{text}\n")
     write_text(folder / NUMBERS, evaluation.frame.to_csv(index=False))
     confusion_picture(units, folder / "confusion.png", synthetic=found.synthetic)
@@ -149,6 +153,7 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         synthetic=is_synthetic(facts),
         inner=inner_predictions(log) if name == log.winner.folder.name else None,
         study=(log, name) if tested else None,
+        checks=findings_text(read_findings(log.folder)) if wins and tested else "",
     )
 
 

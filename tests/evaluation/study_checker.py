@@ -41,7 +41,8 @@ def check_study(folder: Path, mlflow: Path) -> list[str]:
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("trials/*/trial.json"))
     ]
-    scores, _, _ = (folder / "report.txt").read_text(encoding="utf-8").partition("\n\nChecks: ")
+    scores, checks = (folder / "report.txt").read_text(encoding="utf-8").split("\n\nChecks: ")
+    faults += [*_checks(checks, folder)]
     board, _, held_out = scores.rpartition("\n\n")
     faults += [*_board(board, trials, folder, metric)]
     faults += [*_held_out(held_out, units, right[metric], metric, inner)]
@@ -61,6 +62,27 @@ def _value(trial: dict[str, Any], folder: Path, metric: str) -> float:
     for row in recordings(rows):
         folds.setdefault(row["fold"], []).append(row)
     return mean(METRICS[metric](some, len(rows[0]["p"])) for some in folds.values())
+
+
+def _checks(text: str, folder: Path) -> Iterator[str]:
+    """Check that every finding is printed: those in full of which a reader must know."""
+    found = json.loads((folder / "checks.json").read_text(encoding="utf-8"))
+    first, *lines = text.rstrip("\n").split("\n")
+    states = [one["state"] for one in found]
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(
+        ["warning", "unknown", "passed", "muted"]) if state in states]  # fmt: skip
+    if first != ", ".join(counts):
+        yield f"checks: {first}, expected {counts}"
+    told = re.split(r"\n(?=PDR)", "\n".join(lines))
+    shown = {one[:6]: " ".join(one.split()) for one in told}
+    if len(told) != len(found) or shown.keys() != {one["code"] for one in found}:
+        yield f"checks: {sorted(shown)}, expected those of checks.json"
+    for one in found:
+        wanted = [f"{one['code']} {one['state']}: {one['title']}", one["found"]]
+        if one["state"] == "warning":
+            wanted += [one["looked_at"], one["sure"], one["advice"]]
+        yield from (f"checks: {part!r} is missing" for part in wanted
+                    if " ".join(part.split()) not in shown.get(one["code"], ""))  # fmt: skip
 
 
 def _board(board: str, trials: list[dict[str, Any]], folder: Path, metric: str) -> Iterator[str]:

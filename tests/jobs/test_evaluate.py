@@ -1,11 +1,14 @@
 """The job reads a table or a study, prints the report, and leaves it with numbers and pictures."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from jobs.evaluate import main
+from pdray.checks.finding import Finding
+from pdray.checks.run import write_findings
 from tests.places import ROOT
 
 LEFT = ROOT / "tests" / "earlier" / "left" / "output" / "studies"
@@ -24,6 +27,20 @@ def test_a_study_is_evaluated_and_the_scoring_is_noted(
     assert names == {"report.txt", "numbers.csv", "confusion.png", "roc.png"}
     (line,) = pd.read_csv(tmp_path / "tables" / "scorings.csv").to_dict("records")
     assert (line["table"], line["study"], line["runs"]) == ("evaluate", "finished", "winner")
+
+
+def test_what_the_checks_of_a_search_found_stands_below_the_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "studies" / "finished"
+    shutil.copytree(LEFT / "finished", study)
+    found = Finding(state="warning", found="3 of 8", code="PDR009", title="too few subjects")
+    write_findings(study, [found])
+    assert main([f"study={study}"]) == 0
+    told = capsys.readouterr().out
+    text = (tmp_path / "evaluation" / "finished" / "report.txt").read_text()
+    assert "\n\nChecks: 1 warning\nPDR009 warning: too few subjects\n" in text
+    assert text.rstrip() in told
 
 
 def test_the_predictions_file_of_a_study_is_known_as_such(
