@@ -174,24 +174,6 @@ def normal_interval(mean: float, se: float) -> tuple[float, float]:
     return mean - 1.96 * se, mean + 1.96 * se
 
 
-def altman_bland_p(mean: float, se: float) -> float:
-    """Return p for "the score is 0": exp(-0.717 z - 0.416 z^2), z = |mean| / se.
-
-    Source: Altman and Bland 2011 (BMJ 343:d2304). It approximates the two-sided normal p.
-
-    Args:
-        mean: The score, such as MCC.
-        se: Its standard error.
-
-    Returns:
-        p, 0..1; nan if ``se`` is 0 or nan.
-    """
-    if not se > 0:
-        return math.nan
-    z = abs(mean) / se
-    return math.exp(-0.717 * z - 0.416 * z * z)
-
-
 def confusions(y_true: NDArray[np.int64], probability: Numbers, weights: Numbers) -> Numbers:
     """Return (R, K, K) counts, true class by predicted class."""
     num_classes = probability.shape[1]

@@ -15,7 +15,7 @@ import pandas as pd
 from pdray.evaluation.metrics import METRICS, score, undefined_reason
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.report import aligned, headline
-from pdray.evaluation.uncertainty import altman_bland_p, mean_se, normal_interval
+from pdray.evaluation.uncertainty import mean_se, normal_interval
 
 Place = tuple[str, str]
 """Item ('': all items together) and column of a cell ('': the item has only one)."""
@@ -26,7 +26,6 @@ Cells = Mapping[str, Mapping[Place, pd.DataFrame]]
 _DETAILS = ("accuracy", "precision", "recall", "mcc")
 _NOTHING = "-"
 _UNDEFINED = "undefined"
-_LEAST_P = 1e-99  # smaller values are printed as "<", since they underflow to 0
 _LEAST_SE = 1e-12  # equal scores of folds may differ by rounding
 
 
@@ -88,7 +87,8 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
     """Return Table III or V of TSA as text: a line per place and row, with MCC and its interval.
 
     The mean MCC of a row over several items has the sample SD over them, as in the paper's last
-    line.
+    line. The paper's p, for "MCC is 0" from the spread of the folds, is left out: it is too small,
+    since folds share training subjects.
 
     Args:
         title: Title of the table.
@@ -98,7 +98,7 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
     Returns:
         Lines of text; accuracy in percent.
     """
-    body = [["", "", "acc", "precision", "recall", "MCC", "95% CI", "p"]]
+    body = [["", "", "acc", "precision", "recall", "MCC", "95% CI"]]
     for place in _places(cells):
         for row, found in cells.items():
             if place in found:
@@ -112,12 +112,12 @@ def detail_table(title: str, cells: Cells, *, synthetic: bool) -> str:
             if len(defined) > 1:
                 spread = float(np.std(defined, ddof=1))
                 shown = f"{np.mean(defined):.2f}+-{spread:.2f} (SD over {len(defined)})"
-                body.append([_average(column), row, "", "", "", shown, "", ""])
-    formulas = "one split: there is no SE, no 95% CI and no p"
+                body.append([_average(column), row, "", "", "", shown, ""])
+    formulas = "one split: there is no SE and no 95% CI"
     if _is_crossed(cells):
         formulas = (
-            "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; "
-            "p: test that MCC is 0 (Altman and Bland 2011)"
+            "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; its p is left "
+            "out: predictions of folds depend on each other"
         )
     notes = [line for metric in _DETAILS for line in _undefined(cells, metric)]
     lines = [headline(title, synthetic), "", *aligned(body), formulas, _extent(cells)]
@@ -148,8 +148,6 @@ def _matrix(cells: Cells, metric: str) -> list[str]:
 def _details(table: pd.DataFrame) -> list[str]:
     accuracy, precision, recall, mcc = (fold_score(table, name) for name in _DETAILS)
     low, high = normal_interval(mcc.mean, mcc.se)
-    p = altman_bland_p(mcc.mean, mcc.se)
-    shown_p = f"{p:.1e}" if not p < _LEAST_P else f"<{_LEAST_P:.0e}"
     spreads = mcc.se > _LEAST_SE
     return [
         _shown(accuracy.mean, percent=True),
@@ -157,7 +155,6 @@ def _details(table: pd.DataFrame) -> list[str]:
         _shown(recall.mean),
         _shown(mcc.mean) + ("" if math.isnan(mcc.se) else f"+-{mcc.se:.2f}"),
         f"[{low:.2f}, {high:.2f}]" if spreads else _NOTHING,
-        shown_p if spreads else _NOTHING,
     ]
 
 

@@ -11,7 +11,6 @@ from pdray.errors import SettingsError, StudyError
 from pdray.evaluation.metrics import METRICS, score
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.uncertainty import (
-    altman_bland_p,
     mean_se,
     normal_interval,
     subject_bootstrap,
@@ -122,17 +121,3 @@ def test_standard_error_over_folds_by_hand() -> None:
     assert se == pytest.approx(0.2 / math.sqrt(3))
     assert normal_interval(mean, se) == pytest.approx((0.4 - 1.96 * se, 0.4 + 1.96 * se))
     assert math.isnan(mean_se([0.5])[1])
-
-
-@pytest.mark.parametrize("z", [0.5, 1.0, 1.96, 3.0, 3.7])
-def test_altman_bland_p_is_close_to_the_normal_one(z: float) -> None:
-    assert altman_bland_p(1.0, 0.5) == pytest.approx(math.exp(-0.717 * 2 - 0.416 * 4))
-    exact = 2 * norm.sf(z)
-    # Its authors give it for p of 0.0001 and more.
-    assert altman_bland_p(0.1 * z, 0.1) == pytest.approx(exact, rel=0.12)
-    assert altman_bland_p(-0.1 * z, 0.1) == altman_bland_p(0.1 * z, 0.1)
-
-
-def test_p_is_undefined_without_a_standard_error() -> None:
-    assert math.isnan(altman_bland_p(0.5, 0.0))
-    assert math.isnan(altman_bland_p(0.5, math.nan))

@@ -114,8 +114,8 @@ def test_one_split_has_no_spread(folds: pd.DataFrame) -> None:
     assert "+-" not in text
     mcc = matthews_corrcoef(targets(split), probabilities(split).argmax(axis=1))
     lines = detail_table("T", cells, synthetic=False).splitlines()
-    assert lines[3].split()[-3:] == [f"{mcc:.2f}", "-", "-"]
-    assert lines[4] == "one split: there is no SE, no 95% CI and no p"
+    assert lines[3].split()[-2:] == [f"{mcc:.2f}", "-"]
+    assert lines[4] == "one split: there is no SE and no 95% CI"
 
 
 def test_recordings_of_unnamed_people_are_not_counted_as_people(folds: pd.DataFrame) -> None:
@@ -124,25 +124,23 @@ def test_recordings_of_unnamed_people_are_not_counted_as_people(folds: pd.DataFr
     assert text.endswith("24 recordings without subjects, each counted as a subject, in 3 folds")
 
 
-def test_details_have_mcc_interval_and_p(folds: pd.DataFrame) -> None:
+def test_details_have_mcc_and_its_interval_and_no_p(folds: pd.DataFrame) -> None:
     fewer = folds[folds["recording_id"] != "s0_r0"]
     cells: Cells = {"TSA": {("toe", ""): fewer, ("leg", ""): folds, ("gait", ""): folds}}
     text = detail_table("Table V", cells, synthetic=False)
     lines = text.splitlines()
     assert lines[0] == "Table V"
     mean, se = by_hand(folds, matthews_corrcoef)
-    z = mean / se
-    p = math.exp(-0.717 * z - 0.416 * z * z)
     line = next(line for line in lines if line.startswith("leg"))
     assert f"{mean:.2f}+-{se:.2f}" in line
     assert f"[{mean - 1.96 * se:.2f}, {mean + 1.96 * se:.2f}]" in line
-    assert line.endswith(f"{p:.1e}")
+    assert line.endswith("]")
     means = [by_hand(fewer, matthews_corrcoef)[0], mean, mean]
     average = f"{np.mean(means):.2f}+-{np.std(means, ddof=1):.2f} (SD over 3)"
     assert average in next(line for line in lines if line.startswith("average"))
     assert lines[-2:] == [
-        "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; "
-        "p: test that MCC is 0 (Altman and Bland 2011)",
+        "MCC: mean +- SE over the folds; 95% CI: mean +- 1.96 SE, as in TSA; its p is left out: "
+        "predictions of folds depend on each other",
         "toe: 23 recordings of 6 subjects in 3 folds; "
         "leg, gait: 24 recordings of 6 subjects in 3 folds",
     ]
@@ -182,27 +180,15 @@ def test_a_score_without_any_fold_is_undefined_not_nan(folds: pd.DataFrame) -> N
     none = without_positives(without_positives(without_positives(folds, 0), 1), 2)
     text = detail_table("T", {"TSA": {("toe", ""): none}}, synthetic=False)
     line = text.splitlines()[3].split()
-    assert line == ["toe", "TSA", "100.0", "undefined", "undefined", "undefined", "-", "-"]
+    assert line == ["toe", "TSA", "100.0", "undefined", "undefined", "undefined", "-"]
     assert "TSA, toe: mcc is undefined in 3 of 3 folds, which are left out" in text
     assert "nan" not in text
 
 
 @pytest.mark.parametrize("lean", [1.0, 9.0])
-def test_folds_that_agree_have_no_interval_and_no_p(make_table: TableMaker, lean: float) -> None:
+def test_folds_that_agree_have_no_interval(make_table: TableMaker, lean: float) -> None:
     one = make_table(lean=lean)
     table = by_recording(pd.concat([one.assign(fold=fold) for fold in range(3)]))
     line = detail_table("T", {"TSA": {("toe", ""): table}}, synthetic=False).splitlines()[3]
     mean, _ = by_hand(table, matthews_corrcoef)
-    assert line.split()[-3:] == [f"{mean:.2f}+-0.00", "-", "-"]
-
-
-def test_a_p_that_underflows_is_told_as_less(make_table: TableMaker) -> None:
-    right = [make_table(seed=seed, lean=9.0).assign(fold=seed) for seed in range(3)]
-    table = by_recording(pd.concat(right, ignore_index=True))
-    nudged = table[~((table["fold"] == 0) & (table["recording_id"] == "s0_r0"))].copy()
-    nudged.loc[nudged.index[0], "target"] = 1 - nudged["target"].iloc[0]
-    scores = fold_score(nudged, "mcc")
-    lines = detail_table("T", {"TSA": {("toe", ""): nudged}}, synthetic=False).splitlines()
-    z = scores.mean / scores.se
-    assert -0.717 * z - 0.416 * z * z < math.log(1e-99)
-    assert lines[3].endswith("<1e-99")
+    assert line.split()[-2:] == [f"{mean:.2f}+-0.00", "-"]
