@@ -32,3 +32,8 @@ class Finding:
     code: str = ""
     title: str = ""
     seconds: float = 0.0
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number and its noun, such as "1 subject" or "2 studies"."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pdray.checks.case import Case
-from pdray.checks.finding import Finding, State
+from pdray.checks.finding import Finding, State, counted
 from pdray.tracking.run_log import StudyLog
 
 # Shares of the training loss of the first epoch.
@@ -43,7 +43,7 @@ def run(case: Case) -> Finding:
     return Finding(
         state=state,
         looked_at="training and validation loss per epoch of the winning trial, in "
-        f"{len(curves)} folds",
+        f"{counted(len(curves), 'fold')}",
         found=found
         or f"training loss fell to {min(ends):.0%} to {max(ends):.0%} of that of the first epoch, "
         "and validation loss did not rise again",

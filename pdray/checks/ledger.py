@@ -1,45 +1,45 @@
 """PDR011: the scored subjects were scored before, by this or by other studies."""
 
-from collections.abc import Iterator
-
 from pdray.checks.case import Case
-from pdray.checks.finding import Finding, State
-from pdray.errors import StudyError
-from pdray.tracking.run_log import StudyLog
-from pdray.tracking.scorings import Scoring, read_scorings, subject_marks, tested_subjects
+from pdray.checks.finding import Finding, State, counted
+from pdray.tracking.run_log import OUTER
+from pdray.tracking.scorings import (
+    Scoring,
+    read_scorings,
+    scored_studies,
+    subject_marks,
+    tested_subjects,
+)
 
 
 def run(case: Case) -> Finding:
     """Count the studies that scored the same subjects of the same manifest."""
     held = subject_marks(case.recordings[i].subject_id for split in case.splits for i in split.held)
-    manifest = case.cohort.manifest
-    rows = [
-        one
-        for one in read_scorings(case.output)
-        if (one.digest == manifest.digest if one.digest else one.manifest == manifest.path.name)
-        and not _is_own(case, one)
-    ]
+    rows = _rows_of_others(case)
     others: dict[str, frozenset[str]] = {}
     for one in (one for one in rows if one.subjects):
-        key = one.study_id or one.study
-        others[key] = others.get(key, frozenset()) | (one.subjects & held)
-    others |= {key: subjects & held for key, subjects in _unlisted(case, others)}
-    counted = [subjects for subjects in others.values() if subjects]
+        name = _whole(one.study)
+        others[name] = others.get(name, frozenset()) | (one.subjects & held)
+    own = {log.folder.absolute() for log in (case.study, *case.searches)}
+    others |= {  # studies of earlier versions, which wrote no line
+        log.name: tested_subjects(log) & held
+        for log in scored_studies(case.output, case.cohort.manifest.digest)
+        if log.name not in others and log.folder.absolute() not in own
+    }
+    studies = [subjects for subjects in others.values() if subjects]
     vague = {one.study for one in rows if not one.subjects}
-    again = frozenset().union(*counted)
-    state: State = "warning" if counted else "unknown" if vague else "passed"
-    found = f"no other study scored any of the {len(held)} subjects"
-    if counted:
+    again = frozenset().union(*studies)
+    state: State = "warning" if studies else "unknown" if vague else "passed"
+    found = f"no other study is known to have scored any of the {len(held)} subjects"
+    if studies:
         found = (
-            f"{len(counted)} other studies scored {len(again)} of the {len(held)} subjects; "
-            "tables/scorings.csv lists them"
+            f"{counted(len(studies), 'other study', 'other studies')} scored {len(again)} of the "
+            f"{len(held)} subjects; tables/scorings.csv lists them"
         )
-    elif vague:
-        found = "no other study is known to have scored these subjects"
     if vague:
         found += (
-            f"; for {len(vague)} studies of a manifest of this name, the list of an earlier "
-            "version does not say which subjects were scored"
+            f"; of {counted(len(vague), 'study', 'studies')} of a manifest of this name, the list "
+            "of an earlier version does not say which subjects were scored"
         )
     return Finding(
         state=state,
@@ -52,41 +52,28 @@ def run(case: Case) -> Finding:
         "validation scores; compare them with jobs/compare.py, which corrects for their number; "
         "keep new subjects for the last score",
         numbers={
-            "studies": len(counted), "subjects": len(again), "scored": len(held),
+            "studies": len(studies), "subjects": len(again), "scored": len(held),
             "unknown_studies": len(vague),
         },
     )  # fmt: skip
 
 
-def _is_own(case: Case, one: Scoring) -> bool:
-    """Return whether a line is of this study: a refit that went on after a stop has several."""
-    own = [case.study, *case.searches]
-    if one.study_id:
-        return one.study_id in {log.read().get("study_id") for log in own}
-    return one.study in {log.name for log in own}
+def _rows_of_others(case: Case) -> list[Scoring]:
+    """Return the lines of the list that are of this manifest and not of this study.
+
+    A refit that went on after a stop has several lines; a new study may have an old name.
+    """
+    logs = [case.study, *case.searches]
+    ids, names = {log.read().get("study_id") for log in logs}, {log.name for log in logs}
+    digest, name = case.cohort.manifest.digest, case.cohort.manifest.path.name
+    return [
+        one
+        for one in read_scorings(case.output)
+        if (one.digest == digest if one.digest else one.manifest == name)
+        and not (one.study_id in ids if one.study_id else one.study in names)
+    ]
 
 
-def _unlisted(
-    case: Case, listed: dict[str, frozenset[str]]
-) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield studies with test scores that are not in the list, and who was scored."""
-    own = {log.folder.absolute() for log in (case.study, *case.searches)}
-    for file in sorted((case.output / "studies").glob("*/study.json")):
-        log = StudyLog(file.parent)
-        try:
-            facts = log.read()
-            is_scored = (
-                log.winner.predictions_path.is_file()
-                or log.pooled_path.is_file()
-                or any(
-                    one.read()["role"] == "fixed" and one.predictions_path.is_file()
-                    for one in log.trials()
-                )
-            )
-            key = str(facts["study_id"])
-            is_same = facts["tags"].get("manifest_digest") == case.cohort.manifest.digest
-        except (StudyError, KeyError):  # a study that is being written, or of another program
-            continue
-        known = {key, str(facts["name"])} & listed.keys()
-        if is_same and is_scored and not known and log.folder.absolute() not in own:
-            yield key, tested_subjects(log)
+def _whole(name: str) -> str:
+    """Return the name of a study, also where one of its outer folds was searched."""
+    return name.partition(f"-{OUTER}-")[0]

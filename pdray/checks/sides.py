@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pdray.checks.case import Case, Split
-from pdray.checks.finding import Finding, State
+from pdray.checks.finding import Finding, State, counted
 from pdray.config import build
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.members import num_unnamed
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.cohort.rows import FILES
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.cohort.spelling import look_alike_form
@@ -21,15 +22,15 @@ def run(case: Case) -> Finding:
     found = [fault for split in case.splits for fault in _faults(case, split)]
     if unnamed and case.config["folds"]["of_recordings"]:
         found.append(
-            f"{unnamed} recordings name no subject and were split at random, so a person may be "
+            f"{counted(unnamed, 'recording')} without a subject, split at random: a person may be "
             "on both sides"
         )
     state: State = "warning" if found else "passed"
     if unnamed and not found:
         state = "unknown"
         found.append(
-            f"{unnamed} recordings name no subject; whether the manifest's own split keeps each "
-            "person on one side cannot be seen"
+            f"{counted(unnamed, 'recording')} without a subject: whether the manifest's own split "
+            "keeps each person on one side cannot be seen"
         )
     if not found:
         found.append("each person and each file is on one side")
@@ -52,23 +53,21 @@ def _faults(case: Case, split: Split) -> Iterator[str]:
     rated = [[case.recordings[i] for i in side] for side in places]
     manifest = [[rows[one.recording_id] for one in side] for side in rated]
     subjects = [{one.subject_id for one in side} for side in rated]
+    people = [{one.people for one in side} for side in rated]
+    both = subjects[0] & subjects[1]
     counts = {
-        "subjects are": len(subjects[0] & subjects[1]),
-        "groups of people who share a file are": len(
-            {one.people for one in rated[0]}
-            & {one.people for one in rated[1]} - (subjects[0] & subjects[1])
+        ("subject", ""): len(both),
+        ("group of people who share a file", "groups of people who share a file"): len(
+            (people[0] & people[1]) - both
         ),
-        "files are": _num_shared(manifest, _files),
-        "recordings with the same content are": _num_shared(
-            rated, lambda one: {path.stem for path in (one.stored or {}).values()}
-        ),
-        "ids of which one is a bare number, such as 1 and P1, are": len(
-            _bare(subjects[0]) & _lettered(subjects[1])
-            | _lettered(subjects[0]) & _bare(subjects[1])
-        ),
-    }
-    yield from (f"{split.name}: {count} {what} on both sides" for what, count in counts.items()
-                if count)  # fmt: skip
+        ("file", ""): _num_shared(manifest, _files),
+        ("entry of the frame store", "entries of the frame store"): _num_shared(rated, _stems),
+        ("number as an id with and without letters (1, P1)",
+         "numbers as ids with and without letters (1, P1)"): _num_alike(*subjects),
+    }  # fmt: skip
+    told = [counted(number, *nouns) for nouns, number in counts.items() if number]
+    if told:
+        yield f"{split.name}: on both sides: {', '.join(told)}"
 
 
 def _num_shared(sides: Sequence[Sequence[Any]], of: Callable[[Any], Iterable[object]]) -> int:
@@ -78,6 +77,15 @@ def _num_shared(sides: Sequence[Sequence[Any]], of: Callable[[Any], Iterable[obj
 
 def _files(recording: Recording) -> set[object]:
     return {getattr(recording, name) for name in FILES} - {None}
+
+
+def _stems(one: RatedRecording) -> set[str]:
+    """Return the names of store entries, which are digests of their content."""
+    return {path.stem for path in (one.stored or {}).values()}
+
+
+def _num_alike(learnt: Iterable[str], held: Iterable[str]) -> int:
+    return len(_bare(learnt) & _lettered(held) | _lettered(learnt) & _bare(held))
 
 
 def _bare(subjects: Iterable[str]) -> set[str]:
@@ -93,8 +101,8 @@ def _allowed(case: Case, data: DataConfig) -> Iterator[str]:
     """Yield what would have been refused if the settings did not allow it by name."""
     if data.shared_files:
         yield (
-            f"data.shared_files allows {len(data.shared_files)} files with parts of several "
-            "people, who are kept on one side"
+            f"data.shared_files allows {counted(len(data.shared_files), 'file')} with parts of "
+            "several people, who are kept on one side"
         )
     if data.different_subjects:
         apart = sum(
@@ -102,8 +110,9 @@ def _allowed(case: Case, data: DataConfig) -> Iterator[str]:
             for group in data.different_subjects
         )
         yield (
-            f"data.different_subjects says that {len(data.different_subjects)} groups of ids that "
-            f"look alike are different people; {apart} of them lie on both sides"
+            "data.different_subjects says of "
+            f"{counted(len(data.different_subjects), 'group')} of ids that look alike that they "
+            f"are different people; on both sides: {apart}"
         )
 
 

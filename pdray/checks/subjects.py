@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from pdray.checks.case import Case
-from pdray.checks.finding import Finding
+from pdray.checks.finding import Finding, counted
 from pdray.evaluation.statistics.intervals import LEAST_OF_CLASS, LEAST_SUBJECTS
 
 
@@ -14,25 +14,27 @@ def run(case: Case) -> Finding:
     people = {rows[i].subject_id for split in case.splits for i in split.held}
     found = []
     if len(people) < LEAST_SUBJECTS:
-        found.append(f"{len(people)} subjects were scored, {LEAST_SUBJECTS} are needed")
+        found.append(f"scored: {counted(len(people), 'subject')}, {LEAST_SUBJECTS} are needed")
     for label in range(case.cohort.num_classes):
         count = len(scored[label])
         if count < LEAST_OF_CLASS:
-            found.append(f"{count} scored subjects have class {label}, {LEAST_OF_CLASS} are needed")
+            found.append(
+                f"scored: {counted(count, 'subject')} of class {label}, {LEAST_OF_CLASS} are needed"
+            )
         learnt, name = min(
             (len(_subjects(case, set(split.training))[label]), split.name) for split in case.splits
         )
         if learnt < LEAST_OF_CLASS:
             found.append(
-                f"{learnt} subjects with class {label} were learnt from ({name}), {LEAST_OF_CLASS} "
-                "are needed"
+                f"learnt from: {counted(learnt, 'subject')} of class {label} ({name}), "
+                f"{LEAST_OF_CLASS} are needed"
             )
     told = ", ".join(
         f"class {label}: {len(scored[label])}" for label in range(case.cohort.num_classes)
     )
     return Finding(
         state="warning" if found else "passed",
-        looked_at=f"subjects of each class on both sides of {len(case.splits)} split(s)",
+        looked_at=f"subjects of each class on both sides of each split ({len(case.splits)})",
         found="; ".join(found) or f"{len(people)} subjects were scored ({told})",
         sure="exact counts; below these numbers, intervals of scores cover the truth too rarely",
         advice="collect more subjects of these classes, join classes with data.grade_cuts, or "

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pdray.atomic import file_digest
 from pdray.checks.case import Case
-from pdray.checks.finding import Finding, State
+from pdray.checks.finding import Finding, State, counted
 from pdray.data.cohort.folds import folds_from_json
 from pdray.errors import FoldsError, StudyError
 from pdray.tracking.run_log import MODEL, StudyLog, study_of_winner
@@ -30,19 +30,21 @@ class _Start(NamedTuple):
 def run(case: Case) -> Finding:
     """Follow the weights files of the scored models back to the studies that made them."""
     held = {case.recordings[i].subject_id for split in case.splits for i in split.held}
-    files = dict.fromkeys(file for log in case.searches for file in _files(log))
+    # With outer folds the winner of the last search is not scored.
+    scored = [log for log in case.searches if log is not case.study] or [case.study]
+    files = dict.fromkeys(file for log in scored for file in _files(log))
     starts = [start for file in files for start in _ancestry(case, file, frozenset(held), set())]
     seen = frozenset().union(*(one.seen for one in starts))
     unknown = list(dict.fromkeys(one.why for one in starts if one.why))
     state: State = "warning" if seen else "unknown" if unknown else "passed"
     if seen:
-        found = f"pretrained weights were trained on {len(seen)} of {len(held)} scored subjects"
+        found = f"weights were trained on {len(seen)} of {counted(len(held), 'scored subject')}"
     elif not files:
         found = _RANDOM
     elif unknown:
-        found = f"{len(files)} weights files"
+        found = counted(len(files), "weights file")
     else:
-        found = f"none of the {len(files)} weights files was trained on a scored subject"
+        found = f"{counted(len(files), 'weights file')}, not trained on any scored subject"
     return Finding(
         state=state,
         looked_at="weights files that the scored models start from, the studies that trained them "
@@ -103,8 +105,9 @@ def _seen_by(case: Case, study: StudyLog, held: frozenset[str]) -> _Start:
     why = ""
     if learnt - same:
         why = (
-            f"{len(learnt - same)} scored subjects have the id of a subject of another manifest on "
-            "which a weights file was trained; whether they are the same people is not known"
+            f"the ids of {counted(len(learnt - same), 'scored subject')} also stand in another "
+            "manifest on which a weights file was trained; whether these are the same people is "
+            "not known"
         )
     return _Start(frozenset(same), why)
 

@@ -30,8 +30,9 @@ def check_search(
     write_findings(study.folder, findings)
     text = findings_text(findings)
     for folder in (study.folder, study.evaluation):
-        scores, _ = read_report(folder)
-        write_text(folder / REPORT, f"{scores}\n\n{text}\n")
+        if (folder / REPORT).is_file():
+            scores, _ = read_report(folder)
+            write_text(folder / REPORT, f"{scores}\n\n{text}\n")
     return text
 
 

@@ -19,7 +19,7 @@ from pdray.evaluation.pairing import Predicted, pair
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.tracking.run_log import StudyLog, TrialLog, study_around
-from pdray.tracking.scorings import note_study, read_scorings
+from pdray.tracking.scorings import note_study, read_scorings, scored_studies
 
 _DEFAULT_METRIC = "mcc"
 _UNNAMED = (
@@ -207,7 +207,7 @@ def _looks(sources: Sequence[_Source]) -> list[str]:
             row.digest == digest if row.digest else row.manifest == manifest
             for row in read_scorings(output)
         )
-        scored = sum(_has_scored(log, digest) for log in _studies(output))
+        scored = len(scored_studies(output, digest))
         notes.append(
             f"{scored} {'study has' if scored == 1 else 'studies have'} scored held-out recordings "
             f"of {manifest} in this output folder, and scorings.csv lists {listed} more "
@@ -234,17 +234,3 @@ def _note(sources: Sequence[_Source]) -> list[str]:
         except OSError as error:  # the study of somebody else
             faults.append(f"{study.name}: scorings.csv cannot be written: {error.strerror}")
     return faults
-
-
-def _studies(output: Path) -> list[StudyLog]:
-    return [StudyLog(file.parent) for file in sorted((output / "studies").glob("*/study.json"))]
-
-
-def _has_scored(log: StudyLog, digest: str | None) -> bool:
-    try:
-        return log.read()["tags"].get("manifest_digest") == digest and (
-            log.winner.predictions_path.is_file()
-            or any(one.read()["role"] == "fixed" for one in log.trials())
-        )
-    except (StudyError, KeyError):  # a study that is being written, or of another program
-        return False

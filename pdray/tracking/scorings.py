@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pdray.config import value_at
 from pdray.data.cohort.folds import folds_from_json
-from pdray.errors import FoldsError
+from pdray.errors import FoldsError, StudyError
 from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import StudyLog
 
@@ -69,6 +69,28 @@ def tested_subjects(study: StudyLog) -> frozenset[str]:
     except (OSError, ValueError, FoldsError):
         return frozenset()
     return subject_marks(folds.test or folds.development)
+
+
+def scored_studies(output: Path, digest: str | None) -> list[StudyLog]:
+    """Return the studies of an output folder that have scored test data of a manifest.
+
+    Args:
+        output: The output folder.
+        digest: Digest of the manifest.
+    """
+    logs = [StudyLog(file.parent) for file in sorted((output / "studies").glob("*/study.json"))]
+    return [log for log in logs if _has_scored(log, digest)]
+
+
+def _has_scored(log: StudyLog, digest: str | None) -> bool:
+    try:
+        return log.read()["tags"].get("manifest_digest") == digest and (
+            log.winner.predictions_path.is_file()
+            or log.pooled_path.is_file()
+            or any(one.read()["role"] == "fixed" for one in log.trials())
+        )
+    except (StudyError, KeyError):  # a study that is being written, or of another program
+        return False
 
 
 def note_study(output: Path, log: StudyLog, *, job: str, model: str) -> None:

@@ -35,7 +35,7 @@ def test_lines_of_the_study_itself_other_people_and_other_manifests_do_not_count
     other(tmp_path, HELD, name="edited", digest="e" * 64)
     found = run(case)
     assert found.state == "passed"
-    assert found.found == "no other study scored any of the 4 subjects"
+    assert found.found == "no other study is known to have scored any of the 4 subjects"
 
 
 def test_studies_that_scored_the_same_subjects_are_counted_once_each(tmp_path: Path) -> None:
@@ -45,6 +45,13 @@ def test_studies_that_scored_the_same_subjects_are_counted_once_each(tmp_path: P
     found = run(case)
     assert found.state == "warning"
     assert found.found.startswith("2 other studies scored 2 of the 4 subjects")
+
+
+def test_the_searches_in_outer_folds_are_of_one_study(tmp_path: Path) -> None:
+    case = scored(tmp_path)
+    for fold in range(2):
+        other(tmp_path, [HELD[fold]], name=f"nested-outer-0{fold}")
+    assert run(case).found.startswith("1 other study scored 2 of the 4 subjects")
 
 
 def test_a_new_study_under_an_old_name_is_another_study(tmp_path: Path) -> None:
@@ -72,6 +79,6 @@ def test_a_list_of_an_earlier_version_leaves_it_open(tmp_path: Path) -> None:
     note_scoring(tmp_path, Scoring("tsa.table5", "old", 0, "abc", "manifest.csv", "a"))
     found = run(case)
     assert found.state == "unknown"
-    assert "for 1 studies of a manifest of this name" in found.found
+    assert "of 1 study of a manifest of this name" in found.found
     other(tmp_path, HELD)
     assert run(case).state == "warning"

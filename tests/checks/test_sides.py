@@ -26,7 +26,7 @@ def test_a_clean_split_passes(tmp_path: Path) -> None:
 def test_a_subject_on_both_sides_is_named(tmp_path: Path, number: int) -> None:
     found = run(make_case(tmp_path, COHORT, splits=split(number)))
     assert found.state == "warning"
-    assert "test set: 1 subjects are on both sides" in found.found
+    assert "test set: on both sides: 1 subject, 1 file" in found.found
 
 
 def test_people_of_one_file_and_files_of_two_people_are_seen(tmp_path: Path) -> None:
@@ -38,9 +38,8 @@ def test_people_of_one_file_and_files_of_two_people_are_seen(tmp_path: Path) -> 
     allowed = {"data": {"shared_files": ["tape.mp4"]}}
     found = run(make_case(tmp_path, shared, splits=split(), settings=allowed))
     assert found.state == "warning"
-    assert "1 groups of people who share a file are on both sides" in found.found
-    assert "1 files are on both sides" in found.found
-    assert "data.shared_files allows 1 files" in found.found
+    assert "1 group of people who share a file, 1 file" in found.found
+    assert "data.shared_files allows 1 file " in found.found
     together = (Split("test set", ALL[8:], ALL[:8]),)
     assert run(make_case(tmp_path, shared, splits=together, settings=allowed)).state == "passed"
 
@@ -51,7 +50,7 @@ def test_the_same_content_under_two_names_is_seen(tmp_path: Path) -> None:
     stored = {name: StoredRecording(name, {"rgb": Path(f"{stem}.pdr")}) for name, stem in
               stems.items()}  # fmt: skip
     found = run(make_case(tmp_path, COHORT, splits=split(), stored=stored))
-    assert found.found == "test set: 1 recordings with the same content are on both sides"
+    assert found.found == "test set: on both sides: 1 entry of the frame store"
 
 
 def test_ids_that_the_settings_call_different_people_are_reported(tmp_path: Path) -> None:
@@ -60,8 +59,8 @@ def test_ids_that_the_settings_call_different_people_are_reported(tmp_path: Path
     settings = {"data": {"different_subjects": [["P1", "P01"]]}}
     found = run(make_case(tmp_path, alike, splits=split(), settings=settings))
     assert found.state == "warning"
-    assert "1 ids of which one is a bare number" in found.found
-    assert "1 groups of ids that look alike are different people; 1 of them lie on both sides" in (
+    assert "1 number as an id with and without letters" in found.found
+    assert "1 group of ids that look alike that they are different people; on both sides: 1" in (
         found.found
     )
 

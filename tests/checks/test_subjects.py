@@ -7,11 +7,11 @@ from tests.checks.cases import cohort_of, make_case
 def test_a_class_with_few_subjects_on_a_side_is_named(tmp_path: Path) -> None:
     assert run(make_case(tmp_path, cohort_of(64))).state == "passed"
     few = run(make_case(tmp_path, cohort_of(40)))  # 10 are held out, 5 of each class
-    assert (few.state, few.found) == ("warning", "10 subjects were scored, 12 are needed")
+    assert (few.state, few.found) == ("warning", "scored: 10 subjects, 12 are needed")
     ill = cohort_of(64, grade=lambda s, r: 4 * (s < 4))
     rare = run(make_case(tmp_path, ill))
     assert rare.found == (
-        "2 scored subjects have class 1, 5 are needed; 2 subjects with class 1 were learnt from "
+        "scored: 2 subjects of class 1, 5 are needed; learnt from: 2 subjects of class 1 "
         "(test set), 5 are needed"
     )
     assert rare.numbers == {"scored": 16, "scored_0": 14, "scored_1": 2}

@@ -63,7 +63,7 @@ def test_random_weights_pass(tmp_path: Path) -> None:
 def test_weights_trained_on_scored_subjects_are_named_and_others_are_not(tmp_path: Path) -> None:
     found = run(case_from(tmp_path, pretrain(tmp_path, [*HELD[:2], "S002"])))
     assert found.state == "warning"
-    assert found.found == "pretrained weights were trained on 2 of 6 scored subjects"
+    assert found.found == "weights were trained on 2 of 6 scored subjects"
     clean = pretrain(tmp_path, ["S002", "S003"], name="clean")
     assert run(case_from(tmp_path, clean)).state == "passed"
 
@@ -94,7 +94,7 @@ def test_another_manifest_counts_by_its_frames(
     file = pretrain(tmp_path, ["S000", "S500"], digest="e" * 64, frames=frames)
     found = run(case_from(tmp_path, file))
     assert found.state == state
-    assert ("have the id of a subject of another manifest" in found.found) == (state == "unknown")
+    assert ("also stand in another manifest" in found.found) == (state == "unknown")
     far = pretrain(tmp_path, ["S500"], digest="e" * 64, frames={"x": ["e2"]}, name="far")
     assert run(case_from(tmp_path, far)).state == "passed"
 
