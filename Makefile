@@ -137,5 +137,5 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip
 	@echo "installing the pinned packages of constraints.txt into $(VENV)"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flow]'
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flow,sheets]'
 	@touch $@

@@ -11,6 +11,7 @@ from pdray.config import Settings, leaves, plain_default, written
 from pdray.explain.settings import ExplainConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
+from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
 from pdray.search.compare_settings import CompareStudiesConfig
@@ -31,6 +32,7 @@ ROOTS: dict[str, type[Settings]] = {
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,
     "make_demo": MakeDemoConfig,
+    "make_manifest": MakeManifestConfig,
     "sync_tracking": SyncConfig,
 }
 HEADER = """# Settings

@@ -365,12 +365,24 @@ def _parse_word(root: type[Settings], key: str, text: str) -> object:
         plain = yaml.safe_load(text)
     except yaml.YAMLError:
         plain = text
-    field = dict(leaves(root)).get(key)
+    fields = dict(leaves(root))
+    field = fields.get(key) or _entry(fields, key)
     if field is None:
         return plain
     candidates: list[object] = [None] if text in ("null", "none", "None") else []
     candidates += [text, plain, *([float(text)] if _is_number(text) else [])]
     return next((value for value in candidates if accepts(field, value) is None), plain)
+
+
+def _entry(fields: Mapping[str, FieldInfo], key: str) -> FieldInfo | None:
+    """Return the type of a text in a mapping, such as ``checks.mute.PDR003``; None for others."""
+    for name, field in fields.items():
+        inner = field.annotation
+        while get_origin(inner) is dict:
+            inner = get_args(inner)[1]
+        if key.startswith(f"{name}.") and inner is str:
+            return FieldInfo(annotation=str)
+    return None
 
 
 def _explain(root: type[Settings], tree: Mapping[str, Any], fault: Any) -> str:

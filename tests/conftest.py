@@ -22,6 +22,7 @@ hypothesis.settings.register_profile("pdray", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("pdray")
 
 pytest_plugins = (
+    "tests.fixtures.clinic",
     "tests.fixtures.predictions",
     "tests.fixtures.stored",
     "tests.fixtures.studies",

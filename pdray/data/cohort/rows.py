@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pdray.config import nearest
 from pdray.data.cohort.csv_form import PLAIN, find_form
 from pdray.data.cohort.csv_table import Row, read_csv
@@ -138,6 +135,9 @@ def _is_number(column: str) -> bool:
 
 
 def _read_parquet(path: Path, content: bytes, required: Sequence[str]) -> Sheet:
+    import pyarrow as pa  # heavy, and settings import the columns
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:

@@ -51,8 +51,7 @@ class DataConfig(Settings):
     scale: str | None = Field(
         None,
         pattern=r"^0\.\.[1-9][0-9]?$",
-        description="grades of items that are not among the known ones, such as 0..4; null: a word "
-        "that is no known item is refused",
+        description="grades of your own items: 0..4",
     )
     items: tuple[str, ...] | None = Field(None, description="items to use; null uses every item")
     subjects: Subjects = Field(
@@ -67,8 +66,8 @@ class DataConfig(Settings):
     )
     shared_files: tuple[Path, ...] = Field(
         (),
-        description="files of several people, as the manifest names them, whose parts do not "
-        "overlap; these people stay on one side of every split",
+        description="files of several people, as the manifest names them, who stay on one side of "
+        "every split",
     )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"

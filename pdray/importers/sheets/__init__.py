@@ -1,0 +1,1 @@
+"""Makes manifests from a folder of videos and a sheet of ratings."""

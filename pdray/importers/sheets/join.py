@@ -1,0 +1,201 @@
+"""Finds the row of a sheet for each video, and what has no partner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pdray.data.cohort.cells import is_personal
+from pdray.data.cohort.csv_table import Row
+from pdray.data.cohort.rows import OWN
+from pdray.data.cohort.spelling import look_alike_form
+from pdray.errors import ManifestError, refuse
+from pdray.importers.sheets.raters import serial_date
+from pdray.importers.sheets.table import Table
+from pdray.importers.sheets.words import key
+
+VIDEO = "video"
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """A video, or a part of one, that becomes a recording.
+
+    Attributes:
+        path: Below the folder of the videos.
+        cells: By column of the manifest: what its name says, and a row of the table of times.
+    """
+
+    path: Path
+    cells: Mapping[str, str]
+
+
+@dataclass
+class Joined:
+    """Videos and the rows of a sheet.
+
+    Attributes:
+        pairs: Each part with its row.
+        parts: Those without a row.
+        rows: Those without a video.
+        columns: What they were compared by.
+        hints: What may be meant by rows without a video, one sentence each.
+    """
+
+    pairs: list[tuple[Part, Row]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+    hints: list[str] = field(default_factory=list)
+
+
+def join(parts: Sequence[Part], table: Table, *, splits: bool) -> Joined:
+    """Find the row of each video, or part of one.
+
+    A file is known by the column ``video`` of the sheet, if there is one; else by the columns that
+    both the names of the files and the sheet have.
+
+    Args:
+        parts: The videos.
+        table: The sheet.
+        splits: Whether several rows may be parts of one video.
+
+    Raises:
+        ManifestError: If nothing can be compared or nothing fits; if a row is a second one of its
+            video, or several videos have one row; if a row says another thing than a name.
+    """
+    named = table.has(VIDEO)
+    both = tuple(one for one in (parts[0].cells if parts else ()) if table.has(one))
+    columns = (VIDEO,) if named else both
+    if not columns:
+        raise ManifestError(
+            f"{table.name}: nothing in it is in the names of the videos: its columns are "
+            f"{', '.join(table.columns)}; name the one that is, such as "
+            "map.column.NAME=subject_id, or the one with names of files: map.column.NAME=video"
+        )
+    joined = Joined(columns=columns)
+    of_row: dict[tuple[str, ...], list[Row]] = {}
+    for row in table.rows:
+        of_row.setdefault(_row_key(row, columns), []).append(row)
+    of_part: dict[tuple[str, ...], list[Part]] = {}
+    for part in parts:
+        keys = _names(part.path) if named else [_key(part.cells, columns)]
+        found = next((one for one in keys if one in of_row), keys[0])
+        of_part.setdefault(found, []).append(part)
+    faults: list[tuple[int, str]] = []
+    for found, some in of_part.items():
+        rows = of_row.pop(found, [])
+        if not rows:
+            joined.parts += some
+            continue
+        faults += _several(some, rows, columns, splits=splits)
+        joined.pairs += [(part, row) for part in some for row in rows]
+    joined.rows = [row for rows in of_row.values() for row in rows]
+    if named:
+        faults += [fault for pair in joined.pairs for fault in _differs(*pair, both)]
+    faults.sort()
+    refuse([f"row {number}: {text}" for number, text in faults], ManifestError, table.name)
+    joined.hints = [] if named else _hints(joined)
+    if not joined.pairs:
+        _refuse_all(joined, table)
+    return joined
+
+
+def told(cells: Mapping[str, str], columns: Sequence[str] = ()) -> str:
+    """Return what names a recording, without a person's name: ``P012, 2, finger_tapping, left``."""
+    shown = [cells.get(one, "") for one in (columns or cells)]
+    return ", ".join("(a name)" if is_personal(one) else one for one in shown if one) or "(nothing)"
+
+
+def _row_key(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
+    if columns == (VIDEO,):
+        return (row.cells[VIDEO].replace("\\", "/").casefold().removeprefix("./"),)
+    return _key(row.cells, columns)
+
+
+def _key(cells: Mapping[str, str], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(key(cells.get(one, "")) for one in columns)
+
+
+def _names(path: Path) -> list[tuple[str, ...]]:
+    """Return how a sheet may name a file: by its path, its name, either without an ending."""
+    found = [path, Path(path.name)]
+    texts = [one.as_posix() for one in [*found, *(one.with_suffix("") for one in found)]]
+    return [(text.casefold(),) for text in texts]
+
+
+def _several(
+    parts: Sequence[Part], rows: Sequence[Row], columns: Sequence[str], *, splits: bool
+) -> list[tuple[int, str]]:
+    """Return the faults of several rows of one video, and of several videos of one row."""
+    faults = []
+    if len(rows) > 1 and not splits:
+        faults += [
+            (row.number, f"{told(row.cells, columns)} stands in row {rows[0].number} already, for "
+             "one video; delete one of them, or give the column in which they differ to the "
+             "pattern. If they are parts of it, start_seconds and end_seconds say which")
+            for row in rows[1:]
+        ]  # fmt: skip
+    own = [{name: text for name, text in part.cells.items() if not name.startswith(OWN)}
+           for part in parts]  # fmt: skip
+    differing = [name for name in own[0] if len({key(one[name]) for one in own}) > 1]
+    is_named = len({tuple(map(key, part.cells.values())) for part in parts}) == len(parts)
+    if len(parts) > 1 and (differing or not is_named):
+        what = f"they differ in {', '.join(differing)}, which is no column of the sheet" * bool(
+            differing
+        )
+        faults.append(
+            (rows[0].number, f"{len(parts)} videos are of {told(rows[0].cells, columns)}: "
+             f"{what or 'their names say the same'}; add the column to the sheet, or, if the grade "
+             "holds for all of them, name what differs in the pattern, such as {x_camera}")
+        )  # fmt: skip
+    return faults
+
+
+def _differs(part: Part, row: Row, columns: Sequence[str]) -> list[tuple[int, str]]:
+    return [
+        (row.number, f"{one} {told(row.cells, [one])!r}, but the name of its video says "
+         f"{told(part.cells, [one])!r}; correct one of them")
+        for one in columns
+        if row.cells[one] and key(row.cells[one]) != key(part.cells[one])
+    ]  # fmt: skip
+
+
+def _hints(joined: Joined) -> list[str]:
+    """Say which cells of rows without a video may mean one that a name has."""
+    hints = []
+    for column in joined.columns:
+        names = {part.cells[column] for part in joined.parts}
+        alike = {look_alike_form(one): one for one in names}
+        dates = {key(one): one for one in names}
+        for row in joined.rows:
+            cell = row.cells[column]
+            day = serial_date(cell)
+            if key(day) in dates and day:
+                hints.append(f"row {row.number}: {column} {cell} is a date as a number of Excel "
+                             f"({day}); format the column as a date")  # fmt: skip
+            elif (other := alike.get(look_alike_form(cell))) and key(other) != key(cell):
+                hints.append(
+                    f"row {row.number}: {column} {told({column: cell})!r} looks like "
+                    f"{told({column: other})!r} of a video; if it is the same, give "
+                    f"map.{column}.{told({column: cell})}={told({column: other})}"
+                )
+    return list(dict.fromkeys(hints))
+
+
+def _refuse_all(joined: Joined, table: Table) -> None:
+    columns = joined.columns
+    rows = "; ".join(f"row {row.number}: {told(row.cells, columns)}"
+                     for row in joined.rows[:_SHOWN])  # fmt: skip
+    if columns == (VIDEO,):
+        videos = f"{len(joined.parts)} videos have other names"
+    else:
+        videos = "the names of videos say " + "; ".join(
+            told(part.cells, columns) for part in joined.parts[:_SHOWN]
+        )
+    hints = "".join(f"\n  {one}" for one in joined.hints[:_SHOWN])
+    raise ManifestError(
+        f"{table.name}: no row has a video, compared by {', '.join(columns)}: the sheet says "
+        f"{rows}; {videos}{hints}\nLeave a column that differs out with map.column.NAME=, or say "
+        "what its words mean: map.COLUMN.WORD=..."
+    )
