@@ -137,9 +137,9 @@ class Winner:
         found = client.search_logged_models([experiment_id], f"tags.`{_RUN}` = '{self._run_id}'")
         logged = found[0] if found else client.create_logged_model(
             experiment_id,
-            name="winner",
+            name=re.sub(r"""[/:.%"']""", "-", run.info.run_name),
             source_run_id=self._run_id,
-            tags={_RUN: self._run_id, **self._tags()},
+            tags={_RUN: self._run_id, "mlflow.note.content": self._about, **self._tags()},
             params=run.data.params,
         )  # fmt: skip
         if logged.status == LoggedModelStatus.READY:
@@ -168,19 +168,28 @@ class Winner:
 
     def _add_version(self, model: LoggedModel) -> None:
         """Register a model; its version becomes the champion."""
-        is_rendered = self._facts["tags"].get("synthetic") == "true"
-        said = {"tags": self._tags(), "description": SYNTHETIC_MARK if is_rendered else None}
         if not self._client.search_registered_models(f"name = '{self._name}'"):
-            self._client.create_registered_model(self._name, **said)
+            self._client.create_registered_model(self._name, description=self._about)
         made = self._client.create_model_version(
             self._name,
             model.artifact_location,
             run_id=self._run_id,
             model_id=model.model_id,
             await_creation_for=0,
-            **said,
+            tags=self._tags(),
+            description=self._about,
         )
         self._client.set_registered_model_alias(self._name, ALIAS, made.version)
+        # A server does this by itself; a client that writes to a database does not.
+        versions = json.dumps([{"name": self._name, "version": made.version}])
+        self._client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": versions})
+
+    @property
+    def _about(self) -> str:
+        """The study, and that its data are rendered."""
+        said = f"winner of study {self._facts['name']}, trial {self._trial['number']}"
+        is_rendered = self._facts["tags"].get("synthetic") == "true"
+        return f"{said}; {SYNTHETIC_MARK}" if is_rendered else said
 
     def _tags(self) -> dict[str, str]:
         tags, wanted = self._facts["tags"], ("synthetic", "source", "manifest_digest")

@@ -179,7 +179,9 @@ def view_tag(study: Mapping[str, Any]) -> tuple[str, str]:
     score = f"val/{metric_of(study)}"
     searched = list(study["settings"].get("space") or {})
     view = {
-        "searchFilter": f"tags.`pdray.study_id` = '{study['study_id']}'",
+        # Not the study's own run, which repeats the best trial's score.
+        "searchFilter": f"tags.`pdray.study_id` = '{study['study_id']}' "
+        "and tags.`pdray.run` != 'study'",
         "orderByKey": f"metrics.`{score}`",
         "orderByAsc": study["tags"].get("maximise") == "false",
         "startTime": "ALL",

@@ -131,6 +131,8 @@ def test_a_model_is_registered_once_and_says_nothing_of_a_person(
     assert "SYNTHETIC" in made.description
     assert "SYNTHETIC" in client.get_registered_model("e-tapping").description
     (model,) = client.search_logged_models([report.experiment_id])
+    assert model.name == "tapping winner"
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "e-tapping", "version": 1}]
     scores = {one.key: one.value for one in model.metrics}
     assert scores == {"test/mcc": 0.6, "test/mcc_low": 0.2, "test/mcc_high": 0.8}
     assert "model.pt" not in winner_files(uri, report)  # it is in the model, once
