@@ -22,7 +22,7 @@ from pdray.evaluation.numbers import Number, numbers_frame, scored
 from pdray.evaluation.predictions import num_classes, targets
 from pdray.evaluation.probability_numbers import calibration_numbers, predictive_numbers
 from pdray.evaluation.rater_numbers import rater_numbers
-from pdray.evaluation.score_intervals import score_interval
+from pdray.evaluation.score_intervals import Rows, rows_interval, score_interval
 from pdray.evaluation.settings import EvaluationSettings, Level, Over, ReportConfig
 
 GROUPS = (
@@ -73,6 +73,8 @@ def evaluate(
     table: pd.DataFrame,
     how: EvaluationSettings,
     inner: pd.DataFrame | None = None,
+    *,
+    mean_of_runs: bool = False,
 ) -> Evaluation:
     """Compute every number of the predictions of one model, or of one cross-validation.
 
@@ -81,6 +83,7 @@ def evaluate(
         how: How intervals and decisions are made, and what is printed beside the scores.
         inner: Predictions of the same models for subjects of the training side, on which decisions
             are chosen; None: the other folds of the table are used, if there are any.
+        mean_of_runs: Whether scores are means over seeds, each of which scored every subject.
 
     Returns:
         The numbers.
@@ -93,8 +96,10 @@ def evaluate(
         notes.append(
             f"{num_recordings} recordings were scored by several networks (seeds or repeats); each "
             f"scoring counts as a recording, so that there are {len(units)}"
+            + "; scores are means over the repeats"
+            * mean_of_runs
         )
-    score = partial(_scores, method=how.evaluation.interval)
+    score = partial(_scores, method=how.evaluation.interval, mean_of_runs=mean_of_runs)
     numbers = list(score(units, ("scores", "", "recording"), metrics_for(classes)))
     scores = {one.metric: one for one in numbers if one.table == "scores"}
     numbers += _joined_scores(units, scores, score)
@@ -175,13 +180,17 @@ def _scores(
     metrics: tuple[str, ...],
     *,
     method: Literal["transformed", "percentile"],
+    mean_of_runs: bool = False,
 ) -> Iterator[Number]:
     """Yield each metric, and the best constant prediction where one stands beside it."""
     table, group, level = place
     if units["subject_id"].nunique() < 2:
         method = "transformed"  # which says that there are too few subjects
     for name in metrics:
-        found = score_interval(units, name, method=method)
+        if mean_of_runs:
+            found = rows_interval(name, Rows.of(units, mean_of_runs=True))
+        else:
+            found = score_interval(units, name, method=method)
         number = scored(found, units, name, table=table, group=group, level=level)
         yield number
         if name in CONSTANT:

@@ -16,6 +16,7 @@ from pdray.evaluation.statistics.agreement import ICC
 from pdray.evaluation.statistics.intervals import TRUTHS, Truth
 
 TITLES = {
+    "procedure": "Procedure: the whole search and refit, once in each outer fold",
     "scores": "Scores",
     "joined": "Scores with rare grades joined",
     "levels": "Scores at other levels",
@@ -29,6 +30,12 @@ TITLES = {
 }
 """Parts of an evaluation, in the order in which they are printed."""
 LEGENDS = {
+    "procedure": "these numbers are of the procedure (the search, then the refit of its winner), "
+    "not of one model.pt: each subject is scored by a search that took place without this subject. "
+    "Thresholds and calibration are chosen inside each outer training side. auroc and auprc "
+    "compare rows of one outer fold; pooled over outer folds (naive) they also compare models with "
+    "each other, which shifts them. optimism: how much better the searches rated their winners "
+    "than these are",
     "scores": "constant: the class that scores best if every row gets it; it is chosen on these "
     "very rows",
     "calibration": "intercept: 0 is right, above 0 the event is more frequent than the model "

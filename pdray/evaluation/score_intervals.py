@@ -49,6 +49,11 @@ from pdray.evaluation.uncertainty import (
 Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+ONE_SUBJECT = (
+    "each network scored one subject, and ranks of different networks do not compare: pooled, they "
+    "score pure noise below one half, since the class that is left out is rarer in training"
+)
+"""Why scores that rank rows are undefined where one subject is left out at a time."""
 _NETWORK = ("trial", "outer_fold", "fold", "seed", "repeat")
 _RUN = ("seed", "repeat")
 # Numbers that a model is taken to add up (D of noise_share). Scores of a predicted class also carry
@@ -76,6 +81,8 @@ class Rows:
         network: (N,) number of the network that made the row.
         is_apart: Whether each subject was scored by one network only, in each run.
         num_runs: Runs, which differ in seed or repeat and score all subjects.
+        run: (N,) number of the run; a score is then the mean over the runs. None: rows of all runs
+            are scored together.
     """
 
     subject: Integers
@@ -84,10 +91,17 @@ class Rows:
     network: Integers
     is_apart: bool
     num_runs: int = 1
+    run: Integers | None = None
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> "Rows":
-        """Return the arrays of a table."""
+    def of(cls, table: pd.DataFrame, *, mean_of_runs: bool = False) -> "Rows":
+        """Return the arrays of a table.
+
+        Args:
+            table: As :func:`score_interval` takes it.
+            mean_of_runs: Whether a score is the mean over runs (seeds or repeats), each of which
+                scored every subject.
+        """
         named = [name for name in _NETWORK if name in table]
         runs = [name for name in _RUN if name in table]
         network: Integers = np.zeros(len(table), dtype=np.int64)
@@ -105,6 +119,9 @@ class Rows:
             network=network,
             is_apart=is_apart,
             num_runs=num_runs,
+            run=np.asarray(table.groupby(runs).ngroup(), np.int64)
+            if mean_of_runs and num_runs > 1
+            else None,
         )
 
     @property
@@ -122,14 +139,40 @@ class Rows:
         count = self.probability.shape[1]
         return {k: len(np.unique(self.subject[classes == k])) for k in range(count)}
 
+    @cached_property
+    def leaves_one_out(self) -> bool:
+        """Whether each of several networks scored one subject, so that it ranks no two of them."""
+        if self.num_networks == 1:
+            return False
+        pairs = np.unique(np.stack([self.network, self.subject]), axis=1)
+        return len(pairs[0]) == self.num_networks
+
+    @cached_property
+    def parts(self) -> "list[Rows]":
+        """The rows of each run; the subjects keep their numbers."""
+        assert self.run is not None, "they are asked for where runs are apart"
+        return [
+            replace(self, subject=self.subject[some], y_true=self.y_true[some],
+                    probability=self.probability[some], network=self.network[some], num_runs=1,
+                    run=None)
+            for some in (self.run == one for one in np.unique(self.run))
+        ]  # fmt: skip
+
     def value(self, name: str) -> float:
-        """Return a score of all rows; nan if undefined."""
+        """Return a score of all rows, or its mean over the runs; nan if undefined."""
+        if self.run is not None:
+            return float(np.mean([part.value(name) for part in self.parts]))
+        if name in RANKING and self.leaves_one_out:
+            return float("nan")
         if name not in RANKING or self.num_networks == 1:
             return score(name, self.y_true, self.probability)
         return float(self._weighted(name, np.ones((1, len(self.y_true))))[0])
 
     def without(self, name: str) -> Numbers:
         """Return the (S,) scores without each subject; nan where undefined."""
+        if self.run is not None:
+            found: Numbers = np.mean([part.without(name) for part in self.parts], axis=0)
+            return found
         if name in COUNTED:
             return counted_scores(name, self.counts.sum(axis=0) - self.counts)
         return _without(self.subject, lambda weights: self._weighted(name, weights))
@@ -203,6 +246,8 @@ def rows_interval(name: str, rows: Rows, *, level: float = 0.95) -> Interval:
     undefined = undefined_reason(name, rows.y_true, rows.probability)
     if undefined or np.isnan(value):
         reason = undefined or "no fold has two rows to compare"
+        if not undefined and rows.leaves_one_out:
+            reason = ONE_SUBJECT
         return without_interval(value, num_subjects, level, f"the score is undefined: {reason}")
     truth, factor = _truth(name, rows)
     subjects_of_class = rows.subjects_of(rows.y_true)
