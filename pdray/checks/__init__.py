@@ -23,6 +23,8 @@ CHECKS = {
     "PDR001": Check("a person or file on both sides", "pdray.checks.sides:run"),
     "PDR005": Check("pretrained weights that saw a test subject", "pdray.checks.weights:run"),
     "PDR006": Check("worse than a linear model on motion", "pdray.checks.motion:run"),
+    "PDR007": Check("winner at the edge of its space", "pdray.checks.edges:run"),
+    "PDR008": Check("winner not better than the default", "pdray.checks.default:run"),
     "PDR009": Check("too few subjects per class", "pdray.checks.subjects:run"),
     "PDR010": Check("under- and overfitting by fold", "pdray.checks.fitting:run"),
     "PDR011": Check("test side scored more than once", "pdray.checks.ledger:run"),

@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune import TuneConfig
 
 from pdray.atomic import write_text
+from pdray.checks.default import gain_of
 from pdray.command import Say
 from pdray.config import part
 from pdray.data.cohort.members import Cohort, num_unnamed, outer_sides, rated
@@ -74,7 +75,8 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
         for trial in map(TrialLog.read, study.trials())
     ]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
-    board = "\n".join([board, *(f"note: {note}" for note in cohort.notes)])
+    gain = gain_of(study, metric).sentence
+    board = "\n".join([board, *(f"note: {note}" for note in (gain, *cohort.notes))])
     tested = [one for one in cohort.recordings if one.subject_id in cohort.folds.test]
     sentence = held_out_sentence(
         f"test/{metric}",

@@ -175,8 +175,8 @@ def _recomputed(rows: Rows, number: Row, level: float, seed: int) -> dict[str, f
         value = rows.gap(metric, first, second)
         if _says(number["reason"]) and _is_nan(number["p"]):
             return {"value": value, **_kept(number, "num_tests")}
-        p, count = _exchanges(rows, metric, (first, second), abs(value), seed)
-        low, high = _jackknife(rows, metric, (first, second), value, level)
+        p, count = exchanges(rows, metric, (first, second), abs(value), seed)
+        low, high = jackknife(rows, metric, (first, second), value, level)
         ends = {} if _says(number["reason"]) else {"low": low, "high": high}
         return {"value": value, **ends, "p": p, "num_exchanges": count,
                 **_kept(number, "num_tests", "p_holm")}  # fmt: skip
@@ -190,7 +190,7 @@ def _kept(number: Row, *names: str) -> dict[str, float]:
     return {name: number[name] for name in names}
 
 
-def _exchanges(
+def exchanges(
     rows: Rows, metric: str, pair: tuple[str, str], observed: float, seed: int
 ) -> tuple[float, int]:
     people, (first, second) = rows.people, (rows.shares[one] for one in pair)
@@ -210,7 +210,7 @@ def _exchanges(
     return (reached + extra) / (len(choices) + extra), len(choices) + extra
 
 
-def _jackknife(
+def jackknife(
     rows: Rows, metric: str, pair: tuple[str, str], value: float, level: float
 ) -> tuple[float, float]:
     """Return the t interval of the jackknife over subjects, with Satterthwaite's degrees."""

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from tests.evaluation.checker import check_evaluation, differs, read_rows
+from tests.evaluation.compare_checker import Rows as Paired
+from tests.evaluation.compare_checker import exchanges, jackknife
 from tests.evaluation.recomputed import METRICS, Rows, mean, people
 from tests.evaluation.recomputed_parts import Expected, names_for, recordings, score
 
@@ -44,7 +48,7 @@ def check_study(folder: Path, mlflow: Path) -> list[str]:
     scores, checks = (folder / "report.txt").read_text(encoding="utf-8").split("\n\nChecks: ")
     faults += [*_checks(checks, folder)]
     board, _, held_out = scores.rpartition("\n\n")
-    faults += [*_board(board, trials, folder, metric)]
+    faults += [*_board(board, trials, folder, metric), *_gain(board, trials, folder, metric)]
     faults += [*_held_out(held_out, units, right[metric], metric, inner)]
     return faults + list(_mlflow(mlflow, right, trials, metric))
 
@@ -101,6 +105,38 @@ def _board(board: str, trials: list[dict[str, Any]], folder: Path, metric: str) 
         if (epoch, sorted(params[: len(wanted)])) != (chosen, sorted(wanted)):
             yield f"trial {number}: {epoch}, {params}, expected {chosen}, {wanted}"
     yield from (f"leaderboard: trial {number} is not known" for number in shown)
+
+
+def _gain(board: str, trials: list[dict[str, Any]], folder: Path, metric: str) -> Iterator[str]:
+    """Check the difference between the winner and the default, paired by subject."""
+    (line,) = (one for one in board.split("\n") if one.startswith("note: winner minus default: "))
+    winner = json.loads((folder / "winner" / "trial.json").read_text(encoding="utf-8"))["number"]
+    default = min((one["number"] for one in trials if one["label"]), default=None)
+    found = line.removeprefix("note: winner minus default: ")
+    if default is None or default == winner:
+        right = f"none, the winner is the default itself (trial {winner})"
+        right = "not known, since no trial" if default is None else right
+        if not found.startswith(right):
+            yield f"{line!r}: expected {right}"
+        return
+    files = {name: folder / f"trials/{name:04d}/predictions.parquet" for name in (winner, default)}
+    if not files[default].is_file():
+        if f"trial {default}, the default, is " not in found:
+            yield f"{line!r}: the default has no predictions"
+        return
+    rows = Paired({str(name): pd.read_parquet(file) for name, file in files.items()})
+    pair = str(winner), str(default)
+    value = rows.gap(metric, *pair)
+    wanted = [f"{metric} {value:+.3f} (trial {winner} minus trial {default})"]
+    wanted += [f"predictions of {len(rows.people)} subjects"]
+    if len(rows.people) < 12:
+        wanted += [f"not tested: too few subjects for an interval: {len(rows.people)}, 12 are"]
+    elif "not tested: too few subjects for an interval: " not in found:
+        p, _ = exchanges(rows, metric, pair, abs(value), 0)
+        low, high = jackknife(rows, metric, pair, value, 0.95)
+        wanted += [f"{low:.3f} to {high:.3f}", f"(p {p:.3f})"]
+        wanted += ["; not shown (" if p > 0.05 or value < 0 else "; shown ("]
+    yield from (f"{line!r}: expected {one}" for one in wanted if one not in found)
 
 
 def _held_out(text: str, units: Rows, right: Expected, metric: str, inner: Rows) -> Iterator[str]:
