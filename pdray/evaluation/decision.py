@@ -6,7 +6,7 @@ whose rows chose a decision is never scored with it. Where there are no such pre
 cross-validation without inner folds), nothing is chosen, and the words say so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ from pdray.evaluation.settings import Calibration, Cut, DecisionConfig, Level, R
 from pdray.evaluation.statistics.scaling import TEMPERATURES, fit_scaling, scaled
 from pdray.evaluation.statistics.threshold import best_threshold
 
+MOST_WORDS = 10
+"""Decisions that are told one by one."""
 _CHOSEN = ["trial", "outer_fold"]
 _NOT_CHOSEN = (
     "nothing was chosen: these predictions have no inner out-of-fold predictions; rows are joined "
@@ -153,12 +155,7 @@ def decide(
         )
     decisions = {key: choose(learnt[key], config, level, over) for key in groups}
     units = pd.concat([decisions[key].apply(rows) for key, rows in groups.items()])
-    several = len(decisions) > 1
-    words = [
-        (f"trial {key[0]}, outer fold {key[1]}: " if several else "") + one.words
-        for key, one in decisions.items()
-    ]
-    return Decided(units.reset_index(drop=True), decisions, tuple(words))
+    return Decided(units.reset_index(drop=True), decisions, tuple(_words(decisions)))
 
 
 def choose(
@@ -223,6 +220,21 @@ _CUTS = {
     "balanced_accuracy": "of highest balanced accuracy",
     "specificity": "the lowest of the wanted specificity",
 }
+
+
+def _words(decisions: Mapping[Any, Decision]) -> Iterator[str]:
+    """Yield what was chosen in each outer fold, or a summary of many."""
+    if len(decisions) <= MOST_WORDS:
+        for key, one in decisions.items():
+            several = f"trial {key[0]}, outer fold {key[1]}: " if len(decisions) > 1 else ""
+            yield f"{several}{one.words}"
+        return
+    cuts = [one.threshold for one in decisions.values() if one.threshold is not None]
+    ends = f"; class 1 above {min(cuts):.3g} to {max(cuts):.3g}" if cuts else ""
+    yield (
+        f"chosen {len(decisions)} times on inner out-of-fold predictions, for each outer fold on "
+        f"those of its own training side{ends}"
+    )
 
 
 def _inner(table: pd.DataFrame) -> pd.DataFrame:

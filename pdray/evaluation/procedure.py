@@ -32,8 +32,8 @@ ONE_CLASS = "fewer than two outer folds have a score, since most have rows of on
 
 
 @dataclass(frozen=True)
-class OuterFold:
-    """The search of one outer fold.
+class OuterPredictions:
+    """Predictions of the winner of the search in one outer fold.
 
     Attributes:
         repeat: Assignment to outer folds, from 0.
@@ -50,7 +50,7 @@ class OuterFold:
     value: float
 
 
-def pooled(folds: Sequence[OuterFold]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def pooled(folds: Sequence[OuterPredictions]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Return the scored and the inner rows of all outer folds as two tables.
 
     Outer folds are numbered on over the repeats, and ``seed`` is the repeat, since ``repeat`` of a
@@ -61,7 +61,7 @@ def pooled(folds: Sequence[OuterFold]) -> tuple[pd.DataFrame, pd.DataFrame | Non
     """
     size = max(one.number for one in folds) + 1
 
-    def marked(rows: pd.DataFrame, one: OuterFold) -> pd.DataFrame:
+    def marked(rows: pd.DataFrame, one: OuterPredictions) -> pd.DataFrame:
         return rows.assign(outer_fold=one.repeat * size + one.number, seed=one.repeat, repeat=0)
 
     tested = pd.concat([marked(one.scored, one) for one in folds], ignore_index=True)
@@ -70,7 +70,7 @@ def pooled(folds: Sequence[OuterFold]) -> tuple[pd.DataFrame, pd.DataFrame | Non
 
 
 def evaluate_procedure(
-    folds: Sequence[OuterFold], how: EvaluationSettings, metric: str
+    folds: Sequence[OuterPredictions], how: EvaluationSettings, metric: str
 ) -> Evaluation:
     """Compute every number of a procedure.
 
@@ -87,14 +87,16 @@ def evaluate_procedure(
     """
     table, inner = pooled(folds)
     several = len({one.repeat for one in folds}) > 1
-    found = evaluate(table, how, inner, mean_of_runs=several)
+    # The decision that the settings ask for is in the numbers of the procedure.
+    usual = DecisionConfig(specificity=how.decision.specificity)
+    found = evaluate(table, how.model_copy(update={"decision": usual}), inner, mean_of_runs=several)
     numbers, words = procedure_numbers(folds, how.decision, metric)
     notes = tuple(f"procedure: {one}" for one in words)
     return replace(found, numbers=(*numbers, *found.numbers), notes=(*notes, *found.notes))
 
 
 def procedure_numbers(
-    folds: Sequence[OuterFold], decision: DecisionConfig, metric: str
+    folds: Sequence[OuterPredictions], decision: DecisionConfig, metric: str
 ) -> tuple[list[Number], tuple[str, ...]]:
     """Return the numbers of table "procedure", and how the decisions were chosen.
 
@@ -103,15 +105,16 @@ def procedure_numbers(
     """
     table, inner = pooled(folds)
     decided = decide(inner, table, decision)
+    classes = as_classes(decided.units) if decided.decisions else decided.units
     known = metrics_for(num_classes(decided.units))
     names = dict.fromkeys((metric, *(one for one in HEADLINES if one in known)))
     numbers = []
     for name in names:
-        units = as_classes(decided.units) if name in COUNTED else decided.units
+        units = classes if name in COUNTED else decided.units
         found = rows_interval(name, Rows.of(units, mean_of_runs=True))
         numbers.append(scored(found, units, name, table=TABLE, group="", level="recording"))
     numbers += _naive(decided.units, numbers[0])
-    numbers += _spread(decided.units, metric, numbers[0])
+    numbers += _spread(classes if metric in COUNTED else decided.units, metric, numbers[0])
     numbers += _optimism(folds, metric, numbers[0])
     return numbers, decided.words
 
@@ -127,9 +130,8 @@ def _naive(units: pd.DataFrame, like: Number) -> Iterator[Number]:
 
 def _spread(units: pd.DataFrame, metric: str, like: Number) -> Iterator[Number]:
     """Yield how the score differs between outer folds."""
-    rows = as_classes(units) if metric in COUNTED else units
     folds = [
-        score(metric, targets(one), probabilities(one)) for _, one in rows.groupby("outer_fold")
+        score(metric, targets(one), probabilities(one)) for _, one in units.groupby("outer_fold")
     ]
     values = [one for one in folds if not math.isnan(one)]
     group = f"{metric} of single outer folds ({len(values)} of {len(folds)} have one)"
@@ -145,7 +147,7 @@ def _spread(units: pd.DataFrame, metric: str, like: Number) -> Iterator[Number]:
         yield _beside(like, group, name, value, lacking)
 
 
-def _optimism(folds: Sequence[OuterFold], metric: str, like: Number) -> Iterator[Number]:
+def _optimism(folds: Sequence[OuterPredictions], metric: str, like: Number) -> Iterator[Number]:
     """Yield how much better the searches rated their winners than the outer folds do."""
     inner = float(np.mean([one.value for one in folds]))
     gap = inner - like.value if metric_named(metric).greater_is_better else like.value - inner

@@ -1,7 +1,7 @@
 """Evaluates predictions of a table or of a study, and writes the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from pdray.evaluation.evaluation_report import evaluation_text
 from pdray.evaluation.foreign import read_foreign
 from pdray.evaluation.plots import confusion_picture, reliability_picture, roc_picture
 from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.evaluation.procedure import OuterPredictions, evaluate_procedure, pooled
 from pdray.evaluation.report import headline
 from pdray.evaluation.settings import EvaluationSettings
+from pdray.search.outer import outer_studies, read_pooled
 from pdray.search.settings import EvaluateConfig, default_output
-from pdray.tracking.run_log import NUMBERS, REPORT, StudyLog, TrialLog, study_around
+from pdray.tracking.run_log import NUMBERS, OUTER, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study
 
 
@@ -37,6 +39,7 @@ class Predictions:
             none.
         study: The study whose test side is scored, and the name of its model; None for others.
         checks: What the checks of its search found, as text; empty if there are none.
+        folds: Outer folds of a study that searched in each of them; empty for others.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Predictions:
     inner: pd.DataFrame | None = None
     study: tuple[StudyLog, str] | None = None
     checks: str = ""
+    folds: tuple[OuterPredictions, ...] = ()
 
 
 def run_evaluation(config: EvaluateConfig) -> str:
@@ -59,16 +63,24 @@ def run_evaluation(config: EvaluateConfig) -> str:
     found = _of_study(config) if config.table is None else _of_table(config, config.table)
     output = config.output
     if output is None and found.study is not None:
-        output = found.study[0].folder.absolute().parents[1]
+        folder = found.study[0].folder.absolute()
+        output = folder.parents[3 if folder.parent.name == OUTER else 1]
     output = output or Path(default_output())
     folder = output / "evaluation" / found.name
     require_writable(folder, key="output")
     if found.study is not None:
         note_study(output, found.study[0], job="evaluate", model=found.study[1])
-    text = write_evaluation(
-        folder, found, evaluate(found.table, part(config, EvaluationSettings), found.inner)
-    )
+    text = write_evaluation(folder, found, evaluated(found, part(config, EvaluationSettings)))
     return f"{text}\n\nthe report, its numbers and pictures are in the folder\n{folder}"
+
+
+def evaluated(found: Predictions, how: EvaluationSettings) -> Evaluation:
+    """Return every number of predictions: of one model, or of a procedure over outer folds."""
+    if not found.folds:
+        return evaluate(found.table, how, found.inner)
+    assert found.study is not None, "outer folds are of a study"
+    metric = str(found.study[0].read()["settings"]["search"]["metric"])
+    return evaluate_procedure(found.folds, how, metric)
 
 
 def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -> str:
@@ -134,6 +146,8 @@ def _of_study(config: EvaluateConfig) -> Predictions:
     assert config.study is not None, "it is set where table is not"
     log = StudyLog(config.study)
     facts = log.read()
+    if config.trial is None and config.split != "val" and log.pooled_path.is_file():
+        return replace(of_outer_folds(log), checks=findings_text(read_findings(log.folder)))
     trial = _chosen(log, facts, config)
     if not trial.predictions_path.is_file():
         raise StudyError(
@@ -155,6 +169,46 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         study=(log, name) if tested else None,
         checks=findings_text(read_findings(log.folder)) if wins and tested else "",
     )
+
+
+def of_outer_folds(log: StudyLog) -> Predictions:
+    """Return the test predictions of the winners of all outer folds of a study."""
+    facts, folds = log.read(), outer_folds(log)
+    return Predictions(
+        name=str(facts["name"]),
+        title=f"study {facts['name']}, its search and refit in {len(folds)} outer folds",
+        table=pooled(folds)[0],
+        synthetic=is_synthetic(facts),
+        study=(log, OUTER),
+        folds=tuple(folds),
+    )
+
+
+def outer_folds(study: StudyLog) -> list[OuterPredictions]:
+    """Return the predictions of the winners of all outer folds.
+
+    Args:
+        study: The whole study.
+
+    Raises:
+        StudyError: If the outer folds have not all been searched, or there are none.
+    """
+    rows = dict(list(read_pooled(study).groupby(["repeat", "outer_fold"])))
+    found = []
+    for log in outer_studies(study):
+        repeat, _, number = log.folder.name.rpartition("-")
+        place = int(repeat or 0), int(number)
+        winner = log.trial(int(log.winner.read()["number"]))
+        inner = winner.predictions_path
+        found.append(
+            OuterPredictions(
+                *place,
+                scored=rows[place],
+                inner=read_predictions(inner) if inner.is_file() else None,
+                value=float(winner.read()["value"]),
+            )
+        )
+    return found
 
 
 def _chosen(log: StudyLog, facts: Mapping[str, Any], config: EvaluateConfig) -> TrialLog:
@@ -194,4 +248,4 @@ def evaluate_winner(log: StudyLog, how: EvaluationSettings) -> None:
         synthetic=is_synthetic(facts),
         inner=inner_predictions(log),
     )
-    write_evaluation(log.evaluation, found, evaluate(found.table, how, found.inner))
+    write_evaluation(log.evaluation, found, evaluated(found, how))

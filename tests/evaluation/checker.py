@@ -8,8 +8,9 @@ table that is not printed, and any number in the text whose meaning it does not 
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from tests.evaluation.recomputed_parts import (
     Key,
     at_level,
     decision_of,
+    mcc_threshold,
     recordings,
 )
 from tests.evaluation.recomputed_report import changes_of, expected_numbers
@@ -33,6 +35,7 @@ LINE = re.compile(
 HEADING = re.compile(r"(.*), (\d+) (.*?) of (\d+) subjects")
 NOUNS = {"units of the visit": "visit", "units of subject and item": "subject"}
 PARTS = {
+    "Procedure: the whole search and refit, once in each outer fold": "procedure",
     "Scores": "scores",
     "Scores with rare grades joined": "joined",
     "Scores at other levels": "levels",
@@ -105,6 +108,7 @@ def check_evaluation(
     prevalences: Sequence[float] = (0.01, 0.1, 0.5),
     specificity: float = 0.9,
     levels: Sequence[str] = ("snippet", "visit"),
+    further: Mapping[Key, Expected] = MappingProxyType({}),
 ) -> list[str]:
     """Return every fault of ``numbers.csv`` and ``report.txt`` in a folder.
 
@@ -116,8 +120,9 @@ def check_evaluation(
         prevalences: As the settings of the evaluation.
         specificity: As the settings of the evaluation.
         levels: As the settings of the evaluation.
+        further: Numbers of a procedure.
     """
-    expected = expected_numbers(table, inner, prevalences, specificity, levels)
+    expected = {**further, **expected_numbers(table, inner, prevalences, specificity, levels)}
     with (folder / "numbers.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     faults = list(table_faults(lines, expected))
@@ -361,7 +366,7 @@ class Report:
             r"(\w+) has (\d+) values, more than 12; .*": lambda name, number: self._equal(
                 name, number, len({row[name] for row in self.units} - {None})
             ),
-            r"(\d+) recordings were scored by several .* there are (\d+)": lambda one, several: (
+            r"(\d+) recordings were scored by several .* are (\d+)(?:; .*)?": lambda one, several: (
                 self._equal(
                     "recordings",
                     (int(one), int(several)),
@@ -373,7 +378,8 @@ class Report:
             ),
             r"(fold|outer_fold) ([\d, ]+) has no row; .*": self._absent,
             r"level: (\w+): (.*)": self._level,
-            r"specificity ([\d.]+) wanted: (.*)": self._decision,
+            r"specificity ([\d.]+) wanted: (?:trial \d+, outer fold (\d+): )?(.*)": self._decision,
+            r"procedure: trial \d+, outer fold (\d+): (.*)": self._fold_threshold,
             r"change, (.*): (\d+) pairs of (\d+) subjects, who weigh equally; (.*)": self._change,
             r"too few subjects for a reliability diagram: (\d+), 40 are needed": (
                 lambda number: self._equal("diagram", number, len(people(self.units)))
@@ -396,12 +402,28 @@ class Report:
         right += [one for one in (torn, alone) if one]
         self._equal(f"level {level}", re.findall(r"\d+", text), [str(one) for one in right])
 
-    def _decision(self, wanted: str, text: str) -> None:
+    def _fold_threshold(self, fold: str, text: str) -> None:
+        """Check a threshold of highest MCC, which was chosen on the inner rows of an outer fold."""
+        rows = [row for row in self.inner or [] if row["outer_fold"] == int(fold)]
+        self._threshold(text, rows, mcc_threshold(rows))
+
+    def _threshold(self, text: str, rows: Rows, line: float | None) -> None:
+        right = [str(len(people(rows))), str(len(rows)), "1", f"{line:.3g}"]
+        self._equal("threshold", re.findall(r"[\d.]+\d|\d+", text), right)
+
+    def _decision(self, wanted: str, fold: str | None, text: str) -> None:
         self._equal("specificity", wanted, f"{self.specificity:g}")
         if self.inner is not None and text.startswith("chosen on inner"):
-            line = decision_of(self.inner, self.specificity)
-            right = [str(len(people(self.inner))), str(len(self.inner)), "1", f"{line:.3g}"]
-            self._equal("threshold", re.findall(r"[\d.]+\d|\d+", text), right)
+            rows = [row for row in self.inner if fold in (None, str(row["outer_fold"]))]
+            self._threshold(text, rows, decision_of(rows, self.specificity))
+        elif match := re.fullmatch(r"chosen (\d+) times .*; class 1 above (.*) to (.*)", text):
+            folds = {row["outer_fold"] for row in self.table}
+            lines = [
+                decision_of([row for row in self.inner or [] if row["outer_fold"] == fold],
+                            self.specificity) for fold in folds
+            ]  # fmt: skip
+            right = str(len(folds)), f"{min(lines):.3g}", f"{max(lines):.3g}"
+            self._equal("thresholds", match.groups(), right)
         else:
             if match := re.match(
                 r"the (\d+) units of the inner predictions are all of class", text

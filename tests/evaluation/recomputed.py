@@ -189,6 +189,21 @@ def people(rows: Rows) -> list[str]:
     return sorted({row["subject"] for row in rows})
 
 
+def value_of(rows: Rows, name: str, k: int) -> float:
+    """Return a score: of all rows, or of repeats the mean over them.
+
+    Where each of several networks scored one subject, there are no ranks to compare.
+    """
+    if rows[0].get("one_subject_each") and name in RANKING:
+        return NAN
+    if not rows[0].get("mean_of_drawings"):
+        return METRICS[name](rows, k)
+    drawings = sorted({row["drawing"] for row in rows})
+    return mean(
+        METRICS[name]([row for row in rows if row["drawing"] == one], k) for one in drawings
+    )
+
+
 def without_each(rows: Rows, value: Value) -> list[float]:
     return [value([row for row in rows if row["subject"] != one]) for one in people(rows)]
 
@@ -272,8 +287,8 @@ def widening(rows: Rows, metric: str, k: int) -> tuple[str, float]:
     for row in rows:
         of_subject[row["subject"], row["drawing"]].add(row["network"])
     apart = all(len(some) == 1 for some in of_subject.values())
-    area = METRICS["auroc"](rows, k)
-    left = without_each(rows, lambda some: METRICS["auroc"](some, k))
+    area = value_of(rows, "auroc", k)
+    left = without_each(rows, lambda some: value_of(some, "auroc", k))
     if not apart or metric == "mse" or area != area or any(one != one for one in left):
         return "predictions", 1.0
     folds = round(len(networks) / len({row["drawing"] for row in rows}))

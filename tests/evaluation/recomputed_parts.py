@@ -22,6 +22,7 @@ from tests.evaluation.recomputed import (
     symmetric,
     transform_of,
     used,
+    value_of,
     widening,
     without_each,
 )
@@ -76,7 +77,7 @@ def scored(rows: Rows, k: int, table: str, group: str, level: str, names: Sequen
 
 
 def score(rows: Rows, k: int, name: str) -> Expected:
-    value = METRICS[name](rows, k)
+    value = value_of(rows, name, k)
     folds_are_few = len({row["network"] for row in rows}) > 1 and len(people(rows)) < 40
     few = not enough(rows, used(name, k), k) or (name == "auprc" and folds_are_few)
     if value != value or few:
@@ -85,7 +86,7 @@ def score(rows: Rows, k: int, name: str) -> Expected:
     if bound := exact_end(rows, name, value, k):
         _, low, high = bound
         return entry(rows, value, low, high)
-    return with_interval(rows, value, lambda some: METRICS[name](some, k), name, factor)
+    return with_interval(rows, value, lambda some: value_of(some, name, k), name, factor)
 
 
 def with_interval(
@@ -123,7 +124,7 @@ def recordings(table: Rows) -> Rows:
     for row in table:
         of[row["network"], row["recording"]].append(row)
     found = []
-    for (_, _), some in sorted(of.items(), key=lambda one: str(one[0])):
+    for (_, _), some in sorted(of.items()):
         shares = [mean(one) for one in zip(*(row["p"] for row in some), strict=True)]
         found.append({**some[0], "p": shares})
     return found
@@ -202,8 +203,13 @@ def joined_scores(units: Rows, k: int, found: dict[Key, Expected]) -> Found:
 def decide(units: Rows, inner: Rows | None, specificity: float) -> Rows:
     """Decide with the lowest threshold of the wanted specificity on other subjects."""
     if inner is not None:
-        line = decision_of(inner, specificity)
-        return [sure(row, line) for row in units] if line is not None else []
+        found = []
+        for fold in sorted({row["outer_fold"] for row in units}):
+            line = decision_of([row for row in inner if row["outer_fold"] == fold], specificity)
+            if line is None:
+                return []
+            found += [sure(row, line) for row in units if row["outer_fold"] == fold]
+        return found
     folds = sorted({row["fold_key"] for row in units})
     found = []
     for fold in folds if len(folds) > 1 else []:
@@ -221,12 +227,24 @@ def sure(row: Row, line: float) -> Row:
     return {**row, "p": [float(not ill), float(ill)]}
 
 
+def thresholds(rows: Rows) -> list[float]:
+    shares = sorted({row["p"][1] for row in rows})
+    return [shares[0] / 2, *((one + two) / 2 for one, two in pairwise(shares)), 1.0]
+
+
+def mcc_threshold(rows: Rows) -> float:
+    """Return the threshold of highest MCC; of equal ones, the one nearest to a half."""
+    found = {
+        line: METRICS["mcc"]([sure(row, line) for row in rows], 2) for line in thresholds(rows)
+    }
+    best = [line for line, value in found.items() if value >= max(found.values()) - 1e-12]
+    return min(best, key=lambda line: (abs(line - 0.5), line))
+
+
 def decision_of(rows: Rows, specificity: float) -> float | None:
     if len({row["target"] for row in rows}) < 2:
         return None
-    shares = sorted({row["p"][1] for row in rows})
-    lines = [shares[0] / 2]
-    lines += [(one + two) / 2 for one, two in pairwise(shares)] + [1.0]
+    lines = thresholds(rows)
     healthy = [row["p"][1] for row in rows if row["target"] == 0]
     return next(
         line for line in lines if mean(share <= line for share in healthy) >= specificity - 1e-12

@@ -1,0 +1,135 @@
+"""Checks the numbers of a study with outer folds: those of its procedure, and its evaluation."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.evaluation.checker import check_evaluation, read_rows
+from tests.evaluation.recomputed import METRICS, RANKING, Rows, mean
+from tests.evaluation.recomputed_parts import (
+    Expected,
+    Key,
+    entry,
+    mcc_threshold,
+    names_for,
+    recordings,
+    scored,
+    sure,
+)
+
+NAMES = ("mcc", "kappa", "mae", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
+         "auroc", "auprc")  # fmt: skip
+LESS_IS_BETTER = ("mae", "mse", "brier")
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Rows of a study: those scored in its outer folds, and the inner ones of their searches."""
+
+    scored: Rows
+    inner: Rows
+    values: list[float]
+
+
+def check_procedure(study: Path, folder: Path, *, cut: str = "highest") -> list[str]:
+    """Return every fault of the evaluation of a SYNTHETIC study with outer folds.
+
+    Args:
+        study: Folder of the study.
+        folder: Folder of the evaluation.
+        cut: ``decision.threshold`` of the evaluation: "highest" or "mcc".
+    """
+    facts = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    rows, metric = read_outer(study), facts["settings"]["search"]["metric"]
+    title = (
+        f"study {facts['name']}, its search and refit in {len(rows.values)} outer folds (SYNTHETIC "
+        "data: a rendered cohort, not patients)"
+    )
+    return check_evaluation(
+        folder, rows.scored, inner=rows.inner, title=title,
+        further=procedure_numbers(rows, metric, cut=cut),
+    )  # fmt: skip
+
+
+def read_outer(study: Path) -> Outer:
+    """Read the files of a study; outer folds are numbered on over its repeats."""
+    table = pd.read_parquet(study / "outer" / "predictions.parquet")
+    tested = read_rows(study / "outer" / "predictions.parquet")
+    for row, repeat in zip(tested, table["repeat"], strict=True):
+        row["repeat"] = int(repeat)
+    size = int(table["outer_fold"].max()) + 1
+    inner, values = [], []
+    for file in sorted((study / "outer").glob("*/winner/trial.json")):
+        repeat, _, fold = file.parents[1].name.rpartition("-")
+        number = json.loads(file.read_text(encoding="utf-8"))["number"]
+        trial = file.parents[1] / "trials" / f"{number:04d}"
+        values.append(float(json.loads((trial / "trial.json").read_text())["value"]))
+        for row in read_rows(trial / "predictions.parquet"):
+            inner.append({**row, "repeat": int(repeat or 0), "outer_fold": int(fold)})
+    several = len(set(table["repeat"])) > 1
+    one_each = len(table.groupby(["repeat", "outer_fold", "subject_id"])) == len(values)
+    for row in (*tested, *inner):
+        fold = row["repeat"] * size + row["outer_fold"]
+        row |= {"outer_fold": fold, "drawing": row["repeat"], "mean_of_drawings": several,
+                "one_subject_each": one_each, "fold_key": (fold, row["fold"], row["repeat"]),
+                "network": (row["trial"], fold, row["fold"], row["repeat"])}  # fmt: skip
+    return Outer(tested, inner, values)
+
+
+def procedure_numbers(rows: Outer, metric: str, *, cut: str) -> dict[Key, Expected]:
+    """Return the numbers of the first part of the evaluation."""
+    units, inner = recordings(rows.scored), recordings(rows.inner)
+    k = len(units[0]["p"])
+    decided = units
+    if cut == "mcc":
+        lines = {
+            fold: mcc_threshold([row for row in inner if row["outer_fold"] == fold])
+            for fold in {row["outer_fold"] for row in units}
+        }
+        decided = [sure(row, lines[row["outer_fold"]]) for row in units]
+    names = [metric, *(one for one in NAMES if one in names_for(k) and one != metric)]
+    found = {}
+    for name in names:
+        some = units if name in (*RANKING, "brier") else decided
+        for key, number in scored(some, k, "procedure", "", "recording", [name]):
+            if key[0] == "procedure":
+                found[key] = number
+    found |= dict(_beside(rows, units, metric, found["procedure", "", "recording", metric].value,
+                          decided))  # fmt: skip
+    return found
+
+
+def _beside(
+    rows: Outer, units: Rows, metric: str, outer: float, decided: Rows
+) -> Iterator[tuple[Key, Expected]]:
+    k, one_each = len(units[0]["p"]), units[0]["one_subject_each"]
+    drawings = sorted({row["drawing"] for row in units})
+    for name in () if one_each else sorted(RANKING):
+        one_network = [{**row, "network": 0} for row in units]
+        runs = [[row for row in one_network if row["drawing"] == one] for one in drawings]
+        value = mean(METRICS[name](run, k) for run in runs)
+        key = ("procedure", "pooled over outer folds (naive)", "recording", name)
+        yield key, entry(units, value)
+    folds = sorted({row["outer_fold"] for row in units})
+    of_fold = [METRICS[metric]([row for row in decided if row["outer_fold"] == one], k)
+               for one in folds]  # fmt: skip
+    values = [one for one in of_fold if one == one]
+    group = f"{metric} of single outer folds"
+    spread = dict.fromkeys(("mean", "sd", "lowest", "highest"), math.nan)
+    if not one_each:
+        group += f" ({len(values)} of {len(folds)} have one)"
+        if len(values) > 1:
+            spread = {"mean": mean(values), "sd": float(np.std(values, ddof=1)),
+                      "lowest": min(values), "highest": max(values)}  # fmt: skip
+    for name, value in spread.items():
+        yield ("procedure", group, "recording", name), entry(units, value)
+    inner = mean(rows.values)
+    gap = outer - inner if metric in LESS_IS_BETTER else inner - outer
+    group = f"{metric} of the winners in their own searches"
+    for name, value in {"inner": inner, "outer": outer, "optimism": gap}.items():
+        yield ("procedure", group, "recording", name), entry(units, value)
