@@ -61,7 +61,7 @@ def run(case: Case) -> Finding:
     return Finding(
         state=state,
         looked_at=", ".join(found) or "facts of the manifest that say nothing about the disease",
-        found="; ".join(told) or "classes do not go with any of them more than by chance",
+        found="; ".join(told) or f"classes go with none of these: {', '.join(found)}",
         sure=f"exchange of whole subjects (of visits inside each subject), p times the number of "
         f"facts ({len(found)}); in {LEVEL:.0%} of cohorts without any relation it warns by chance",
         advice="read the scores inside each site or batch, not the score of all; collect every "

@@ -90,9 +90,9 @@ def findings_text(findings: Sequence[Finding]) -> str:
 
 
 def _lines(one: Finding) -> Iterator[str]:
-    head = f"{one.code} {one.state}: {one.title}"
+    head = f"{one.code} {one.state} ({one.title})"
     if one.state != "warning":
-        told = f"{head}; {one.found}"
+        told = f"{head}: {one.found}"
         yield from textwrap.wrap(told, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         return
     yield head

@@ -57,13 +57,13 @@ def test_a_check_that_fails_ends_nothing_and_shows_no_path(
     text = findings_text(found)
     assert text.splitlines() == [
         "Checks: 1 warning, 1 unknown, 1 muted",
-        "PDR901 warning: warns",
+        "PDR901 warning (warns)",
         "  looked at: rows",
         "  found: 2 of 3",
         "  sure: exact",
         "  do: mend it",
-        "PDR902 unknown: breaks; the check ended with OSError",
-        "PDR903 muted: is muted; pilot study",
+        "PDR902 unknown (breaks): the check ended with OSError",
+        "PDR903 muted (is muted): pilot study",
     ]
     write_findings(tmp_path, found)
     again = read_findings(tmp_path)

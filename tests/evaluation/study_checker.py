@@ -82,7 +82,7 @@ def _checks(text: str, folder: Path) -> Iterator[str]:
     if len(told) != len(found) or shown.keys() != {one["code"] for one in found}:
         yield f"checks: {sorted(shown)}, expected those of checks.json"
     for one in found:
-        wanted = [f"{one['code']} {one['state']}: {one['title']}", one["found"]]
+        wanted = [f"{one['code']} {one['state']} ({one['title']})", one["found"]]
         if one["state"] == "warning":
             wanted += [one["looked_at"], one["sure"], one["advice"]]
         yield from (f"checks: {part!r} is missing" for part in wanted

@@ -39,7 +39,7 @@ def test_what_the_checks_of_a_search_found_stands_below_the_scores(
     assert main([f"study={study}"]) == 0
     told = capsys.readouterr().out
     text = (tmp_path / "evaluation" / "finished" / "report.txt").read_text()
-    assert "\n\nChecks: 1 warning\nPDR009 warning: too few subjects\n" in text
+    assert "\n\nChecks: 1 warning\nPDR009 warning (too few subjects)\n" in text
     assert text.rstrip() in told
 
 
