@@ -129,25 +129,25 @@ def _several(
 ) -> list[tuple[int, str]]:
     """Return the faults of several rows of one video, and of several videos of one row."""
     faults = []
+    who = told(rows[0].cells, columns)
     if len(rows) > 1 and not splits:
         faults += [
-            (row.number, f"{told(row.cells, columns)} stands in row {rows[0].number} already, for "
-             "one video; delete one of them, or give the column in which they differ to the "
-             "pattern. If they are parts of it, start_seconds and end_seconds say which")
+            (row.number, f"{who} stands in row {rows[0].number} already, for one video; delete one "
+             "of the rows, or add what tells them apart to the names of the videos and to the "
+             "pattern. If they are parts of one video, add columns start_seconds and end_seconds")
             for row in rows[1:]
         ]  # fmt: skip
-    own = [{name: text for name, text in part.cells.items() if not name.startswith(OWN)}
-           for part in parts]  # fmt: skip
-    differing = [name for name in own[0] if len({key(one[name]) for one in own}) > 1]
-    is_named = len({tuple(map(key, part.cells.values())) for part in parts}) == len(parts)
-    if len(parts) > 1 and (differing or not is_named):
-        what = f"they differ in {', '.join(differing)}, which is no column of the sheet" * bool(
-            differing
-        )
+    if len(parts) > 1 and columns == (VIDEO,):
+        more = "write the path below the folder in the sheet, such as visit1/NAME"
+        faults.append((rows[0].number, f"{len(parts)} videos have the name {who}; {more}"))
+        return faults
+    own = [name for name in parts[0].cells if not name.startswith(OWN)]
+    differing = [one for one in own if len({key(part.cells[one]) for part in parts}) > 1]
+    if differing:
         faults.append(
-            (rows[0].number, f"{len(parts)} videos are of {told(rows[0].cells, columns)}: "
-             f"{what or 'their names say the same'}; add the column to the sheet, or, if the grade "
-             "holds for all of them, name what differs in the pattern, such as {x_camera}")
+            (rows[0].number, f"{len(parts)} videos are of {who}: they differ in "
+             f"{', '.join(differing)}, which is no column of the sheet; add the column, with one "
+             "row per video; if the grade holds for all of them, call it x_... in the pattern")
         )  # fmt: skip
     return faults
 

@@ -10,11 +10,11 @@ from pdray.config import nearest, require_writable
 from pdray.data.cohort.csv_table import Row, table_text
 from pdray.data.cohort.manifest import check_rows
 from pdray.data.cohort.people import in_rows
-from pdray.data.cohort.rows import COLUMNS, REQUIRED
+from pdray.data.cohort.rows import COLUMNS, REQUIRED, UNABLE
 from pdray.data.cohort.settings import KNOWN_ITEMS
 from pdray.errors import ManifestError, refuse
 from pdray.importers.files import shown
-from pdray.importers.sheets.join import VIDEO, Joined, Part, join
+from pdray.importers.sheets.join import VIDEO, Joined, Part, join, told
 from pdray.importers.sheets.raters import Kappa, agree, agreement, choice, grade_faults
 from pdray.importers.sheets.settings import MakeManifestConfig, aside_path
 from pdray.importers.sheets.table import Table, read_sheet
@@ -35,6 +35,7 @@ class Made:
         num_others: Files that are no videos.
         strange: Videos whose names do not fit the pattern.
         damaged: Why videos cannot be used, by path.
+        names: Id of a recording of each video, by path.
         tables: The sheets that were read.
         joins: Videos and rows of each sheet.
         consensus: How the grades of raters became one; None where that was not done.
@@ -46,6 +47,7 @@ class Made:
     num_others: int = 0
     strange: list[Path] = field(default_factory=list)
     damaged: dict[Path, str] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     joins: list[Joined] = field(default_factory=list)
     consensus: str | None = None
@@ -77,7 +79,9 @@ def make_manifest(
     name = config.ratings.name if config.ratings else config.output.name
     refuse(in_rows(_faults(rows, config)), ManifestError, name)
     paths = [part.path for part, _ in pairs]
-    made.damaged = damage(config.folder, paths, progress)
+    found = damage(config.folder, paths, progress)
+    made.damaged = {path: found[path] for path in paths if path in found}
+    made.names = {path: row.cells["recording_id"] for path, row in zip(paths, rows, strict=True)}
     made.rows = [row for row, path in zip(rows, paths, strict=True) if path not in made.damaged]
     if not made.rows:
         why = next(iter(made.damaged.values()))
@@ -122,12 +126,13 @@ def _row(part: Part, row: Row, config: MakeManifestConfig, number: int) -> Row:
     path = shown(config.folder / part.path, config.output.parent)
     cells = {**dict.fromkeys(REQUIRED, ""), **_bare(row.cells), **part.cells, VIDEO: path}
     cells |= {name: text for name, text in config.constant.items() if not cells.get(name)}
-    cells.setdefault("grade", "")
+    if cells.setdefault("grade", "") == UNABLE:  # as a name of a file may say
+        cells |= {"grade": "", "grade_status": UNABLE}
     return Row(row.number or number, cells)
 
 
 def _with_ids(rows: Sequence[Row], named: Sequence[str]) -> list[Row]:
-    """Name each recording by what its file's name says, and parts of one video by their order."""
+    """Name each recording by what its file's name says; number parts and files of one name."""
     columns = list(dict.fromkeys([*named, *_NAMING]))
     ids = [
         row.cells["recording_id"]
@@ -138,8 +143,8 @@ def _with_ids(rows: Sequence[Row], named: Sequence[str]) -> list[Row]:
     found = []
     for row, name in zip(rows, ids, strict=True):
         seen[name] += 1
-        is_part = times[name] > 1 and row.cells.get("start_seconds")
-        unique = f"{name}_{seen[name]}" if is_part else name
+        is_part = row.cells.get("start_seconds") or not named  # the sheet names each file
+        unique = f"{name}_{seen[name]}" if is_part and times[name] > 1 else name
         found.append(row._replace(cells={**row.cells, "recording_id": unique}))
     return found
 
@@ -164,6 +169,13 @@ def _faults(rows: Sequence[Row], config: MakeManifestConfig) -> list[tuple[int, 
             for row in rows
             if (item := row.cells["item"]) and item not in KNOWN_ITEMS
         ]  # fmt: skip
+    faults += [
+        (row.number, f"{name} {told(row.cells, [name])!r}, but constant.{name}={text}; leave one "
+         "of them out")
+        for name, text in config.constant.items()
+        for row in rows
+        if row.cells[name] != text
+    ]  # fmt: skip
     # Unknown items have been told, with the keys of this job.
     _, found = check_rows(rows, config.output.parent, scale=config.scale or "0..99")
     return [*faults, *found]

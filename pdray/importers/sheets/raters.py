@@ -9,6 +9,7 @@ from statistics import median_low
 import numpy as np
 from numpy.typing import NDArray
 
+from pdray.data.cohort.cells import is_personal
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.rows import UNABLE
 from pdray.errors import ManifestError, refuse
@@ -50,7 +51,8 @@ def grade_faults(table: Table) -> list[str]:
         for column in columns:
             cell = row.cells[column]
             if cell and cell != UNABLE and not _WHOLE.fullmatch(cell):
-                faults.append(f"row {row.number}: {column} {cell!r} {_reason(cell)}")
+                shown = "(a name)" if is_personal(cell) else repr(cell)
+                faults.append(f"row {row.number}: {column} {shown} {_reason(cell)}")
             elif day := serial_date(cell):
                 faults.append(
                     f"row {row.number}: {column} {cell} is a date as a number of Excel ({day}), "
@@ -61,10 +63,15 @@ def grade_faults(table: Table) -> list[str]:
 
 def _reason(cell: str) -> str:
     if _DATE.fullmatch(cell):
-        return "is a date: Excel makes it of text such as 1-2; format the column as text and "\
-            "write the grade again"  # fmt: skip
-    return f"is not a whole grade; correct it, or say what it means: map.grade.{cell}=2, or "\
-        f"map.grade.{cell}= for no grade"  # fmt: skip
+        return (
+            "is a date, which Excel makes of text such as 1-2; format the column as text and write "
+            "the grade again"
+        )
+    word = "WORD" if is_personal(cell) else cell
+    return (
+        f"is not a whole grade; correct it, or say what it means: map.grade.{word}=2, or "
+        f"map.grade.{word}= for no grade"
+    )
 
 
 def agree(rows: Sequence[Row], raters: Sequence[str], consensus: str | None) -> list[Row]:

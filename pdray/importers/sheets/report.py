@@ -46,14 +46,12 @@ def _written(config: MakeManifestConfig, made: Made) -> Iterator[tuple[str, str]
     unable = sum(one.get("grade_status") == UNABLE for one in cells)
     yield "manifest", str(config.output)
     yield "manifest", f"{_count(len(cells), 'recording')} of {_count(people, 'subject')}"
-    if config.ratings is None:
-        yield "manifest", "grade is empty in all of them: recordings to predict"
+    rest = len(cells) - graded - unable
+    if graded or unable:
+        counts = f"{graded} with a grade, {unable} that could not be rated, {rest} without a grade"
+        yield "manifest", counts
     else:
-        rest = len(cells) - graded - unable
-        yield (
-            "manifest",
-            (f"{graded} with a grade, {unable} that could not be rated, {rest} without a grade"),
-        )
+        yield "manifest", "grade is empty in all of them: recordings to predict"
     if not config.folder.absolute().is_relative_to(config.output.parent):
         above = config.folder / config.output.name
         far = "the videos lie outside its folder, so it names them by absolute paths, which hold on"
@@ -68,19 +66,13 @@ def _found(made: Made) -> Iterator[tuple[str, str]]:
     if made.strange:
         yield "videos", f"{len(made.strange)} with a name that does not fit the pattern"
     if made.damaged:
-        named = {one.path: told(one.cells) for one in made.parts}
-        some = [f"{named[path]}: {why}" for path, why in list(made.damaged.items())[:_SHOWN]]
+        some = [f"{made.names[one]}: {why}" for one, why in list(made.damaged.items())[:_SHOWN]]
         yield "videos", f"{len(made.damaged)} damaged and set aside ({_listed(some, made.damaged)})"
     for table, joined in zip(made.tables, made.joins, strict=True):
         if joined.parts:
-            some = [told(one.cells) for one in joined.parts[:_SHOWN]]
-            yield (
-                "videos",
-                (
-                    f"{len(joined.parts)} without a row in {table.name} "
-                    f"({_listed(some, joined.parts)})"
-                ),
-            )
+            some = [told(one.cells) for one in joined.parts[:_SHOWN] if one.cells]
+            named = f" ({_listed(some, joined.parts)})" if some else ""
+            yield "videos", f"{len(joined.parts)} without a row in {table.name}{named}"
         yield "rows", f"{len(table.rows)} in {table.name}, compared by {', '.join(joined.columns)}"
         if joined.rows:
             yield "rows", f"{len(joined.rows)} without a video ({_rows(joined)})"

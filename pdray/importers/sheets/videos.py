@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pdray.data.media.container import ending
 from pdray.data.media.decode import check_readable
-from pdray.errors import ManifestError
+from pdray.errors import ManifestError, refuse
 from pdray.importers.sheets.join import Part, told
 from pdray.importers.sheets.pattern import NamePattern
-from pdray.importers.sheets.words import Words
+from pdray.importers.sheets.words import Words, key
 
 ENDINGS = frozenset(
     [".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".3gp", ".mpg", ".mpeg",
@@ -80,7 +80,21 @@ def read_names(
         raise ManifestError(
             f"pattern={pattern!r} fits none of the {len(videos)} names of videos, such as{lines}"
         )
+    refuse(_twins(parts), ManifestError, "names of videos")
     return parts, strange
+
+
+def _twins(parts: Sequence[Part]) -> list[str]:
+    """Return which videos have names that say the same."""
+    found: dict[tuple[str, ...], list[Part]] = {}
+    for part in parts:
+        found.setdefault(tuple(map(key, part.cells.values())), []).append(part)
+    return [
+        f"{len(some)} say the same ({told(some[0].cells)}); move copies away, or name what tells "
+        "them apart in the pattern, such as {x_take}"
+        for some in found.values()
+        if len(some) > 1
+    ]
 
 
 def damage(
@@ -112,9 +126,3 @@ def _damage(video: Path) -> str | None:
     if whole is not None and size < whole:
         return f"is cut: it has {size} of {whole} bytes; copy it again"
     return None
-
-
-def names_of(parts: Sequence[Part]) -> str:
-    """Return what names the first of some videos, for a line."""
-    shown = "; ".join(told(one.cells) for one in parts[:_SHOWN])
-    return f"{shown}; ..." if len(parts) > _SHOWN else shown

@@ -183,7 +183,7 @@ def test_what_has_no_partner_or_is_damaged_is_counted_and_listed(make, film, tmp
     for part in (
         "6 in the folder; 1 other file",
         "1 with a name that does not fit the pattern",
-        "1 damaged and set aside (P01, 1, finger_tapping, left: is not a video",
+        "1 damaged and set aside (P01_1_finger_tapping_left: is not a video",
         "2 without a row in ratings.csv (P03, 1, gait, left; P4, 1, gait, left)",
         "2 without a video (row 5: P03, 45443, gait, left; row 6: P04, 1, gait, left)",
         "row 6: subject_id 'P04' looks like 'P4' of a video; if it is the same, give "
@@ -219,11 +219,15 @@ def test_videos_outside_the_manifests_folder_are_named_by_absolute_paths(make, f
         ({"ratings": sheet("Score", ["2", "5", "1"])}, "row 3: grade 5 is outside 0..4 for item"),
         ({"ratings": sheet("Score", ["2", "45443", "1"])},
          "row 3: grade 45443 is a date as a number of Excel (2024-05-31), not a grade"),
-        ({"ratings": sheet("Score", ["2", "2024-01-02", "1"])}, "grade '2024-01-02' is a date:"),
+        ({"ratings": sheet("Score", ["2", "2024-01-02", "1"])}, "grade '2024-01-02' is a date, "),
         ({"ratings": [*sheet("Score", ["2", "1", "0"]), f"{IDS[1]};3"]},
          "row 5: P01, 1, finger_tapping, right stands in row 3 already, for one video; delete one"),
         ({"ratings": ["Patient,Score", "P01,1", "P02,1"]},
          "row 2: 2 videos are of P01: they differ in side, which is no column of the sheet"),
+        ({"ratings": sheet("Score", ["2", "Doe, Jane", "1"])}, "row 3: grade (a name) is not"),
+        ({"constant": {"item": "gait"}}, "item 'finger_tapping', but constant.item=gait; leave"),
+        ({"pattern": "{subject_id}_*", "constant": {"item": "gait"}},
+         "names of videos: 2 say the same (P01); move copies away, or name what tells them apart"),
         ({"ratings": ["Rating,Score", "1,1"]}, "columns 'Rating' and 'Score' are both taken for"),
         ({"ratings": ["a,b", "1,1"]}, "nothing in it is in the names of the videos: its"),
         ({"ratings": ["Patient,Visit,Score", "P01,45443,1"]},
@@ -235,7 +239,7 @@ def test_videos_outside_the_manifests_folder_are_named_by_absolute_paths(make, f
          "consensus=median: the sheet has no rater; name the columns: map.column.NAME=rater_1"),
         ({"pattern": "{subject_id}-{item}"},
          "fits none of the 3 names of videos, such as\n  - 'P01_1_fingertap_L' does not begin"),
-        ({"pattern": "{subject_id}_*"}, "nothing says the item of the recordings; write {item}"),
+        ({"pattern": "{subject_id}_{visit_id}_{x_a}_{side}"}, "nothing says the item of the reco"),
         ({"pattern": "{subject_id}_{visit_id}_{x_a}_{side}", "constant": {"item": "spiral"}},
          "row 2: item 'spiral' is unknown: valid items: "),
     ],
@@ -291,3 +295,22 @@ def test_damage_of_every_video_is_refused(make, film):
     (folder / NAMES[0]).write_bytes(b"")
     with pytest.raises(PdrayError, match="all 1 videos are damaged; the first is empty"):
         make()
+
+
+def test_a_grade_may_stand_in_the_name_of_a_file(make, film):
+    film("P01_gait_2.mp4", "P02_gait_UR.mp4")
+    manifest, told = make(pattern="{subject_id}_{item}_{grade}")
+    assert [(one.grade, one.grade_status) for one in manifest.recordings] == [
+        (2, None),
+        (None, "unable"),
+    ]
+    assert "1 with a grade, 1 that could not be rated, 0 without a grade" in told
+
+
+def test_a_name_of_several_files_needs_its_path(make, film):
+    film("a/IMG_1.mp4", "b/IMG_1.mp4", "b/IMG_2.mp4")
+    rows = ["Patient,Task,File,Score", "P1,gait,IMG_1,1", "P1,gait,b/IMG_1.mp4,2"]
+    with pytest.raises(PdrayError, match=r"row 2: .*; write the path below the folder"):
+        make(ratings=[*rows[:2], "P1,gait,img_1,1"], pattern=None)
+    manifest, _ = make(ratings=[rows[0], "P1,gait,a/IMG_1,1", rows[2]], pattern=None)
+    assert graded(manifest) == [("P1_gait_1", 1), ("P1_gait_2", 2)]
