@@ -5,6 +5,7 @@ from pathlib import Path
 from pdray.atomic import write_text
 from pdray.checks.case import Case, Split
 from pdray.checks.run import HEADING, findings_text, run_checks, write_findings
+from pdray.data.cohort.folds import folds_from_json
 from pdray.data.cohort.members import Cohort, outer_sides
 from pdray.data.cohort.rated import RatedRecording
 from pdray.evaluation.predictions import by_recording, read_predictions
@@ -40,19 +41,28 @@ def make_case(
     plan: StudyPlan, cohort: Cohort, recordings: tuple[RatedRecording, ...], study: StudyLog
 ) -> Case:
     """Return the search as the checks see it."""
-    (sides,) = outer_sides(cohort.folds, recordings)
-    output = plan.config.output
+    output, outer = plan.config.output, study.outer_studies()
+    predictions = study.pooled_path if outer else study.winner.predictions_path
+    tested = {f"outer fold {one.folder.name}": one for one in outer} or {"test set": study}
     return Case(
         study=study,
         config=plan.tree,
         cohort=cohort,
         recordings=recordings,
-        splits=(Split("test set", sides.training, sides.evaluation),),
-        table=by_recording(read_predictions(study.winner.predictions_path)),
-        searches=(study,),
+        splits=tuple(Split(name, *_sides(one, recordings)) for name, one in tested.items()),
+        table=by_recording(read_predictions(predictions)),
+        searches=(*outer, study),
         cache=output / "store" / "checks",
         output=output,
     )
+
+
+def _sides(
+    search: StudyLog, recordings: tuple[RatedRecording, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    folds = folds_from_json(search.folds_path.read_text(encoding="utf-8"))
+    (sides,) = outer_sides(folds, recordings)
+    return sides.training, sides.evaluation
 
 
 def read_report(folder: Path) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import joined_cluster
-from pdray.search.opening import OpenStudy, open_study
+from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.resume import check_same, manifest_of, only_driver
@@ -72,7 +72,8 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
         check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():
             with joined_cluster(config.resources):
-                _run(plan, open_study(plan, cohort, study, say), study, say)
+                within = check_study(plan, cohort, study)
+                _run(plan, open_study(within, say), study, say)
     return _read(plan, cohort, study)
 
 

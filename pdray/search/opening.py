@@ -4,7 +4,7 @@ Each phase returns the value that the next phase takes. The check writes nothing
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,20 +117,18 @@ class OpenStudy:
     mirror: Mirror
 
 
-def open_study(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> OpenStudy:
-    """Check, prepare and start a study on the joined cluster.
+def open_study(within: CheckedStudy, say: Say) -> OpenStudy:
+    """Prepare and start a study on the joined cluster.
 
     Args:
-        plan: Settings, and what the study searches or compares.
-        cohort: Recordings and folds.
-        study: The study's log.
+        within: From :func:`check_study`.
         say: Prints a line.
 
     Raises:
         PdrayError: If something is wrong that the user can correct; nothing is lost.
     """
-    within = check_study(plan, cohort, study)
-    say(describe_plan(plan, cohort, within.capacity, within.reservation, within.expected))
+    how = within.capacity, within.reservation, within.expected
+    say(describe_plan(within.plan, within.cohort, *how))
     checked = check_trials(within)
     for line in checked.notes:
         say(line)
@@ -308,14 +306,55 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
     start_log(plan, cohort, study, say)
     mirror = Mirror(study, uri=checked.uri, experiment=config.tracking.experiment, say=say)
     mirror.update(now=True)
-    trials = TrialPlan(
+    trials = _trial_plan(plan, cohort, study, recordings, reservation)
+    return OpenStudy(cohort, trials, reservation, checked.uri, mirror)
+
+
+def open_beside(
+    ready: OpenStudy,
+    plan: StudyPlan,
+    cohort: Cohort,
+    study: StudyLog,
+    say: Say,
+    *,
+    recordings: tuple[RatedRecording, ...] | None = None,
+) -> OpenStudy:
+    """Start another study on the recordings that a study has prepared.
+
+    Args:
+        ready: The study that prepared them; its mirror sends the log of both.
+        plan: Settings of the other study.
+        cohort: Its recordings and folds; those that could not be read are left out of it.
+        study: Its log.
+        say: Prints a line.
+        recordings: Those of ``ready`` with other classes; None: as they are.
+
+    Raises:
+        FoldsError: If a training side has lost a class, or a side all its recordings.
+    """
+    recordings = recordings or ready.trials.recordings
+    cohort = readable(cohort, plan.config.data, {one.recording_id for one in recordings})
+    start_log(plan, cohort, study, say)
+    trials = _trial_plan(plan, cohort, study, recordings, ready.reservation)
+    return replace(ready, cohort=cohort, trials=trials)
+
+
+def _trial_plan(
+    plan: StudyPlan,
+    cohort: Cohort,
+    study: StudyLog,
+    recordings: tuple[RatedRecording, ...],
+    reservation: Reservation,
+) -> TrialPlan:
+    config = plan.config
+    return TrialPlan(
         folder=study.folder,
         fit=config.fit,
         recordings=recordings,
         sides=(compared_sides if plan.fixed else inner_sides)(cohort.folds, recordings),
         num_classes=cohort.num_classes,
         origin=Origin(
-            study=study.folder.name,
+            study=study.name,
             trial=0,
             fold=0,
             epoch=0,
@@ -328,7 +367,6 @@ def start_trials(checked: CheckedTrials, prepared: PreparedTrials, say: Say) -> 
         synthetic=cohort.is_synthetic,
         interval=config.evaluation.interval,
     )
-    return OpenStudy(cohort, trials, reservation, checked.uri, mirror)
 
 
 def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> None:
@@ -358,5 +396,5 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
         if was != now and (tag == "source" or tag.startswith(TAG)):
             what = tag.replace(".", " ")
             say(f"note: the study started with {what} {was} and continues with {now}")
-    study.start(name=study.folder.name, settings=plan.tree, tags=tags)
+    study.start(name=study.name, settings=plan.tree, tags=tags)
     write_text(study.folds_path, folds_to_json(cohort.folds))

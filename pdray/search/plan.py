@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS, metrics_for
 from pdray.plugins import require, used
-from pdray.search.settings import StudyConfig, default_name
+from pdray.search.settings import NESTED, SearchConfig, StudyConfig, default_name
 from pdray.search.space import (
     Choices,
     Space,
@@ -40,7 +40,7 @@ from pdray.search.space import (
 from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
 
-_SEEDS = 100_000  # few digits are easy to write again
+_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
     config, faults = attempt(StudyConfig, settings)
     refuse([*faults, *wrong], SettingsError, "settings")
     assert config is not None, "there is no fault"
-    config = _seeded(_as_begun(settings, config))
+    config = _begun_protocol(_seeded(_as_begun(settings, config)))
     start, earlier = config.search.start, None
     if isinstance(start, str) and start not in ("default", "sampler"):
         from pdray.search.starts import settings_of  # few searches start from an earlier study
@@ -242,11 +242,30 @@ def _seeded(config: StudyConfig) -> StudyConfig:
     seed, study = config.search.seed, StudyLog(config.output / "studies" / name)
     if seed is None and study.exists():
         seed = int(study.read()["settings"]["search"].get("seed", 0))
-    return _with_search(config, name=name, seed=_derived(name) if seed is None else seed)
+    return _with_search(config, name=name, seed=short_seed("study", name) if seed is None else seed)
 
 
-def _derived(name: str) -> int:
-    return derive_seed("study", name) % _SEEDS
+def _begun_protocol(config: StudyConfig) -> StudyConfig:
+    """Return settings with the protocol that the study has, or that the manifest's split means."""
+    protocol, folds = config.search.protocol, config.folds
+    study = StudyLog(config.output / "studies" / str(config.search.name))
+    if protocol is None and study.exists():
+        protocol = study.read()["settings"]["search"].get("protocol", "holdout")
+    if protocol is None and folds.from_split:
+        protocol = "split"
+    if protocol == "split":
+        folds = folds.model_copy(update={"from_split": True})
+    return _with_search(config, protocol=protocol).model_copy(update={"folds": folds})
+
+
+def short_seed(*parts: object) -> int:
+    """Return a seed that depends on all parts, of few digits, which are easy to write again."""
+    return derive_seed(*parts) % _SEEDS
+
+
+def with_search(plan: StudyPlan, **values: object) -> StudyPlan:
+    """Return a plan with other values in the section ``search``."""
+    return replace(plan, config=_with_search(plan.config, **values))
 
 
 def _with_search(config: StudyConfig, **values: object) -> StudyConfig:
@@ -263,6 +282,7 @@ def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
         *_metric_faults(config),
         *subject_faults(config.data, config.folds),
         *_start_faults(config, plan.fixed, plan.space),
+        *_protocol_faults(plan),
         *([] if wrong else _modality_faults(plan)),  # needs trials that can be built
     ]
     refuse(wrong, SettingsError, "settings")
@@ -277,6 +297,37 @@ def _metric_faults(config: StudyConfig) -> list[str]:
         f"search.metric: got '{metric}', which is no score of {num_classes} classes "
         f"(data.grade_cuts); use one of {', '.join(fitting)}"
     ]
+
+
+def _protocol_faults(plan: StudyPlan) -> list[str]:
+    """Refuse settings that ask for one test set and for everybody to be tested."""
+    search, folds = plan.config.search, plan.config.folds
+    faults = []
+    if search.protocol != "repeated" and search.repeats != SearchConfig().repeats:
+        faults.append(
+            f"search.repeats: got {search.repeats}, but search.protocol is "
+            f"{search.protocol or 'not set'}; set search.protocol=repeated, or leave it out"
+        )
+    if search.protocol not in NESTED:
+        return faults
+    asked = {
+        "folds.from_split": folds.from_split,
+        "folds.person": folds.person is not None,
+        "folds.outer_fold": folds.outer_fold > 0,
+    }
+    faults += [
+        f"{key}: names one test set, but search.protocol={search.protocol} tests everybody; leave "
+        "it out, or set search.protocol=holdout"
+        for key, is_set in asked.items()
+        if is_set
+    ]
+    if plan.start_study is not None:
+        faults.append(
+            f"search.start: got '{plan.start_study}', whose settings were chosen with the labels "
+            f"of all subjects, and search.protocol={search.protocol} tests each of them; write "
+            "settings that you know from other data as a list, or set search.protocol=holdout"
+        )
+    return faults
 
 
 def _start_faults(

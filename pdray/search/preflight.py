@@ -15,6 +15,7 @@ from pdray.search.cluster import (
     describe_workers,
 )
 from pdray.search.plan import StudyPlan
+from pdray.search.protocol import num_searches
 
 _SHOWN = 5
 _MOST_CLASSES = 8  # more classes, such as actions, are not listed
@@ -98,11 +99,18 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
     if plan.num_trials < trials:
         few = f" (search.trials is {trials}; the space has no more combinations)"
         trials = plan.num_trials
+    tested, learnt = len(cohort.folds.test), len(cohort.folds.development)
+    num = num_searches(plan, cohort)
+    told = f"{tested} test subjects, scored once at the end; {learnt} development subjects"
+    if num > 1:
+        told = (
+            f"{num - 1} outer folds, each searched on its own and scored once; then a search on "
+            f"all {learnt} subjects"
+        )
+    many = f"{num} searches of " if num > 1 else ""
     return [
-        f"folds      {len(cohort.folds.test)} test subjects, scored once at the end; "
-        f"{len(cohort.folds.development)} development subjects in {num_folds} folds of "
-        "cross-validation",
-        f"search     {trials} trials x {num_folds} folds x {epochs} epochs; "
+        f"folds      {told} in {num_folds} folds of cross-validation",
+        f"search     {many}{trials} trials x {num_folds} folds x {epochs} epochs; "
         f"{counted(len(plan.space), 'setting')} {'is' if len(plan.space) == 1 else 'are'} searched "
         f"for the best val/{config.search.metric}{few}",
     ]

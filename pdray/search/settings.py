@@ -75,6 +75,7 @@ def _joinable(address: str | None) -> str | None:
 ClusterAddress = Annotated[str | None, AfterValidator(_joinable)]
 
 Protocol = Literal["nested", "repeated", "holdout", "leave_one_subject_out", "split"]
+NESTED = ("nested", "repeated", "leave_one_subject_out")  # they search in each outer fold
 
 
 class SearchConfig(Settings):

@@ -21,6 +21,7 @@ from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
+from pdray.data.batches.plan import Evaluate
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
@@ -57,7 +58,8 @@ class TrialPlan:
         metric: Score to optimise.
         workers: Workers of a trial.
         role: A search trial is scored on validation subjects after every epoch; the winner and
-            fixed trials are scored on test subjects once, after the last epoch.
+            fixed trials are scored on test subjects once, after the last epoch. A winner without
+            test subjects is never scored.
         labels: Labels of fixed trials, or of the first trials of a search, by number.
         epochs: Epochs per fold; None: as in the settings.
         synthetic: Whether the cohort is SYNTHETIC; pictures say so.
@@ -90,8 +92,14 @@ class TrialPlan:
             sides=self.sides,
             num_classes=self.num_classes,
             epochs=self.epochs or config.optim.epochs,
-            evaluate="every_epoch" if self.role == "trial" else "last_epoch",
+            evaluate=self._evaluate,
         )
+
+    @property
+    def _evaluate(self) -> Evaluate:
+        if self.role == "trial":
+            return "every_epoch"
+        return "last_epoch" if self.sides[0].evaluation else "never"
 
     def log(self, number: int) -> TrialLog:
         """Return the log of a trial."""
@@ -217,14 +225,17 @@ class Recorder:
         return self._complete(step, epoch, value=value, scores=self._held_out_scores(rows))
 
     def _finish_winner(self, result: EpochResult) -> dict[str, Any]:
-        if result.predictions is None:
+        scores = {}
+        if result.predictions is not None:
+            scores = self._held_out_scores(result.predictions)
+        elif self.task.evaluate != "never":
             raise RuntimeError("the winner's last epoch was not evaluated")
-        scores = self._held_out_scores(result.predictions)
         if result.state["model"]:  # an estimator has no weights
             with replacing(self.log.model_path) as temporary:
                 torch.save(result.state["model"], temporary)
         report = self._complete(int(result.state["step"]) - 1, result.epoch, scores=scores)
-        return {**report, "value": scores[f"test/{self.plan.metric}"]["value"]}
+        value = scores.get(f"test/{self.plan.metric}", {}).get("value", float("nan"))
+        return {**report, "value": value}
 
     def _complete(
         self,

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ray.tune import TuneConfig
@@ -30,13 +31,21 @@ from pdray.tracking.scorings import note_study
 
 def refit(
     trials: TrialPlan,
-    study: StudyLog,
+    where: tuple[StudyLog, Path],
     best: tuple[int, dict[str, Any]],
     cohort: Cohort,
     listeners: tuple[Mirror, Say],
 ) -> None:
-    """Train the best settings on all development subjects; score the test subjects once."""
-    (number, params), (mirror, say) = best, listeners
+    """Train the best settings on all development subjects; score the test subjects once.
+
+    Args:
+        trials: What the trials of the search share.
+        where: The log of the study, and the output folder, which lists all scorings.
+        best: Number and settings of the best trial.
+        cohort: Recordings and folds; without a test set nothing is scored.
+        listeners: The mirror, and what prints a line.
+    """
+    (number, params), (mirror, say), (study, output) = best, listeners, where
     if study.winner.exists():
         winner = study.winner.read()
         if winner["state"] == "complete":
@@ -53,7 +62,8 @@ def refit(
         epochs=chosen + 1,
         pruner=None,
     )
-    note_study(study.folder.parents[1], study, job="search", model=study.winner.folder.name)
+    if cohort.folds.test:
+        note_study(output, study, job="search", model=study.winner.folder.name)
     say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
     config = {"number": number, "params": params}
     progress = RefitProgress(mirror, say, num_epochs=chosen + 1)
@@ -67,9 +77,11 @@ def refit(
 
 
 def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
-    """Return the leaderboard and the test scores; write them and the evaluation of the winner."""
+    """Return the leaderboard and the test scores; write them and the evaluation of the winner.
+
+    Without a test set there are no scores, and only the leaderboard is written.
+    """
     metric = plan.config.search.metric
-    table = by_recording(read_predictions(study.winner.predictions_path))
     rows = [
         {**trial, "params": shared_settings(trial["params"]), "note": _note(trial)}
         for trial in map(TrialLog.read, study.trials())
@@ -77,6 +89,15 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
     gain = gain_of(study, metric).sentence
     board = "\n".join([board, *(f"note: {note}" for note in (gain, *cohort.notes))])
+    held_out = _held_out(plan, cohort, study) if cohort.folds.test else ""
+    write_text(study.folder / REPORT, f"{board}\n\n{held_out}".rstrip() + "\n")
+    return board, held_out
+
+
+def _held_out(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> str:
+    """Return the test scores and the baselines below them; write the evaluation of the winner."""
+    metric = plan.config.search.metric
+    table = by_recording(read_predictions(study.winner.predictions_path))
     tested = [one for one in cohort.recordings if one.subject_id in cohort.folds.test]
     sentence = held_out_sentence(
         f"test/{metric}",
@@ -93,10 +114,8 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
         Known(recordings[i].target, sites[recordings[i].recording_id]) for i in sides.training
     ]
     controls = control_lines(f"test/{metric}", table, learnt, sites)
-    held_out = "\n".join([sentence, *controls])
     evaluate_winner(study, part(plan.config, EvaluationSettings))
-    write_text(study.folder / REPORT, f"{board}\n\n{held_out}\n")
-    return board, held_out
+    return "\n".join([sentence, *controls])
 
 
 def _note(trial: Mapping[str, Any]) -> str:

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from pdray.data.batches.plan import Schedule
+from pdray.data.batches.plan import Evaluate, Schedule
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.rated import FoldSides, RatedRecording, check_sides
 from pdray.evaluation.predictions import Origin
@@ -25,7 +25,7 @@ class FitTask:
         num_classes: K.
         epochs: Epochs to run; fewer than ``config.optim.epochs`` cut the learning-rate schedule
             off, they do not compress it.
-        evaluate: After every epoch, or once after the last.
+        evaluate: After every epoch, once after the last, or never.
     """
 
     origin: Origin
@@ -34,10 +34,10 @@ class FitTask:
     sides: tuple[FoldSides, ...]
     num_classes: int
     epochs: int
-    evaluate: Literal["every_epoch", "last_epoch"] = "every_epoch"
+    evaluate: Evaluate = "every_epoch"
 
     def __post_init__(self) -> None:
-        check_sides(self.recordings, self.sides)
+        check_sides(self.recordings, self.sides, scored=self.evaluate != "never")
 
     @property
     def num_steps(self) -> int:

@@ -32,7 +32,7 @@ SEARCHED = ("loss.gamma", "model.attention_depth", "optim.weight_decay", "snippe
 SPACE = """
 decode: {height: 32, width: 32}
 folds: {num_folds: 2, num_outer: 4}
-search: {trials: 2}
+search: {trials: 2, protocol: holdout}
 model: {depth: 10, width_factor: 0.125, temporal_stride: "221111", num_heads: 2, attention_depth: 1}
 snippet: {num_frames: 8}
 optim: {optimizer: adamw, learning_rate: 0.003, batch_size: 8, epochs: 2}

@@ -29,7 +29,7 @@ def test_a_complete_winner_is_not_trained_again(study: StudyLog) -> None:
     begin(study, 7)
     study.winner.finish(state="complete")
     nothing: Any = None
-    refit(nothing, study, (7, {}), nothing, (nothing, pytest.fail))
+    refit(nothing, (study, study.folder), (7, {}), nothing, (nothing, pytest.fail))
     assert study.winner.read()["number"] == 7
 
 
@@ -48,7 +48,7 @@ def test_a_refit_begun_for_another_trial_is_not_continued(
     nothing: Any = type("Plan", (), {"recordings": ()})()
     cohort: Any = type("Cohort", (), {"folds": None})()
     with pytest.raises(RefitBeginsError):
-        refit(nothing, study, (9, {}), cohort, (nothing, lambda line: None))
+        refit(nothing, (study, study.folder), (9, {}), cohort, (nothing, lambda line: None))
     assert not study.winner.exists()
     assert not (study.winner.folder / "checkpoint.pt").exists()
 

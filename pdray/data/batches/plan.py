@@ -11,6 +11,8 @@ import numpy as np
 from pdray.data.cohort.rated import FoldSides
 from pdray.errors import SettingsError
 
+Evaluate = Literal["every_epoch", "last_epoch", "never"]
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
@@ -39,7 +41,7 @@ class Schedule:
         seed: Seed of the order of the recordings.
         batch_size: Most recordings per global batch.
         epochs: Epochs per fold.
-        evaluate: Evaluation after every epoch, or only after the last one.
+        evaluate: Evaluation after every epoch, only after the last one, or never.
         first_step: Number of finished (fold, epoch) pairs, which are left out.
         evaluated_at_once: Most recordings per evaluation batch; None: ``batch_size``.
     """
@@ -47,7 +49,7 @@ class Schedule:
     seed: int
     batch_size: int
     epochs: int
-    evaluate: Literal["every_epoch", "last_epoch"] = "every_epoch"
+    evaluate: Evaluate = "every_epoch"
     first_step: int = 0
     evaluated_at_once: int | None = None
 
@@ -77,7 +79,8 @@ def plan_batches(
     for step in range(schedule.first_step, len(sides) * schedule.epochs):
         fold, epoch = divmod(step, schedule.epochs)
         plan += _training_batches(sides[fold], (fold, epoch), schedule, (rank, num_workers))
-        if schedule.evaluate == "every_epoch" or epoch == schedule.epochs - 1:
+        is_last = epoch == schedule.epochs - 1
+        if schedule.evaluate == "every_epoch" or (schedule.evaluate == "last_epoch" and is_last):
             size = schedule.evaluated_at_once or schedule.batch_size
             plan += _evaluation_batches(sides[fold], (fold, epoch), size, (rank, num_workers))
     return plan

@@ -77,7 +77,12 @@ class Folds:
 
 
 def make_folds(
-    subjects: Sequence[str], classes: Sequence[int], config: FoldsConfig, *, num_classes: int
+    subjects: Sequence[str],
+    classes: Sequence[int],
+    config: FoldsConfig,
+    *,
+    num_classes: int,
+    is_pooled: bool = False,
 ) -> Folds:
     """Split subjects for a search, stratified by the classes of their recordings.
 
@@ -90,6 +95,8 @@ def make_folds(
         classes: Class of each recording, 0..num_classes-1; same length.
         config: Counts and seed.
         num_classes: How many classes the model has.
+        is_pooled: Whether the test set is scored together with those of the other outer folds, so
+            that it may be one subject.
 
     Returns:
         The folds.
@@ -108,7 +115,7 @@ def make_folds(
     refuse(faults, FoldsError, "subjects cannot be split")
     outer = _split(labels, config.num_outer, seed=config.seed, key="folds.num_outer")
     test = outer[config.outer_fold]
-    if len(test) < 2:
+    if len(test) < 2 and not is_pooled:
         raise FoldsError(
             f"the test set has {len(test)} subject, so its scores could have no interval; lower "
             f"folds.num_outer = {config.num_outer} for {len({s for s, _ in labels})} subjects"
@@ -119,17 +126,23 @@ def make_folds(
 
 
 def make_held_out_folds(
-    subjects: Sequence[str], classes: Sequence[int], config: FoldsConfig, *, num_classes: int
+    subjects: Sequence[str],
+    classes: Sequence[int],
+    config: FoldsConfig,
+    *,
+    num_classes: int,
+    key: str = "folds.num_outer",
 ) -> Folds:
-    """Split subjects into the outer folds, each of which is held out in turn.
-
-    The folds are those that :func:`make_folds` makes test sets of, one after the other.
+    """Split all subjects into folds, each of which is held out in turn.
 
     Args:
         subjects: Subject of each recording.
         classes: Class of each recording, 0..num_classes-1; same length.
-        config: Count and seed; nothing of the inner folds is used.
+        config: Counts and seed.
         num_classes: How many classes the model has.
+        key: The count that is used. ``folds.num_outer``: the folds are those that
+            :func:`make_folds` makes test sets of, one after the other. ``folds.num_folds``: those
+            of a search on all subjects.
 
     Returns:
         Folds without a test set.
@@ -140,12 +153,14 @@ def make_held_out_folds(
         ValueError: If the lengths differ or a class is out of range.
     """
     labels = _check_rows(subjects, classes, num_classes)
-    right = f"lower folds.num_outer to at most {len(set(subjects))}"
-    asked = f"{config.num_outer} outer folds need; {right}"
-    faults = _count_faults(labels, config.num_outer, asked, num_classes)
+    num_sides = config.num_outer if key == "folds.num_outer" else config.num_folds
+    right = f"lower {key} to at most {len(set(subjects))}"
+    faults = _count_faults(
+        labels, num_sides, f"{num_sides} {_FOLDS[key]} need; {right}", num_classes
+    )
     refuse(faults, FoldsError, "subjects cannot be split")
-    outer = _split(labels, config.num_outer, seed=config.seed, key="folds.num_outer")
-    return _learnable(Folds(frozenset(), tuple(outer)), labels, num_classes)
+    folds = _split(labels, num_sides, seed=config.seed, key=key)
+    return _learnable(Folds(frozenset(), tuple(folds)), labels, num_classes)
 
 
 def make_fixed_folds(

@@ -1,6 +1,6 @@
 """From a manifest to rated recordings and the sides of every fold."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -158,12 +158,9 @@ def make_cohort(
             do not make.
         FoldsError: If the subjects cannot be split as asked.
     """
-    needed = (*dict.fromkeys(map(needed_field, needs)), "grade")
-    recordings, lacking = select(manifest, items=config.items, needs=needed)
-    check_action_classes(recordings, config.grade_cuts)
+    recordings, lacking = usable(manifest, config, needs)
     people = {recording.subject_id: recording.group for recording in recordings}
-    subjects = [recording.group for recording in recordings]
-    classes = [_class(recording, config.grade_cuts) for recording in recordings]
+    subjects, classes = _rows(recordings, config)
     num_classes = len(config.grade_cuts) + 1
     if split.from_split or split.person is not None:
         sides: list[str | None] = [recording.split for recording in recordings]
@@ -180,6 +177,47 @@ def make_cohort(
         manifest, recordings, lacking, with_people(folds, people), (), config.grade_cuts
     )
     return replace(cohort, notes=_notes(cohort, config))
+
+
+def usable(
+    manifest: Manifest, config: DataConfig, needs: Collection[Modality]
+) -> tuple[tuple[Recording, ...], Mapping[str, Sequence[str]]]:
+    """Return the recordings that have all that a study needs, and the ids of those that lack it.
+
+    Raises:
+        ManifestError: As of :func:`make_cohort`.
+    """
+    needed = (*dict.fromkeys(map(needed_field, needs)), "grade")
+    recordings, lacking = select(manifest, items=config.items, needs=needed)
+    check_action_classes(recordings, config.grade_cuts)
+    return recordings, lacking
+
+
+def split_again(
+    cohort: Cohort, config: DataConfig, split: FoldsConfig, make: Callable[..., Folds]
+) -> Cohort:
+    """Return the same recordings under other folds.
+
+    Args:
+        cohort: The recordings.
+        config: Grade cuts.
+        split: How subjects are split.
+        make: :func:`~pdray.data.cohort.folds.make_folds` or one like it.
+
+    Raises:
+        FoldsError: If the subjects cannot be split so.
+    """
+    subjects, classes = _rows(cohort.recordings, config)
+    folds = make(subjects, classes, split, num_classes=cohort.num_classes)
+    people = {recording.subject_id: recording.group for recording in cohort.recordings}
+    found = replace(cohort, folds=with_people(folds, people))
+    return replace(found, notes=_notes(found, config))
+
+
+def _rows(recordings: Sequence[Recording], config: DataConfig) -> tuple[list[str], list[int]]:
+    """Return what a split keeps together, and the class, of each recording."""
+    classes = [_class(recording, config.grade_cuts) for recording in recordings]
+    return [recording.group for recording in recordings], classes
 
 
 def check_action_classes(recordings: Sequence[Recording], cuts: Sequence[int]) -> None:
@@ -209,7 +247,7 @@ def check_action_classes(recordings: Sequence[Recording], cuts: Sequence[int]) -
         )
 
 
-def readable(cohort: Cohort, config: DataConfig, stored: Mapping[str, StoredRecording]) -> Cohort:
+def readable(cohort: Cohort, config: DataConfig, stored: Collection[str]) -> Cohort:
     """Leave out the recordings that could not be read; the subjects keep their sides.
 
     Raises:

@@ -115,14 +115,21 @@ def table_rows(recordings: Sequence[RatedRecording], num_snippets: int = 1) -> d
     }
 
 
-def check_sides(recordings: Sequence[RatedRecording], sides: Sequence[FoldSides]) -> None:
+def check_sides(
+    recordings: Sequence[RatedRecording], sides: Sequence[FoldSides], *, scored: bool = True
+) -> None:
     """Refuse folds that have a subject on both sides, or a side without recordings.
+
+    Args:
+        recordings: To which the positions refer.
+        sides: Both sides of each fold.
+        scored: Whether there must be recordings to evaluate.
 
     Raises:
         FoldsError: Naming the fold and the subjects.
     """
     for fold, side in enumerate(sides):
-        if not side.training or not side.evaluation:
+        if not side.training or (scored and not side.evaluation):
             raise FoldsError(
                 f"fold {fold}: {len(side.training)} recordings to train on and "
                 f"{len(side.evaluation)} to evaluate; each side needs at least one"

@@ -126,14 +126,16 @@ def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> Epo
     learner = build(task.config, num_classes=task.num_classes, seed=task.origin.seed)
     try:
         learner.fit([x[i] for i in side.training], classes, [one.people for one in learnt])
-        shares = learner.predict_proba([x[i] for i in side.evaluation])
+        shares = learner.predict_proba([x[i] for i in side.evaluation]) if held else None
     except DivergedError as error:
         raise DivergedError(f"fold {fold}, {error}") from error
-    number = fold if len(task.sides) > 1 else task.origin.fold
-    origin = replace(task.origin, fold=number, epoch=0)
-    table = predictions_table(origin, table_rows(held), np.log(shares.clip(_LEAST)), shares)
-    scores = compute_metrics(targets(table), probabilities(table))
-    metrics = {f"{task.origin.split}/{name}": value for name, value in scores.items()}
+    metrics, table = {}, None
+    if shares is not None:
+        number = fold if len(task.sides) > 1 else task.origin.fold
+        origin = replace(task.origin, fold=number, epoch=0)
+        table = predictions_table(origin, table_rows(held), np.log(shares.clip(_LEAST)), shares)
+        scores = compute_metrics(targets(table), probabilities(table))
+        metrics = {f"{task.origin.split}/{name}": value for name, value in scores.items()}
     metrics |= {name: float(value) for name, value in learner.told.items()}
     metrics["time/epoch_seconds"] = time.perf_counter() - started
     state = {"step": fold + 1, "num_steps": task.num_steps, "model": {}}

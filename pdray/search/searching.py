@@ -1,0 +1,172 @@
+"""Runs one search: its trials, the refit of the best one, and its report."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray.tune import TuneConfig
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pdray.command import Say
+from pdray.data.cohort.members import Cohort
+from pdray.errors import StudyError
+from pdray.evaluation.metrics import METRICS
+from pdray.search.cluster import Reservation
+from pdray.search.opening import OpenStudy
+from pdray.search.plan import StudyPlan
+from pdray.search.progress import Extent, Mirror, Progress
+from pdray.search.proposals import StudySearch, naming_database
+from pdray.search.pruning import FoldRule, QuantileRule
+from pdray.search.trial import TrialPlan, run_trials
+from pdray.tracking.run_log import SEARCH_PICTURES, StudyLog
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        best: Number of the trial that won.
+        leaderboard: Text table of the trials.
+        held_out: The winner's score on the test set, and the baselines below it; empty if there is
+            no test set.
+    """
+
+    best: int
+    leaderboard: str
+    held_out: str
+
+
+def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> Found:
+    """Run the remaining trials of a search, and train its winner on all development subjects.
+
+    The winner is scored once on the test set, if the folds have one. The caller ends the log of
+    the study.
+
+    Args:
+        plan: Its settings.
+        ready: Its recordings and folds: from :func:`~pdray.search.opening.open_study`, or of
+            another study on the same recordings from :func:`~pdray.search.opening.open_beside`.
+        study: Its log, which has been started.
+        say: Prints a line.
+
+    Returns:
+        What it found.
+
+    Raises:
+        StudyError: If no trial completed, or the refit failed.
+        KeyboardInterrupt: If interrupted; the study can be continued.
+    """
+    with naming_database(study.optuna_path):
+        search = _search(plan, ready.trials, study, ready.reservation, (ready.mirror, say))
+        if not search.completed():
+            study.finish(state="failed")
+            ready.mirror.finish()
+            reasons = [log.read()["reason"] for log in study.trials()]
+            raise StudyError(
+                f"none of the {search.num_ended()} trials completed, so there is no winner; the "
+                f"last one failed: {reasons[-1] if reasons else 'no log'}; read the others in "
+                f"{study.folder / 'trials'}, and start a new study with another search.name"
+            )
+        from pdray.search.winner import refit, report_winner
+
+        best = search.best()
+        chosen = best.number, search.params_of(best)
+        output = plan.config.output
+        refit(ready.trials, (study, output), chosen, ready.cohort, (ready.mirror, say))
+        board, held_out = report_winner(plan, ready.cohort, study)
+        _draw(plan, ready.cohort, study, search)
+        return Found(best.number, board, held_out)
+
+
+def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch) -> None:
+    from pdray.search.pictures import history_picture, importance_picture
+
+    history, importance = (study.folder / name for name in SEARCH_PICTURES)
+    metric, marked = plan.config.search.metric, cohort.is_synthetic
+    trials = [log.read() for log in study.trials()]
+    maximise = METRICS[metric].greater_is_better
+    history_picture(trials, history, metric=f"val/{metric}", maximise=maximise, synthetic=marked)
+    if found := search.importance():
+        num_trials = len(search.completed())
+        importance_picture(found, importance, num_trials=num_trials, synthetic=marked)
+
+
+def _search(
+    plan: StudyPlan,
+    trials: TrialPlan,
+    study: StudyLog,
+    reservation: Reservation,
+    listeners: tuple[Mirror, Say],
+) -> StudySearch:
+    """Run the remaining trials."""
+    config, (mirror, say) = plan.config.search, listeners
+    better = METRICS[config.metric].greater_is_better
+    search = StudySearch(
+        plan,
+        storage=f"sqlite:///{study.optuna_path}",
+        name=study.name,
+        mode="max" if better else "min",
+    )
+    ended, left = search.num_ended(), search.num_left(config.trials)
+    if not left:
+        return search
+    pruner = None
+    if config.prune_quantile:
+        pruner = _pruner(plan, len(trials.sides))
+        _remember(pruner, study, config.metric)
+    progress = Progress(
+        study,
+        mirror,
+        say,
+        extent=Extent(ended + left, ended, len(trials.sides), plan.config.optim.epochs),
+        direction=(f"val/{config.metric}", better),
+    )
+    if search.completed():
+        best = search.best()
+        progress.best = (float(best.value or 0.0), best.number)
+    run_trials(
+        replace(trials, pruner=pruner),
+        TuneConfig(
+            search_alg=search,
+            num_samples=left,
+            max_concurrent_trials=reservation.concurrent_trials,
+            reuse_actors=reservation.workers.num_workers == 1,
+        ),
+        callbacks=[progress],
+    )
+    if search.num_left(config.trials):
+        raise KeyboardInterrupt  # Tune caught it and ended its trials
+    return search
+
+
+def _pruner(plan: StudyPlan, num_folds: int) -> Any:
+    """Start the actor that ends trials."""
+    config = plan.config.search
+    rule: Any = FoldRule
+    own: dict[str, Any] = {"num_folds": num_folds}
+    if config.prune_rule == "quantile":
+        rule, own = QuantileRule, {"quantile": config.prune_quantile}
+    # Keep it on the driver's node, which stays; a zero-CPU actor could land on a spot machine.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(num_cpus=0, scheduling_strategy=here)(rule)
+    return actor.remote(
+        num_trials=config.prune_after_trials,
+        num_epochs=plan.config.optim.epochs,
+        first_epoch=config.prune_after_epochs,
+        greater_is_better=METRICS[config.metric].greater_is_better,
+        **own,
+    )
+
+
+def _remember(pruner: Any, study: StudyLog, metric: str) -> None:
+    """Give the pruning actor the scores of earlier sessions."""
+    for log in study.trials():
+        scores: list[list[float]] = []
+        for record in log.epochs():
+            if record.fold == len(scores):
+                scores.append([])
+            scores[record.fold].append(record.metrics.get(f"val/{metric}", math.nan))
+        if scores:
+            ray.get(pruner.observe.remote(log.read()["number"], scores))
