@@ -85,12 +85,9 @@ def settle(plan: StudyPlan, manifest: Manifest) -> Settled:
         return Settled(plan, holdout())
     reason = f"it is the default below {FEW_SUBJECTS} subjects"
     if _num_people(plan, manifest) < FEW_SUBJECTS:
-        try:
-            found = nested(_with_protocol(plan, "nested"), manifest)
-        except FoldsError as error:
-            reason = f"it is not possible here: {error}"
-        else:
-            return replace(found, told=_told_nested(found))
+        found, reason = _nested_by_default(plan, manifest)
+        if found is not None:
+            return found
     cohort = holdout()
     told = _told_holdout(plan, cohort, reason)
     return Settled(_with_protocol(plan, "holdout"), cohort, told=told)
@@ -106,12 +103,9 @@ def settle_by_time(settled: Settled, manifest: Manifest, hours: float | None) ->
     """
     plan, limit = settled.plan, settled.plan.config.search.nested_hours
     if hours is not None and hours < limit:
-        try:
-            found = nested(_with_protocol(plan, "nested"), manifest)
-        except FoldsError as error:
-            reason = f"it is not possible here: {error}"
-        else:
-            return replace(found, told=_told_nested(found))
+        found, reason = _nested_by_default(plan, manifest)
+        if found is not None:
+            return found
     elif hours is None:
         reason = "their time is not known before the first trial"
     else:
@@ -221,6 +215,21 @@ def _searched(plan: StudyPlan, folds: FoldsConfig, key: str, seed: int) -> Study
     return replace(plan, config=plan.config.model_copy(update={"folds": folds}))
 
 
+def _nested_by_default(plan: StudyPlan, manifest: Manifest) -> tuple[Settled | None, str]:
+    """Return the study under ``nested``; None, and the reason, if it is not possible."""
+    try:
+        found = nested(_with_protocol(plan, "nested"), manifest)
+        check_metric(found)
+    except FoldsError as error:
+        first = str(error).splitlines()[:2][-1].strip(" -")
+        return None, f"it is not possible here: {first}"
+    told = (
+        f"protocol   nested: {len(found.outer) + 1} searches, so that each subject is tested once; "
+        "search.protocol=holdout searches once and tests one outer fold"
+    )
+    return replace(found, told=told), ""
+
+
 def _with_protocol(plan: StudyPlan, name: str) -> StudyPlan:
     return with_search(plan, protocol=name)
 
@@ -235,13 +244,6 @@ def _names_its_test_set(plan: StudyPlan) -> bool:
 def _num_people(plan: StudyPlan, manifest: Manifest) -> int:
     recordings, _ = usable(manifest, plan.config.data, plan.needs)
     return len({recording.group for recording in recordings})
-
-
-def _told_nested(settled: Settled) -> str:
-    return (
-        f"protocol   nested: {len(settled.outer) + 1} searches, so that each subject is tested "
-        "once; search.protocol=holdout searches once and tests one outer fold"
-    )
 
 
 def _told_holdout(plan: StudyPlan, cohort: Cohort, reason: str) -> str:
