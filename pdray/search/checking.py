@@ -9,6 +9,7 @@ from pdray.data.cohort.folds import folds_from_json
 from pdray.data.cohort.members import Cohort, outer_sides
 from pdray.data.cohort.rated import RatedRecording
 from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.search.evaluating import of_outer_folds
 from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import REPORT, StudyLog
 
@@ -42,7 +43,9 @@ def make_case(
 ) -> Case:
     """Return the search as the checks see it."""
     output, outer = plan.config.output, study.outer_studies()
-    predictions = study.pooled_path if outer else study.winner.predictions_path
+    table = (
+        of_outer_folds(study).table if outer else read_predictions(study.winner.predictions_path)
+    )
     tested = {f"outer fold {one.folder.name}": one for one in outer} or {"test set": study}
     return Case(
         study=study,
@@ -50,7 +53,7 @@ def make_case(
         cohort=cohort,
         recordings=recordings,
         splits=tuple(Split(name, *_sides(one, recordings)) for name, one in tested.items()),
-        table=by_recording(read_predictions(predictions)),
+        table=by_recording(table),
         searches=(*outer, study),
         cache=output / "store" / "checks",
         output=output,

@@ -7,11 +7,9 @@ label of its test subjects. Their test predictions together cover every subject.
 
 import pandas as pd
 
-from pdray.atomic import write_text
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions
-from pdray.search.plan import StudyPlan
-from pdray.tracking.run_log import REPORT, StudyLog
+from pdray.tracking.run_log import StudyLog
 
 
 def outer_studies(study: StudyLog) -> list[StudyLog]:
@@ -43,26 +41,3 @@ def read_pooled(study: StudyLog) -> pd.DataFrame:
             "complete; continue it with --resume, or search with search.protocol=nested"
         )
     return read_predictions(study.pooled_path)
-
-
-def report_outer(plan: StudyPlan, study: StudyLog, board: str) -> str:
-    """Write the report of a study with outer folds; return its scores.
-
-    Args:
-        plan: Its settings.
-        study: Its log, whose outer folds have all been searched.
-        board: Leaderboard of the search on all subjects.
-    """
-    metric = plan.config.search.metric
-    lines = [_line(one, metric) for one in study.outer_studies()]
-    write_text(study.folder / REPORT, f"{board}\n\n" + "\n".join(lines) + "\n")
-    return "\n".join(lines)
-
-
-def _line(search: StudyLog, metric: str) -> str:
-    winner, trial = search.winner.read(), search.trial(int(search.winner.read()["number"])).read()
-    return (
-        f"outer fold {search.folder.name}: test/{metric} "
-        f"{winner['scores'][f'test/{metric}']['value']:.3f}, val/{metric} {trial['value']:.3f} "
-        f"(trial {winner['number']})"
-    )

@@ -129,9 +129,9 @@ def _run_on_cluster(
     found = run_search(plan, ready, study, say)
     held_out = found.held_out
     if settled.outer:
-        from pdray.search.outer import report_outer
+        from pdray.search.procedure import report_outer
 
-        held_out = report_outer(plan, study, found.leaderboard)
+        held_out = report_outer(plan, ready.cohort, study, found.leaderboard)
     from pdray.search.checking import check_search
 
     checks = check_search(plan, ready.cohort, ready.trials.recordings, study)
