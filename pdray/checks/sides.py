@@ -1,25 +1,35 @@
 """PDR001: a person or a file on both sides of a split, and what the settings allow by name."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator
 
 from pdray.checks.case import Case, Split
 from pdray.checks.finding import Finding, State, counted
 from pdray.config import build
-from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.members import num_unnamed
-from pdray.data.cohort.rated import RatedRecording
 from pdray.data.cohort.rows import FILES
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.cohort.spelling import look_alike_form
+
+_NOUNS = {
+    "subject": ("subject", ""),
+    "group": ("group of people who share a file", "groups of people who share a file"),
+    "file": ("file", ""),
+    "entry": ("entry of the frame store", "entries of the frame store"),
+    "number": (
+        "number as an id with and without letters (1, P1)",
+        "numbers as ids with and without letters (1, P1)",
+    ),
+}
 
 
 def run(case: Case) -> Finding:
     """Compare people, their ids and their files on both sides of every split."""
     data = build(DataConfig, case.config["data"])
     unnamed = num_unnamed(case.cohort.recordings, data)
-    found = [fault for split in case.splits for fault in _faults(case, split)]
+    index = _Index(case)
+    found = [fault for split in case.splits for fault in index.faults(split)]
     if unnamed and case.config["folds"]["of_recordings"]:
         found.append(
             f"{counted(unnamed, 'recording')} without a subject, split at random: a person may be "
@@ -46,55 +56,52 @@ def run(case: Case) -> Finding:
     )
 
 
-def _faults(case: Case, split: Split) -> Iterator[str]:
-    """Yield what is on both sides of a split."""
-    rows = {one.recording_id: one for one in case.cohort.recordings}
-    places = (split.training, split.held)
-    rated = [[case.recordings[i] for i in side] for side in places]
-    manifest = [[rows[one.recording_id] for one in side] for side in rated]
-    subjects = [{one.subject_id for one in side} for side in rated]
-    people = [{one.people for one in side} for side in rated]
-    both = subjects[0] & subjects[1]
-    counts = {
-        ("subject", ""): len(both),
-        ("group of people who share a file", "groups of people who share a file"): len(
-            (people[0] & people[1]) - both
-        ),
-        ("file", ""): _num_shared(manifest, _files),
-        ("entry of the frame store", "entries of the frame store"): _num_shared(rated, _stems),
-        ("number as an id with and without letters (1, P1)",
-         "numbers as ids with and without letters (1, P1)"): _num_alike(*subjects),
-    }  # fmt: skip
-    told = [counted(number, *nouns) for nouns, number in counts.items() if number]
-    if told:
-        yield f"{split.name}: on both sides: {', '.join(told)}"
+class _Index:
+    """Positions of the recordings of each person, file and so on, found once for all splits."""
+
+    def __init__(self, case: Case) -> None:
+        rows = {one.recording_id: one for one in case.cohort.recordings}
+        ids = {name: _number(name) for name in {one.subject_id for one in case.recordings}}
+        self._keys = [
+            {
+                "subject": {one.subject_id},
+                "group": {one.people},
+                "file": {getattr(rows[one.recording_id], name) for name in FILES} - {None},
+                "entry": {path.stem for path in (one.stored or {}).values()},
+                "number": ids[one.subject_id],
+            }
+            for one in case.recordings
+        ]
+        self._places: defaultdict[tuple[str, object], set[int]] = defaultdict(set)
+        for place, kinds in enumerate(self._keys):
+            for kind, keys in kinds.items():
+                for key in keys:
+                    self._places[kind, key].add(place)
+
+    def faults(self, split: Split) -> Iterator[str]:
+        """Yield what is on both sides of a split."""
+        learnt = set(split.training)
+        both: dict[str, set[object]] = {}
+        for kind in _NOUNS:
+            held = set[object]().union(*(self._keys[place][kind] for place in split.held))
+            both[kind] = {
+                key for key in held if self._places.get((kind, _other(key)), set()) & learnt
+            }
+        both["group"] -= both["subject"]
+        told = [counted(len(both[kind]), *nouns) for kind, nouns in _NOUNS.items() if both[kind]]
+        if told:
+            yield f"{split.name}: on both sides: {', '.join(told)}"
 
 
-def _num_shared(sides: Sequence[Sequence[Any]], of: Callable[[Any], Iterable[object]]) -> int:
-    learnt, held = ({key for one in side for key in of(one)} for side in sides)
-    return len(learnt & held)
+def _number(subject: str) -> set[object]:
+    """Return the number of an id, and whether it is bare; nothing of an id that is no number."""
+    match = re.fullmatch(r"([^\W\d_]*)(\d+)", look_alike_form(subject))
+    return {(match[2], not match[1])} if match else set()
 
 
-def _files(recording: Recording) -> set[object]:
-    return {getattr(recording, name) for name in FILES} - {None}
-
-
-def _stems(one: RatedRecording) -> set[str]:
-    """Return the names of store entries, which are digests of their content."""
-    return {path.stem for path in (one.stored or {}).values()}
-
-
-def _num_alike(learnt: Iterable[str], held: Iterable[str]) -> int:
-    return len(_bare(learnt) & _lettered(held) | _lettered(learnt) & _bare(held))
-
-
-def _bare(subjects: Iterable[str]) -> set[str]:
-    return {form for form in map(look_alike_form, subjects) if form.isdigit()}
-
-
-def _lettered(subjects: Iterable[str]) -> set[str]:
-    forms = (re.fullmatch(r"[^\W\d_]+(\d+)", look_alike_form(name)) for name in subjects)
-    return {match[1] for match in forms if match}
+def _other(key: object) -> object:
+    """Return the key to look for on the other side: of a bare number, that with letters."""
+    return (key[0], not key[1]) if isinstance(key, tuple) else key
 
 
 def _allowed(case: Case, data: DataConfig) -> Iterator[str]:

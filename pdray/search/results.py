@@ -1,12 +1,15 @@
 """Runs a study from Python, and reads the results of one as data frames."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pdray.checks.finding import Finding
+from pdray.checks.run import read_findings
 from pdray.command import Say, say
 from pdray.config import lay, read_tree
 from pdray.data.cohort.folds import folds_from_json
@@ -115,6 +118,18 @@ class StudyResults:
         """
         asked = metrics or [self.facts["settings"]["search"]["metric"]]
         return score_predictions(self.predictions(), asked)
+
+    def checks(self) -> pd.DataFrame:
+        """Return the checks of a search, one row each; empty if they were not run.
+
+        Returns:
+            Index ``code``. Columns: ``title``, ``state`` ("passed", "warning", "unknown" or
+            "muted"), ``looked_at``, ``found``, ``sure``, ``advice``, ``numbers`` by name, and
+            ``seconds``.
+        """
+        names = [field.name for field in fields(Finding)]
+        rows = [vars(one) for one in read_findings(self.log.folder)]
+        return pd.DataFrame(rows, columns=names).set_index("code")
 
     def _logs(self) -> list[TrialLog]:
         """Return the logs of every trial and of the winner."""

@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pdray.checks.finding import Finding
+from pdray.checks.run import write_findings
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
@@ -49,6 +51,15 @@ def test_a_comparison_has_every_trial_on_every_held_out_fold() -> None:
     pd.testing.assert_frame_equal(study.predictions(), pd.concat(stored, ignore_index=True))
     assert set(study.epochs()["fold"]) == {0, 1}
     assert study.report == ""
+
+
+def test_the_checks_of_a_search_are_a_table(tmp_path: Path) -> None:
+    log = StudyLog(tmp_path)
+    log.start(name="checked", settings={}, tags={})
+    assert read_study(tmp_path).checks().empty
+    write_findings(tmp_path, [Finding(state="warning", found="8 of 12", code="PDR009")])
+    checks = read_study(tmp_path).checks()
+    assert checks.loc["PDR009", ["state", "found"]].tolist() == ["warning", "8 of 12"]
 
 
 def test_an_unfinished_search_shows_what_is_there() -> None:
