@@ -3,7 +3,10 @@
 from collections import defaultdict
 
 from pdray.checks.case import Case
-from pdray.checks.finding import Finding, counted
+from pdray.checks.finding import Finding, State, counted
+from pdray.config import build
+from pdray.data.cohort.members import num_unnamed
+from pdray.data.cohort.settings import DataConfig
 from pdray.evaluation.statistics.intervals import LEAST_OF_CLASS, LEAST_SUBJECTS
 
 
@@ -29,16 +32,24 @@ def run(case: Case) -> Finding:
                 f"learnt from: {counted(learnt, 'subject')} of class {label} ({name}), "
                 f"{LEAST_OF_CLASS} are needed"
             )
+    state: State = "warning" if found else "passed"
+    unnamed = num_unnamed(case.cohort.recordings, build(DataConfig, case.config["data"]))
+    if unnamed and not found:
+        state = "unknown"
+        found.append(
+            f"{counted(unnamed, 'recording')} without a subject each count as one; how many people "
+            "there are is not known"
+        )
     told = ", ".join(
         f"class {label}: {len(scored[label])}" for label in range(case.cohort.num_classes)
     )
+    more = "" if len(case.splits) > 1 else ", or test everybody with search.protocol=nested"
     return Finding(
-        state="warning" if found else "passed",
+        state=state,
         looked_at=f"subjects of each class on both sides of each split ({len(case.splits)})",
         found="; ".join(found) or f"{len(people)} subjects were scored ({told})",
         sure="exact counts; below these numbers, intervals of scores cover the truth too rarely",
-        advice="collect more subjects of these classes, join classes with data.grade_cuts, or "
-        "score every subject once with search.protocol=nested",
+        advice=f"collect more subjects of these classes, or join them with data.grade_cuts{more}",
         numbers={"scored": len(people), **{f"scored_{k}": len(who) for k, who in scored.items()}},
     )
 
