@@ -1,5 +1,6 @@
 """Ray Tune callbacks: print the progress of a study and mirror its log to MLflow."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 from ray import tune
 
 from pdray.command import Say
+from pdray.config import value_at
 from pdray.errors import TrackingError
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.run_log import SYSTEM_METRICS, StudyLog
 
 _MIRROR_SECONDS = 10.0
 _DEAD_SECONDS = 60.0
 _LINE_SECONDS = 5.0
+_MEASURE_SECONDS = 30.0
 _MIRROR_SHARE = 0.2  # of the driver's time at most, since short trials may outpace a server
 
 
@@ -25,6 +28,23 @@ class Mirror:
         self._next = self._earliest = 0.0
         self.error: TrackingError | None = None
         self.page = ""
+        self._study = study
+        self._machine: Any = None
+        self._next_measure = 0.0
+
+    def measure(self) -> None:
+        """Log the use of this machine at intervals, if ``tracking.system_metrics`` asks for it."""
+        if time.monotonic() < self._next_measure:
+            return
+        if self._machine is None:
+            if not value_at(self._study.read()["settings"], "tracking.system_metrics"):
+                self._next_measure = math.inf
+                return
+            from pdray.tracking.system_metrics import Machine
+
+            self._machine = Machine()
+        self._machine.note(self._study.folder / SYSTEM_METRICS)
+        self._next_measure = time.monotonic() + _MEASURE_SECONDS
 
     def finish(self) -> None:
         """Send what is new without waiting for the interval."""
@@ -134,6 +154,10 @@ class Progress(tune.Callback):
             )
         self._mirror.update(now=state != "running")
 
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Log the use of the machine; Tune takes a step at least every few seconds."""
+        self._mirror.measure()
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Log and print that a trial's process was lost."""
         number = trial.config["number"]
@@ -197,6 +221,10 @@ class RefitProgress(tune.Callback):
             self._last_line = time.monotonic()
             self._say(f"refit: epoch {result['epoch'] + 1}/{self._num_epochs}")
         self._mirror.update()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Log the use of the machine."""
+        self._mirror.measure()
 
 
 def _told(value: float) -> str:

@@ -102,6 +102,25 @@ def test_a_lost_trial_is_logged_as_failed(tmp_path: Path) -> None:
     assert "trial 2 failed" in lines[0]
 
 
+def test_the_machine_is_measured_at_intervals_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    for wanted, lines in ((True, 3), (False, 0), (None, 0)):
+        study = StudyLog(tmp_path / str(wanted))
+        tracking = {} if wanted is None else {"system_metrics": wanted}
+        study.start(name="study", settings={"tracking": tracking}, tags={})
+        mirror = Mirror(study, uri="http://x", experiment="e", say=pytest.fail)
+        told = Progress(
+            study, mirror, pytest.fail, extent=Extent(4, 1, 2, 3), direction=("val/mcc", True)
+        )
+        for _ in range(70):
+            told.on_step_end(0, [])
+            now += 1.0
+        assert len(study.system_metrics()) == lines
+
+
 def test_a_dead_server_is_told_once_and_tried_again_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from pdray.tracking.address import default_uri
 from pdray.tracking.mlflow_log import MirrorReport, mirror_study
 from pdray.tracking.run_log import StudyLog, TrialLog
 from pdray.tracking.shown import view_tag
-from pdray.tracking.system_metrics import recorded
+from pdray.tracking.system_metrics import Machine
 
 # After these, which quiet the warning that SQLAlchemy 2.1 gives on this import.
 from mlflow import MlflowClient  # isort: skip
@@ -425,45 +425,18 @@ def test_searches_in_outer_folds_are_studies_beside_their_own(
     assert {one.info.run_name.partition(" ")[0] for one in shown} == {"demo"}
 
 
-def test_the_study_s_run_has_the_numbers_of_the_procedure_and_every_check(
-    study: StudyLog, run_trial: RunTrial, uri: str
-) -> None:
-    study.evaluation.mkdir()
-    (study.evaluation / "numbers.csv").write_text(
-        "table,group,level,metric,value,low,high\n"
-        "procedure,,recording,mcc,0.25,0.1,0.4\n"
-        "procedure,,recording,auroc,,,\n"
-        "procedure,pooled over outer folds (naive),,auroc,0.9,,\n"
-        "procedure,mcc of the winners in their own searches,,optimism,0.125,,\n"
-        "scores,,recording,mcc,0.5,0.4,0.6\n"
-    )
-    findings = [{"code": "PDR003", "state": "warning"}, {"code": "PDR009", "state": "passed"}]
-    (study.folder / "checks.json").write_text(json.dumps(findings))
-    end_study(study, run_trial)
-    run = runs_of(uri, mirror_study(study.folder, uri, "e"))["study"]
-    found = {name: v for name, v in run.data.metrics.items() if name.startswith("procedure")}
-    assert found == {
-        "procedure/mcc": 0.25, "procedure/mcc_low": 0.1, "procedure/mcc_high": 0.4,
-        "procedure/optimism": 0.125,
-    }  # fmt: skip
-    checks = {name: v for name, v in run.data.tags.items() if name.startswith("check.")}
-    assert checks == {"check.PDR003": "warning", "check.PDR009": "passed"}
-    assert "checks.json" in files_of(uri, run)
-
-
 def test_system_metrics_are_sent_once_under_the_names_that_mlflow_shows(
     study: StudyLog, uri: str
 ) -> None:
-    with recorded(study.folder / "system_metrics.jsonl", seconds=0.01):
-        while len(study.system_metrics()) < 2:
-            time.sleep(0.01)
-    num = len(study.system_metrics())
+    machine = Machine()
+    for _ in range(3):
+        machine.note(study.folder / "system_metrics.jsonl")
     with (study.folder / "system_metrics.jsonl").open("a") as file:
         file.write('{"time": 1.0, "metr')  # a kill
     report = mirror_study(study.folder, uri, "e")
     run = runs_of(uri, report)["study"]
     points = history(uri, run, "system/cpu_utilization_percentage")
-    assert [step for step, _ in points] == list(range(num))
+    assert [step for step, _ in points] == [0, 1, 2]
     assert all(0 <= value <= 100 for _, value in points)
     assert mirror_study(study.folder, uri, "e").num_metrics == 0
 
