@@ -12,8 +12,8 @@ from pdray.atomic import write_text
 from pdray.checks import CHECKS
 from pdray.checks.case import Case
 from pdray.checks.finding import Finding
+from pdray.tracking.run_log import FINDINGS
 
-FILE = "checks.json"
 HEADING = "Checks: "
 """Start of the first line of :func:`findings_text`."""
 _WIDTH = 100
@@ -63,13 +63,13 @@ def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
         one["numbers"] = {  # JSON has no nan
             name: number if number == number else None for name, number in one["numbers"].items()
         }
-    write_text(folder / FILE, json.dumps(plain, indent=1) + "\n")
+    write_text(folder / FINDINGS, json.dumps(plain, indent=1) + "\n")
 
 
 def read_findings(folder: Path) -> tuple[Finding, ...]:
     """Return the findings in a study's folder; none if its checks were not run."""
     try:
-        plain = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        plain = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
         return tuple(Finding(**one) for one in plain)
     except (OSError, ValueError, TypeError):
         return ()

@@ -31,7 +31,7 @@ from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.tracking.address import bare, shared_settings
 from pdray.tracking.run_log import (
-    CHECKS,
+    FINDINGS,
     NUMBERS,
     PICTURES,
     PREDICTIONS,
@@ -319,7 +319,7 @@ class _Mirror:
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": _LEADERBOARD, "type": "table"}])
         at, scores = _milliseconds(self.facts["ended"]), study_scores(self.study)
         self._batch(parent, metrics=_metrics(scores, at, 0), tags=tags)
-        names = (REPORT, CHECKS, *SEARCH_PICTURES)
+        names = (REPORT, FINDINGS, *SEARCH_PICTURES)
         files = [*(self.study.folder / name for name in names), self.study.evaluation / NUMBERS]
         self._files(parent, files)
         self._end(parent, self.facts)

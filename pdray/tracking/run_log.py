@@ -43,7 +43,7 @@ MODEL = "model.pt"
 OUTER = "outer"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
-CHECKS = "checks.json"
+FINDINGS = "checks.json"
 SYSTEM_METRICS = "system_metrics.jsonl"
 NUMBERS = "numbers.csv"
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from pdray.config import value_at
 from pdray.tracking.address import shared_settings
-from pdray.tracking.run_log import CHECKS, NUMBERS, EpochRecord, StudyLog, flat_scores
+from pdray.tracking.run_log import FINDINGS, NUMBERS, EpochRecord, StudyLog, flat_scores
 
 PAPERS = {
     "model": "model.name",
@@ -130,7 +130,7 @@ def study_tags(study: StudyLog) -> dict[str, str]:
     facts = study.read()
     tags = {"state": facts["state"], "pdray.best_trial": str(facts["best"])}
     try:
-        findings = json.loads((study.folder / CHECKS).read_text(encoding="utf-8"))
+        findings = json.loads((study.folder / FINDINGS).read_text(encoding="utf-8"))
         return tags | {f"check.{one['code']}": one["state"] for one in findings}
     except (OSError, ValueError, TypeError, KeyError):  # not checked, or the file was damaged
         return tags
