@@ -38,7 +38,7 @@ def test_116_videos_and_an_excel_sheet_of_two_raters_are_one_command(film, tmp_p
         "words ratings.xlsx, item: fingertap -> finger_tapping (116) "
         "ratings.xlsx, side: L -> left (58), R -> right (58) raters rater_1 and rater_2: kappa "
         "(quadratic weights) 0.98, equal in 105 of 116 recordings "
-        "grade median: that in the middle; of two in the middle the lower "
+        "grade median: the grade in the middle; of two in the middle the lower "
         f"next python jobs/describe.py data.manifest={tmp_path / 'm.csv'}"
     )
     recordings = load_manifest(tmp_path / "m.csv").recordings

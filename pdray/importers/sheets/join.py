@@ -1,5 +1,8 @@
 """Finds the row of a sheet for each video, and what has no partner."""
 
+import re
+import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +17,7 @@ from pdray.importers.sheets.table import Table
 from pdray.importers.sheets.words import key
 
 VIDEO = "video"
-_SHOWN = 3
+_SHOWN, _MOST = 3, 8  # rows or videos, and hints
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Joined:
         parts: Those without a row.
         rows: Those without a video.
         columns: What they were compared by.
-        hints: What may be meant by rows without a video, one sentence each.
+        hints: Words of rows without a video that are in no name, and what they may mean.
     """
 
     pairs: list[tuple[Part, Row]] = field(default_factory=list)
@@ -143,11 +146,13 @@ def _several(
         return faults
     own = [name for name in parts[0].cells if not name.startswith(OWN)]
     differing = [one for one in own if len({key(part.cells[one]) for part in parts}) > 1]
+    wide = "; a sheet with a column per item must first get a row per video" * ("item" in differing)
     if differing:
         faults.append(
             (rows[0].number, f"{len(parts)} videos are of {who}: they differ in "
              f"{', '.join(differing)}, which is no column of the sheet; add the column, with one "
-             "row per video; if the grade holds for all of them, call it x_... in the pattern")
+             "row per video, or, if the grade holds for all of them, call it x_... in the pattern"
+             f"{wide}")
         )  # fmt: skip
     return faults
 
@@ -162,40 +167,50 @@ def _differs(part: Part, row: Row, columns: Sequence[str]) -> list[tuple[int, st
 
 
 def _hints(joined: Joined) -> list[str]:
-    """Say which cells of rows without a video may mean one that a name has."""
+    """Say which words of rows without a video are in no name, and which of a name they may mean."""
     hints = []
+    every = [*(part for part, _ in joined.pairs), *joined.parts]
     for column in joined.columns:
-        names = {part.cells[column] for part in joined.parts}
-        alike = {look_alike_form(one): one for one in names}
-        dates = {key(one): one for one in names}
-        for row in joined.rows:
-            cell = row.cells[column]
-            day = serial_date(cell)
-            if key(day) in dates and day:
-                hints.append(f"row {row.number}: {column} {cell} is a date as a number of Excel "
-                             f"({day}); format the column as a date")  # fmt: skip
-            elif (other := alike.get(look_alike_form(cell))) and key(other) != key(cell):
-                hints.append(
-                    f"row {row.number}: {column} {told({column: cell})!r} looks like "
-                    f"{told({column: other})!r} of a video; if it is the same, give "
-                    f"map.{column}.{told({column: cell})}={told({column: other})}"
-                )
-    return list(dict.fromkeys(hints))
+        names = {key(part.cells[column]): part.cells[column] for part in every}
+        for word, number in Counter(row.cells[column] for row in joined.rows).items():
+            if key(word) in names or not word:
+                continue
+            shown, where = told({column: word}), "1 row" if number == 1 else f"{number} rows"
+            hint = f"{column} {shown!r} of {where} is in no name of a video"
+            day, meant = serial_date(word), _meant(word, list(names.values()))
+            if day and key(day) in names:
+                hint += f": it is the date {day} as a number of Excel; format the column as a date"
+            elif meant or column != "subject_id":
+                other = told({column: meant or next(iter(names.values()))})
+                setting = shlex.quote(f"map.{column}.{shown}={other}")
+                hint += f"; if it is {other!r}, give {setting}"
+            hints.append(hint)
+    return hints
+
+
+def _meant(word: str, names: Sequence[str]) -> str:
+    """Return the name that looks like a word or has its number; empty for none."""
+    for like in (look_alike_form, lambda text: re.sub(r"\D", "", text)):
+        found = {like(one): one for one in names}
+        if like(word) and like(word) in found:
+            return found[like(word)]
+    return ""
 
 
 def _refuse_all(joined: Joined, table: Table) -> None:
     columns = joined.columns
-    rows = "; ".join(f"row {row.number}: {told(row.cells, columns)}"
-                     for row in joined.rows[:_SHOWN])  # fmt: skip
+    rows = "; ".join(
+        f"row {row.number}: {told(row.cells, columns)}" for row in joined.rows[:_SHOWN]
+    )
     if columns == (VIDEO,):
-        videos = f"{len(joined.parts)} videos have other names"
-    else:
-        videos = "the names of videos say " + "; ".join(
-            told(part.cells, columns) for part in joined.parts[:_SHOWN]
+        raise ManifestError(
+            f"{table.name}: no row has one of the {len(joined.parts)} videos; the sheet names "
+            f"{rows}; write their names, or paths below the folder, with or without ending"
         )
-    hints = "".join(f"\n  {one}" for one in joined.hints[:_SHOWN])
+    names = "; ".join(told(part.cells, columns) for part in joined.parts[:_SHOWN])
+    hints = "".join(f"\n  - {one}" for one in joined.hints[:_MOST])
     raise ManifestError(
         f"{table.name}: no row has a video, compared by {', '.join(columns)}: the sheet says "
-        f"{rows}; {videos}{hints}\nLeave a column that differs out with map.column.NAME=, or say "
-        "what its words mean: map.COLUMN.WORD=..."
+        f"{rows}; the names of videos say {names}{hints}\nA column that is not to be compared is "
+        "left out with map.column.NAME="
     )

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from statistics import median_low
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pdray.data.cohort.cells import is_personal
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.rows import UNABLE
-from pdray.errors import ManifestError, refuse
+from pdray.errors import ManifestError
 from pdray.importers.sheets.table import Table
 
 Numbers = NDArray[np.float64]
@@ -69,8 +70,8 @@ def _reason(cell: str) -> str:
         )
     word = "WORD" if is_personal(cell) else cell
     return (
-        f"is not a whole grade; correct it, or say what it means: map.grade.{word}=2, or "
-        f"map.grade.{word}= for no grade"
+        "is not a whole grade; correct it, or say what it means: "
+        f"{shlex.quote(f'map.grade.{word}=2')}, or without the number for no grade"
     )
 
 
@@ -103,18 +104,23 @@ def choice(table: Table, given: str | None, rows: Sequence[Row], kappa: Kappa) -
 
     Raises:
         ManifestError: If several raters have no consensus and none was asked for, with their
-            agreement; or if one was asked for and the sheet has a column of grades.
+            agreement; if one was asked for and the sheet has a column of grades; or if it has
+            neither grades nor raters.
     """
     raters = table.raters
-    if table.has("grade") or not raters:
-        faults = []
-        if given and table.has("grade"):
-            faults.append("the sheet has a column of grades; leave consensus out, or that column: "
-                          "map.column.NAME=")  # fmt: skip
-        elif given:
-            faults.append("the sheet has no rater; name the columns: map.column.NAME=rater_1")
-        refuse([f"consensus={given}: {one}" for one in faults], ManifestError, table.name)
+    if table.has("grade"):
+        if given:
+            raise ManifestError(
+                f"{table.name}: consensus={given}, and the sheet has a column of grades; leave "
+                "consensus out, or that column: map.column.NAME="
+            )
         return None
+    if not raters:
+        raise ManifestError(
+            f"{table.name}: no column of grades is among {', '.join(table.columns)}; name it: "
+            "map.column.NAME=grade, or for several raters map.column.NAME=rater_1, ... If nothing "
+            "was rated, add an empty column grade"
+        )
     if len(raters) == 1 or given:
         return given or "first"
     told = "\n".join(f"  {line}" for line in agreement(rows, raters, kappa))

@@ -22,7 +22,7 @@ def report(config: MakeManifestConfig, made: Made) -> str:
     texts += [("words", line) for line in _words(made)]
     texts += [("raters", line) for line in made.agreement]
     if made.consensus and made.agreement:
-        texts.append(("grade", f"{made.consensus}: that {CONSENSUS[made.consensus][0]}"))
+        texts.append(("grade", f"{made.consensus}: the grade {CONSENSUS[made.consensus][0]}"))
     texts += [("hint", line) for one in made.joins for line in one.hints[:_SHOWN]]
     texts += [("note", line) for table in made.tables for line in table.notes]
     texts += _aside(config, made)

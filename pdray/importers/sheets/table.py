@@ -1,5 +1,6 @@
 """Reads a sheet of ratings or of times with the columns and the words of a manifest."""
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,7 @@ def _columns(grid: Grid, words: Words, table: Table) -> dict[str, int]:
             other = grid.header[places[column]]
             faults.append(
                 f"columns {other!r} and {header!r} are both taken for {column}; say which one is: "
-                f"'map.{HEADERS}.{header}=' leaves it out, and '=x_name' keeps it beside"
+                f"{shlex.quote(f'map.{HEADERS}.{header}=')} leaves it out, and =x_name keeps it"
             )
             continue
         places[column] = place

@@ -186,7 +186,7 @@ def test_what_has_no_partner_or_is_damaged_is_counted_and_listed(make, film, tmp
         "1 damaged and set aside (P01_1_finger_tapping_left: is not a video",
         "2 without a row in ratings.csv (P03, 1, gait, left; P4, 1, gait, left)",
         "2 without a video (row 5: P03, 45443, gait, left; row 6: P04, 1, gait, left)",
-        "row 6: subject_id 'P04' looks like 'P4' of a video; if it is the same, give "
+        "subject_id 'P04' of 1 row is in no name of a video; if it is 'P4', give "
         "map.subject_id.P04=P4",
     ):
         assert part in told
@@ -228,15 +228,23 @@ def test_videos_outside_the_manifests_folder_are_named_by_absolute_paths(make, f
         ({"constant": {"item": "gait"}}, "item 'finger_tapping', but constant.item=gait; leave"),
         ({"pattern": "{subject_id}_*", "constant": {"item": "gait"}},
          "names of videos: 2 say the same (P01); move copies away, or name what tells them apart"),
+        ({"ratings": ["Patient,Score", "P01,1"], "pattern": "{subject_id}_{x_a}_{item}",
+          "map": {"item": {"fingertap_L": "gait", "fingertap_R": "arising"}}},
+         "they differ in item, which is no column of the sheet; add the column, with one row per"),
         ({"ratings": ["Rating,Score", "1,1"]}, "columns 'Rating' and 'Score' are both taken for"),
         ({"ratings": ["a,b", "1,1"]}, "nothing in it is in the names of the videos: its"),
-        ({"ratings": ["Patient,Visit,Score", "P01,45443,1"]},
-         "no row has a video, compared by subject_id, visit_id: the sheet says row 2: P01, 45443"),
+        ({"ratings": ["Patient,Visit,Score", "P01,V1,1"]},
+         "no row has a video, compared by subject_id, visit_id: the sheet says row 2: P01, V1; the "
+         "names of videos say P01, 1; P01, 1; P02, 1\n  - visit_id 'V1' of 1 row is in no name of "
+         "a video; if it is '1', give map.visit_id.V1=1"),
+        ({"ratings": ["Patient,Visit,Score", "P01,V 1,1"]}, "'map.visit_id.V 1=1'"),
+        ({"ratings": ["Patient,File,Score", "P01,a.mp4,1"]},
+         "no row has one of the 3 videos; the sheet names row 2: a.mp4; write their names"),
         ({"ratings": ["Patient,Score"]}, "ratings.csv: has no row below the header"),
         ({"ratings": [*sheet("Score", ["2", "1", "0"])], "consensus": "median"},
-         "consensus=median: the sheet has a column of grades; leave consensus out"),
-        ({"ratings": [*sheet("x_a", ["2", "1", "0"])], "consensus": "median"},
-         "consensus=median: the sheet has no rater; name the columns: map.column.NAME=rater_1"),
+         "consensus=median, and the sheet has a column of grades; leave"),
+        ({"ratings": [*sheet("x_a", ["2", "1", "0"])]},
+         "no column of grades is among Patient, Visit, Task, Hand, x_a; name it: map.column.NAME"),
         ({"pattern": "{subject_id}-{item}"},
          "fits none of the 3 names of videos, such as\n  - 'P01_1_fingertap_L' does not begin"),
         ({"pattern": "{subject_id}_{visit_id}_{x_a}_{side}"}, "nothing says the item of the reco"),
@@ -314,3 +322,12 @@ def test_a_name_of_several_files_needs_its_path(make, film):
         make(ratings=[*rows[:2], "P1,gait,img_1,1"], pattern=None)
     manifest, _ = make(ratings=[rows[0], "P1,gait,a/IMG_1,1", rows[2]], pattern=None)
     assert graded(manifest) == [("P1_gait_1", 1), ("P1_gait_2", 2)]
+
+
+def test_a_date_as_a_number_of_excel_is_explained(make, film):
+    film("P01_20240531_gait_L.mp4")
+    rows = ["Patient,Visit,Task,Hand,Score", "P01,45443,gait,L,1"]
+    with pytest.raises(PdrayError, match="it is the date 2024-05-31 as a number of Excel; format"):
+        make(ratings=rows)
+    manifest, _ = make(ratings=[rows[0], "P01,2024-05-31,gait,L,1"])
+    assert manifest.recordings[0].visit_id == "20240531"
