@@ -21,6 +21,9 @@ class Check(NamedTuple):
 
 CHECKS = {
     "PDR001": Check("a person or file on both sides", "pdray.checks.sides:run"),
+    "PDR002": Check("near-duplicate recordings across sides", "pdray.checks.duplicates:run"),
+    "PDR003": Check("classes told by facts without movement", "pdray.checks.baselines:run"),
+    "PDR004": Check("one person under two ids", "pdray.checks.identity:run"),
     "PDR005": Check("pretrained weights that saw a test subject", "pdray.checks.weights:run"),
     "PDR006": Check("worse than a linear model on motion", "pdray.checks.motion:run"),
     "PDR007": Check("winner at the edge of its space", "pdray.checks.edges:run"),

@@ -1,0 +1,72 @@
+"""Drawn squares on one wall: only copies of one movement are pairs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pdray.checks.duplicates import run
+from pdray.data.cohort.rated import StoredRecording
+from tests.checks.cases import cohort_of, make_case
+
+Frames = NDArray[np.uint8]
+SIZE, COUNT = 32, 75
+WALL = (
+    np.random.default_rng(5).integers(60, 120, (4, 4, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+)
+
+
+def moving(seed: int) -> Frames:
+    """Draw a square that wanders before the one wall of all recordings."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(COUNT) / 25
+    waves = [
+        sum(np.sin(2 * np.pi * (rate * time + rng.uniform())) for rate in rng.uniform(0.3, 2.5, 3))
+        for _ in range(2)
+    ]
+    frames = np.repeat(WALL[None], COUNT, axis=0)
+    for frame, (x, y) in zip(frames, (np.array(waves).T * 3 + 13).round().astype(int), strict=True):
+        frame[y : y + 6, x : x + 6] = 230
+    return frames
+
+
+def cropped(frames: Frames) -> Frames:
+    inner = frames[:, 2:-2, 2:-2]
+    places = np.linspace(0, inner.shape[1] - 1, SIZE).round().astype(int)
+    return inner[:, places][:, :, places]
+
+
+COPIES: dict[str, Callable[[Frames], Frames]] = {
+    "none": lambda frames: moving(99),
+    "the same": lambda frames: frames,
+    "cut and noisy": lambda frames: (
+        frames[10:].astype(int) + np.random.default_rng(0).normal(0, 4, frames[10:].shape)
+    ).clip(0, 255).astype(np.uint8),
+    "mirrored": lambda frames: np.ascontiguousarray(frames[:, :, ::-1]),
+    "cropped": cropped,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_only_copies_of_one_movement_are_pairs(
+    tmp_path: Path, write_entry: Callable[..., Path], kind: str
+) -> None:
+    cohort = cohort_of(16, 1)
+    stored = {}
+    for number, one in enumerate(cohort):
+        frames = COPIES[kind](moving(0)) if number == 15 else moving(number)
+        entry = write_entry(tmp_path / f"{number}.arrow", frames)
+        stored[one.recording_id] = StoredRecording(one.recording_id, {"rgb": entry})
+    found = run(make_case(tmp_path, cohort, stored=stored))
+    if kind == "none":
+        assert (found.state, found.numbers["copies"]) == ("passed", 0)
+    else:
+        assert (found.state, found.numbers["copies"]) == ("warning", 1)
+        assert "S000_R0 and S015_R0" in found.found
+        assert ("mirrored" in found.found) == (kind == "mirrored")
+
+
+def test_without_pictures_and_sound_nothing_is_known(tmp_path: Path) -> None:
+    assert run(make_case(tmp_path, cohort_of(8, 1))).state == "unknown"
