@@ -1,4 +1,4 @@
-"""How alike recordings are: by the picture that stands still, the voice, the shape of a face."""
+"""Distances of recordings: by the picture that stands still, the voice, the shape of a face."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
