@@ -3,8 +3,8 @@
 Where one network made all rows, an interval is "of this model on new people". Where the networks of
 several folds did, each on subjects of its own, it is "of models trained this way" and wider, as far
 as ``benchmarks/coverage.py`` shows that it covers; else it is "of these predictions; training not
-included". Scores that rank rows count pairs inside one network only: two networks may be shifted
-against each other.
+included", and as wide as if nothing was learnt. Scores that rank rows count pairs inside one
+network only: two networks may be shifted against each other.
 
 Axes: N row, S subject, K class.
 """
@@ -360,8 +360,10 @@ def _truth(name: str, rows: Rows) -> tuple[Truth, float]:
         return "predictions", 1.0
     auroc, without = rows.ranking
     num_folds = round(rows.num_networks / rows.num_runs)
-    if num_folds < 2 or np.isnan(auroc) or np.isnan(without).any():
+    if num_folds < 2:
         return "predictions", 1.0
+    if np.isnan(auroc) or np.isnan(without).any():
+        return "predictions", widening(1)
     if name in RANKING:
         return "procedure", widening(noise_share(auroc, without, num_folds, _NUMBERS_RANKING))
     chosen = rows.subjects_of(predicted(rows.probability))
@@ -370,5 +372,6 @@ def _truth(name: str, rows: Rows) -> tuple[Truth, float]:
     if not several or (
         name in _NEED_SIGNAL and not (seen and rows.num_subjects >= _LEAST_PROCEDURE)
     ):
-        return "predictions", 1.0
+        # As wide as if nothing was learnt: it must contain chance then (benchmarks/null_cohorts).
+        return "predictions", widening(1)
     return "procedure", widening(noise_share(auroc, without, num_folds, _NUMBERS))

@@ -289,11 +289,11 @@ def widening(rows: Rows, metric: str, k: int) -> tuple[str, float]:
     apart = all(len(some) == 1 for some in of_subject.values())
     area = value_of(rows, "auroc", k)
     left = without_each(rows, lambda some: value_of(some, "auroc", k))
-    if not apart or metric == "mse" or area != area or any(one != one for one in left):
-        return "predictions", 1.0
     folds = round(len(networks) / len({row["drawing"] for row in rows}))
-    if folds < 2:
+    if not apart or metric == "mse" or folds < 2:
         return "predictions", 1.0
+    if area != area or any(one != one for one in left):
+        return "predictions", math.sqrt(2)
     if metric in RANKING:
         return "procedure", factor_of(area, left, folds, 5)
     said = [{**row, "target": top(row)} for row in rows]
@@ -301,7 +301,7 @@ def widening(rows: Rows, metric: str, k: int) -> tuple[str, float]:
     needs = metric in ("mcc", "balanced_accuracy", "f1_macro", "precision")
     few = len({row["subject"] for row in rows}) < 40
     if not several or (needs and (few or area - 0.5 < math.sqrt(8) * jackknife(left))):
-        return "predictions", 1.0
+        return "predictions", math.sqrt(2)
     return "procedure", factor_of(area, left, folds, 20)
 
 
