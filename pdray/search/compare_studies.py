@@ -17,7 +17,9 @@ from pdray.evaluation.foreign import read_foreign
 from pdray.evaluation.metrics import metric_named
 from pdray.evaluation.pairing import Predicted, pair
 from pdray.evaluation.predictions import read_predictions
+from pdray.evaluation.procedure import pooled
 from pdray.search.compare_settings import CompareStudiesConfig
+from pdray.search.evaluating import outer_folds
 from pdray.tracking.run_log import StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study, read_scorings, scored_studies
 
@@ -134,7 +136,10 @@ def _by_trial(name: str, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFram
 
 
 def _of_study(study: _Study) -> _Source:
-    """Return the winner of a search, or the fixed trials of a comparison."""
+    """Return the winner of a search, the winners of its outer folds, or fixed trials."""
+    if study.log.pooled_path.is_file():
+        table, _ = pooled(outer_folds(study.log))
+        return _Source((study.model(study.name, table),), study)
     models = []
     for name, log in _logs(study.log, study.name):
         state = log.read()["state"]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jobs.compare import main as compare
 from jobs.evaluate import main
 from pdray.evaluation.predictions import Origin, predictions_table, write_predictions
 from pdray.tracking.run_log import StudyLog
@@ -89,3 +90,21 @@ def test_every_number_of_a_procedure_is_right(
     numbers = pd.read_csv(folder / "numbers.csv").set_index(["table", "group", "metric"])
     assert numbers.index[0][0] == "procedure"
     assert (folder / "report.txt").read_text(encoding="utf-8") in capsys.readouterr().out
+
+
+def test_two_procedures_are_compared_on_everybody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studies = [make_study(tmp_path / name, num_folds=3, repeats=2) for name in ("one", "two")]
+    words = [str(one.folder) for one in studies]
+    assert compare([*words, f"output={tmp_path}", "compare.metrics=[mcc,auroc]"]) == 0
+    told = capsys.readouterr().out
+    assert "40 recordings, scored 2 times each at most, of 20 subjects" in " ".join(told.split())
+    numbers = pd.read_csv(tmp_path / "comparisons" / "made-made" / "comparison.csv")
+    assert numbers.loc[numbers["table"] == "difference", "value"].tolist() == [0.0, 0.0]
+
+
+def test_an_outer_fold_is_a_study_of_the_same_output_folder(tmp_path: Path) -> None:
+    study = make_study(tmp_path, num_folds=3)
+    assert main([f"study={study.outer('01').folder}"]) == 0
+    assert (tmp_path / "evaluation" / "made-01" / "numbers.csv").is_file()
