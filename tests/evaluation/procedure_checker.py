@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,3 +134,52 @@ def _beside(
     group = f"{metric} of the winners in their own searches"
     for name, value in {"inner": inner, "outer": outer, "optimism": gap}.items():
         yield ("procedure", group, "recording", name), entry(units, value)
+
+
+def report_faults(study: Path, lines: list[str]) -> Iterator[str]:
+    """Yield every line of the scores in a study's report that is not as it must be.
+
+    Args:
+        study: Folder of the study, whose classes are two; nothing is chosen by its decision.
+        lines: The lines after the leaderboard, without the checks.
+    """
+    facts = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    rows, metric = read_outer(study), facts["settings"]["search"]["metric"]
+    found = procedure_numbers(rows, metric, cut="highest")
+    of = {(group, name): one for (_, group, _, name), one in found.items()}
+    right, units = of["", metric], recordings(rows.scored)
+    ends = "" if math.isnan(right.low) else f", 95% interval {right.low:.3f} to {right.high:.3f} of"
+    people = len({row["subject"] for row in units})
+    counts = f"({people} test subjects, {len({row['recording'] for row in units})} recordings)"
+    spread = next(group for group, name in of if name == "lowest")
+    low, high, sd = (of[spread, name].value for name in ("lowest", "highest", "sd"))
+    told = "each outer fold has one subject"
+    if low == low:
+        told = f"{low:.3f} to {high:.3f}, SD {sd:.3f}"
+    winners = next(group for group, name in of if name == "optimism")
+    inner, gap = of[winners, "inner"].value, of[winners, "optimism"].value
+    wanted = [
+        (f"test/{metric} {right.value:.3f}{ends}", counts),
+        (f"this is the number of the procedure (the search in each of {len(rows.values)} outer ",
+         "not of this model.pt"),
+        (spread, told),
+        ("optimism: ", f"winners {inner:.3f} on average, {gap:.3f} better than test/{metric}"),
+    ]  # fmt: skip
+    for name in ("auroc", "auprc"):
+        naive = of.get(("pooled over outer folds (naive)", name))
+        words = "each network scored one subject"
+        if naive is not None:
+            words = f"{of['', name].value:.3f} from pairs inside one outer fold; "
+            shown = [float(n) for line in lines if line.startswith(f"test/{name}")
+                     for n in re.findall(r"; (\d\.\d+) pooled over outer folds", line)]  # fmt: skip
+            if len(shown) != 1 or abs(shown[0] - naive.value) > 0.00051:
+                yield f"naive {name}: {shown}, expected {naive.value}"
+        wanted.append((f"test/{name}", words))
+    shares = [mean(row["target"] == k for row in units) for k in range(2)]
+    guess = METRICS[metric]([{**row, "p": shares} for row in units], 2)
+    wanted.append(("baseline (guessing by class frequency)", f"test/{metric} {guess:.3f}"))
+    if len(lines) != len(wanted):
+        yield f"{len(lines)} lines, expected {len(wanted)}: {lines}"
+    for line, (start, words) in zip(lines, wanted, strict=False):
+        if not line.startswith(start) or words not in line:
+            yield f"{line!r}: expected {start!r} and {words!r}"

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +11,13 @@ import pytest
 
 from jobs.compare import main as compare
 from jobs.evaluate import main
+from pdray.config import build
 from pdray.evaluation.predictions import Origin, predictions_table, write_predictions
+from pdray.search.procedure import report_outer
+from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
-from tests.evaluation.procedure_checker import check_procedure
+from tests.checks.cases import cohort_of, make_case
+from tests.evaluation.procedure_checker import check_procedure, report_faults
 
 SYNTHETIC = {"synthetic": "true", "manifest_digest": "d" * 64}
 SETTINGS = {"search": {"metric": "mcc", "seed": 3}, "data": {"manifest": "/data/manifest.csv"}}
@@ -90,6 +96,12 @@ def test_every_number_of_a_procedure_is_right(
     numbers = pd.read_csv(folder / "numbers.csv").set_index(["table", "group", "metric"])
     assert numbers.index[0][0] == "procedure"
     assert (folder / "report.txt").read_text(encoding="utf-8") in capsys.readouterr().out
+    recordings = cohort_of(shape.get("num_people", 20), recording_id=lambda s, r: f"S{s:02}_{r}")
+    case = make_case(tmp_path, recordings)
+    plan: Any = SimpleNamespace(config=build(StudyConfig, case.config))
+    text = report_outer(plan, case.cohort, study, "board")
+    assert list(report_faults(study.folder, text.split("\n"))) == []
+    assert (study.folder / "report.txt").read_text(encoding="utf-8") == f"board\n\n{text}\n"
 
 
 def test_two_procedures_are_compared_on_everybody(
