@@ -50,12 +50,13 @@ def _spread_lines(name: str, evaluation: Evaluation) -> list[str]:
     found = {one.metric: one for one in evaluation.numbers if one.table == TABLE and one.group}
     mean, sd, low, high = (found[key] for key in ("mean", "sd", "lowest", "highest"))
     inner, optimism = found["inner"].value, found["optimism"].value
+    side = "better" if optimism >= 0 else "worse"
     return [
         f"{mean.group}: {mean.undefined}"
         if mean.undefined
         else f"{mean.group}: {low.value:.3f} to {high.value:.3f}, SD {sd.value:.3f}",
-        f"optimism: the searches rated their winners {inner:.3f} on average, {optimism:.3f} "
-        f"better than {name}",
+        f"optimism: the searches rated their winners {inner:.3f} on average, "
+        f"{abs(optimism):.3f} {side} than {name}",
     ]
 
 

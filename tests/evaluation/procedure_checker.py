@@ -158,12 +158,13 @@ def report_faults(study: Path, lines: list[str]) -> Iterator[str]:
         told = f"{low:.3f} to {high:.3f}, SD {sd:.3f}"
     winners = next(group for group, name in of if name == "optimism")
     inner, gap = of[winners, "inner"].value, of[winners, "optimism"].value
+    side = "better" if gap >= 0 else "worse"
     wanted = [
         (f"test/{metric} {right.value:.3f}{ends}", counts),
         (f"this is the number of the procedure (the search in each of {len(rows.values)} outer ",
          "not of this model.pt"),
         (spread, told),
-        ("optimism: ", f"winners {inner:.3f} on average, {gap:.3f} better than test/{metric}"),
+        ("optimism: ", f"winners {inner:.3f} on average, {abs(gap):.3f} {side} than test/{metric}"),
     ]  # fmt: skip
     for name in ("auroc", "auprc"):
         naive = of.get(("pooled over outer folds (naive)", name))
