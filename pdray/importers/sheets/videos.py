@@ -39,10 +39,18 @@ def find_videos(folder: Path) -> tuple[list[Path], int]:
         for name in names:
             if name.startswith("."):  # such as the ._ files that macOS leaves on other disks
                 continue
-            if Path(name).suffix.lower() in ENDINGS:
-                found.append(Path(place, name).relative_to(folder))
-            else:
+            path = Path(place, name).relative_to(folder)
+            if path.suffix.lower() not in ENDINGS:
                 others += 1
+            else:
+                found.append(path)
+    try:
+        "".join(map(str, found)).encode()
+    except UnicodeEncodeError as error:
+        strange = [text for one in found if "\\ud" in (text := ascii(str(one)))][:_SHOWN]
+        raise ManifestError(
+            f"{folder}: names of videos are not in UTF-8; rename {', '.join(strange)}"
+        ) from error
     if not found:
         raise ManifestError(
             f"{folder}: there is no video in it: none of {others} files ends in "

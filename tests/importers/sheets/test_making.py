@@ -1,6 +1,7 @@
 """Manifests from folders and sheets: what is matched, what is refused, and that they are read."""
 
 import csv
+import os
 
 import pytest
 
@@ -295,6 +296,15 @@ def test_a_folder_without_videos_or_that_is_not_there_is_refused(make, film, tmp
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.txt").write_text("")
     with pytest.raises(PdrayError, match=r"there is no video in it: none of 1 files ends in"):
+        make()
+
+
+def test_a_name_that_no_table_can_hold_is_refused(make, film, tmp_path):
+    film(NAMES[0])
+    (tmp_path / "videos" / NAMES[0]).rename(
+        os.fsdecode(os.fsencode(tmp_path) + b"/videos/\xff.mp4")
+    )
+    with pytest.raises(PdrayError, match=r"not in UTF-8; rename '\\udcff\.mp4'"):
         make()
 
 
