@@ -146,7 +146,7 @@ def _several(
         return faults
     own = [name for name in parts[0].cells if not name.startswith(OWN)]
     differing = [one for one in own if len({key(part.cells[one]) for part in parts}) > 1]
-    wide = "; a sheet with a column per item must first get a row per video" * ("item" in differing)
+    wide = "; a column of one item: map.column.NAME=grade:ITEM:SIDE" * ("item" in differing)
     if differing:
         faults.append(
             (rows[0].number, f"{len(parts)} videos are of {who}: they differ in "

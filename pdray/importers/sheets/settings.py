@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, nearest
-from pdray.data.cohort.rows import COLUMNS, FILES, OWN, is_known
+from pdray.data.cohort.rows import COLUMNS, FILES, OWN, RATER, is_known
 from pdray.importers.sheets.pattern import NamePattern
 
 Consensus = Literal["first", "median", "mean_rounded", "agreed"]
@@ -41,7 +41,8 @@ class MakeManifestConfig(Settings):
     map: dict[str, dict[str, str]] = Field(
         {},
         description="names of columns and words: map.column.Patient=subject_id, "
-        "map.item.fingertap=finger_tapping, map.side.re=right; empty leaves out",
+        "map.item.fingertap=finger_tapping, map.side.re=right; empty leaves out; a column of the "
+        "grades of one item: map.column.FT_R=grade:finger_tapping:right",
     )
     constant: dict[str, str] = Field(
         {}, description="cells that are the same in all rows: constant.item=finger_tapping"
@@ -92,7 +93,12 @@ class MakeManifestConfig(Settings):
     @classmethod
     def _maps_columns(cls, given: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
         _check_columns([key for key in given if key != HEADERS])
-        _check_columns(filter(None, given.get(HEADERS, {}).values()))
+        for column in filter(None, given.get(HEADERS, {}).values()):
+            name, *of_item = column.split(":")
+            _check_columns([name])
+            is_grade = name == "grade" or RATER.fullmatch(name)
+            if of_item and (not is_grade or len(of_item) > 2 or not all(of_item)):
+                raise ValueError(f"got {column!r}; write grade:ITEM or grade:ITEM:SIDE")
         return given
 
     @field_validator("constant")

@@ -57,7 +57,7 @@ def read_sheet(path: Path, sheet: str | None, words: Words) -> Table:
     Raises:
         ManifestError: If it cannot be read, or two of its columns are one column of a manifest.
     """
-    grid = read_grid(path, sheet)
+    grid = _long(read_grid(path, sheet), words)
     table = Table(path.name, notes=grid.notes)
     places = _columns(grid, words, table)
     for number, cells in grid.lines:
@@ -70,6 +70,32 @@ def read_sheet(path: Path, sheet: str | None, words: Words) -> Table:
     if not table.rows:
         raise ManifestError(f"{path.name}: has no row below the header")
     return table
+
+
+def _long(grid: Grid, words: Words) -> Grid:
+    """Return a sheet with a row per recording, where columns hold the grades of one item each.
+
+    Such a column is one whose header means ``grade:ITEM`` or ``grade:ITEM:SIDE``.
+    """
+    means = {place: words.header(header) for place, header in enumerate(grid.header)}
+    wide = {place: one.split(":") for place, one in means.items() if ":" in one}
+    if not wide:
+        return grid
+    rest = [place for place in means if place not in wide]
+    kinds = list(dict.fromkeys(kind for kind, *_ in wide.values()))
+    lines = []
+    for number, cells in grid.lines:
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for place, (kind, item, *side) in wide.items():
+            if cells[place].strip():
+                found.setdefault((item, "".join(side)), {})[kind] = cells[place]
+        lines += [
+            (number, [*(cells[place] for place in rest), *what, *(one.get(k, "") for k in kinds)])
+            for what, one in found.items()
+        ]
+    header = [*(grid.header[place] for place in rest), "item", "side", *kinds]
+    told = ", ".join(f"{grid.header[place]} -> {means[place]}" for place in wide)
+    return Grid(header, lines, [*grid.notes, f"columns of one item each: {told}"])
 
 
 def _columns(grid: Grid, words: Words, table: Table) -> dict[str, int]:

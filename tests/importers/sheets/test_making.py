@@ -131,6 +131,24 @@ def test_a_column_may_name_the_files(make, film):
     ]
 
 
+def test_a_sheet_may_have_a_column_for_each_item(make, film):
+    film(*NAMES)
+    columns = {"FT R": "grade:fingertap:R", "FT L": "grade:fingertap:L", "Walk": "grade:gait"}
+    manifest, told = make(
+        ratings=["Patient,Visit,FT R,FT L,Walk,Age", "P01,1,3,2,1,60", "P02,1,,UR,,70"],
+        map={"column": columns},
+    )
+    assert graded(manifest) == [
+        ("P01_1_finger_tapping_left", 2),
+        ("P01_1_finger_tapping_right", 3),
+        ("P02_1_finger_tapping_left", None),
+    ]
+    assert manifest.recordings[2].is_unable
+    assert [one.age for one in manifest.recordings] == [60, 60, 70]
+    assert "columns of one item each: FT R -> grade:fingertap:R, FT L -> grade:fingertap:L" in told
+    assert "1 without a video (row 2: P01, 1, gait)" in told
+
+
 def test_a_table_of_times_takes_long_videos_apart(make, film):
     film("P01_1.mp4", "P02_1.mp4")
     times = ["Patient,Visit,Task,Hand,Start,End", "P01,1,fingertap,L,0:00:00,0:00.2",
@@ -270,6 +288,7 @@ def test_bad_input_is_refused_with_row_value_and_way_out(make, film, tmp_path, s
         ({"pattern": None}, "pattern is missing: it says which part of a file's name is what"),
         ({"output": "m.txt"}, "m.txt is no .csv file"),
         ({"map": {"column": {"a": "sbject_id"}}}, "did you mean 'subject_id'?"),
+        ({"map": {"column": {"a": "site:gait"}}}, "map: got 'site:gait'; write grade:ITEM or"),
         ({"map": {"itm": {"a": "b"}}}, "map: 'itm' is no column"),
         ({"constant": {"recording_id": "a"}}, "constant: 'recording_id' is no column"),
         ({"scale": "1-5"}, "scale: got '1-5'"),
