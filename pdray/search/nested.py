@@ -6,6 +6,7 @@ import pandas as pd
 
 from pdray.command import Say
 from pdray.data.cohort.members import readable
+from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions, write_predictions
 from pdray.search.opening import OpenStudy, open_beside
 from pdray.search.protocol import OuterFold
@@ -32,15 +33,28 @@ def run_outer(folds: Sequence[OuterFold], ready: OpenStudy, study: StudyLog, say
         readable(fold.cohort, fold.plan.config.data, names)
     for fold in folds:
         search = study.outer(fold.key)
-        if not search.is_complete():
+        if search.is_complete():
+            continue
+        try:
             _run_one(fold, ready, search, say)
+        except StudyError:
+            study.finish(state="failed")
+            ready.mirror.finish()
+            raise
     write_predictions(_pooled(folds, ready, study), study.pooled_path)
 
 
-def _run_one(fold: OuterFold, ready: OpenStudy, search: StudyLog, say: Say) -> None:
-    def told(line: str) -> None:
-        say(f"{fold.title}: {line}")
+def titled(say: Say, title: str) -> Say:
+    """Return a function that prints lines with the search that they are about."""
 
+    def told(line: str) -> None:
+        say(f"{title}: {line}")
+
+    return told
+
+
+def _run_one(fold: OuterFold, ready: OpenStudy, search: StudyLog, say: Say) -> None:
+    told = titled(say, fold.title)
     beside = open_beside(ready, fold.plan, fold.cohort, search, told)
     found = run_search(fold.plan, beside, search, told)
     search.finish(state="complete", best=found.best)

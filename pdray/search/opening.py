@@ -366,6 +366,7 @@ def _trial_plan(
         labels=tuple(start.label for start in plan.starts),
         synthetic=cohort.is_synthetic,
         interval=config.evaluation.interval,
+        reshuffle=config.search.reshuffle and not plan.fixed,
     )
 
 

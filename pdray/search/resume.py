@@ -100,12 +100,7 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
         return
     saved = study.read()
     require(saved["tags"], saved["name"])
-    asked = plan.config.search.trials
-    if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
-        raise StudyError(
-            f"study {saved['name']} is complete and its winner was scored on the test set, so it "
-            f"cannot be extended to {asked} trials; start a new study with another search.name"
-        )
+    _check_trials(study, saved, plan.config.search.trials)
     if saved["tags"]["manifest_digest"] != digest:
         raise StudyError(
             f"study {saved['name']}: the manifest has changed since the study started; start a new "
@@ -131,6 +126,23 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
         raise StudyError(
             f"study {saved['name']} exists in {study.folder} with other settings: {told}; "
             "give the new study another search.name"
+        )
+
+
+def _check_trials(study: StudyLog, saved: Mapping[str, Any], asked: int) -> None:
+    """Refuse another number of trials where a winner was scored."""
+    if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
+        raise StudyError(
+            f"study {saved['name']} is complete and its winner was scored on the test set, so it "
+            f"cannot be extended to {asked} trials; start a new study with another search.name"
+        )
+    scored = sum(one.winner.exists() for one in study.outer_studies())
+    trials = saved["settings"]["search"]["trials"]
+    if scored and asked != trials and saved["state"] != "complete":
+        raise StudyError(
+            f"study {saved['name']}: {scored} of its outer folds were searched with {trials} "
+            f"trials each and scored, so that it cannot go on with {asked}; set search.trials="
+            f"{trials}, or start a new study with another search.name"
         )
 
 
@@ -171,6 +183,7 @@ def decides(key: str) -> bool:
     sections = ("resources.", "tracking.", "stream.", "limits.", "report.", "checks.")
     values = (
         "search.trials", "search.max_concurrent_trials", "search.name", "output",
+        "search.nested_hours",
         "data.different_subjects",  # they are split as two people in any case
     )  # fmt: skip
     return not key.startswith((*sections, *values))

@@ -123,9 +123,10 @@ def _run_on_cluster(
     plan = settled.plan
     ready = open_study(within, say)
     if settled.outer:
-        from pdray.search.nested import run_outer
+        from pdray.search.nested import run_outer, titled
 
         run_outer(settled.outer, ready, study, say)
+        say = titled(say, "all subjects")
     found = run_search(plan, ready, study, say)
     held_out = found.held_out
     if settled.outer:

@@ -21,8 +21,9 @@ from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
-from pdray.data.batches.plan import Evaluate
+from pdray.data.batches.plan import Evaluate, derive_seed
 from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.cohort.reshuffling import reshuffled
 from pdray.errors import ClusterError
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
 from pdray.evaluation.predictions import (
@@ -65,6 +66,7 @@ class TrialPlan:
         synthetic: Whether the cohort is SYNTHETIC; pictures say so.
         pruner: Handle of the pruning actor; None: no pruning.
         interval: How test scores get their intervals: ``evaluation.interval``.
+        reshuffle: Whether each trial of a search draws inner folds of its own.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class TrialPlan:
     synthetic: bool = False
     pruner: Any = None
     interval: Method = "transformed"
+    reshuffle: bool = False
 
     def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
         """Return the task of one trial."""
@@ -89,11 +92,17 @@ class TrialPlan:
             origin=replace(self.origin, trial=number),
             config=config,
             recordings=self.recordings,
-            sides=self.sides,
+            sides=self._sides(number),
             num_classes=self.num_classes,
             epochs=self.epochs or config.optim.epochs,
             evaluate=self._evaluate,
         )
+
+    def _sides(self, number: int) -> tuple[FoldSides, ...]:
+        if not self.reshuffle or self.role != "trial":
+            return self.sides
+        seed = derive_seed(self.origin.seed, "reshuffle", number)
+        return reshuffled(self.recordings, self.sides, num_classes=self.num_classes, seed=seed)
 
     @property
     def _evaluate(self) -> Evaluate:

@@ -150,6 +150,19 @@ def test_a_complete_study_takes_no_more_trials(started: StudyLog, tmp_path: Path
     check_same(plan_study(make_tree(tmp_path)), started, "abc", say)
 
 
+def test_outer_folds_are_all_searched_with_as_many_trials(
+    started: StudyLog, tmp_path: Path
+) -> None:
+    more = plan_study(make_tree(tmp_path, trials=99))
+    outer = started.outer("00")
+    outer.start(name="outer", settings={}, tags={})
+    check_same(more, started, "abc", say)
+    outer.winner.start(number=0, num_epochs=1, params={}, settings={}, role="winner")
+    with pytest.raises(StudyError, match=r"1 of its outer folds were searched with 50 trials"):
+        check_same(more, started, "abc", say)
+    check_same(plan_study(make_tree(tmp_path)), started, "abc", say)
+
+
 def test_a_study_does_not_go_on_with_recordings_that_have_changed(started: StudyLog) -> None:
     def entries(**changes: str) -> dict[str, StoredRecording]:
         names = {"R1": "a", "R2": "b", "R3": "c", **changes}

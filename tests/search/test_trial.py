@@ -247,3 +247,27 @@ def test_a_node_without_memory_is_told_in_words_and_other_faults_are_not_hidden(
     said["reason"] = "a fault of ours"
     with pytest.raises(RuntimeError, match="a fault of ours"):
         trial.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
+
+
+def test_reshuffled_trials_have_inner_folds_of_their_own(tmp_path: Path) -> None:
+    halves = (FoldSides((0, 1, 2, 3), (4, 5, 6, 7)), FoldSides((4, 5, 6, 7), (0, 1, 2, 3)))
+    plan = make_plan(tmp_path, sides=halves, reshuffle=True)
+    drawn = [plan.task(number, {}).sides for number in (0, 1, 2, 0)]
+    assert drawn[0] == drawn[3]
+    assert len(set(drawn)) > 1
+    assert replace(plan, role="fixed").task(1, {}).sides == halves
+
+
+def test_a_winner_without_test_subjects_is_never_scored(tmp_path: Path) -> None:
+    everybody = (FoldSides(tuple(range(8)), ()),)
+    plan = make_plan(tmp_path, sides=everybody, role="winner", epochs=1)
+    recorder = Recorder(plan, 0, {})
+    recorder.resume()
+    state = {"step": 1, "model": {"weight": torch.ones(1)}}
+    report = recorder.record(EpochResult(0, 0, {"train/loss": 0.5}, None, state))
+    assert recorder.task.evaluate == "never"
+    assert (report["state"], report["last"]) == ("complete", True)
+    log = StudyLog(tmp_path).winner
+    assert log.model_path.is_file()
+    assert not log.predictions_path.exists()
+    assert log.read()["scores"] == {}
