@@ -329,7 +329,15 @@ def _sides(
         for side in (folds.test, folds.development)
     )
     if not held:
-        raise StudyError(f"{study.folds_path}: no recording of the manifest is in the test set")
+        right = ""
+        if outer := study.outer_studies():
+            right = (
+                "; its winner learnt from all subjects, so explain the winner of an outer fold: "
+                f"study={outer[0].folder}"
+            )
+        raise StudyError(
+            f"{study.folds_path}: no recording of the manifest is in the test set{right}"
+        )
     # Every recording of such a person, of another item too.
     others = (one for one in manifest.recordings if one.subject_id in folds.development)
     return _Sides(held, learnt, frozenset(one.recording_id for one in others), entries)

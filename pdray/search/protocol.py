@@ -4,13 +4,14 @@
 so that everybody is tested once, and then once more on all subjects for the winner that is kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from pdray.data.cohort.folds import make_folds, make_held_out_folds
-from pdray.data.cohort.manifest import Manifest, grade_class
+from pdray.data.cohort.manifest import Manifest, Recording, grade_class
 from pdray.data.cohort.members import Cohort, make_cohort, split_again, usable
 from pdray.data.cohort.settings import FoldsConfig
 from pdray.errors import FoldsError, refuse
@@ -75,7 +76,7 @@ def settle(plan: StudyPlan, manifest: Manifest) -> Settled:
     config = plan.config
     protocol, once = config.search.protocol, config.entry.loop == "once"
     if protocol in NESTED:
-        return nested(plan, manifest)
+        return nested(plan, _everybody(plan, manifest))
     holdout = partial(make_cohort, manifest, config.data, config.folds, needs=plan.needs)
     if protocol is not None:
         return Settled(plan, holdout())
@@ -84,7 +85,8 @@ def settle(plan: StudyPlan, manifest: Manifest) -> Settled:
     if not once:
         return Settled(plan, holdout())
     reason = f"it is the default below {FEW_SUBJECTS} subjects"
-    if _num_people(plan, manifest) < FEW_SUBJECTS:
+    recordings, _ = usable(manifest, config.data, plan.needs)
+    if _num_people(recordings) < FEW_SUBJECTS:
         found, reason = _nested_by_default(plan, manifest)
         if found is not None:
             return found
@@ -114,22 +116,22 @@ def settle_by_time(settled: Settled, manifest: Manifest, hours: float | None) ->
     return replace(settled, plan=_with_protocol(plan, "holdout"), told=told)
 
 
-def nested(plan: StudyPlan, manifest: Manifest) -> Settled:
+def nested(plan: StudyPlan, cohort: Cohort) -> Settled:
     """Split the subjects of a study that searches in each outer fold.
+
+    Args:
+        plan: Its settings.
+        cohort: Its recordings; its folds are not used.
 
     Raises:
         FoldsError: If they cannot be split so; with every fault of every outer fold.
     """
-    config = plan.config
-    split = config.folds
-    if config.search.protocol == "leave_one_subject_out":
-        people = _num_people(plan, manifest)
-        split = split.model_copy(update={"num_outer": max(2, people)})
-    # Of each outer fold, a class that the other subjects do not have is refused here.
-    outside = make_cohort(manifest, config.data, split, needs=plan.needs, searches=False)
+    data, split = plan.config.data, _outer_split(plan, cohort.recordings)
+    # A class that the subjects outside an outer fold do not have is refused here.
+    split_again(cohort, data, split, make_held_out_folds)
     make = partial(make_held_out_folds, key="folds.num_folds")
-    everybody = split_again(outside, config.data, split, make)
-    return Settled(plan, everybody, _outer_folds(plan, outside, split))
+    everybody = split_again(cohort, data, split, make)
+    return Settled(plan, everybody, _outer_folds(plan, cohort, split))
 
 
 def check_metric(settled: Settled) -> None:
@@ -180,7 +182,7 @@ def num_searches(plan: StudyPlan, cohort: Cohort, protocol: str | None = None) -
     outer = {
         "nested": config.folds.num_outer,
         "repeated": config.folds.num_outer * config.search.repeats,
-        "leave_one_subject_out": len({one.group for one in cohort.recordings}),
+        "leave_one_subject_out": _num_people(cohort.recordings),
     }
     return outer.get(str(protocol), 0) + 1
 
@@ -218,7 +220,7 @@ def _searched(plan: StudyPlan, folds: FoldsConfig, key: str, seed: int) -> Study
 def _nested_by_default(plan: StudyPlan, manifest: Manifest) -> tuple[Settled | None, str]:
     """Return the study under ``nested``; None, and the reason, if it is not possible."""
     try:
-        found = nested(_with_protocol(plan, "nested"), manifest)
+        found = nested(_with_protocol(plan, "nested"), _everybody(plan, manifest))
         check_metric(found)
     except FoldsError as error:
         first = str(error).splitlines()[:2][-1].strip(" -")
@@ -241,8 +243,20 @@ def _names_its_test_set(plan: StudyPlan) -> bool:
     return asked or plan.start_study is not None
 
 
-def _num_people(plan: StudyPlan, manifest: Manifest) -> int:
+def _everybody(plan: StudyPlan, manifest: Manifest) -> Cohort:
+    """Return the recordings of a study, each outer fold held out in turn."""
     recordings, _ = usable(manifest, plan.config.data, plan.needs)
+    split = _outer_split(plan, recordings)
+    return make_cohort(manifest, plan.config.data, split, needs=plan.needs, searches=False)
+
+
+def _outer_split(plan: StudyPlan, recordings: Sequence[Recording]) -> FoldsConfig:
+    if plan.config.search.protocol != "leave_one_subject_out":
+        return plan.config.folds
+    return plan.config.folds.model_copy(update={"num_outer": max(2, _num_people(recordings))})
+
+
+def _num_people(recordings: Sequence[Recording]) -> int:
     return len({recording.group for recording in recordings})
 
 
