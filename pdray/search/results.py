@@ -82,7 +82,10 @@ class StudyResults:
         return pd.DataFrame(rows)
 
     def folds(self) -> pd.DataFrame:
-        """Return the subjects: ``subject_id``, and ``fold`` that holds it out; -1: test set."""
+        """Return the subjects: ``subject_id``, and ``fold`` that holds it out; -1: test set.
+
+        After a search in each outer fold, these are the folds of the search on all subjects.
+        """
         try:
             folds = folds_from_json(self.log.folds_path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -97,12 +100,13 @@ class StudyResults:
         Returns:
             The predictions table, one row per scored snippet. Rows with ``split`` "val" are of
             subjects that the trial's fold held out; "test" of the test set, by the winner
-            (``fold`` -1), or of a comparison by each trial.
+            (``fold`` -1), or of a comparison by each trial. After a search in each outer fold,
+            they are of all subjects, by the winners of the outer folds (``outer_fold``).
 
         Raises:
             StudyError: If no trial is complete, or a file cannot be read.
         """
-        files = [log.predictions_path for log in self._logs()]
+        files = [*(log.predictions_path for log in self._logs()), self.log.pooled_path]
         tables = [read_predictions(file) for file in files if file.is_file()]
         if not tables:
             raise StudyError(

@@ -1,5 +1,6 @@
 """Results of studies that an earlier version left, as data frames."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -60,6 +61,15 @@ def test_the_checks_of_a_search_are_a_table(tmp_path: Path) -> None:
     write_findings(tmp_path, [Finding(state="warning", found="8 of 12", code="PDR009")])
     checks = read_study(tmp_path).checks()
     assert checks.loc["PDR009", ["state", "found"]].tolist() == ["warning", "8 of 12"]
+
+
+def test_a_search_in_outer_folds_has_the_predictions_of_their_winners(tmp_path: Path) -> None:
+    log = StudyLog(tmp_path)
+    log.start(name="nested", settings={}, tags={})
+    (stored, *_) = sorted(COMPARISON.glob("trials/*/*.parquet"))
+    log.pooled_path.parent.mkdir()
+    shutil.copy(stored, log.pooled_path)
+    pd.testing.assert_frame_equal(read_study(tmp_path).predictions(), read_predictions(stored))
 
 
 def test_an_unfinished_search_shows_what_is_there() -> None:
