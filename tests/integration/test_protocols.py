@@ -72,8 +72,8 @@ def test_a_nested_study_killed_twice_ends_like_one_never_killed(
                  for name in fold}  # fmt: skip
     assert sorted(pooled["subject_id"]) == sorted(everybody)
     assert not (killed / "winner/predictions.parquet").exists()
-    listed = pd.read_csv(job.output / "tables/scorings.csv")
-    assert set(listed[listed["job"] == "search"]["model"]) == {"winner"}
+    scored = pd.read_csv(job.output / "tables/scorings.csv")["study"]
+    assert set(scored) == {f"{name}-outer-0{fold}" for name in ("whole", "killed") for fold in "01"}
 
 
 def outcome(study: Path) -> list[object]:
