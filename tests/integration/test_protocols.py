@@ -77,15 +77,16 @@ def test_a_nested_study_killed_twice_ends_like_one_never_killed(
 
 
 def outcome(study: Path) -> list[object]:
-    """Return everything of a study that must not depend on a kill."""
+    """Return every number of a study that must not depend on a kill; undefined ones as text."""
     trials = [json.loads(path.read_text()) for path in sorted(study.glob("**/trial.json"))]
     facts = [
-        [one[key] for key in ("number", "role", "params", "state", "value", "scores")]
+        str([one[key] for key in ("number", "role", "params", "state", "value", "scores")])
         for one in trials
     ]
     tables = [
         pd.read_parquet(path).drop(columns="study").to_dict("list")
         for path in sorted(study.glob("**/predictions.parquet"))
     ]
-    report = (study / "report.txt").read_text()
-    return [facts, tables, report]
+    # The checks see that the other study scored the same subjects.
+    scores, _, _ = (study / "report.txt").read_text().partition("\nChecks:")
+    return [facts, tables, scores]
