@@ -18,7 +18,6 @@ from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.settings import Views
 from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
-from pdray.data.batches.views import drawn_view, view_moves
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import MODALITIES, Modality, picture_spec
@@ -216,6 +215,8 @@ class SnippetReader:
         stored = recording.stored or {}
         if self.views is None or recording.views is None:
             return stored
+        from pdray.data.batches.views import drawn_view  # for cached maps alone
+
         return {**stored, self.modality: recording.views[drawn_view(self.views, draw)]}
 
     def _moved(
@@ -223,6 +224,8 @@ class SnippetReader:
     ) -> Moved | None:
         if self.views is None:
             return None
+        from pdray.data.batches.views import drawn_view, view_moves
+
         names = [one.recording_id for one in recordings for _ in range(num_snippets)]
         drawn = [drawn_view(self.views, self._draw(planned, one)) for one in recordings]
         numbers = [number for number in drawn for _ in range(num_snippets)]
