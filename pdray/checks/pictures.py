@@ -26,14 +26,18 @@ def shrink(frames: NDArray[np.uint8], *, side: int = _SIDE) -> Floats:
     """Return (N, H, W, C) frames with ``side`` px on the shorter side, as means of their pixels."""
     height, width = frames.shape[1:3]
     factor = max(1.0, min(height, width) / side)
-    rows, columns = (
-        np.unique((np.arange(round(length / factor)) * factor).astype(int))
-        for length in (height, width)
-    )
-    summed = np.add.reduceat(frames.astype(np.float32), rows, axis=1)
-    summed = np.add.reduceat(summed, columns, axis=2)
-    counts = np.diff([*rows, height])[:, None] * np.diff([*columns, width])
-    return np.asarray(summed / counts[None, :, :, None], np.float32)
+    down, across = (_means(length, factor) for length in (height, width))
+    rows = np.tensordot(frames.astype(np.float32), down, (1, 1))  # (N, W, C, H')
+    return np.tensordot(rows, across, (1, 1)).transpose(0, 2, 3, 1)  # (N, C, H', W')
+
+
+def _means(length: int, factor: float) -> Floats:
+    """Return the (small, length) matrix of means of neighbouring pixels."""
+    starts = np.unique((np.arange(round(length / factor)) * factor).astype(int))
+    of = np.searchsorted(starts, np.arange(length), side="right") - 1
+    found = (np.arange(len(starts))[:, None] == of).astype(np.float32)
+    means: Floats = found / found.sum(axis=1, keepdims=True)
+    return means
 
 
 def small_frames(chunks: Iterable[NDArray[np.uint8]]) -> Floats:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy import fft
 
 from pdray.checks.pictures import RATE
 from pdray.data.media.settings import SAMPLE_RATE
@@ -66,7 +67,7 @@ def _power(x: Floats, window: int, hop: int) -> Floats:
     """Return (T, window // 2) power of each line of the spectrum, without constant pressure."""
     windows = sliding_window_view(x, window)[::hop]
     shape = np.hanning(window).astype(np.float32)
-    spectrum = np.fft.rfft(windows * shape, axis=1)[:, 1:]
+    spectrum = fft.rfft(windows * shape, axis=1)[:, 1:]
     return np.asarray(np.abs(spectrum) ** 2 / np.square(shape).sum(), np.float32)
 
 
@@ -80,6 +81,6 @@ def _pitch(x: Floats, loud: NDArray[np.bool_]) -> float:
         return float(_PITCH_HZ[0])
     pieces = np.stack([x[start : start + width] for start in starts])
     pieces = pieces - pieces.mean(axis=1, keepdims=True)
-    spectrum = np.abs(np.fft.rfft(pieces, 2 * width, axis=1)) ** 2
-    likeness = np.fft.irfft(spectrum, axis=1)[:, shortest:longest]
+    spectrum = np.abs(fft.rfft(pieces, 2 * width, axis=1)) ** 2
+    likeness = fft.irfft(spectrum, axis=1)[:, shortest:longest]
     return float(SAMPLE_RATE / np.median(shortest + likeness.argmax(axis=1)))
