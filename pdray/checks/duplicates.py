@@ -16,7 +16,8 @@ from pdray.data.store.entry import Entry
 _SOUND = 0.88  # likeness of sound of the same source
 _TRACK = 0.95  # likeness of the course of a face, which has no pictures
 _COURSE = 0.6  # likeness of movement from which pictures are compared
-_JOINT = 0.86  # mean likeness of movement, pictures and what moves in them
+_PICTURES = 0.9  # likeness of pictures of the same moments
+_JOINT = 0.88  # mean likeness of movement, pictures and what moves in them
 _COMPARED = 3  # recordings that a recording is compared with, picture by picture
 _MOMENTS = 7
 _CHUNK = 256  # recordings compared at once
@@ -138,7 +139,10 @@ def _alike(
 
 
 def _joint(case: Case, place: int, learnt: int, match: Match) -> float:
-    """Return the mean likeness of movement, pictures, and pictures less what stands still."""
+    """Return the mean likeness of movement, pictures, and pictures less what stands still.
+
+    It is 0 where pictures differ.
+    """
     stored = [(case.recordings[i].stored or {}).get("rgb") for i in (place, learnt)]
     if stored[0] is None or stored[1] is None:
         return match.likeness
@@ -151,12 +155,13 @@ def _joint(case: Case, place: int, learnt: int, match: Match) -> float:
         _pictures(entry, start + moments)
         for entry, start, moments in zip(entries, starts, (times, times + shift), strict=True)
     ]
+    whole = same_pictures(*pictures, is_mirrored=match.is_mirrored)
+    if whole < _PICTURES:
+        return 0.0
     moving = [one - one.mean(axis=0) for one in pictures]
-    alike = [
-        same_pictures(first, second, is_mirrored=match.is_mirrored)
-        for first, second in (pictures, moving)
-    ]
-    return float(np.mean([match.likeness, *alike]))
+    return float(
+        np.mean([match.likeness, whole, same_pictures(*moving, is_mirrored=match.is_mirrored)])
+    )
 
 
 def _pictures(entry: Entry, times: NDArray[np.float64]) -> NDArray[np.float32]:
