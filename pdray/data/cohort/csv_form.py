@@ -26,15 +26,14 @@ class Form(NamedTuple):
     encoding: str
     delimiter: str
 
-    @property
-    def notes(self) -> list[str]:
-        """What is unusual, one sentence each."""
+    def notes(self, what: str) -> list[str]:
+        """Return what is unusual of a file, which ``what`` names, one sentence each."""
         found = []
         if self.delimiter in _NAMES:
-            found.append(f"the manifest has {_NAMES[self.delimiter]} between cells")
+            found.append(f"{what} has {_NAMES[self.delimiter]} between cells")
         if self.encoding != PLAIN.encoding:
             name = "Windows-1252" if self.encoding == _WINDOWS else "UTF-16"
-            found.append(f"the manifest is not in UTF-8; it was read as {name}, so check accents")
+            found.append(f"{what} is not in UTF-8; it was read as {name}, so check accents")
         return found
 
 

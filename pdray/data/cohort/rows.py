@@ -109,7 +109,7 @@ def _read_csv(path: Path, content: bytes, required: Sequence[str]) -> Sheet:
     form = find_form(content)
     right = "a UTF-8 CSV or a .parquet file"
     rows = read_csv(path, content, check, wanted=required, right=right, form=form)
-    notes = form.notes
+    notes = form.notes("the manifest")
     if form.delimiter != PLAIN.delimiter:
         rows, changed = _with_points(rows)
         if changed:

@@ -83,7 +83,7 @@ def _read_text(name: str, content: bytes) -> tuple[list[tuple[int, list[str]]], 
         raise ManifestError(
             f"{name}: cannot be read as a CSV file: {error}; save it as .xlsx or as CSV in UTF-8"
         ) from error
-    return lines, []
+    return lines, form.notes(name)
 
 
 def _read_workbook(

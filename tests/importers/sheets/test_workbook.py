@@ -74,6 +74,7 @@ def test_csv_files_of_spreadsheet_programs_are_read(tmp_path, encoding, delimite
     grid = read_grid(path, None)
     assert grid.header == rows[0]
     assert grid.lines == [(2, ["P1", "two\nlines"]), (5, ["P2", "1,5"])]
+    assert ("a.csv is not in UTF-8" in " ".join(grid.notes)) == (encoding in ("utf-16", "cp1252"))
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):
