@@ -38,6 +38,16 @@ def test_every_check_has_its_page_and_every_page_its_check() -> None:
             assert re.search(rf"^## .*\b{part}\b", text, re.MULTILINE | re.IGNORECASE), (code, part)
 
 
+def test_no_check_breaks_where_a_study_has_left_nothing(tmp_path: Path) -> None:
+    for number, splits in enumerate((1, 3)):
+        held = [[f"S{s:03d}" for s in range(24) if s // 2 % 6 == fold] for fold in range(splits)]
+        case = make_case(tmp_path / str(number), cohort_of(24), held=held)
+        for one in run_checks(case, {}):
+            assert "the check ended with" not in one.found, one
+            assert one.found, one.code
+            assert one.state != "warning" or (one.looked_at and one.sure and one.advice), one.code
+
+
 def test_a_check_that_fails_ends_nothing_and_shows_no_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
