@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pdray.checks.confounding import looks, run
+from pdray.checks.exchange import exchange_classes
 from tests.checks.cases import cohort_of, make_case
 
 ILL: dict[str, Callable[[int, int], Any]] = {
@@ -43,6 +44,14 @@ def test_dates_and_the_order_of_visits_of_each_subject_are_seen(tmp_path: Path) 
     # The same where the second half of the visits was recorded with the medication off.
     states = {**rising, "medication_state": lambda s, r: "off" if r >= 2 else "on"}
     assert "within" not in run(make_case(tmp_path, cohort_of(12, 4, **states))).found
+
+
+def test_classes_are_exchanged_inside_a_block_alone() -> None:
+    facts, classes = np.zeros((22, 1)), np.zeros((22, 2))
+    facts[0] = classes[0, 0] = 1  # in a block of two, an exchange changes only the sign
+    found = exchange_classes(facts, classes, [0] * 2 + [1] * 20, np.random.default_rng(0))
+    assert found is not None
+    assert found.p == 1
 
 
 def test_a_value_per_person_and_a_single_value_are_no_batch() -> None:

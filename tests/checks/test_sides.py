@@ -65,6 +65,12 @@ def test_ids_that_the_settings_call_different_people_are_reported(tmp_path: Path
     )
 
 
+def test_one_number_with_two_kinds_of_letters_is_two_people(tmp_path: Path) -> None:
+    names = {"S000": "PD1", "S004": "HC1"}
+    groups = [replace(one, subject_id=names.get(one.subject_id, one.subject_id)) for one in COHORT]
+    assert run(make_case(tmp_path, groups, splits=split())).state == "passed"
+
+
 def test_recordings_without_a_subject_are_a_warning_or_unknown(tmp_path: Path) -> None:
     unnamed = [
         replace(one, subject_id=one.recording_id, item="face_interview", split="train")
