@@ -1,7 +1,7 @@
 """Measures what pdray prints where there is nothing to find: intervals and p on null cohorts.
 
-    python -m benchmarks.null_cohorts                 # 1,000 cohorts of each size, closed form
-    python -m benchmarks.null_cohorts quick=true      # only a test run; ignore its numbers
+    python -m benchmarks.null_cohorts             # 52 minutes on two busy cores
+    python -m benchmarks.null_cohorts quick=true  # only a test run; ignore its numbers
 
 SYNTHETIC numbers, no recordings: subjects with two to four recordings each, five numbers of each
 recording, grades 0 to 4 in two classes. Numbers and grades follow a severity of the subject. Then

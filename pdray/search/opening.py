@@ -108,6 +108,7 @@ class OpenStudy:
         reservation: Resources of a trial and how many trials run at once.
         uri: Address of its MLflow runs.
         mirror: Keeps these runs up to date.
+        is_permuted: Whether grades were exchanged, so that no score is one of the test subjects.
     """
 
     cohort: Cohort
@@ -115,6 +116,7 @@ class OpenStudy:
     reservation: Reservation
     uri: str
     mirror: Mirror
+    is_permuted: bool = False
 
 
 def open_study(within: CheckedStudy, say: Say) -> OpenStudy:

@@ -224,6 +224,11 @@ def plan_comparison(tree: dict[str, Any], fixed: Mapping[str, Mapping[str, Value
         for label, params in fixed.items()
         for fault in fit_faults(plan.config.fit, params)
     ]
+    if num := config.evaluation.permutations:
+        wrong.append(
+            f"evaluation.permutations: got {num}, but a comparison has no search to run again; "
+            "leave it out, and set it in a study"
+        )
     _refuse_plan(plan, wrong)
     return plan
 

@@ -15,7 +15,7 @@ from pdray.search.cluster import (
     describe_workers,
 )
 from pdray.search.plan import StudyPlan
-from pdray.search.protocol import num_searches
+from pdray.search.protocol import num_searches, num_with_permutations
 
 _SHOWN = 5
 _MOST_CLASSES = 8  # more classes, such as actions, are not listed
@@ -108,11 +108,16 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
             f"all {learnt} subjects"
         )
     many = f"{num} searches of " if num > 1 else ""
+    again = []
+    if permutations := config.evaluation.permutations:
+        more = num_with_permutations(plan, num) - num
+        again = [f"chance     {permutations} exchanges of grades, {more} more searches in all"]
     return [
         f"folds      {told} in {num_folds} folds of cross-validation",
         f"search     {many}{trials} trials x {num_folds} folds x {epochs} epochs; "
         f"{counted(len(plan.space), 'setting')} {'is' if len(plan.space) == 1 else 'are'} searched "
         f"for the best val/{config.search.metric}{few}",
+        *again,
     ]
 
 

@@ -187,6 +187,17 @@ def num_searches(plan: StudyPlan, cohort: Cohort, protocol: str | None = None) -
     return outer.get(str(protocol), 0) + 1
 
 
+def num_with_permutations(plan: StudyPlan, num: int) -> int:
+    """Return how many searches a study runs, those with exchanged grades among them.
+
+    Args:
+        plan: Its settings.
+        num: Searches of the study itself, of :func:`num_searches`; where it tests in outer folds,
+            an exchange leaves out the last one, which tests nobody.
+    """
+    return num + plan.config.evaluation.permutations * max(1, num - 1)
+
+
 def _outer_folds(plan: StudyPlan, cohort: Cohort, split: FoldsConfig) -> tuple[OuterFold, ...]:
     repeats = plan.config.search.repeats if plan.config.search.protocol == "repeated" else 1
     found, faults = [], []

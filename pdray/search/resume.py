@@ -183,7 +183,7 @@ def decides(key: str) -> bool:
     sections = ("resources.", "tracking.", "stream.", "limits.", "report.", "checks.")
     values = (
         "search.trials", "search.max_concurrent_trials", "search.name", "output",
-        "search.nested_hours",
+        "search.nested_hours", "evaluation.permutations",
         "data.different_subjects",  # they are split as two people in any case
     )  # fmt: skip
     return not key.startswith((*sections, *values))

@@ -73,8 +73,10 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
 
         best = search.best()
         chosen = best.number, search.params_of(best)
-        output = plan.config.output
+        output = None if ready.is_permuted else plan.config.output
         refit(ready.trials, (study, output), chosen, ready.cohort, (ready.mirror, say))
+        if ready.is_permuted:
+            return Found(best.number, "", "")
         board, held_out = report_winner(plan, ready.cohort, study)
         _draw(plan, ready.cohort, study, search)
         return Found(best.number, board, held_out)

@@ -192,6 +192,17 @@ class ResourcesConfig(Settings):
     )
 
 
+class StudyEvaluationConfig(EvaluationConfig):
+    """How the scores of a study get their intervals, and a p against chance."""
+
+    permutations: int = Field(
+        0,
+        ge=0,
+        description="how often the whole study runs again with grades exchanged between subjects, "
+        "for a p against chance; 19 can show p = 0.05; 0: no p is printed [count]",
+    )
+
+
 class StudyConfig(FitConfig):
     """Settings of ``jobs/tune_tsa.py``: those of a fit, and those of the search."""
 
@@ -208,7 +219,7 @@ class StudyConfig(FitConfig):
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
     search: SearchConfig = SearchConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: StudyEvaluationConfig = StudyEvaluationConfig()
     report: ReportConfig = ReportConfig()
     decision: DecisionConfig = DecisionConfig()
     checks: ChecksConfig = ChecksConfig()

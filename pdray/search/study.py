@@ -10,9 +10,17 @@ from pdray.errors import StudyError
 from pdray.search.cluster import is_submitted, joined_cluster
 from pdray.search.forecast import hours_of
 from pdray.search.opening import check_study, open_study
+from pdray.search.permutations import check_permutations, num_permuted, report_chance
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror
-from pdray.search.protocol import Settled, check_metric, num_searches, settle, settle_by_time
+from pdray.search.protocol import (
+    Settled,
+    check_metric,
+    num_searches,
+    num_with_permutations,
+    settle,
+    settle_by_time,
+)
 from pdray.search.resume import check_same, manifest_of, only_driver
 from pdray.search.searching import run_search
 from pdray.tracking.address import default_uri
@@ -63,6 +71,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     manifest = manifest_of(study, config)
     settled = settle(plan, manifest)
     plan = settled.plan
+    check_permutations(plan, settled.cohort)
     if not study.exists():
         check_metric(settled)
         if plan.start_study is not None:
@@ -71,7 +80,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
             check_same_people(plan.start_study, settled.cohort)
     with only_driver(study, say):
         check_same(plan, study, manifest.digest, say)
-        if study.is_complete():
+        if study.is_complete() and num_permuted(study) >= config.evaluation.permutations:
             return _read_outcome(plan, study, say)
         try:
             with joined_cluster(config.resources):
@@ -115,6 +124,7 @@ def _run_on_cluster(
     within = check_study(settled.plan, settled.cohort, study)
     if settled.plan.config.search.protocol is None:
         num = num_searches(settled.plan, settled.cohort, "nested")
+        num = num_with_permutations(settled.plan, num)
         hours = hours_of(settled.plan, settled.cohort, within.reservation, num_searches=num)
         settled = settle_by_time(settled, manifest, hours)
         within = replace(within, plan=settled.plan, cohort=settled.cohort)
@@ -133,6 +143,8 @@ def _run_on_cluster(
         from pdray.search.procedure import report_outer
 
         held_out = report_outer(plan, ready.cohort, study, found.leaderboard)
+    chance = report_chance(plan, manifest, ready, study, say)
+    held_out = f"{held_out}\n{chance}".rstrip()
     from pdray.search.checking import check_search
 
     checks = check_search(plan, ready.cohort, ready.trials.recordings, study)

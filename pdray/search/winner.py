@@ -31,7 +31,7 @@ from pdray.tracking.scorings import note_study
 
 def refit(
     trials: TrialPlan,
-    where: tuple[StudyLog, Path],
+    where: tuple[StudyLog, Path | None],
     best: tuple[int, dict[str, Any]],
     cohort: Cohort,
     listeners: tuple[Mirror, Say],
@@ -40,7 +40,8 @@ def refit(
 
     Args:
         trials: What the trials of the search share.
-        where: The log of the study, and the output folder, which lists all scorings.
+        where: The log of the study, and the output folder, which lists all scorings; None: this
+            one is not listed.
         best: Number and settings of the best trial.
         cohort: Recordings and folds; without a test set nothing is scored.
         listeners: The mirror, and what prints a line.
@@ -62,7 +63,7 @@ def refit(
         epochs=chosen + 1,
         pruner=None,
     )
-    if cohort.folds.test:
+    if cohort.folds.test and output is not None:
         note_study(output, study, job="search", model=study.winner.folder.name)
     say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
     config = {"number": number, "params": params}

@@ -41,6 +41,7 @@ PREDICTIONS = "predictions.parquet"
 PICTURES = ("confusion.png", "roc.png")
 MODEL = "model.pt"
 OUTER = "outer"
+PERMUTED = "permuted"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
 FINDINGS = "checks.json"
@@ -81,14 +82,19 @@ class StudyLog:
 
     @property
     def name(self) -> str:
-        """Name of the study; that of an outer fold's search begins with its study's name."""
-        if self.folder.parent.name != OUTER:
+        """Name of the study; that of a search inside another study begins with its name."""
+        kind = self.folder.parent.name
+        if kind not in (OUTER, PERMUTED):
             return self.folder.name
-        return f"{self.folder.parents[1].name}-{OUTER}-{self.folder.name}"
+        return f"{StudyLog(self.folder.parents[1]).name}-{kind}-{self.folder.name}"
 
     def outer(self, key: str) -> "StudyLog":
         """Return the log of the search in an outer fold, even if it has not started."""
         return StudyLog(self.folder / OUTER / key)
+
+    def permuted(self, number: int) -> "StudyLog":
+        """Return the log of the study with exchanged grades, even if it has not started."""
+        return StudyLog(self.folder / PERMUTED / f"{number:03d}")
 
     def outer_studies(self) -> list["StudyLog"]:
         """Return the logs of the searches in outer folds that have started, in their order."""
