@@ -3,8 +3,8 @@
 Where one network made all rows, an interval is "of this model on new people". Where the networks of
 several folds did, each on subjects of its own, it is "of models trained this way" and wider, as far
 as ``benchmarks/coverage.py`` shows that it covers; else it is "of these predictions; training not
-included", and as wide as if nothing was learnt. Scores that rank rows count pairs inside one
-network only: two networks may be shifted against each other.
+included", and without a clear signal as wide as if nothing was learnt. Scores that rank rows count
+pairs inside one network only: two networks may be shifted against each other.
 
 Axes: N row, S subject, K class.
 """
@@ -369,9 +369,9 @@ def _truth(name: str, rows: Rows) -> tuple[Truth, float]:
     chosen = rows.subjects_of(predicted(rows.probability))
     several = sum(count >= LEAST_OF_CLASS for count in chosen.values()) >= 2
     seen = auroc - 0.5 >= _LEAST_SIGNAL * jackknife_se(without)
-    if not several or (
-        name in _NEED_SIGNAL and not (seen and rows.num_subjects >= _LEAST_PROCEDURE)
-    ):
+    if not several or (name in _NEED_SIGNAL and not seen):
         # As wide as if nothing was learnt: it must contain chance then (benchmarks/null_cohorts).
         return "predictions", widening(1)
-    return "procedure", widening(noise_share(auroc, without, num_folds, _NUMBERS))
+    few = name in _NEED_SIGNAL and rows.num_subjects < _LEAST_PROCEDURE
+    factor = widening(noise_share(auroc, without, num_folds, _NUMBERS))
+    return "predictions" if few else "procedure", factor

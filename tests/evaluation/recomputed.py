@@ -300,9 +300,9 @@ def widening(rows: Rows, metric: str, k: int) -> tuple[str, float]:
     several = sum(subjects_of(said, c) >= 5 for c in range(k)) >= 2
     needs = metric in ("mcc", "balanced_accuracy", "f1_macro", "precision")
     few = len({row["subject"] for row in rows}) < 40
-    if not several or (needs and (few or area - 0.5 < math.sqrt(8) * jackknife(left))):
+    if not several or (needs and area - 0.5 < math.sqrt(8) * jackknife(left)):
         return "predictions", math.sqrt(2)
-    return "procedure", factor_of(area, left, folds, 20)
+    return "predictions" if needs and few else "procedure", factor_of(area, left, folds, 20)
 
 
 def factor_of(area: float, left: Sequence[float], folds: int, numbers: int) -> float:
