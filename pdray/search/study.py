@@ -8,7 +8,6 @@ from pdray.command import Say
 from pdray.data.cohort.manifest import Manifest
 from pdray.errors import StudyError
 from pdray.search.cluster import is_submitted, joined_cluster
-from pdray.search.forecast import hours_of
 from pdray.search.opening import check_study, open_study
 from pdray.search.permutations import check_permutations, num_permuted, report_chance
 from pdray.search.plan import StudyPlan
@@ -123,6 +122,8 @@ def _run_on_cluster(
         say(describe_upload())
     within = check_study(settled.plan, settled.cohort, study)
     if settled.plan.config.search.protocol is None:
+        from pdray.search.forecast import hours_of  # not where a protocol is set
+
         num = num_searches(settled.plan, settled.cohort, "nested")
         num = num_with_permutations(settled.plan, num)
         hours = hours_of(settled.plan, settled.cohort, within.reservation, num_searches=num)

@@ -23,7 +23,6 @@ from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.batches.plan import Evaluate, derive_seed
 from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.cohort.reshuffling import reshuffled
 from pdray.errors import ClusterError
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
 from pdray.evaluation.predictions import (
@@ -101,6 +100,8 @@ class TrialPlan:
     def _sides(self, number: int) -> tuple[FoldSides, ...]:
         if not self.reshuffle or self.role != "trial":
             return self.sides
+        from pdray.data.cohort.reshuffling import reshuffled  # few searches draw folds anew
+
         seed = derive_seed(self.origin.seed, "reshuffle", number)
         return reshuffled(self.recordings, self.sides, num_classes=self.num_classes, seed=seed)
 
