@@ -11,9 +11,9 @@ from pdray.errors import StudyError
 Floats = NDArray[np.float64]
 
 
-# Chosen on drawn curves and on the recorded ones of benchmarks/search.py.
+# Chosen on the recorded curves of benchmarks/search.py.
 CAUTION = 1.4  # standard deviations of what the other folds can still change
-LATE = 0.5  # share of the epochs of the first fold before which no trial ends
+EARLY = 0.25  # share of the epochs of the first fold before which no trial ends
 SPARED = 0.1  # share of the best trials that do not end inside the first fold
 
 Scores = Sequence[Sequence[float]]
@@ -21,13 +21,14 @@ Scores = Sequence[Sequence[float]]
 
 
 class FoldRule:
-    """Ends a trial that is clearly worse than the best complete one, mostly between two folds.
+    """Ends a trial that is clearly worse than the best complete one: after a fold, or in the first.
 
     After each fold the trial is compared with the best complete trial on the same folds, each at
     its best epoch. It ends if the mean difference is larger than what the other folds can still
     change: ``CAUTION`` standard deviations of their mean difference, as measured between the
-    complete trials. So where scores lie close together, few trials end. Late in the first fold a
-    trial ends if it is that much worse at this epoch, unless it is in the best tenth of all.
+    complete trials. So where scores lie close together, few trials end. Inside the first fold, from
+    a quarter of its E epochs on, the best scores so far are compared; the limit is
+    sqrt(E / epochs so far) times as large, and the best tenth of all trials goes on.
 
     Deciding between folds is from Bergman, Purucker and Hutter, "Don't Waste Your Time: Early
     Stopping Cross-Validation" (AutoML 2024). The comparison on the same folds is our own.
@@ -50,15 +51,14 @@ class FoldRule:
         greater_is_better: bool,
     ) -> None:
         self._num_trials, self._num_folds, self._num_epochs = num_trials, num_folds, num_epochs
-        self._first_epoch = max(first_epoch, math.ceil(LATE * num_epochs) - 1)
+        self._first_epoch = max(first_epoch, math.ceil(EARLY * num_epochs) - 1)
         self._sign = 1.0 if greater_is_better else -1.0
         self._first: dict[int, Floats] = {}  # best score so far in the first fold, by epoch
         self._complete: dict[int, Floats] = {}  # score by fold at the chosen epoch
 
     def observe(self, trial: int, scores: Scores) -> None:
         """Store the scores of a trial in the place of its earlier ones."""
-        first = self._sign * np.array(scores[0])
-        self._first[trial] = np.fmax.accumulate(first)
+        self._first[trial] = np.fmax.accumulate(self._sign * np.array(scores[0]))
         self._complete.pop(trial, None)
         if len(scores) == self._num_folds and len(scores[-1]) == self._num_epochs:
             found = self._at_best_epoch(scores)
@@ -76,7 +76,7 @@ class FoldRule:
         num, epoch = len(scores), len(scores[-1]) - 1
         is_end = epoch == self._num_epochs - 1
         if len(others) < max(2, self._num_trials) or not (
-            is_end or self._is_late(trial, num, epoch)
+            is_end or self._is_asked(trial, num, epoch)
         ):
             return None
         best = max(others, key=lambda number: (_mean(others[number]), -number))
@@ -86,7 +86,8 @@ class FoldRule:
             own, reference = self._first[trial][epoch:], self._first[best][epoch : epoch + 1]
         gap = np.nan if own is None else _mean(reference - own)
         left = (self._num_folds - num) / (num * self._num_folds)
-        margin = CAUTION * math.sqrt(left) * _spread(others, best)
+        wider = self._num_epochs / (epoch + 1)  # 1 after a fold
+        margin = CAUTION * math.sqrt(left * wider) * _spread(others, best)
         if own is None or not gap > margin:
             return None
         where = f"after fold {num}" if is_end else f"at epoch {epoch} of the first fold"
@@ -96,8 +97,8 @@ class FoldRule:
             f"to change more than {margin:.3f}"
         )
 
-    def _is_late(self, trial: int, num: int, epoch: int) -> bool:
-        """Return whether a trial is late in its first fold, and not in the best tenth there."""
+    def _is_asked(self, trial: int, num: int, epoch: int) -> bool:
+        """Return whether a trial may end inside its first fold: not one of the best tenth there."""
         if num > 1 or epoch < self._first_epoch:
             return False
         others = [of[epoch] for n, of in self._first.items() if n != trial and len(of) > epoch]

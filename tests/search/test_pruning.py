@@ -172,18 +172,28 @@ def test_no_trial_ends_before_enough_others_are_complete():
     assert made.decide(9, flat(0.0)) is not None
 
 
-def test_inside_a_fold_only_late_in_the_first_one():
-    made = ready()
-    ended = [made.decide(9, [[0.0] * (epoch + 1)]) is not None for epoch in range(4)]
-    assert ended == [False, True, True, True]
-    ended = [made.decide(9, [[0.75] * 4, [0.0] * (epoch + 1)]) is not None for epoch in range(4)]
-    assert ended == [False, False, False, True]
+def test_inside_a_fold_only_in_the_first_one_after_a_quarter():
+    made = fold_rule(num_epochs=8)
+    for trial, scores in enumerate(COMPLETE):
+        made.observe(trial, [row * 2 for row in scores])
+    ended = [made.decide(9, [[0.0] * (epoch + 1)]) is not None for epoch in range(8)]
+    assert ended == [False] + [True] * 7
+    ended = [made.decide(9, [[0.75] * 8, [0.0] * (e + 1)]) is not None for e in range(8)]
+    assert ended == [False] * 7 + [True]
     late = ready(first_epoch=2)
     ended = [late.decide(9, [[0.0] * (epoch + 1)]) is not None for epoch in range(4)]
     assert ended == [False, False, True, True]
 
 
-def test_late_in_the_first_fold_the_best_tenth_goes_on():
+def test_the_limit_is_wider_early_in_the_first_fold():
+    made = ready()
+    # After two of four epochs the 0.114 of the first fold is sqrt(2) times as large.
+    assert made.decide(8, [[0.65] * 2]) is None
+    reason = made.decide(9, [[0.63] * 2])
+    assert "its mean 0.630 at epoch 1 of the first fold is worse by 0.170" in str(reason)
+
+
+def test_inside_the_first_fold_the_best_tenth_goes_on():
     made = ready()
     for trial in range(3, 10):
         made.observe(trial, [[0.1] * 3])
@@ -232,7 +242,7 @@ def slow_fold_rule(trials, scores, *, num_trials, first_epoch):
     best = max(complete, key=sum)
     if epoch == 3:
         gaps = [one - own for one, own in zip(best, at_best(scores), strict=False)]
-    elif num == 1 and epoch >= max(first_epoch, 1):
+    elif num == 1 and epoch >= first_epoch:
         reached = sorted(max(rows[0][: epoch + 1]) for rows in trials if len(rows[0]) > epoch)
         place = 0.9 * (len(reached) - 1)
         low, high = reached[math.floor(place)], reached[math.ceil(place)]
@@ -250,7 +260,7 @@ def slow_fold_rule(trials, scores, *, num_trials, first_epoch):
             mean = sum(differences) / 3
             squares.append(sum((one - mean) ** 2 for one in differences) / 2)
     spread = math.sqrt(sum(squares) / len(squares))
-    margin = CAUTION * spread * math.sqrt(1 / num - 1 / 3)
+    margin = CAUTION * spread * math.sqrt((1 / num - 1 / 3) * 4 / (epoch + 1))
     return sum(gaps) / num > margin
 
 
