@@ -13,6 +13,8 @@ trial with the best score, as in a study. Printed are, for each rule:
   errors (SE) below it; the SE is of the mean difference between the two over the folds, paired;
 - ``regret``: mean distance of the winner from the exhaustive one, in such SE.
 
+``search.patience`` ends the whole search: the rows with it count the trials until then.
+
 A replay cannot show what a sampler would have proposed after other trials had ended: it tests the
 rule, not the search. One trial runs at a time.
 """
@@ -33,6 +35,7 @@ from pydantic import Field
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from pdray.config import Settings, load
+from pdray.search.budget import num_since_better
 from pdray.search.pruning import FoldRule, QuantileRule, choose_epoch, mean_over_folds
 
 KEPT = Path(__file__).resolve().parent / "data" / "curves.json.xz"
@@ -50,7 +53,13 @@ class ReplayConfig(Settings):
 
 
 class Rule(Protocol):
-    """Ends trials of one search."""
+    """Ends trials of one search.
+
+    Attributes:
+        is_over: Whether no further trial starts.
+    """
+
+    is_over: bool
 
     def ends(self, trial: int, rows: Curves) -> bool:
         """Take a new epoch, the last of ``rows`` (by fold and epoch); return whether it ends."""
@@ -61,6 +70,8 @@ class Rule(Protocol):
 
 class Never:
     """No pruning."""
+
+    is_over = False
 
     def ends(self, trial: int, rows: Curves) -> bool:
         """Never."""
@@ -79,6 +90,22 @@ class Ours(Never):
     def ends(self, trial: int, rows: Curves) -> bool:
         """Ask the rule, as a trial does."""
         return self.rule.decide(trial, rows) is not None
+
+
+class Patient(Ours):
+    """A rule of pdray, with ``search.patience``."""
+
+    def __init__(self, rule: FoldRule | QuantileRule, patience: int) -> None:
+        super().__init__(rule)
+        self.patience = patience
+        self.complete: list[Floats] = []
+
+    def close(self, trial: int, rows: Curves, *, is_complete: bool) -> None:
+        """Count the complete trials since the last one that was better beyond noise."""
+        if is_complete:
+            epoch, _ = choose_epoch(rows, greater_is_better=True)
+            self.complete.append(np.array(rows)[:, epoch])
+            self.is_over = num_since_better(self.complete) >= self.patience
 
 
 class Between(Never):
@@ -106,7 +133,7 @@ class Between(Never):
             self.best, self.limit = value, self.of_best(np.array(rows)[:, epoch])
 
 
-class OfOptuna:
+class OfOptuna(Never):
     """A pruner of Optuna, asked after each epoch or after each fold.
 
     After an epoch it gets the mean over the folds so far, after a fold the fold's best score.
@@ -190,6 +217,8 @@ def rules(num_folds: int, num_epochs: int) -> dict[str, Callable[[], Rule]]:
         "no pruning": Never,
         "quantile, worst quarter": lambda: Ours(QuantileRule(quantile=0.25, **ours)),
         "between folds (pdray)": lambda: Ours(FoldRule(num_folds=num_folds, **ours)),
+        "  and patience 10": lambda: Patient(FoldRule(num_folds=num_folds, **ours), 10),
+        "  and patience 20": lambda: Patient(FoldRule(num_folds=num_folds, **ours), 20),
         "forgiving": lambda: Between(num_epochs, np.min),
         "aggressive": lambda: Between(num_epochs, np.mean),
         "Optuna Median": lambda: OfOptuna(pruners.MedianPruner(), num_epochs, of_folds=False),
@@ -243,6 +272,8 @@ def replay(recorded: Recorded, order: Sequence[int], rule: Rule) -> Outcome:
     """Run one search over recorded scores, its trials in an order, with a new rule."""
     spent, complete = 0, []
     for number, trial in enumerate(order):
+        if rule.is_over:
+            break
         rows: list[list[float]] = []
         for step, (_, epoch) in enumerate(np.ndindex(recorded.scores.shape[1:])):
             if epoch == 0:

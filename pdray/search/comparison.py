@@ -21,6 +21,7 @@ from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.cluster import joined_cluster
+from pdray.search.course import Course, work_of
 from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
@@ -91,6 +92,7 @@ def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
         mirror,
         say,
         extent=Extent(len(params), 0, len(trials.sides), plan.epochs),
+        course=Course(work_of(plan, ready.reservation, num_folds=len(trials.sides))),
         direction=(
             f"test/{config.search.metric}",
             METRICS[config.search.metric].greater_is_better,

@@ -5,10 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-SHARES = {"folds": 0.51, "quantile": 0.30}
+from pdray.search.cluster import Reservation
+from pdray.search.plan import StudyPlan
+
+SHARES = {"folds": 0.30, "quantile": 0.31}
 """Share of its steps that a trial runs which the rule may end (docs/results/pruning.md)."""
 
-_WEIGHT = 4  # trials that a forecast counts for, beside those that have ended
+_WEIGHT = 2.0  # ended trials that the forecast of their length counts for
+_FADING = 0.9  # of the weight of a length with each later one: rules get stricter
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,23 @@ class Work:
     def length(self, number: int) -> float:
         """Return the expected steps of the trial with this number, from 0."""
         return self.steps * (1.0 if number < self.num_whole else self.share)
+
+
+def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Work:
+    """Return the work of one search of a plan."""
+    config, num_trials = plan.config.search, plan.num_trials
+    at_once = min(reservation.concurrent_trials, num_trials)
+    prunes = bool(config.prune_quantile) and not plan.fixed
+    return Work(
+        num_trials=num_trials,
+        steps=num_folds * plan.epochs,
+        # Trials that begin before enough others are complete can hardly be ended.
+        num_whole=config.prune_after_trials + at_once - 1 if prunes else num_trials,
+        share=SHARES[config.prune_rule] if prunes else 1.0,
+        at_once=at_once,
+        # A fold's two sides together are what the refit learns from.
+        refit_steps=0.0 if plan.fixed else float(plan.epochs),
+    )
 
 
 def last_end(running: Sequence[float], waiting: Iterable[float], at_once: int) -> float:
@@ -69,6 +90,7 @@ class Course:
         self._free: list[float] = []  # times at which trials ended and no other has reported
         self._times: list[float] = []
         self._lengths: list[int] = []  # of ended trials that a rule might have ended
+        self._expected, self._weight = work.share * work.steps, _WEIGHT
         self._num_ended = 0
         self.refit_steps = work.refit_steps
 
@@ -98,6 +120,9 @@ class Course:
         steps, _ = self._steps.pop(trial, (0, now))
         if steps and self._order.index(trial) >= self.work.num_whole:
             self._lengths.append(steps)
+            kept = _FADING * self._weight
+            self._expected = (kept * self._expected + steps) / (kept + 1)
+            self._weight = kept + 1
         self._free.append(now)
         self._num_ended += 1
 
@@ -131,15 +156,10 @@ class Course:
         ]
         begun = len(self._order)
         waiting = (
-            self.work.steps if number < self.work.num_whole else self._expected()
+            self.work.steps if number < self.work.num_whole else self._expected
             for number in range(begun, self.work.num_trials)
         )
         return step * last_end(running, waiting, self.work.at_once) + self.refit_seconds()
-
-    def _expected(self) -> float:
-        """Return the expected steps of a trial that a rule may end."""
-        known = _WEIGHT * self.work.share * self.work.steps
-        return (known + sum(self._lengths)) / (_WEIGHT + len(self._lengths))
 
     def _left(self, trial: int, steps: int) -> float:
         """Return the expected steps left of a trial that runs."""

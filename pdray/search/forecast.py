@@ -9,14 +9,17 @@ from typing import Any
 import ray
 import torch
 
+from pdray.command import Say
 from pdray.config import dump
 from pdray.data.cohort.members import Cohort, inner_sides, rated
 from pdray.errors import PdrayError
 from pdray.evaluation.predictions import Origin
-from pdray.search.cluster import Reservation
-from pdray.search.course import SHARES, Work, last_end
+from pdray.search.cluster import Reservation, counted
+from pdray.search.course import Course, Work, last_end, work_of
 from pdray.search.plan import StudyPlan
+from pdray.search.progress import Extent, clock
 from pdray.search.space import trial_config
+from pdray.search.trial import TrialPlan
 from pdray.training.loop.launch import Workers
 from pdray.training.loop.timing import Pace, can_measure, measure_pace
 from pdray.training.loop.worker import Place
@@ -40,23 +43,6 @@ class Measured:
     start: float
 
 
-def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Work:
-    """Return the work of one search of a plan."""
-    config, num_trials = plan.config.search, plan.num_trials
-    at_once = min(reservation.concurrent_trials, num_trials)
-    prunes = bool(config.prune_quantile) and not plan.fixed
-    return Work(
-        num_trials=num_trials,
-        steps=num_folds * plan.epochs,
-        # Trials that begin before enough others are complete can hardly be ended.
-        num_whole=config.prune_after_trials + at_once - 1 if prunes else num_trials,
-        share=SHARES[config.prune_rule] if prunes else 1.0,
-        at_once=at_once,
-        # A fold's two sides together are what the refit learns from.
-        refit_steps=0.0 if plan.fixed else float(plan.epochs),
-    )
-
-
 def hours_of(
     plan: StudyPlan, cohort: Cohort, reservation: Reservation, *, num_searches: int
 ) -> float | None:
@@ -78,6 +64,47 @@ def hours_of(
         return None
     work = work_of(plan, reservation, num_folds=len(sides))
     return num_searches * seconds_of(work, measured, task) / 3600
+
+
+def foresee(
+    plan: StudyPlan,
+    trials: TrialPlan,
+    reservation: Reservation,
+    extent: Extent,
+    say: Say,
+) -> tuple[Course, float | None]:
+    """Measure the first trial's settings, print how long the trials that are left will take.
+
+    Args:
+        plan: The search.
+        trials: What its trials share.
+        reservation: Resources of a trial and how many trials run at once.
+        extent: Trials of the whole search, and those that ended before this session.
+        say: Prints a line.
+
+    Returns:
+        What estimates the time left, and the forecast of trials and refit [s]; None: unknown.
+    """
+    task, left = trials.task(0, {}), extent.num_trials - extent.num_ended
+    whole = work_of(plan, reservation, num_folds=len(trials.sides))
+    work = replace(
+        whole,
+        num_trials=left,
+        num_whole=max(0, whole.num_whole - extent.num_ended),
+        at_once=min(whole.at_once, left),
+    )
+    measured = measure(plan, task, reservation)
+    if measured is None:
+        say("time       not known before the first trial: it could not be measured")
+        return Course(work), None
+    step, seconds = step_seconds(measured, task), seconds_of(work, measured, task)
+    length = f"{work.steps}" if work.share == 1 else f"up to {work.steps}"
+    at_once = "" if work.at_once == 1 else f", {work.at_once} trials at once"
+    say(
+        f"time       about {clock(seconds)}: {counted(left, 'trial')} of {length} epochs of "
+        f"{step:.2g} s{at_once}; then the refit"
+    )
+    return Course(work, step_seconds=step, start_seconds=measured.start), seconds
 
 
 def seconds_of(work: Work, measured: Measured, task: FitTask) -> float:

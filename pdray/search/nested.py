@@ -1,6 +1,7 @@
 """Runs the search in each outer fold of a study, and pools the predictions of their winners."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -8,6 +9,7 @@ from pdray.command import Say
 from pdray.data.cohort.members import readable
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions, write_predictions
+from pdray.search.budget import share_hours
 from pdray.search.opening import OpenStudy, open_beside
 from pdray.search.protocol import OuterFold
 from pdray.search.searching import run_search
@@ -35,8 +37,9 @@ def run_outer(folds: Sequence[OuterFold], ready: OpenStudy, study: StudyLog, say
         search = study.outer(fold.key)
         if search.is_complete():
             continue
+        plan = share_hours(fold.plan, study, search, num_searches=len(folds) + 1)
         try:
-            _run_one(fold, ready, search, say)
+            _run_one(replace(fold, plan=plan), ready, search, say)
         except StudyError:
             study.finish(state="failed")
             ready.mirror.finish()

@@ -10,6 +10,7 @@ from ray import tune
 from pdray.command import Say
 from pdray.config import value_at
 from pdray.errors import TrackingError
+from pdray.search.course import Course
 from pdray.tracking.run_log import SYSTEM_METRICS, StudyLog
 
 _MIRROR_SECONDS = 10.0
@@ -110,6 +111,7 @@ class Progress(tune.Callback):
         mirror: The mirror to update.
         say: Prints a line.
         extent: The amount of work.
+        course: Estimates the time left; it is given every result.
         direction: Name of the score, and whether more is better.
     """
 
@@ -120,16 +122,15 @@ class Progress(tune.Callback):
         say: Say,
         *,
         extent: Extent,
+        course: Course,
         direction: tuple[str, bool],
     ) -> None:
         self._study, self._mirror, self._say = study, mirror, say
-        self._extent = extent
+        self._extent, self._course = extent, course
         self._metric, self._greater = direction
         self._started = time.monotonic()
         self._last_line = 0.0
-        self._first: tuple[float, int] | None = None
-        self._ended: dict[str, int] = {}
-        self._running: dict[int, int] = {}
+        self._num_ended = extent.num_ended
         self.best: tuple[float, int] | None = None
 
     def on_trial_result(
@@ -137,11 +138,12 @@ class Progress(tune.Callback):
     ) -> None:
         """Count an epoch; print it if the last line was printed long enough ago."""
         number, state = result["number"], result["state"]
-        self._running[number] = result["step"]
+        is_last = state != "running"
+        self._course.take(number, result["step"] + 1, time.monotonic(), is_last=is_last)
         if state == "complete" and self._is_better(result["value"]):
             self.best = (result["value"], number)
-        if state != "running":
-            self._end(number, state)
+        if is_last:
+            self._num_ended += 1
             told = f"{self._metric} {_told(result['value'])}"
             if state == "failed":
                 told = self._study.trial(number).read()["reason"]
@@ -152,7 +154,7 @@ class Progress(tune.Callback):
                 f"epoch {result['epoch'] + 1}/{self._extent.num_epochs}: "
                 f"{self._metric} {_told(result['value'])}"
             )
-        self._mirror.update(now=state != "running")
+        self._mirror.update(now=is_last)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Log the use of the machine; Tune takes a step at least every few seconds."""
@@ -161,16 +163,13 @@ class Progress(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Log and print that a trial's process was lost."""
         number = trial.config["number"]
-        self._end(number, "failed")
+        self._course.end(number, time.monotonic())
+        self._num_ended += 1
         reason = f"its process was lost: {trial.error_file}"
         log = self._study.trial(number)
         if log.exists():
             log.finish(state="failed", reason=reason)
         self._line(f"trial {number} failed: {reason}")
-
-    def _end(self, number: int, state: str) -> None:
-        self._running.pop(number, None)
-        self._ended[state] = self._ended.get(state, 0) + 1
 
     def _is_better(self, value: float) -> bool:
         if value != value or self.best is None:
@@ -179,31 +178,16 @@ class Progress(tune.Callback):
 
     def _line(self, what: str) -> None:
         self._last_line = time.monotonic()
-        ended = self._extent.num_ended + sum(self._ended.values())
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
         # Fixed trials are scored on test subjects, and none of them is selected.
         told = f", best {best}" if self._metric.startswith("val/") else ""
-        spent = time.monotonic() - self._started
+        now = time.monotonic()
+        spent, seconds = now - self._started, self._course.seconds_left(now)
+        left = f"about {clock(seconds)}" if seconds else "-"
         self._say(
-            f"[{ended}/{self._extent.num_trials} trials, {_clock(spent)} spent, "
-            f"{self._time_left(spent)} left{told}] {what}"
+            f"[{self._num_ended}/{self._extent.num_trials} trials, {clock(spent)} spent, "
+            f"{left} left{told}] {what}"
         )
-
-    def _time_left(self, spent: float) -> str:
-        """Estimate the time left from the pace so far; a pruned trial counts with all its steps.
-
-        The time before the first result (start of workers, first reading) is not counted.
-        """
-        steps = self._extent.num_folds * self._extent.num_epochs
-        running = sum(step + 1 for step in self._running.values())
-        here = sum(self._ended.values()) * steps + running
-        left = (self._extent.num_trials - self._extent.num_ended) * steps - here
-        if self._first is None:
-            self._first = spent, here
-        since, done = spent - self._first[0], here - self._first[1]
-        if left <= 0 or done <= 0 or since < _LINE_SECONDS:
-            return "-"
-        return f"about {_clock(since * left / done)}"
 
 
 class RefitProgress(tune.Callback):
@@ -232,7 +216,8 @@ def _told(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time as text, such as ``2m05s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

@@ -1,7 +1,7 @@
 """Proposes trials with Optuna, and reports to it how each trial ended."""
 
 import warnings
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.error import TuneError
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -26,6 +27,7 @@ from pdray.data.batches.plan import derive_seed
 from pdray.errors import StudyError
 from pdray.search.plan import StudyPlan
 from pdray.search.space import Choices, Range, Value, combinations
+from pdray.tracking.run_log import TrialLog
 
 # pdray prints its own lines about trials.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -88,9 +90,14 @@ class StudySearch(OptunaSearch):
     settings is tried once: fits are seeded, so a second trial would give the same result. The first
     trials are those of the plan; one whose settings the space does not hold has no values in
     Optuna, so that it counts, and the sampler does not learn from it.
+
+    Attributes:
+        may_start: Asked before each trial, with the number of one that was interrupted; False ends
+            the search.
     """
 
     def __init__(self, plan: StudyPlan, *, storage: str, name: str, mode: str) -> None:
+        self.may_start: Callable[[int | None], bool] = lambda number: True
         self._study_seed = plan.seed
         self._starts = () if plan.fixed else plan.starts
         self._startup_trials = plan.config.search.startup_trials
@@ -148,9 +155,39 @@ class StudySearch(OptunaSearch):
         found = get_param_importances(self._ot_study, evaluator=judge, params=list(self._entries))
         return dict(found)
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Return the number and the searched values of the next trial."""
+    def goes_on(self) -> bool:
+        """Return whether the next trial may start."""
+        return self.may_start(self._interrupted[0].number if self._interrupted else None)
+
+    def is_running(self) -> bool:
+        """Return whether a trial of this session has not ended."""
+        return len(self._trials_in(TrialState.RUNNING)) > len(self._interrupted)
+
+    def end_running(self, log_of: Callable[[int], TrialLog], reason: str) -> None:
+        """End the trials that run as pruned, in their logs and in Optuna.
+
+        One that ended on disk while Tune was stopping it keeps its state.
+
+        Args:
+            log_of: Returns the log of a trial.
+            reason: Why they end.
+        """
+        for trial in self._trials_in(TrialState.RUNNING):
+            log = log_of(trial.number)
+            if log.exists() and log.read()["state"] == "running":
+                value = next(reversed(trial.intermediate_values.values()), None)
+                log.finish(state="pruned", value=value, reason=reason)
+            found = log.read() if log.exists() else {}
+            state = _STATES[str(found.get("state", "failed"))]
+            value = found["value"] if state == TrialState.COMPLETE else None
+            self._ot_study.tell(trial.number, value, state=state)
+        self._interrupted.clear()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the number and the searched values of the next trial, or that none follows."""
         if trial_id not in self._ot_trials:
+            if not self.goes_on():
+                return str(Searcher.FINISHED)
             self._ot_trials[trial_id] = self._next_trial()
         trial = self._ot_trials[trial_id]
         return {"number": trial.number, "params": self.params_of(trial)}

@@ -12,13 +12,14 @@ from pdray.command import Say
 from pdray.data.cohort.members import Cohort
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
-from pdray.search.cluster import Reservation
+from pdray.search.budget import Budget, Spent
+from pdray.search.cluster import counted
 from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
-from pdray.search.progress import Extent, Mirror, Progress
+from pdray.search.progress import Extent, Progress
 from pdray.search.proposals import StudySearch, naming_database
 from pdray.search.pruning import FoldRule, QuantileRule
-from pdray.search.trial import TrialPlan, run_trials
+from pdray.search.trial import run_trials
 from pdray.tracking.run_log import SEARCH_PICTURES, StudyLog
 
 
@@ -59,7 +60,8 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
         KeyboardInterrupt: If interrupted; the study can be continued.
     """
     with naming_database(study.optuna_path):
-        search = _search(plan, ready.trials, study, ready.reservation, (ready.mirror, say))
+        spent = Spent(study)
+        search = _search(plan, ready, study, spent, say)
         if not search.completed():
             study.finish(state="failed")
             ready.mirror.finish()
@@ -79,6 +81,8 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
             return Found(best.number, "", "")
         board, held_out = report_winner(plan, ready.cohort, study)
         _draw(plan, ready.cohort, study, search)
+        spent.keep(now=True)
+        say(spent.told())
         return Found(best.number, board, held_out)
 
 
@@ -96,14 +100,10 @@ def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch)
 
 
 def _search(
-    plan: StudyPlan,
-    trials: TrialPlan,
-    study: StudyLog,
-    reservation: Reservation,
-    listeners: tuple[Mirror, Say],
+    plan: StudyPlan, ready: OpenStudy, study: StudyLog, spent: Spent, say: Say
 ) -> StudySearch:
     """Run the remaining trials."""
-    config, (mirror, say) = plan.config.search, listeners
+    config, trials, reservation = plan.config.search, ready.trials, ready.reservation
     better = METRICS[config.metric].greater_is_better
     search = StudySearch(
         plan,
@@ -114,38 +114,59 @@ def _search(
     ended, left = search.num_ended(), search.num_left(config.trials)
     if not left:
         return search
-    pruner = None
-    if config.prune_quantile:
-        pruner = _pruner(plan, len(trials.sides))
-        _remember(pruner, study, config.metric)
-    progress = Progress(
-        study,
-        mirror,
-        say,
-        extent=Extent(ended + left, ended, len(trials.sides), plan.config.optim.epochs),
-        direction=(f"val/{config.metric}", better),
-    )
+    from pdray.search.forecast import foresee
+
+    extent = Extent(ended + left, ended, len(trials.sides), plan.config.optim.epochs)
+    course, forecast = foresee(plan, trials, reservation, extent, say)
+    spent.begin(forecast)
+    budget = Budget(config, study, spent, course)
+    search.may_start = budget.may_start
+    direction = f"val/{config.metric}", better
+    progress = Progress(study, ready.mirror, say, extent=extent, course=course, direction=direction)
     if search.completed():
         best = search.best()
         progress.best = (float(best.value or 0.0), best.number)
-    run_trials(
-        replace(trials, pruner=pruner),
-        TuneConfig(
-            search_alg=search,
-            num_samples=left,
-            max_concurrent_trials=reservation.concurrent_trials,
-            reuse_actors=reservation.workers.num_workers == 1,
-        ),
-        callbacks=[progress],
-    )
+    if search.goes_on():
+        run_trials(
+            replace(trials, pruner=_pruner(plan, study, len(trials.sides))),
+            TuneConfig(
+                search_alg=search,
+                num_samples=left,
+                max_concurrent_trials=reservation.concurrent_trials,
+                reuse_actors=reservation.workers.num_workers == 1,
+            ),
+            callbacks=[progress],
+            stopper=budget,
+        )
+    spent.keep(now=True)
     if search.num_left(config.trials):
-        raise KeyboardInterrupt  # Tune caught it and ended its trials
+        _end_early(search, budget, (study, spent), say)
     return search
 
 
-def _pruner(plan: StudyPlan, num_folds: int) -> Any:
-    """Start the actor that ends trials."""
+def _end_early(search: StudySearch, budget: Budget, logs: tuple[StudyLog, Spent], say: Say) -> None:
+    """End a search before its last trial, if its budget says so.
+
+    Raises:
+        KeyboardInterrupt: If it does not: Tune caught Ctrl-C and ended its trials.
+        StudyError: If no trial is complete; the search can go on with more time.
+    """
+    study, spent = logs
+    if budget.reason is None or (search.is_running() and not budget.is_over):
+        raise KeyboardInterrupt
+    if not search.completed():
+        raise StudyError(budget.none_complete())
+    search.end_running(study.trial, budget.reason)
+    spent.ended = f"the search ended after {counted(search.num_ended(), 'trial')}: {budget.reason}"
+    spent.keep(now=True)
+    say(spent.ended)
+
+
+def _pruner(plan: StudyPlan, study: StudyLog, num_folds: int) -> Any:
+    """Start the actor that ends trials, with the scores of earlier sessions; or return None."""
     config = plan.config.search
+    if not config.prune_quantile:
+        return None
     rule: Any = FoldRule
     own: dict[str, Any] = {"num_folds": num_folds}
     if config.prune_rule == "quantile":
@@ -153,13 +174,15 @@ def _pruner(plan: StudyPlan, num_folds: int) -> Any:
     # Keep it on the driver's node, which stays; a zero-CPU actor could land on a spot machine.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(num_cpus=0, scheduling_strategy=here)(rule)
-    return actor.remote(
+    pruner = actor.remote(
         num_trials=config.prune_after_trials,
         num_epochs=plan.config.optim.epochs,
         first_epoch=config.prune_after_epochs,
         greater_is_better=METRICS[config.metric].greater_is_better,
         **own,
     )
+    _remember(pruner, study, config.metric)
+    return pruner
 
 
 def _remember(pruner: Any, study: StudyLog, metric: str) -> None:

@@ -89,6 +89,18 @@ class SearchConfig(Settings):
     trials: int = Field(
         50, ge=1, description="number of trials, including those that have ended [count]"
     )
+    hours: float | None = Field(
+        None,
+        description="longest time of all trials and the refit together, also over several "
+        "sessions; the winner is the best trial that is complete by then; frames are prepared "
+        "before; null: no limit [hours]",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="complete trials without an improvement beyond noise after which the search "
+        "ends; null: it runs all trials [count]",
+    )
     metric: str = Field("mcc", description="validation score to optimise")
     seed: int | None = Field(
         None,
@@ -131,7 +143,7 @@ class SearchConfig(Settings):
     prune_rule: Literal["folds", "quantile"] = Field(
         "folds",
         description="trials that end early; folds: those clearly worse than the best one, after a "
-        "fold or late in the first; quantile: the worst at any fold and epoch",
+        "fold or in the first; quantile: the worst at any fold and epoch",
         json_schema_extra={"earlier": "quantile"},
     )
     prune_quantile: float = Field(
@@ -150,12 +162,22 @@ class SearchConfig(Settings):
     prune_after_epochs: int = Field(
         5,
         ge=0,
-        description="epochs of the first fold (folds) or of each fold (quantile) in which no "
-        "trial is pruned [epochs]",
+        description="epochs of the first fold (folds; at least a quarter of them) or of each fold "
+        "(quantile) in which no trial is pruned [epochs]",
     )
     max_concurrent_trials: int | None = Field(
         None, ge=1, description="trials that run at once [count]; null: as many as fit the cluster"
     )
+
+    @field_validator("hours")
+    @classmethod
+    def _is_a_time(cls, hours: float | None) -> float | None:
+        if hours is not None and hours <= 0:
+            raise ValueError(
+                f"got {hours:g}; write the hours that trials and refit may take together, such as "
+                "8 or 0.5, or null for no limit"
+            )
+        return hours
 
     @field_validator("metric")
     @classmethod

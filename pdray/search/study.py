@@ -7,6 +7,7 @@ from pathlib import Path
 from pdray.command import Say
 from pdray.data.cohort.manifest import Manifest
 from pdray.errors import StudyError
+from pdray.search.budget import share_hours
 from pdray.search.cluster import is_submitted, joined_cluster
 from pdray.search.opening import check_study, open_study
 from pdray.search.permutations import check_permutations, num_permuted, report_chance
@@ -138,7 +139,8 @@ def _run_on_cluster(
 
         run_outer(settled.outer, ready, study, say)
         say = titled(say, "all subjects")
-    found = run_search(plan, ready, study, say)
+    share = share_hours(plan, study, study, num_searches=len(settled.outer) + 1)
+    found = run_search(share, ready, study, say)
     held_out = found.held_out
     if settled.outer:
         from pdray.search.procedure import report_outer

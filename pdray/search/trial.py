@@ -375,6 +375,7 @@ def run_trials(
     *,
     callbacks: list[tune.Callback],
     param_space: dict[str, Any] | None = None,
+    stopper: tune.Stopper | None = None,
 ) -> ResultGrid:
     """Run trials with Ray Tune until all have ended.
 
@@ -383,6 +384,7 @@ def run_trials(
         how: Search algorithm, number of trials, and how many run at once.
         callbacks: Listeners on the driver.
         param_space: Numbers and values of the trials, if no search algorithm proposes them.
+        stopper: Ends all trials; None: nothing does.
 
     Returns:
         Tune's results; those of pdray are in the log.
@@ -396,6 +398,7 @@ def run_trials(
         storage_path=str(plan.folder / "ray"),
         verbose=0,
         callbacks=callbacks,
+        stop=stopper,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
     )
     trainable: Any = distributed_trial

@@ -20,6 +20,7 @@ from pdray.evaluation.predictions import by_recording, read_predictions, targets
 from pdray.evaluation.report import control_lines, held_out_sentence, leaderboard
 from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.settings import EvaluationSettings
+from pdray.search.budget import Spent
 from pdray.search.evaluating import evaluate_winner
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
@@ -89,7 +90,9 @@ def report_winner(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str
     ]
     board = leaderboard(rows, metric=f"val/{metric}", synthetic=cohort.is_synthetic)
     gain = gain_of(study, metric).sentence
-    board = "\n".join([board, *(f"note: {note}" for note in (gain, *cohort.notes))])
+    early = Spent(study).ended
+    notes = [gain, *cohort.notes, *([early] if early else [])]
+    board = "\n".join([board, *(f"note: {note}" for note in notes)])
     held_out = _held_out(plan, cohort, study) if cohort.folds.test else ""
     write_text(study.folder / REPORT, f"{board}\n\n{held_out}".rstrip() + "\n")
     return board, held_out

@@ -3,6 +3,7 @@
     <study>/study.json                       name, study_id, settings, tags, state, best
     <study>/report.txt                       leaderboard, test scores and checks, as printed
     <study>/checks.json                      what the checks found
+    <study>/time.json                        seconds of trials and refit, and their forecast
     <study>/evaluation/                      every number of the winner, report, pictures
     <study>/history.png, importance.png      scores of the trials, and which settings mattered
     <study>/system_metrics.jsonl             use of the driver's machine, if it is asked for

@@ -33,8 +33,10 @@ def test_the_lengths_of_ended_trials_change_those_that_are_expected() -> None:
     before = course.seconds_left(0.0)
     for trial in range(4):
         course.take(trial, 1, float(trial + 1), is_last=True)
-    # Half of the weight is that of the forecast: (4 * 5 + 4 * 1) / 8 = 3 steps for each of 16.
-    assert (before, course.seconds_left(4.0)) == (100.0, pytest.approx(48.0))
+    # The forecast of 5 counts as two trials, and a weight fades by a tenth with each later trial.
+    weights = [2 * 0.9**4, 0.9**3, 0.9**2, 0.9, 1.0]
+    expected = (5 * weights[0] + sum(weights[1:])) / sum(weights)
+    assert (before, course.seconds_left(4.0)) == (100.0, pytest.approx(16 * expected))
 
 
 def test_a_running_trial_is_expected_to_go_as_far_as_those_that_came_as_far() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from pdray.errors import TrackingError
 from pdray.search import progress
+from pdray.search.course import Course, Work
 from pdray.search.progress import Extent, Mirror, Progress
 from pdray.tracking.run_log import StudyLog
 
@@ -18,6 +19,7 @@ class StillMirror:
         self.updates.append(now)
 
 
+WORK = Work(3, steps=6, num_whole=3, share=1.0, at_once=1, refit_steps=0.0)
 TIMES = [divmod(10 * (17 - step), 60) for step in range(1, 17)]
 
 
@@ -29,6 +31,7 @@ def make(folder: Path, lines: list[str]) -> tuple[Progress, StillMirror]:
         mirror,  # type: ignore[arg-type]
         lines.append,
         extent=extent,
+        course=Course(WORK),
         direction=("val/mcc", True),
     )
     return told, mirror
@@ -113,7 +116,12 @@ def test_the_machine_is_measured_at_intervals_where_it_is_asked_for(
         study.start(name="study", settings={"tracking": tracking}, tags={})
         mirror = Mirror(study, uri="http://x", experiment="e", say=pytest.fail)
         told = Progress(
-            study, mirror, pytest.fail, extent=Extent(4, 1, 2, 3), direction=("val/mcc", True)
+            study,
+            mirror,
+            pytest.fail,
+            extent=Extent(4, 1, 2, 3),
+            course=Course(WORK),
+            direction=("val/mcc", True),
         )
         for _ in range(70):
             told.on_step_end(0, [])

@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 from ray.tune.error import TuneError
+from ray.tune.search import Searcher
 from sqlalchemy.pool import NullPool
 
 from pdray.data.batches.plan import derive_seed
@@ -19,6 +20,7 @@ from pdray.errors import StudyError
 from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.proposals import StudySearch, distribution, naming_database
 from pdray.search.space import Choices, Range
+from pdray.tracking.run_log import StudyLog
 
 SPACE = {
     "optim.weight_decay": {"low": 1e-5, "high": 0.1, "log": True},
@@ -428,3 +430,45 @@ def test_a_full_disk_that_tune_reports_is_named_with_the_way_out(tmp_path: Path)
 def test_faults_of_something_else_are_not_the_databases(tmp_path: Path, words: str) -> None:
     with pytest.raises(RuntimeError, match=words), naming_database(tmp_path):
         raise RuntimeError(words)
+
+
+def test_a_search_that_may_not_start_a_trial_is_finished_and_ends_those_that_run(
+    tmp_path: Path,
+) -> None:
+    search = open_search(tmp_path)
+    asked: list[int | None] = []
+
+    def may_start(number: int | None) -> bool:
+        asked.append(number)
+        return len(asked) < 4
+
+    search.may_start = may_start
+    for name in "abc":
+        search.suggest(name)
+    assert search.suggest("d") == Searcher.FINISHED
+    assert (asked, search.is_running()) == ([None] * 4, True)
+    study = StudyLog(tmp_path)
+    for number, value in enumerate([0.1, 0.9]):
+        search.on_trial_result("ab"[number], report("running", value, 0))
+        study.trial(number).start(number=number, num_epochs=2, params={}, settings={})
+    study.trial(1).finish(state="complete", value=0.95)  # while Tune was stopping it
+    search.end_running(study.trial, "time")
+    found = [(one.state, one.value) for one in stored(tmp_path)]
+    assert found == [
+        (TrialState.PRUNED, 0.1),
+        (TrialState.COMPLETE, 0.95),
+        (TrialState.FAIL, None),
+    ]
+    ended = study.trial(0).read()
+    assert (ended["state"], ended["value"], ended["reason"]) == ("pruned", 0.1, "time")
+    assert not search.is_running()
+
+
+def test_a_search_asks_for_the_number_of_an_interrupted_trial(tmp_path: Path) -> None:
+    open_search(tmp_path).suggest("a")
+    search = open_search(tmp_path)
+    asked: list[int | None] = []
+    search.may_start = lambda number: bool(asked.append(number))
+    assert not search.goes_on()
+    assert asked == [0]
+    assert not search.is_running()  # it was not started again
