@@ -1,6 +1,6 @@
 """Plants leaks in SYNTHETIC cohorts, and counts which checks name them, and which name nothing.
 
-    python -m benchmarks.leaks                 # about 15 minutes of one core
+    python -m benchmarks.leaks                 # about 10 minutes of one free core
     python -m benchmarks.leaks clean=10 repeats=1  # only a test run; ignore its numbers
 
 Two parts (``benchmarks/leaks_cohorts.py`` draws the cohorts):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from pdray.checks.duplicates import run
 from pdray.data.cohort.rated import StoredRecording
@@ -33,9 +34,11 @@ def moving(seed: int) -> Frames:
 
 
 def cropped(frames: Frames) -> Frames:
-    inner = frames[:, 2:-2, 2:-2]
-    places = np.linspace(0, inner.shape[1] - 1, SIZE).round().astype(int)
-    return inner[:, places][:, :, places]
+    inner = frames[:, 3:-3, 3:-3]
+    size = (SIZE, SIZE)
+    return np.stack(
+        [np.array(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR)) for one in inner]
+    )
 
 
 COPIES: dict[str, Callable[[Frames], Frames]] = {
