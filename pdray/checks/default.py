@@ -92,6 +92,8 @@ def gain_of(study: StudyLog, metric: str) -> Gain:
     winner = int(study.winner.read()["number"])
     labels = {int(log.folder.name): log.read()["label"] for log in study.trials()}
     default = min((number for number, label in labels.items() if label), default=None)
+    if study.read()["settings"].get("space") == {}:
+        return Gain(metric, winner, winner)  # each trial has the study's own settings
     if default is None:
         return Gain(metric, winner, None, lacking="no trial has the default settings "
                     "(search.start=sampler)")  # fmt: skip

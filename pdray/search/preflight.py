@@ -108,6 +108,10 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
             f"all {learnt} subjects"
         )
     many = f"{num} searches of " if num > 1 else ""
+    names = len(plan.space)
+    searched = f"{counted(names, 'setting')} {'is' if names == 1 else 'are'} searched"
+    if not names:
+        searched = "without a space each trial has the settings of the study; the score is"
     again = []
     if permutations := config.evaluation.permutations:
         more = num_with_permutations(plan, num) - num
@@ -115,8 +119,7 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
     return [
         f"folds      {told} in {num_folds} folds of cross-validation",
         f"search     {many}{trials} trials x {num_folds} folds x {epochs} epochs; "
-        f"{counted(len(plan.space), 'setting')} {'is' if len(plan.space) == 1 else 'are'} searched "
-        f"for the best val/{config.search.metric}{few}",
+        f"{searched} {'for the best ' if names else ''}val/{config.search.metric}{few}",
         *again,
     ]
 

@@ -10,7 +10,6 @@ from pdray.errors import StudyError
 from pdray.search.budget import share_hours
 from pdray.search.cluster import is_submitted, joined_cluster
 from pdray.search.opening import check_study, open_study
-from pdray.search.permutations import check_permutations, num_permuted, report_chance
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror
 from pdray.search.protocol import (
@@ -71,7 +70,10 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     manifest = manifest_of(study, config)
     settled = settle(plan, manifest)
     plan = settled.plan
-    check_permutations(plan, settled.cohort)
+    if config.evaluation.permutations:
+        from pdray.search.permutations import check_permutations
+
+        check_permutations(plan, settled.cohort)
     if not study.exists():
         check_metric(settled)
         if plan.start_study is not None:
@@ -80,7 +82,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
             check_same_people(plan.start_study, settled.cohort)
     with only_driver(study, say):
         check_same(plan, study, manifest.digest, say)
-        if study.is_complete() and num_permuted(study) >= config.evaluation.permutations:
+        if study.is_complete() and not _lacks_permutations(plan, study):
             return _read_outcome(plan, study, say)
         try:
             with joined_cluster(config.resources):
@@ -88,6 +90,15 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
         except KeyboardInterrupt as interrupt:
             words = [f"search.name={study.folder.name}", f"output={config.output}"]
             raise KeyboardInterrupt(f"continue with --resume {shlex.join(words)}") from interrupt
+
+
+def _lacks_permutations(plan: StudyPlan, study: StudyLog) -> bool:
+    asked = plan.config.evaluation.permutations
+    if not asked:
+        return False
+    from pdray.search.permutations import num_permuted
+
+    return num_permuted(study) < asked
 
 
 def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
@@ -146,8 +157,10 @@ def _run_on_cluster(
         from pdray.search.procedure import report_outer
 
         held_out = report_outer(plan, ready.cohort, study, found.leaderboard)
-    chance = report_chance(plan, manifest, ready, study, say)
-    held_out = f"{held_out}\n{chance}".rstrip()
+    if plan.config.evaluation.permutations:
+        from pdray.search.permutations import report_chance
+
+        held_out += "\n" + report_chance(plan, manifest, ready, study, say)
     from pdray.search.checking import check_search
 
     checks = check_search(plan, ready.cohort, ready.trials.recordings, study)

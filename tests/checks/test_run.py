@@ -9,7 +9,7 @@ from pdray.checks import CHECKS, Check
 from pdray.checks.case import Case
 from pdray.checks.finding import Finding
 from pdray.checks.run import findings_text, read_findings, run_checks, write_findings
-from pdray.checks.settings import ChecksConfig
+from pdray.search.settings import ChecksConfig
 from tests.checks.cases import cohort_of, make_case
 from tests.places import ROOT
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from pdray.config import nearest
 from pdray.data.cohort.csv_form import PLAIN, find_form
 from pdray.data.cohort.csv_table import Row, read_csv
-from pdray.data.cohort.spelling import normal_form
 from pdray.data.modalities import MODALITIES
 from pdray.errors import ManifestError, refuse
 
@@ -167,6 +166,8 @@ def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) ->
             faults.append(f"row 1: column {place} has no name")
         elif not is_known(name) and not name.startswith(OWN):
             ignored.append(name)
+            from pdray.data.cohort.spelling import normal_form  # known columns need it not
+
             if hint := nearest(re.sub("[ -]", "_", normal_form(name)), COLUMNS):
                 faults.append(
                     f"row 1: unknown column {name!r}: {hint}valid columns: {', '.join(COLUMNS)}, "

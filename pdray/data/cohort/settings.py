@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pdray.config import Settings, nearest
-from pdray.data.cohort.spelling import normal_form
 
 # Item -> highest grade. MDS-UPDRS part III items (3.1 to 3.18) are rated 0-4, the interviews of
 # YouTubePD 0-5.
@@ -199,6 +198,8 @@ def item_fault(item: str, scale: str | None) -> str | None:
     """
     if item in KNOWN_ITEMS:
         return None
+    from pdray.data.cohort.spelling import normal_form  # known items need it not
+
     form = re.sub("[ -]", "_", normal_form(item))
     if form in KNOWN_ITEMS:
         return f"item {item!r} is unknown: write {form!r}"
