@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pdray.checks.case import Case
 from pdray.checks.finding import Finding, State
+from pdray.evaluation.comparison_report import p_text
 from pdray.evaluation.comparison_tests import Compared, comparison_numbers
 from pdray.evaluation.metrics import metric_named
 from pdray.evaluation.pairing import Predicted, pair
@@ -78,7 +79,7 @@ class Gain:
         if math.isnan(one.p):
             parts.append(f"not tested: {one.reason}")
         else:
-            parts.append(f"{'shown' if self.is_shown else 'not shown'} (p {one.p:.3f})")
+            parts.append(f"{'shown' if self.is_shown else 'not shown'} (p {p_text(one.p)})")
         return "; ".join(parts)
 
 
@@ -92,8 +93,8 @@ def gain_of(study: StudyLog, metric: str) -> Gain:
     winner = int(study.winner.read()["number"])
     labels = {int(log.folder.name): log.read()["label"] for log in study.trials()}
     default = min((number for number, label in labels.items() if label), default=None)
-    if study.read()["settings"].get("space") == {}:
-        return Gain(metric, winner, winner)  # each trial has the study's own settings
+    if default is None and study.read()["settings"].get("space") == {}:
+        default = winner  # each trial has the study's own settings
     if default is None:
         return Gain(metric, winner, None, lacking="no trial has the default settings "
                     "(search.start=sampler)")  # fmt: skip
@@ -118,6 +119,8 @@ def run(case: Case) -> Finding:
     """Compare the winner with the default, and count the outer folds that kept the default."""
     if not case.study.winner.exists():
         return Finding(state="unknown", found="there is no winner")
+    if case.config.get("space") == {}:
+        return Finding(state="passed", found="nothing was searched: the space is empty")
     gain = gain_of(case.study, case.metric)
     state: State = "passed" if gain.is_shown else "warning"
     if not gain.is_default and (gain.compared is None or math.isnan(gain.compared.p)):

@@ -49,8 +49,8 @@ def test_a_winner_that_is_shown_to_be_better_passes(case: Case) -> None:
         "95% interval "
     )
     assert gain.sentence.endswith(
-        "; out-of-fold predictions of 30 subjects; shown (p 0.000); the winner was chosen on these "
-        "predictions, so the difference is too good"
+        "; out-of-fold predictions of 30 subjects; shown (p 0.0001); the winner was chosen on "
+        "these predictions, so the difference is too good"
     )
     # Of an error, less is better: the same winner is shown to be better there, too.
     assert gain_of(case.study, "mae").is_shown
@@ -76,6 +76,12 @@ def test_a_default_that_won_is_named(case: Case) -> None:
     outer.winner.start(number=0, num_epochs=1, params={}, settings={}, role="winner")
     both = run(replace(case, searches=(outer, case.study)))
     assert both.found.endswith("; the default won 1 of the 1 searches in outer folds")
+
+
+def test_without_a_space_there_is_no_winner_to_doubt(case: Case) -> None:
+    config = {**case.config, "space": {}}
+    found = run(replace(case, config=config))
+    assert (found.state, found.found) == ("passed", "nothing was searched: the space is empty")
 
 
 def test_a_difference_that_cannot_be_known_says_why(case: Case, make_table: TableMaker) -> None:

@@ -134,7 +134,7 @@ def _gain(board: str, trials: list[dict[str, Any]], folder: Path, metric: str) -
     elif "not tested: too few subjects for an interval: " not in found:
         p, _ = exchanges(rows, metric, pair, abs(value), 0)
         low, high = jackknife(rows, metric, pair, value, 0.95)
-        wanted += [f"{low:.3f} to {high:.3f}", f"(p {p:.3f})"]
+        wanted += [f"{low:.3f} to {high:.3f}", f"(p {p:.4f})"]
         wanted += ["; not shown (" if p > 0.05 or value < 0 else "; shown ("]
     yield from (f"{line!r}: expected {one}" for one in wanted if one not in found)
 
