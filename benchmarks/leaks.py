@@ -7,10 +7,10 @@ Two parts (``benchmarks/leaks_cohorts.py`` draws the cohorts):
 
 - *Planted*: each leak is planted in a clean cohort; a check that may name it must warn. Beside the
   number stands how often it does in ``repeats`` cohorts.
-- *Clean*: 16 cohorts are drawn, 384 people. Each of 100 clean cohorts takes 24 of these people at
-  random; sites, raters, ages, sexes and names of files are drawn anew. So two of the cohorts share
-  1 or 2 people of 24 on average, and hardly depend on each other. A check should warn in at most
-  5 of 100.
+- *Clean*: 16 cohorts of 24 people are drawn; some people have no recording. Each of 100 clean
+  cohorts takes 24 of these people at random; sites, raters, ages, sexes and names of files are
+  drawn anew. So two of the cohorts share 1 or 2 people of 24 on average, and hardly depend on each
+  other. A check should warn in at most 5 of 100.
 
 Each fifth of the people is held out once, as in a nested search. Checks of trials and scores
 (PDR006 to PDR011) are not asked. For PDR005, the first fold's model starts from a model.pt of a
