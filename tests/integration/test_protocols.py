@@ -12,7 +12,7 @@ from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
 from tests.integration.conftest import Job, kill_all
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
 SPACE = """\
 modality: landmarks
