@@ -2,7 +2,7 @@
 # # Run a small study, and read its results
 #
 # All data here are **SYNTHETIC**: drawn by a program, nobody was filmed. The study is so small that
-# it ends within a minute; its scores show that the software works, and nothing about a disease.
+# it ends within two minutes; its scores show that the software works, and nothing about a disease.
 
 # %%
 from pathlib import Path
@@ -45,7 +45,7 @@ study = pdray.run_study(None, settings)
 shown = ["trial", "split", "fold", "metric", "value", "low", "high", "num_subjects"]
 print(study)
 print(study.trials()[["state", "value", *space]].round(4))
-print(study.scores()[shown].round(3))  # each fold of each trial; the winner on the test set
+print(study.scores()[shown].round(3))  # each fold of each trial
 print(study.report)
 
 # %% [markdown]
