@@ -83,6 +83,16 @@ class Gain:
         return "; ".join(parts)
 
 
+def winner_and_default(study: StudyLog) -> tuple[int, int | None]:
+    """Return the numbers of a finished search's winner and default; None: it has no default."""
+    winner = int(study.winner.read()["number"])
+    labels = {int(log.folder.name): log.read()["label"] for log in study.trials()}
+    default = min((number for number, label in labels.items() if label), default=None)
+    if default is None and study.read()["settings"].get("space") == {}:
+        default = winner  # each trial has the study's own settings
+    return winner, default
+
+
 def gain_of(study: StudyLog, metric: str) -> Gain:
     """Compare the winner of a finished search with its default.
 
@@ -90,11 +100,7 @@ def gain_of(study: StudyLog, metric: str) -> Gain:
         study: Its log, with a winner.
         metric: The score that it optimised.
     """
-    winner = int(study.winner.read()["number"])
-    labels = {int(log.folder.name): log.read()["label"] for log in study.trials()}
-    default = min((number for number, label in labels.items() if label), default=None)
-    if default is None and study.read()["settings"].get("space") == {}:
-        default = winner  # each trial has the study's own settings
+    winner, default = winner_and_default(study)
     if default is None:
         return Gain(metric, winner, None, lacking="no trial has the default settings "
                     "(search.start=sampler)")  # fmt: skip
@@ -127,9 +133,9 @@ def run(case: Case) -> Finding:
         state = "unknown"
     one = gain.compared
     found = gain.sentence.removeprefix("winner minus default: ").removesuffix(f"; {_CHOSEN}")
-    outer = [gain_of(log, case.metric) for log in case.searches if log.folder != case.study.folder]
+    outer = [winner_and_default(log) for log in case.searches if log.folder != case.study.folder]
     if outer:
-        kept = sum(each.is_default for each in outer)
+        kept = sum(winner == default for winner, default in outer)
         found += f"; the default won {kept} of the {len(outer)} searches in outer folds"
     return Finding(
         state=state,

@@ -29,11 +29,11 @@ from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError, StoreError
 
 Traits = Mapping[str, NDArray[Any]]
-"""Arrays by name, those of :mod:`pdray.checks.pictures` and :mod:`~pdray.checks.sounds` and
+"""Arrays by name; what a recording does not have is absent.
 
-``seconds`` (1,), ``size`` (3,) width, height and frames per second of the file, ``coding`` (2,)
-names of its codecs, and ``shape`` (212,) of a face, in distances between the eyes. What a recording
-does not have is absent.
+Those of :mod:`pdray.checks.pictures` and :mod:`~pdray.checks.sounds`, and ``seconds`` (1,),
+``size`` (3,) width, height and frames per second of the file, ``coding`` (2,) names of its codecs,
+``shape`` (212,) of a face, in distances between the eyes.
 """
 
 _VERSION = 1  # of the numbers; raise it when they change

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ class Spent:
     def begin(self, forecast: float | None) -> None:
         """Start the clock before the first trial; later sessions keep the first forecast."""
         self._started = time.monotonic()
+        self.ended = None  # with more hours, a search goes on that had ended
         if self._is_new:
             self.forecast = forecast
 
@@ -192,7 +194,9 @@ class Budget(Stopper):
                 if trial["state"] == "complete":
                     folds = self._sign * fold_scores(log, self._config.metric)
                     self._folds[number] = trial["ended"], folds
-        since = num_since_better([folds for _, folds in sorted(self._folds.values(), key=_ended)])
+        since = num_since_better(
+            [folds for _, folds in sorted(self._folds.values(), key=itemgetter(0))]
+        )
         if since < patience:
             return None
         return (
@@ -217,10 +221,6 @@ class Budget(Stopper):
         if self._config.hours is None:
             return None
         return self._config.hours * 3600 - self._spent.seconds - self._course.refit_seconds()
-
-
-def _ended(one: tuple[float, Any]) -> float:
-    return one[0]
 
 
 def fold_scores(log: TrialLog, metric: str) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.procedure import OuterPredictions, evaluate_procedure, pooled
 from pdray.evaluation.report import headline
 from pdray.evaluation.settings import EvaluationSettings
-from pdray.search.outer import outer_studies, read_pooled
+from pdray.search.outer import read_pooled
 from pdray.search.settings import EvaluateConfig, default_output
 from pdray.tracking.run_log import NUMBERS, OUTER, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study
@@ -195,7 +195,7 @@ def outer_folds(study: StudyLog) -> list[OuterPredictions]:
     """
     rows = dict(list(read_pooled(study).groupby(["repeat", "outer_fold"])))
     found = []
-    for log in outer_studies(study):
+    for log in study.outer_studies():
         repeat, _, number = log.folder.name.rpartition("-")
         place = int(repeat or 0), int(number)
         winner = log.trial(int(log.winner.read()["number"]))

@@ -12,15 +12,6 @@ from pdray.evaluation.predictions import read_predictions
 from pdray.tracking.run_log import StudyLog
 
 
-def outer_studies(study: StudyLog) -> list[StudyLog]:
-    """Return the searches in the outer folds of a study that have started, in their order.
-
-    Args:
-        study: The whole study; one with a single test set has none.
-    """
-    return study.outer_studies()
-
-
 def read_pooled(study: StudyLog) -> pd.DataFrame:
     """Read the test predictions of the winners of all outer folds.
 

@@ -123,7 +123,7 @@ def test_the_controls_stand_beside_the_score() -> None:
     sites = dict(zip("abcdef", "AAAABB", strict=True))
     table = pd.DataFrame(
         {
-            "recording_id": list("abcdef"), "target": targets,
+            "recording_id": list("abcdef"), "subject_id": list("abcdef"), "target": targets,
             "probability_0": 1 - ill, "probability_1": ill,
         }
     )  # fmt: skip
@@ -138,6 +138,25 @@ def test_the_controls_stand_beside_the_score() -> None:
     ]
     one_site = dict.fromkeys("abcdef", "A")
     assert len(control_lines("test/auroc", table, learnt, one_site)) == 1
+
+
+def test_inside_a_site_ranks_of_two_outer_folds_are_not_compared() -> None:
+    # The second network is shifted; each ranks its own two recordings rightly. Two repeats.
+    ill = np.array([0.4, 0.1, 0.9, 0.6])
+    fold = pd.DataFrame(
+        {
+            "recording_id": list("abcd"), "subject_id": list("abcd"), "target": [1, 0, 1, 0],
+            "outer_fold": [0, 0, 1, 1], "probability_0": 1 - ill, "probability_1": ill,
+        }
+    )  # fmt: skip
+    both = pd.concat([fold.assign(seed=0), fold.assign(seed=1)], ignore_index=True)
+    lines = control_lines(
+        "test/auroc", both, [Known(1, "A"), Known(0, "A")], dict.fromkeys("abcd", "A")
+    )
+    assert lines == ["baseline (guessing by class frequency): test/auroc 0.500"]
+    sites = dict(zip("abcd", "AABA", strict=True))
+    (first, *_) = control_lines("test/auroc", both, [Known(1, "A"), Known(0, "B")], sites)
+    assert first == "only site A (3 recordings): test/auroc 1.000"
 
 
 def test_an_interval_without_width_is_explained() -> None:

@@ -124,6 +124,7 @@ def test_the_time_of_earlier_sessions_counts_and_the_first_forecast_stays(
     study = StudyLog(tmp_path)
     first = Spent(study)
     first.begin(500.0)
+    first.ended = "its hours are over"  # with more hours it goes on
     clock.now = 30.0
     first.keep()
     clock.now = 32.0

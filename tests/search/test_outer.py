@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pdray.errors import StudyError
-from pdray.search.outer import outer_studies, read_pooled
+from pdray.search.outer import read_pooled
 from pdray.tracking.run_log import StudyLog
 
 
@@ -11,7 +11,7 @@ def test_outer_studies_come_in_the_order_of_repeats_and_folds(tmp_path: Path) ->
     study = StudyLog(tmp_path / "demo")
     for key in ("10-01", "2-10", "2-09"):
         study.outer(key).start(name=key, settings={}, tags={})
-    assert [one.name for one in outer_studies(study)] == [
+    assert [one.name for one in study.outer_studies()] == [
         "demo-outer-2-09",
         "demo-outer-2-10",
         "demo-outer-10-01",
