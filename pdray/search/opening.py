@@ -32,6 +32,7 @@ from pdray.search.cluster import (
 from pdray.search.plan import StudyPlan
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror
+from pdray.search.recordings import keep_recordings
 from pdray.search.resume import keep_entries
 from pdray.search.trial import TrialPlan
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes
@@ -274,6 +275,7 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
     keep_entries(study, stored)
+    keep_recordings(study, checked.cohort, plan.config.data.items, prepared, failures)
     return stored
 
 

@@ -1,5 +1,6 @@
 """Runs one search: its trials, the refit of the best one, and its report."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +9,7 @@ import ray
 from ray.tune import TuneConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pdray.atomic import write_text
 from pdray.command import Say
 from pdray.data.cohort.members import Cohort
 from pdray.errors import StudyError
@@ -20,7 +22,7 @@ from pdray.search.progress import Extent, Progress
 from pdray.search.proposals import StudySearch, naming_database
 from pdray.search.pruning import FoldRule, QuantileRule
 from pdray.search.trial import run_trials
-from pdray.tracking.run_log import SEARCH_PICTURES, StudyLog
+from pdray.tracking.run_log import IMPORTANCE, SEARCH_PICTURES, StudyLog
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch)
     history_picture(trials, history, metric=f"val/{metric}", maximise=maximise, synthetic=marked)
     if found := search.importance():
         num_trials = len(search.completed())
+        write_text(study.folder / IMPORTANCE, json.dumps(found) + "\n")
         importance_picture(found, importance, num_trials=num_trials, synthetic=marked)
 
 

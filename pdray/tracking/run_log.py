@@ -5,7 +5,10 @@
     <study>/checks.json                      what the checks found
     <study>/time.json                        seconds of trials and refit, and their forecast
     <study>/evaluation/                      every number of the winner, report, pictures
+    <study>/report/                          the report to publish, without pseudonyms
+    <study>/private/                         who took part, by pseudonym; its owner may read it
     <study>/history.png, importance.png      scores of the trials, and which settings mattered
+    <study>/importance.json                  the numbers of that picture
     <study>/system_metrics.jsonl             use of the driver's machine, if it is asked for
     <study>/trials/0007/trial.json           params, settings, state, value, chosen epoch
     <study>/trials/0007/epochs.jsonl         one line per fold and epoch, appended and flushed
@@ -45,6 +48,7 @@ OUTER = "outer"
 PERMUTED = "permuted"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
+IMPORTANCE = "importance.json"
 FINDINGS = "checks.json"
 SYSTEM_METRICS = "system_metrics.jsonl"
 NUMBERS = "numbers.csv"

@@ -1,0 +1,185 @@
+"""A finished study as its report tells it, read from the study's folder alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pdray.checks.finding import Finding
+from pdray.checks.run import read_findings
+from pdray.config import build, dump
+from pdray.errors import StudyError
+from pdray.evaluation.evaluate import evaluate
+from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.evaluation.settings import EvaluationSettings
+from pdray.tracking.address import shared_settings
+from pdray.tracking.numbering import COHORT, private_folder, without_ids
+from pdray.tracking.run_log import IMPORTANCE, NUMBERS, EpochRecord, StudyLog
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A finished study: running numbers stand in place of subject and recording ids.
+
+    Attributes:
+        name: Name of the study.
+        settings: All its settings, nested, without folders and passwords.
+        tags: What identifies code, data and versions.
+        protocol: Name of the protocol; "unknown" of a study of an earlier version.
+        is_synthetic: Whether the recordings were rendered.
+        metric: Name of the score that chose the winner, such as "mcc".
+        numbers: All numbers of the evaluation, with the columns of
+            :data:`pdray.evaluation.numbers.COLUMNS`.
+        units: Predictions of test recordings, one row each (one per repeat); ``outer_fold`` goes
+            on over the repeats, ``seed`` is the repeat of a study in outer folds. Empty: there is
+            no test set.
+        inner: Predictions of the winning trial for the recordings that its folds held out; None:
+            it has none.
+        cohort: One row per recording of the manifest, also of those that are left out; see
+            :func:`pdray.search.recordings.recordings_table`. None: an earlier version kept none.
+        trials: Content of each ``trial.json``, without paths.
+        epochs: Learning curves of the winning trial, all its folds.
+        chosen_epoch: Its epoch of the best mean score, from 0; None: unknown.
+        importance: Share of the variance of the scores by searched setting; empty: unknown.
+        findings: What the checks found; empty: they were not run.
+        seconds: Seconds of trials and refit ("seconds") and their forecast ("forecast"), if known.
+        small_cells: Groups of fewer people are shown as "<" this number.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    tags: Mapping[str, str]
+    protocol: str
+    is_synthetic: bool
+    metric: str
+    numbers: pd.DataFrame
+    units: pd.DataFrame
+    inner: pd.DataFrame | None
+    cohort: pd.DataFrame | None
+    trials: tuple[Mapping[str, Any], ...]
+    epochs: tuple[EpochRecord, ...]
+    chosen_epoch: int | None
+    importance: Mapping[str, float]
+    findings: tuple[Finding, ...]
+    seconds: Mapping[str, float]
+    small_cells: int = 5
+
+
+def read_case(study: StudyLog) -> Reported:
+    """Read a finished study; what an earlier version did not keep is unknown or empty.
+
+    Raises:
+        StudyError: If there is no study, it has not ended well, it is no search, or a file of it
+            cannot be read.
+    """
+    facts = study.read()
+    check_finished(study, facts)
+    settings, best = facts["settings"], facts["best"]
+    table = _scored(study)
+    trial = study.trial(int(best))
+    inner = read_predictions(trial.predictions_path) if trial.predictions_path.is_file() else None
+    found = trial.read() if trial.exists() else {}
+    chosen = found.get("chosen_epoch")
+    if chosen is None and study.winner.exists():  # an earlier version may have no trial left
+        chosen = study.winner.read()["chosen_epoch"]
+    search = settings.get("search", {})
+    return Reported(
+        name=str(facts["name"]),
+        settings=shared_settings(settings),
+        tags=facts["tags"],
+        protocol=str(search.get("protocol") or UNKNOWN),
+        is_synthetic=facts["tags"].get("synthetic") == "true",
+        metric=str(search.get("metric", "mcc")),
+        numbers=_numbers(study, settings, table, inner),
+        units=pd.DataFrame() if table is None else without_ids(by_recording(table), study),
+        inner=None if inner is None else without_ids(by_recording(inner), study),
+        cohort=_cohort(study),
+        trials=tuple(_shared_trial(one.read()) for one in study.trials()),
+        epochs=tuple(trial.epochs()),
+        chosen_epoch=None if chosen is None else int(chosen),
+        importance=_json(study.folder / IMPORTANCE),
+        findings=read_findings(study.folder),
+        seconds={
+            name: float(value)
+            for name, value in _json(study.folder / "time.json").items()
+            if isinstance(value, int | float)
+        },
+    )
+
+
+def check_finished(study: StudyLog, facts: Mapping[str, Any]) -> None:
+    """Refuse a study that has no winner.
+
+    Raises:
+        StudyError: Says what the study is, and what to do.
+    """
+    name, state = facts["name"], facts["state"]
+    if state != "complete":
+        way = {"running": "continue it with --resume, which makes the report at its end"}.get(
+            state, "start a new study with another search.name; its trials say why they failed"
+        )
+        raise StudyError(f"study {name} is {state}, so that it has no report; {way}")
+    if facts["best"] is None or not study.winner.exists():
+        raise StudyError(
+            f"study {name} has no winner, since it is no search; its results are in "
+            f"{study.folder / 'report.txt'}"
+        )
+
+
+def _scored(study: StudyLog) -> pd.DataFrame | None:
+    """Return the predictions on which the printed score rests."""
+    if study.pooled_path.is_file():
+        table = read_predictions(study.pooled_path)
+        size = int(table["outer_fold"].max()) + 1
+        # As the evaluation of a procedure numbers them.
+        outer = table["repeat"] * size + table["outer_fold"]
+        return table.assign(outer_fold=outer, seed=table["repeat"], repeat=0)
+    if study.winner.predictions_path.is_file():
+        return read_predictions(study.winner.predictions_path)
+    return None
+
+
+def _numbers(
+    study: StudyLog,
+    settings: Mapping[str, Any],
+    table: pd.DataFrame | None,
+    inner: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """Return the numbers of the evaluation; an earlier version wrote none, so they are made."""
+    file = study.evaluation / NUMBERS
+    if file.is_file():
+        texts = ("table", "group", "level", "metric", "sides", "truth", "reason", "undefined")
+        numbers = pd.read_csv(file, dtype=dict.fromkeys(texts, "str"))
+        return numbers.fillna(dict.fromkeys(texts, ""))
+    if table is None:
+        return pd.DataFrame()
+    known = dump(EvaluationSettings())
+    given = {
+        name: {key: value for key, value in settings.get(name, {}).items() if key in section}
+        for name, section in known.items()
+    }
+    return evaluate(table, build(EvaluationSettings, given), inner).frame
+
+
+def _cohort(study: StudyLog) -> pd.DataFrame | None:
+    file = private_folder(study) / COHORT
+    return without_ids(pd.read_parquet(file), study) if file.is_file() else None
+
+
+def _shared_trial(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial without paths; the reason of a failure may hold one."""
+    shared = {name: shared_settings(trial[name]) for name in ("params", "settings")}
+    return {**trial, **shared, "reason": None}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
