@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pdray.data.cohort.cells import is_personal
 from pdray.data.cohort.csv_table import Row
-from pdray.data.cohort.rows import OWN
+from pdray.data.cohort.rows import OWN, SIDES
+from pdray.data.cohort.settings import KNOWN_ITEMS
 from pdray.data.cohort.spelling import look_alike_form
 from pdray.errors import ManifestError, refuse
 from pdray.importers.sheets.raters import serial_date
@@ -18,6 +19,7 @@ from pdray.importers.sheets.words import key
 
 VIDEO = "video"
 _SHOWN, _MOST = 3, 8  # rows or videos, and hints
+_CLEAR = frozenset([*KNOWN_ITEMS, *SIDES])  # words that mean nothing else
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _hints(joined: Joined) -> list[str]:
             day, meant = serial_date(word), _meant(word, list(names.values()))
             if day and key(day) in names:
                 hint += f": it is the date {day} as a number of Excel; format the column as a date"
-            elif meant or column != "subject_id":
+            elif meant or not (column == "subject_id" or word in _CLEAR):
                 other = told({column: meant or next(iter(names.values()))})
                 setting = shlex.quote(f"map.{column}.{shown}={other}")
                 hint += f"; if it is {other!r}, give {setting}"

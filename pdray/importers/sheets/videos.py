@@ -23,6 +23,8 @@ _SHOWN = 3  # names
 def find_videos(folder: Path) -> tuple[list[Path], int]:
     """Return the videos below a folder, sorted, and the number of other files; no hidden ones.
 
+    Links to folders are followed; each folder is searched once, however many ways lead to it.
+
     Returns:
         Paths relative to the folder, and how many files are no videos by their ending.
 
@@ -33,9 +35,12 @@ def find_videos(folder: Path) -> tuple[list[Path], int]:
     def stop(error: OSError) -> None:
         raise ManifestError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
-    found, others = [], 0
-    for place, folders, names in os.walk(folder, onerror=stop):
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
+    found, others, seen = [], 0, {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        named = sorted((one for one in folders if not one.startswith(".")), reverse=True)
+        ways = {os.path.realpath(Path(place, one)): one for one in named}
+        folders[:] = sorted(one for real, one in ways.items() if real not in seen)
+        seen.update(ways)
         for name in names:
             if name.startswith("."):  # such as the ._ files that macOS leaves on other disks
                 continue

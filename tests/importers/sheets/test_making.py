@@ -196,7 +196,7 @@ def test_what_has_no_partner_or_is_damaged_is_counted_and_listed(make, film, tmp
     whole = (folder / NAMES[0]).read_bytes()
     (folder / NAMES[0]).write_bytes(whole[: len(whole) // 2])
     (folder / "notes.txt").write_text("")
-    rows = [*sheet("Score", ["2", "1", "0"]), "P03;45443;gait;L;1", "P04;1;gait;L;1"]
+    rows = [*sheet("Score", ["2", "1", "0"]), "P03;45443;gait;L;1", "P04;1;arising;L;1"]
     manifest, told = make(ratings=rows)
     assert len(manifest.recordings) == 2
     for part in (
@@ -204,7 +204,8 @@ def test_what_has_no_partner_or_is_damaged_is_counted_and_listed(make, film, tmp
         "1 with a name that does not fit the pattern",
         "1 damaged and set aside (P01_1_finger_tapping_left: is not a video",
         "2 without a row in ratings.csv (P03, 1, gait, left; P4, 1, gait, left)",
-        "2 without a video (row 5: P03, 45443, gait, left; row 6: P04, 1, gait, left)",
+        "2 without a video (row 5: P03, 45443, gait, left; row 6: P04, 1, arising, left)",
+        "item 'arising' of 1 row is in no name of a video note ",
         "subject_id 'P04' of 1 row is in no name of a video; if it is 'P4', give "
         "map.subject_id.P04=P4",
     ):
@@ -316,6 +317,24 @@ def test_a_folder_without_videos_or_that_is_not_there_is_refused(make, film, tmp
     (tmp_path / "videos" / "a.txt").write_text("")
     with pytest.raises(PdrayError, match=r"there is no video in it: none of 1 files ends in"):
         make()
+
+
+def test_links_are_followed_once_and_one_that_leads_nowhere_is_set_aside(make, film, tmp_path):
+    film(*NAMES[:2], folder="disk")
+    (tmp_path / "videos").mkdir()
+    for name, target in (("visit1", "disk"), ("again", "disk"), ("loop", "videos")):
+        (tmp_path / "videos" / name).symlink_to(tmp_path / target)
+    (tmp_path / "videos" / NAMES[2]).symlink_to(tmp_path / "nowhere.mp4")
+    manifest, told = make()
+    assert [one.video.parent.name for one in manifest.recordings] == ["again", "again"]
+    assert "3 in the folder 1 damaged and set aside (P02_1_finger_tapping_left: " in told
+
+
+@pytest.mark.parametrize("name", ["P\u00e41_1_fingertap_L.mp4", "Pa\u03081_1_fingertap_L .MP4"])
+def test_spellings_that_look_the_same_are_the_same(make, film, name):
+    film(name)
+    manifest, _ = make(ratings=["Patient ,Visit, Task,Hand,Score", "P\u00e41 ,1,fingertap , l,2 "])
+    assert graded(manifest)[0][1] == 2
 
 
 def test_a_name_that_no_table_can_hold_is_refused(make, film, tmp_path):

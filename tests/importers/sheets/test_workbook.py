@@ -37,15 +37,20 @@ def test_a_title_is_passed_over_and_a_merged_cell_holds_for_all_its_rows(tmp_pat
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
-    ("sheets", "sheet", "message"),
+    ("sheets", "sheet", "merged", "message"),
     [
-        ({"A": ROWS, "B": ROWS}, None, r"a\.xlsx: its sheets are A, B; name one with sheet="),
-        ({"A": ROWS}, "C", r"a\.xlsx: has no sheet 'C'; its sheets are A"),
-        ({"A": [["only"], ["one"]]}, None, r"a\.xlsx: has no row with the names of columns"),
+        ({"A": ROWS, "B": ROWS}, None, "", r"a\.xlsx: its sheets are A, B; name one with sheet="),
+        ({"A": ROWS}, "C", "", r"a\.xlsx: has no sheet 'C'; its sheets are A"),
+        ({"A": [["only"], ["one"]]}, None, "", r"a\.xlsx: has no row with the names of columns"),
+        ({"A": []}, None, "", r"a\.xlsx: no sheet in it has a row below a header; choose another"),
+        ({"A": [["Who", None, "Grades", None], ["Patient", "Visit", "Rater A", "Rater B"]]}, None,
+         "C1:D1", r"in row 1, the header, one cell spans several columns; split it and name each"),
+        ({"A": [*ROWS, ["P3", "=B3+1"], ["P4", "=B3"]]}, None, "",
+         r"a\.xlsx: formulas without a value in B4, B5; open it in Excel or LibreOffice, which"),
     ],
-)
-def test_a_workbook_that_says_too_little_is_refused(tmp_path, sheets, sheet, message):
-    path = write_workbook(tmp_path / "a.xlsx", sheets)
+)  # fmt: skip
+def test_a_workbook_that_says_too_little_is_refused(tmp_path, sheets, sheet, merged, message):
+    path = write_workbook(tmp_path / "a.xlsx", sheets, merged=merged)
     with pytest.raises(ManifestError, match=message):
         read_grid(path, sheet)
 
@@ -53,7 +58,7 @@ def test_a_workbook_that_says_too_little_is_refused(tmp_path, sheets, sheet, mes
 @pytest.mark.usefixtures("library")
 def test_what_is_no_workbook_is_refused(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ManifestError, match=r"a\.xlsx: cannot be read as a workbook"):
+    with pytest.raises(ManifestError, match=r"a\.xlsx: cannot be read as a workbook: .*; save it"):
         read_grid(tmp_path / "a.xlsx", None)
 
 
