@@ -23,6 +23,7 @@ _PASSWORDS = {
 }
 
 
+_COUNTED = {"shared_files": "files", "different_subjects": "groups"}
 _PATHS = ("manifest", "marks", "pretrained", "folder")
 # What a database's address may hold behind its "?".
 _SECRETS = "user|password|passwd|pwd|passphrase|token|odbc_connect"
@@ -103,7 +104,7 @@ def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with only the last part of every path, and no password in a URI.
 
     Names of folders may contain names of people, and so may those of recordings: of
-    ``shared_files`` only their number is told.
+    ``shared_files`` and ``different_subjects`` only their number is told.
 
     Args:
         settings: Nested plain values; settings of files are paths even if they are relative.
@@ -115,8 +116,8 @@ def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(key: str, value: Any) -> Any:
-    if key == "shared_files" and value:
-        return f"{len(value)} files"
+    if key in _COUNTED and value:
+        return f"{len(value)} {_COUNTED[key]}"
     return _last_parts(value) if key in _PATHS else _shared(value)
 
 

@@ -7,6 +7,8 @@ If the server is down, a :class:`~pdray.errors.TrackingError` is raised within s
 is lost: the next call sends the rest. ``<study>/mirror.json`` notes what was sent; if it is lost,
 the tags of the runs are used.
 
+Files are sent as ``pdray/tracking/leaving.py`` makes them: running numbers stand for ids.
+
 ``pdray/tracking/shown.py`` says what a run shows; undefined scores are listed in a tag.
 """
 
@@ -18,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 # First, since it keeps MLflow from warning, and from sending anything to third parties.
@@ -29,7 +32,9 @@ from mlflow.exceptions import MlflowException
 
 from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
+from pdray.errors import StudyError, TrackingError
 from pdray.tracking.address import bare, shared_settings
+from pdray.tracking.leaving import leaving
 from pdray.tracking.run_log import (
     FINDINGS,
     NUMBERS,
@@ -162,6 +167,8 @@ class _Mirror:
         self._send_system_metrics(parent)
         self._end_study(parent)
         self._send_model()
+        if isinstance(self.file_fault, StudyError):  # the study goes on, and sends it later
+            raise TrackingError(str(self.file_fault)) from self.file_fault
         if self.file_fault is not None:
             raise self.file_fault
         return MirrorReport(
@@ -394,7 +401,14 @@ class _Mirror:
     def _files(self, entry: Mapping[str, Any], paths: Iterable[Path]) -> None:
         for path in paths:
             if path.is_file():
-                self._file(partial(self.client.log_artifact, entry["run_id"], str(path)))
+                self._file(partial(self._send_file, entry["run_id"], path))
+
+    def _send_file(self, run_id: str, path: Path) -> None:
+        """Send a file as it may leave the room: with running numbers in the place of ids."""
+        with TemporaryDirectory() as folder:
+            sent = leaving(path, self.study, Path(folder))
+            if sent is not None:
+                self.client.log_artifact(run_id, str(sent))
 
     def _file(self, send: Callable[[], None]) -> None:
         """Send a file; if its store fails, the rest is sent now, and the files next time."""

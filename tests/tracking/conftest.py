@@ -30,7 +30,9 @@ def rows() -> Callable[[int, int], pd.DataFrame]:
     """Build a small stand-in for the predictions of one epoch of one fold."""
 
     def make(fold: int, epoch: int) -> pd.DataFrame:
-        return pd.DataFrame({"fold": [fold] * 2, "epoch": epoch, "recording_id": ["a", "b"]})
+        return pd.DataFrame(
+            {"fold": [fold] * 2, "epoch": epoch, "recording_id": ["a", "b"], "subject_id": "Roe"}
+        )
 
     return make
 

@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pdray.tracking.leaving import leaving
+from pdray.tracking.run_log import StudyLog
+
+PAIR = "2 pairs of copies across sides: Roe-1 and Roe 2 (pictures, 0.99), Roe-12 and 2 (sound, 0.9)"
+
+
+@pytest.fixture
+def cohort(study: StudyLog) -> StudyLog:
+    ids = dict.fromkeys(["Roe-1", "Roe 2", "Roe-12", "2", "Roe"])
+    (study.folder / "entries.json").write_text(json.dumps(ids))
+    return study
+
+
+def test_groups_of_few_people_and_dates_are_left_out_of_numbers(
+    study: StudyLog, tmp_path: Path
+) -> None:
+    head = "table,group,metric,value,num_subjects,reason\n"
+    kept = ["scores,,mcc,0.5,4,", 'groups,site=Ulm,mcc,0.1,5,"a, b"']
+    gone = ["groups,site=Dorf,mcc,0.9,4,", "groups,visit_id=2023-05-01,mcc,0.2,30,"]
+    file = study.folder / "numbers.csv"
+    file.write_text(head + "\n".join([kept[0], *gone, kept[1], ""]))
+    copy = leaving(file, study, tmp_path)
+    assert copy is not None
+    assert copy.read_text() == head + "\n".join([*kept, ""])
+    settings = study.read()["settings"] | {"report": {"small_cells": 6}}
+    study.start(name="demo", settings=settings, tags={})
+    leaving(file, study, tmp_path)
+    assert "Ulm" not in copy.read_text()
+
+
+def test_findings_and_reports_of_earlier_versions_get_numbers_for_ids(
+    cohort: StudyLog, tmp_path: Path
+) -> None:
+    about = {"state": "warning", "advice": "keep one"}
+    findings = [{"code": "PDR002", "found": PAIR, **about},
+                {"code": "PDR009", "found": "2 subjects", **about}]  # fmt: skip
+    (cohort.folder / "checks.json").write_text(json.dumps(findings))
+    wrapped = PAIR.replace("Roe 2", "Roe\n    2")
+    text = f"mcc 2\nPDR002 warning (copies)\n  found: {wrapped}\nPDR009 passed: 2\n"
+    (cohort.folder / "report.txt").write_text(text)
+    told = {}
+    for name in ("checks.json", "report.txt"):
+        copy = leaving(cohort.folder / name, cohort.outer("00"), tmp_path)
+        assert copy is not None
+        told[name] = copy.read_text()
+        assert "Roe" not in told[name]
+        assert told[name].count("R00") >= 4
+    assert json.loads(told["checks.json"])[1] == findings[1]
+    assert told["report.txt"].startswith("mcc 2\n")
+    assert told["report.txt"].endswith("PDR009 passed: 2\n")
+
+
+def test_what_names_nobody_is_sent_as_it_is_and_a_damaged_table_stays(
+    cohort: StudyLog, tmp_path: Path
+) -> None:
+    plain = cohort.folder / "epochs.jsonl"
+    assert leaving(plain, cohort, tmp_path) == plain
+    told = {"code": "PDR002", "state": "warning", "found": "2 and R003",
+            "advice": "see private/recordings.csv"}  # fmt: skip
+    file = cohort.folder / "checks.json"
+    file.write_text(json.dumps([told]))
+    copy = leaving(file, cohort, tmp_path)
+    assert copy is not None
+    assert json.loads(copy.read_text()) == [told]
+    (cohort.folder / "predictions.parquet").write_bytes(b"PAR1 Roe")
+    pd.DataFrame({"subject_id": ["Roe"]}).to_csv(cohort.folder / "numbers.csv")
+    for name in ("predictions.parquet", "numbers.csv"):
+        assert leaving(cohort.folder / name, cohort, tmp_path) is None
