@@ -12,6 +12,7 @@ from pdray.checks.finding import Finding
 from pdray.checks.pictures import RATE, grey, small_frames
 from pdray.checks.traits import Traits, traits_of
 from pdray.data.store.entry import Entry
+from pdray.tracking.leaving import KEY
 
 _SOUND = 0.88  # likeness of sound of the same source
 _TRACK = 0.95  # likeness of the course of a face, which has no pictures
@@ -66,7 +67,8 @@ def run(case: Case) -> Finding:
         found=_list(case, copies) if copies else "no copy of a recording is on the other side",
         sure="a copy agrees over at least 60% of its length; recordings without movement and sound "
         "cannot be compared",
-        advice="keep one of each pair, or give both the same subject_id; then search again",
+        advice="keep one of each pair, or give both the same subject_id; then search again; "
+        f"{KEY} says which recordings they are",
         numbers={
             "copies": len(copies),
             "highest_likeness": max((one.likeness for one in copies), default=0.0),
@@ -76,7 +78,7 @@ def run(case: Case) -> Finding:
 
 def _list(case: Case, copies: Sequence[Copy]) -> str:
     named = [
-        f"{case.recordings[one.held].recording_id} and {case.recordings[one.learnt].recording_id} "
+        f"{case.number_of(one.held)} and {case.number_of(one.learnt)} "
         f"({'mirrored ' if one.is_mirrored else ''}{one.seen}, {one.likeness:.2f})"
         for one in copies[:_SHOWN]
     ]

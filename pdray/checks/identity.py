@@ -27,6 +27,7 @@ from pdray.config import build
 from pdray.data.cohort.members import num_unnamed
 from pdray.data.cohort.settings import DataConfig
 from pdray.evaluation.metrics import score
+from pdray.tracking.leaving import KEY
 
 Doubles = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -81,7 +82,8 @@ def _with_ids(case: Case, parts: dict[str, Doubles]) -> Finding:
         else f"no two ids on different sides look or sound like one person; {told}",
         sure="a pair is named if it is as alike as recordings of one person are and a third "
         f"person is {1 / _RATIO:.1f} times as far; one person in another room is not found",
-        advice="look at both; if they are one person, give them one subject_id" if linked
+        advice=f"look at both ({KEY} says which recordings they are); if they are one person, give "
+        "them one subject_id" if linked
         else "split by subject_id, never by recording" ,
         numbers={"links": len(linked), "told_apart": right, "chance": chance},
     )  # fmt: skip
@@ -94,8 +96,9 @@ def _linked(case: Case, parts: dict[str, Doubles], person: Places) -> list[str]:
     for name, distance in parts.items():
         for link in links(distance, person, ratio=_RATIO, share=_SHARE):
             if any(_apart(person, split.training, split.held, link[:2]) for split in case.splits):
-                ids = [case.recordings[first_of[one]].recording_id for one in link[:2]]
-                found.setdefault(link[:2], f"those of {ids[0]} and {ids[1]} ({PARTS[name]})")
+                numbers = [case.number_of(first_of[one]) for one in link[:2]]
+                told = f"those of {numbers[0]} and {numbers[1]} ({PARTS[name]})"
+                found.setdefault(link[:2], told)
     return list(found.values())
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pdray.evaluation.evaluate import evaluate
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.tracking.address import shared_settings
+from pdray.tracking.leaving import is_told, names_ids, numbered, small_cells
 from pdray.tracking.numbering import COHORT, private_folder, without_ids
 from pdray.tracking.run_log import IMPORTANCE, NUMBERS, EpochRecord, StudyLog
 
@@ -103,12 +104,13 @@ def read_case(study: StudyLog) -> Reported:
         epochs=tuple(trial.epochs()),
         chosen_epoch=None if chosen is None else int(chosen),
         importance=_json(study.folder / IMPORTANCE),
-        findings=read_findings(study.folder),
+        findings=_findings(study),
         seconds={
             name: float(value)
             for name, value in _json(study.folder / "time.json").items()
             if isinstance(value, int | float)
         },
+        small_cells=small_cells(study),
     )
 
 
@@ -155,7 +157,7 @@ def _numbers(
     if file.is_file():
         texts = ("table", "group", "level", "metric", "sides", "truth", "reason", "undefined")
         numbers = pd.read_csv(file, dtype=dict.fromkeys(texts, "str"))
-        return numbers.fillna(dict.fromkeys(texts, ""))
+        return _told(numbers.fillna(dict.fromkeys(texts, "")), study)
     if table is None:
         return pd.DataFrame()
     known = dump(EvaluationSettings())
@@ -163,7 +165,22 @@ def _numbers(
         name: {key: value for key, value in settings.get(name, {}).items() if key in section}
         for name, section in known.items()
     }
-    return evaluate(table, build(EvaluationSettings, given), inner).frame
+    return _told(evaluate(table, build(EvaluationSettings, given), inner).frame, study)
+
+
+def _told(numbers: pd.DataFrame, study: StudyLog) -> pd.DataFrame:
+    """Leave out the groups that may not be told."""
+    least = small_cells(study)
+    groups = zip(numbers["group"], numbers["num_subjects"], strict=True)
+    kept = [is_told(group, int(people), least) for group, people in groups]
+    return numbers[kept].reset_index(drop=True)
+
+
+def _findings(study: StudyLog) -> tuple[Finding, ...]:
+    return tuple(
+        replace(one, found=numbered(one.found, study)) if names_ids(**vars(one)) else one
+        for one in read_findings(study.folder)
+    )
 
 
 def _cohort(study: StudyLog) -> pd.DataFrame | None:

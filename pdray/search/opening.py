@@ -37,6 +37,7 @@ from pdray.search.resume import keep_entries
 from pdray.search.trial import TrialPlan
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes
 from pdray.tracking.address import check_tracking, default_uri
+from pdray.tracking.numbering import number_recordings, number_subjects
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
 
@@ -402,4 +403,8 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
             what = tag.replace(".", " ")
             say(f"note: the study started with {what} {was} and continues with {now}")
     study.start(name=study.name, settings=plan.tree, tags=tags)
+    # All at once, so that numbers do not tell who is on which side.
+    number_subjects(study, (one.subject_id for one in cohort.recordings))
+    named = (one for one in cohort.recordings if one.recording_id != one.subject_id)
+    number_recordings(study, (one.recording_id for one in named))
     write_text(study.folds_path, folds_to_json(cohort.folds))

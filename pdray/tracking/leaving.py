@@ -52,6 +52,17 @@ def small_cells(study: StudyLog) -> int:
     return found if isinstance(found, int) else SMALL
 
 
+def is_told(group: str, num_subjects: int, least: int) -> bool:
+    """Return whether the scores of a group may be told: not of few people, nor of a date.
+
+    Args:
+        group: Such as "site=Ulm"; empty: all, who are told in any case.
+        num_subjects: Its subjects.
+        least: From :func:`small_cells`.
+    """
+    return not group or (num_subjects >= least and visit_date(group) is None)
+
+
 def _predictions(path: Path, study: StudyLog, copy: Path) -> None:
     import pandas as pd
 
@@ -67,8 +78,7 @@ def _numbers(path: Path, study: StudyLog, copy: Path) -> None:
     table = csv.DictWriter(lines, list(rows[0]) if rows else [], lineterminator="\n")
     table.writeheader()
     for row in rows:
-        is_small = row["group"] and int(row["num_subjects"]) < least
-        if not is_small and visit_date(row["group"]) is None:
+        if is_told(row["group"], int(row["num_subjects"]), least):
             table.writerow(row)
     write_text(copy, lines.getvalue())
 
@@ -76,7 +86,7 @@ def _numbers(path: Path, study: StudyLog, copy: Path) -> None:
 def _findings(path: Path, study: StudyLog, copy: Path) -> None:
     findings = json.loads(path.read_text(encoding="utf-8"))
     for one in findings:
-        if one["code"] in _NAMING and one["state"] == "warning" and KEY not in one["advice"]:
+        if names_ids(**one):
             one["found"] = numbered(one["found"], study)
     write_text(copy, json.dumps(findings, indent=1) + "\n")
 
@@ -88,6 +98,11 @@ def _report(path: Path, study: StudyLog, copy: Path) -> None:
     naming = rf"^(?:{'|'.join(_NAMING)}) warning.*?(?=^\S|\Z)"
     text = path.read_text(encoding="utf-8")
     write_text(copy, re.sub(naming, told, text, flags=re.MULTILINE | re.DOTALL))
+
+
+def names_ids(*, code: str, state: str, advice: str, **others: object) -> bool:
+    """Return whether what a check found names recordings by ids, as earlier versions did."""
+    return code in _NAMING and state == "warning" and KEY not in advice
 
 
 def numbered(text: str, study: StudyLog) -> str:

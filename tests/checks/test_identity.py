@@ -44,6 +44,7 @@ def test_only_one_person_under_two_ids_is_a_link(
         rooms = [0] * 32
     found = run(filmed(tmp_path, write_entry, cohort, rooms))
     assert found.numbers["links"] == (kind == "two ids"), found.found
+    assert "S0" not in found.found
     assert found.state == ("warning" if kind == "two ids" else "passed")
     assert found.numbers["told_apart"] == pytest.approx(
         {"clean": 1, "two ids": 1, "one room": 0.03}[kind], abs=0.2
