@@ -15,6 +15,7 @@ from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
 from pdray.search.compare_settings import CompareStudiesConfig
+from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import DescribeConfig, EvaluateConfig, PrepareConfig, StudyConfig
 from pdray.visits.settings import AssembleConfig
 
@@ -33,6 +34,7 @@ ROOTS: dict[str, type[Settings]] = {
     "import_actions": ImportActionsConfig,
     "make_demo": MakeDemoConfig,
     "make_manifest": MakeManifestConfig,
+    "quick_look": QuickLookConfig,
     "sync_tracking": SyncConfig,
 }
 HEADER = """# Settings

@@ -1,0 +1,74 @@
+"""Settings of ``jobs/quick_look.py``."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from pdray.config import Settings, build, merge, read_tree
+from pdray.data.cohort.settings import DataConfig
+from pdray.errors import StudyError
+from pdray.search.settings import OutputFolder, ResourcesConfig, default_output
+from pdray.tracking.address import TrackingConfig
+from pdray.tracking.run_log import StudyLog
+
+MOTION, NETWORK = "motion", "network"
+
+
+class QuickLookConfig(Settings):
+    """Settings of ``jobs/quick_look.py``."""
+
+    help_groups: ClassVar = {
+        "recordings and classes": ("data.items", "data.grade_cuts", "data.scale",
+                                   "data.max_decode_failures"),
+        "time, names and output": ("minutes", "name", "output", "tracking.uri"),
+    }  # fmt: skip
+    data: DataConfig
+    minutes: float = Field(
+        60.0,
+        ge=0,
+        description="time for the network, which decides how it is tested and searched; 0: no "
+        "network [minutes]",
+    )
+    name: str = Field(
+        "quick-look",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="the studies are <name>-motion and <name>-network in <output>/studies",
+    )
+    resources: ResourcesConfig = ResourcesConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    output: OutputFolder = Field(
+        default_factory=default_output,
+        validate_default=True,
+        description="folder for everything that the studies write",
+    )
+
+
+def load_quick_look(argv: Sequence[str]) -> QuickLookConfig:
+    """Read the command line of ``jobs/quick_look.py``.
+
+    Args:
+        argv: ``key=value`` words and ``--config FILE``; with ``--resume`` the recordings are those
+            of the quick look in this output folder, if no manifest is given.
+
+    Raises:
+        SettingsError: Lists all faults.
+        StudyError: If there is no quick look to resume.
+    """
+    words = [word for word in argv if word != "--resume"]
+    tree = read_tree(QuickLookConfig, words)
+    data = tree.get("data", {})
+    if len(words) < len(argv) and isinstance(data, dict) and "manifest" not in data:
+        tree = merge({"data": _saved_data(tree)}, tree)
+    return build(QuickLookConfig, tree)
+
+
+def _saved_data(tree: dict[str, Any]) -> Any:
+    whole = build(QuickLookConfig, merge({"data": {"manifest": ""}}, tree))
+    study = StudyLog(whole.output / "studies" / f"{whole.name}-{MOTION}")
+    if not study.exists():
+        raise StudyError(
+            f"no quick look named {whole.name} in {whole.output} to resume; name the output folder "
+            "with output=..., another name with name=..., or the manifest with data.manifest=..."
+        )
+    return study.read()["settings"]["data"]

@@ -1,0 +1,75 @@
+"""A quick look tests everybody, in as many folds as there are subjects for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pdray.config import build
+from pdray.data.cohort.manifest import load_manifest
+from pdray.errors import FoldsError, StudyError
+from pdray.search.protocol import settle
+from pdray.search.quick_look import motion_plan
+from pdray.search.quick_settings import QuickLookConfig
+from pdray.tracking.run_log import StudyLog
+from tests.places import ROOT
+
+SPACES = ROOT / "search_spaces"
+
+
+@pytest.fixture
+def asked(write_manifest: Callable[..., Path], tmp_path: Path) -> Callable[[int], QuickLookConfig]:
+    """Return settings for subjects of two recordings, with grades 0 and 3 in turn."""
+
+    def make(num_subjects: int, **settings: object) -> QuickLookConfig:
+        rows = [
+            {"recording_id": f"{subject}{side}", "subject_id": f"S{subject:02d}",
+             "item": "finger_tapping", "grade": 3 * (subject % 2), "side": side,
+             "video": f"{subject}{side}.mp4"}
+            for subject in range(num_subjects) for side in ("left", "right")
+        ]  # fmt: skip
+        given = {"data": {"manifest": str(write_manifest(rows))}, "output": str(tmp_path / "out")}
+        return build(QuickLookConfig, given | settings)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("num_subjects", "folds"), [(60, (5, 5)), (20, (5, 5)), (10, (5, 3)), (8, (5, 3)), (6, (5, 2))]
+)
+def test_all_subjects_are_tested_in_the_most_folds_that_they_fill(
+    num_subjects: int, folds: tuple[int, int], asked: Callable[..., QuickLookConfig]
+) -> None:
+    config = asked(num_subjects)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    plan = motion_plan(config, SPACES, manifest)
+    assert (plan.config.folds.num_outer, plan.config.folds.num_folds) == folds
+    assert (plan.config.model.name, plan.config.search.name) == (
+        "motion_linear",
+        "quick-look-motion",
+    )
+    tested = [name for one in settle(plan, manifest).outer for name in one.cohort.folds.test]
+    assert len(tested) == len(set(tested)) == num_subjects
+
+
+def test_too_few_subjects_are_refused_with_their_number(
+    asked: Callable[..., QuickLookConfig],
+) -> None:
+    config = asked(4)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    with pytest.raises(FoldsError, match="class 1"):
+        motion_plan(config, SPACES, manifest)
+
+
+def test_a_name_belongs_to_one_manifest(asked: Callable[..., QuickLookConfig]) -> None:
+    config = asked(6)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    plan = motion_plan(config, SPACES, manifest)
+    study = StudyLog(config.output / "studies" / "quick-look-motion")
+    study.start(
+        name="quick-look-motion", settings=plan.tree, tags={"manifest_digest": manifest.digest}
+    )
+    assert motion_plan(config, SPACES, manifest).tree == plan.tree
+    other = load_manifest(asked(8).data.manifest, check_files=False)
+    with pytest.raises(StudyError, match="give this one another name, such as name=quick-look-2"):
+        motion_plan(config, SPACES, other)
