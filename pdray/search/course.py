@@ -26,6 +26,7 @@ class Work:
         share: Expected share of its steps that any other trial runs.
         at_once: Trials that run at once.
         refit_steps: Steps that take as long as the refit.
+        fold_steps: Steps that take as long as the folds of the winner that are kept.
     """
 
     num_trials: int
@@ -34,6 +35,7 @@ class Work:
     share: float
     at_once: int
     refit_steps: float
+    fold_steps: float = 0.0
 
     def length(self, number: int) -> float:
         """Return the expected steps of the trial with this number, from 0."""
@@ -45,6 +47,7 @@ def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Wor
     config, num_trials = plan.config.search, plan.num_trials
     at_once = min(reservation.concurrent_trials, num_trials)
     prunes = bool(config.prune_quantile) and not plan.fixed
+    num_rounds = -(-num_folds // min(reservation.concurrent_trials, num_folds))
     return Work(
         num_trials=num_trials,
         steps=num_folds * plan.epochs,
@@ -54,7 +57,14 @@ def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Wor
         at_once=at_once,
         # A fold's two sides together are what the refit learns from.
         refit_steps=0.0 if plan.fixed else float(plan.epochs),
+        fold_steps=float(num_rounds * plan.epochs) if keeps_folds(plan) else 0.0,
     )
+
+
+def keeps_folds(plan: StudyPlan) -> bool:
+    """Return whether the winner's folds are trained again; models of one step need not be kept."""
+    config = plan.config
+    return config.search.keep_folds and not plan.fixed and config.fit.entry.loop != "once"
 
 
 def last_end(running: Sequence[float], waiting: Iterable[float], at_once: int) -> float:
@@ -92,7 +102,7 @@ class Course:
         self._lengths: list[int] = []  # of ended trials that a rule might have ended
         self._expected, self._weight = work.share * work.steps, _WEIGHT
         self._num_ended = 0
-        self.refit_steps = work.refit_steps
+        self.refit_steps = work.refit_steps + work.fold_steps
 
     def take(self, trial: int, steps: int, now: float, *, is_last: bool) -> None:
         """Take a result.
@@ -142,7 +152,7 @@ class Course:
         return None if step is None else step * (self.work.steps - steps_done)
 
     def refit_seconds(self) -> float:
-        """Return the expected seconds of the refit; 0 if nothing is known."""
+        """Return the expected seconds of the refit and the folds that are kept; 0 if unknown."""
         return self.refit_steps * (self.step_seconds or 0.0) + self._start * bool(self.refit_steps)
 
     def seconds_left(self, now: float) -> float | None:

@@ -63,7 +63,9 @@ def hours_of(
     if measured is None:
         return None
     work = work_of(plan, reservation, num_folds=len(sides))
-    return num_searches * seconds_of(work, measured, task) / 3600
+    last = work.fold_steps * step_seconds(measured, task)  # after the last search alone
+    of_each = seconds_of(replace(work, fold_steps=0.0), measured, task)
+    return (num_searches * of_each + last) / 3600
 
 
 def foresee(
@@ -103,17 +105,18 @@ def foresee(
     say(
         f"time       about {clock(seconds)}: {counted(left, 'trial')} of {length} epochs of "
         f"{step:.2g} s{at_once}; then the refit"
+        + (f" and its {counted(extent.num_folds, 'fold')}" if work.fold_steps else "")
     )
     return Course(work, step_seconds=step, start_seconds=measured.start), seconds
 
 
 def seconds_of(work: Work, measured: Measured, task: FitTask) -> float:
-    """Return the expected seconds of a search and its refit."""
+    """Return the expected seconds of a search, its refit and the folds that are kept."""
     step = step_seconds(measured, task)
     steps = last_end([], map(work.length, range(work.num_trials)), work.at_once)
     once = measured.pace.once * len(task.recordings) + measured.start
-    starts = 2 if work.refit_steps else 1
-    return starts * once + step * (steps + work.refit_steps)
+    starts = 1 + bool(work.refit_steps) + bool(work.fold_steps)
+    return starts * once + step * (steps + work.refit_steps + work.fold_steps)
 
 
 def step_seconds(measured: Measured, task: FitTask) -> float:

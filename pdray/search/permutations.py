@@ -141,7 +141,8 @@ def exchanged(
     Raises:
         FoldsError: If none of many exchanges can be split.
     """
-    named = with_search(plan, name=f"{plan.config.search.name}-{PERMUTED}-{number:03d}")
+    name = f"{plan.config.search.name}-{PERMUTED}-{number:03d}"
+    named = with_search(plan, name=name, keep_folds=False)
     refused = FoldsError("no exchange was drawn")
     for attempt in range(_ATTEMPTS):
         seed = derive_seed(plan.seed, "permuted", number, attempt) % 2**32

@@ -191,10 +191,11 @@ class Progress(tune.Callback):
 
 
 class RefitProgress(tune.Callback):
-    """Prints the progress of the winner's refit."""
+    """Prints the progress of the winner's refit, or of its folds."""
 
-    def __init__(self, mirror: Mirror, say: Say, *, num_epochs: int) -> None:
+    def __init__(self, mirror: Mirror, say: Say, *, num_epochs: int, folds: bool = False) -> None:
         self._mirror, self._say, self._num_epochs = mirror, say, num_epochs
+        self._folds = folds
         self._last_line = time.monotonic()
 
     def on_trial_result(
@@ -203,7 +204,8 @@ class RefitProgress(tune.Callback):
         """Print the epoch if the last line was printed long enough ago."""
         if time.monotonic() - self._last_line > _LINE_SECONDS:
             self._last_line = time.monotonic()
-            self._say(f"refit: epoch {result['epoch'] + 1}/{self._num_epochs}")
+            what = f"fold {result['fold']}" if self._folds else "refit"
+            self._say(f"{what}: epoch {result['epoch'] + 1}/{self._num_epochs}")
         self._mirror.update()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:

@@ -224,7 +224,7 @@ def _outer_folds(plan: StudyPlan, cohort: Cohort, split: FoldsConfig) -> tuple[O
 def _searched(plan: StudyPlan, folds: FoldsConfig, key: str, seed: int) -> StudyPlan:
     """Return the settings of the search in an outer fold."""
     name = f"{plan.config.search.name}-outer-{key}"
-    plan = with_search(plan, protocol="holdout", seed=seed, name=name)
+    plan = with_search(plan, protocol="holdout", seed=seed, name=name, keep_folds=False)
     return replace(plan, config=plan.config.model_copy(update={"folds": folds}))
 
 

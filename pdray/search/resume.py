@@ -184,7 +184,7 @@ def decides(key: str) -> bool:
     values = (
         "search.hours", "search.patience",
         "search.trials", "search.max_concurrent_trials", "search.name", "output",
-        "search.nested_hours", "evaluation.permutations",
+        "search.nested_hours", "search.keep_folds", "evaluation.permutations",
         "data.different_subjects",  # they are split as two people in any case
     )  # fmt: skip
     return not key.startswith((*sections, *values))

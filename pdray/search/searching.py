@@ -16,6 +16,8 @@ from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.budget import Budget, Spent
 from pdray.search.cluster import counted
+from pdray.search.course import keeps_folds
+from pdray.search.kept_folds import train_folds
 from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
@@ -81,6 +83,9 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
         refit(ready.trials, (study, output), chosen, ready.cohort, (ready.mirror, say))
         if ready.is_permuted:
             return Found(best.number, "", "")
+        if keeps_folds(plan):
+            at_once = ready.reservation.concurrent_trials
+            train_folds(ready.trials, study, chosen, at_once, (ready.mirror, say))
         board, held_out = report_winner(plan, ready.cohort, study)
         _draw(plan, ready.cohort, study, search)
         spent.keep(now=True)

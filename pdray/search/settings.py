@@ -92,9 +92,9 @@ class SearchConfig(Settings):
     )
     hours: float | None = Field(
         None,
-        description="longest time of all trials and the refit together, also over several "
-        "sessions; the winner is the best trial that is complete by then; frames are prepared "
-        "before; null: no limit [hours]",
+        description="longest time of all trials, the refit and the folds that are kept together, "
+        "also over several sessions; the winner is the best trial that is complete by then; frames "
+        "are prepared before; null: no limit [hours]",
     )
     patience: int | None = Field(
         None,
@@ -137,6 +137,12 @@ class SearchConfig(Settings):
         False,
         description="draw the inner folds anew for each trial, so that the choice among trials "
         "follows chance in one assignment less (arXiv 2405.15393)",
+    )
+    keep_folds: bool = Field(
+        True,
+        description="train the winner's folds again to its epoch and keep their weights, with "
+        "which jobs/predict.py grades other recordings; false: the refit alone is kept",
+        json_schema_extra={"earlier": False},
     )
     startup_trials: int = Field(
         10, ge=1, description="random trials before TPE proposes values [count]"

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pdray.command import Say
+from pdray.config import value_at
 from pdray.data.cohort.manifest import Manifest
 from pdray.errors import StudyError
 from pdray.search.budget import share_hours
 from pdray.search.cluster import is_submitted, joined_cluster
+from pdray.search.course import keeps_folds
 from pdray.search.opening import check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror
@@ -82,7 +84,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
             check_same_people(plan.start_study, settled.cohort)
     with only_driver(study, say):
         check_same(plan, study, manifest.digest, say)
-        if study.is_complete() and not _lacks_permutations(plan, study):
+        if study.is_complete() and not _lacks_something(plan, study):
             return _read_outcome(plan, study, say)
         try:
             with joined_cluster(config.resources):
@@ -92,7 +94,10 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
             raise KeyboardInterrupt(f"continue with --resume {shlex.join(words)}") from interrupt
 
 
-def _lacks_permutations(plan: StudyPlan, study: StudyLog) -> bool:
+def _lacks_something(plan: StudyPlan, study: StudyLog) -> bool:
+    """Return whether more is asked of a complete study than it has."""
+    if keeps_folds(plan) and not value_at(study.read()["settings"], "search.keep_folds"):
+        return True
     asked = plan.config.evaluation.permutations
     if not asked:
         return False

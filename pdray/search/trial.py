@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import ray
 import torch
@@ -30,6 +31,7 @@ from pdray.evaluation.predictions import (
     by_recording,
     num_classes,
     probabilities,
+    read_predictions,
     targets,
 )
 from pdray.evaluation.settings import Method
@@ -40,6 +42,9 @@ from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
 from pdray.training.loop.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
 from pdray.training.settings import FitConfig
 from pdray.training.task import EpochResult, FitTask
+
+APART = "val/largest_difference"
+"""Score of a kept fold: how far its probabilities are from those of the trial that won."""
 
 _LOW_MEMORY = "running low on memory"
 
@@ -59,7 +64,8 @@ class TrialPlan:
         workers: Workers of a trial.
         role: A search trial is scored on validation subjects after every epoch; the winner and
             fixed trials are scored on test subjects once, after the last epoch. A winner without
-            test subjects is never scored.
+            test subjects is never scored. "fold": one fold of the winning trial, trained again to
+            keep its weights, and compared with what the trial predicted.
         labels: Labels of fixed trials, or of the first trials of a search, by number.
         epochs: Epochs per fold; None: as in the settings.
         synthetic: Whether the cohort is SYNTHETIC; pictures say so.
@@ -76,7 +82,7 @@ class TrialPlan:
     origin: Origin
     metric: str
     workers: Workers
-    role: Literal["trial", "winner", "fixed"] = "trial"
+    role: Literal["trial", "winner", "fixed", "fold"] = "trial"
     labels: tuple[str, ...] = ()
     epochs: int | None = None
     synthetic: bool = False
@@ -98,7 +104,7 @@ class TrialPlan:
         )
 
     def _sides(self, number: int) -> tuple[FoldSides, ...]:
-        if not self.reshuffle or self.role != "trial":
+        if not self.reshuffle or self.role not in ("trial", "fold"):
             return self.sides
         from pdray.data.cohort.reshuffling import reshuffled  # few searches draw folds anew
 
@@ -111,19 +117,30 @@ class TrialPlan:
             return "every_epoch"
         return "last_epoch" if self.sides[0].evaluation else "never"
 
-    def log(self, number: int) -> TrialLog:
-        """Return the log of a trial."""
+    def log(self, number: int, fold: int | None = None) -> TrialLog:
+        """Return the log of a trial, of the winner, or of a fold of it."""
         study = StudyLog(self.folder)
+        if fold is not None:
+            return study.kept_fold(fold)
         return study.winner if self.role == "winner" else study.trial(number)
 
 
 class Recorder:
-    """Writes a trial's results to disk and decides when it ends; a ``Listener`` of its fit."""
+    """Writes a trial's results to disk and decides when it ends; a ``Listener`` of its fit.
 
-    def __init__(self, plan: TrialPlan, number: int, params: Mapping[str, Any]) -> None:
-        self.plan, self.number, self.params = plan, number, dict(params)
+    Args:
+        plan: What all trials share.
+        number: Number of the trial.
+        params: Values of what is searched.
+        fold: The fold that role "fold" trains; None of other roles.
+    """
+
+    def __init__(
+        self, plan: TrialPlan, number: int, params: Mapping[str, Any], fold: int | None = None
+    ) -> None:
+        self.plan, self.number, self.params, self.fold = plan, number, dict(params), fold
         self.task = plan.task(number, params)
-        self.log = plan.log(number)
+        self.log = plan.log(number, fold)
         self._checkpoint = self.log.folder / "checkpoint.pt"
         self._scores: list[list[float]] = []
 
@@ -161,7 +178,9 @@ class Recorder:
             role=self.plan.role,
             label=next(iter(self.plan.labels[self.number :]), None),
         )
-        state = None
+        state: Mapping[str, Any] | None = None
+        if self.fold is not None:  # a fit that begins with this fold
+            state = {"step": self.fold * self.task.epochs, "num_steps": self.task.num_steps}
         if self._checkpoint.exists():
             state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
         self.log.truncate(int(state["step"]) if state else 0)
@@ -181,6 +200,9 @@ class Recorder:
         self._keep(result.fold, result.metrics)
         step = int(result.state["step"]) - 1
         is_last = step == self.task.num_steps - 1
+        if self.fold is not None:
+            is_last = result.epoch == self.task.epochs - 1
+            return self._finish_fold(result) if is_last else self._going_on(step, result, None)
         if self.plan.role == "winner":
             return self._finish_winner(result) if is_last else self._going_on(step, result, None)
         value = mean_over_folds(self._scores, result.fold, result.epoch)
@@ -240,12 +262,24 @@ class Recorder:
             scores = self._held_out_scores(result.predictions)
         elif self.task.evaluate != "never":
             raise RuntimeError("the winner's last epoch was not evaluated")
-        if result.state["model"]:  # an estimator has no weights
-            with replacing(self.log.model_path) as temporary:
-                torch.save(result.state["model"], temporary)
+        self._keep_weights(result)
         report = self._complete(int(result.state["step"]) - 1, result.epoch, scores=scores)
         value = scores.get(f"test/{self.plan.metric}", {}).get("value", float("nan"))
         return {**report, "value": value}
+
+    def _finish_fold(self, result: EpochResult) -> dict[str, Any]:
+        """Keep the weights, and by how much they differ from the trial that won."""
+        then = read_predictions(StudyLog(self.plan.folder).trial(self.number).predictions_path)
+        assert result.predictions is not None, "each fold is evaluated once, after its last epoch"
+        apart = largest_difference(result.predictions, then[then["fold"] == result.fold])
+        self._keep_weights(result)
+        scores = {APART: {"value": apart}}
+        return self._complete(int(result.state["step"]) - 1, result.epoch, scores=scores)
+
+    def _keep_weights(self, result: EpochResult) -> None:
+        if result.state["model"]:  # an estimator has no weights
+            with replacing(self.log.model_path) as temporary:
+                torch.save(result.state["model"], temporary)
 
     def _complete(
         self,
@@ -255,9 +289,8 @@ class Recorder:
         value: float | None = None,
         scores: Mapping[str, dict[str, float]] | None = None,
     ) -> dict[str, Any]:
-        self.log.finish(
-            state="complete", value=value, chosen_epoch=epoch, scores=scores, draw=self._draw
-        )
+        draw = None if self.fold is not None else self._draw
+        self.log.finish(state="complete", value=value, chosen_epoch=epoch, scores=scores, draw=draw)
         self._checkpoint.unlink(missing_ok=True)
         return self._report(step, "complete", value)
 
@@ -285,6 +318,18 @@ class Recorder:
             "value": float("nan") if value is None else float(value),
             "last": state != "running",
         }
+
+
+def largest_difference(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    """Return the largest difference of probabilities of the same snippets in two tables.
+
+    Args:
+        one: Predictions table; all its snippets must be in the other.
+        other: Predictions table of the same classes.
+    """
+    keys = ["recording_id", "snippet"]
+    both = one[keys].merge(other, on=keys, how="left", validate="one_to_one")
+    return float(np.abs(probabilities(one) - probabilities(both)).max())
 
 
 def held_out_score(
@@ -318,7 +363,7 @@ class FoldTrial(tune.Trainable):
         self._reports = self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> Generator[dict[str, Any]]:
-        recorder = Recorder(self._plan, config["number"], config["params"])
+        recorder = Recorder(self._plan, **config)
         ended = recorder.ended()
         if ended is not None:
             yield ended
@@ -352,13 +397,12 @@ class FoldTrial(tune.Trainable):
 
 def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
     """Run a trial with two or more workers."""
-    number, params = config["number"], config["params"]
-    recorder = Recorder(plan, number, params)
+    recorder = Recorder(plan, **config)
     ended = recorder.ended()
     if ended is not None:
         tune.report(ended)
         return
-    make_listener: Callable[[], Recorder] = partial(Recorder, plan, number, params)
+    make_listener: Callable[[], Recorder] = partial(Recorder, plan, **config)
     folder = plan.folder / "ray" / recorder.log.folder.name
     try:
         run_distributed(recorder.task, make_listener, plan.workers, folder=folder)

@@ -15,6 +15,7 @@
     <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
     <study>/trials/0007/predictions.parquet      predictions of the chosen epoch, all folds
     <study>/winner/                          the same files, with test scores, and model.pt
+    <study>/winner/folds/0/                  the same files of the winner without its fold 0
     <study>/outer/00/, <study>/outer/1-00/   the same of the search in an outer fold (of repeat 1)
     <study>/outer/predictions.parquet        test predictions of the winners of all outer folds
 
@@ -186,6 +187,13 @@ class StudyLog:
         """Return the log of a trial, even if it has not started."""
         return TrialLog(self.folder / "trials" / f"{number:04d}")
 
+    def kept_fold(self, fold: int) -> "TrialLog":
+        """Return the log of a fold of the winner that is trained again, even if it has not started.
+
+        Its ``model.pt`` has the weights that did not learn from the subjects of this fold.
+        """
+        return TrialLog(self.winner.folder / "folds" / str(fold))
+
     def trials(self) -> list["TrialLog"]:
         """Return the logs of all started trials, sorted by number."""
         found = [path.parent for path in (self.folder / "trials").glob("*/trial.json")]
@@ -213,17 +221,18 @@ class TrialLog:
         num_epochs: int,
         params: Mapping[str, Any],
         settings: Mapping[str, Any],
-        role: Literal["trial", "winner", "fixed"] = "trial",
+        role: Literal["trial", "winner", "fixed", "fold"] = "trial",
         label: str | None = None,
     ) -> None:
         """Write ``trial.json``; a resumed trial keeps its start time.
 
         Args:
-            number: The trial's number; for a winner, the number of the trial that is refitted.
+            number: The trial's number; for a winner and its folds, that of the trial that won.
             num_epochs: Epochs per fold.
             params: Values of the searched settings, by dotted key.
             settings: All settings, nested plain values.
-            role: "winner" for the refit, "fixed" for a trial of a comparison.
+            role: "winner" for the refit, "fold" for a fold of the winner that is trained again,
+                "fixed" for a trial of a comparison.
             label: Name of the trial; None: its number.
         """
         started = self.read()["started"] if self.exists() else time.time()

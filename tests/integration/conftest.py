@@ -25,7 +25,7 @@ model:
   {depth: 10, width_factor: 0.125, temporal_stride: "221111", stem_time_kernel: 3, num_heads: 2}
 optim: {optimizer: adamw, learning_rate: 0.003, batch_size: 8, epochs: 2}
 folds: {num_folds: 2, num_outer: 4}
-search: {trials: 2, prune_quantile: 0, protocol: holdout}
+search: {trials: 2, prune_quantile: 0, protocol: holdout, keep_folds: false}
 space:
   optim.weight_decay: {low: 1.0e-4, high: 0.1, log: true}
   loss.gamma: {low: 0.0, high: 2.0}

@@ -30,9 +30,10 @@ def break_pictures(video: Path) -> None:
 
 
 def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
-    done = job.run(*job.words())
+    done = job.run(*job.words("search.keep_folds=true"))
     assert done.returncode == 0, done.stderr
     assert "2 trials by val/mcc" in done.stdout
+    assert "then the refit and its 2 folds" in done.stdout
     assert "SYNTHETIC" in done.stdout
     assert "too few subjects for an interval: 3, 12 are needed" in done.stdout
     assert "Traceback" not in done.stderr
@@ -50,6 +51,7 @@ def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
     assert set(winner["subject_id"]) == test_subjects
     assert set(winner["split"]) == {"test"}
     assert (job.study() / "winner/model.pt").stat().st_size > 10_000
+    check_kept_folds(job)
 
     with sqlite3.connect(job.study() / "optuna.db") as optuna:
         assert optuna.execute("select state from trials").fetchall() == [("COMPLETE",)] * 2
@@ -68,6 +70,18 @@ def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
     ):
         report.write_text(re.sub(old, new, text, count=1), encoding="utf-8")
         assert check_study(job.study(), database) != []
+
+
+def check_kept_folds(job: Job) -> None:
+    """The folds that were trained again predict what the winning trial predicted, to the bit."""
+    best = json.loads((job.study() / "study.json").read_text(encoding="utf-8"))["best"]
+    then = pd.read_parquet(job.study() / f"trials/{best:04d}/predictions.parquet")
+    for fold in (0, 1):
+        kept = job.study() / f"winner/folds/{fold}"
+        again = pd.read_parquet(kept / "predictions.parquet")
+        rows = then[then["fold"] == fold].reset_index(drop=True)
+        pd.testing.assert_frame_equal(again, rows, check_exact=True)
+        assert (kept / "model.pt").stat().st_size > 10_000
 
 
 def test_a_dead_tracking_server_loses_nothing(job: Job) -> None:

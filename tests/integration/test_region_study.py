@@ -20,7 +20,7 @@ WORDS = [
     "data.grade_cuts=[2]", "decode.height=48", "decode.width=48", "model.depth=18",
     "model.layout=torchvision", "model.width_factor=0.0625", "model.token_dim=12",
     "optim.epochs=2", "folds.num_folds=2", "folds.num_outer=3", "search.trials=2",
-    "search.name=regions", "search.protocol=holdout",
+    "search.name=regions", "search.protocol=holdout", "search.keep_folds=false",
 ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_a_complete_study_shows_its_report_and_starts_nothing(
     log.start(name="done", settings=plan.tree, tags={"manifest_digest": digest})
     log.finish(state="complete", best=0)
     (log.folder / "report.txt").write_text("a board\n\nof two parts\n\nand scores\n")
-    monkeypatch.setattr(running, "joined_cluster", pytest.fail)
+    monkeypatch.setattr(running, "joined_cluster", lambda _: pytest.fail("it starts"))
     said: list[str] = []
     outcome = run_plan(plan, said.append)
     assert outcome.leaderboard == "a board\n\nof two parts"
@@ -73,6 +73,13 @@ def test_a_complete_study_shows_its_report_and_starts_nothing(
     (log.folder / "report.txt").write_text("a board\n\nand scores\n\nChecks: 1 passed\nPDR001\n")
     outcome = run_plan(plan, said.append)
     assert (outcome.held_out, outcome.checks) == ("and scores", "Checks: 1 passed\nPDR001")
+    begun = {**plan.tree, "search": {**plan.tree["search"], "keep_folds": False}}
+    log.start(name="done", settings=begun, tags={})
+    log.finish(state="complete", best=0)
+    with pytest.raises(pytest.fail.Exception, match="it starts"):  # folds were not kept
+        run_plan(plan, said.append)
+    log.start(name="done", settings=plan.tree, tags={})
+    log.finish(state="complete", best=0)
     (log.folder / "report.txt").unlink()
     with pytest.raises(StudyError, match=r"done is complete, but its report\.txt cannot be read"):
         run_plan(plan, said.append)

@@ -17,7 +17,7 @@ from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import trial
-from pdray.search.trial import Recorder, TrialPlan, held_out_score
+from pdray.search.trial import APART, Recorder, TrialPlan, held_out_score
 from pdray.tracking.run_log import StudyLog
 from pdray.training.loop.launch import Workers
 from pdray.training.settings import FitConfig
@@ -218,6 +218,31 @@ def test_a_node_that_does_not_see_the_study_is_told(tmp_path: Path) -> None:
         Recorder(plan, 0, {}).resume()
 
 
+def test_a_fold_trained_again_keeps_its_weights_and_how_far_it_is_from_the_trial(
+    tmp_path: Path,
+) -> None:
+    searched = make_plan(tmp_path)
+    first = Recorder(searched, 0, {})
+    first.resume()
+    for step, score in enumerate([0.1, 0.5, 0.7, 0.9]):
+        first.record(result(searched, step, score))
+    plan = make_plan(tmp_path, role="fold", epochs=2, pruner=pytest)
+    recorder = Recorder(plan, 0, {}, fold=1)
+    assert recorder.resume() == {"step": 2, "num_steps": 4}  # as if fold 0 had been trained
+    assert not recorder.record(result(plan, 2, 0.7))["last"]
+    again = Recorder(plan, 0, {}, fold=1)
+    assert (again.resume() or {})["step"] == 3
+    last = result(plan, 3, 0.9)
+    assert last.predictions is not None
+    last.predictions.loc[0, ["probability_0", "probability_1"]] += [0.001, -0.001]
+    assert again.record(last)["last"]
+    log = StudyLog(tmp_path).kept_fold(1)
+    assert log.read()["scores"][APART]["value"] == pytest.approx(0.001)
+    assert torch.load(log.model_path)["w"].tolist() == [1.0, 1.0]
+    assert (Recorder(plan, 0, {}, fold=1).ended() or {})["state"] == "complete"
+    assert not StudyLog(tmp_path).winner.exists()
+
+
 def test_a_failed_refit_is_tried_again_and_a_failed_trial_is_not(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     for role in ("trial", "winner"):
@@ -256,6 +281,7 @@ def test_reshuffled_trials_have_inner_folds_of_their_own(tmp_path: Path) -> None
     assert drawn[0] == drawn[3]
     assert len(set(drawn)) > 1
     assert replace(plan, role="fixed").task(1, {}).sides == halves
+    assert replace(plan, role="fold").task(1, {}).sides == drawn[1]
 
 
 def test_a_winner_without_test_subjects_is_never_scored(tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ class _Learner:
 
     def state(self, epoch: int) -> dict[str, Any]:
         step, model = self.fold * self.task.epochs + epoch + 1, self.model.state_dict()
-        if step < self.task.num_steps:  # a restart builds the frozen tensors again
+        if epoch + 1 < self.task.epochs:  # a restart builds the frozen tensors again
             frozen: frozenset[str] = getattr(self.model, "frozen_names", frozenset)()
             model = {name: value for name, value in model.items() if name not in frozen}
         return {
