@@ -1,5 +1,7 @@
 import os
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +41,8 @@ def test_116_videos_and_an_excel_sheet_of_two_raters_are_one_command(film, tmp_p
         "ratings.xlsx, side: L -> left (58), R -> right (58) raters rater_1 and rater_2: kappa "
         "(quadratic weights) 0.98, equal in 105 of 116 recordings "
         "grade median: the grade in the middle; of two in the middle the lower "
-        f"next python jobs/describe.py data.manifest={tmp_path / 'm.csv'}"
+        f"next {Path(sys.executable).with_name('pdray')} quick-look "
+        f"data.manifest={tmp_path / 'm.csv'}"
     )
     recordings = load_manifest(tmp_path / "m.csv").recordings
     assert [one.grade for one in recordings[:3]] == [1, 1, 2]

@@ -154,7 +154,8 @@ def make_held_out_folds(
     """
     labels = _check_rows(subjects, classes, num_classes)
     num_sides = config.num_outer if key == "folds.num_outer" else config.num_folds
-    right = f"lower {key} to at most {len(set(subjects))}"
+    most = len(set(subjects))
+    right = f"lower {key} to at most {most}" if most > 1 else "add recordings of more subjects"
     faults = _count_faults(
         labels, num_sides, f"{num_sides} {_FOLDS[key]} need; {right}", num_classes
     )
@@ -289,10 +290,12 @@ def _count_faults(labels: Labels, needed: int, asked: str, num_classes: int) -> 
     num_subjects = len({subject for subject, _ in labels})
     faults = []
     if num_subjects < needed:
-        faults.append(f"{num_subjects} subjects are fewer than the {needed} that {asked}")
+        are = "subject is" if num_subjects == 1 else "subjects are"
+        faults.append(f"{num_subjects} {are} fewer than the {needed} that {asked}")
     counts = Counter(label for _, label in labels)
     return faults + [
-        f"class {label} has 0 of {len(labels)} recordings; change the grade cuts or the items"
+        f"class {label} has 0 of {len(labels)} recordings; choose other data.grade_cuts or "
+        "data.items"
         for label in range(num_classes)
         if counts[label] == 0
     ]
@@ -334,7 +337,8 @@ def _learnable(folds: Folds, labels: Labels, num_classes: int) -> Folds:
                 faults.append(
                     f"outside the {name}: class {label} has 0 of {counts.total()} recordings "
                     f"({_total(labels, label)} recordings of {len(owners)} subjects in all: "
-                    f"{_named(owners)}); use other grade cuts, another outer_fold or seed"
+                    f"{_named(owners)}); choose other data.grade_cuts, folds.outer_fold or "
+                    "folds.seed"
                 )
     refuse(faults, FoldsError, "a class cannot be learnt")
     return folds

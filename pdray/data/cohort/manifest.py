@@ -366,11 +366,8 @@ def select(
     if items is None and any(one.item == ACTION for one in manifest.recordings):
         faults.append(f"it holds item {ACTION}, whose classes are no grades; name the items to use")
     refuse(faults, ManifestError, f"{name} cannot be selected from")
-    asked = [
-        one
-        for one in manifest.recordings
-        if (items is None or one.item in items) and not ("grade" in needs and one.is_unable)
-    ]
+    of_items = [one for one in manifest.recordings if items is None or one.item in items]
+    asked = [one for one in of_items if not ("grade" in needs and one.is_unable)]
     lacking = {
         need: [one.recording_id for one in asked if getattr(one, need) in (None, ())]
         for need in needs
@@ -378,10 +375,14 @@ def select(
     left_out = {key for keys in lacking.values() for key in keys}
     usable = tuple(one for one in asked if one.recording_id not in left_out)
     if not usable:
-        counts = ", ".join(f"{need} absent in {len(keys)}" for need, keys in lacking.items())
+        counts = [f"{len(keys)} have no {need}" for need, keys in lacking.items() if keys]
+        if unable := len(of_items) - len(asked):
+            counts.append(f"{unable} could not be rated")
+        wanted = [f"{len(of_items)} are of the items {', '.join(items)}"] if items else []
         raise ManifestError(
-            f"{name}: no usable recording: {len(asked)} of {len(manifest.recordings)} are of the "
-            f"items {', '.join(items) if items else '(every item)'}; {counts or 'nothing needed'}"
+            f"{name}: none of its {len(manifest.recordings)} recordings can be used: "
+            f"{'; '.join([*wanted, *counts])}. Fill in what is missing in the manifest, or choose "
+            "other items with data.items"
         )
     return usable, lacking
 

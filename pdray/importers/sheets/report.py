@@ -1,8 +1,10 @@
 """Says what became of a folder of videos and a sheet of ratings."""
 
 import shlex
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence, Sized
+from pathlib import Path
 
 from pdray.data.cohort.rows import UNABLE
 from pdray.importers.sheets.join import Joined, told
@@ -28,7 +30,9 @@ def report(config: MakeManifestConfig, made: Made) -> str:
     texts += _aside(config, made)
     scale = f" data.scale={config.scale}" if config.scale else ""
     manifest = shlex.quote(f"data.manifest={config.output}")
-    texts.append(("next", f"python jobs/describe.py {manifest}{scale}"))
+    job = "quick-look" if any(row.cells["grade"] for row in made.rows) else "describe"
+    program = shlex.quote(str(Path(sys.executable).with_name("pdray")))
+    texts.append(("next", f"{program} {job} {manifest}{scale}"))
     lines, before = [], ""
     for name, text in texts:
         # A command and a path stay on one line, so that they can be copied.
@@ -66,8 +70,12 @@ def _found(made: Made) -> Iterator[tuple[str, str]]:
     if made.strange:
         yield "videos", f"{len(made.strange)} with a name that does not fit the pattern"
     if made.damaged:
-        some = [f"{made.names[one]}: {why}" for one, why in list(made.damaged.items())[:_SHOWN]]
-        yield "videos", f"{len(made.damaged)} damaged and set aside ({_listed(some, made.damaged)})"
+        of_reason: dict[str, list[str]] = {}
+        for path, why in made.damaged.items():
+            of_reason.setdefault(why, []).append(made.names[path])
+        some = [f"{_listed(names[:_SHOWN], names)}: {why}" for why, names in of_reason.items()]
+        told_ones = _listed(some[:_SHOWN], some)
+        yield "videos", f"{len(made.damaged)} damaged and set aside ({told_ones})"
     for table, joined in zip(made.tables, made.joins, strict=True):
         if joined.parts:
             some = [told(one.cells) for one in joined.parts[:_SHOWN] if one.cells]

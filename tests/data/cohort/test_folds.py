@@ -88,6 +88,8 @@ def test_one_subject_may_be_held_out_at_a_time():
     )
     with pytest.raises(FoldsError, match=f"^{message}$"):
         make_held_out_folds(subjects, classes, FoldsConfig(num_outer=7), num_classes=2)
+    with pytest.raises(FoldsError, match=r"1 subject is fewer .* need; add recordings of more"):
+        make_held_out_folds(["a", "a"], [0, 1], FoldsConfig(num_outer=2), num_classes=2)
 
 
 @pytest.mark.parametrize("make", [make_folds, make_held_out_folds])
@@ -157,7 +159,7 @@ def test_at_most_five_subjects_of_a_class_that_cannot_be_learnt_are_named(num_il
     message = (
         "a class cannot be learnt: outside the test set: class 1 has 0 of 1 recordings "
         f"({num_ill} recordings of {num_ill} subjects in all: {named}); "
-        "use other grade cuts, another outer_fold or seed"
+        "choose other data.grade_cuts, folds.outer_fold or folds.seed"
     )
     with pytest.raises(FoldsError, match=f"^{re.escape(message)}$"):
         make_fixed_folds(["x", *map(str, range(num_ill))], [0] + [1] * num_ill, sides,
@@ -254,7 +256,7 @@ def test_too_few_development_subjects_are_refused_with_the_counts():
 
 def test_a_class_nobody_has_is_refused():
     subjects, _ = cohort(10)
-    message = "class 1 has 0 of 40 recordings; change the grade cuts or the items$"
+    message = "class 1 has 0 of 40 recordings; choose other data.grade_cuts or data.items$"
     with pytest.raises(FoldsError, match=message):
         make_folds(subjects, [0] * 40, FoldsConfig(), num_classes=2)
 

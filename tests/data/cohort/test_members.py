@@ -98,7 +98,7 @@ def test_what_lacks_a_video_or_a_grade_is_listed_and_left_out(load):
 
 def test_a_cohort_without_the_item_is_refused_with_its_name(load):
     manifest, config = load(data={"manifest": "m.csv", "items": ["gait"]})
-    with pytest.raises(ManifestError, match="0 of 40 are of the items gait"):
+    with pytest.raises(ManifestError, match=r"none of its 40 .*: 0 are of the items gait"):
         cohort_of(manifest, config)
 
 
@@ -265,5 +265,5 @@ def test_a_split_by_name_needs_what_a_study_needs(load):
     assert split_subjects(manifest, people | {"folds.of_recordings": True}).notes
     with pytest.raises(SettingsError, match=r"unknown key 'folds\.seeds': did you mean"):
         split_subjects(manifest, {"folds.seeds": 1})
-    with pytest.raises(ManifestError, match="landmarks absent in 40"):
+    with pytest.raises(ManifestError, match="40 have no landmarks"):
         split_subjects(manifest, people | {"folds.of_recordings": True}, needs=["landmarks"])

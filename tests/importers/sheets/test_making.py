@@ -66,7 +66,7 @@ def test_videos_get_the_grades_of_their_rows(make, film):
     assert [one.age for one in manifest.recordings] == [63.5, 63.5, 70]
     assert "1 with a grade, 1 that could not be rated, 1 without a grade" in told
     assert "Task -> item" in told
-    assert told.endswith(f"next python jobs/describe.py data.manifest={manifest.path}")
+    assert told.endswith(f"pdray quick-look data.manifest={manifest.path}")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +182,7 @@ def test_without_ratings_every_video_is_to_be_predicted(make, film):
     manifest, told = make()
     assert [one.grade for one in manifest.recordings] == [None] * 3
     assert "recordings to predict" in told
+    assert told.endswith(f"pdray describe data.manifest={manifest.path}")
 
 
 def test_several_cameras_share_a_grade_where_the_pattern_names_them(make, film):
