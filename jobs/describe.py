@@ -26,7 +26,9 @@ def work(words: list[str]) -> str:
     config = load_description(words)
     from pdray.evaluation.describe import describe_cohort  # heavy: import after the checks
 
-    return describe_cohort(config.data, config.output, part(config, Recipe))
+    return describe_cohort(
+        config.data, config.output, part(config, Recipe), small_cells=config.report.small_cells
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.cohort_tables import Described, grade_table
 from pdray.evaluation.plots import save_picture
+from pdray.evaluation.printed_table import Count, without_small_cells
 
 _DURATION_BINS, _SCORE_BINS = 80, 20  # TSA, Fig. 4a and 4c
 
@@ -60,7 +61,7 @@ def _grades(cohort: Described) -> Figure | None:
     """Draw the number of recordings and subjects per grade, one panel per item (TSA, Fig. 4b)."""
     if cohort.is_action:
         return None
-    table = grade_table(cohort)
+    table = without_small_cells(grade_table(cohort), cohort.small_cells)
     names = table.columns[1:-1]
     wide = min(3, len(table.rows))
     high = -(-len(table.rows) // wide)
@@ -69,8 +70,9 @@ def _grades(cohort: Described) -> Figure | None:
     counts = cohort.count(cohort.recordings)
     for panel, row in zip(panels, table.rows, strict=False):
         shown = [(name, cell) for name, cell in zip(names, row[1:-1], strict=True)
-                 if isinstance(cell, tuple)]  # fmt: skip
-        heights = [cell[0] for _, cell in shown]
+                 if isinstance(cell, Count)]  # fmt: skip
+        # Of few people, the number stays untold.
+        heights = [0 if cell.is_few else cell.recordings for _, cell in shown]
         bars = panel.bar([name for name, _ in shown], heights, color="tab:blue")
         panel.bar_label(bars, [str(cell) for _, cell in shown], fontsize=7)
         panel.set_xlabel(f"grade of {row[0]}", fontsize=8)

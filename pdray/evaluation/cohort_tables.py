@@ -32,6 +32,7 @@ MORE_FACTS = (
     "recording_protocol", "grade_status",
 )  # fmt: skip
 _SPANS = {"age": 10, "disease_years": 5}  # years of a row
+_OLDEST = 90  # years; who is older is one group, as there are few
 # Field to its name in a table; ages are shown in any case.
 _MEANS = {
     "age": "age", "disease_years": "disease years", "hours_since_dose": "hours since dose",
@@ -48,12 +49,14 @@ class Described:
         lengths: Length of each recording by id.
         cuts: First grade of each class but the lowest; the class of an action is its grade.
         unnamed: Ids of recordings without a subject_id.
+        small_cells: Counts of fewer people are not shown.
     """
 
     recordings: Sequence[Recording]
     lengths: Mapping[str, Length]
     cuts: Sequence[int]
     unnamed: frozenset[str]
+    small_cells: int = 1
 
     @property
     def is_action(self) -> bool:
@@ -302,6 +305,8 @@ def value_of(recording: Recording, fact: str) -> str | None:
         return None if None in states else "/".join(map(str, states))
     value = getattr(recording, fact)
     if value is not None and fact in _SPANS:
+        if fact == "age" and value >= _OLDEST:
+            return f"{_OLDEST}+"
         first = int(value // _SPANS[fact]) * _SPANS[fact]
         return f"{first} to {first + _SPANS[fact] - 1}"
     return f"{value:g}" if isinstance(value, float) else value

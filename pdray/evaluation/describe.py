@@ -24,14 +24,14 @@ from pdray.evaluation.cohort_tables import (
     item_table,
     length_table,
 )
-from pdray.evaluation.printed_table import LEGEND, WIDTH, Table, csv_text, text
+from pdray.evaluation.printed_table import LEGEND, WIDTH, Table, csv_text, text, without_small_cells
 from pdray.evaluation.report import headline
 
 _BY_SCORE = ("groups_by_score", "facts_by_score")
 _BY_DIAGNOSIS = ("groups_by_diagnosis", "facts_by_diagnosis")
 
 
-def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
+def describe_cohort(data: DataConfig, output: Path, recipe: Recipe, *, small_cells: int = 5) -> str:
     """Write tables and pictures of a manifest's recordings.
 
     Files that the manifest names may be missing; their lengths are then not given.
@@ -41,6 +41,7 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
         output: Output folder. The files go to its ``describe/<name of the manifest>``. If it has a
             ``store``, the numbers of frames are taken from there.
         recipe: Settings that the store was prepared with.
+        small_cells: Counts of fewer people, and what describes these, are not shown.
 
     Returns:
         The tables, notes on what is left out, and the folder of the files.
@@ -58,9 +59,10 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
         lengths(recordings, FrameStore(output / "store", recipe)),
         data.grade_cuts,
         frozenset(one.recording_id for one in recordings if is_unnamed(one, data)),
+        small_cells,
     )
     is_synthetic = any(one.is_synthetic for one in recordings)
-    tables = _tables(cohort)
+    tables = [without_small_cells(table, small_cells) for table in _tables(cohort)]
     for name in {*_BY_SCORE, *_BY_DIAGNOSIS, "grades"} - {table.name for table in tables}:
         (folder / f"{name}.csv").unlink(missing_ok=True)  # of an earlier run
     for table in tables:
@@ -71,10 +73,11 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe) -> str:
     if others := len(manifest.recordings) - len(recordings):
         notes.insert(0, f"{others} recordings are left out: their items are not in data.items")
     notes += [f"{name} is not drawn: {why}" for name, why in pictures.items() if why]
+    few = f"; <{small_cells}: fewer than {small_cells} people, not shown" * (small_cells > 1)
     return "\n".join(
         [
             textwrap.fill(headline(cohort.count(recordings).sentence, is_synthetic), WIDTH),
-            textwrap.fill(LEGEND, WIDTH),
+            textwrap.fill(LEGEND + few, WIDTH),
             *(f"\n{text(table)}" for table in tables),
             "",
             *(textwrap.fill(f"note: {note}", WIDTH, subsequent_indent="  ") for note in notes),

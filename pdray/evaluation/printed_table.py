@@ -20,15 +20,24 @@ class Count(NamedTuple):
         recordings: All recordings.
         subjects: Known subjects.
         unnamed: Recordings without a subject_id.
+        least: A count of fewer people, except of none, is not shown.
     """
 
     recordings: int
     subjects: int
     unnamed: int = 0
+    least: int = 1
 
     def __str__(self) -> str:
+        if self.is_few:
+            return f"<{self.least}"
         known = f"{self.subjects}" if self.subjects or not self.unnamed else ""
         return f"{self.recordings}/{known}{'?' if self.unnamed else ''}"
+
+    @property
+    def is_few(self) -> bool:
+        """Whether it is not shown."""
+        return 0 < self.subjects + self.unnamed < self.least
 
     @property
     def sentence(self) -> str:
@@ -96,6 +105,37 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
 
 
+def without_small_cells(table: Table, least: int) -> Table:
+    """Return a table without counts of fewer than ``least`` people, and what describes these.
+
+    Args:
+        table: In each row, a count of people or visits stands before what describes them. The
+            first count is of the whole row.
+        least: Smaller counts, except none, become "<5".
+    """
+    rows = [_without_small(row, table.columns, least) for row in table.rows]
+    return table._replace(rows=rows)
+
+
+def _without_small(row: Sequence[Cell], columns: Sequence[str], least: int) -> list[Cell]:
+    few = f"<{least}"
+    cells = [cell._replace(least=least) if isinstance(cell, Count) else cell for cell in row]
+    is_row_few = next((cell.is_few for cell in cells if isinstance(cell, Count)), False)
+    is_few, found = False, list[Cell]()
+    for name, cell in zip(columns, cells, strict=True):
+        if isinstance(cell, Count):
+            # Those who lack a value are not described by what follows.
+            is_few = cell.is_few and not name.startswith(NOT_GIVEN)
+            found.append(cell)
+        elif isinstance(cell, int):
+            is_few = 0 < cell < least
+            found.append(few if is_few else cell)
+        else:
+            hides = isinstance(cell, Ends | Mean | float) and (is_few or is_row_few)
+            found.append(few if hides else cell)
+    return found
+
+
 def text(table: Table) -> str:
     """Return a table in lines of at most 80 letters; further columns follow below."""
     header = [name.removesuffix(" count") for name in table.columns]
@@ -147,8 +187,12 @@ def _parts(name: str, cells: Sequence[Cell]) -> tuple[str, tuple[str, ...]]:
 
 def _part(cell: Cell, number: int) -> object:
     """Return one part of a cell with several; empty if it is not given."""
+    if isinstance(cell, str) and cell != NONE:
+        return cell  # of too few people
     if not isinstance(cell, tuple):
         return ""
+    if isinstance(cell, Count) and cell.is_few:
+        return str(cell)
     if isinstance(cell, Count) and number and cell.unnamed and not cell.subjects:
         return ""
     return "" if cell[number] is None else cell[number]

@@ -45,6 +45,21 @@ class ReportConfig(Settings):
     )
 
 
+class SmallCells(Settings):
+    """Groups that are too small to be told."""
+
+    small_cells: int = Field(
+        5,
+        ge=1,
+        description="groups of fewer people are shown as <5 in what may leave the room: reports, "
+        "tables of a cohort, MLflow; 1 shows every group [subjects]",
+    )
+
+
+class StudyReportConfig(SmallCells, ReportConfig):
+    """What the reports of a study add to its scores, and what they do not tell."""
+
+
 class DecisionConfig(Settings):
     """What is chosen on inner out-of-fold predictions, never on those that are scored."""
 

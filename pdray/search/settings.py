@@ -26,7 +26,8 @@ from pdray.evaluation.settings import (
     DecisionConfig,
     EvaluationConfig,
     EvaluationSettings,
-    ReportConfig,
+    SmallCells,
+    StudyReportConfig,
 )
 from pdray.tracking.address import TrackingConfig
 from pdray.training.settings import FitConfig
@@ -277,7 +278,7 @@ class StudyConfig(FitConfig):
     folds: FoldsConfig = FoldsConfig()
     search: SearchConfig = SearchConfig()
     evaluation: StudyEvaluationConfig = StudyEvaluationConfig()
-    report: ReportConfig = ReportConfig()
+    report: StudyReportConfig = StudyReportConfig()
     decision: DecisionConfig = DecisionConfig()
     checks: ChecksConfig = ChecksConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -336,8 +337,10 @@ class DescribeConfig(Recipe):
     help_groups: ClassVar = {
         "recordings and classes": ("data.items", "data.subjects", "data.grade_cuts"),
         "frames and output": ("decode.height", "decode.width", "decode.frame_rate", "output"),
+        "privacy": ("report.small_cells",),
     }
     data: DataConfig
+    report: SmallCells = SmallCells()
     output: OutputFolder = Field(
         default_factory=default_output,
         validate_default=True,

@@ -97,11 +97,12 @@ note: a subject with recordings in several rows is counted in each of them
 def described(
     write_manifest: Callable[..., Path], tmp_path: Path
 ) -> Callable[..., tuple[str, Path]]:
-    def describe(rows: Rows, **data: Any) -> tuple[str, Path]:
+    def describe(rows: Rows, small_cells: int = 1, **data: Any) -> tuple[str, Path]:
         named = [{"recording_id": f"r{number}", **row} for number, row in enumerate(rows)]
         manifest = write_manifest(named, "cohort.csv")
         output = tmp_path / "out"
-        told = describe_cohort(DataConfig(manifest=manifest, **data), output, Recipe())
+        config = DataConfig(manifest=manifest, **data)
+        told = describe_cohort(config, output, Recipe(), small_cells=small_cells)
         folder = output / "describe" / "cohort"
         assert told.splitlines()[-1] == str(folder)
         assert max(map(len, told.splitlines()[:-1])) <= 80
@@ -149,6 +150,32 @@ def test_no_id_and_no_path_is_in_what_is_written(described: Described) -> None:
     told, folder = described(rows)
     for text in [told, *(path.read_text() for path in folder.glob("*.csv"))]:
         assert [word for word in ("Anna", "Film", "absent.mp4") if word in text] == []
+
+
+def test_counts_of_few_people_and_what_describes_them_are_not_told(described: Described) -> None:
+    rows = [
+        {"subject_id": f"S{n}", "item": "gait", "grade": str(n // 6 * 2), "sex": "f",
+         "age": str(60 + 4 * n), "visit_id": "V1", "start_seconds": "1", "end_seconds": "4"}
+        for n in range(9)
+    ]  # fmt: skip
+    told, folder = described([*rows, {**rows[8], "subject_id": "S9", "age": ""}], small_cells=5)
+    assert told.startswith("10 recordings of 10 subjects\n")
+    assert "<5: fewer than 5 people, not shown" in " ".join(told.split())
+    grades = read(folder / "grades.csv")[0]
+    assert [grades[f"{grade} recordings"] for grade in range(3)] == ["6", "0", "<5"]
+    items = read(folder / "items.csv")
+    assert [row["subjects"] for row in items] == ["6", "<5", "10"]
+    assert [row["seconds max"] for row in items] == ["3.0", "<5", "3.0"]
+    groups = read(folder / "groups.csv")
+    assert [row["age mean"] for row in groups] == ["70.0", "<5", "76.0"]
+    ages = {
+        row["value"]: row["all subjects"]
+        for row in read(folder / "facts.csv")
+        if row["fact"] == "age"
+    }
+    assert ages == dict.fromkeys(("60 to 69", "70 to 79", "80 to 89", "90+", "not given"), "<5")
+    lengths = read(folder / "lengths.csv")[0]
+    assert (lengths["recordings"], lengths["mean"]) == ("10", "3.0")
 
 
 def test_pictures_say_what_they_count_and_are_left_out_with_a_reason(
