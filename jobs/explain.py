@@ -7,13 +7,15 @@ for example:
   python jobs/explain.py study=/data/output/studies/faces output=/data/maps \
     recordings=[S01_V1_face] layers=[Mixed_4f]
   python jobs/explain.py study=/data/output/studies/faces output=/data/maps \
-    videos=false
+    show_people=true
 
 Class activation maps (Grad-CAM) show which parts of a frame contributed to the
-decision. The job overlays those of the winner on each test recording, writes a
-video, and sums them by region. For networks with attention over time, a picture
-shows which moments attend to which. A scatter plot shows the test recordings by
-their features, and how well these predict severity. A recording of the
+decision. The job sums those of the winner on each test recording by region, and
+overlays them as a video. Videos of people are written with show_people=true, of
+subjects whose column consent_pictures of the manifest is yes. For networks with
+attention over time, a picture shows which moments attend to which. A scatter
+plot shows the test recordings by their features, and how well these predict
+severity. A recording of the
 development subjects is refused. A linear probe and region attention have no
 maps, only the plot.
 """

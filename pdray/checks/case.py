@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdray.data.cohort.members import Cohort
 from pdray.data.cohort.rated import RatedRecording
-from pdray.tracking.numbering import number_recordings, number_subjects
+from pdray.tracking.numbering import number_recordings
 from pdray.tracking.run_log import StudyLog
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ class Case:
             place: Its position in :attr:`recordings`.
         """
         one = self.recordings[place]
-        if one.recording_id == one.subject_id:
-            return number_subjects(self.study, [one.subject_id])[one.subject_id]
-        return number_recordings(self.study, [one.recording_id])[one.recording_id]
+        numbers = number_recordings(self.study, {one.recording_id: one.subject_id})
+        return numbers[one.recording_id]
 
     @property
     def metric(self) -> str:

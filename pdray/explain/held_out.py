@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,6 +207,28 @@ def choose(held: HeldOut, asked: Sequence[str] | None) -> tuple[Recording, ...]:
     refuse(faults or ([] if asked != () else [f"got none; {right}"]), StudyError, "recordings")
     return tuple(
         by_id.values() if asked is None else (by_id[name] for name in dict.fromkeys(asked))
+    )
+
+
+def may_be_shown(held: HeldOut, rows: Iterable[Recording], *, show_people: bool) -> frozenset[str]:
+    """Return the ids of the recordings whose pictures may be shown.
+
+    SYNTHETIC recordings show nobody. Others need ``show_people``, and the consent of everybody who
+    is in the file: ``consent_pictures`` is yes in all rows of the subject.
+
+    Args:
+        held: The study.
+        rows: Some of its rows.
+        show_people: Whether the user asks for pictures of people.
+    """
+    people: dict[str, list[bool]] = {}
+    for row in (*held.rows, *held.learnt):
+        people.setdefault(row.subject_id, []).append(row.consent_pictures == "yes")
+    agree = {subject for subject, said in people.items() if all(said)} if show_people else set()
+    return frozenset(
+        row.recording_id
+        for row in rows
+        if row.is_synthetic or (row.together or {row.subject_id}) <= agree
     )
 
 

@@ -16,6 +16,7 @@ from pdray.errors import PdrayError
 from pdray.explain.embedding import embed, embedding_picture, separation, separation_sentence
 from pdray.explain.held_out import HeldOut
 from pdray.explain.severity import SEVERITIES, Readout, read_out
+from pdray.tracking.numbering import without_ids
 from pdray.tracking.scorings import note_study
 from pdray.training.estimators.probe import describe_probe
 from pdray.training.frozen.features import extract_features, region_vector
@@ -45,7 +46,7 @@ def place(held: HeldOut, folder: Path, device: torch.device) -> str:
         The separation of the classes, and one line for each known severity.
     """
     features, facts = _features(held, held.rows, device)
-    readouts, told = _readouts(held, features, facts, device)
+    readouts, words = _readouts(held, features, facts, device)
     sentence = separation_sentence(separation(features, facts), facts)
     embedding = embed(features)
     places = {"pca": embedding.pca, "tsne": embedding.tsne}
@@ -59,10 +60,11 @@ def place(held: HeldOut, folder: Path, device: torch.device) -> str:
     table = facts.assign(**columns).dropna(axis=1, how="all")
     write_text(folder / "embedding.csv", table.to_csv(index=False))
     picture = folder / "embedding.png"
+    told = without_ids(facts, held.study)  # its legend tells subjects apart
     embedding_picture(
-        embedding, facts, picture, readouts=readouts, title=sentence, synthetic=held.synthetic
+        embedding, told, picture, readouts=readouts, title=sentence, synthetic=held.synthetic
     )
-    return "\n".join([sentence, *told])
+    return "\n".join([sentence, *words])
 
 
 def _readouts(

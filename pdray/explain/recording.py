@@ -13,7 +13,7 @@ from torch import Tensor
 from pdray.data.batches.snippet import snippet_shape
 from pdray.errors import DivergedError, SettingsError
 from pdray.explain.activation import class_activation, map_layers, on_frames
-from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
+from pdray.explain.held_out import HeldOut, Seen, choose, may_be_shown, open_held_out, see
 from pdray.explain.place import no_maps
 from pdray.training.objective import TrainingLoss, num_outputs
 
@@ -24,7 +24,8 @@ class RecordingMaps:
 
     Attributes:
         seen: The input of the network; ``seen.seconds`` (F,) are the times of the maps, and
-            ``seen.pictures`` (F, H, W, 3) uint8 their frames, which show the patient.
+            ``seen.pictures`` (F, H, W, 3) uint8 their frames, which show the patient; None where
+            nobody is to be shown.
         probabilities: (K,) float64, the mean over the recording's snippets.
         shown_class: The explained class, 0..K-1.
         maps: (F, H, W) float32 by layer, at least 0, without a unit.
@@ -49,6 +50,7 @@ def explain_recording(
     *,
     layers: Sequence[str] | None = None,
     shown_class: int | None = None,
+    show_people: bool = False,
 ) -> RecordingMaps:
     """Compute class activation maps (Grad-CAM) of a study's winner on one test recording.
 
@@ -60,6 +62,8 @@ def explain_recording(
         recording_id: Id of a test recording.
         layers: Layers of the network to map; None: all that have a map.
         shown_class: Class to explain; None: the predicted class.
+        show_people: Whether pictures of a person are returned, if ``consent_pictures`` is yes in
+            the manifest; those of SYNTHETIC recordings always are.
 
     Returns:
         The maps, the probabilities and the input of the network.
@@ -84,7 +88,8 @@ def explain_recording(
     (row,) = choose(held, [recording_id])
     chosen = map_layers(held.network, layers)
     check_class(held, shown_class)
-    return map_recording(held, see(held, row, pictures=True), chosen, shown_class)
+    pictures = bool(may_be_shown(held, [row], show_people=show_people))
+    return map_recording(held, see(held, row, pictures=pictures), chosen, shown_class)
 
 
 def check_class(held: HeldOut, shown_class: int | None) -> None:

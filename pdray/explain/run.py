@@ -1,10 +1,10 @@
 """Explains the winner of a study on test recordings: videos, tables and plots.
 
-    <output>/videos/<recording>.mp4     the recording with the maps over it: shows the person
+    <output>/videos/<number>.mp4        the recording with the maps over it: shows the person
     <output>/regions_by_frame.parquet   one row per recording, layer, frame and region
     <output>/regions.csv                the same over time
     <output>/spread.csv                 spread of the maps, one row per recording and layer
-    <output>/attention/<recording>.png  which moments attend to which, block by block
+    <output>/attention/<number>.png     which moments attend to which, block by block
     <output>/attention.csv              its concentration, one row per recording and block
     <output>/attention_over_time.csv    attention that each moment gets, one row per recording,
                                         block and moment
@@ -16,8 +16,10 @@
 Attention is written where a block of the mapped layers attends over time. The network under a
 linear probe is frozen and knows nothing of the classes, and one on regions is given them beside
 pictures: these have no maps, and their features alone are placed. Nothing of it goes to tracking.
-Recordings are seen as the winner was tested on them; the class of interest is the predicted one,
-by the mean probability of a recording's snippets, or the asked one.
+Videos and pictures carry the running numbers of ``<study>/private``, tables the manifest's ids.
+Videos of people need their consent. Recordings are seen as the winner was tested on them; the class
+of interest is the predicted one, by the mean probability of a recording's snippets, or the asked
+one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,9 +32,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from pdray.atomic import replacing, safe_name, write_text
+from pdray.atomic import replacing, write_text
 from pdray.command import Say
 from pdray.config import require_writable
+from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import SettingsError, refuse
 from pdray.explain.activation import map_layers
@@ -47,7 +50,7 @@ from pdray.explain.attention import (
     moments,
     received_table,
 )
-from pdray.explain.held_out import HeldOut, Seen, choose, open_held_out, see
+from pdray.explain.held_out import HeldOut, Seen, choose, may_be_shown, open_held_out, see
 from pdray.explain.overlay import Overlay, write_overlay
 from pdray.explain.place import no_maps, place
 from pdray.explain.recording import check_class, map_recording, snippet_parts
@@ -60,6 +63,7 @@ from pdray.explain.spread import (
     spread,
     spread_table,
 )
+from pdray.tracking.numbering import number_recordings
 
 _CPU = torch.device("cpu")
 _SUFFIXES = {"videos": ".mp4", "attention": ".png"}
@@ -115,23 +119,48 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     if blocks:
         say(f"attention  over time in {len(blocks)} blocks: {', '.join(blocks)}")
     mapped: list[Tables] = []
+    numbers = number_recordings(held.study, {row.recording_id: row.subject_id for row in rows})
+    filmed = _filmed(held, rows, config, say)
     for number, row in enumerate(rows, start=1):
-        mapped.append(_map(held, see(held, row, pictures=config.videos), layers, config))
+        seen = see(held, row, pictures=row.recording_id in filmed)
+        mapped.append(_map(held, seen, layers, config, numbers[row.recording_id]))
         if number == len(rows) or number % max(1, len(rows) // 10) == 0:
             say(f"mapped     {number}/{len(rows)}")
-    videos = [_path(config, "videos", row.recording_id) for row in rows if config.videos]
-    shown = "the predicted class"
+    videos = [
+        _path(config, "videos", numbers[row.recording_id])
+        for row in rows
+        if row.recording_id in filmed
+    ]
+    mapped_class = "the predicted class"
     if config.shown_class is not None:
-        shown = f"class {config.shown_class}"
+        mapped_class = f"class {config.shown_class}"
     tables = _write_tables(mapped, config.output)
     report = [
-        spread_table(tables["spread"], shown=shown),
-        regions_text(tables["regions"], shown=shown),
+        spread_table(tables["spread"], shown=mapped_class),
+        regions_text(tables["regions"], shown=mapped_class),
         *([attention_table(tables["attention"])] if blocks else []),
         place(held, config.output, device),
     ]
     text = _write_report(held, config.output, report)
     return Explanation(config.output, tuple(videos), text, held.synthetic)
+
+
+def _filmed(
+    held: HeldOut, rows: Sequence[Recording], config: ExplainConfig, say: Say
+) -> frozenset[str]:
+    """Return the recordings of which videos are written; say how many there are not, and why."""
+    if not config.videos:
+        return frozenset()
+    filmed = may_be_shown(held, rows, show_people=config.show_people)
+    if left := len(rows) - len(filmed):
+        why = (
+            "consent_pictures is not yes in every row of the people in them"
+            if config.show_people
+            else "they show people; for those who agreed, fill the column consent_pictures of the "
+            "manifest and set show_people=true"
+        )
+        say(f"videos     of {left} of {len(rows)} recordings are left out: {why}")
+    return filmed
 
 
 def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
@@ -152,8 +181,10 @@ def _place_alone(config: ExplainConfig, held: HeldOut, say: Say) -> Explanation:
     return Explanation(config.output, (), text, held.synthetic)
 
 
-def _map(held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig) -> Tables:
-    """Tabulate a recording's maps and attention, and draw them."""
+def _map(
+    held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig, number: str
+) -> Tables:
+    """Tabulate a recording's maps and attention, and draw them under its running number."""
     mapped = map_recording(held, seen, layers, config.shown_class)
     recording, shown = seen.recording, mapped.shown_class
     chance = float(mapped.probabilities[shown])
@@ -168,16 +199,16 @@ def _map(held: HeldOut, seen: Seen, layers: Sequence[str], config: ExplainConfig
         "synthetic": held.synthetic,
     }
     caption = (
-        f"{recording.recording_id}: class {recording.target}, predicted {mapped.predicted}, "
+        f"{number}: class {recording.target}, predicted {mapped.predicted}, "
         f"shown {shown} (p={chance:.2f})"
     )
     if seen.pictures is not None:
         drawn = (seen.pictures, seen.seconds, mapped.maps, seen.regions)
         overlay = Overlay(*drawn, caption=caption, synthetic=held.synthetic)
-        write_overlay(_path(config, "videos", recording.recording_id), overlay)
+        write_overlay(_path(config, "videos", number), overlay)
     blocks = _attention(held, seen, mapped.maps)
     if blocks:
-        picture = _path(config, "attention", recording.recording_id)
+        picture = _path(config, "attention", number)
         attention_picture(picture, blocks, caption=caption, synthetic=held.synthetic)
     return _tables(facts, seen, mapped.maps, blocks)
 
@@ -260,6 +291,6 @@ def _check_output(config: ExplainConfig) -> None:
     require_writable(config.output, key="output")
 
 
-def _path(config: ExplainConfig, kind: str, recording_id: str) -> Path:
-    """Return the path of a recording's video or picture; ids become valid file names."""
-    return config.output / kind / f"{safe_name(recording_id)}{_SUFFIXES[kind]}"
+def _path(config: ExplainConfig, kind: str, number: str) -> Path:
+    """Return the path of a recording's video or picture."""
+    return config.output / kind / f"{number}{_SUFFIXES[kind]}"

@@ -24,7 +24,14 @@ class ExplainConfig(Settings):
         None, ge=0, description="class to explain; null: the predicted class"
     )
     videos: bool = Field(
-        True, description="write videos, which show the people; tables are always written"
+        True,
+        description="write videos, which show people; tables and pictures that show nobody are "
+        "always written",
+    )
+    show_people: bool = Field(
+        False,
+        description="write videos also of people, if consent_pictures is yes in all rows of the "
+        "subject; false: of SYNTHETIC recordings alone",
     )
 
     @field_validator("output")

@@ -405,6 +405,5 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
     study.start(name=study.name, settings=plan.tree, tags=tags)
     # All at once, so that numbers do not tell who is on which side.
     number_subjects(study, (one.subject_id for one in cohort.recordings))
-    named = (one for one in cohort.recordings if one.recording_id != one.subject_id)
-    number_recordings(study, (one.recording_id for one in named))
+    number_recordings(study, {one.recording_id: one.subject_id for one in cohort.recordings})
     write_text(study.folds_path, folds_to_json(cohort.folds))

@@ -120,7 +120,8 @@ def numbered(text: str, study: StudyLog) -> str:
     except (OSError, ValueError):
         ids = {}
     numbers = {
-        " ".join(one.split()): number for one, number in number_recordings(whole, ids).items()
+        " ".join(one.split()): number
+        for one, number in number_recordings(whole, dict.fromkeys(ids, "")).items()
     }
     # The longest first, as an id may be the start of another; lines may be broken at spaces.
     known = (

@@ -96,9 +96,20 @@ def number_subjects(study: StudyLog, subject_ids: Iterable[str]) -> dict[str, st
     return _number(study, "subject_id", subject_ids)
 
 
-def number_recordings(study: StudyLog, recording_ids: Iterable[str]) -> dict[str, str]:
-    """Return the running number of each recording, as :func:`number_subjects` of subjects."""
-    return _number(study, "recording_id", recording_ids)
+def number_recordings(study: StudyLog, subject_of: Mapping[str, str]) -> dict[str, str]:
+    """Return the running number of each recording, as :func:`number_subjects` of subjects.
+
+    Args:
+        study: The study, or a search inside it.
+        subject_of: Subject by recording. A recording of nobody known is its own subject, and has
+            that subject's number.
+    """
+    alone = [one for one, subject in subject_of.items() if one == subject]
+    numbers = _number(study, "recording_id", subject_of.keys() - set(alone))
+    if not alone:
+        return numbers
+    subjects = number_subjects(study, alone)
+    return {**numbers, **{one: subjects[one] for one in alone}}
 
 
 def without_ids(table: "pd.DataFrame", study: StudyLog) -> "pd.DataFrame":
@@ -132,11 +143,10 @@ def without_ids(table: "pd.DataFrame", study: StudyLog) -> "pd.DataFrame":
     if "age" in table:
         found["age"] = table["age"].clip(upper=OLDEST)
     subjects = number_subjects(study, table["subject_id"].unique())
-    # A recording of nobody known is its own subject, and stays so.
-    alone = table["recording_id"] == table["subject_id"]
-    recordings = number_recordings(study, table["recording_id"][~alone].unique())
+    subject_of = zip(table["recording_id"], table["subject_id"], strict=True)
+    recordings = number_recordings(study, dict(subject_of))
     found["subject_id"] = table["subject_id"].map(subjects)
-    found["recording_id"] = found["subject_id"].where(alone, table["recording_id"].map(recordings))
+    found["recording_id"] = table["recording_id"].map(recordings)
     return found
 
 

@@ -30,7 +30,7 @@ def test_numbers_stay_and_new_subjects_get_the_next_ones(study: StudyLog) -> Non
     assert drawn != sorted(drawn), "the order of the manifest would show who is who"
     later = number_subjects(study, ["Jim", *people])
     assert later == {**first, "Jim": "P41"}
-    assert number_recordings(study, ["Jim_tap.mp4"]) == {"Jim_tap.mp4": "R001"}
+    assert number_recordings(study, {"Jim_tap.mp4": "Jim"}) == {"Jim_tap.mp4": "R001"}
 
 
 def test_the_key_is_for_its_owner_only_whatever_the_umask(study: StudyLog) -> None:

@@ -63,6 +63,7 @@ class Recording:
         hours_since_dose: Since the last dose, 0 to 720.
         diagnosis, sex, site: Free text.
         recording_protocol: How it was recorded, free text.
+        consent_pictures: "yes" if the subject agreed that pictures of it are shown.
         together: Subjects that share a file with this one, and this one; empty if none does. All
             of them belong on one side of a split.
     """
@@ -94,6 +95,7 @@ class Recording:
     disease_years: float | None = None
     hours_since_dose: float | None = None
     recording_protocol: str | None = None
+    consent_pictures: str | None = None
     together: frozenset[str] = frozenset()
 
     @property

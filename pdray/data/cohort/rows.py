@@ -44,6 +44,7 @@ WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "stimulation_state": {"on": ("onstim", "stimon"), "off": ("offstim", "stimoff"), "none": ()},
     "dyskinesia": {"none": (), "present": (), "interfered": ()},
+    "consent_pictures": {"yes": ("y", "true", "1"), "no": ("n", "false", "0")},
 }
 NUMBERS: dict[str, Numbers] = {
     "start_seconds": Numbers(),
