@@ -26,7 +26,7 @@ from pdray.explain import run as module
 from pdray.explain.activation import class_activation, on_frames
 from pdray.explain.attention import attention_maps
 from pdray.explain.embedding import embed
-from pdray.explain.held_out import may_be_shown, open_held_out, see
+from pdray.explain.held_out import open_held_out, see
 from pdray.explain.recording import class_score, explain_recording
 from pdray.explain.run import Explanation, explain
 from pdray.explain.settings import ExplainConfig
@@ -305,50 +305,6 @@ def test_an_activation_that_is_not_finite_names_recording_and_layer(
     monkeypatch.setattr(recording, "class_activation", endless)
     with pytest.raises(DivergedError, match=f"recording {name_of(1)}: the activation of layer2"):
         run(study, tmp_path / "maps")
-
-
-@pytest.mark.parametrize(
-    ("show_people", "consents", "shown", "why"),
-    [
-        (False, ("yes", "yes", "yes"), (), "set show_people=true"),
-        (True, ("yes", "no", None), (1,), "consent_pictures is not yes"),
-        (True, ("yes", "yes", "yes"), (1, 2, 3), None),
-    ],
-)
-def test_people_are_shown_only_on_request_and_with_their_consent(
-    study: StudyLog,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    show_people: bool,
-    consents: tuple[str | None, ...],
-    shown: tuple[int, ...],
-    why: str | None,
-) -> None:
-    held = open_held_out(study.folder)
-    rows = tuple(
-        replace(row, site="Ulm", consent_pictures=consent)
-        for row, consent in zip(held.rows, consents, strict=True)
-    )
-    monkeypatch.setattr(module, "open_held_out", lambda folder: replace(held, rows=rows))
-    done, told = run(study, tmp_path / "maps", layers=["layer4"], show_people=show_people)
-    numbers = number_recordings(study, {})
-    assert [path.stem for path in done.videos] == [numbers[name_of(n)] for n in shown]
-    assert len(list(done.folder.rglob("*.mp4"))) == len(shown)
-    assert len(list((done.folder / "attention").iterdir())) == 3  # which show nobody
-    said = f"videos     of {3 - len(shown)} of 3 recordings are left out"
-    assert [said in line and why in line for line in told if "left out" in line] == [True] * bool(
-        why
-    )
-    assert not any(name_of(1) in line for line in told)
-
-
-def test_who_shares_a_file_or_has_refused_once_is_not_shown(study: StudyLog) -> None:
-    held = open_held_out(study.folder)
-    rows = [replace(row, site=None, consent_pictures="yes") for row in held.rows]
-    rows[0] = replace(rows[0], together=frozenset({"S001", "S006"}))
-    again = replace(rows[1], recording_id="again", consent_pictures=None)
-    held = replace(held, rows=(*rows, again))
-    assert may_be_shown(held, rows, show_people=True) == {name_of(3)}
 
 
 def test_ids_that_are_no_file_names_become_such(

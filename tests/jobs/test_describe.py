@@ -13,6 +13,8 @@ def test_videos_are_described_by_their_headers(
     study.write_text("model: {name: r3d}\nfolds: {num_folds: 2}\ndecode: {height: 24}\n")
     words = [f"data.manifest={tiny_manifest(2)}", f"output={tmp_path / 'out'}"]
     assert main(["--config", str(study), *words]) == 0
+    assert "finger_tapping  0         0-1     <5" in capsys.readouterr().out
+    assert main(["--config", str(study), *words, "report.small_cells=1"]) == 0
     told = capsys.readouterr().out
     # Grades: subject 0 has 4 on the left and 0 on the right, subject 1 has 3 and 1.
     assert "finger_tapping  0         0-1    2/2           12/12        0.48/0.48\n" in told
