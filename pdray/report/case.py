@@ -18,7 +18,7 @@ from pdray.evaluation.settings import EvaluationSettings
 from pdray.tracking.address import shared_settings
 from pdray.tracking.leaving import is_told, names_ids, numbered, small_cells
 from pdray.tracking.numbering import COHORT, private_folder, without_ids
-from pdray.tracking.run_log import IMPORTANCE, NUMBERS, EpochRecord, StudyLog
+from pdray.tracking.run_log import CHANCE, IMPORTANCE, NUMBERS, EpochRecord, StudyLog
 
 UNKNOWN = "unknown"
 
@@ -45,9 +45,11 @@ class Reported:
             :func:`pdray.search.recordings.recordings_table`. None: an earlier version kept none.
         trials: Content of each ``trial.json``, without paths.
         epochs: Learning curves of the winning trial, all its folds.
+        best: Number of the winning trial.
         chosen_epoch: Its epoch of the best mean score, from 0; None: unknown.
         importance: Share of the variance of the scores by searched setting; empty: unknown.
         findings: What the checks found; empty: they were not run.
+        chance: Content of ``permutations.json``: scores of exchanged grades and p; empty: not run.
         seconds: Seconds of trials and refit ("seconds") and their forecast ("forecast"), if known.
         small_cells: Groups of fewer people are shown as "<" this number.
     """
@@ -64,9 +66,11 @@ class Reported:
     cohort: pd.DataFrame | None
     trials: tuple[Mapping[str, Any], ...]
     epochs: tuple[EpochRecord, ...]
+    best: int
     chosen_epoch: int | None
     importance: Mapping[str, float]
     findings: tuple[Finding, ...]
+    chance: Mapping[str, Any]
     seconds: Mapping[str, float]
     small_cells: int = 5
 
@@ -102,9 +106,11 @@ def read_case(study: StudyLog) -> Reported:
         cohort=_cohort(study),
         trials=tuple(_shared_trial(one.read()) for one in study.trials()),
         epochs=tuple(trial.epochs()),
+        best=int(best),
         chosen_epoch=None if chosen is None else int(chosen),
         importance=_json(study.folder / IMPORTANCE),
         findings=_findings(study),
+        chance=_json(study.folder / CHANCE),
         seconds={
             name: float(value)
             for name, value in _json(study.folder / "time.json").items()

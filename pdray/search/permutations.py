@@ -23,9 +23,8 @@ from pdray.evaluation.metrics import METRICS
 from pdray.search.opening import OpenStudy, open_beside
 from pdray.search.plan import StudyPlan, with_search
 from pdray.search.protocol import Settled, check_metric, settle
-from pdray.tracking.run_log import PERMUTED, REPORT, StudyLog
+from pdray.tracking.run_log import CHANCE, PERMUTED, REPORT, StudyLog
 
-FILE = "permutations.json"
 _ATTEMPTS = 100  # exchanges that are drawn for one whose subjects can be split
 
 
@@ -83,7 +82,7 @@ def check_permutations(plan: StudyPlan, cohort: Cohort) -> None:
 
 def num_permuted(study: StudyLog) -> int:
     """Return from how many exchanges the study has its p; 0: it has none."""
-    path = study.folder / FILE
+    path = study.folder / CHANCE
     return len(json.loads(path.read_text(encoding="utf-8"))["permuted"]) if path.is_file() else 0
 
 
@@ -118,7 +117,7 @@ def report_chance(
         values.append(_value(log, plan))
         say(f"permutation {number + 1} of {asked}: test/{metric} {values[-1]:.3f}")
     found = Chance(metric, _value(study, plan), tuple(values))
-    write_text(study.folder / FILE, json.dumps(_plain(found), indent=1) + "\n")
+    write_text(study.folder / CHANCE, json.dumps(_plain(found), indent=1) + "\n")
     report = (study.folder / REPORT).read_text(encoding="utf-8").rstrip()
     write_text(study.folder / REPORT, f"{report}\n{found.line}\n")
     return found.line

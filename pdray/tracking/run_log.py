@@ -47,6 +47,7 @@ PICTURES = ("confusion.png", "roc.png")
 MODEL = "model.pt"
 OUTER = "outer"
 PERMUTED = "permuted"
+CHANCE = "permutations.json"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
 IMPORTANCE = "importance.json"

@@ -139,7 +139,7 @@ def test_only_missing_exchanges_run_and_p_is_added_to_the_report(
     assert len(said) == 3
     assert "p against chance (test/mcc): 0.25, from 3 repetitions" in line
     assert (study.folder / REPORT).read_text(encoding="utf-8") == f"board\n\nscores\n{line}\n"
-    kept = json.loads((study.folder / permutations.FILE).read_text(encoding="utf-8"))
+    kept = json.loads((study.folder / permutations.CHANCE).read_text(encoding="utf-8"))
     assert (kept["metric"], kept["p"], len(kept["permuted"])) == ("mcc", 0.25, 3)
     assert num_permuted(study) == 3
     assert study.permuted(1).name == "study-permuted-001"

@@ -14,7 +14,7 @@ from pdray.data.cohort.spelling import look_alike_form, normal_form
 
 Fault = tuple[int, str]  # row, text
 _SHOWN = 5
-_HEALTHY = frozenset(
+HEALTHY = frozenset(
     ["healthy", "control", "healthy control", "hc", "normal", "no pd", "non-pd", "unaffected"]
 )
 _RISING = ("age", "disease_years")  # with time
@@ -217,7 +217,7 @@ def _years(row: Row, column: str) -> float | None:
 
 
 def _is_healthy(row: Row) -> bool:
-    return normal_form(row.cells["diagnosis"]) in _HEALTHY
+    return normal_form(row.cells["diagnosis"]) in HEALTHY
 
 
 def _differs(row: Row, column: str, subject: str, first: Row) -> Fault:
