@@ -21,8 +21,10 @@ NAMES = (
     "scores.rds", "visits.ods", "face.jpg", "FACE.HEIC", "mask.png", "scan.dcm", "walk.c3d",
     "id_rsa", "id_ed25519", ".env", ".netrc", "token", "key.p12", "notes.docx", "report.pdf",
     "weights.pth.tar", "a.py.bak", "MVI_0001", "data.json", "x.PY",
+    "subjects.csv", "recordings.parquet",
 )  # fmt: skip
-FOLDERS = ("", "videos/", "data/2024/", ".cache/", "Patients.py/")
+FOLDERS = ("", "videos/", "data/2024/", ".cache/", "Patients.py/",
+           "pdray_output/studies/tapping/private/")  # fmt: skip
 INSIDE = ("pdray/", "pdray/data/", "jobs/", "search_spaces/")
 
 

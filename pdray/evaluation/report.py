@@ -123,6 +123,8 @@ def control_lines(
     table: pd.DataFrame,
     learnt: Sequence[Known],
     sites: Mapping[str, str | None],
+    *,
+    small_cells: int = 1,
 ) -> list[str]:
     """Return baselines on the test recordings, and the winner's score inside each site.
 
@@ -134,6 +136,7 @@ def control_lines(
         table: The winner's predictions, one row per recording.
         learnt: The recordings that it was trained on.
         sites: Site of each recording by id; None if the manifest names none.
+        small_cells: Sites of fewer subjects are not told.
 
     Returns:
         Lines of text: one for each site with healthy and ill recordings, then the baselines.
@@ -147,7 +150,8 @@ def control_lines(
     for name in mixed_groups(table, sites):
         alone = within_group(table, sites, name)
         num = alone["recording_id"].nunique()
-        lines.append(f"only site {name} ({num} recordings): {metric} {scored(alone)}")
+        if alone["subject_id"].nunique() >= small_cells:
+            lines.append(f"only site {name} ({num} recordings): {metric} {scored(alone)}")
     control = constant_control(table, learnt)
     lines.append(f"baseline (guessing by class frequency): {metric} {scored(control)}")
     found = {sites[name] for name in table["recording_id"]}

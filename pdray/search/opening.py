@@ -271,13 +271,26 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
     check_failures(failures, table, allowed=plan.config.data.max_decode_failures)
     if failures:
         say(f"frames: {len(failures)} recordings cannot be read and are left out; see {table}")
-    notes = picture_notes(prepared, recordings, plan.config.decode)
-    for note in [*rate_notes(prepared), *lack_notes(prepared), *notes]:
+    for note in _notes(checked, prepared):
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
     keep_entries(study, stored)
     keep_recordings(study, checked.cohort, plan.config.data.items, prepared, failures)
     return stored
+
+
+def _notes(checked: CheckedStudy, prepared: Mapping[str, Prepared]) -> list[str]:
+    """Return what is to be known of the recordings, which are told by their running numbers."""
+    recordings = checked.cohort.recordings
+    # All at once, so that numbers do not tell who is on which side of a split.
+    number_subjects(checked.study, (one.subject_id for one in recordings))
+    numbers = number_recordings(
+        checked.study, {one.recording_id: one.subject_id for one in recordings}
+    )
+    told = {numbers[name]: one for name, one in prepared.items()}
+    rows = [replace(one, recording_id=numbers[one.recording_id]) for one in recordings]
+    notes = picture_notes(told, rows, checked.plan.config.decode)
+    return [*rate_notes(told), *lack_notes(told), *notes]
 
 
 def unjudged(plan: StudyPlan, prepared: Mapping[str, Prepared]) -> dict[str, str]:
@@ -403,7 +416,4 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
             what = tag.replace(".", " ")
             say(f"note: the study started with {what} {was} and continues with {now}")
     study.start(name=study.name, settings=plan.tree, tags=tags)
-    # All at once, so that numbers do not tell who is on which side.
-    number_subjects(study, (one.subject_id for one in cohort.recordings))
-    number_recordings(study, {one.recording_id: one.subject_id for one in cohort.recordings})
     write_text(study.folds_path, folds_to_json(cohort.folds))

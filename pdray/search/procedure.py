@@ -42,7 +42,7 @@ def _lines(
         "then the refit of its winner), not of this model.pt, which learnt from all subjects",
         *_spread_lines(name, evaluation),
         *_ranking_lines(evaluation),
-        *control_lines(name, units, known, sites),
+        *control_lines(name, units, known, sites, small_cells=plan.config.report.small_cells),
     ]
 
 

@@ -117,7 +117,8 @@ def _held_out(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> str:
     learnt = [
         Known(recordings[i].target, sites[recordings[i].recording_id]) for i in sides.training
     ]
-    controls = control_lines(f"test/{metric}", table, learnt, sites)
+    few = plan.config.report.small_cells
+    controls = control_lines(f"test/{metric}", table, learnt, sites, small_cells=few)
     evaluate_winner(study, part(plan.config, EvaluationSettings))
     return "\n".join([sentence, *controls])
 

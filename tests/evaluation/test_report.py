@@ -133,6 +133,8 @@ def test_the_controls_stand_beside_the_score() -> None:
         "baseline (guessing by class frequency): test/auroc 0.500",
         "baseline (guessing by site): test/auroc 0.750",
     ]
+    lines = control_lines("test/auroc", table, learnt, sites, small_cells=5)
+    assert [line.partition(" (")[0] for line in lines] == ["baseline"] * 2
     assert control_lines("test/auroc", table, learnt, {**sites, "a": None}) == [
         "baseline (guessing by class frequency): test/auroc 0.500"
     ]
