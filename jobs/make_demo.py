@@ -15,9 +15,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pdray.command import recordings_bar, run_job
+from pdray.command import run_job, say
 from pdray.config import load, part, require_writable
 from pdray.demo.illness.severity import DemoConfig
+from pdray.display import step
 
 
 class MakeDemoConfig(DemoConfig):
@@ -42,7 +43,8 @@ def work(words: list[str]) -> str:
     from pdray.demo.cohort import make_cohort, marks_beside
 
     config, processes = part(job, DemoConfig), job.num_processes
-    with recordings_bar() as (progress, _):
+    with step("drawing SYNTHETIC recordings") as now:
+        progress = now.counting(say, "{} recordings")
         manifest = make_cohort(job.folder, config, num_processes=processes, progress=progress)
     lines = [f"manifest {manifest} (synthetic)"]
     if "face_interview" in config.items:

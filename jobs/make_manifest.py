@@ -18,8 +18,9 @@ needs `pip install -c constraints.txt -e '.[sheets]'`.
 
 import sys
 
-from pdray.command import recordings_bar, run_job
+from pdray.command import run_job, say
 from pdray.config import load
+from pdray.display import step
 from pdray.importers.sheets.settings import MakeManifestConfig
 
 
@@ -32,12 +33,13 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Write the manifest; return what became of the videos and the rows."""
     config = load(MakeManifestConfig, words)
-    from pdray.evaluation.statistics.agreement import kappa
-    from pdray.importers.sheets.making import make_manifest
-    from pdray.importers.sheets.report import report
+    with step("loading libraries"):
+        from pdray.evaluation.statistics.agreement import kappa
+        from pdray.importers.sheets.making import make_manifest
+        from pdray.importers.sheets.report import report
 
-    with recordings_bar() as (progress, _):
-        made = make_manifest(config, kappa, progress)
+    with step("reading the folder and its videos") as now:
+        made = make_manifest(config, kappa, now.counting(say, "{} recordings"))
     return report(config, made)
 
 

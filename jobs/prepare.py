@@ -15,7 +15,8 @@ for example:
 
 import sys
 
-from pdray.command import recordings_bar, run_job
+from pdray.command import run_job, say
+from pdray.display import step
 from pdray.search.settings import PrepareConfig, load_preparation
 
 
@@ -28,10 +29,13 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Fill or check the store; return what is in it."""
     config = load_preparation([word for word in words if word != "--verify"])
-    from pdray.search.preparation import plan_preparation, run_preparation, verify_preparation
+    with step("loading libraries"):
+        from pdray.search.preparation import plan_preparation, run_preparation, verify_preparation
 
-    preparation = plan_preparation(config)
-    with recordings_bar() as (progress, say):
+    with step("reading the manifest"):
+        preparation = plan_preparation(config)
+    with step("checking files" if "--verify" in words else "preparing recordings") as now:
+        progress = now.counting(say, "{} recordings")
         if "--verify" in words:
             return verify_preparation(preparation, progress=progress)
         return run_preparation(preparation, say=say, progress=progress)

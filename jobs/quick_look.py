@@ -8,7 +8,10 @@ for example:
     output=/data/pdray_output
   python jobs/quick_look.py --resume output=/data/pdray_output
 
-A linear model on the rhythm of movement is tested on all subjects.
+First, a linear model on the rhythm of movement is tested on all subjects, in
+about a minute after the videos are decoded. Then a small network is tested
+(search_spaces/laptop.yaml) as thoroughly as fits `minutes`; the time is printed
+before it starts.
 
   --resume  continue the quick look in this output folder; the same command
             without it continues too
@@ -20,6 +23,7 @@ from pathlib import Path
 
 from pdray.command import run_job, say
 from pdray.config import require_writable
+from pdray.display import step
 from pdray.search.quick_settings import QuickLookConfig, load_quick_look
 
 SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
@@ -35,7 +39,8 @@ def work(words: list[str]) -> str:
     """Run the studies; return what they found and where."""
     config = load_quick_look(words)
     require_writable(config.output / "studies", key="output")
-    from pdray.search.quick_look import run_quick_look
+    with step("loading libraries"):
+        from pdray.search.quick_look import run_quick_look
 
     return run_quick_look(config, SPACES, say)
 

@@ -15,19 +15,18 @@ three examples, each at most 80 columns wide; ``--help`` prints it above the set
 
 import errno
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from typing import Any
 
 from pdray.config import HELP, Settings
+from pdray.display import Progress, Say, say, shown
 from pdray.errors import PdrayError
+
+__all__ = ["COMPLETE", "Progress", "Say", "run_job", "say"]
 
 COMPLETE = "--complete"
 """First word of a command line whose last word a shell completes."""
-
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 def run_job(
@@ -66,7 +65,8 @@ def run_job(
             tell = completions if argv[0] == COMPLETE else help_text
             report = tell(settings, argv, about=text, start=start())
         else:
-            report = work(list(argv))
+            with shown():
+                report = work(list(argv))
     except PdrayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -81,48 +81,3 @@ def run_job(
         return 130
     say(report)
     return 0
-
-
-def say(line: str) -> None:
-    """Print a line of progress without delay."""
-    print(line, flush=True)
-
-
-@contextmanager
-def recordings_bar() -> Iterator[tuple[Progress, Say]]:
-    """Show progress until the block ends: a bar on a terminal, a few lines in a log file.
-
-    Yields:
-        A function to call with (done, all) after each recording, and a function that prints a
-        line without breaking the bar.
-    """
-    from tqdm import tqdm
-
-    with tqdm(unit="recording", leave=False, disable=None) as bar:
-        log = each_tenth(say, "{} recordings")
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-            if bar.disable:
-                log(done, total)
-
-        yield progress, tqdm.write
-
-
-def each_tenth(say: Say, text: str) -> Progress:
-    """Return a function that takes (done, all) and prints a line at each tenth.
-
-    Args:
-        say: Prints a line.
-        text: The line, with ``{}`` where "done/all" goes.
-    """
-    said = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal said
-        if 10 * done // total != said:
-            said = 10 * done // total
-            say(text.format(f"{done}/{total}"))
-
-    return progress

@@ -1,6 +1,7 @@
 """Fixtures build data, never download it: small encoded videos, small manifests, steady seeds."""
 
 import csv
+import math
 import os
 import random
 import sys
@@ -13,7 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from pdray import plugins
+from pdray import display, plugins
 
 plugins.ENABLED = False  # what another package adds here is no part of what is tested
 
@@ -33,6 +34,12 @@ Frames = np.ndarray[Any, np.dtype[np.uint8]]
 
 NUM_NUMBERED = 40
 _BITS = 8
+
+
+@pytest.fixture(autouse=True)
+def quiet_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print no line about a silence, which a slow machine would add to whole outputs."""
+    monkeypatch.setattr(display, "FIRST_SECONDS", math.inf)
 
 
 @pytest.fixture(autouse=True)

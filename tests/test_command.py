@@ -1,13 +1,12 @@
 import errno
 import io
 import sys
-import time
 from collections.abc import Sequence
 
 import pytest
 from pydantic import Field
 
-from pdray.command import recordings_bar, run_job
+from pdray.command import run_job
 from pdray.config import Settings, load
 from pdray.errors import StudyError
 
@@ -68,46 +67,6 @@ def test_every_end_has_its_exit_code(
 def test_a_fault_of_the_program_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         run([], ZeroDivisionError())
-
-
-@pytest.mark.parametrize(
-    ("total", "lines"),
-    [
-        (25, [f"{done}/25 recordings" for done in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]),
-        (2, ["1/2 recordings", "2/2 recordings"]),
-    ],
-)
-def test_a_log_gets_a_line_for_every_tenth(
-    total: int, lines: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with recordings_bar() as (progress, say):
-        for done in range(1, total + 1):
-            progress(done, total)
-        say("the end")
-    assert capsys.readouterr().out.splitlines() == [*lines, "the end"]
-
-
-def test_a_terminal_gets_a_bar_and_no_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
-
-    def stop() -> None:
-        with recordings_bar() as (progress, _):
-            time.sleep(0.2)  # a bar is not drawn more often than ten times a second
-            progress(3, 4)
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        stop()
-    assert "3/4" in screen.getvalue()
-    assert screen.getvalue().endswith("\r")  # cleared all the same
-    assert capsys.readouterr().out == ""
 
 
 def test_a_letter_that_the_terminal_cannot_show_is_written_as_its_number(

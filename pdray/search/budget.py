@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from ray.tune import Stopper
 
 from pdray.atomic import write_text
+from pdray.display import clock
 from pdray.evaluation.metrics import METRICS
 from pdray.search.course import Course
 from pdray.search.plan import StudyPlan, with_search
-from pdray.search.progress import clock
 from pdray.search.settings import SearchConfig
 from pdray.tracking.run_log import StudyLog, TrialLog
 
@@ -87,13 +87,17 @@ class Spent:
 
     def told(self) -> str:
         """Return forecast and truth as a line."""
-        taken = f"time       trials and refit took {clock(self.seconds)}"
-        if not self.forecast or self.ended:  # the forecast was of all trials
-            return taken
-        return (
-            f"{taken}; forecast before the first trial: {clock(self.forecast)} "
-            f"({self.forecast / self.seconds - 1:+.0%})"
-        )
+        # The forecast was of all trials.
+        return told_time("trials and refit", self.seconds, None if self.ended else self.forecast)
+
+
+def told_time(what: str, seconds: float, forecast: float | None) -> str:
+    """Return truth and forecast of a time [s] as a line; no forecast: the truth alone."""
+    taken = f"time       {what} took {clock(seconds)}"
+    if not forecast:
+        return taken
+    told = f"{taken}; forecast before the first trial: {clock(forecast)}"
+    return f"{told} ({forecast / seconds - 1:+.0%})"
 
 
 def share_hours(

@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.atomic import write_text
 from pdray.cpus import granted_cpus
+from pdray.display import step
 from pdray.errors import ClusterError, refuse
 from pdray.plugins import lacking
 from pdray.remote import naming_lost_process
@@ -76,11 +77,20 @@ def joined_cluster(config: ResourcesConfig) -> Iterator[None]:
     Raises:
         ClusterError: If the cluster cannot be reached.
     """
-    _join(config)
+    if ray.is_initialized():  # by a job of several studies
+        yield
+        return
+    with step("starting Ray" if _starts(config) else "connecting to the Ray cluster"):
+        _join(config)
     try:
         yield
     finally:
-        ray.shutdown()
+        with step("ending Ray"):
+            ray.shutdown()
+
+
+def _starts(config: ResourcesConfig) -> bool:
+    return config.address is None and not is_submitted()
 
 
 def _join(config: ResourcesConfig) -> None:

@@ -16,6 +16,7 @@ from ray.tune import TuneConfig
 
 from pdray.command import Say
 from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
+from pdray.display import step
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
@@ -98,18 +99,19 @@ def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
             METRICS[config.search.metric].greater_is_better,
         ),
     )
-    run_trials(
-        trials,
-        TuneConfig(
-            max_concurrent_trials=ready.reservation.concurrent_trials,
-            reuse_actors=ready.reservation.workers.num_workers == 1,
-        ),
-        callbacks=[progress],
-        param_space={
-            "number": tune.grid_search(list(range(len(params)))),
-            "params": tune.sample_from(lambda config: dict(params[config["number"]])),
-        },
-    )
+    with step("training"):
+        run_trials(
+            trials,
+            TuneConfig(
+                max_concurrent_trials=ready.reservation.concurrent_trials,
+                reuse_actors=ready.reservation.workers.num_workers == 1,
+            ),
+            callbacks=[progress],
+            param_space={
+                "number": tune.grid_search(list(range(len(params)))),
+                "params": tune.sample_from(lambda config: dict(params[config["number"]])),
+            },
+        )
     states = {log.read()["label"]: log.read() for log in study.trials()}
     failed = {label: one["reason"] for label, one in states.items() if one["state"] == "failed"}
     if failed:

@@ -12,18 +12,23 @@ import torch
 from pdray.command import Say
 from pdray.config import dump
 from pdray.data.cohort.members import Cohort, inner_sides, rated
+from pdray.display import clock, step
 from pdray.errors import PdrayError
 from pdray.evaluation.predictions import Origin
 from pdray.search.cluster import Reservation, counted
 from pdray.search.course import Course, Work, last_end, work_of
+from pdray.search.overhead import run_overhead
 from pdray.search.plan import StudyPlan
-from pdray.search.progress import Extent, clock
+from pdray.search.progress import Extent
 from pdray.search.space import trial_config
 from pdray.search.trial import TrialPlan
 from pdray.training.loop.launch import Workers
 from pdray.training.loop.timing import Pace, can_measure, measure_pace
 from pdray.training.loop.worker import Place
 from pdray.training.task import FitTask
+
+DAY = 86_400.0
+"""Forecast above which a search says that it takes long [s]."""
 
 _LONGEST = 30.0  # seconds that the first trial waits for the measurement at most
 _MOST_AT_ONCE = 4  # measured workers
@@ -59,13 +64,49 @@ def hours_of(
     sides = inner_sides(cohort.folds, recordings)
     origin = Origin(study="forecast", trial=0, fold=0, epoch=0, split="val")
     task = FitTask(origin, plan.config.fit, recordings, sides, cohort.num_classes, plan.epochs)
+    seconds = _seconds(plan, task, reservation, num_searches)
+    return None if seconds is None else seconds / 3600
+
+
+def foresee_study(
+    plan: StudyPlan, trials: TrialPlan, reservation: Reservation, num_searches: int, say: Say
+) -> float | None:
+    """Print how long a study of several searches takes, and the way out if it exceeds a day.
+
+    Args:
+        plan: The search whose winner is kept.
+        trials: What its trials share.
+        reservation: Resources of a trial and how many trials run at once.
+        num_searches: Searches that run one after the other.
+        say: Prints a line.
+
+    Returns:
+        The seconds; None: unknown.
+    """
+    seconds = _seconds(plan, trials.task(0, {}), reservation, num_searches)
+    if seconds is None:
+        return None
+    if num_searches > 1:
+        say(f"time       about {clock(seconds)} for {num_searches} searches, one after the other")
+    if seconds > DAY:
+        say(
+            f"time       about {clock(seconds)}, more than a day: for a first result in an hour "
+            f"run pdray quick-look data.manifest={plan.config.data.manifest}; or limit it with "
+            "search.hours, or use a cluster (docs/how-to/cluster.md)"
+        )
+    return seconds
+
+
+def _seconds(
+    plan: StudyPlan, task: FitTask, reservation: Reservation, num_searches: int
+) -> float | None:
     measured = measure(plan, task, reservation)
     if measured is None:
         return None
-    work = work_of(plan, reservation, num_folds=len(sides))
+    work = work_of(plan, reservation, num_folds=len(task.sides))
     last = work.fold_steps * step_seconds(measured, task)  # after the last search alone
     of_each = seconds_of(replace(work, fold_steps=0.0), measured, task)
-    return (num_searches * of_each + last) / 3600
+    return num_searches * of_each + last
 
 
 def foresee(
@@ -114,7 +155,7 @@ def seconds_of(work: Work, measured: Measured, task: FitTask) -> float:
     """Return the expected seconds of a search, its refit and the folds that are kept."""
     step = step_seconds(measured, task)
     steps = last_end([], map(work.length, range(work.num_trials)), work.at_once)
-    once = measured.pace.once * len(task.recordings) + measured.start
+    once = measured.pace.once * len(task.recordings) + run_overhead(measured.start)
     starts = 1 + bool(work.refit_steps) + bool(work.fold_steps)
     return starts * once + step * (steps + work.refit_steps + work.fold_steps)
 
@@ -144,7 +185,8 @@ def measure(plan: StudyPlan, task: FitTask, reservation: Reservation) -> Measure
     stored = task.recordings[0].stored is not None
     key = json.dumps([dump(task.config), stored, str(reservation)], default=str)
     if key not in _measured:
-        _measured[key] = _ask_workers(task, reservation)
+        with step("timing a few steps of training"):
+            _measured[key] = _ask_workers(task, reservation)
     return _measured[key]
 
 

@@ -13,6 +13,7 @@ from ray import tune
 from ray.tune import TuneConfig
 
 from pdray.command import Say
+from pdray.display import step
 from pdray.errors import StudyError
 from pdray.search.cluster import counted
 from pdray.search.progress import Mirror, RefitProgress
@@ -48,12 +49,13 @@ def train_folds(
         say(f"folds: {counted(len(left), 'fold')} of trial {number} again, {chosen + 1} epochs")
         plan = replace(trials, labels=(), role="fold", epochs=chosen + 1, pruner=None)
         reuse = trials.workers.num_workers == 1
-        run_trials(
-            plan,
-            TuneConfig(max_concurrent_trials=at_once, reuse_actors=reuse),
-            callbacks=[RefitProgress(mirror, say, num_epochs=chosen + 1, folds=True)],
-            param_space={"number": number, "params": params, "fold": tune.grid_search(left)},
-        )
+        with step("training the folds of the winner again"):
+            run_trials(
+                plan,
+                TuneConfig(max_concurrent_trials=at_once, reuse_actors=reuse),
+                callbacks=[RefitProgress(mirror, say, num_epochs=chosen + 1, folds=True)],
+                param_space={"number": number, "params": params, "fold": tune.grid_search(left)},
+            )
     _check(logs)
     say(_compared(logs, number))
 

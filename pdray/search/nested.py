@@ -7,6 +7,7 @@ import pandas as pd
 
 from pdray.command import Say
 from pdray.data.cohort.members import readable
+from pdray.display import step
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions, write_predictions
 from pdray.search.budget import share_hours
@@ -39,7 +40,8 @@ def run_outer(folds: Sequence[OuterFold], ready: OpenStudy, study: StudyLog, say
             continue
         plan = share_hours(fold.plan, study, search, num_searches=len(folds) + 1)
         try:
-            _run_one(replace(fold, plan=plan), ready, search, say)
+            with step(fold.title):
+                _run_one(replace(fold, plan=plan), ready, search, say)
         except StudyError:
             study.finish(state="failed")
             ready.mirror.finish()

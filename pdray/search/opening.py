@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdray.atomic import write_text
-from pdray.command import Say, each_tenth
+from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
@@ -17,6 +17,7 @@ from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
 from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
+from pdray.display import step
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import Origin
 from pdray.plugins import TAG
@@ -214,9 +215,10 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
     check_shared([plan.config.output, checked.within.study.folder])
     check_plugins(plan.plugins)
     if checked.uri.startswith("sqlite:"):  # a database of something else is refused before frames
-        from pdray.tracking.server import prepare_tracking  # MLflow, which takes seconds to import
+        with step("preparing the database of MLflow"):  # which takes seconds to import
+            from pdray.tracking.server import prepare_tracking
 
-        prepare_tracking(checked.uri, plan.config.tracking.experiment)
+            prepare_tracking(checked.uri, plan.config.tracking.experiment)
     keep_weights(checked.within.study, checked.files)
     prepared = prepare_frames(checked.within, say)
     cohort = readable(cohort, data, prepared)
@@ -257,14 +259,15 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
     recordings, keeps = checked.cohort.recordings, plan.config.frames == "store"
     done = "in the store" if keeps else "decoded once, to check them"
     checked.cohort.manifest.keep_digests()
-    prepared, failures = prepare_store(
-        recordings,
-        checked.store,
-        plan.modalities,
-        progress=each_tenth(say, f"frames: {{}} recordings {done}"),
-        needed=plan.needs,
-        keeps=keeps,
-    )
+    with step("decoding recordings") as now:
+        prepared, failures = prepare_store(
+            recordings,
+            checked.store,
+            plan.modalities,
+            progress=now.counting(say, f"frames: {{}} recordings {done}"),
+            needed=plan.needs,
+            keeps=keeps,
+        )
     failures |= unjudged(plan, prepared) if keeps else {}
     prepared = {name: one for name, one in prepared.items() if name not in failures}
     table = study.folder / "decode_failures.csv"

@@ -9,6 +9,7 @@ from ray import tune
 
 from pdray.command import Say
 from pdray.config import value_at
+from pdray.display import clock, detail, is_live, step
 from pdray.errors import TrackingError
 from pdray.search.course import Course
 from pdray.tracking.run_log import SYSTEM_METRICS, StudyLog
@@ -63,9 +64,10 @@ class Mirror:
         if started < self._earliest or (started < self._next and not now):
             return
         try:
-            from pdray.tracking.mlflow_log import mirror_study  # MLflow takes seconds to import
+            with step("sending the log to MLflow"):  # which takes seconds to import
+                from pdray.tracking.mlflow_log import mirror_study
 
-            sent = mirror_study(*self._where)
+                sent = mirror_study(*self._where)
         except TrackingError as error:
             if self.error is None:
                 self._say(
@@ -152,7 +154,8 @@ class Progress(tune.Callback):
             self._line(
                 f"trial {number} fold {result['fold'] + 1}/{self._extent.num_folds} "
                 f"epoch {result['epoch'] + 1}/{self._extent.num_epochs}: "
-                f"{self._metric} {_told(result['value'])}"
+                f"{self._metric} {_told(result['value'])}",
+                is_kept=False,
             )
         self._mirror.update(now=is_last)
 
@@ -176,7 +179,7 @@ class Progress(tune.Callback):
             return value == value
         return value > self.best[0] if self._greater else value < self.best[0]
 
-    def _line(self, what: str) -> None:
+    def _line(self, what: str, *, is_kept: bool = True) -> None:
         self._last_line = time.monotonic()
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
         # Fixed trials are scored on test subjects, and none of them is selected.
@@ -184,10 +187,13 @@ class Progress(tune.Callback):
         now = time.monotonic()
         spent, seconds = now - self._started, self._course.seconds_left(now)
         left = f"about {clock(seconds)}" if seconds else "-"
-        self._say(
+        line = (
             f"[{self._num_ended}/{self._extent.num_trials} trials, {clock(spent)} spent, "
             f"{left} left{told}] {what}"
         )
+        detail(line)
+        if is_kept or not is_live():
+            self._say(line)
 
 
 class RefitProgress(tune.Callback):
@@ -205,7 +211,10 @@ class RefitProgress(tune.Callback):
         if time.monotonic() - self._last_line > _LINE_SECONDS:
             self._last_line = time.monotonic()
             what = f"fold {result['fold']}" if self._folds else "refit"
-            self._say(f"{what}: epoch {result['epoch'] + 1}/{self._num_epochs}")
+            done = f"{what}: epoch {result['epoch'] + 1}/{self._num_epochs}"
+            detail(done)
+            if not is_live():
+                self._say(done)
         self._mirror.update()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -216,10 +225,3 @@ class RefitProgress(tune.Callback):
 def _told(value: float) -> str:
     """Return a score as text; ``-`` for an epoch without a score."""
     return "-" if value != value else f"{value:.3f}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as text, such as ``2m05s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"

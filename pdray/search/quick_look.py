@@ -1,21 +1,31 @@
-"""A quick look at a cohort: a linear model on movement, tested on all subjects."""
+"""A quick look at a cohort: a linear model on movement over all subjects, then a small network."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pdray.command import Say
 from pdray.config import dump, merge, read_tree
 from pdray.data.cohort.manifest import Manifest, open_manifest
-from pdray.errors import FoldsError, StudyError
+from pdray.display import Say, clock, step
+from pdray.errors import FoldsError, PdrayError, StudyError
+from pdray.search.cluster import joined_cluster, measure, reserve
+from pdray.search.forecast import hours_of
 from pdray.search.plan import StudyPlan, plan_study
-from pdray.search.protocol import check_metric, settle
-from pdray.search.quick_settings import MOTION, QuickLookConfig
+from pdray.search.protocol import check_metric, num_searches, settle
+from pdray.search.quick_report import Looked, report
+from pdray.search.quick_settings import MOTION, NETWORK, QuickLookConfig
 from pdray.search.settings import StudyConfig
-from pdray.search.study import StudyOutcome, run_plan
+from pdray.search.study import run_plan
 from pdray.tracking.run_log import StudyLog
 
-_SPLITS = ((5, 5), (5, 3), (5, 2), (3, 3), (3, 2), (2, 2))  # outer and inner folds, best first
+Forecast = Callable[[StudyPlan], float | None]
+
+# Outer and inner folds, and protocols with trials: best first.
+_MOTION_SPLITS = ((5, 5), (5, 3), (5, 2), (3, 3), (3, 2), (2, 2))
+_NETWORK_SPLITS = ((5, 2), (3, 2), (2, 2))
+_EXTENTS = tuple((protocol, trials) for protocol in ("nested", "holdout") for trials in (6, 3, 1))
 
 
 def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
@@ -33,12 +43,41 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
         PdrayError: If something is wrong that the user can correct; nothing is lost.
         KeyboardInterrupt: If interrupted; the same command continues.
     """
-    manifest = open_manifest(config.data, output=config.output)
-    plan = motion_plan(config, spaces, manifest)
+    with step("reading the manifest and the headers of its videos"):
+        manifest = open_manifest(config.data, output=config.output)
+        motion = motion_plan(config, spaces, manifest)
     try:
-        return _told(run_plan(plan, say))
+        with joined_cluster(config.resources):
+            return report(_looks(config, spaces, motion, manifest, say))
     except KeyboardInterrupt as interrupt:  # whose words continue one study only
         raise KeyboardInterrupt from interrupt
+
+
+def _looks(
+    config: QuickLookConfig, spaces: Path, motion: StudyPlan, manifest: Manifest, say: Say
+) -> list[Looked]:
+    number = 2 if config.minutes else 1
+    say(f"quick look 1 of {number}: a linear model on the rhythm of movement, tested on everybody")
+    looks = [_look("movement", motion, None, say)]
+    if not config.minutes:
+        return looks
+    say("\nquick look 2 of 2: a small network on the pictures")
+    name = f"{config.name}-{NETWORK}"
+    network, seconds = _begun(config, name, manifest), None
+    if network is None:
+        network, seconds = _network(config, spaces, manifest, say)
+    if network is not None:
+        looks.append(_look("network", network, seconds, say))
+    return looks
+
+
+def _look(title: str, plan: StudyPlan, forecast: float | None, say: Say) -> Looked:
+    study = StudyLog(plan.config.output / "studies" / str(plan.config.search.name))
+    is_whole, started = not study.exists(), time.monotonic()
+    with step(title):
+        outcome = run_plan(plan, say)
+    taken = time.monotonic() - started
+    return Looked(title, plan, outcome, taken if is_whole else None, forecast)
 
 
 def motion_plan(config: QuickLookConfig, spaces: Path, manifest: Manifest) -> StudyPlan:
@@ -49,23 +88,25 @@ def motion_plan(config: QuickLookConfig, spaces: Path, manifest: Manifest) -> St
         StudyError: If a study of this name has another manifest.
     """
     name = f"{config.name}-{MOTION}"
-    return _begun(config, name, manifest) or nested_plan(
-        _tree(config, name, spaces / "motion_linear.yaml"), manifest
-    )
+    tree = _tree(config, name, spaces / "motion_linear.yaml")
+    return _begun(config, name, manifest) or nested_plan(tree, manifest, _MOTION_SPLITS)
 
 
-def nested_plan(tree: Mapping[str, Any], manifest: Manifest) -> StudyPlan:
-    """Return a plan that tests everybody, in the most folds that the subjects can be split into.
+def nested_plan(
+    tree: Mapping[str, Any], manifest: Manifest, splits: Sequence[tuple[int, int]]
+) -> StudyPlan:
+    """Return a plan that tests everybody, in the first folds that the subjects can be split into.
 
     Args:
         tree: Nested settings.
         manifest: The manifest.
+        splits: Numbers of outer and of inner folds, the preferred ones first.
 
     Raises:
-        FoldsError: If two outer folds are too many.
+        FoldsError: If none is possible.
     """
     fault: FoldsError | None = None
-    for num_outer, num_folds in _SPLITS:
+    for num_outer, num_folds in splits:
         folds = {"num_outer": num_outer, "num_folds": num_folds}
         asked = {"folds": folds, "search": {"protocol": "nested"}}
         plan = plan_study(merge(merge({}, tree), asked))
@@ -77,6 +118,87 @@ def nested_plan(tree: Mapping[str, Any], manifest: Manifest) -> StudyPlan:
             return plan
     assert fault is not None, "there are splits"
     raise fault
+
+
+def choose_network(
+    tree: Mapping[str, Any], manifest: Manifest, forecast: Forecast, seconds: float
+) -> tuple[StudyPlan | None, float | None]:
+    """Return the most thorough study of the network that fits a time, and its forecast [s].
+
+    To test everybody goes before to search more.
+
+    Args:
+        tree: Nested settings of the network.
+        manifest: The manifest.
+        forecast: Returns the seconds of a study; None: unknown, and the study is taken.
+        seconds: The time that there is [s].
+
+    Returns:
+        Study and forecast; None and the forecast of the shortest study if none fits.
+
+    Raises:
+        FoldsError: If the subjects cannot be split.
+    """
+    plan, found = nested_plan(tree, manifest, _NETWORK_SPLITS), None
+    for protocol, trials in _EXTENTS:
+        asked = {"search": {"protocol": protocol, "trials": trials}}
+        plan = plan_study(merge(merge({}, plan.tree), asked))
+        found = forecast(plan)
+        if found is None or found <= seconds:
+            return plan, found
+    return None, found
+
+
+def _network(
+    config: QuickLookConfig, spaces: Path, manifest: Manifest, say: Say
+) -> tuple[StudyPlan | None, float | None]:
+    """Choose the study of the network, and say how long it and the paper's settings take."""
+    tree = _tree(config, f"{config.name}-{NETWORK}", spaces / "laptop.yaml")
+    forecast = partial(_forecast, manifest)
+    plan, seconds = choose_network(tree, manifest, forecast, 60 * config.minutes)
+    if plan is not None:
+        _say_chosen(config, plan, seconds, say)
+    elif seconds is not None:
+        say(
+            f"time       no network: its shortest study would take about {clock(seconds)} here; "
+            f"to run it, set minutes={seconds / 60 + 1:.0f}"
+        )
+    _say_paper(_tree(config, f"{config.name}-paper", spaces / "tsa.yaml"), manifest, say)
+    return plan, seconds
+
+
+def _say_chosen(config: QuickLookConfig, plan: StudyPlan, seconds: float | None, say: Say) -> None:
+    search = plan.config.search
+    tested = "everybody is tested" if search.protocol == "nested" else "one group is tested"
+    trials = "its own settings" if search.trials == 1 else f"{search.trials} trials of settings"
+    time_ = "not known before it starts" if seconds is None else f"about {clock(seconds)}"
+    say(f"time       here: {time_} (of minutes={config.minutes:g}): {tested}, {trials}")
+
+
+def _say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
+    """Say what the paper's settings would take, from a few timed steps of them."""
+    plan = plan_study(merge(tree, {"search": {"protocol": "holdout"}}))
+    try:
+        seconds = _forecast(manifest, plan)
+    except PdrayError:  # such as too few subjects for its folds
+        seconds = None
+    told = "not known, since a few of its steps could not be timed"
+    if seconds is not None:
+        told = f"about {clock(seconds)}, from a few timed steps"
+    say(
+        f"time       for comparison, the paper's settings (search_spaces/tsa.yaml, "
+        f"{plan.num_trials} trials) would take here: {told}\n"
+        "time       on GPUs: not known, since pdray was timed on none; N GPUs run N trials at once"
+    )
+
+
+def _forecast(manifest: Manifest, plan: StudyPlan) -> float | None:
+    """Return the forecast of a whole study [s], from a few timed steps; None: unknown."""
+    settled, resources = settle(plan, manifest), plan.config.resources
+    reservation = reserve(plan.config, measure(resources), reads_through_ray=False)
+    num = num_searches(settled.plan, settled.cohort)
+    hours = hours_of(settled.plan, settled.cohort, reservation, num_searches=num)
+    return None if hours is None else 3600 * hours
 
 
 def _tree(config: QuickLookConfig, name: str, file: Path) -> dict[str, Any]:
@@ -103,7 +225,3 @@ def _begun(config: QuickLookConfig, name: str, manifest: Manifest) -> StudyPlan 
             f"name={config.name}-2"
         )
     return plan_study(merge(merge({}, saved["settings"]), {"data": dump(config.data)}))
-
-
-def _told(outcome: StudyOutcome) -> str:
-    return f"\n{outcome.held_out}\n\n{outcome.checks}\n\nlog        {outcome.folder}"

@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pdray.atomic import write_text
 from pdray.command import Say
 from pdray.data.cohort.members import Cohort
+from pdray.display import step
 from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.budget import Budget, Spent
@@ -86,8 +87,9 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
         if keeps_folds(plan):
             at_once = ready.reservation.concurrent_trials
             train_folds(ready.trials, study, chosen, at_once, (ready.mirror, say))
-        board, held_out = report_winner(plan, ready.cohort, study)
-        _draw(plan, ready.cohort, study, search)
+        with step("scoring the winner"):
+            board, held_out = report_winner(plan, ready.cohort, study)
+            _draw(plan, ready.cohort, study, search)
         spent.keep(now=True)
         say(spent.told())
         return Found(best.number, board, held_out)
@@ -135,17 +137,15 @@ def _search(
         best = search.best()
         progress.best = (float(best.value or 0.0), best.number)
     if search.goes_on():
-        run_trials(
-            replace(trials, pruner=_pruner(plan, study, len(trials.sides))),
-            TuneConfig(
-                search_alg=search,
-                num_samples=left,
-                max_concurrent_trials=reservation.concurrent_trials,
-                reuse_actors=reservation.workers.num_workers == 1,
-            ),
-            callbacks=[progress],
-            stopper=budget,
+        how = TuneConfig(
+            search_alg=search,
+            num_samples=left,
+            max_concurrent_trials=reservation.concurrent_trials,
+            reuse_actors=reservation.workers.num_workers == 1,
         )
+        pruned = replace(trials, pruner=_pruner(plan, study, len(trials.sides)))
+        with step("training"):
+            run_trials(pruned, how, callbacks=[progress], stopper=budget)
     spent.keep(now=True)
     if search.num_left(config.trials):
         _end_early(search, budget, (study, spent), say)

@@ -7,11 +7,12 @@ from pathlib import Path
 from pdray.command import Say
 from pdray.config import value_at
 from pdray.data.cohort.manifest import Manifest
+from pdray.display import step
 from pdray.errors import StudyError
-from pdray.search.budget import share_hours
+from pdray.search.budget import Spent, share_hours, told_time
 from pdray.search.cluster import is_submitted, joined_cluster
 from pdray.search.course import keeps_folds
-from pdray.search.opening import check_study, open_study
+from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror
 from pdray.search.protocol import (
@@ -23,7 +24,7 @@ from pdray.search.protocol import (
     settle_by_time,
 )
 from pdray.search.resume import check_same, manifest_of, only_driver
-from pdray.search.searching import run_search
+from pdray.search.searching import Found, run_search
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
 from pdray.tracking.run_log import REPORT, StudyLog
@@ -69,8 +70,9 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     """
     config = plan.config
     study = StudyLog(config.output / "studies" / str(config.search.name))
-    manifest = manifest_of(study, config)
-    settled = settle(plan, manifest)
+    with step("reading the manifest and the headers of its videos"):
+        manifest = manifest_of(study, config)
+        settled = settle(plan, manifest)
     plan = settled.plan
     if config.evaluation.permutations:
         from pdray.search.permutations import check_permutations
@@ -137,7 +139,8 @@ def _run_on_cluster(
 ) -> StudyOutcome:
     if is_submitted():
         say(describe_upload())
-    within = check_study(settled.plan, settled.cohort, study)
+    with step("measuring how long decoding takes"):
+        within = check_study(settled.plan, settled.cohort, study)
     if settled.plan.config.search.protocol is None:
         from pdray.search.forecast import hours_of  # not where a protocol is set
 
@@ -150,28 +153,46 @@ def _run_on_cluster(
         say(settled.told)
     plan = settled.plan
     ready = open_study(within, say)
-    if settled.outer:
-        from pdray.search.nested import run_outer, titled
-
-        run_outer(settled.outer, ready, study, say)
-        say = titled(say, "all subjects")
-    share = share_hours(plan, study, study, num_searches=len(settled.outer) + 1)
-    found = run_search(share, ready, study, say)
+    found = _search_all(settled, ready, study, say)
     held_out = found.held_out
     if settled.outer:
         from pdray.search.procedure import report_outer
 
-        held_out = report_outer(plan, ready.cohort, study, found.leaderboard)
+        with step("scoring all subjects"):
+            held_out = report_outer(plan, ready.cohort, study, found.leaderboard)
     if plan.config.evaluation.permutations:
         from pdray.search.permutations import report_chance
 
         held_out += "\n" + report_chance(plan, manifest, ready, study, say)
-    from pdray.search.checking import check_search
+    with step("checking for reasons not to believe the score"):
+        from pdray.search.checking import check_search
 
-    checks = check_search(plan, ready.cohort, ready.trials.recordings, study)
+        checks = check_search(plan, ready.cohort, ready.trials.recordings, study)
     study.finish(state="complete", best=found.best)
     ready.mirror.finish()
     whole = ready.mirror.error is None
     return StudyOutcome(
         study.folder, ready.uri, whole, ready.mirror.page, found.leaderboard, held_out, checks
     )
+
+
+def _search_all(settled: Settled, ready: OpenStudy, study: StudyLog, say: Say) -> Found:
+    """Search in each outer fold and on all subjects; print forecast and truth of all together."""
+    from pdray.search.forecast import foresee_study
+
+    plan, num = settled.plan, len(settled.outer) + 1
+    forecast, told = None, say
+    if not study.outer_studies() and not study.trials():
+        forecast = foresee_study(plan, ready.trials, ready.reservation, num, say)
+    if settled.outer:
+        from pdray.search.nested import run_outer, titled
+
+        run_outer(settled.outer, ready, study, say)
+        told = titled(say, "all subjects")
+    share = share_hours(plan, study, study, num_searches=num)
+    with step("all subjects" if settled.outer else ""):
+        found = run_search(share, ready, study, told)
+    if settled.outer:
+        seconds = sum(Spent(one).seconds for one in [*study.outer_studies(), study])
+        say(told_time(f"all {num} searches", seconds, forecast))
+    return found

@@ -36,6 +36,7 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.settings import Method
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
+from pdray.search.overhead import Overhead
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
@@ -436,12 +437,12 @@ def run_trials(
     Raises:
         ClusterError: If a node runs out of memory.
     """
-    workers = plan.workers
+    workers, overhead = plan.workers, Overhead()
     run = RunConfig(
         name="tune",
         storage_path=str(plan.folder / "ray"),
         verbose=0,
-        callbacks=callbacks,
+        callbacks=[*callbacks, overhead],
         stop=stopper,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
     )
@@ -455,7 +456,9 @@ def run_trials(
         warnings.simplefilter("ignore")
         tuner = Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run)
         try:
-            return tuner.fit()
+            found = tuner.fit()
+            overhead.end()
+            return found
         except RuntimeError as error:
             # Tune raises this if Ray killed one of its own processes; anything else is a defect.
             if _LOW_MEMORY not in str(error):

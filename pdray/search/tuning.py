@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pdray.command import run_job, say
 from pdray.config import read_tree
+from pdray.display import step
 from pdray.search.plan import load_study, saved_settings
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import REPORT
@@ -39,7 +40,8 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
         words = [word for word in words if word != "--resume"]
         saved = None if is_new else saved_settings(words)
         plan = load_study([*given, *words] if is_new else words, saved=saved)
-        from pdray.search.study import run_plan
+        with step("loading libraries"):
+            from pdray.search.study import run_plan
 
         outcome = run_plan(plan, say=say)
         parts = (outcome.leaderboard, outcome.held_out, outcome.checks, _where(outcome))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import ray
 import torch
 
-from pdray.command import Say, each_tenth
+from pdray.command import Say
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import Entry
+from pdray.display import step
 from pdray.errors import StoreError
 from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Capacity
@@ -81,10 +82,12 @@ def _make(
     task = ray.remote(_keep).options(num_cpus=1, num_gpus=1 if capacity.gpus else 0)
     shared = ray.put(config)
     tasks = {name: task.remote(one, shared) for name, one in recordings.items()}
-    progress = each_tenth(say, "features: {} recordings are computed")
-    for done, (_, (_, fault)) in enumerate(answers(tasks, who=_who, what_stays=_STAYS), start=1):
-        raise_fault(fault)
-        progress(done, len(recordings))
+    with step("computing frozen layers") as now:
+        progress = now.counting(say, "features: {} recordings are computed")
+        answered = answers(tasks, who=_who, what_stays=_STAYS)
+        for done, (_, (_, fault)) in enumerate(answered, start=1):
+            raise_fault(fault)
+            progress(done, len(recordings))
 
 
 def _who(name: str) -> str:

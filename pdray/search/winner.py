@@ -13,6 +13,7 @@ from pdray.checks.default import gain_of
 from pdray.command import Say
 from pdray.config import part
 from pdray.data.cohort.members import Cohort, num_unnamed, outer_sides, rated
+from pdray.display import step
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import absent_classes
@@ -69,7 +70,8 @@ def refit(
     say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
     config = {"number": number, "params": params}
     progress = RefitProgress(mirror, say, num_epochs=chosen + 1)
-    results = run_trials(plan, TuneConfig(), callbacks=[progress], param_space=config)
+    with step("training the winner on all development subjects"):
+        results = run_trials(plan, TuneConfig(), callbacks=[progress], param_space=config)
     winner = study.winner.read()
     if winner["state"] == "failed" or results.errors:
         reason = winner["reason"] or results.errors[0]

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -83,6 +85,21 @@ class Job:
             kill_all(process)
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def watch(self, *words: str) -> tuple[subprocess.CompletedProcess[str], list[float]]:
+        """Run the job to its end; return the times between its lines, start and end included."""
+        process, times, lines = self.start(*words), [time.monotonic()], []
+        errors: list[str] = []
+        reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
+        reader.start()
+        for line in process.stdout:
+            times.append(time.monotonic())
+            lines.append(line)
+        code = process.wait(timeout=60)
+        reader.join()
+        gaps = [after - before for before, after in pairwise([*times, time.monotonic()])]
+        done = subprocess.CompletedProcess(process.args, code, "".join(lines), "".join(errors))
+        return done, gaps
 
     def wait_for_epochs(self, process: subprocess.Popen[str], number: int) -> None:
         """Wait until trials have logged so many epochs."""

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pdray.config import build
+from pdray.config import build, merge, read_tree
 from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import FoldsError, StudyError
-from pdray.search.protocol import settle
-from pdray.search.quick_look import motion_plan
+from pdray.search.plan import StudyPlan
+from pdray.search.protocol import num_searches, settle
+from pdray.search.quick_look import choose_network, motion_plan
 from pdray.search.quick_settings import QuickLookConfig
+from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 from tests.places import ROOT
 
@@ -73,3 +75,34 @@ def test_a_name_belongs_to_one_manifest(asked: Callable[..., QuickLookConfig]) -
     other = load_manifest(asked(8).data.manifest, check_files=False)
     with pytest.raises(StudyError, match="give this one another name, such as name=quick-look-2"):
         motion_plan(config, SPACES, other)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen", "forecast"),
+    [
+        (400.0, ("nested", 6), 360.0),
+        (200.0, ("nested", 3), 180.0),
+        (60.0, ("nested", 1), 60.0),
+        (59.0, ("holdout", 3), 30.0),
+        (29.0, ("holdout", 1), 10.0),
+        (9.0, None, 10.0),
+    ],
+)
+def test_the_network_is_tested_on_everybody_where_the_time_allows_it(
+    seconds: float,
+    chosen: tuple[str, int] | None,
+    forecast: float,
+    asked: Callable[..., QuickLookConfig],
+) -> None:
+    config = asked(20)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+
+    def ten_seconds_each(plan: StudyPlan) -> float:
+        cohort = settle(plan, manifest).cohort
+        return 10.0 * num_searches(plan, cohort) * plan.config.search.trials
+
+    given = {"data": {"manifest": str(manifest.path)}, "output": str(config.output)}
+    tree = merge(read_tree(StudyConfig, ["--config", str(SPACES / "laptop.yaml")]), given)
+    plan, found = choose_network(tree, manifest, ten_seconds_each, seconds)
+    search = None if plan is None else plan.config.search
+    assert (search and (search.protocol, search.trials), found) == (chosen, forecast)
