@@ -20,10 +20,10 @@ from io import TextIOWrapper
 from typing import Any
 
 from pdray.config import HELP, Settings
-from pdray.display import Progress, Say, say, shown
+from pdray.display import Progress, Say, each_tenth, say, shown
 from pdray.errors import PdrayError
 
-__all__ = ["COMPLETE", "Progress", "Say", "run_job", "say"]
+__all__ = ["COMPLETE", "Progress", "Say", "each_tenth", "run_job", "say"]
 
 COMPLETE = "--complete"
 """First word of a command line whose last word a shell completes."""
