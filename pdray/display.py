@@ -93,7 +93,7 @@ class _Screen:
             most = QUIET_SECONDS if names == self.said else NEW_SECONDS
             if time.monotonic() - self.last >= (FIRST_SECONDS if self.is_first else most):
                 self.said = names
-                self.say(f"working    {_told()}, {_passed()} so far")
+                self.say(f"working    {', '.join(filter(None, [_told(), _passed()]))} so far")
 
     def _draw(self) -> None:
         now = _steps[-1] if _steps else None
@@ -199,8 +199,8 @@ def _told(*, with_count: bool = True) -> str:
     """Return the names of all open steps, from the outermost."""
     steps = list(_steps)
     named = [one.name for one in steps if one.name]
-    if not steps or not named:
-        return "starting"
+    if not named:
+        return ""
     last = steps[-1]
     count = f" {last.done}/{last.total}" if with_count and last.total else ""
     detail = f" ({last.detail})" if last.detail else ""

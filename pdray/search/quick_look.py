@@ -76,6 +76,7 @@ def _look(title: str, plan: StudyPlan, forecast: float | None, say: Say) -> Look
     is_whole, started = not study.exists(), time.monotonic()
     with step(title):
         outcome = run_plan(plan, say)
+    say(f"\n{title}: {outcome.held_out.splitlines()[0]}")
     taken = time.monotonic() - started
     return Looked(title, plan, outcome, taken if is_whole else None, forecast)
 
@@ -155,7 +156,8 @@ def _network(
     """Choose the study of the network, and say how long it and the paper's settings take."""
     tree = _tree(config, f"{config.name}-{NETWORK}", spaces / "laptop.yaml")
     forecast = partial(_forecast, manifest)
-    plan, seconds = choose_network(tree, manifest, forecast, 60 * config.minutes)
+    with step("planning the network"):
+        plan, seconds = choose_network(tree, manifest, forecast, 60 * config.minutes)
     if plan is not None:
         _say_chosen(config, plan, seconds, say)
     elif seconds is not None:
@@ -170,9 +172,11 @@ def _network(
 def _say_chosen(config: QuickLookConfig, plan: StudyPlan, seconds: float | None, say: Say) -> None:
     search = plan.config.search
     tested = "everybody is tested" if search.protocol == "nested" else "one group is tested"
-    trials = "its own settings" if search.trials == 1 else f"{search.trials} trials of settings"
-    time_ = "not known before it starts" if seconds is None else f"about {clock(seconds)}"
-    say(f"time       here: {time_} (of minutes={config.minutes:g}): {tested}, {trials}")
+    searched = "with fixed settings"
+    if search.trials > 1:
+        searched = f"and {search.trials} settings are tried"
+    length = "not known before it starts" if seconds is None else f"about {clock(seconds)}"
+    say(f"time       the network here: {length}; {tested} {searched} (minutes={config.minutes:g})")
 
 
 def _say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
@@ -186,8 +190,8 @@ def _say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
     if seconds is not None:
         told = f"about {clock(seconds)}, from a few timed steps"
     say(
-        f"time       for comparison, the paper's settings (search_spaces/tsa.yaml, "
-        f"{plan.num_trials} trials) would take here: {told}\n"
+        f"time       the paper's settings here, for comparison (search_spaces/tsa.yaml, "
+        f"{plan.num_trials} trials): {told}\n"
         "time       on GPUs: not known, since pdray was timed on none; N GPUs run N trials at once"
     )
 

@@ -37,7 +37,7 @@ def report(looks: Sequence[Looked]) -> str:
 
 
 def _of_one(one: Looked) -> str:
-    lines = [f"{one.title}: {one.outcome.held_out}", "", one.outcome.checks]
+    lines = [f"{one.title}: {one.outcome.held_out}", "", one.outcome.checks, ""]
     if one.seconds is not None:
         told = f"time       {one.title} took {clock(one.seconds)}"
         if one.forecast:

@@ -86,8 +86,10 @@ class Job:
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def watch(self, *words: str) -> tuple[subprocess.CompletedProcess[str], list[float]]:
-        """Run the job to its end; return the times between its lines, start and end included."""
+    def watch(
+        self, *words: str
+    ) -> tuple[subprocess.CompletedProcess[str], list[tuple[float, str]]]:
+        """Run the job to its end; return the silence before each line, and before the end."""
         process, times, lines = self.start(*words), [time.monotonic()], []
         errors: list[str] = []
         reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
@@ -97,7 +99,8 @@ class Job:
             lines.append(line)
         code = process.wait(timeout=60)
         reader.join()
-        gaps = [after - before for before, after in pairwise([*times, time.monotonic()])]
+        silences = [after - before for before, after in pairwise([*times, time.monotonic()])]
+        gaps = list(zip(silences, [*lines, "the end"], strict=True))
         done = subprocess.CompletedProcess(process.args, code, "".join(lines), "".join(errors))
         return done, gaps
 

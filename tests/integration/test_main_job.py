@@ -32,7 +32,8 @@ def break_pictures(video: Path) -> None:
 def test_a_study_leaves_trials_winner_and_runs(job: Job) -> None:
     done, gaps = job.watch(*job.words("search.keep_folds=true"))
     assert done.returncode == 0, done.stderr
-    assert max(gaps) < 10, done.stdout  # never silent, from the first second on
+    # Never silent, from the first second on.
+    assert [gap for gap in gaps if gap[0] > 10] == []
     assert not re.search(r"[\r\x1b]", done.stdout)
     assert "working    loading libraries" in done.stdout
     assert "2 trials by val/mcc" in done.stdout
