@@ -1,4 +1,4 @@
-"""What a quick look found: the score of each model, its time, and the better one."""
+"""Says what a quick look found: the score of each model, its time, and the better one."""
 
 import csv
 from collections.abc import Sequence
