@@ -45,24 +45,27 @@ class FitTask:
         return len(self.sides) * self.epochs
 
     def schedule(self, first_step: int = 0) -> Schedule:
-        """Return the schedule of the fit's batches, starting at a (fold, epoch) pair.
-
-        Evaluation may use many more frames per recording than training (dense views), so its
-        batches hold fewer recordings.
-        """
-        config = self.config
-        trained, evaluated = (
-            math.prod(snippet_shape(config.snippet, training=training))
-            for training in (True, False)
-        )
+        """Return the schedule of the fit's batches, starting at a (fold, epoch) pair."""
         return Schedule(
             seed=self.origin.seed,
-            batch_size=config.optim.batch_size,
-            evaluated_at_once=max(1, config.optim.batch_size * trained // evaluated),
+            batch_size=self.config.optim.batch_size,
+            evaluated_at_once=evaluated_at_once(self.config),
             epochs=self.epochs,
             evaluate=self.evaluate,
             first_step=first_step,
         )
+
+
+def evaluated_at_once(config: FitConfig) -> int:
+    """Return the most recordings of an evaluation batch.
+
+    Evaluation may use many more frames per recording than training (dense views), so its batches
+    hold fewer recordings.
+    """
+    trained, evaluated = (
+        math.prod(snippet_shape(config.snippet, training=training)) for training in (True, False)
+    )
+    return max(1, config.optim.batch_size * trained // evaluated)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def plan_batches(
         is_last = epoch == schedule.epochs - 1
         if schedule.evaluate == "every_epoch" or (schedule.evaluate == "last_epoch" and is_last):
             size = schedule.evaluated_at_once or schedule.batch_size
-            plan += _evaluation_batches(sides[fold], (fold, epoch), size, (rank, num_workers))
+            plan += evaluation_batches(sides[fold], (fold, epoch), size, (rank, num_workers))
     return plan
 
 
@@ -116,9 +116,17 @@ def _training_batches(
     ]
 
 
-def _evaluation_batches(
+def evaluation_batches(
     side: FoldSides, step: tuple[int, int], batch_size: int, worker: tuple[int, int]
 ) -> list[PlannedBatch]:
+    """Return the evaluation batches of one epoch for one worker.
+
+    Args:
+        side: Its evaluation side.
+        step: Fold and epoch.
+        batch_size: Most recordings per batch.
+        worker: Its number and the number of workers.
+    """
     rank, num_workers = worker
     mine = side.evaluation[rank::num_workers]
     return [

@@ -21,7 +21,7 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from pdray.data.batches.plan import derive_seed, plan_batches
-from pdray.data.batches.reader import Batch, BlankReader, SnippetReader
+from pdray.data.batches.reader import Batch
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import expected_counts, table_rows
@@ -29,7 +29,13 @@ from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import by_recording, predictions_table, probabilities, targets
 from pdray.models.layers.settings import NUM_REGIONS
-from pdray.training.loop.step import Network, Objective, Precision, evaluate_step, train_step
+from pdray.training.loop.predicting import (
+    make_reader,
+    number_format,
+    order_channels_last,
+    score_batch,
+)
+from pdray.training.loop.step import Network, Objective, Precision, train_step
 from pdray.training.network import build_network, joins_segments
 from pdray.training.objective import TrainingLoss, training_loss
 from pdray.training.settings import OptimConfig
@@ -80,21 +86,8 @@ def fit(
     first_step = _first_step(task, resume)
     worker = {"rank": place.rank, "num_workers": place.num_workers}
     plan = plan_batches(task.sides, task.schedule(first_step), **worker)
-    config, recordings = task.config, task.recordings
-    if config.views is not None:
-        from pdray.training.frozen.region_views import keep_views
-
-        recordings = keep_views(recordings, config)
-    reader = (BlankReader if blank else SnippetReader)(
-        recordings,
-        config.snippet,
-        config.decode,
-        task.origin.seed,
-        modality=config.sees[0],
-        beside=config.beside,
-        limits=config.limits,
-        views=config.views,
-    )
+    config = task.config
+    reader = make_reader(task.recordings, config, task.origin.seed, blank=blank)
     stored = all(recording.stored is not None for recording in task.recordings)
     kind = config.stream.chosen(num_workers=place.num_workers, stored=stored or blank)
     learner: _Learner | None = None
@@ -152,12 +145,12 @@ class _Learner:
     def __init__(self, task: FitTask, fold: int, place: Place) -> None:
         self.task, self.fold, self.place = task, fold, place
         self.seed = task.origin.seed
-        self.precision = Precision(place.device, _dtype(task.config.optim, place.device))
+        self.precision = Precision(place.device, number_format(task.config.optim, place.device))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, "weights", fold))
             model = build_network(task.config, task.num_classes)
         self.model: nn.Module = model.to(place.device)
-        _order_channels_last(self.model)
+        order_channels_last(self.model)
         self.trained = _trained(self.model, task.config.optim, place)
         self.optimizer = _optimizer(task.config.optim, self.model)
         self.objective = _objective(task, fold, place.device)
@@ -231,19 +224,8 @@ class _Learner:
             dist.broadcast(buffer, src=0)
 
     def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
-        config = self.task.config
-        outputs, loss = evaluate_step(
-            self.model,
-            self._with_regions(batch),
-            objective=self.objective.loss,
-            precision=self.precision,
-            augment=config.augment,
-            max_snippets=config.optim.batch_size * snippet_shape(config.snippet)[0],
-        )
-        outputs = self.objective.class_outputs(outputs)
-        if outputs.shape[-1] != self.task.num_classes:  # ordered thresholds, not classes
-            flat = self.objective.log_probabilities(outputs.flatten(0, 1))
-            outputs = flat.view(*outputs.shape[:2], -1)
+        how = self.task.config, self.objective, self.precision, self.task.num_classes
+        outputs, loss = score_batch(self.model, self._with_regions(batch), *how)
         return replace(batch, inputs={}, moved=None), outputs, loss
 
     def summarise(
@@ -355,14 +337,6 @@ def _same_fate(objective: Objective, place: Place) -> Objective:
     return joined
 
 
-def _order_channels_last(model: nn.Module) -> None:
-    """Store the weights of convolutions in the memory order in which they are fastest."""
-    orders = {4: torch.channels_last, 5: torch.channels_last_3d}  # 2D networks have the former
-    for weight in model.parameters():
-        if weight.ndim in orders:
-            weight.data = weight.data.contiguous(memory_format=orders[weight.ndim])
-
-
 def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..., Tensor]:
     """Return the callable of a training step; it shares the model's parameters."""
     network = DistributedDataParallel(model) if place.num_workers > 1 else model
@@ -378,12 +352,6 @@ def _optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     return kinds[config.optimizer](trained, **rates)
-
-
-def _dtype(config: OptimConfig, device: torch.device) -> torch.dtype:
-    if config.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
 
 
 def _anywhere(broken: bool, place: Place) -> bool:
