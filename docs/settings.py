@@ -14,6 +14,7 @@ from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
+from pdray.predict.settings import PredictConfig
 from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import DescribeConfig, EvaluateConfig, PrepareConfig, StudyConfig
@@ -29,6 +30,7 @@ ROOTS: dict[str, type[Settings]] = {
     "assemble_patients": AssembleConfig,
     "correlate_marks": MarksConfig,
     "explain": ExplainConfig,
+    "predict": PredictConfig,
     "extract_landmarks": ExtractConfig,
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,

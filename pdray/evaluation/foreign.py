@@ -1,13 +1,15 @@
 """Reads predictions tables of any program, CSV or Parquet, and lists every fault with its row.
 
 Required columns: ``subject_id``, ``target`` (class, 0..K-1) and ``probability_0..K-1``, or, for two
-classes, ``probability`` (of class 1) alone. All others are optional; see :data:`KNOWN`.
+classes, ``probability`` (of class 1) alone. All others are optional; see :data:`KNOWN`. Lines
+above the header that begin with ``#`` are skipped, and so are the columns that
+``jobs/predict.py`` adds.
 """
 
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +33,10 @@ TEXTS = ("recording_id", "item", "split", "study", *FACTS)
 COUNTS = ("grade", "trial", "outer_fold", "fold", "repeat", "seed", "epoch", "snippet")
 KNOWN = (*REQUIRED, "probability_0", "probability_1", *TEXTS, *COUNTS, "rater_1")
 """Columns that are read; more of ``probability_2`` and ``rater_2``, and ``logit_0``, too."""
+OF_PREDICT = ("estimated_grade", "disagreement", "num_models", "note", "calibrated_0")
+"""Columns of ``jobs/predict.py`` that are not read, nor is ``calibrated_1``, ..."""
+_UNREAD = re.compile("|".join((*OF_PREDICT[:4], "calibrated_(0|[1-9][0-9]*)")))
+_COMMENTS = re.compile(rb"\A(\xef\xbb\xbf)?(#[^\n]*\n)+")
 _NUMBERED = re.compile(r"(probability|logit)_(0|[1-9][0-9]*)")
 _WORDS_OF = {
     name: {also: word for word, others in words.items() for also in (word, *others)}
@@ -75,6 +81,7 @@ def read_foreign(path: Path) -> Foreign:
     except ManifestError as error:  # of the CSV reader
         raise StudyError(str(error)) from error
     refuse([] if rows else ["there is no row below the header"], StudyError, path.name)
+    rows = [row._replace(cells=_without_unread(row.cells)) for row in rows]
     given = frozenset(rows[0].cells)
     table, wrong = _typed(rows, given)
     whole = [place for place, row in enumerate(rows) if row.number not in wrong]
@@ -92,6 +99,8 @@ def _read_text(path: Path) -> list[Row]:
         content = path.read_bytes()
     except OSError as error:
         raise StudyError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # Blank lines in their place keep the numbers of rows.
+    content = _COMMENTS.sub(lambda found: b"\n" * found[0].count(b"\n"), content)
     wanted, right = (*REQUIRED, "probability_0", "probability_1"), "a UTF-8 CSV or a .parquet file"
     return read_csv(
         path,
@@ -129,7 +138,7 @@ def _header_faults(header: Sequence[str]) -> list[str]:
     for place, name in enumerate(header, start=1):
         if name in header[: place - 1]:
             faults.append(f"row 1: column {name!r} stands twice")
-        elif not (name in (*KNOWN, "probability") or _is_numbered(name)):
+        elif not (name in (*KNOWN, "probability") or _is_numbered(name) or _UNREAD.fullmatch(name)):
             hint = nearest(name, KNOWN)
             known = ", ".join((*KNOWN, "rater_2, ...", "probability_2, ..."))
             faults.append(f"row 1: unknown column {name!r}: {hint}known are {known}")
@@ -145,6 +154,10 @@ def _header_faults(header: Sequence[str]) -> list[str]:
     if "snippet" in header and "recording_id" not in header:
         faults.append("row 1: column snippet needs recording_id, which is missing")
     return faults
+
+
+def _without_unread(cells: Mapping[str, str]) -> dict[str, str]:
+    return {name: cell for name, cell in cells.items() if not _UNREAD.fullmatch(name)}
 
 
 def _is_numbered(name: str) -> bool:

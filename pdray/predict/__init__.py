@@ -1,0 +1,1 @@
+"""Grades new recordings with the winner of a study, for research."""

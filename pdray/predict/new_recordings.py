@@ -1,0 +1,168 @@
+"""New recordings: from a folder of videos or a manifest into the frame store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pdray.data.cohort.manifest import Recording, load_manifest
+from pdray.data.cohort.members import rate
+from pdray.data.cohort.rated import RatedRecording
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND
+from pdray.data.store.entry import Entry
+from pdray.data.store.prepare import available
+from pdray.errors import DecodeError, StudyError
+from pdray.importers.sheets.videos import find_videos
+from pdray.predict.settings import PredictConfig
+from pdray.predict.studied import Studied
+
+_SHOWN = 3  # reasons in a message
+
+
+@dataclass(frozen=True)
+class New:
+    """A new recording that can be read.
+
+    Attributes:
+        row: Of the manifest, or of a video of the folder.
+        rated: As a model reads it. Its grade and class are those of the manifest, or 0.
+        subject: The subject of the study that it is of, if it may have learnt from it; else None.
+        seconds: Length [s].
+        rate: Items per second; 0 of sound and of a single item.
+    """
+
+    row: Recording
+    rated: RatedRecording
+    subject: str | None
+    seconds: float
+    rate: float
+
+
+def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
+    """Return the new recordings that the settings name.
+
+    Raises:
+        ManifestError: If the folder has no video, or the manifest has faults.
+        StudyError: If the model cannot read a video, or learnt none of their items.
+    """
+    if config.data.manifest is not None:
+        rows = load_manifest(config.data.manifest, scale=studied.data.scale).recordings
+    else:
+        assert config.videos is not None, "the settings ask for one of them"
+        item = _item(studied, config.item)
+        rows = tuple(
+            Recording(path.with_suffix("").as_posix(), "", item, video=config.videos / path)
+            for path in _videos(studied, config.videos)
+        )
+    if not {row.item for row in rows} & set(studied.items):
+        found = ", ".join(sorted({row.item for row in rows}))
+        raise StudyError(
+            f"study {studied.name} learnt {', '.join(studied.items)}, but the {len(rows)} new "
+            f"recordings are of {found}; choose a study of these items"
+        )
+    return rows
+
+
+def add_to_store(
+    studied: Studied,
+    rows: tuple[Recording, ...],
+    *,
+    other_people: bool,
+    done: Callable[[int], None],
+) -> tuple[list[New], dict[str, str]]:
+    """Decode the new recordings that are not in the store yet.
+
+    Args:
+        studied: The study.
+        rows: The new recordings.
+        other_people: Whether an equal subject id is another person.
+        done: Called with the number of recordings that are ready.
+
+    Returns:
+        Those that can be read, and the reasons by id of the others.
+
+    Raises:
+        DecodeError: If none can be read; shows some reasons.
+        StoreError: If the store cannot be written.
+    """
+    found: list[New] = []
+    failures: dict[str, str] = {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            found.append(_new(studied, row, other_people))
+        except DecodeError as error:
+            named = f"recording {row.recording_id}: "
+            failures[row.recording_id] = str(error).removeprefix(named)
+        done(number)
+    if not found:
+        some = "; ".join(list(failures.values())[:_SHOWN])
+        raise DecodeError(
+            f"none of {len(rows)} recordings can be read: {some}; "
+            f"{studied.config.model.name} reads {' and '.join(studied.config.sees)}: give other "
+            "files, or a study of what these files hold"
+        )
+    return found, failures
+
+
+def _item(studied: Studied, asked: str | None) -> str:
+    if asked is not None:
+        return asked
+    if len(studied.items) > 1:
+        raise StudyError(
+            f"study {studied.name} learnt {', '.join(studied.items)}; write which of them the "
+            f"videos show, such as item={studied.items[0]}"
+        )
+    return studied.items[0]
+
+
+def _videos(studied: Studied, folder: Path) -> list[Path]:
+    others = [
+        one
+        for one in studied.config.needs
+        if one not in PICTURES and MODALITIES[one].needs not in ("video", "sound")
+    ]
+    if others:
+        raise StudyError(
+            f"study {studied.name}: {studied.config.model.name} reads {', '.join(others)}, which a "
+            "folder of videos has not; write a manifest that names these files and give "
+            "data.manifest=..."
+        )
+    return find_videos(folder)[0]
+
+
+def _new(studied: Studied, row: Recording, other_people: bool) -> New:
+    config = studied.config
+    stored = studied.store.add(row, available(row, config.sees, config.needs))
+    seconds, rate_of = _length(stored.paths)
+    copies = [studied.subject_of_entry.get(path.stem) for path in stored.paths.values()]
+    subject = next((one for one in copies if one is not None), None)
+    is_known = row.subject_id in studied.folds.development and not other_people
+    if subject is None and is_known:
+        subject = row.subject_id
+    rated = rate(replace(row, grade=row.grade or 0), studied.data.grade_cuts, stored=stored)
+    # A fit refuses one person on both of its sides; who is new shares no id with the study.
+    named = subject or f"new {row.subject_id or row.recording_id}"
+    return New(row, replace(rated, subject_id=named, group=""), subject, seconds, rate_of)
+
+
+def _length(paths: Mapping[str, Path]) -> tuple[float, float]:
+    """Return the length of an entry [s], and its items per second."""
+    modality, path = next(iter(paths.items()))
+    times = Entry(path).seconds
+    steps = np.diff(times)
+    step = float(np.median(steps)) if len(steps) else 0.0
+    is_seen = modality not in SOUND
+    return float(times[-1] - times[0]) + step, 1 / step if step and is_seen else 0.0
+
+
+def known_lengths(studied: Studied) -> tuple[list[float], list[float]]:
+    """Return lengths [s] and items per second of the study's recordings, as far as they are there.
+
+    Both are empty where the study's frames are not in the store.
+    """
+    found = []
+    for entries in (studied.entries or {}).values():
+        paths = [studied.store.root / name[:2] / f"{name}.arrow" for name in entries[:1]]
+        found += [_length({studied.config.sees[0]: path}) for path in paths if path.is_file()]
+    return [seconds for seconds, _ in found], [rate_of for _, rate_of in found if rate_of]

@@ -1,0 +1,233 @@
+"""Grades new recordings with the winner of a study and writes one row per recording."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from pdray.atomic import write_text
+from pdray.command import Say, each_tenth
+from pdray.config import require_writable
+from pdray.data.cohort.csv_table import table_text
+from pdray.data.cohort.manifest import Recording, grade_class
+from pdray.data.cohort.settings import SYNTHETIC, highest_grade
+from pdray.errors import StudyError
+from pdray.evaluation.predictions import probabilities, targets
+from pdray.evaluation.statistics.scaling import fit_scaling, scaled
+from pdray.predict.models import Model, find_models, predict
+from pdray.predict.new_recordings import New, add_to_store, find_rows, known_lengths
+from pdray.predict.settings import PredictConfig
+from pdray.predict.studied import Studied, grade_words, open_study
+from pdray.predict.unlike import unlike
+
+COMMENT = "# for research, not for care: estimated grades are no diagnosis"
+"""First line of the file; ``jobs/evaluate.py`` skips lines that begin so."""
+
+_CPU = torch.device("cpu")
+_MARGIN = 0.01  # share by which a length or a rate may be outside those of the study
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions of new recordings.
+
+    Attributes:
+        rows: One per recording, in the order of the manifest, or of the names of videos.
+        columns: Of the file.
+        words: What was done, as text.
+    """
+
+    rows: list[dict[str, Any]]
+    columns: list[str]
+    words: str
+
+
+def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU) -> Predicted:
+    """Grade new recordings and write them to ``config.output``, whole or not at all.
+
+    Decoded frames are kept in the study's store, so an interrupted job does not decode again.
+
+    Args:
+        config: Checked settings.
+        say: Prints a line of progress.
+        device: Device of a network.
+
+    Returns:
+        The rows.
+
+    Raises:
+        PdrayError: If the study, its weights or the recordings cannot be used, or nothing can be
+            written.
+    """
+    require_writable(config.output.parent, key="output")
+    studied = open_study(config.study)
+    models = find_models(studied, config.model)
+    rows = find_rows(studied, config)
+    torch.set_num_threads(studied.threads)
+    say(f"models     {', '.join(one.name for one in models)} of study {studied.name}")
+    tenth = each_tenth(say, "frames     {} recordings")
+    found, failures = add_to_store(
+        studied,
+        rows,
+        other_people=config.other_people,
+        done=lambda number: tenth(number, len(rows)),
+    )
+    tables = list(_predict(studied, models, found, (device, say)))
+    written = _rows(studied, models, rows, found, tables, (config, failures, device))
+    columns = list(dict.fromkeys(name for one in written for name in one))
+    mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
+    write_text(config.output, f"{COMMENT}{mark}\n{table_text(columns, written)}")
+    return Predicted(written, columns, _words(studied, models, written, config.output))
+
+
+def _predict(
+    studied: Studied,
+    models: Sequence[Model],
+    found: Sequence[New],
+    how: tuple[torch.device, Say],
+) -> Iterator[pd.DataFrame]:
+    """Yield the probabilities by each model of recordings of people that it did not learn from."""
+    device, say = how
+    for model in models:
+        unseen = [one.rated for one in found if one.subject not in model.learnt]
+        say(f"predicting {len(unseen)} recordings with {model.name}")
+        yield predict(studied, model, unseen, device) if unseen else pd.DataFrame()
+
+
+def _rows(
+    studied: Studied,
+    models: Sequence[Model],
+    rows: Sequence[Recording],
+    found: Sequence[New],
+    tables: Sequence[pd.DataFrame],
+    rest: tuple[PredictConfig, Mapping[str, str], torch.device],
+) -> list[dict[str, Any]]:
+    config, failures, device = rest
+    kind = config.calibration or studied.setting("decision.calibration") or "none"
+    numbers = _scaling(studied, kind)
+    notes = _notes(studied, models, found, device)
+    written = []
+    for row in rows:
+        name = row.recording_id
+        shares = np.array([one.loc[name].to_numpy() for one in tables if name in one.index])
+        note = [*notes.get(name, ()), *([failures[name]] if name in failures else [])]
+        line: dict[str, Any] = {"recording_id": name, **_facts(studied, row)}
+        if len(shares):
+            line |= _numbers(studied, row, shares, (kind, numbers))
+        line["num_models"] = len(shares)
+        written.append(line | {"note": "; ".join(note)})
+    order = _columns(studied.num_classes, is_calibrated=kind != "none")
+    known = {name for one in written for name in one}
+    return [{name: one.get(name, "") for name in order if name in known} for one in written]
+
+
+def _columns(num_classes: int, *, is_calibrated: bool) -> list[str]:
+    kinds = ("probability", *(["calibrated"] if is_calibrated else []))
+    return [
+        "recording_id", "subject_id", "item", "side", "site", "grade", "target",
+        *(f"{kind}_{k}" for kind in kinds for k in range(num_classes)),
+        "estimated_grade", "disagreement", "num_models", "note",
+    ]  # fmt: skip
+
+
+def _facts(studied: Studied, row: Recording) -> dict[str, Any]:
+    facts = {name: getattr(row, name) or "" for name in ("subject_id", "item", "side", "site")}
+    if row.grade is not None:
+        target = grade_class(row.grade, studied.data.grade_cuts)
+        facts |= {"grade": row.grade, "target": target}
+    return {name: value for name, value in facts.items() if value != "" or name == "side"}
+
+
+def _numbers(
+    studied: Studied, row: Recording, shares: Floats, scaling: tuple[Any, tuple[float, ...]]
+) -> dict[str, Any]:
+    """Return the numbers of a recording from the (M, K) probabilities of M models."""
+    kind, numbers = scaling
+    mean = shares.mean(axis=0)
+    calibrated = scaled(kind, numbers, mean[None])[0]
+    chosen = int(calibrated.argmax())
+    line: dict[str, Any] = {f"probability_{k}": float(share) for k, share in enumerate(mean)}
+    if kind != "none":
+        line |= {f"calibrated_{k}": float(share) for k, share in enumerate(calibrated)}
+    highest = highest_grade(row.item, studied.data.scale)
+    line["estimated_grade"] = grade_words(studied, chosen, highest)
+    if len(shares) > 1:
+        line["disagreement"] = float(np.ptp(shares[:, chosen]))
+    return line
+
+
+def _scaling(studied: Studied, kind: Any) -> tuple[float, ...]:
+    """Fit a calibration on predictions for people that the predicting model had not seen."""
+    units = studied.inner
+    if kind in ("platt", "isotonic") and studied.num_classes != 2:
+        raise StudyError(
+            f"calibration: {kind} needs 2 classes, but there are {studied.num_classes}; use "
+            "temperature"
+        )
+    if kind == "none":
+        return ()
+    subjects = units["subject_id"].to_numpy(dtype=object)
+    return fit_scaling(kind, targets(units), probabilities(units), subjects)
+
+
+def _notes(
+    studied: Studied, models: Sequence[Model], found: Sequence[New], device: torch.device
+) -> dict[str, list[str]]:
+    """Return what has to be said of each recording, by id."""
+    lengths, rates = known_lengths(studied)
+    strange, why = unlike(studied, models[0], [one.rated for one in found], device)
+    notes: dict[str, list[str]] = {}
+    for place, one in enumerate(found):
+        told = _seen_notes(models, one.subject)
+        if one.row.item not in studied.items:
+            told.append(f"the model did not learn {one.row.item}")
+        told += _range_note("length [s]", one.seconds, lengths)
+        told += _range_note("frames per second", one.rate, rates)
+        if strange is not None and strange[place]:
+            told.append("unlike the training recordings")
+        elif strange is None:
+            told.append(f"not compared with the training recordings: {why}")
+        notes[one.row.recording_id] = told
+    return notes
+
+
+def _seen_notes(models: Sequence[Model], subject: str | None) -> list[str]:
+    left = [one for one in models if subject not in one.learnt]
+    if len(left) == len(models):
+        return []
+    if not left:
+        return ["subject seen in training: no model is left that did not learn from it"]
+    names = ", ".join(one.name for one in left)
+    return [f"subject seen in training: graded by {names} alone, which did not learn from it"]
+
+
+def _range_note(what: str, value: float, known: Sequence[float]) -> list[str]:
+    if not (value and known):
+        return []
+    low, high = min(known), max(known)
+    if low * (1 - _MARGIN) <= value <= high * (1 + _MARGIN):
+        return []
+    return [f"{what}: {value:.3g}, training had {low:.3g} to {high:.3g}"]
+
+
+def _words(
+    studied: Studied, models: Sequence[Model], rows: Sequence[Mapping[str, Any]], output: Path
+) -> str:
+    graded = sum(bool(one["num_models"]) for one in rows)
+    noted = sum(bool(one["note"]) for one in rows)
+    several = "the mean of the models" if len(models) > 1 else models[0].name
+    lines = [
+        f"{graded} of {len(rows)} recordings graded by {several}; {noted} have a note",
+        "for research, not for care: scores of the study are those of its models, not of a mean of "
+        "them, and disagreement is no interval",
+        f"predictions {output}",
+    ]
+    if studied.is_synthetic:
+        lines.insert(0, f"{SYNTHETIC}: the model learnt from a rendered cohort, not from patients")
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""A finished study as predictions need it: its winner, who learnt, and where its frames are."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pdray.config import build, value_at
+from pdray.data.cohort.folds import Folds, folds_from_json
+from pdray.data.cohort.settings import DataConfig
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
+from pdray.earlier import as_begun
+from pdray.errors import StudyError
+from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.plugins import require
+from pdray.tracking.run_log import StudyLog
+from pdray.training.settings import FitConfig
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A finished study.
+
+    Attributes:
+        study: Its log.
+        facts: Content of ``study.json``.
+        trial: Content of the winner's ``trial.json``.
+        config: The winner's settings.
+        data: Its items and grade cuts.
+        folds: Its people by side.
+        inner: What the winning trial predicted for the subjects that its folds held out, a row
+            per recording.
+        store: The frame store that it reads; new recordings are added to it.
+        entries: Names of the store entries of each recording that the study read; None where it
+            decoded videos.
+    """
+
+    study: StudyLog
+    facts: Mapping[str, Any]
+    trial: Mapping[str, Any]
+    config: FitConfig
+    data: DataConfig
+    folds: Folds
+    inner: pd.DataFrame
+    store: FrameStore
+    entries: Mapping[str, list[str]] | None
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return str(self.facts["name"])
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it learnt from SYNTHETIC recordings."""
+        return bool(self.facts["tags"].get("synthetic") == "true")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.data.grade_cuts) + 1
+
+    @property
+    def seed(self) -> int:
+        """Seed of every fit."""
+        return int(self.setting("search.seed") or 0)
+
+    @property
+    def threads(self) -> int:
+        """Threads of a fit, which decide the last bits of its numbers."""
+        return max(1, int(self.setting("resources.cpus_per_worker") or 1))
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Items that the winner learnt."""
+        return tuple(dict.fromkeys(self.inner["item"]))
+
+    @cached_property
+    def subject_of_entry(self) -> dict[str, str]:
+        """Development subjects by the name of a store entry: equal content has an equal name."""
+        subjects = dict(zip(self.inner["recording_id"], self.inner["subject_id"], strict=True))
+        return {
+            entry: subjects[name]
+            for name, entries in (self.entries or {}).items()
+            if name in subjects
+            for entry in entries
+        }
+
+    def setting(self, key: str) -> Any:
+        """Return the value of a setting of the study, by its dotted key; None if it has none."""
+        return value_at(self.facts["settings"], key)
+
+    def held_out(self, fold: int) -> frozenset[str]:
+        """Return the subjects that a fold of the winning trial held out."""
+        return frozenset(self.inner.loc[self.inner["fold"] == fold, "subject_id"].astype(str))
+
+
+def open_study(folder: Path) -> Studied:
+    """Read a finished study.
+
+    Args:
+        folder: ``<output>/studies/<name>``.
+
+    Raises:
+        StudyError: If there is no study, or it has no complete winner; says what to do.
+        PluginError: If it used a plug-in that is not installed here.
+    """
+    study = StudyLog(folder)
+    if not study.exists():
+        raise StudyError(
+            f"study: got '{folder}', which has no study.json; write the folder of a study, such as "
+            "~/pdray_output/studies/NAME"
+        )
+    facts = study.read()
+    require(facts["tags"], facts["name"])
+    if not study.winner.exists() or study.winner.read()["state"] != "complete":
+        raise StudyError(
+            f"study {facts['name']} has no winner: its state is '{facts['state']}'; continue it "
+            "with --resume until it has one (a comparison of fixed trials never has one)"
+        )
+    trial, settings = study.winner.read(), facts["settings"]
+    recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
+    output = folder.absolute().parents[1]  # wherever it is now
+    table = folder / "entries.json"
+    is_stored = settings.get("frames", "store") == "store" and table.is_file()
+    return Studied(
+        study=study,
+        facts=facts,
+        trial=trial,
+        config=build(FitConfig, as_begun(FitConfig, trial["settings"], trial["settings"])),
+        data=build(DataConfig, settings.get("data", {})),
+        folds=folds_from_json(_text(study.folds_path)),
+        inner=by_recording(read_predictions(study.trial(trial["number"]).predictions_path)),
+        store=FrameStore(output / "store", build(Recipe, as_begun(Recipe, recipe, recipe))),
+        entries=json.loads(_text(table)) if is_stored else None,
+    )
+
+
+def grade_words(studied: Studied, chosen: int, highest: float) -> str:
+    """Return the grades of a class as text, such as ``0 to 1`` or ``3``.
+
+    Args:
+        studied: The study.
+        chosen: The class.
+        highest: Highest grade of the item; infinity if it has none.
+    """
+    edges = (0, *studied.data.grade_cuts)
+    low = edges[chosen]
+    high = edges[chosen + 1] - 1 if chosen + 1 < len(edges) else highest
+    if math.isinf(high):
+        return f"{low} or more"
+    return f"{low}" if high <= low else f"{low} to {high:g}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,75 @@
+"""Complete studies on six SYNTHETIC faces, trained in this process without Ray."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pdray.config import build, merge
+from pdray.data.cohort.folds import Folds, folds_to_json
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.members import inner_sides, outer_sides, rate
+from pdray.data.store.frame_store import FrameStore
+from pdray.data.store.settings import Recipe
+from pdray.evaluation.predictions import Origin
+from pdray.search.resume import keep_entries
+from pdray.search.trial import Recorder, TrialPlan
+from pdray.tracking.run_log import StudyLog
+from pdray.training.loop.launch import Workers, run_in_process
+from pdray.training.settings import FitConfig
+from tests.fixtures.tiny_study import PROBE, SMALL, make_study, render_faces
+
+FOLDS = Folds(
+    frozenset(["S001"]), (frozenset(["S002", "S003"]), frozenset(["S004", "S005", "S006"]))
+)
+NETWORK: Mapping[str, Any] = merge({**SMALL}, {"optim": {"epochs": 2}, "augment": {}})
+
+
+@pytest.fixture(scope="package")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render_faces(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="package", params=["network", "probe"])
+def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, faces: Path
+) -> StudyLog:  # fmt: skip
+    settings = NETWORK if request.param == "network" else PROBE
+    return train(tmp_path_factory.mktemp(request.param), faces, settings)
+
+
+@pytest.fixture(scope="package")
+def network_study(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> StudyLog:
+    return train(tmp_path_factory.mktemp("one"), faces, NETWORK)
+
+
+def train(output: Path, manifest: Path, settings: Mapping[str, Any]) -> StudyLog:
+    """Run trial 0, its refit and its folds; return the log of the complete study."""
+    study = make_study(output, manifest, settings)
+    study.folds_path.write_text(folds_to_json(FOLDS), encoding="utf-8")
+    study.winner.model_path.unlink(missing_ok=True)
+    fit = build(FitConfig, study.winner.read()["settings"])
+    store = FrameStore(output / "store", build(Recipe, {"decode": settings["decode"]}))
+    rows = load_manifest(manifest).recordings
+    stored = {row.recording_id: store.add(row) for row in rows}
+    keep_entries(study, stored)
+    recordings = tuple(rate(row, (2,), stored=stored[row.recording_id]) for row in rows)
+    for role, folds in (("trial", [None]), ("winner", [None]), ("fold", [0, 1])):
+        sides = (outer_sides if role == "winner" else inner_sides)(FOLDS, recordings)
+        origin = Origin(study=study.name, trial=0, fold=-1 if role == "winner" else 0, epoch=0,
+                        split="test" if role == "winner" else "val")  # fmt: skip
+        plan = TrialPlan(
+            study.folder, fit, recordings, sides, 2, origin, "mcc", Workers(1, 1.0, 0.0),
+            role=role, synthetic=True, epochs=chosen_epochs(study, role),
+        )  # fmt: skip
+        for fold in folds if role != "fold" or fit.entry.keeps_weights else []:
+            recorder = Recorder(plan, 0, {}, fold)
+            if role == "winner":
+                (study.winner.folder / "trial.json").unlink()
+            for _ in run_in_process(recorder.task, recorder, plan.workers):
+                pass
+    return study
+
+
+def chosen_epochs(study: StudyLog, role: str) -> int | None:
+    return None if role == "trial" else int(study.trial(0).read()["chosen_epoch"]) + 1
