@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+import pdray.predict.settings
 from jobs.make_demo import MakeDemoConfig
 from jobs.sync_tracking import SyncConfig
 from pdray.config import Settings, leaves, plain_default, written
@@ -14,7 +15,6 @@ from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
-from pdray.predict.settings import PredictConfig
 from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import DescribeConfig, EvaluateConfig, PrepareConfig, StudyConfig
@@ -30,7 +30,7 @@ ROOTS: dict[str, type[Settings]] = {
     "assemble_patients": AssembleConfig,
     "correlate_marks": MarksConfig,
     "explain": ExplainConfig,
-    "predict": PredictConfig,
+    "predict": pdray.predict.settings.PredictConfig,
     "extract_landmarks": ExtractConfig,
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,
