@@ -79,7 +79,7 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
         done=lambda number: tenth(number, len(rows)),
     )
     tables = list(_predict(studied, models, found, (device, say)))
-    written = _rows(studied, models, rows, found, tables, (config, failures, device))
+    written = _rows(studied, models, rows, found, tables, (config, failures, (device, say)))
     columns = list(dict.fromkeys(name for one in written for name in one))
     mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
     write_text(config.output, f"{COMMENT}{mark}\n{table_text(columns, written)}")
@@ -106,12 +106,12 @@ def _rows(
     rows: Sequence[Recording],
     found: Sequence[New],
     tables: Sequence[pd.DataFrame],
-    rest: tuple[PredictConfig, Mapping[str, str], torch.device],
+    rest: tuple[PredictConfig, Mapping[str, str], tuple[torch.device, Say]],
 ) -> list[dict[str, Any]]:
-    config, failures, device = rest
+    config, failures, how = rest
     kind = config.calibration or studied.setting("decision.calibration") or "none"
     numbers = _scaling(studied, kind)
-    notes = _notes(studied, models, found, device)
+    notes = _notes(studied, models, found, how)
     written = []
     for row in rows:
         name = row.recording_id
@@ -177,11 +177,16 @@ def _scaling(studied: Studied, kind: Any) -> tuple[float, ...]:
 
 
 def _notes(
-    studied: Studied, models: Sequence[Model], found: Sequence[New], device: torch.device
+    studied: Studied,
+    models: Sequence[Model],
+    found: Sequence[New],
+    how: tuple[torch.device, Say],
 ) -> dict[str, list[str]]:
     """Return what has to be said of each recording, by id."""
-    lengths, rates = known_lengths(studied)
+    (device, say), (lengths, rates) = how, known_lengths(studied)
     strange, why = unlike(studied, models[0], [one.rated for one in found], device)
+    if strange is None:
+        say(f"note: recordings are not compared with the training recordings: {why}")
     notes: dict[str, list[str]] = {}
     for place, one in enumerate(found):
         told = _seen_notes(models, one.subject)
@@ -191,8 +196,6 @@ def _notes(
         told += _range_note("frames per second", one.rate, rates)
         if strange is not None and strange[place]:
             told.append("unlike the training recordings")
-        elif strange is None:
-            told.append(f"not compared with the training recordings: {why}")
         notes[one.row.recording_id] = told
     return notes
 
