@@ -33,12 +33,10 @@ from pdray.search.cluster import (
 from pdray.search.plan import StudyPlan
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror
-from pdray.search.recordings import keep_recordings
 from pdray.search.resume import keep_entries
 from pdray.search.trial import TrialPlan
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes
 from pdray.tracking.address import check_tracking, default_uri
-from pdray.tracking.numbering import number_recordings, number_subjects
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
 
@@ -278,12 +276,16 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
     keep_entries(study, stored)
+    from pdray.search.recordings import keep_recordings  # pandas' Parquet, once per study
+
     keep_recordings(study, checked.cohort, plan.config.data.items, prepared, failures)
     return stored
 
 
 def _notes(checked: CheckedStudy, prepared: Mapping[str, Prepared]) -> list[str]:
     """Return what is to be known of the recordings, which are told by their running numbers."""
+    from pdray.tracking.numbering import number_recordings, number_subjects
+
     recordings = checked.cohort.recordings
     # All at once, so that numbers do not tell who is on which side of a split.
     number_subjects(checked.study, (one.subject_id for one in recordings))

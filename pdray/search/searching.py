@@ -18,7 +18,6 @@ from pdray.evaluation.metrics import METRICS
 from pdray.search.budget import Budget, Spent
 from pdray.search.cluster import counted
 from pdray.search.course import keeps_folds
-from pdray.search.kept_folds import train_folds
 from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
@@ -85,6 +84,8 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
         if ready.is_permuted:
             return Found(best.number, "", "")
         if keeps_folds(plan):
+            from pdray.search.kept_folds import train_folds
+
             at_once = ready.reservation.concurrent_trials
             train_folds(ready.trials, study, chosen, at_once, (ready.mirror, say))
         with step("scoring the winner"):
