@@ -118,7 +118,7 @@ def _block(
         for key in columns.values()
         for value, found in _counts(parts.rows[key]["subject_id"], labels).items()
     }
-    values = sorted({value for _, value in counts}, key=_rank)
+    values = sorted({value for _, value in counts}, key=value_order)
     counts = {(key, one): Count(0, 0) for key in columns.values() for one in values} | counts
     counts = dict(sorted(counts.items(), key=lambda pair: pair[1].subjects))
     sums = [Sum((key, ""), tuple((key, value) for value in values)) for key in columns.values()]
@@ -194,5 +194,6 @@ def _harmless(cell: Cell) -> Cell:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-def _rank(value: str) -> tuple[bool, bool, str]:
+def value_order(value: str) -> tuple[bool, bool, str]:
+    """Return where a value stands among others, "not given" last."""
     return value == NOT_GIVEN, not value.startswith("under"), value

@@ -15,7 +15,7 @@ from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.report.case import Reported
 from pdray.report.parts import ANALYSED, LEFT_OUT, LISTED, NOBODY_LEFT, SCORED, TRAINING, parts_of
-from pdray.report.small_cells import Shown
+from pdray.report.small_cells import HIDDEN, Shown
 
 CASE_CONTROL = (
     "Cases against healthy volunteers overstate accuracy: in a clinic the people to be told apart "
@@ -39,7 +39,16 @@ class Box:
     @property
     def text(self) -> str:
         """Title and counts, such as "scored: 12 people, 48 recordings"."""
-        return f"{self.title}: {self.shown.people} people, {self.shown.recordings} recordings"
+        return f"{self.title}: {self.counts}"
+
+    @property
+    def counts(self) -> str:
+        """The counts, such as "12 people, 48 recordings", "<5 people" or "hidden"."""
+        if self.shown.people == HIDDEN:
+            return HIDDEN
+        if self.shown.recordings == HIDDEN:
+            return f"{self.shown.people} people"
+        return f"{self.shown.people} people, {self.shown.recordings} recordings"
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Flow:
         listed, *others = self.steps
         lines = [listed.text]
         if self.lost:
-            lines.append(f"  left out: {self.lost.recordings} recordings")
+            of = " recordings" if self.lost.recordings != HIDDEN else ""
+            lines.append(f"  left out: {self.lost.recordings}{of}")
             lines += [f"    {box.text}" for box in self.left_out]
             lines.append(f"    people of whom nothing is left: {self.lost.people}")
         lines += [box.text for box in others[:1]]
@@ -117,7 +127,7 @@ def flow(case: Reported) -> Flow | None:
         steps=(box("listed in the manifest", LISTED), box(ANALYSED, ANALYSED), *scored),
         left_out=tuple(box(reason, key) for reason, key in parts.reasons().items()),
         lost=lost,
-        training=box("learnt from, never scored", TRAINING) if TRAINING in parts.rows else None,
+        training=box("training only", TRAINING) if TRAINING in parts.rows else None,
         classes=tuple(
             box(names.get(number, name), key)
             for name, key in parts.classes("scored").items()

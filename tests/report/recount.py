@@ -25,6 +25,10 @@ class Raw:
     def recordings(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / "private" / "recordings.parquet")
 
+    @property
+    def num_classes(self) -> int:
+        return len(self.facts["settings"]["data"]["grade_cuts"]) + 1
+
     def part(self, name: str) -> pd.DataFrame:
         """Return the recordings of a column of table 1."""
         table = self.recordings

@@ -31,15 +31,16 @@ def test_every_count_is_that_of_the_raw_files(tmp_path, what):
     right = expected(Raw(study.folder), table)
     assert not fault(table, right)
     assert (table["fact"] == "data").any() == what.get("synthetic", True)
-    # The recount notices a changed digit in any cell.
-    for place, column in [(at, name) for at in table.index for name in table.columns[2:]]:
-        cell = table.loc[place, column]
-        if match := re.search("[0-9]", cell.replace("<5", "")):
-            digit = "1" if match[0] != "1" else "2"
-            changed = table.copy()
-            changed.loc[place, column] = cell.replace(match[0], digit, 1)
-            if "<" not in cell:
+    # The recount notices a changed digit in any row.
+    for place in table.index:
+        for column in table.columns[2:]:
+            cell = table.loc[place, column]
+            if "<" not in cell and (match := re.search("[0-9]", cell)):
+                changed = table.copy()
+                other = "1" if match[0] != "1" else "2"
+                changed.loc[place, column] = cell.replace(match[0], other, 1)
                 assert fault(changed, right), (table.loc[place].to_dict(), column)
+                break
 
 
 def test_values_of_a_manifest_run_nothing_and_break_no_line(tmp_path):
@@ -99,7 +100,7 @@ def test_reasons_of_few_people_are_joined_and_hidden(tmp_path):
     told = counts(lines)
     assert told["damaged file, no grade, no video, other item, unable to rate"].startswith("<5")
     # The manifest's own count would tell how many are left out.
-    assert told["listed in the manifest"].endswith(f"{HIDDEN} recordings")
+    assert told["listed in the manifest"] == HIDDEN
     assert told["analysed"] == "60 people, 120 recordings"
 
 
