@@ -1,9 +1,13 @@
 """Finished studies of SYNTHETIC numbers on disk, made without Ray, for tests of the report."""
 
+import atexit
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Literal
 
 import numpy as np
@@ -88,6 +92,18 @@ def make_study(folder: Path, **what: Any) -> StudyLog:
     (study.folder / REPORT).write_text("the leaderboard\n\nthe scores\n", encoding="utf-8")
     study.finish(state="complete", best=_best(made))
     return study
+
+
+def sixty(folder: Path, protocol: str = "holdout") -> StudyLog:
+    """Copy a study of 60 people, which is made once, into a folder."""
+    return StudyLog(shutil.copytree(_sixty(protocol), folder / "studies" / "made"))
+
+
+@cache
+def _sixty(protocol: str) -> Path:
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make_study(folder, people=60, protocol=protocol).folder
 
 
 def _metric(made: Made) -> str:

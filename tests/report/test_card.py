@@ -11,7 +11,7 @@ from pdray.report.card.items import ITEMS
 from pdray.report.case import read_case
 from pdray.report.methods import methods_text
 from tests.report.claims import claims, headings, leftover
-from tests.report.fixture import make_study
+from tests.report.fixture import make_study, sixty
 from tests.report.recount import Raw
 
 STUDIES = {
@@ -61,7 +61,7 @@ def changed(text, place):
 
 
 def test_every_item_of_the_checklist_is_there_and_open_ones_are_counted(tmp_path):
-    study = make_study(tmp_path, people=60)
+    study = sixty(tmp_path)
     case = read_case(study)
     items = make_card(case, study.folder)
     assert [one.number for one in items] == list(ITEMS)
@@ -77,7 +77,7 @@ def test_every_item_of_the_checklist_is_there_and_open_ones_are_counted(tmp_path
 
 
 def test_what_the_log_says_in_part_stays_open_until_the_owner_answers(tmp_path):
-    study = make_study(tmp_path, people=60)
+    study = sixty(tmp_path)
     assert "### 8a Outcome: open" in card_of(study)
     path = study.folder / FILE
     text = path.read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def test_an_answer_that_belongs_nowhere_is_refused_with_its_line(tmp_path, text,
 
 
 def test_answers_and_values_of_a_manifest_are_no_markup(tmp_path):
-    study = make_study(tmp_path, people=60, protocol="nested")
+    study = sixty(tmp_path, "nested")
     path = study.folder / "private" / "recordings.parquet"
     rows = pd.read_parquet(path)
     rows["diagnosis"] = rows["diagnosis"].map({"healthy": "<b>x|y", "parkinson": "# z\n- w"})
@@ -140,7 +140,7 @@ def test_groups_of_few_people_have_no_score_and_no_count(tmp_path):
 
 
 def test_one_site_is_no_cluster(tmp_path):
-    study = make_study(tmp_path, people=60)
+    study = sixty(tmp_path)
     path = study.folder / "private" / "recordings.parquet"
     rows = pd.read_parquet(path)
     rows["site"] = "north"

@@ -7,7 +7,7 @@ import pytest
 from pdray.report.case import read_case
 from pdray.report.cohort_table import cohort_csv, cohort_table
 from pdray.report.flow import CASE_CONTROL, flow
-from tests.report.fixture import make_study
+from tests.report.fixture import make_study, sixty
 from tests.report.recount import HIDDEN, Raw, expected, fault
 
 STUDIES = {
@@ -44,7 +44,7 @@ def test_every_count_is_that_of_the_raw_files(tmp_path, what):
 
 
 def test_values_of_a_manifest_run_nothing_and_break_no_line(tmp_path):
-    study = make_study(tmp_path, people=60, protocol="nested")
+    study = sixty(tmp_path, "nested")
     path = study.folder / "private" / "recordings.parquet"
     rows = pd.read_parquet(path)
     rows["site"] = rows["site"].map(
@@ -58,7 +58,7 @@ def test_values_of_a_manifest_run_nothing_and_break_no_line(tmp_path):
 
 
 def test_nobody_above_89_has_an_age(tmp_path):
-    study = make_study(tmp_path, people=60, protocol="nested")
+    study = sixty(tmp_path, "nested")
     table = table_of(study)
     ages = table[(table["fact"] == "age [years]") & (table["value"] == "median (quartiles)")]
     assert "90+" in ages["analysed people"].item()
@@ -76,7 +76,7 @@ def counts(lines):
 
 
 def test_the_flow_adds_up_from_the_manifest_to_the_classes(tmp_path):
-    study = make_study(tmp_path, people=60)
+    study = sixty(tmp_path)
     path = study.folder / "private" / "recordings.parquet"
     rows = pd.read_parquet(path)
     lost = rows["subject_id"].isin([f"S{one:02}" for one in range(12)])
@@ -96,7 +96,7 @@ def test_the_flow_adds_up_from_the_manifest_to_the_classes(tmp_path):
 
 
 def test_reasons_of_few_people_are_joined_and_hidden(tmp_path):
-    lines = flow(read_case(make_study(tmp_path, people=60, protocol="nested"))).lines()
+    lines = flow(read_case(sixty(tmp_path, "nested"))).lines()
     told = counts(lines)
     assert told["damaged file, no grade, no video, other item, unable to rate"].startswith("<5")
     # The manifest's own count would tell how many are left out.
