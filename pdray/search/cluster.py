@@ -94,6 +94,7 @@ def _starts(config: ResourcesConfig) -> bool:
 
 
 def _join(config: ResourcesConfig) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send them to its makers
     # RunConfig(verbose=0) silences Ray Tune's old output only, so choose that one.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     address = config.address or ("auto" if is_submitted() else None)

@@ -228,4 +228,5 @@ def _begun(config: QuickLookConfig, name: str, manifest: Manifest) -> StudyPlan 
             "manifest or at this one before it was changed; give this one another name, such as "
             f"name={config.name}-2"
         )
-    return plan_study(merge(merge({}, saved["settings"]), {"data": dump(config.data)}))
+    here = {"data": dump(config.data), "output": str(config.output)}  # it may have been copied
+    return plan_study(merge(merge({}, saved["settings"]), here))

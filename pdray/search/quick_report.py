@@ -8,6 +8,7 @@ from pdray.display import clock
 from pdray.evaluation.metrics import METRICS
 from pdray.search.plan import StudyPlan
 from pdray.search.study import StudyOutcome
+from pdray.search.tuning import where
 from pdray.tracking.run_log import NUMBERS
 
 
@@ -44,7 +45,7 @@ def _of_one(one: Looked) -> str:
             error = one.forecast / one.seconds - 1
             told += f", decoding and checks included; forecast {clock(one.forecast)} ({error:+.0%})"
         lines.append(told)
-    return "\n".join([*lines, f"log        {one.outcome.folder}"])
+    return "\n".join([*lines, where(one.outcome)])
 
 
 def _together(looks: Sequence[Looked]) -> list[str]:

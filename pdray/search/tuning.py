@@ -44,7 +44,7 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
             from pdray.search.study import run_plan
 
         outcome = run_plan(plan, say=say)
-        parts = (outcome.leaderboard, outcome.held_out, outcome.checks, _where(outcome))
+        parts = (outcome.leaderboard, outcome.held_out, outcome.checks, where(outcome))
         return "\n" + "\n\n".join(filter(None, parts))
 
     return run_job(
@@ -57,8 +57,8 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
     )
 
 
-def _where(outcome: "StudyOutcome") -> str:
-    """Say where all scores and the log are and how to compare the runs in MLflow."""
+def where(outcome: "StudyOutcome") -> str:
+    """Say where report, scores and log of a study are and how to compare its runs in MLflow."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
         words = [str(here.with_name("pdray")), "sync-tracking"]

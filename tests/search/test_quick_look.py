@@ -77,6 +77,19 @@ def test_a_name_belongs_to_one_manifest(asked: Callable[..., QuickLookConfig]) -
         motion_plan(config, SPACES, other)
 
 
+def test_a_folder_that_was_copied_is_continued_where_it_is(
+    asked: Callable[..., QuickLookConfig], tmp_path: Path
+) -> None:
+    config = asked(6)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    plan = motion_plan(config, SPACES, manifest)
+    study = StudyLog(config.output / "studies" / "quick-look-motion")
+    study.start(name="a", settings=plan.tree, tags={"manifest_digest": manifest.digest})
+    copied = config.output.rename(tmp_path / "copied")
+    again = motion_plan(asked(6, output=str(copied)), SPACES, manifest)
+    assert again.config.output == copied
+
+
 @pytest.mark.parametrize(
     ("seconds", "chosen", "forecast"),
     [
