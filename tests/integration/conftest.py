@@ -90,15 +90,15 @@ class Job:
         self, *words: str
     ) -> tuple[subprocess.CompletedProcess[str], list[tuple[float, str]]]:
         """Run the job to its end; return the silence before each line, and before the end."""
-        process, times, lines = self.start(*words), [time.monotonic()], []
-        errors: list[str] = []
-        reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
-        reader.start()
-        for line in process.stdout:
-            times.append(time.monotonic())
-            lines.append(line)
-        code = process.wait(timeout=60)
-        reader.join()
+        times, lines, errors = [time.monotonic()], [], []
+        with self.start(*words) as process:
+            reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
+            reader.start()
+            for line in process.stdout:
+                times.append(time.monotonic())
+                lines.append(line)
+            code = process.wait(timeout=60)
+            reader.join()
         silences = [after - before for before, after in pairwise([*times, time.monotonic()])]
         gaps = list(zip(silences, [*lines, "the end"], strict=True))
         done = subprocess.CompletedProcess(process.args, code, "".join(lines), "".join(errors))
