@@ -203,7 +203,7 @@ def _told(*, with_count: bool = True) -> str:
         return ""
     last = steps[-1]
     count = f" {last.done}/{last.total}" if with_count and last.total else ""
-    detail = f" ({last.detail})" if last.detail else ""
+    detail = f", {last.detail}" if last.detail else ""
     return f"{': '.join(named)}{count}{detail}"
 
 

@@ -60,7 +60,7 @@ def test_a_silent_step_is_told_with_its_time_and_what_it_does_now(
             time.sleep(0.1)
     told = capsys.readouterr().out.splitlines()
     training = [re.sub("[01] s so", "0 s so", line) for line in told[: told.index("1/4 scores")]]
-    line = "working    outer fold 1 of 5: training (trial 3), 0 s so far"
+    line = "working    outer fold 1 of 5: training, trial 3, 0 s so far"
     assert training[:3] == [line, "trial 3 complete", line]
     assert 3 <= training.count(line) <= 5  # every fifth of a second, not every tick
     assert told[-1] == "working    outer fold 1 of 5: scoring 1/4, 0 s so far"
@@ -135,7 +135,7 @@ def test_a_terminal_has_one_live_line_and_is_clean_in_the_end() -> None:
     assert code == 0
     assert "0 s starting Ray" in written
     assert re.search(r"decoding recordings \|[^|]+\| 2/3", written)
-    assert "0 s training (trial 0)" in written
+    assert "0 s training, trial 0" in written
     assert screen(written) == ["trial 0 complete", "the report", ""]
 
 

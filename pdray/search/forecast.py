@@ -30,7 +30,8 @@ from pdray.training.task import FitTask
 DAY = 86_400.0
 """Forecast above which a search says that it takes long [s]."""
 
-_LONGEST = 30.0  # seconds that the first trial waits for the measurement at most
+LONGEST = 30.0
+"""Time that the first trial waits for the measurement at most [s]."""
 _MOST_AT_ONCE = 4  # measured workers
 _measured: dict[str, "Measured | None"] = {}
 
@@ -49,7 +50,12 @@ class Measured:
 
 
 def hours_of(
-    plan: StudyPlan, cohort: Cohort, reservation: Reservation, *, num_searches: int
+    plan: StudyPlan,
+    cohort: Cohort,
+    reservation: Reservation,
+    *,
+    num_searches: int,
+    longest: float = LONGEST,
 ) -> float | None:
     """Return the hours that a whole study will take, refits included; None if nobody knows.
 
@@ -59,13 +65,17 @@ def hours_of(
         reservation: Resources of a trial and how many trials run at once.
         num_searches: Searches that run one after the other: 1 of protocol ``holdout``, the number
             of outer folds and one more of ``nested``.
+        longest: Time after which it is not known [s].
     """
     recordings = rated(cohort, plan.config.data, None)
     sides = inner_sides(cohort.folds, recordings)
     origin = Origin(study="forecast", trial=0, fold=0, epoch=0, split="val")
     task = FitTask(origin, plan.config.fit, recordings, sides, cohort.num_classes, plan.epochs)
-    seconds = _seconds(plan, task, reservation, num_searches)
-    return None if seconds is None else seconds / 3600
+    measured = measure(plan, task, reservation, longest=longest)
+    if measured is None:
+        return None
+    work = work_of(plan, reservation, num_folds=len(sides))
+    return _of_searches(work, measured, task, num_searches) / 3600
 
 
 def foresee_study(
@@ -83,9 +93,12 @@ def foresee_study(
     Returns:
         The seconds; None: unknown.
     """
-    seconds = _seconds(plan, trials.task(0, {}), reservation, num_searches)
-    if seconds is None:
+    task = trials.task(0, {})
+    measured = measure(plan, task, reservation)
+    if measured is None:
         return None
+    work = work_of(plan, reservation, num_folds=len(trials.sides))
+    seconds = _of_searches(work, measured, task, num_searches)
     if num_searches > 1:
         say(f"time       about {clock(seconds)} for {num_searches} searches, one after the other")
     if seconds > DAY:
@@ -97,13 +110,8 @@ def foresee_study(
     return seconds
 
 
-def _seconds(
-    plan: StudyPlan, task: FitTask, reservation: Reservation, num_searches: int
-) -> float | None:
-    measured = measure(plan, task, reservation)
-    if measured is None:
-        return None
-    work = work_of(plan, reservation, num_folds=len(task.sides))
+def _of_searches(work: Work, measured: Measured, task: FitTask, num_searches: int) -> float:
+    """Return the expected seconds of searches that run one after the other."""
     last = work.fold_steps * step_seconds(measured, task)  # after the last search alone
     of_each = seconds_of(replace(work, fold_steps=0.0), measured, task)
     return num_searches * of_each + last
@@ -167,7 +175,9 @@ def step_seconds(measured: Measured, task: FitTask) -> float:
     )
 
 
-def measure(plan: StudyPlan, task: FitTask, reservation: Reservation) -> Measured | None:
+def measure(
+    plan: StudyPlan, task: FitTask, reservation: Reservation, *, longest: float = LONGEST
+) -> Measured | None:
     """Time the first trial's settings in workers of this study, or return None.
 
     As many workers run at once as trials will, up to four, since they slow each other down. What
@@ -177,6 +187,7 @@ def measure(plan: StudyPlan, task: FitTask, reservation: Reservation) -> Measure
         plan: The study.
         task: A trial; without stored recordings it is measured on random pictures.
         reservation: Resources of a trial and how many trials run at once.
+        longest: Time after which it is given up [s].
     """
     if plan.starts:
         task = replace(task, config=trial_config(plan.config.fit, plan.starts[0].params))
@@ -186,11 +197,11 @@ def measure(plan: StudyPlan, task: FitTask, reservation: Reservation) -> Measure
     key = json.dumps([dump(task.config), stored, str(reservation)], default=str)
     if key not in _measured:
         with step("timing a few steps of training"):
-            _measured[key] = _ask_workers(task, reservation)
+            _measured[key] = _ask_workers(task, reservation, longest)
     return _measured[key]
 
 
-def _ask_workers(task: FitTask, reservation: Reservation) -> Measured | None:
+def _ask_workers(task: FitTask, reservation: Reservation, longest: float) -> Measured | None:
     workers, started = reservation.workers, time.perf_counter()
     options = {"num_cpus": workers.cpus_per_worker, "num_gpus": workers.gpus_per_worker}
     asked = ray.put(_of_one_worker(task, workers.num_workers))
@@ -198,7 +209,7 @@ def _ask_workers(task: FitTask, reservation: Reservation) -> Measured | None:
         _measure.options(**options).remote(asked, workers)
         for _ in range(min(reservation.concurrent_trials, _MOST_AT_ONCE))
     ]
-    ready, late = ray.wait(tasks, num_returns=len(tasks), timeout=_LONGEST)
+    ready, late = ray.wait(tasks, num_returns=len(tasks), timeout=longest)
     for one in late:  # of a cluster that has yet to grow, or a network that is very slow
         ray.cancel(one, force=True)
     passed = time.perf_counter() - started

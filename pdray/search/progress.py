@@ -187,13 +187,10 @@ class Progress(tune.Callback):
         now = time.monotonic()
         spent, seconds = now - self._started, self._course.seconds_left(now)
         left = f"about {clock(seconds)}" if seconds else "-"
-        line = (
-            f"[{self._num_ended}/{self._extent.num_trials} trials, {clock(spent)} spent, "
-            f"{left} left{told}] {what}"
-        )
-        detail(line)
+        ended = f"{self._num_ended}/{self._extent.num_trials} trials"
+        detail(f"{ended}, {left} left{told}; {what}")
         if is_kept or not is_live():
-            self._say(line)
+            self._say(f"[{ended}, {clock(spent)} spent, {left} left{told}] {what}")
 
 
 class RefitProgress(tune.Callback):

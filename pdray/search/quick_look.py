@@ -11,7 +11,7 @@ from pdray.data.cohort.manifest import Manifest, open_manifest
 from pdray.display import Say, clock, step
 from pdray.errors import FoldsError, PdrayError, StudyError
 from pdray.search.cluster import joined_cluster, measure, reserve
-from pdray.search.forecast import hours_of
+from pdray.search.forecast import LONGEST, hours_of
 from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.protocol import check_metric, num_searches, settle
 from pdray.search.quick_report import Looked, report
@@ -22,6 +22,7 @@ from pdray.tracking.run_log import StudyLog
 
 Forecast = Callable[[StudyPlan], float | None]
 
+_LONGEST = 60.0  # that a few steps of the paper's settings may take [s]
 # Outer and inner folds, and protocols with trials: best first.
 _MOTION_SPLITS = ((5, 5), (5, 3), (5, 2), (3, 3), (3, 2), (2, 2))
 _NETWORK_SPLITS = ((5, 2), (3, 2), (2, 2))
@@ -183,10 +184,10 @@ def _say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
     """Say what the paper's settings would take, from a few timed steps of them."""
     plan = plan_study(merge(tree, {"search": {"protocol": "holdout"}}))
     try:
-        seconds = _forecast(manifest, plan)
+        seconds = _forecast(manifest, plan, longest=_LONGEST)
     except PdrayError:  # such as too few subjects for its folds
         seconds = None
-    told = "not known, since a few of its steps could not be timed"
+    told = f"not known, since a few of its steps take more than {_LONGEST:g} s"
     if seconds is not None:
         told = f"about {clock(seconds)}, from a few timed steps"
     say(
@@ -196,12 +197,12 @@ def _say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
     )
 
 
-def _forecast(manifest: Manifest, plan: StudyPlan) -> float | None:
+def _forecast(manifest: Manifest, plan: StudyPlan, *, longest: float = LONGEST) -> float | None:
     """Return the forecast of a whole study [s], from a few timed steps; None: unknown."""
     settled, resources = settle(plan, manifest), plan.config.resources
     reservation = reserve(plan.config, measure(resources), reads_through_ray=False)
     num = num_searches(settled.plan, settled.cohort)
-    hours = hours_of(settled.plan, settled.cohort, reservation, num_searches=num)
+    hours = hours_of(settled.plan, settled.cohort, reservation, num_searches=num, longest=longest)
     return None if hours is None else 3600 * hours
 
 

@@ -1,6 +1,7 @@
 """Says what a quick look found: the score of each model, its time, and the better one."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from pdray.search.plan import StudyPlan
 from pdray.search.study import StudyOutcome
 from pdray.search.tuning import where
 from pdray.tracking.run_log import NUMBERS
+
+_WARNING = re.compile(r"PDR\d+ warning")
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,18 @@ def report(looks: Sequence[Looked]) -> str:
 
 
 def _of_one(one: Looked) -> str:
-    lines = [f"{one.title}: {one.outcome.held_out}", "", one.outcome.checks, ""]
+    """Return the score, the baselines, the warnings and the places of one study."""
+    score, *others = one.outcome.held_out.splitlines()
+    checks, *findings = one.outcome.checks.splitlines() or [""]
+    lines = [f"{one.title}: {score}", *(line for line in others if line.startswith("baseline"))]
+    lines += [checks, *(line for line in findings if _WARNING.match(line))]
     if one.seconds is not None:
-        told = f"time       {one.title} took {clock(one.seconds)}"
+        told = f"time       it took {clock(one.seconds)}, with decoding and checks"
         if one.forecast:
             error = one.forecast / one.seconds - 1
-            told += f", decoding and checks included; forecast {clock(one.forecast)} ({error:+.0%})"
+            told += f"; forecast before it started: {clock(one.forecast)} ({error:+.0%})"
         lines.append(told)
-    return "\n".join([*lines, where(one.outcome)])
+    return "\n".join(filter(None, [*lines, where(one.outcome)]))
 
 
 def _together(looks: Sequence[Looked]) -> list[str]:

@@ -1,0 +1,69 @@
+"""A study says before its first trial how long it takes, and a way out of more than a day."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pdray.search import forecast, overhead
+from pdray.search.cluster import Reservation
+from pdray.search.forecast import Measured, foresee_study
+from pdray.search.overhead import Overhead
+from pdray.search.plan import plan_study
+from pdray.training.loop.launch import Workers
+from pdray.training.loop.timing import Pace
+from pdray.training.task import FitTask
+
+# 1 trial of 2 folds of 10 epochs, whose sides have 8 recordings together, a refit, no kept folds.
+TREE = {"data": {"manifest": "/data/m.csv"}, "optim": {"epochs": 10}, "folds": {"num_folds": 2},
+        "search": {"name": "a", "trials": 1, "prune_quantile": 0, "keep_folds": False}}  # fmt: skip
+
+
+@pytest.fixture
+def foreseen(
+    make_task: Callable[..., FitTask], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[float | None, list[str]]]:
+    """Return a function that forecasts a study of so many searches, and the lines it prints."""
+
+    def foresee(epoch: float, num_searches: int) -> tuple[float | None, list[str]]:
+        task, lines = make_task(), []
+        size = len(task.sides[0].training) + len(task.sides[0].evaluation)
+        measured = Measured(Pace(epoch=epoch / size, once=0.0), start=2.0)
+        monkeypatch.setattr(forecast, "measure", lambda *of, **how: measured)
+        sides = task.sides[:1] * 2
+        trials: Any = SimpleNamespace(task=lambda number, params: task, sides=sides)
+        alone = Reservation(Workers(1, 1, 0), concurrent_trials=1, cpus_per_trial=1)
+        found = foresee_study(plan_study(TREE), trials, alone, num_searches, lines.append)
+        return found, lines
+
+    monkeypatch.setattr(overhead, "_measured", [])
+    return foresee
+
+
+def test_the_start_of_each_run_counts(
+    foreseen: Callable[..., tuple[float | None, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 2 * 10 + 10
+    assert foreseen(1.0, 1) == (pytest.approx(steps + 2 * overhead.PER_START * 2.0), [])
+    times = iter([0.0, 9.0, 10.0, 11.0, 13.0])
+    monkeypatch.setattr(overhead.time, "monotonic", lambda: next(times))
+    run = Overhead()
+    for _ in range(3):
+        run.on_trial_result(0, [], None, {})
+    run.end()  # 13 s, of which three steps took a second each
+    assert foreseen(1.0, 6)[0] == pytest.approx(6 * (steps + 2 * 10.0))
+
+
+def test_more_than_a_day_is_said_with_a_way_out(
+    foreseen: Callable[..., tuple[float | None, list[str]]],
+) -> None:
+    seconds, lines = foreseen(3600.0, 1)
+    assert seconds is not None
+    assert seconds > forecast.DAY
+    assert lines == [
+        "time       about 30h00m, more than a day: for a first result in an hour run pdray "
+        "quick-look data.manifest=/data/m.csv; or limit it with search.hours, or use a cluster "
+        "(docs/how-to/cluster.md)"
+    ]
+    assert foreseen(10.0, 6)[1] == ["time       about 31m12s for 6 searches, one after the other"]
