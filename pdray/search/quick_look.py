@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
         manifest = open_manifest(config.data, output=config.output)
         motion = motion_plan(config, spaces, manifest)
     try:
-        with joined_cluster(config.resources):
+        with nullcontext() if _is_complete(config) else joined_cluster(config.resources):
             return report(_looks(config, spaces, motion, manifest, say))
     except KeyboardInterrupt as interrupt:  # whose words continue one study only
         raise KeyboardInterrupt from interrupt
@@ -57,12 +58,12 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
 def _looks(
     config: QuickLookConfig, spaces: Path, motion: StudyPlan, manifest: Manifest, say: Say
 ) -> list[Looked]:
-    number = 2 if config.minutes else 1
-    say(f"quick look 1 of {number}: a linear model on the rhythm of movement, tested on everybody")
+    say("quick look: a linear model on the rhythm of movement, tested on everybody")
     looks = [_look("movement", motion, None, say)]
     if not config.minutes:
         return looks
-    say("\nquick look 2 of 2: a small network on the pictures")
+    say(f"\nmovement: {looks[0].outcome.held_out.splitlines()[0]}")
+    say("\nquick look: a small network on the pictures")
     name = f"{config.name}-{NETWORK}"
     network, seconds = _begun(config, name, manifest), None
     if network is None:
@@ -72,12 +73,18 @@ def _looks(
     return looks
 
 
+def _is_complete(config: QuickLookConfig) -> bool:
+    """Return whether nothing is left to run, so that Ray is not needed."""
+    titles = (MOTION, NETWORK) if config.minutes else (MOTION,)
+    folder = config.output / "studies"
+    return all(StudyLog(folder / f"{config.name}-{title}").is_complete() for title in titles)
+
+
 def _look(title: str, plan: StudyPlan, forecast: float | None, say: Say) -> Looked:
     study = StudyLog(plan.config.output / "studies" / str(plan.config.search.name))
     is_whole, started = not study.exists(), time.monotonic()
     with step(title):
         outcome = run_plan(plan, say)
-    say(f"\n{title}: {outcome.held_out.splitlines()[0]}")
     taken = time.monotonic() - started
     return Looked(title, plan, outcome, taken if is_whole else None, forecast)
 
