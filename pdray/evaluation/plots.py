@@ -3,16 +3,23 @@
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from pdray.atomic import replacing
 from pdray.data.cohort.settings import SYNTHETIC
-from pdray.evaluation.metrics import predicted
+from pdray.evaluation.drawing import (
+    class_names,
+    draw_confusion,
+    draw_reliability,
+    draw_roc,
+    frame_roc,
+    grades_of,
+)
 from pdray.evaluation.predictions import num_classes, probabilities, targets
+from pdray.evaluation.roc_curves import roc_curve_of
+from pdray.evaluation.score_intervals import Rows
 from pdray.evaluation.statistics.calibration import events, reliability
 
 _LETTER = 0.08  # widest letter of a tick label [inch]
@@ -28,27 +35,18 @@ def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> No
         path: The PNG to write.
         synthetic: Whether the cohort is synthetic; the title then says so.
     """
-    classes = num_classes(table)
-    counts = confusion_matrix(
-        targets(table), predicted(probabilities(table)), labels=list(range(classes))
-    )
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes, names = num_classes(table), class_names(table)
     # A cell is as wide as the tick below it: the number of the class above its grades.
-    grades = _grades(table)
+    grades = grades_of(table)
     cell = max(0.6, _LETTER * max(map(len, grades)))
     side = max(2.4, cell * classes)
-    beside = _LETTER * max(map(len, _class_names(table)))
+    beside = _LETTER * max(map(len, names))
     figure = Figure(figsize=(side + beside + 0.6, side + 1.4), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=color)
+    draw_confusion(axes, table)
     below = [f"{k}\n{grade}" for k, grade in enumerate(grades)]
     axes.set_xticks(range(classes), labels=below, fontsize=9)
-    axes.set_yticks(range(classes), labels=_class_names(table), fontsize=9)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    axes.set_yticks(range(classes), labels=names, fontsize=9)
     axes.set_title(_title(table, "shade: share of the true class", synthetic), fontsize=9)
     save_picture(figure, path)
 
@@ -56,8 +54,9 @@ def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> No
 def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
     """Draw ROC curves: for two classes of all rows and of each item, else of each class.
 
-    A curve whose rows are all positive or all negative is left out; the legend below the axes
-    names it.
+    A curve that cannot be drawn is left out; the legend below the axes names it. Rows of different
+    networks, such as those of two folds, are not ranked together
+    (:mod:`~pdray.evaluation.roc_curves`).
 
     Args:
         table: A predictions table, or one row per recording.
@@ -66,33 +65,28 @@ def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
     """
     figure = Figure(layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    left_out: list[str] = []
+    frame_roc(axes)
+    left_out: dict[str, list[str]] = {}
     curves = _curves(table)
     for number, (label, rows, positive) in enumerate(curves):
-        is_class, share = targets(rows) == positive, probabilities(rows)[:, positive]
-        if is_class.all() or not is_class.any():
-            left_out.append(label)
+        curve = roc_curve_of(Rows.of(rows, mean_of_runs=True), positive)
+        if isinstance(curve, str):
+            left_out.setdefault(curve, []).append(label)
             continue
-        false_rate, true_rate, _ = roc_curve(is_class, share)
-        area = roc_auc_score(is_class, share)
-        counted = f"n={int(is_class.sum())} of {len(rows)}"
-        axes.plot(
-            false_rate,
-            true_rate,
-            label=f"{label} (area {area:.2f}, {counted})",
+        counted = f"n={int((targets(rows) == positive).sum())} of {len(rows)}"
+        draw_roc(
+            axes,
+            curve,
+            label=f"{label} (area {curve.area:.2f}, {counted})",
             linewidth=1 + 0.8 * (len(curves) - 1 - number),  # equal curves stay visible
         )
-    if left_out:
-        note = f"no curve, since only one class is present: {', '.join(left_out)}"
+    for reason, names in left_out.items():
+        note = f"no curve, since {reason}: {', '.join(names)}"
         axes.plot([], [], " ", label=textwrap.fill(note, _WRAP))
     _, labels = axes.get_legend_handles_labels()
     lines = sum(label.count("\n") + 1 for label in labels)
     figure.set_size_inches(4.8, 4.9 + _LINE * lines)
     figure.legend(loc="outside lower center", fontsize=7)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))  # a curve along the edge stays visible
-    axes.set_xlabel("false positive rate")
-    axes.set_ylabel("true positive rate")
     axes.set_title(_title(table, "ROC, one versus rest", synthetic), fontsize=9)
     save_picture(figure, path)
 
@@ -119,16 +113,7 @@ def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> 
         bins, reason = reliability(event, table["subject_id"])
         if reason:
             return reason
-        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-        for one in bins:
-            axes.plot([one.mean_share] * 2, one.chance, color="0.8", linewidth=6, zorder=1)
-            axes.plot(one.mean_share, one.observed, "o", color="C0", zorder=2)
-            place = (one.mean_share, one.observed)
-            axes.annotate(
-                str(one.num_subjects), place, (5, 4), textcoords="offset points", fontsize=7
-            )
-        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-        axes.set_xlabel(f"probability of {event.name}")
+        draw_reliability(axes, event, bins)
     panels[0].set_ylabel("share of recordings where it is so")
     figure.suptitle(_title(table, "grey: 95% of a model that is right", synthetic), fontsize=9)
     save_picture(figure, path)
@@ -138,22 +123,9 @@ def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> 
 def _curves(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, int]]:
     """Return (label, rows, positive class) for each curve."""
     if num_classes(table) > 2:
-        return [(name, table, k) for k, name in enumerate(_class_names(table))]
+        return [(name, table, k) for k, name in enumerate(class_names(table))]
     items = [(str(item), rows, 1) for item, rows in table.groupby("item", sort=True)]
     return [("all", table, 1), *(items if len(items) > 1 else [])]
-
-
-def _class_names(table: pd.DataFrame) -> list[str]:
-    return [f"{k}: {grade}" for k, grade in enumerate(_grades(table))]
-
-
-def _grades(table: pd.DataFrame) -> list[str]:
-    """Return the grades of each class."""
-    grades = {k: sorted(rows.unique()) for k, rows in table.groupby("target")["grade"]}
-    return [
-        f"grade {', '.join(map(str, grades[k]))}" if k in grades else "absent"
-        for k in range(num_classes(table))
-    ]
 
 
 def _title(table: pd.DataFrame, text: str, synthetic: bool) -> str:

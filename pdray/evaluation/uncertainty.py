@@ -297,7 +297,7 @@ def _one_auroc(
     is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers
 ) -> tuple[Numbers, Numbers]:
     """Return (class, rest) pairs in the right order, a tie counts one half, and all pairs."""
-    of_class, of_rest = _by_value(is_class, ranked_by, weights)
+    of_class, of_rest = by_value(is_class, ranked_by, weights)
     below = np.cumsum(of_rest, axis=1) - of_rest
     won: Numbers = (of_class * (below + of_rest / 2)).sum(axis=1)
     return won, of_class.sum(axis=1) * of_rest.sum(axis=1)
@@ -310,17 +310,26 @@ def _one_auprc(
 
     Both are 0 where there is no other row.
     """
-    of_class, of_rest = _by_value(is_class, -ranked_by, weights)
+    of_class, of_rest = by_value(is_class, -ranked_by, weights)
     hits, alarms = np.cumsum(of_class, axis=1), np.cumsum(of_rest, axis=1)
     precision = np.where(of_class > 0, hits / (hits + alarms), 0.0)
     counts = alarms[:, -1] > 0
     return (precision * of_class).sum(axis=1) * counts, hits[:, -1] * counts
 
 
-def _by_value(
+def by_value(
     is_class: NDArray[np.bool_], ranked_by: Numbers, weights: Numbers
 ) -> tuple[Numbers, Numbers]:
-    """Return (R, V) rows of the class and of the rest at each of V distinct values, ascending."""
+    """Return the rows of the class and of the rest at each distinct value.
+
+    Args:
+        is_class: (N,) bool.
+        ranked_by: (N,) numbers.
+        weights: (R, N) number of times that a resample has a row.
+
+    Returns:
+        Two arrays (R, V), one column for each of V distinct values, ascending.
+    """
     order = np.argsort(ranked_by)
     _, starts = np.unique(ranked_by[order], return_index=True)
     ordered = weights[:, order]

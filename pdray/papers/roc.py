@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from pdray.data.cohort.settings import SYNTHETIC
@@ -24,11 +23,9 @@ from pdray.evaluation.controls import as_binary
 from pdray.evaluation.metrics import score, undefined_reason
 from pdray.evaluation.plots import save_picture
 from pdray.evaluation.predictions import num_classes, probabilities, targets
+from pdray.evaluation.roc_curves import Points, vertical_mean
 from pdray.evaluation.uncertainty import mean_se, normal_interval
 from pdray.papers.detail_tables import Cells, place_label
-
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""False and true positive rates, both (P,), from (0, 0) to (1, 1)."""
 
 Panels = Mapping[str, Mapping[str, Sequence[pd.DataFrame]]]
 """By title of a panel and label of a curve: one table per seed; rows as in ``Cells``."""
@@ -63,7 +60,7 @@ def severity_panels(seeds: Sequence[Mapping[str, pd.DataFrame]]) -> Panels:
     )
 
 
-def mean_curve(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> Curve | None:
+def mean_curve(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> Points | None:
     """Average ROC curves over classes, folds and seeds, each with equal weight.
 
     Args:
@@ -73,7 +70,7 @@ def mean_curve(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> Curve
     Returns:
         The curve; None if no fold has two classes, so that AUROC is undefined.
     """
-    curves: list[Curve] = []
+    curves: list[Points] = []
     weights: list[float] = []
     for table in tables:
         parts = _defined(table, pooled)
@@ -83,12 +80,7 @@ def mean_curve(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> Curve
             weights += [1 / len(parts) / len(found)] * len(found)
     if not curves:
         return None
-    grid = np.unique(np.concatenate([rates for rates, _ in curves]))
-    # Values below and above each step; between two points of the grid each curve is straight.
-    below = [np.interp(-grid, -rates[::-1], hits[::-1]) for rates, hits in curves]
-    above = [np.interp(grid, rates, hits) for rates, hits in curves]
-    means = np.average([below, above], axis=1, weights=weights)
-    return np.repeat(grid, 2), means.T.ravel()
+    return vertical_mean(curves, weights)
 
 
 def area_text(tables: Sequence[pd.DataFrame], *, pooled: bool = False) -> str:
@@ -203,7 +195,7 @@ def _area(table: pd.DataFrame) -> float:
     return score("auroc", targets(table), probabilities(table))
 
 
-def _class_curves(table: pd.DataFrame) -> list[Curve]:
+def _class_curves(table: pd.DataFrame) -> list[Points]:
     """Return the curve of the positive class of two, or of each class that is present."""
     y, shares = targets(table), probabilities(table)
     classes = [1] if shares.shape[1] == 2 else np.unique(y).tolist()

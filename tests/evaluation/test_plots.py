@@ -43,7 +43,7 @@ def test_the_counts_of_the_confusion_matrix_are_written_in_it(
     plots.confusion_picture(table, tmp_path / "c.png", synthetic=False)
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     per_class = table["target"].value_counts()
-    assert texts == [str(per_class[0]), "0", "0", str(per_class[1])]
+    assert texts == [f"{per_class[0]}\n100%", "0\n0%", "0\n0%", f"{per_class[1]}\n100%"]
     ticks = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
     assert ticks == ["0\ngrade 0", "1\ngrade 2"]
     ticks = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
@@ -97,6 +97,17 @@ def test_a_roc_curve_that_cannot_be_drawn_is_named(
     labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert any(label.startswith("all (area ") for label in labels)
     assert "no curve, since only one class is present: hand_opening" in labels
+
+
+def test_rows_of_two_folds_are_not_ranked_together(
+    make_table: TableMaker, tmp_path: Path, drawn: list[Figure]
+) -> None:
+    table = make_table()
+    table["fold"] = table["subject_id"].str[1:].astype(int) % 2
+    table["probability_1"] = table["target"] / 4 + table["fold"] / 2  # perfect in each fold
+    plots.roc_picture(table, tmp_path / "r.png", synthetic=False)
+    labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert labels[0].startswith("all (area 1.00, ")
 
 
 @pytest.mark.parametrize("num_classes", [2, 6])
