@@ -68,8 +68,8 @@ def draw_reliability(
 ) -> None:
     """Draw a reliability diagram: how often an event happens where a model says how probable.
 
-    A number counts the subjects of a bin; a bar shows where 95% of the points of a model whose
-    probabilities are right would lie.
+    A number above counts the subjects of a bin; a bar shows where 95% of the points of a model
+    whose probabilities are right would lie.
 
     Args:
         axes: Empty axes.
@@ -80,14 +80,16 @@ def draw_reliability(
     """
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for one in bins:
-        axes.plot([one.mean_share] * 2, one.chance, color="0.8", linewidth=6, zorder=1)
+        axes.plot([one.mean_share] * 2, one.chance, color="0.8", linewidth=5, zorder=1)
         axes.plot(one.mean_share, one.observed, "o", color=color, zorder=2)
         few = one.num_subjects < least_shown
-        axes.annotate(
+        axes.text(
+            (one.low + one.high) / 2,
+            1.05,
             f"<{least_shown}" if few else str(one.num_subjects),
-            (one.mean_share, one.observed),
-            (5, 4),
-            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            rotation=90,
             fontsize=7,
         )
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))

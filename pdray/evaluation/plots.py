@@ -95,8 +95,8 @@ def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> 
     """Draw the reliability diagram: how often an event happens where a model says how probable.
 
     Each panel is one event of :func:`~pdray.evaluation.statistics.calibration.events`. A number
-    counts the subjects of a bin; a bar shows where 95% of the points of a model whose probabilities
-    are right would lie.
+    above counts the subjects of a bin; a bar shows where 95% of the points of a model whose
+    probabilities are right would lie.
 
     Args:
         table: A predictions table, or one row per recording.

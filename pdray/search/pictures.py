@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pdray.data.cohort.settings import SYNTHETIC
 from pdray.evaluation.plots import save_picture
+from pdray.report.figures.importance import draw_importance
 
 _STATES = {"complete": "o", "pruned": "x"}
 
@@ -64,12 +65,9 @@ def importance_picture(
         num_trials: Complete trials that they come from.
         synthetic: Whether the cohort is synthetic; the title then says so.
     """
-    names = sorted(importance, key=lambda key: importance[key])
-    figure = Figure(figsize=(5.4, 1.2 + 0.35 * len(names)), layout="constrained")
+    figure = Figure(figsize=(5.4, 1.2 + 0.35 * len(importance)), layout="constrained")
     axes = figure.add_subplot()
-    axes.barh(names, [importance[name] for name in names], color="0.5")
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("share of the variance of the scores")
+    draw_importance(axes, importance)
     axes.set_title(
         f"{_mark(synthetic)}importance of settings, {num_trials} complete trials", fontsize=9
     )
