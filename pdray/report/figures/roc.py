@@ -19,10 +19,11 @@ from pdray.report.figures.print_style import (
     nothing_scored,
     sample,
     shortened,
+    width_of,
 )
 
 MOST_CLASSES = 9
-_COLUMNS = 3
+_COLUMNS, _REST = 3, " against the rest"
 
 
 def draw(case: Reported) -> Figure | str:
@@ -45,8 +46,8 @@ def draw(case: Reported) -> Figure | str:
     for place, k in enumerate(classes):
         row, column = divmod(place, _COLUMNS)
         axes = page.panel(side * column + 11, side * row + 2 * LINE, side - 14, side - 14)
-        name = shortened(class_names(case.units)[k], side - 16)
-        axes.set_title(f"{name} against the rest", fontsize=SMALL, loc="left")
+        name = shortened(class_names(case.units)[k], side - 14 - width_of(_REST))
+        axes.set_title(f"{name}{_REST}", fontsize=SMALL)
         _panel(axes, case, rows, k)
     return page.figure
 
@@ -92,7 +93,7 @@ def _panel(axes: Axes, case: Reported, rows: Rows, positive: int) -> None:
     axes.set(aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     curve = roc_curve_of(rows, positive)
     if isinstance(curve, str):
-        axes.text(0.5, 0.5, curve, ha="center", va="center", fontsize=SMALL)
+        axes.text(0.5, 0.75, curve, ha="center", fontsize=SMALL, backgroundcolor="white", zorder=2)
         return
     band = None if no_band(rows, positive) else roc_band(rows, positive)
     draw_roc(axes, curve, band, color=BLUE, zorder=3)
