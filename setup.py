@@ -12,6 +12,7 @@ setup(
     package_dir={"pdray.jobs": "jobs", "pdray.search_spaces": "search_spaces"},
     package_data={
         "pdray": ["py.typed", "*.pyi"],
+        "pdray.report": ["*.jinja"],
         "pdray.search_spaces": ["*.yaml"],
         "pdray.search_spaces.tables": ["*.yaml"],
     },

@@ -15,6 +15,7 @@ from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
+from pdray.report.settings import ReportStudyConfig
 from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import DescribeConfig, EvaluateConfig, PrepareConfig, StudyConfig
@@ -37,6 +38,7 @@ ROOTS: dict[str, type[Settings]] = {
     "make_demo": MakeDemoConfig,
     "make_manifest": MakeManifestConfig,
     "quick_look": QuickLookConfig,
+    "report": ReportStudyConfig,
     "sync_tracking": SyncConfig,
 }
 HEADER = """# Settings

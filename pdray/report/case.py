@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from pdray.checks.finding import Finding
 from pdray.checks.run import read_findings
 from pdray.config import build, dump
 from pdray.errors import StudyError
+from pdray.evaluation.controls import Known, constant_control, group_control
 from pdray.evaluation.evaluate import evaluate
 from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.evaluation.score_intervals import Rows
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.tracking.address import shared_settings
 from pdray.tracking.leaving import is_told, names_ids, numbered, small_cells
@@ -52,6 +54,7 @@ class Reported:
         chance: Content of ``permutations.json``: scores of exchanged grades and p; empty: not run.
         seconds: Seconds of trials and refit ("seconds") and their forecast ("forecast"), if known.
         small_cells: Groups of fewer people are shown as "<" this number.
+        baselines: Score of each baseline on the same recordings, by its name; empty: unknown.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Reported:
     chance: Mapping[str, Any]
     seconds: Mapping[str, float]
     small_cells: int = 5
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_case(study: StudyLog) -> Reported:
@@ -93,16 +97,18 @@ def read_case(study: StudyLog) -> Reported:
     if chosen is None and study.winner.exists():  # an earlier version may have no trial left
         chosen = study.winner.read()["chosen_epoch"]
     search = settings.get("search", {})
+    metric = str(search.get("metric", "mcc"))
+    units, learnt = (None if one is None else by_recording(one) for one in (table, inner))
     return Reported(
         name=str(facts["name"]),
         settings=shared_settings(settings),
         tags=facts["tags"],
         protocol=str(search.get("protocol") or UNKNOWN),
         is_synthetic=facts["tags"].get("synthetic") == "true",
-        metric=str(search.get("metric", "mcc")),
+        metric=metric,
         numbers=_numbers(study, settings, table, inner),
-        units=pd.DataFrame() if table is None else without_ids(by_recording(table), study),
-        inner=None if inner is None else without_ids(by_recording(inner), study),
+        units=pd.DataFrame() if units is None else without_ids(units, study),
+        inner=None if learnt is None else without_ids(learnt, study),
         cohort=_cohort(study),
         trials=tuple(_shared_trial(one.read()) for one in study.trials()),
         epochs=tuple(trial.epochs()),
@@ -117,6 +123,7 @@ def read_case(study: StudyLog) -> Reported:
             if isinstance(value, int | float)
         },
         small_cells=small_cells(study),
+        baselines={} if units is None or learnt is None else _baselines(units, learnt, metric),
     )
 
 
@@ -187,6 +194,25 @@ def _findings(study: StudyLog) -> tuple[Finding, ...]:
         replace(one, found=numbered(one.found, study)) if names_ids(**vars(one)) else one
         for one in read_findings(study.folder)
     )
+
+
+def _baselines(units: pd.DataFrame, learnt: pd.DataFrame, metric: str) -> dict[str, float]:
+    """Return the scores of guesses that use no recording, as the printed report has them.
+
+    Args:
+        units: Test predictions, one row per recording.
+        learnt: One row per recording that the winner learnt from.
+        metric: The score.
+    """
+    sites = learnt["site"] if "site" in learnt else pd.Series(None, learnt.index, dtype=object)
+    known = [Known(int(target), site) for target, site in zip(learnt["target"], sites, strict=True)]
+    controls = {"guessing by class frequency": constant_control(units, known)}
+    if "site" in units and units["site"].notna().all() and units["site"].nunique() > 1:
+        groups = dict(zip(units["recording_id"], units["site"], strict=True))
+        controls["guessing by site"] = group_control(units, known, groups)
+    return {
+        name: Rows.of(table, mean_of_runs=True).value(metric) for name, table in controls.items()
+    }
 
 
 def _cohort(study: StudyLog) -> pd.DataFrame | None:

@@ -27,7 +27,7 @@ from pdray.search.resume import check_same, manifest_of, only_driver
 from pdray.search.searching import Found, run_search
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
-from pdray.tracking.run_log import REPORT, StudyLog
+from pdray.tracking.run_log import PAGE, REPORT, StudyLog
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
     config = plan.config
     uri = config.tracking.uri or default_uri(config.output)
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
+    if study.winner.exists() and not (study.folder / PAGE).is_file():
+        # The run was killed before it, or was one of an earlier version.
+        from pdray.report.make import try_report
+
+        try_report(study, say)
     mirror.finish()
     try:
         scores, checks = read_report(study.folder)
@@ -169,6 +174,9 @@ def _run_on_cluster(
 
         checks = check_search(plan, ready.cohort, ready.trials.recordings, study)
     study.finish(state="complete", best=found.best)
+    from pdray.report.make import try_report
+
+    try_report(study, say)
     ready.mirror.finish()
     whole = ready.mirror.error is None
     return StudyOutcome(

@@ -11,7 +11,7 @@ from pdray.config import read_tree
 from pdray.display import step
 from pdray.search.plan import load_study, saved_settings
 from pdray.search.settings import StudyConfig
-from pdray.tracking.run_log import REPORT
+from pdray.tracking.run_log import PAGE, REPORT
 
 if TYPE_CHECKING:
     from pdray.search.study import StudyOutcome
@@ -72,6 +72,10 @@ def where(outcome: "StudyOutcome") -> str:
             f"compare    run: {shlex.join(words)}\n"
             f"           then open http://127.0.0.1:5000{outcome.page}"
         )
-    numbers = outcome.folder / "evaluation" / REPORT
-    told = [f"all scores {numbers}"] if numbers.is_file() else []
+    places = {"report": PAGE, "all scores": f"evaluation/{REPORT}"}
+    told = [
+        f"{name:10} {outcome.folder / place}"
+        for name, place in places.items()
+        if (outcome.folder / place).is_file()
+    ]
     return "\n".join([*told, f"log        {outcome.folder}", shown])

@@ -38,6 +38,7 @@ from pdray.tracking.leaving import leaving
 from pdray.tracking.run_log import (
     FINDINGS,
     NUMBERS,
+    PAGE,
     PICTURES,
     PREDICTIONS,
     REPORT,
@@ -326,7 +327,7 @@ class _Mirror:
             tags["mlflow.loggedArtifacts"] = json.dumps([{"path": _LEADERBOARD, "type": "table"}])
         at, scores = _milliseconds(self.facts["ended"]), study_scores(self.study)
         self._batch(parent, metrics=_metrics(scores, at, 0), tags=tags)
-        names = (REPORT, FINDINGS, *SEARCH_PICTURES)
+        names = (REPORT, FINDINGS, PAGE, *SEARCH_PICTURES)
         files = [*(self.study.folder / name for name in names), self.study.evaluation / NUMBERS]
         self._files(parent, files)
         self._end(parent, self.facts)

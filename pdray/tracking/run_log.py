@@ -50,6 +50,7 @@ PERMUTED = "permuted"
 CHANCE = "permutations.json"
 SEARCH_PICTURES = ("history.png", "importance.png")
 REPORT = "report.txt"
+PAGE = "report/report.html"
 IMPORTANCE = "importance.json"
 FINDINGS = "checks.json"
 SYSTEM_METRICS = "system_metrics.jsonl"

@@ -54,6 +54,8 @@ class Made:
     synthetic: bool = True
     searched: bool = True
     name: str = "made"
+    sites: tuple[str, str] = ("north", "south")
+    item: str = "finger_tapping"
     skill: float = 1.2
 
 
@@ -65,7 +67,7 @@ def make_study(folder: Path, **what: Any) -> StudyLog:
         what: Fields of :class:`Made`: ``classes`` (2, 5, ...), ``protocol``, ``people``,
             ``raters``, ``states`` (ON and OFF), ``facts`` (ages, sexes, sites), ``cohort``
             (False: an earlier version kept none), ``synthetic``, ``searched`` (three trials, else
-            the default alone), ``name``, ``skill``.
+            the default alone), ``name``, ``sites``, ``item``, ``skill``.
     """
     made = Made(**what)
     study = StudyLog(folder / "studies" / made.name)
@@ -119,7 +121,7 @@ def _settings(made: Made) -> dict[str, Any]:
         "output": "/secret/output",
         "data": {
             "manifest": "/secret/Jane Doe/manifest.csv",
-            "items": ["finger_tapping"],
+            "items": [made.item],
             "grade_cuts": [2] if made.classes == 2 else list(range(1, made.classes)),
         },
         "folds": {"num_folds": NUM_FOLDS, "num_outer": 3, "seed": 0},
@@ -150,7 +152,7 @@ def _rows(people: Sequence[int], made: Made) -> dict[str, list[Any]]:
         "recording_id": [f"S{one:02}_{turn}" for one, turn in each],
         "snippet": [0] * len(each),
         "subject_id": [f"S{one:02}" for one, _ in each],
-        "item": ["finger_tapping"] * len(each),
+        "item": [made.item] * len(each),
         "grade": [_grade(one, made) for one, _ in each],
         "target": [one % made.classes for one, _ in each],
         "side": [("left", "right")[0 if made.states else turn] for _, turn in each],
@@ -162,7 +164,7 @@ def _rows(people: Sequence[int], made: Made) -> dict[str, list[Any]]:
         if made.classes > 2:
             rows["target"] = [min(one, made.classes - 1) for one in rows["grade"]]
     if made.facts:
-        rows["site"] = [("north", "south")[one % 4 // 2] for one, _ in each]
+        rows["site"] = [made.sites[one % 4 // 2] for one, _ in each]
         rows["sex"] = [("female", "male")[one % 3 % 2] for one, _ in each]
     for rater in range(1, made.raters + 1):
         rows[f"rater_{rater}"] = [

@@ -1,0 +1,56 @@
+"""Every number of a report is right, and a changed digit is found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pdray.report.case import read_case
+from pdray.report.results import results_of
+from pdray.tracking.run_log import StudyLog
+from tests.report.checker import check_results, numbers_in
+from tests.report.fixture import make_study
+
+KINDS: dict[str, dict[str, Any]] = {
+    "two classes": {},
+    "five classes, raters, states": {"classes": 5, "raters": 2, "states": True, "people": 30},
+    "nested": {"protocol": "nested"},
+    "repeated": {"protocol": "repeated"},
+}
+
+
+def written(study: StudyLog, results: object) -> Path:
+    file = study.folder / "report" / "results.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(results), encoding="utf-8")
+    return study.folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_number_is_right(kind: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, **KINDS[kind])
+    assert check_results(written(study, results_of(read_case(study)))) == []
+
+
+@pytest.mark.parametrize("kind", ["two classes", "nested"])
+def test_a_changed_digit_fails(kind: str, tmp_path: Path) -> None:
+    study = make_study(tmp_path, **KINDS[kind])
+    results = results_of(read_case(study))
+    places = [path for path, _ in numbers_in(results) if path[0] != "numbers"]
+    # One number of each part of the evaluation stands for the others, which are checked alike.
+    tables = {one["table"]: place for place, one in enumerate(results["numbers"])}
+    places += [("numbers", place, name) for place in tables.values() for name in ("value", "low")
+               if results["numbers"][place][name] is not None]  # fmt: skip
+    assert len(places) > 30
+    unseen = []
+    for *path, last in places:
+        holder: Any = results
+        for key in path:
+            holder = holder[key]
+        kept = holder[last]
+        holder[last] = kept + 1 if isinstance(kept, int) else kept + 0.001
+        if not check_results(written(study, results)):
+            unseen.append((*path, last))
+        holder[last] = kept
+    assert unseen == []
