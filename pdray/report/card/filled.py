@@ -1,4 +1,4 @@
-"""What the log of a study says on items of the checklist; every number is from the log."""
+"""Answers from the log of a study to items of the checklist; every number is from the log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
