@@ -17,7 +17,9 @@ from pydantic import Field
 
 from pdray.command import run_job
 from pdray.config import Settings, load, require_writable
+from pdray.errors import SettingsError
 from pdray.tracking.address import TrackingConfig, check_tracking, default_uri
+from pdray.tracking.run_log import StudyLog
 
 
 class SyncConfig(Settings):
@@ -35,8 +37,7 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Send what the server does not have; return how much was sent."""
     config = load(SyncConfig, words)
-    # The folder is <output>/studies/<name>, and the study used the default URI of <output>.
-    uri = config.tracking.uri or default_uri(config.study.resolve().parents[1])
+    uri = config.tracking.uri or _default(config.study.resolve())
     check_tracking(uri, num_nodes=1)
     require_writable(config.study, key="study")  # mirror.json beside the log notes what was sent
     from pdray.tracking.mlflow_log import mirror_study
@@ -47,6 +48,17 @@ def work(words: list[str]) -> str:
         f"{report.num_runs} runs of this study; parent run {report.parent_run_id}"
     )
     return "\n".join([sent, *report.notes])
+
+
+def _default(study: Path) -> str:
+    """Return the URI that a study in <output>/studies uses where none is given."""
+    StudyLog(study).read()
+    if study.parent.name != "studies":
+        raise SettingsError(
+            f"tracking.uri is missing: {study} lies in no folder OUTPUT/studies, beside which "
+            "MLflow's database would be; give tracking.uri=sqlite:////FOLDER/mlflow.db or a server"
+        )
+    return default_uri(study.parents[1])
 
 
 if __name__ == "__main__":

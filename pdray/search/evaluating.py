@@ -64,7 +64,9 @@ def run_evaluation(config: EvaluateConfig) -> str:
     output = config.output
     if output is None and found.study is not None:
         folder = found.study[0].folder.absolute()
-        output = folder.parents[3 if folder.parent.name == OUTER else 1]
+        # A study that was copied out of <output>/studies gets its evaluation inside.
+        above = {OUTER: 3, "studies": 1}.get(folder.parent.name)
+        output = folder if above is None else folder.parents[above]
     output = output or Path(default_output())
     folder = output / "evaluation" / found.name
     require_writable(folder, key="output")

@@ -70,11 +70,11 @@ def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
         if not study.exists():
             raise
         raise StudyError(
-            f"study {study.folder.name} cannot go on with its manifest, which has changed since, "
-            f"or has faults that the version it began with did not look for: {error}\nIf ids that "
-            "look alike are different people, add data.different_subjects=... as it says; the "
-            "study then goes on. Else correct the manifest and start a new study with another "
-            "search.name"
+            f"study {study.folder.name} cannot go on with its manifest, which was moved, has "
+            f"changed since, or has faults that the version it began with did not look for: {error}"
+            "\nIf it was moved, give data.manifest=... with its new place. If ids that look alike "
+            "are different people, add data.different_subjects=... as it says; the study then goes "
+            "on. Else correct the manifest and start a new study with another search.name"
         ) from error
 
 

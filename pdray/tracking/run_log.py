@@ -155,7 +155,13 @@ class StudyLog:
         Raises:
             StudyError: If it is absent or is not JSON.
         """
-        return _read_json(self.folder / "study.json")
+        path = self.folder / "study.json"
+        if not path.exists():
+            raise StudyError(
+                f"{self.folder}: holds no study, whose folder has a study.json; give the folder of "
+                "one, such as OUTPUT/studies/NAME"
+            )
+        return _read_json(path)
 
     def system_metrics(self) -> list[tuple[float, dict[str, float]]]:
         """Return the time [unix s] and the numbers of each complete line of system metrics."""

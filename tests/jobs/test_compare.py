@@ -139,7 +139,7 @@ def test_mistakes_are_told_without_a_traceback(
     for words, told in (
         ((studies[0],), "there is one model, strong; name two studies"),
         ((), "'studies' is missing"),
-        ((tmp_path / "empty", studies[0]), "study.json: cannot be read"),
+        ((tmp_path / "empty", studies[0]), ": holds no study"),
         ((started, studies[0]), "study begun has no winner yet"),
         ((*studies, "compare.models=[strong,best]"), "no model 'best'; write some of strong, weak"),
         ((*studies, "compare.metrics=[mmc]"), "unknown metric 'mmc'"),

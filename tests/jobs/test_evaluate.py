@@ -29,6 +29,13 @@ def test_a_study_is_evaluated_and_the_scoring_is_noted(
     assert (line["table"], line["study"], line["runs"]) == ("evaluate", "finished", "winner")
 
 
+def test_a_copied_study_is_evaluated_inside_its_folder(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(LEFT / "finished", tmp_path / "a" / "b" / "copied"))
+    assert main([f"study={copied}"]) == 0
+    assert (copied / "evaluation" / "finished" / "report.txt").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_what_the_checks_of_a_search_found_stands_below_the_scores(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,7 +74,7 @@ def test_subjects_that_a_search_held_out_are_no_test_set(
     [
         ([], "write table=FILE or study=FOLDER"),
         (["table=absent.csv"], "absent.csv: cannot be read"),
-        (["study=absent"], "study.json: cannot be read"),
+        (["study=absent"], ": holds no study"),
         ([f"study={LEFT / 'unfinished'}", "trial=1"], "0001 has no predictions"),
         ([f"study={LEFT / 'unfinished'}"], "has 2 trials and no winner yet"),
         (["table=two.csv"], "several models for the same subjects (trials 1, 2); write trial=1"),

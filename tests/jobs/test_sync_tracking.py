@@ -44,11 +44,23 @@ def test_a_study_is_sent_once_and_a_second_time_there_is_nothing_to_send(
     assert "sent 0 metric values and 0 files" in capsys.readouterr().out
 
 
+def test_a_study_that_was_copied_elsewhere_needs_a_place_for_mlflow(
+    main: Callable[[list[str]], int],
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copied = study.rename(tmp_path / "output" / "copied")
+    assert main([f"study={copied}"]) == 2
+    assert f"tracking.uri is missing: {copied} lies in no folder" in capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["output"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "'study' is missing"),
-        (["study=nowhere"], "nowhere/study.json: cannot be read"),
+        (["study=nowhere"], "nowhere: holds no study"),
         (["study=x", "tracking.ur=http://h"], "did you mean 'tracking.uri'"),
         (["study=x", "tracking.uri=mlruns"], "MLflow no longer stores runs in a folder"),
     ],
