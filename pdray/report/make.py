@@ -7,9 +7,11 @@ from pathlib import Path
 from pdray.atomic import write_text
 from pdray.command import Say
 from pdray.config import require_writable
+from pdray.report.card.checklist import card_markdown, make_card
 from pdray.report.case import Reported, check_finished, read_case
 from pdray.report.cohort_table import cohort_csv, cohort_table
 from pdray.report.figures.save import save_all
+from pdray.report.methods import methods_text
 from pdray.report.page import Parts, page
 from pdray.report.results import results_of
 from pdray.tracking.run_log import PAGE, StudyLog
@@ -27,7 +29,8 @@ def make_report(study: StudyLog) -> Path:
         The page.
 
     Raises:
-        StudyError: If there is no finished search, or a file of it cannot be read.
+        StudyError: If there is no finished search, a file of it cannot be read, or ``card.yaml``
+            answers what nobody asked.
         SettingsError: If the folder cannot be written.
     """
     file = study.folder / PAGE
@@ -46,8 +49,17 @@ def write_report(case: Reported, folder: Path) -> None:
     if case.cohort is not None:
         cohort = cohort_table(case)
         write_text(folder / "cohort.csv", cohort_csv(cohort))
+    methods = methods_text(case)
+    write_text(folder / "methods.txt", methods)
+    card = make_card(case, folder.parent)
+    write_text(folder / "card.md", card_markdown(case, card))
     figures = save_all(case, folder / "figures")
-    parts = Parts(figures={name: vars(one) for name, one in figures.items()}, cohort=cohort)
+    parts = Parts(
+        figures={name: vars(one) for name, one in figures.items()},
+        cohort=cohort,
+        methods=methods,
+        card=card,
+    )
     write_text(folder / Path(PAGE).name, page(results, parts, case.small_cells))
 
 

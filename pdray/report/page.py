@@ -136,7 +136,10 @@ def _card(items: Sequence[Any]) -> dict[str, Any] | None:
     states = [one.state for one in items]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     open_items = [one for one in items if one.state == "open"]
-    return {"counts": f"Of {len(items)} items: {counts}.", "items": items, "open": open_items}
+    told = f"Of {len(items)} items: {counts}."
+    if open_items:
+        told += f" Open: {', '.join(one.number for one in open_items)}."
+    return {"counts": told, "every": items, "open": open_items}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

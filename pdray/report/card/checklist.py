@@ -45,6 +45,11 @@ class Item:
     answer: str = ""
     line: int = 0
 
+    @property
+    def text(self) -> str:
+        """What the log and the owner say."""
+        return "\n".join(filter(None, (self.log, self.answer)))
+
 
 def card(case: Reported, answers: Mapping[str, Answer]) -> tuple[Item, ...]:
     """Return every item of the checklist, in its order."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pdray.report.figures import (
     confusion,
+    flow,
     importance,
     learning,
     raters,
@@ -15,6 +16,7 @@ from pdray.report.figures.print_style import ReportFigure
 
 FIGURES: Mapping[str, ReportFigure] = {
     "roc": ReportFigure("ROC curve", roc.draw, roc.caption),
+    "flow": ReportFigure("Flow of participants", flow.draw, flow.caption),
     "confusion": ReportFigure("Confusion matrix", confusion.draw, confusion.caption),
     "subjects": ReportFigure("Every subject", subjects.draw, subjects.caption),
     "reliability": ReportFigure("Reliability", reliability.draw, reliability.caption),

@@ -166,7 +166,7 @@ def test_files_are_for_print_and_the_same_each_time(
         (folders[0] / path.name).read_bytes() for path in again
     ]
     present = [name for name, one in drawn.items() if not one.absent]
-    assert present == ["roc", "confusion", "subjects", "learning", "importance"]
+    assert present == ["roc", "flow", "confusion", "subjects", "learning", "importance"]
     files = sorted(path.name for path in folders[0].iterdir())
     assert files == sorted(f"{name}.{kind}" for name in present for kind in ("pdf", "png"))
     for file in files:
