@@ -38,8 +38,8 @@ def test_no_pseudonym_name_date_or_rare_fact_leaves_the_room(
     assert not [path for path in sent.rglob("*") if path.name in ("private", "subjects.csv")]
     assert leaks(sent) == []
     assert leaks(job.output / "mlflow.db") == []
-    if (job.study() / "report").is_dir():
-        assert leaks(job.study() / "report") == []
+    assert (job.study() / "report" / "report.html").is_file()
+    assert leaks(job.study() / "report") == []
 
     lines: list[str] = []
     asked = {"study": job.study(), "output": tmp_path / "maps", "videos": True}
