@@ -17,9 +17,7 @@ from pydantic import Field
 
 from pdray.command import run_job
 from pdray.config import Settings, load, require_writable
-from pdray.errors import SettingsError
-from pdray.tracking.address import TrackingConfig, check_tracking, default_uri
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.address import TrackingConfig, check_tracking, uri_beside
 
 
 class SyncConfig(Settings):
@@ -37,7 +35,7 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Send what the server does not have; return how much was sent."""
     config = load(SyncConfig, words)
-    uri = config.tracking.uri or _default(config.study.resolve())
+    uri = config.tracking.uri or uri_beside(config.study.resolve())
     check_tracking(uri, num_nodes=1)
     require_writable(config.study, key="study")  # mirror.json beside the log notes what was sent
     from pdray.tracking.mlflow_log import mirror_study
@@ -48,17 +46,6 @@ def work(words: list[str]) -> str:
         f"{report.num_runs} runs of this study; parent run {report.parent_run_id}"
     )
     return "\n".join([sent, *report.notes])
-
-
-def _default(study: Path) -> str:
-    """Return the URI that a study in <output>/studies uses where none is given."""
-    StudyLog(study).read()
-    if study.parent.name != "studies":
-        raise SettingsError(
-            f"tracking.uri is missing: {study} lies in no folder OUTPUT/studies, beside which "
-            "MLflow's database would be; give tracking.uri=sqlite:////FOLDER/mlflow.db or a server"
-        )
-    return default_uri(study.parents[1])
 
 
 if __name__ == "__main__":

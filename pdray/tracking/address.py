@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from pdray.config import Settings
-from pdray.errors import TrackingError
+from pdray.errors import SettingsError, TrackingError
+from pdray.tracking.run_log import StudyLog
 
 _SERVER = "mlflow server --host 0.0.0.0 --port 5000 --backend-store-uri sqlite:////data/mlflow.db"
 
@@ -59,6 +60,22 @@ class TrackingConfig(Settings):
 def default_uri(output: Path) -> str:
     """Return the tracking URI of the SQLite file ``mlflow.db`` in an output folder."""
     return f"sqlite:///{output.resolve() / 'mlflow.db'}"
+
+
+def uri_beside(study: Path) -> str:
+    """Return the URI that a study in <output>/studies uses where none is given.
+
+    Raises:
+        StudyError: If there is no study.
+        SettingsError: If it lies in another folder.
+    """
+    StudyLog(study).read()
+    if study.parent.name != "studies":
+        raise SettingsError(
+            f"tracking.uri is missing: {study} lies in no folder OUTPUT/studies, beside which "
+            "MLflow's database would be; give tracking.uri=sqlite:////FOLDER/mlflow.db or a server"
+        )
+    return default_uri(study.parents[1])
 
 
 def check_tracking(uri: str, num_nodes: int) -> None:
