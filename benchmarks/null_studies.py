@@ -3,12 +3,13 @@
     python -m benchmarks.null_studies FOLDER             # 100 studies: 40 minutes on two idle cores
     python -m benchmarks.null_studies FOLDER quick=true  # two studies; ignore their numbers
 
-SYNTHETIC recordings of the demo cohort: 40 subjects with six recordings each. In each study whole
-vectors of grades change places between subjects
-(:func:`pdray.data.cohort.exchange.exchange_grades`), so that nothing is left to learn. Each is a
-whole study of ``motion_linear`` as a user runs it, on one Ray cluster: a search of three settings
-in two folds, the refit of the winner, one score of the test set (half of the subjects), its report,
-its checks and MLflow. Frames are decoded once; a second run continues in the folder.
+SYNTHETIC recordings of the demo cohort: one visit of 40 subjects. In each study whole vectors of
+grades change places between subjects (:func:`pdray.data.cohort.exchange.exchange_grades`), and the
+grades of a subject between its recordings, so that nothing is left to learn. (Without the second
+step, what side or medication do to both grade and movement would stay.) Each is a whole study of
+``motion_linear`` as a user runs it, on one Ray cluster: a search of two settings in two folds, the
+refit of the winner, one score of the test set (half of the subjects), its report, its checks and
+MLflow. Frames are decoded once; a second run continues in the folder.
 
 Printed: how often the interval of the report contains chance, where there is one; how often p
 against chance is at most 0.05 if the exchanges of each study are the 19 studies after it; and how
@@ -18,6 +19,7 @@ closed form.
 
 import csv
 import json
+import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -39,15 +41,20 @@ from pdray.tracking.run_log import FINDINGS, NUMBERS
 NUM_STUDIES, NUM_QUICK, NUM_EXCHANGES = 100, 2, 19
 CHANCE = {"mcc": 0.0, "balanced_accuracy": 0.5, "auroc": 0.5}
 SETTINGS = (
-    "--config", "search_spaces/motion_linear.yaml", "search.protocol=holdout", "search.trials=3",
-    "folds.num_outer=2", "folds.num_folds=2", "space.model.num_folds={choices: [3, 5, 10]}",
+    "--config", "search_spaces/motion_linear.yaml", "search.protocol=holdout", "search.trials=2",
+    "folds.num_outer=2", "folds.num_folds=2", "space.model.num_folds={choices: [3, 10]}",
 )  # fmt: skip
 
 
 def exchanged_manifest(manifest: Path, seed: int) -> Path:
-    """Write a manifest beside another, in which vectors of grades changed places."""
-    moved = exchange_grades(load_manifest(manifest).recordings, derive_seed(seed, "null") % 2**32)
-    grades = {one.recording_id: one.grade for one in moved}
+    """Write a manifest beside another, in which grades changed places."""
+    drawn = derive_seed(seed, "null") % 2**32
+    moved, rng = exchange_grades(load_manifest(manifest).recordings, drawn), random.Random(drawn)
+    grades: dict[str, int | None] = {}
+    for subject in sorted({one.subject_id for one in moved}):
+        own = [one for one in moved if one.subject_id == subject]
+        values = rng.sample([one.grade for one in own], len(own))
+        grades |= {one.recording_id: value for one, value in zip(own, values, strict=True)}
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     kept = [name for name in rows[0] if not name.startswith(("rater_", "visit_score"))]
@@ -93,7 +100,7 @@ def share_rejected(values: Sequence[float]) -> float:
 
 def measure(folder: Path, num_studies: int) -> None:
     """Run the studies and print what they say."""
-    manifest = make_demo(folder / "cohort")
+    manifest = make_demo(folder / "cohort", {"num_visits": 1})
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": granted_cpus(), "include_dashboard": False},

@@ -15,19 +15,26 @@ def test_grades_change_places_and_nothing_of_them_stays_in_the_manifest(
         [
             {
                 "recording_id": f"{subject}-{visit}", "subject_id": subject, "visit_id": visit,
-                "item": "gait", "grade": grade, "rater_1": grade, "rater_2": grade,
+                "item": "gait", "grade": (grade + place) % 5, "rater_1": grade,
             }
             for grade, subject in enumerate(("S1", "S2", "S3", "S4", "S5"))
-            for visit in ("V1", "V2")
+            for place, visit in enumerate(("V1", "V2", "V3"))
         ]
     )  # fmt: skip
     before, after = (_grades(path) for path in (manifest, exchanged_manifest(manifest, 0)))
     assert before.keys() == after.keys()
     assert Counter(before.values()) == Counter(after.values())
     assert before != after
-    people = {one: {after[one, visit] for visit in ("V1", "V2")} for one, _ in after}
-    assert all(len(grades) == 1 for grades in people.values())
+    assert _vectors(before, in_order=False) == _vectors(after, in_order=False)
+    assert _vectors(before, in_order=True) != _vectors(after, in_order=True)
     assert "rater" not in exchanged_manifest(manifest, 0).read_text()
+
+
+def _vectors(grades: dict[tuple[str, str], str], *, in_order: bool) -> Counter[tuple[str, ...]]:
+    """Return how often each subject's grades occur, in the order of its visits or sorted."""
+    people = sorted({subject for subject, _ in grades})
+    found = [tuple(grades[one, visit] for visit in ("V1", "V2", "V3")) for one in people]
+    return Counter(found if in_order else (tuple(sorted(one)) for one in found))
 
 
 def _grades(path: Path) -> dict[tuple[str, str], str]:
