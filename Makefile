@@ -23,15 +23,25 @@ unexport PYTHONPATH PYTHONHOME
 # Percentage of the faults put into a file that its tests must notice.
 MUTATION_SCORE := 90
 
-.PHONY: help demo test pythons lint integration slow chaos mutation bench docs ci clean
+.PHONY: help demo head submit head-stop test pythons lint integration slow chaos mutation bench docs ci clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 demo: $(READY) ## draw the SYNTHETIC cohort and search a network on it
 	@$(PYTHON) jobs/make_demo.py folder="$(OUTPUT)/demo/cohort"
 	@$(PYTHON) jobs/tune_tsa.py --config search_spaces/demo.yaml search.name=$(STUDY) \
 	  data.manifest="$(OUTPUT)/demo/cohort/manifest.csv" output="$(OUTPUT)/demo"
+
+head: $(READY) ## start Ray and MLflow on this machine, for submitted jobs
+	@$(PYTHON) jobs/start_head.py output="$(OUTPUT)"
+
+submit: $(READY) ## submit a study to the head: CONFIG=... MANIFEST=... NAME=...
+	@$(PYTHON) jobs/submit.py space="$(CONFIG)" manifest="$(MANIFEST)" name="$(NAME)" \
+	  output="$(OUTPUT)"
+
+head-stop: $(READY) ## end what make head started, and nothing else
+	@$(PYTHON) jobs/stop_head.py output="$(OUTPUT)"
 
 # One thread per process, because the processes already share the cores.
 test: $(READY) ## run the unit tests

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import optuna
 import pytest
 
+from pdray.cpus import granted_cpus
 from pdray.data.cohort.folds import folds_from_json
 from pdray.evaluation.predictions import read_predictions
 from pdray.tracking.run_log import StudyLog
@@ -70,18 +71,24 @@ def runs(cluster: Cluster, study: StudyLog) -> dict[str, Any]:
 
 def test_the_head_refuses_who_has_no_token(cluster: Cluster) -> None:
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        urllib.request.urlopen(f"{cluster.dashboard}/api/jobs/", timeout=30)
+        urllib.request.urlopen(f"{cluster.head.dashboard}/api/jobs/", timeout=30)
     assert refusal.value.code == 401
     refusal.value.close()
 
 
+def test_only_the_owner_can_read_the_token(cluster: Cluster) -> None:
+    assert cluster.head.token.stat().st_mode & 0o777 == 0o600
+    assert cluster.head.private.stat().st_mode & 0o777 == 0o700
+    assert cluster.head.token.read_text() not in (cluster.head.token.parent / "ray.log").read_text()
+
+
 def test_a_missing_token_is_told_in_one_line(cluster: Cluster) -> None:
     absent = cluster.folder / "no_token"
-    job = cluster.job("refused", f"resources.address={cluster.address}")
+    job = cluster.job("refused", f"resources.address={cluster.head.address}")
     env = cluster.env | {"RAY_AUTH_TOKEN_PATH": str(absent)}
     done = run([sys.executable, *job], env, cluster.source)
     assert done.returncode == 2, output_of(done)
-    assert f"error: Ray cluster at {cluster.address}: " in done.stderr
+    assert f"error: Ray cluster at {cluster.head.address}: " in done.stderr
     assert str(absent) in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -91,7 +98,8 @@ def test_the_job_prints_plan_leaderboard_and_held_out_score(
 ) -> None:
     text = output_of(submitted)
     assert f"{TRIALS} trials x {FOLDS} folds x {EPOCHS} epochs" in text
-    assert "2 trials run at once; the cluster has 2 CPUs and no GPU on 1 node" in text
+    cpus = f"{granted_cpus()} CPUs"
+    assert f"2 trials run at once; the cluster has {cpus} and no GPU on 1 node" in text
     assert f"[{TRIALS}/{TRIALS} trials" in text
     assert "test/mcc" in text
     assert "SYNTHETIC" in text
@@ -166,7 +174,7 @@ def test_mlflow_has_a_parent_and_a_child_for_every_trial(
 def test_mlflow_has_every_epoch_under_its_step(
     cluster: Cluster, study: StudyLog, runs: dict[str, Any]
 ) -> None:
-    client = MlflowClient(tracking_uri=cluster.tracking)
+    client = MlflowClient(tracking_uri=cluster.head.tracking)
     for number in range(TRIALS):
         run_id = runs[NAMES[number]].info.run_id
         decided = [metric.step for metric in client.get_metric_history(run_id, "val/mcc")]
@@ -188,7 +196,7 @@ def test_the_compare_page_shows_what_was_searched_against_the_score(
     chosen = quote(json.dumps([run.info.run_id for run in trials]))
     experiment = quote(json.dumps([trials[0].info.experiment_id]))
     seen = _shown(
-        f"{cluster.tracking}/#/compare-runs?runs={chosen}&experiments={experiment}", tmp_path
+        f"{cluster.head.tracking}/#/compare-runs?runs={chosen}&experiments={experiment}", tmp_path
     )
     assert f"Comparing {TRIALS} Runs" in seen
     assert [name for name in (*SEARCHED, "val/mcc", "lambda") if name not in seen] == []
@@ -232,7 +240,7 @@ def _shown(page: str, folder: Path) -> str:
 
 
 def test_mlflow_has_the_files(cluster: Cluster, runs: dict[str, Any]) -> None:
-    client = MlflowClient(tracking_uri=cluster.tracking)
+    client = MlflowClient(tracking_uri=cluster.head.tracking)
     kept = {
         name: {file.path for file in client.list_artifacts(run.info.run_id)}
         for name, run in runs.items()
@@ -248,7 +256,7 @@ def test_mlflow_has_the_files(cluster: Cluster, runs: dict[str, Any]) -> None:
 def test_the_registered_winner_is_loaded_from_the_server(
     cluster: Cluster, runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", cluster.tracking)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", cluster.head.tracking)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of type hints of its own
         import mlflow.pyfunc
@@ -276,9 +284,20 @@ def test_no_trial_saw_a_test_subject(study: StudyLog) -> None:
 
 
 def test_videos_are_read_through_ray_data_on_the_cluster(cluster: Cluster, study: StudyLog) -> None:
-    words = ("stream.reader=ray", "frames=video", "resources.cpus_per_worker=0.5")
-    done = cluster.submit("streamed", *words, "search.trials=1")
+    words = ["stream.reader=ray", "frames=video", "resources.cpus_per_worker=0.5"]
+    job = [
+        *(str(cluster.source / "jobs" / "submit.py"), "space=search_spaces/submitted.yaml"),
+        *(f"manifest={cluster.manifest}", "name=streamed", f"output={cluster.folder / 'output'}"),
+        f"words={json.dumps([*words, 'search.trials=1'])}",
+    ]
+    done = run([sys.executable, *job], cluster.env, cluster.source)
     assert done.returncode == 0, output_of(done)
+    assert f"--address {cluster.head.dashboard} --working-dir" in done.stdout
+    (submitted,) = [
+        one for one in cluster.get("/api/jobs/") if "search.name=streamed" in one["entrypoint"]
+    ]
+    assert re.fullmatch(r"streamed-\d{8}-\d{6}", submitted["submission_id"])
+    assert f"job {submitted['submission_id']} is done" in done.stdout
     streamed = StudyLog(cluster.folder / "output" / "studies" / "streamed")
     table = read_predictions(streamed.winner.predictions_path)
     assert set(table["subject_id"]) == set(folds_from_json(streamed.folds_path.read_text()).test)
@@ -287,7 +306,7 @@ def test_videos_are_read_through_ray_data_on_the_cluster(cluster: Cluster, study
 
 
 def _runs(cluster: Cluster, study: StudyLog) -> dict[str, Any]:
-    client = MlflowClient(tracking_uri=cluster.tracking)
+    client = MlflowClient(tracking_uri=cluster.head.tracking)
     experiment = client.get_experiment_by_name("pdray")
     wanted = f"tags.`pdray.study_id` = '{study.read()['study_id']}'"
     found = client.search_runs([experiment.experiment_id], wanted)

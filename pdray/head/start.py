@@ -1,0 +1,169 @@
+"""Starts a Ray head and an MLflow server that only this user can use."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pdray.command import Say
+from pdray.cpus import granted_cpus
+from pdray.errors import ClusterError
+from pdray.head.running import TAG, Head, processes, read_head
+from pdray.head.stop import stop_head
+
+_DASHBOARD, _TRACKING = 8265, 5000  # the usual ports; others if these are taken
+_OTHERS = (
+    "port", "ray-client-server-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
+    "metrics-export-port", "runtime-env-agent-port",
+)  # fmt: skip
+_SECONDS = 120  # to wait for an answer; a busy machine needs half a minute
+_LOG_LINES = 5
+_THIS = "127.0.0.1"
+_STARTED: list[subprocess.Popen[bytes]] = []  # Python warns of one that is dropped while it runs
+
+
+def start_head(folder: Path, say: Say) -> Head:
+    """Start a Ray head and an MLflow server, or return those that run.
+
+    The dashboard and MLflow listen on this machine alone. Ray listens on all interfaces, and
+    refuses whoever has no token.
+
+    Args:
+        folder: Folder of the head: token, logs, MLflow's database and files.
+        say: Prints a line.
+
+    Returns:
+        The head, which answers.
+
+    Raises:
+        ClusterError: If one of them does not answer; what was started is ended then.
+    """
+    known = read_head(folder)
+    if known is not None and processes(known):
+        say("the head runs already")
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    # A short path: the sockets of Ray allow about a hundred characters.
+    private = Path(tempfile.mkdtemp(prefix="pdray-"))
+    with ExitStack() as taken:
+        dashboard, tracking = (_port(taken, usual) for usual in (_DASHBOARD, _TRACKING))
+        ports = {name: _port(taken) for name in _OTHERS}
+    head = Head(
+        address=f"{_own_address()}:{ports['port']}",
+        dashboard=f"http://{_THIS}:{dashboard}",
+        tracking=f"http://{_THIS}:{tracking}",
+        token=_make_token(folder),
+        private=private,
+    )
+    head.write(folder)
+    try:
+        say("starting Ray and MLflow (about 15 seconds)")
+        _start(head, folder, ports)
+    except BaseException:
+        stop_head(folder)
+        raise
+    return head
+
+
+def _start(head: Head, folder: Path, ports: dict[str, int]) -> None:
+    dashboard, tracking = (url.rpartition(":")[2] for url in (head.dashboard, head.tracking))
+    ray = [
+        *("ray.scripts.scripts", "start", "--head", "--block", f"--num-cpus={granted_cpus()}"),
+        *(f"--{name}={port}" for name, port in ports.items()),
+        *(f"--dashboard-host={_THIS}", f"--dashboard-port={dashboard}"),
+        *("--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={head.private / 'ray'}"),
+    ]
+    mlflow = [
+        *("mlflow", "server", "--host", _THIS, "--port", tracking, "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        *("--artifacts-destination", str(folder / "artifacts")),
+    ]
+    tools = {"ray": ray, "mlflow": mlflow}
+    started = {tool: _spawn(words, head, folder / f"{tool}.log") for tool, words in tools.items()}
+    has_answer: dict[str, Callable[[], bool]] = {
+        "ray": lambda: '"ALIVE"' in _answer(f"{head.dashboard}/nodes?view=summary", head),
+        "mlflow": lambda: bool(_answer(f"{head.tracking}/health", head)),
+    }
+    deadline = time.monotonic() + _SECONDS
+    for tool, answers in has_answer.items():
+        while not answers():
+            if started[tool].poll() is not None or time.monotonic() > deadline:
+                raise ClusterError(f"{tool} does not answer; {_last_words(folder / f'{tool}.log')}")
+            time.sleep(0.3)
+
+
+def _spawn(words: Sequence[str], head: Head, log: Path) -> subprocess.Popen[bytes]:
+    """Start a tool that outlives this process; it inherits no setting of another cluster."""
+    others = ("RAY_", "MLFLOW_")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(others)}
+    own = head.environment | {
+        TAG: str(head.private),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes that pdray does not use
+    }
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            env=inherited | own,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # Ctrl-C in this terminal does not end it
+        )
+    _STARTED.append(process)
+    return process
+
+
+def _answer(url: str, head: Head) -> str:
+    question = urllib.request.Request(url)
+    question.add_header("Authorization", f"Bearer {head.token.read_text().strip()}")
+    try:
+        with urllib.request.urlopen(question, timeout=5) as answer:
+            return str(answer.read().decode())
+    except (OSError, urllib.error.HTTPError):
+        return ""
+
+
+def _make_token(folder: Path) -> Path:
+    """Return the file of the token, which is made once."""
+    path = folder / "token"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    path.chmod(0o600)
+    return path
+
+
+def _port(taken: ExitStack, usual: int = 0) -> int:
+    """Return a port that is free and that no earlier call returned."""
+    for port in (usual, 0):
+        one = taken.enter_context(socket.socket())
+        try:
+            one.bind((_THIS, port))
+        except OSError:
+            continue
+        return int(one.getsockname()[1])
+    raise ClusterError(f"no port is free on {_THIS}; end a program that listens on one")
+
+
+def _own_address() -> str:
+    from ray.util import get_node_ip_address  # as Ray itself, so that other nodes can join
+
+    return str(get_node_ip_address())
+
+
+def _last_words(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"the end of {log}:\n" + "\n".join(lines[-_LOG_LINES:])
