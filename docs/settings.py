@@ -7,9 +7,11 @@ from pydantic.fields import FieldInfo
 
 import pdray.predict.settings
 from jobs.make_demo import MakeDemoConfig
+from jobs.submit import SubmitConfig
 from jobs.sync_tracking import SyncConfig
 from pdray.config import Settings, leaves, plain_default, written
 from pdray.explain.settings import ExplainConfig
+from pdray.head.settings import HeadConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.sheets.settings import MakeManifestConfig
@@ -40,6 +42,9 @@ ROOTS: dict[str, type[Settings]] = {
     "quick_look": QuickLookConfig,
     "report": ReportStudyConfig,
     "sync_tracking": SyncConfig,
+    "start_head": HeadConfig,
+    "stop_head": HeadConfig,
+    "submit": SubmitConfig,
 }
 HEADER = """# Settings
 
