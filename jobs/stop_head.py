@@ -1,4 +1,4 @@
-"""Stop the Ray head and the MLflow server that start_head started, and nothing else.
+"""Stop the Ray head and the MLflow server of start_head, and nothing else.
 
 usage: python jobs/stop_head.py [--config FILE] [key=value ...]
 
