@@ -5,7 +5,7 @@ usage: python jobs/start_head.py [--config FILE] [key=value ...]
 for example:
   python jobs/start_head.py
   python jobs/start_head.py output=/data/pdray_output
-  python jobs/start_head.py --config settings.yaml
+  python jobs/start_head.py output=pdray_output
 """
 
 import shlex

@@ -5,7 +5,7 @@ usage: python jobs/stop_head.py [--config FILE] [key=value ...]
 for example:
   python jobs/stop_head.py
   python jobs/stop_head.py output=/data/pdray_output
-  python jobs/stop_head.py --config settings.yaml
+  python jobs/stop_head.py output=pdray_output
 """
 
 import sys
