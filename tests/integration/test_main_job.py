@@ -11,10 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from jobs.predict import main as predict
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
+from pdray.evaluation.predictions import by_recording
 from tests.evaluation.study_checker import check_study
 from tests.integration.conftest import Job, kill_all
 
@@ -86,6 +88,13 @@ def check_kept_folds(job: Job) -> None:
         rows = then[then["fold"] == fold].reset_index(drop=True)
         pd.testing.assert_frame_equal(again, rows, check_exact=True)
         assert (kept / "model.pt").stat().st_size > 10_000
+    # Each development recording is graded by the one fold that did not learn from its subject.
+    output = job.folder / "grades.csv"
+    words = [f"study={job.study()}", f"data.manifest={job.manifest}", f"output={output}"]
+    assert predict(words) == 0
+    now = pd.read_csv(output, comment="#").set_index("recording_id")
+    wanted = by_recording(then).set_index("recording_id")["probability_1"]
+    pd.testing.assert_series_equal(now.loc[wanted.index, "probability_1"], wanted, atol=1e-5)
 
 
 def test_a_dead_tracking_server_loses_nothing(job: Job) -> None:
