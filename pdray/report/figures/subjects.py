@@ -99,8 +99,9 @@ def _row(axes: Axes, points: pd.DataFrame, classes: int, place: tuple[int, int])
     _segments(axes, (x[~wrong], x[~wrong]), (target[~wrong], mean[~wrong]), "0.75", 0.7)
     _segments(axes, (x[wrong], x[wrong]), (target[wrong], mean[wrong]), RED, 0.7)
     _segments(axes, (x - half, x + half), (target, target), "black", 1.2)
-    joined = points.groupby("slot")[["x", "mean"]].apply(_with_gap)
-    axes.plot(joined["x"], joined["mean"], color="0.6", linewidth=0.6)
+    ends = np.flatnonzero(np.diff(points["slot"])) + 1  # the line has a gap after each subject
+    joined = (np.insert(one, ends, np.nan) for one in (x, mean))
+    axes.plot(*joined, color="0.6", linewidth=0.6)
     axes.plot(x[~wrong], mean[~wrong], "o", color=BLUE, markersize=size, markeredgewidth=0)
     axes.plot(x[wrong], mean[wrong], "x", color=RED, markersize=1.2 * size, markeredgewidth=0.9)
     axes.set(xlim=(first - 0.5, first + room - 0.5), yticks=range(classes))
@@ -113,8 +114,10 @@ def _row(axes: Axes, points: pd.DataFrame, classes: int, place: tuple[int, int])
     shown = names.iloc[::skipped]
     axes.set_xticks([])
     height = -0.11 * (classes - 1)
-    for slot, name in zip(shown["slot"], shown["subject_id"], strict=True):  # quicker than ticks
-        axes.text(slot, height, name, size=SMALL - 1, rotation=90, ha="center", va="top")
+    for slot, name in zip(shown["slot"], shown["subject_id"], strict=True):
+        # Texts of a figure are quicker than ticks and than texts of axes, which are clipped.
+        axes.figure.text(slot, height, name, transform=axes.transData,
+                         size=SMALL - 1, rotation=90, ha="center", va="top")  # fmt: skip
 
 
 def _segments(axes: Axes, x: tuple[Any, Any], y: tuple[Any, Any], color: str, width: float) -> None:
@@ -122,10 +125,6 @@ def _segments(axes: Axes, x: tuple[Any, Any], y: tuple[Any, Any], color: str, wi
     columns = np.broadcast_arrays(*x, *y, np.nan)
     across, along = (np.stack([*columns[k : k + 2], columns[4]], axis=1) for k in (0, 2))
     axes.plot(across.ravel(), along.ravel(), color=color, linewidth=width)
-
-
-def _with_gap(rows: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([rows, pd.DataFrame({name: [np.nan] for name in rows})])
 
 
 def _legend() -> list[Line2D]:
