@@ -36,7 +36,6 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.settings import Method
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
-from pdray.search.overhead import Overhead
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
@@ -437,6 +436,8 @@ def run_trials(
     Raises:
         ClusterError: If a node runs out of memory.
     """
+    from pdray.search.overhead import Overhead  # of the driver alone
+
     workers, overhead = plan.workers, Overhead()
     run = RunConfig(
         name="tune",
