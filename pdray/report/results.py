@@ -38,6 +38,8 @@ def results_of(case: Reported) -> dict[str, Any]:
         "cohort": None if parts is None else _cohort(parts),
         "classes": _classes(case, parts),
         "is_case_control": is_case_control(case),
+        "has_subjects": case.units.empty
+        or bool((case.units["subject_id"] != case.units["recording_id"]).any()),
         "score": _score(case),
         "baselines": dict(case.baselines),
         "chance": dict(case.chance),

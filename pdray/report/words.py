@@ -78,18 +78,21 @@ def _first_sentence(results: Results) -> str:
     mark = "SYNTHETIC data: " if study["is_synthetic"] else ""
     if score is None:
         return f"{mark}nobody was tested, so this study has no score that may be reported."
-    people = _counted(score["num_subjects"], "person", "people")
     unit = _counted(score["num_recordings"], "recording", "recordings")
+    people = f"{_counted(score['num_subjects'], 'person', 'people')} ({unit})"
+    whom = "whom the model had not learnt from"
+    if not results["has_subjects"]:
+        people, whom = (
+            unit,
+            "that name no people, so that a person may also be among those learnt from",
+        )
     name = metric_name(study["metric"])
     if score["undefined"]:
-        return (
-            f"{mark}on {people} ({unit}) whom the model had not learnt from, {name} has no value: "
-            f"{score['undefined']}."
-        )
+        return f"{mark}on {people} {whom}, {name} has no value: {score['undefined']}."
     how = SCALES.get(study["metric"], "")
     told = f" ({how})" if how else ""
     return (
-        f"{mark}on {people} ({unit}) whom the model had not learnt from, its {name} was "
+        f"{mark}on {people} {whom}, the model's {name} was "
         f"{number(score['value'])}{told}; {interval_words(score)}."
     )
 
@@ -184,7 +187,10 @@ def protocol_words(results: Results) -> Iterator[str]:
             f"Training ended after epoch {search['chosen_epoch']}, the one with the best mean "
             "score over the folds."
         )
-    yield "All recordings of a person are on one side of every split."
+    if results["has_subjects"]:
+        yield "All recordings of a person are on one side of every split."
+    else:
+        yield "The recordings name no people, so a person may be on both sides of a split."
 
 
 def meaning_words(results: Results) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from pdray.report.case import read_case
 from pdray.report.results import results_of
+from pdray.report.words import first_sentence
 from pdray.tracking.run_log import StudyLog
 from tests.report.checker import check_results, numbers_in
 from tests.report.fixture import make_study
@@ -54,3 +55,10 @@ def test_a_changed_digit_fails(kind: str, tmp_path: Path) -> None:
             unseen.append((*path, last))
         holder[last] = kept
     assert unseen == []
+
+
+def test_recordings_that_name_nobody_are_not_called_people(tmp_path: Path) -> None:
+    results = results_of(read_case(make_study(tmp_path)))
+    assert first_sentence(results).startswith("SYNTHETIC data: on 8 people (16 recordings) whom ")
+    told = first_sentence({**results, "has_subjects": False})
+    assert told.startswith("SYNTHETIC data: on 16 recordings that name no people, so that a person")
