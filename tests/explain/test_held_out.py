@@ -119,7 +119,7 @@ def without_data(study: StudyLog) -> None:
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (other_study, StudyError, r"study\.json: cannot be read"),
+        (other_study, StudyError, "holds no study, whose folder has a study"),
         (without_data, SettingsError, "'manifest' is missing"),
         (without_winner, StudyError, "study faces has no winner: its state is .running."),
         (unfinished, StudyError, "study faces: its winner is running and has a model.pt; continue"),

@@ -49,7 +49,7 @@ def test_a_study_of_an_earlier_version_has_a_report_that_says_what_is_unknown(
     [
         ("running", "is running, so that it has no report; continue it with --resume"),
         ("failed", "is failed, so that it has no report; start a new study"),
-        ("absent", "study.json: cannot be read"),
+        ("absent", "holds no study, whose folder has a study.json"),
         ("read-only", "nothing can be written into"),
     ],
 )

@@ -83,7 +83,7 @@ def test_an_unfinished_search_shows_what_is_there() -> None:
 
 
 def test_what_is_no_study_or_has_nothing_yet_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"study\.json: cannot be read"):
+    with pytest.raises(StudyError, match="holds no study, whose folder has a study"):
         read_study(tmp_path)
     StudyLog(tmp_path).start(name="new", settings={"search": {"metric": "mcc"}}, tags={})
     study = read_study(tmp_path)
