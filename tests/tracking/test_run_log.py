@@ -190,7 +190,7 @@ def test_the_winner_has_the_shape_of_a_trial_and_test_scores(study: StudyLog, ro
 
 
 def test_a_folder_without_a_study_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"nowhere: holds no study, whose folder has a study\.json"):
+    with pytest.raises(StudyError, match="nowhere: holds no study, whose folder has a"):
         StudyLog(tmp_path / "nowhere").read()
     (tmp_path / "study.json").write_text("[]")
     with pytest.raises(StudyError, match="got a JSON list, expected an object"):
