@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
+
 from pdray.command import Say
 from pdray.cpus import granted_cpus
 from pdray.errors import ClusterError
@@ -27,7 +29,11 @@ _OTHERS = (
 _SECONDS = 120  # to wait for an answer; a busy machine needs half a minute
 _LOG_LINES = 5
 _THIS = "127.0.0.1"
-_STARTED: list[subprocess.Popen[bytes]] = []  # Python warns of one that is dropped while it runs
+# A process of its own session, whose parent ends at once: Ctrl-C in this terminal does not end it.
+_DETACH = (
+    "import subprocess, sys; "
+    "print(subprocess.Popen(sys.argv[1:], stdout=2, start_new_session=True).pid)"
+)
 
 
 def start_head(folder: Path, say: Say) -> Head:
@@ -96,13 +102,16 @@ def _start(head: Head, folder: Path, ports: dict[str, int]) -> None:
     deadline = time.monotonic() + _SECONDS
     for tool, answers in has_answer.items():
         while not answers():
-            if started[tool].poll() is not None or time.monotonic() > deadline:
+            if _has_ended(started[tool]) or time.monotonic() > deadline:
                 raise ClusterError(f"{tool} does not answer; {_last_words(folder / f'{tool}.log')}")
             time.sleep(0.3)
 
 
-def _spawn(words: Sequence[str], head: Head, log: Path) -> subprocess.Popen[bytes]:
-    """Start a tool that outlives this process; it inherits no setting of another cluster."""
+def _spawn(words: Sequence[str], head: Head, log: Path) -> int:
+    """Start a tool that outlives this process; return its number.
+
+    It inherits no setting of another cluster.
+    """
     others = ("RAY_", "MLFLOW_")
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     own = head.environment | {
@@ -113,17 +122,23 @@ def _spawn(words: Sequence[str], head: Head, log: Path) -> subprocess.Popen[byte
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes that pdray does not use
     }
     with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
+        started = subprocess.run(
+            [sys.executable, "-c", _DETACH, sys.executable, "-m", *words],
             env=inherited | own,
             cwd=log.parent,
             stdin=subprocess.DEVNULL,
-            stdout=file,
+            stdout=subprocess.PIPE,
             stderr=file,
-            start_new_session=True,  # Ctrl-C in this terminal does not end it
+            check=True,
         )
-    _STARTED.append(process)
-    return process
+    return int(started.stdout)
+
+
+def _has_ended(number: int) -> bool:
+    try:
+        return bool(psutil.Process(number).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _answer(url: str, head: Head) -> str:
