@@ -23,7 +23,10 @@ def test_every_script_is_here() -> None:
     assert sorted(ENDS) == sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize(
+    "name",
+    ["look_at_a_cohort", "map_a_recording", pytest.param("run_a_study", marks=pytest.mark.slow)],
+)
 def test_a_script_runs_to_its_end(name: str, tmp_path: Path) -> None:
     said, picture = ENDS[name]
     ran = subprocess.run(
