@@ -7,8 +7,8 @@ predictions are from the trial's is measured and printed.
 
 import math
 from dataclasses import replace
-from typing import Any
 
+import numpy as np
 from ray import tune
 from ray.tune import TuneConfig
 
@@ -24,7 +24,6 @@ from pdray.tracking.run_log import StudyLog, TrialLog
 def train_folds(
     trials: TrialPlan,
     study: StudyLog,
-    best: tuple[int, dict[str, Any]],
     at_once: int,
     listeners: tuple[Mirror, Say],
 ) -> None:
@@ -32,8 +31,8 @@ def train_folds(
 
     Args:
         trials: What the trials of the search share.
-        study: The log of the study, whose refit is complete.
-        best: Number and settings of the best trial.
+        study: The log of the study, whose refit is complete. Its trial counts, also if a trial that
+            was added since is better: the refit was scored, and its folds belong to it.
         at_once: Most folds that are trained at once.
         listeners: The mirror, and what prints a line.
 
@@ -41,22 +40,24 @@ def train_folds(
         StudyError: If a fold failed; the others are kept.
         KeyboardInterrupt: If interrupted; the study can be continued.
     """
-    (number, params), (mirror, say) = best, listeners
+    (mirror, say), winner = listeners, study.winner.read()
+    number, params = winner["number"], winner["params"]
     logs = [study.kept_fold(fold) for fold in range(len(trials.sides))]
     left = [fold for fold, log in enumerate(logs) if not _is_kept(log)]
+    errors: list[Exception] = []
     if left:
         chosen = int(study.trial(number).read()["chosen_epoch"])
         say(f"folds: {counted(len(left), 'fold')} of trial {number} again, {chosen + 1} epochs")
         plan = replace(trials, labels=(), role="fold", epochs=chosen + 1, pruner=None)
         reuse = trials.workers.num_workers == 1
         with step("training the folds of the winner again"):
-            run_trials(
+            errors = run_trials(
                 plan,
                 TuneConfig(max_concurrent_trials=at_once, reuse_actors=reuse),
                 callbacks=[RefitProgress(mirror, say, num_epochs=chosen + 1, folds=True)],
                 param_space={"number": number, "params": params, "fold": tune.grid_search(left)},
-            )
-    _check(logs)
+            ).errors
+    _check(logs, errors)
     say(_compared(logs, number))
 
 
@@ -64,15 +65,15 @@ def _is_kept(log: TrialLog) -> bool:
     return log.exists() and log.read()["state"] == "complete"
 
 
-def _check(logs: list[TrialLog]) -> None:
+def _check(logs: list[TrialLog], errors: list[Exception]) -> None:
     """Refuse to go on without a fold."""
     found = {fold: log.read() for fold, log in enumerate(logs) if log.exists()}
     failed = {fold: one["reason"] for fold, one in found.items() if one["state"] == "failed"}
-    if failed:
-        told = "; ".join(f"fold {fold}: {reason}" for fold, reason in failed.items())
+    if failed or errors:  # an error: the process of a fold was lost, so its log says nothing
+        told = "; ".join(f"fold {fold}: {reason}" for fold, reason in failed.items()) or errors[0]
         raise StudyError(
-            f"{len(failed)} of {counted(len(logs), 'fold')} of the winner could not be trained "
-            f"again: {told}; correct the cause and continue, or continue with "
+            f"{len(failed) or len(errors)} of {counted(len(logs), 'fold')} of the winner could not "
+            f"be trained again: {told}; correct the cause and continue, or continue with "
             "search.keep_folds=false"
         )
     if not all(map(_is_kept, logs)):
@@ -80,7 +81,7 @@ def _check(logs: list[TrialLog]) -> None:
 
 
 def _compared(logs: list[TrialLog], number: int) -> str:
-    apart = max(log.read()["scores"][APART]["value"] for log in logs)
+    apart = float(np.max([log.read()["scores"][APART]["value"] for log in logs]))  # nan, if any is
     kept = f"folds: {len(logs)} kept; their validation predictions"
     if apart == 0:
         return f"{kept} are those of trial {number}"

@@ -131,13 +131,15 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
 
 def _check_trials(study: StudyLog, saved: Mapping[str, Any], asked: int) -> None:
     """Refuse another number of trials where a winner was scored."""
-    if saved["state"] == "complete" and asked > saved["settings"]["search"]["trials"]:
+    trials = saved["settings"]["search"]["trials"]
+    # The winner is complete while its folds are trained again, and the study is not yet.
+    has_winner = study.winner.exists() and study.winner.read()["state"] == "complete"
+    if (saved["state"] == "complete" or has_winner) and asked > trials:
         raise StudyError(
-            f"study {saved['name']} is complete and its winner was scored on the test set, so it "
-            f"cannot be extended to {asked} trials; start a new study with another search.name"
+            f"study {saved['name']} has a winner that was scored on the test set, so it cannot be "
+            f"extended to {asked} trials; start a new study with another search.name"
         )
     scored = sum(one.winner.exists() for one in study.outer_studies())
-    trials = saved["settings"]["search"]["trials"]
     if scored and asked != trials and saved["state"] != "complete":
         raise StudyError(
             f"study {saved['name']}: {scored} of its outer folds were searched with {trials} "

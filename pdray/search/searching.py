@@ -87,7 +87,7 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
             from pdray.search.kept_folds import train_folds
 
             at_once = ready.reservation.concurrent_trials
-            train_folds(ready.trials, study, chosen, at_once, (ready.mirror, say))
+            train_folds(ready.trials, study, at_once, (ready.mirror, say))
         with step("scoring the winner"):
             board, held_out = report_winner(plan, ready.cohort, study)
             _draw(plan, ready.cohort, study, search)

@@ -143,8 +143,13 @@ def test_a_folder_in_which_nothing_was_begun_is_removed_again(
     assert started.exists()
 
 
-def test_a_complete_study_takes_no_more_trials(started: StudyLog, tmp_path: Path) -> None:
-    started.finish(state="complete", best=0)
+@pytest.mark.parametrize("ends", ["study", "winner"])  # a kill while its folds are trained
+def test_a_scored_study_takes_no_more_trials(ends: str, started: StudyLog, tmp_path: Path) -> None:
+    if ends == "study":
+        started.finish(state="complete", best=0)
+    else:
+        started.winner.start(number=0, num_epochs=1, params={}, settings={}, role="winner")
+        started.winner.finish(state="complete")
     with pytest.raises(StudyError, match="cannot be extended to 99 trials"):
         check_same(plan_study(make_tree(tmp_path, trials=99)), started, "abc", say)
     check_same(plan_study(make_tree(tmp_path)), started, "abc", say)
