@@ -20,6 +20,7 @@ import sys
 
 from pdray.command import run_job, say
 from pdray.config import load
+from pdray.display import step
 from pdray.predict.settings import PredictConfig
 
 
@@ -31,9 +32,10 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Write the predictions; return what was done and where they are."""
     config = load(PredictConfig, words)
-    import torch
+    with step("loading libraries"):
+        import torch
 
-    from pdray.predict.run import predict_new
+        from pdray.predict.run import predict_new
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return predict_new(config, say, device=device).words

@@ -157,7 +157,7 @@ def training_recordings(studied: Studied) -> tuple[RatedRecording, ...]:
         if not names <= set(entries[row.recording_id]):
             raise StudyError(
                 f"recording {row.recording_id}: its file has changed since the study ran, and "
-                f"{config.model.name} is learnt again from it; restore the old file"
+                "is read again; restore the old file"
             )
         found.append(rate(row, studied.data.grade_cuts, stored=stored))
     return tuple(found)
@@ -222,7 +222,9 @@ def _learn_and_predict(
 
 def _manifest(studied: Studied) -> Manifest:
     data, name = studied.data, studied.config.model.name
-    why = f"{name} learns in one step, so it is learnt again from the recordings of the study"
+    why = "new recordings are compared with those that it learnt from"
+    if studied.config.entry.loop == "once":
+        why = f"{name} learns in one step, so it is learnt again from the recordings of the study"
     manifest = load_manifest(
         data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
     )
@@ -231,6 +233,6 @@ def _manifest(studied: Studied) -> Manifest:
             f"study {studied.name}: {why}, but its manifest {data.manifest.name} has changed "
             "since; restore it"
         )
-    if studied.entries is None:
+    if not studied.keeps_frames:
         raise StudyError(f"study {studied.name}: {why}, but it kept no frames; use another study")
     return manifest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pdray.data.cohort.manifest import Recording, load_manifest
+from pdray.data.cohort.manifest import Allowed, Recording, load_manifest
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND
@@ -47,13 +47,19 @@ def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
         StudyError: If the model cannot read a video, or learnt none of their items.
     """
     if config.data.manifest is not None:
-        rows = load_manifest(config.data.manifest, scale=studied.data.scale).recordings
+        allowed = Allowed(config.data.different_subjects, config.data.shared_files)
+        path, scale = config.data.manifest, studied.data.scale
+        rows = load_manifest(path, scale=scale, allowed=allowed).recordings
     else:
         assert config.videos is not None, "the settings ask for one of them"
         item = _item(studied, config.item)
+        paths = _videos(studied, config.videos)
+        names = [path.with_suffix("").as_posix() for path in paths]
+        if len(set(names)) < len(names):  # such as P1.mov beside P1.mp4
+            names = [path.as_posix() for path in paths]
         rows = tuple(
-            Recording(path.with_suffix("").as_posix(), "", item, video=config.videos / path)
-            for path in _videos(studied, config.videos)
+            Recording(name, "", item, video=config.videos / path)
+            for name, path in zip(names, paths, strict=True)
         )
     if not {row.item for row in rows} & set(studied.items):
         found = ", ".join(sorted({row.item for row in rows}))
@@ -136,10 +142,10 @@ def _new(studied: Studied, row: Recording, other_people: bool) -> New:
     stored = studied.store.add(row, available(row, config.sees, config.needs))
     seconds, rate_of = _length(stored.paths)
     copies = [studied.subject_of_entry.get(path.stem) for path in stored.paths.values()]
+    copies.append(studied.subject_of_files(row))
     subject = next((one for one in copies if one is not None), None)
-    is_known = row.subject_id in studied.folds.development and not other_people
-    if subject is None and is_known:
-        subject = row.subject_id
+    if subject is None and not other_people:
+        subject = studied.subject_named(row.subject_id)
     rated = rate(replace(row, grade=row.grade or 0), studied.data.grade_cuts, stored=stored)
     # A fit refuses one person on both of its sides; who is new shares no id with the study.
     named = subject or f"new {row.subject_id or row.recording_id}"

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from pdray.atomic import write_text
-from pdray.command import Say, each_tenth
+from pdray.command import Say
 from pdray.config import require_writable
 from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.data.cohort.settings import SYNTHETIC, highest_grade
+from pdray.display import step
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.statistics.scaling import fit_scaling, scaled
@@ -71,15 +72,21 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
     rows = find_rows(studied, config)
     torch.set_num_threads(studied.threads)
     say(f"models     {', '.join(one.name for one in models)} of study {studied.name}")
-    tenth = each_tenth(say, "frames     {} recordings")
-    found, failures = add_to_store(
-        studied,
-        rows,
-        other_people=config.other_people,
-        done=lambda number: tenth(number, len(rows)),
-    )
-    tables = list(_predict(studied, models, found, (device, say)))
-    written = _rows(studied, models, rows, found, tables, (config, failures, (device, say)))
+    for key, usual in (("decision.rule", "mean"), ("decision.threshold", "highest")):
+        if (value := studied.setting(key) or usual) != usual:
+            say(f"note: {key}={value} of the study is not used here, but {usual}")
+    with step("decoding recordings") as now:
+        progress = now.counting(say, "frames     {} recordings")
+        found, failures = add_to_store(
+            studied,
+            rows,
+            other_people=config.other_people,
+            done=lambda number: progress(number, len(rows)),
+        )
+    with step("predicting"):
+        tables = list(_predict(studied, models, found, (device, say)))
+    with step("comparing with the training recordings"):
+        written = _rows(studied, models, rows, found, tables, (config, failures, (device, say)))
     columns = list(dict.fromkeys(name for one in written for name in one))
     mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
     write_text(config.output, f"{COMMENT}{mark}\n{table_text(columns, written)}")
@@ -190,6 +197,8 @@ def _notes(
     notes: dict[str, list[str]] = {}
     for place, one in enumerate(found):
         told = _seen_notes(models, one.subject)
+        if told and one.subject != one.row.subject_id != "":
+            told.append("by a file that the study read, or an id that looks like one of its ids")
         if one.row.item not in studied.items:
             told.append(f"the model did not learn {one.row.item}")
         told += _range_note("length [s]", one.seconds, lengths)

@@ -15,6 +15,12 @@ class NewDataConfig(Settings):
     manifest: Path | None = Field(
         None, description="manifest of the new recordings; grades are optional"
     )
+    different_subjects: tuple[tuple[str, ...], ...] = Field(
+        (), description="groups of its subject ids that look alike and are different people"
+    )
+    shared_files: tuple[Path, ...] = Field(
+        (), description="files of several people, as it names them"
+    )
 
 
 class PredictConfig(Settings):

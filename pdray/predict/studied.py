@@ -11,12 +11,16 @@ from typing import Any
 import pandas as pd
 
 from pdray.config import build, value_at
+from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.folds import Folds, folds_from_json
+from pdray.data.cohort.manifest import Recording, load_manifest
+from pdray.data.cohort.rows import FILES
 from pdray.data.cohort.settings import DataConfig
+from pdray.data.cohort.spelling import look_alike_form
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.earlier import as_begun
-from pdray.errors import StudyError
+from pdray.errors import ManifestError, StudyError
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.plugins import require
 from pdray.tracking.run_log import StudyLog
@@ -37,8 +41,9 @@ class Studied:
         inner: What the winning trial predicted for the subjects that its folds held out, a row
             per recording.
         store: The frame store that it reads; new recordings are added to it.
-        entries: Names of the store entries of each recording that the study read; None where it
-            decoded videos.
+        entries: Names of the store entries of each recording that the study read; None of an
+            early version's study.
+        keeps_frames: Whether these entries were kept; else it decoded videos at every read.
     """
 
     study: StudyLog
@@ -50,6 +55,7 @@ class Studied:
     inner: pd.DataFrame
     store: FrameStore
     entries: Mapping[str, list[str]] | None
+    keeps_frames: bool
 
     @property
     def name(self) -> str:
@@ -92,6 +98,39 @@ class Studied:
             for entry in entries
         }
 
+    def subject_named(self, name: str) -> str | None:
+        """Return the development subject of an id, or of one that looks like it (P1, P01)."""
+        return name if name in self.folds.development else self._alike.get(look_alike_form(name))
+
+    def subject_of_files(self, row: Recording) -> str | None:
+        """Return the development subject of whom the study read a file, or a part of it.
+
+        None also where the study's manifest is not there any more.
+        """
+        found = map(self._subject_of_digest.get, _digests(self._notes, row))
+        return next((one for one in found if one is not None), None)
+
+    @cached_property
+    def _alike(self) -> dict[str, str]:
+        return {look_alike_form(name): name for name in sorted(self.folds.development)}
+
+    @cached_property
+    def _notes(self) -> Digests:
+        return Digests(self.store.root / SOURCES, writes=False)
+
+    @cached_property
+    def _subject_of_digest(self) -> dict[str, str]:
+        data = self.data
+        try:
+            rows = load_manifest(
+                data.manifest, check_files=False, subjects=data.subjects, scale=data.scale,
+                allowed=None,
+            ).recordings  # fmt: skip
+        except ManifestError:
+            return {}
+        learnt = [row for row in rows if row.subject_id in self.folds.development]
+        return {digest: row.subject_id for row in learnt for digest in _digests(self._notes, row)}
+
     def setting(self, key: str) -> Any:
         """Return the value of a setting of the study, by its dotted key; None if it has none."""
         return value_at(self.facts["settings"], key)
@@ -118,6 +157,11 @@ def open_study(folder: Path) -> Studied:
             "~/pdray_output/studies/NAME"
         )
     facts = study.read()
+    if folder.absolute().parent.name != "studies":
+        raise StudyError(
+            f"study: got '{folder}', which is in no folder named studies: new recordings are "
+            f"decoded into the store beside that; move or link it to OUTPUT/studies/{facts['name']}"
+        )
     require(facts["tags"], facts["name"])
     if not study.winner.exists() or study.winner.read()["state"] != "complete":
         raise StudyError(
@@ -128,7 +172,6 @@ def open_study(folder: Path) -> Studied:
     recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
     output = folder.absolute().parents[1]  # wherever it is now
     table = folder / "entries.json"
-    is_stored = settings.get("frames", "store") == "store" and table.is_file()
     return Studied(
         study=study,
         facts=facts,
@@ -138,7 +181,8 @@ def open_study(folder: Path) -> Studied:
         folds=folds_from_json(_text(study.folds_path)),
         inner=by_recording(read_predictions(study.trial(trial["number"]).predictions_path)),
         store=FrameStore(output / "store", build(Recipe, as_begun(Recipe, recipe, recipe))),
-        entries=json.loads(_text(table)) if is_stored else None,
+        entries=json.loads(_text(table)) if table.is_file() else None,
+        keeps_frames=settings.get("frames", "store") == "store" and table.is_file(),
     )
 
 
@@ -156,6 +200,12 @@ def grade_words(studied: Studied, chosen: int, highest: float) -> str:
     if math.isinf(high):
         return f"{low} or more"
     return f"{low}" if high <= low else f"{low} to {high:g}"
+
+
+def _digests(notes: Digests, row: Recording) -> list[str]:
+    """Return the noted SHA-256 of the files of a recording, whether they are there or not."""
+    files = [file for name in FILES if (file := getattr(row, name)) is not None]
+    return [str(note["sha256"]) for file in files if "sha256" in (note := notes.note(file))]
 
 
 def _text(path: Path) -> str:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -133,6 +134,79 @@ def test_a_folder_of_videos_is_graded_and_what_is_strange_is_noted(
     assert "cannot be" in now.loc["broken", "note"]
 
 
+def test_videos_whose_names_differ_in_the_ending_alone_are_told_apart(
+    network_study: StudyLog, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    copy_shorter(folder, folder / "P1.mp4")
+    shutil.copyfile(folder / "P1.mp4", folder / "P1.mov")
+    now = predicted(network_study, tmp_path, f"videos={folder}")
+    assert now["num_models"].to_dict() == {"P1.mov": 2, "P1.mp4": 2}
+
+
+def test_a_part_of_a_file_and_an_id_that_looks_alike_are_the_same_person(
+    network_study: StudyLog, faces: Path, tmp_path: Path
+) -> None:
+    part = part_of(faces, tmp_path, "S004", subject_id="X9", recording_id="R1",
+                   start_seconds="0", end_seconds="0.9")  # fmt: skip
+    now = predicted(network_study, tmp_path, f"data.manifest={part}", "other_people=true")
+    assert now["num_models"].tolist() == [1]
+    (tmp_path / "new").mkdir()
+    copy_shorter(faces, tmp_path / "new/x.mp4")
+    new = {"video": str(tmp_path / "new/x.mp4"), "recording_id": "R1"}
+    alike = part_of(faces, tmp_path, "S004", subject_id="s-4", **new)
+    now = predicted(network_study, tmp_path, f"data.manifest={alike}")
+    assert now["num_models"].tolist() == [1]
+    assert "an id that looks like one of its ids" in now.loc["R1", "note"]
+    now = predicted(network_study, tmp_path, f"data.manifest={alike}", "other_people=true")
+    assert now["num_models"].tolist() == [2]
+    # A study that decodes videos at every read knows its files as well, without its manifest.
+    copy = StudyLog(tmp_path / "output/studies/faces")
+    shutil.copytree(network_study.folder, copy.folder)
+    settings = copy.read()["settings"] | {"frames": "video"}
+    copy.start(name="faces", settings=settings, tags={})
+    video = load_manifest(faces).recording("S004_V1_face_interview").video
+    shutil.copyfile(str(video), tmp_path / "new/y.mp4")
+    new = {"video": str(tmp_path / "new/y.mp4"), "recording_id": "R1", "subject_id": "X9"}
+    part = part_of(faces, tmp_path, "S004", **new)
+    now = predicted(copy, tmp_path, f"data.manifest={part}")
+    assert now["num_models"].tolist() == [1]
+
+
+def test_people_whose_ids_look_alike_can_be_named(
+    network_study: StudyLog, faces: Path, tmp_path: Path
+) -> None:
+    part = part_of(faces, tmp_path, "S001", "S002")
+    renamed = part.read_text().replace(",S001,", ",N1,").replace(",S002,", ",N01,")
+    part.write_text(renamed, encoding="utf-8")
+    words = f"data.manifest={part}"
+    with pytest.raises(PdrayError, match=r"data\.different_subjects="):
+        predicted(network_study, tmp_path, words)
+    named = 'data.different_subjects=[["N1","N01"]]'
+    assert len(predicted(network_study, tmp_path, words, named)) == 2
+
+
+def test_what_is_not_used_or_not_there_is_told(
+    network_study: StudyLog, faces: Path, tmp_path: Path
+) -> None:
+    copy, lines = StudyLog(tmp_path / "output/studies/faces"), []
+    shutil.copytree(network_study.folder, copy.folder)
+    facts = copy.read()
+    settings = facts["settings"] | {"decision": {"threshold": "mcc"}}
+    tags = json.dumps(
+        facts | {"settings": settings, "tags": facts["tags"] | {"manifest_digest": "0"}}
+    )
+    (copy.folder / "study.json").write_text(tags, encoding="utf-8")
+    asked = [f"study={copy.folder}", f"output={tmp_path / 'new.csv'}",
+             f"data.manifest={part_of(faces, tmp_path, 'S001')}"]  # fmt: skip
+    predict_new(load(PredictConfig, asked), lines.append)
+    told = "\n".join(lines)
+    assert "note: decision.threshold=mcc of the study is not used here, but highest" in told
+    assert "its manifest manifest.csv has changed since" in told
+    assert "learns in one step" not in told
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -168,6 +242,9 @@ def test_a_study_without_weights_says_how_to_get_them(
     (copy / "winner/model.pt").write_bytes(b"cut")
     with pytest.raises(PdrayError, match=r"model\.pt: these are not the weights"):
         predicted(StudyLog(copy), tmp_path, words, "model=refit")
+    with pytest.raises(PdrayError, match="in no folder named studies"):
+        predicted(StudyLog(Path(shutil.copytree(copy, tmp_path / "faces"))), tmp_path, words)
+    assert not (tmp_path.parent / "store").exists()
     with pytest.raises(PdrayError, match=r"which has no study\.json"):
         predicted(StudyLog(tmp_path / "none"), tmp_path, words)
 
