@@ -25,9 +25,9 @@ from pdray.head.settings import HeadConfig
 class SubmitConfig(HeadConfig):
     """Settings of this job."""
 
-    space: Path = Field(description="YAML file of the study, in the folder of the checkout")
+    space: Path = Field(description="YAML file of the study")
     manifest: Path = Field(description="the manifest")
-    name: str = Field(description="name of the study", min_length=1)
+    name: str = Field(description="name of the study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     job: str = Field("tune_tsa", description="name of the job in jobs/")
     words: list[str] = Field([], description="further settings of the job, as key=value")
 
@@ -40,12 +40,14 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Submit the job and wait for its end."""
     config = load(SubmitConfig, words)
-    from pdray.head.submit import running_head, submission, submit
+    from pdray.head.submit import file_words, running_head, submission, submit
 
-    head = running_head(config.folder)
-    output = config.folder.parent
-    own = ["--config", str(config.space), f"data.manifest={config.manifest.absolute()}"]
-    own += [f"output={output}", f"search.name={config.name}", f"tracking.uri={head.tracking}"]
+    own, head = file_words(config.space, config.manifest), running_head(config.folder)
+    own += [
+        f"output={config.folder.parent}",
+        f"search.name={config.name}",
+        f"tracking.uri={head.tracking}",
+    ]
     line, number = submission(head, Path.cwd(), config.job, [*own, *config.words], name=config.name)
     if code := submit(head, line, number, say):
         raise ClusterError(f"job {number} ended with exit code {code}; its output is above")

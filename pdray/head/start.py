@@ -1,5 +1,6 @@
 """Starts a Ray head and an MLflow server that only this user can use."""
 
+import http.client
 import os
 import secrets
 import socket
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from pdray.atomic import held
 from pdray.command import Say
 from pdray.cpus import granted_cpus
 from pdray.errors import ClusterError
@@ -27,6 +28,7 @@ _OTHERS = (
     "metrics-export-port", "runtime-env-agent-port",
 )  # fmt: skip
 _SECONDS = 120  # to wait for an answer; a busy machine needs half a minute
+_SECONDS_KNOWN = 30  # of a head that runs
 _LOG_LINES = 5
 _THIS = "127.0.0.1"
 # A process of its own session, whose parent ends at once: Ctrl-C in this terminal does not end it.
@@ -34,6 +36,7 @@ _DETACH = (
     "import subprocess, sys; "
     "print(subprocess.Popen(sys.argv[1:], stdout=2, start_new_session=True).pid)"
 )
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy gets no token
 
 
 def start_head(folder: Path, say: Say) -> Head:
@@ -50,14 +53,41 @@ def start_head(folder: Path, say: Say) -> Head:
         The head, which answers.
 
     Raises:
-        ClusterError: If one of them does not answer; what was started is ended then.
+        ClusterError: If one of them does not answer; what was started now is ended then.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except PermissionError as error:
+        raise ClusterError(
+            f"{folder} belongs to another user; start a head of your own with another output"
+        ) from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / "head.lock"))
+        except BlockingIOError as error:
+            raise ClusterError(f"a head is being started in {folder}; wait for it") from error
+        return _running(folder, say) or _new(folder, say)
+
+
+def _running(folder: Path, say: Say) -> Head | None:
+    """Return the head that runs; what a dead one left is removed."""
     known = read_head(folder)
-    if known is not None and processes(known):
-        say("the head runs already")
-        return known
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    if known is None:
+        return None
+    if not processes(known):
+        stop_head(folder)
+        return None
+    if tool := _silent(known, _SECONDS_KNOWN, lambda tool: False):
+        raise ClusterError(
+            f"the head runs, but {tool} does not answer; make head-stop ends it, with the jobs "
+            f"that still run, then start it again; {_last_words(folder / f'{tool}.log')}"
+        )
+    say("the head runs already")
+    return known
+
+
+def _new(folder: Path, say: Say) -> Head:
     # A short path: the sockets of Ray allow about a hundred characters.
     private = Path(tempfile.mkdtemp(prefix="pdray-"))
     with ExitStack() as taken:
@@ -95,16 +125,23 @@ def _start(head: Head, folder: Path, ports: dict[str, int]) -> None:
     ]
     tools = {"ray": ray, "mlflow": mlflow}
     started = {tool: _spawn(words, head, folder / f"{tool}.log") for tool, words in tools.items()}
+    if tool := _silent(head, _SECONDS, lambda tool: _has_ended(started[tool])):
+        raise ClusterError(f"{tool} does not answer; {_last_words(folder / f'{tool}.log')}")
+
+
+def _silent(head: Head, seconds: float, has_ended: Callable[[str], bool]) -> str | None:
+    """Return the tool that does not answer within some seconds; None: both answer."""
     has_answer: dict[str, Callable[[], bool]] = {
         "ray": lambda: '"ALIVE"' in _answer(f"{head.dashboard}/nodes?view=summary", head),
         "mlflow": lambda: bool(_answer(f"{head.tracking}/health", head)),
     }
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + seconds
     for tool, answers in has_answer.items():
         while not answers():
-            if _has_ended(started[tool]) or time.monotonic() > deadline:
-                raise ClusterError(f"{tool} does not answer; {_last_words(folder / f'{tool}.log')}")
+            if has_ended(tool) or time.monotonic() > deadline:
+                return tool
             time.sleep(0.3)
+    return None
 
 
 def _spawn(words: Sequence[str], head: Head, log: Path) -> int:
@@ -145,17 +182,17 @@ def _answer(url: str, head: Head) -> str:
     question = urllib.request.Request(url)
     question.add_header("Authorization", f"Bearer {head.token.read_text().strip()}")
     try:
-        with urllib.request.urlopen(question, timeout=5) as answer:
-            return str(answer.read().decode())
-    except (OSError, urllib.error.HTTPError):
+        with _DIRECT.open(question, timeout=5) as answer:
+            return str(answer.read().decode(errors="replace"))
+    except (OSError, http.client.HTTPException):  # nobody listens, or another program does
         return ""
 
 
 def _make_token(folder: Path) -> Path:
-    """Return the file of the token, which is made once."""
+    """Return the file of the token, which is made once; an empty one was left by a kill."""
     path = folder / "token"
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    if not path.exists() or not path.stat().st_size:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
     path.chmod(0o600)
     return path
@@ -180,5 +217,6 @@ def _own_address() -> str:
 
 
 def _last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return f"the end of {log}:\n" + "\n".join(lines[-_LOG_LINES:])

@@ -12,6 +12,8 @@ from pdray.command import Say
 from pdray.errors import ClusterError
 from pdray.head.running import Head, processes, read_head
 
+RAY = str(Path(sys.executable).with_name("ray"))
+"""Ray's command beside this Python, which need not be on the PATH of whoever pastes a line."""
 _SOURCE = (".rayignore", "jobs", "pdray", "search_spaces")
 
 
@@ -25,6 +27,19 @@ def running_head(folder: Path) -> Head:
     if head is None or not processes(head):
         raise ClusterError(f"no head runs in {folder}; start it with make head")
     return head
+
+
+def file_words(space: Path, manifest: Path) -> list[str]:
+    """Return the words of a job that name its settings and its manifest, from any folder.
+
+    Raises:
+        ClusterError: If a file is not there.
+    """
+    files = {"space": space.expanduser().absolute(), "manifest": manifest.expanduser().absolute()}
+    lacking = [f"{key}: got '{file}'" for key, file in files.items() if not file.is_file()]
+    if lacking:
+        raise ClusterError(f"{'; '.join(lacking)}; there is no such file")
+    return ["--config", str(files["space"]), f"data.manifest={files['manifest']}"]
 
 
 def submission(
@@ -53,7 +68,7 @@ def submission(
     found = subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip()
     metadata = ["--metadata-json", f'{{"git_commit": "{found}"}}'] if found else []
     line = [
-        *("ray", "job", "submit", "--address", head.dashboard, "--working-dir", str(source)),
+        *(RAY, "job", "submit", "--address", head.dashboard, "--working-dir", str(source)),
         *("--submission-id", number, *metadata, "--", "python", f"jobs/{job}.py", *words),
     ]
     return line, number
@@ -71,7 +86,7 @@ def submit(head: Head, line: Sequence[str], number: str, say: Say) -> int:
     try:
         return subprocess.run(command, env=os.environ | head.environment, check=False).returncode
     except KeyboardInterrupt as interrupt:
-        ways = [["ray", "job", way, "--address", head.dashboard] for way in ("logs", "stop")]
+        ways = [[RAY, "job", way, "--address", head.dashboard] for way in ("logs", "stop")]
         logs, stop = (f"{told} {shlex.join([*way, number])}" for way in ways)
         raise KeyboardInterrupt(
             f"the job goes on; its output: {logs} --follow\nto stop it: {stop}"

@@ -5,12 +5,16 @@ import shlex
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pdray.atomic import held
 from pdray.errors import ClusterError
 from pdray.head import start, stop
 from pdray.head.running import TAG, Head, processes, read_head
@@ -102,6 +106,82 @@ def test_a_head_that_does_not_start_is_told_and_ended(
                 (one.info["cmdline"] or [])]  # fmt: skip
 
 
+def test_no_proxy_is_sent_the_token_and_no_other_cluster_the_job(
+    head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", "hospital.example")
+        spawn = start._spawn
+        monkeypatch.setattr(
+            start, "_spawn", lambda words, head, log: spawn(["no_such_module"], head, log)
+        )
+        with pytest.raises(ClusterError, match="ray does not answer"):
+            start_head(tmp_path / "head", print)
+        server.shutdown()
+    assert not asked
+    told = head.environment
+    assert told["no_proxy"] == "hospital.example,127.0.0.1"
+    monkeypatch.setenv("RAY_ADDRESS", "http://elsewhere:8265")
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    from ray.dashboard.utils import get_address_for_submission_client
+
+    assert get_address_for_submission_client(head.dashboard) == head.dashboard
+
+
+def test_a_head_is_started_once_and_one_that_does_not_answer_is_told(
+    tmp_path: Path, head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held(tmp_path / "head.lock"), pytest.raises(ClusterError, match="is being started"):
+        start_head(tmp_path, print)
+    monkeypatch.setattr(start, "_SECONDS_KNOWN", 0.0)
+    with ExitStack() as stack:
+        _sleeping(stack, {TAG: str(head.private)})
+        with pytest.raises(ClusterError, match="ray does not answer; make head-stop ends it"):
+            start_head(tmp_path, print)
+        assert read_head(tmp_path) == head
+        stop_head(tmp_path)
+
+
+def test_what_a_dead_head_left_is_removed_and_an_empty_token_made_again(
+    tmp_path: Path, head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head.token.write_text("")
+    monkeypatch.setattr(start, "_start", lambda *of: None)
+    new = start_head(tmp_path, print)
+    assert not head.private.exists()
+    assert len(new.token.read_text()) == 64
+    stop_head(tmp_path)
+
+
+def test_a_head_of_another_machine_is_left_alone(tmp_path: Path, head: Head) -> None:
+    replace(head, host="lab2").write(tmp_path)
+    for use in (stop_head, running_head, lambda folder: start_head(folder, print)):
+        with pytest.raises(ClusterError, match="was started on lab2, and this is"):
+            use(tmp_path)
+    assert head.private.is_dir()
+
+
+def test_a_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(ClusterError, match=r"belongs to another user; .* another output"):
+        start_head(tmp_path / "head", print)
+
+
 def test_a_port_that_is_taken_is_not_used() -> None:
     with socket.socket() as other, ExitStack() as taken:
         other.bind(("127.0.0.1", 0))
@@ -115,7 +195,8 @@ def test_the_line_that_submits_can_be_pasted(head: Head) -> None:
     words = ["--config", "search_spaces/tsa.yaml", "data.manifest=/data/a folder/manifest.csv"]
     line, number = submission(head, ROOT, "tune_tsa", words, name="tapping")
     assert shlex.split(shlex.join(line)) == line
-    assert line[: line.index("--")][:4] == ["ray", "job", "submit", "--address"]
+    assert line[1:4] == ["job", "submit", "--address"]
+    assert Path(line[0]).is_file()
     assert line[line.index("--") + 1 :] == ["python", "jobs/tune_tsa.py", *words]
     assert number.startswith("tapping-")
     assert "secret" not in shlex.join(line)
