@@ -14,19 +14,26 @@ three examples, each at most 80 columns wide; ``--help`` prints it above the set
 """
 
 import errno
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from pdray.config import HELP, Settings
 from pdray.display import Progress, Say, each_tenth, say, shown
 from pdray.errors import PdrayError
 
-__all__ = ["COMPLETE", "Progress", "Say", "each_tenth", "run_job", "say"]
+__all__ = ["COMPLETE", "Progress", "Say", "console", "each_tenth", "run_job", "say"]
 
 COMPLETE = "--complete"
 """First word of a command line whose last word a shell completes."""
+
+
+def console(*words: str) -> str:
+    """Return a command of ``pdray`` to paste: quoted, and found also if no PATH leads to it."""
+    return shlex.join([str(Path(sys.executable).with_name("pdray")), *words])
 
 
 def run_job(

@@ -1,11 +1,10 @@
 """Makes the report of a finished study, and makes it again from the study's folder alone."""
 
 import json
-import shlex
 from pathlib import Path
 
 from pdray.atomic import write_text
-from pdray.command import Say
+from pdray.command import Say, console
 from pdray.config import require_writable
 from pdray.report.card.checklist import card_markdown, make_card
 from pdray.report.case import Reported, check_finished, read_case
@@ -68,6 +67,6 @@ def try_report(study: StudyLog, say: Say) -> None:
     try:
         make_report(study)
     except Exception as error:  # noqa: BLE001 - the study is complete, whatever its report meets
-        again = f"pdray report study={shlex.quote(str(study.folder))}"
+        again = console("report", f"study={study.folder}")
         # Its text may hold a path or a name.
         say(f"note: the report was not made ({type(error).__name__}); make it again with: {again}")

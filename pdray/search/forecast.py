@@ -9,7 +9,7 @@ from typing import Any
 import ray
 import torch
 
-from pdray.command import Say
+from pdray.command import Say, console
 from pdray.config import dump
 from pdray.data.cohort.members import Cohort, inner_sides, rated
 from pdray.display import clock, step
@@ -20,6 +20,7 @@ from pdray.search.course import Course, Work, last_end, work_of
 from pdray.search.overhead import run_overhead
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent
+from pdray.search.protocol import num_with_permutations
 from pdray.search.space import trial_config
 from pdray.search.trial import TrialPlan
 from pdray.training.loop.launch import Workers
@@ -91,7 +92,8 @@ def foresee_study(
         say: Prints a line.
 
     Returns:
-        The seconds; None: unknown.
+        The seconds of these searches, without those on exchanged grades; None: unknown, or
+        ``search.hours`` ends them before.
     """
     task = trials.task(0, {})
     measured = measure(plan, task, reservation)
@@ -99,13 +101,19 @@ def foresee_study(
         return None
     work = work_of(plan, reservation, num_folds=len(trials.sides))
     seconds = _of_searches(work, measured, task, num_searches)
-    if num_searches > 1:
-        say(f"time       about {clock(seconds)} for {num_searches} searches, one after the other")
-    if seconds > DAY:
+    hours, num_all = plan.config.search.hours, num_with_permutations(plan, num_searches)
+    if hours is not None and seconds > 3600 * hours:
+        say(f"time       all trials would take about {clock(seconds)}; search.hours={hours:g} ends "
+            "them before")  # fmt: skip
+        return None
+    whole = _of_searches(work, measured, task, num_all)
+    if num_all > 1:
+        say(f"time       about {clock(whole)} for {num_all} searches, one after the other")
+    if whole > DAY:
+        quick = console("quick-look", f"data.manifest={plan.config.data.manifest}")
         say(
-            f"time       about {clock(seconds)}, more than a day: for a first result in an hour "
-            f"run pdray quick-look data.manifest={plan.config.data.manifest}; or limit it with "
-            "search.hours, or use a cluster (docs/how-to/cluster.md)"
+            f"time       about {clock(whole)}, more than a day: for a first result in an hour "
+            f"run {quick}; or limit it with search.hours, or use a cluster (docs/how-to/cluster.md)"
         )
     return seconds
 

@@ -173,7 +173,7 @@ def _network(
             f"time       no network: its shortest study would take about {clock(seconds)} here; "
             f"to run it, set minutes={seconds / 60 + 1:.0f}"
         )
-    _say_paper(_tree(config, f"{config.name}-paper", spaces / "tsa.yaml"), manifest, say)
+    say_paper(_tree(config, f"{config.name}-paper", spaces / "tsa.yaml"), manifest, say)
     return plan, seconds
 
 
@@ -187,16 +187,16 @@ def _say_chosen(config: QuickLookConfig, plan: StudyPlan, seconds: float | None,
     say(f"time       the network here: {length}; {tested} {searched} (minutes={config.minutes:g})")
 
 
-def _say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
+def say_paper(tree: dict[str, Any], manifest: Manifest, say: Say) -> None:
     """Say what the paper's settings would take, from a few timed steps of them."""
     plan = plan_study(merge(tree, {"search": {"protocol": "holdout"}}))
+    told = f"not known, since a few of its steps take more than {_LONGEST:g} s"
     try:
         seconds = _forecast(manifest, plan, longest=_LONGEST)
-    except PdrayError:  # such as too few subjects for its folds
-        seconds = None
-    told = f"not known, since a few of its steps take more than {_LONGEST:g} s"
-    if seconds is not None:
-        told = f"about {clock(seconds)}, from a few timed steps"
+        if seconds is not None:
+            told = f"about {clock(seconds)}, from a few timed steps"
+    except PdrayError as error:  # such as too few subjects for its folds
+        told = f"they cannot be run: {str(error).splitlines()[:2][-1].strip(' -')}"
     say(
         f"time       the paper's settings here, for comparison (search_spaces/tsa.yaml, "
         f"{plan.num_trials} trials): {told}\n"
@@ -237,4 +237,7 @@ def _begun(config: QuickLookConfig, name: str, manifest: Manifest) -> StudyPlan 
             f"name={config.name}-2"
         )
     here = {"data": dump(config.data), "output": str(config.output)}  # it may have been copied
-    return plan_study(merge(merge({}, saved["settings"]), here))
+    given = config.model_dump(
+        mode="json", exclude_unset=True, include={"resources", "tracking"}
+    )  # the command line comes before what was saved
+    return plan_study(merge(merge(merge({}, saved["settings"]), here), given))

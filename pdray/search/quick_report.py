@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pdray.command import console
 from pdray.display import clock
 from pdray.evaluation.metrics import METRICS
 from pdray.search.plan import StudyPlan
@@ -75,11 +76,8 @@ def _together(looks: Sequence[Looked]) -> list[str]:
             f"{first}\n           they were tested on different subjects (the network on one group "
             "only), so this is no comparison"
         ]
-    folders = " ".join(str(one.outcome.folder) for one in looks)
-    return [
-        f"{first}\n           whether the difference is more than chance, says: "
-        f"pdray compare {folders}"
-    ]
+    command = console("compare", *(str(one.outcome.folder) for one in looks))
+    return [f"{first}\n           whether the difference is more than chance, says: {command}"]
 
 
 def _score(one: Looked) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdray.command import run_job, say
+from pdray.command import console, run_job, say
 from pdray.config import read_tree
 from pdray.display import step
 from pdray.search.plan import load_study, saved_settings
@@ -61,9 +61,8 @@ def where(outcome: "StudyOutcome") -> str:
     """Say where report, scores and log of a study are and how to compare its runs in MLflow."""
     here, uri = Path(sys.executable), outcome.tracking_uri
     if not outcome.is_mirrored:
-        words = [str(here.with_name("pdray")), "sync-tracking"]
-        words += [f"study={outcome.folder}", f"tracking.uri={uri}"]
-        shown = f"tracking   MLflow has not all of it; send the rest: {shlex.join(words)}"
+        rest = console("sync-tracking", f"study={outcome.folder}", f"tracking.uri={uri}")
+        shown = f"tracking   MLflow has not all of it; send the rest: {rest}"
     elif uri.startswith("http"):
         shown = f"compare    open {uri.rstrip('/')}{outcome.page}"
     else:

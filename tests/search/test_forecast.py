@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pdray.command import console
+from pdray.config import merge
 from pdray.search import forecast, overhead
 from pdray.search.cluster import Reservation
 from pdray.search.forecast import Measured, foresee_study
@@ -26,7 +28,7 @@ def foreseen(
 ) -> Callable[..., tuple[float | None, list[str]]]:
     """Return a function that forecasts a study of so many searches, and the lines it prints."""
 
-    def foresee(epoch: float, num_searches: int) -> tuple[float | None, list[str]]:
+    def foresee(epoch: float, num_searches: int, **more: Any) -> tuple[float | None, list[str]]:
         task, lines = make_task(), []
         size = len(task.sides[0].training) + len(task.sides[0].evaluation)
         measured = Measured(Pace(epoch=epoch / size, once=0.0), start=2.0)
@@ -34,7 +36,9 @@ def foreseen(
         sides = task.sides[:1] * 2
         trials: Any = SimpleNamespace(task=lambda number, params: task, sides=sides)
         alone = Reservation(Workers(1, 1, 0), concurrent_trials=1, cpus_per_trial=1)
-        found = foresee_study(plan_study(TREE), trials, alone, num_searches, lines.append)
+        found = foresee_study(
+            plan_study(merge(merge({}, TREE), more)), trials, alone, num_searches, lines.append
+        )
         return found, lines
 
     monkeypatch.setattr(overhead, "_measured", [])
@@ -62,8 +66,19 @@ def test_more_than_a_day_is_said_with_a_way_out(
     assert seconds is not None
     assert seconds > forecast.DAY
     assert lines == [
-        "time       about 30h00m, more than a day: for a first result in an hour run pdray "
-        "quick-look data.manifest=/data/m.csv; or limit it with search.hours, or use a cluster "
-        "(docs/how-to/cluster.md)"
+        "time       about 30h00m, more than a day: for a first result in an hour run "
+        f"{console('quick-look')} data.manifest=/data/m.csv; or limit it with search.hours, or use "
+        "a cluster (docs/how-to/cluster.md)"
     ]
     assert foreseen(10.0, 6)[1] == ["time       about 31m12s for 6 searches, one after the other"]
+
+
+def test_a_limit_and_exchanged_grades_are_in_the_forecast(
+    foreseen: Callable[..., tuple[float | None, list[str]]],
+) -> None:
+    limited = foreseen(3600.0, 1, search={"hours": 23})
+    told = "time       all trials would take about 30h00m; search.hours=23 ends them before"
+    assert limited == (None, [told])
+    seconds, lines = foreseen(10.0, 1, evaluation={"permutations": 5})
+    assert seconds == pytest.approx(300 + 12)
+    assert lines == ["time       about 31m12s for 6 searches, one after the other"]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pdray.config import build, merge, read_tree
+from pdray.config import build, dump, merge, read_tree
 from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import FoldsError, StudyError
 from pdray.search.plan import StudyPlan
 from pdray.search.protocol import num_searches, settle
-from pdray.search.quick_look import choose_network, motion_plan
+from pdray.search.quick_look import choose_network, motion_plan, say_paper
 from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
@@ -86,8 +86,22 @@ def test_a_folder_that_was_copied_is_continued_where_it_is(
     study = StudyLog(config.output / "studies" / "quick-look-motion")
     study.start(name="a", settings=plan.tree, tags={"manifest_digest": manifest.digest})
     copied = config.output.rename(tmp_path / "copied")
-    again = motion_plan(asked(6, output=str(copied)), SPACES, manifest)
+    tracking = {"uri": "http://there:5000"}
+    again = motion_plan(asked(6, output=str(copied), tracking=tracking), SPACES, manifest)
     assert again.config.output == copied
+    assert again.config.tracking.uri == "http://there:5000"
+
+
+def test_why_the_papers_settings_cannot_be_run_is_said(
+    asked: Callable[..., QuickLookConfig],
+) -> None:
+    config, lines = asked(4), []
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    tree = read_tree(StudyConfig, ["--config", str(SPACES / "tsa.yaml")])
+    say_paper(merge(tree, {"data": dump(config.data)}), manifest, lines.append)
+    assert "they cannot be run: " in lines[0]
+    assert "subjects" in lines[0]
+    assert "60 s" not in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """Says what became of a folder of videos and a sheet of ratings."""
 
-import shlex
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence, Sized
-from pathlib import Path
 
+from pdray.command import console
 from pdray.data.cohort.rows import UNABLE
 from pdray.importers.sheets.join import Joined, told
 from pdray.importers.sheets.making import Made
@@ -28,11 +26,9 @@ def report(config: MakeManifestConfig, made: Made) -> str:
     texts += [("hint", line) for one in made.joins for line in one.hints[:_SHOWN]]
     texts += [("note", line) for table in made.tables for line in table.notes]
     texts += _aside(config, made)
-    scale = f" data.scale={config.scale}" if config.scale else ""
-    manifest = shlex.quote(f"data.manifest={config.output}")
+    scale = [f"data.scale={config.scale}"] if config.scale else []
     job = "quick-look" if any(row.cells["grade"] for row in made.rows) else "describe"
-    program = shlex.quote(str(Path(sys.executable).with_name("pdray")))
-    texts.append(("next", f"{program} {job} {manifest}{scale}"))
+    texts.append(("next", console(job, f"data.manifest={config.output}", *scale)))
     lines, before = [], ""
     for name, text in texts:
         # A command and a path stay on one line, so that they can be copied.
