@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.score_intervals import Rows
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.tracking.address import shared_settings
-from pdray.tracking.leaving import is_told, names_ids, numbered, small_cells
+from pdray.tracking.leaving import are_told, small_cells, told_finding, without_few
 from pdray.tracking.numbering import COHORT, private_folder, without_ids
 from pdray.tracking.run_log import CHANCE, IMPORTANCE, NUMBERS, EpochRecord, StudyLog
 
@@ -174,26 +174,25 @@ def _numbers(
     if table is None:
         return pd.DataFrame()
     known = dump(EvaluationSettings())
+    # As the versions did that had no such setting.
+    asked = {"evaluation": {"interval": "percentile"}, **settings}
     given = {
-        name: {key: value for key, value in settings.get(name, {}).items() if key in section}
+        name: {key: value for key, value in asked.get(name, {}).items() if key in section}
         for name, section in known.items()
     }
     return _told(evaluate(table, build(EvaluationSettings, given), inner).frame, study)
 
 
 def _told(numbers: pd.DataFrame, study: StudyLog) -> pd.DataFrame:
-    """Leave out the groups that may not be told."""
+    """Leave out the groups that may not be told, and counts of few people in reasons."""
     least = small_cells(study)
-    groups = zip(numbers["group"], numbers["num_subjects"], strict=True)
-    kept = [is_told(group, int(people), least) for group, people in groups]
-    return numbers[kept].reset_index(drop=True)
+    columns = (numbers["table"], numbers["group"], numbers["num_subjects"].astype(int))
+    kept = numbers[are_told([*zip(*columns, strict=True)], least)].reset_index(drop=True)
+    return kept.assign(reason=[without_few(one, least) for one in kept["reason"]])
 
 
 def _findings(study: StudyLog) -> tuple[Finding, ...]:
-    return tuple(
-        replace(one, found=numbered(one.found, study)) if names_ids(**vars(one)) else one
-        for one in read_findings(study.folder)
-    )
+    return tuple(Finding(**told_finding(vars(one), study)) for one in read_findings(study.folder))
 
 
 def _baselines(units: pd.DataFrame, learnt: pd.DataFrame, metric: str) -> dict[str, float]:

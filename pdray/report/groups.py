@@ -87,7 +87,7 @@ def _words(numbers: pd.DataFrame, group: str, case: Reported) -> str:
     rows = numbers[(numbers["table"] == "groups") & (numbers["group"] == group)]
     wanted = rows[rows["metric"] == case.metric]
     some = wanted if len(wanted) else rows
-    return score_words(dict(some.iloc[0])) if len(some) else "not scored"
+    return score_words(dict(some.iloc[0])) if len(some) else "no score is given"
 
 
 def _by_age(case: Reported, labels: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pdray.atomic import replacing, write_text
 from pdray.config import value_at
@@ -20,6 +21,9 @@ from pdray.tracking.run_log import FINDINGS, NUMBERS, PREDICTIONS, REPORT, Study
 
 KEY = "private/recordings.csv"
 _NAMING = ("PDR002", "PDR004")  # checks that name recordings
+_BY_VALUE = ("groups", "constant")  # parts of an evaluation whose groups are values of a fact
+_OF_CLASS = re.compile(r"\b(\d+)(?=(?:\s+subjects?)?\s+of\s+class\b)")
+_BY_CLASS = re.compile(r"\s+\(class\s+0:\s+\d+(?:,\s+class\s+\d+:\s+\d+)+\)")
 
 
 def leaving(path: Path, study: StudyLog, folder: Path) -> Path | None:
@@ -48,19 +52,72 @@ def leaving(path: Path, study: StudyLog, folder: Path) -> Path | None:
 
 def small_cells(study: StudyLog) -> int:
     """Return the number of people below which a group of a study is not told."""
-    found = value_at(study.read()["settings"], "report.small_cells")
+    whole = StudyLog(private_folder(study).parent)
+    found = value_at(whole.read()["settings"], "report.small_cells")
     return found if isinstance(found, int) else SMALL
 
 
-def is_told(group: str, num_subjects: int, least: int) -> bool:
-    """Return whether the scores of a group may be told: not of few people, nor of a date.
+def are_told(groups: Sequence[tuple[str, str, int]], least: int) -> list[bool]:
+    """Return whether the scores of each group may be told: not of few people, nor of a date.
+
+    Where a value of a fact is of few people, the next smallest value is not told either: the total
+    and the others would tell how many the few are.
 
     Args:
-        group: Such as "site=Ulm"; empty: all, who are told in any case.
-        num_subjects: Its subjects.
+        groups: Part of the evaluation, name, such as "site=Ulm", and subjects of each; all
+            subjects, whose name is "", are told in any case.
         least: From :func:`small_cells`.
     """
-    return not group or (num_subjects >= least and visit_date(group) is None)
+    facts: dict[str, dict[str, int]] = {}
+    for table, group, people in groups:
+        if table in _BY_VALUE and "=" in group:
+            facts.setdefault(group.partition("=")[0], {})[group] = people
+    untold = set()
+    for people_of in facts.values():
+        few = sum(people < least for people in people_of.values())
+        untold |= set(sorted(people_of, key=people_of.__getitem__)[: few + 1] if few else ())
+    return [
+        not group or (people >= least and group not in untold and visit_date(group) is None)
+        for _, group, people in groups
+    ]
+
+
+def without_few(text: str, least: int) -> str:
+    """Return sentences without counts of few people of a class.
+
+    Args:
+        text: Such as "too few subjects for an interval: 3 of class 1, 5 are needed".
+        least: From :func:`small_cells`.
+    """
+
+    def is_few(number: str) -> bool:
+        return 0 < int(number) < least
+
+    def without(counts: re.Match[str]) -> str:
+        found = re.findall(r":\s+(\d+)", counts[0])
+        return "" if any(map(is_few, found)) else counts[0]
+
+    text = _OF_CLASS.sub(lambda one: f"<{least}" if is_few(one[1]) else one[0], text)
+    return _BY_CLASS.sub(without, text)
+
+
+def told_finding(finding: Mapping[str, Any], study: StudyLog) -> dict[str, Any]:
+    """Return what a check found as it may leave the room: running numbers, no count of few people.
+
+    Args:
+        finding: Fields of a :class:`~pdray.checks.finding.Finding`.
+        study: The study, or a search inside it.
+    """
+    told, least = dict(finding), small_cells(study)
+    found = str(told["found"])
+    told["found"] = without_few(numbered(found, study) if names_ids(**told) else found, least)
+    numbers: Mapping[str, float] = told.get("numbers", {})
+    if any(0 < people < least for name, people in numbers.items() if name.startswith("scored_")):
+        # The other classes and the total would tell how many the few are.
+        told["numbers"] = {
+            name: number for name, number in numbers.items() if not name.startswith("scored_")
+        }
+    return told
 
 
 def _predictions(path: Path, study: StudyLog, copy: Path) -> None:
@@ -74,21 +131,21 @@ def _numbers(path: Path, study: StudyLog, copy: Path) -> None:
     """Leave out the groups of few people, and those that are named by a date."""
     least = small_cells(study)
     rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    groups = [(row["table"], row["group"], int(row["num_subjects"])) for row in rows]
+    told = are_told(groups, least)
     lines = io.StringIO()
     table = csv.DictWriter(lines, list(rows[0]) if rows else [], lineterminator="\n")
     table.writeheader()
-    for row in rows:
-        if is_told(row["group"], int(row["num_subjects"]), least):
-            table.writerow(row)
+    for row, is_told in zip(rows, told, strict=True):
+        if is_told:
+            table.writerow({name: without_few(cell, least) for name, cell in row.items()})
     write_text(copy, lines.getvalue())
 
 
 def _findings(path: Path, study: StudyLog, copy: Path) -> None:
     findings = json.loads(path.read_text(encoding="utf-8"))
-    for one in findings:
-        if names_ids(**one):
-            one["found"] = numbered(one["found"], study)
-    write_text(copy, json.dumps(findings, indent=1) + "\n")
+    told = [told_finding(one, study) for one in findings]
+    write_text(copy, json.dumps(told, indent=1) + "\n")
 
 
 def _report(path: Path, study: StudyLog, copy: Path) -> None:
@@ -96,7 +153,7 @@ def _report(path: Path, study: StudyLog, copy: Path) -> None:
         return block[0] if KEY in block[0] else numbered(block[0], study)
 
     naming = rf"^(?:{'|'.join(_NAMING)}) warning.*?(?=^\S|\Z)"
-    text = path.read_text(encoding="utf-8")
+    text = without_few(path.read_text(encoding="utf-8"), small_cells(study))
     write_text(copy, re.sub(naming, told, text, flags=re.MULTILINE | re.DOTALL))
 
 

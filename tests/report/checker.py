@@ -67,6 +67,13 @@ def _truth(study: Path) -> Truth:
         table = read_rows(study / "winner" / "predictions.parquet")
     expected = {**further, **expected_numbers(table, inner, PREVALENCES, 0.9, LEVELS)}
     told = {key: one for key, one in expected.items() if not key[1] or one.num_subjects >= SMALL}
+    for fact in {key[1].split("=")[0] for key in expected if key[0] == "groups"}:
+        sizes = {key[1]: one.num_subjects for key, one in expected.items()
+                 if key[0] == "groups" and key[1].startswith(f"{fact}=")}  # fmt: skip
+        few = [one for one, size in sizes.items() if size < SMALL]
+        hidden = sorted(sizes, key=lambda one: sizes[one])[: len(few) + 1] if few else []
+        told = {key: one for key, one in told.items()
+                if key[0] not in ("groups", "constant") or key[1] not in hidden}  # fmt: skip
     return Truth(metric, recordings(table), learnt, told)
 
 

@@ -182,7 +182,8 @@ def _score(metric: str, row: dict) -> str:
         return f"{metric} undefined ({row.get('undefined', '')})"
     told = f"{metric} {float(value):.3f}"
     if row["reason"]:
-        return f"{told} ({row['reason']})"
+        few = re.sub(r"\b[1-4] of class", "<5 of class", row["reason"])
+        return f"{told} ({few})"
     ends = {"lower": "low", "upper": "high"}
     if row["sides"] in ends:
         word = {"lower": ": at least", "upper": ": at most"}[row["sides"]]

@@ -1,12 +1,15 @@
 """A finished study is read for its report without pseudonyms, whatever its protocol."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pdray.checks.finding import Finding
+from pdray.checks.run import write_findings
 from pdray.errors import StudyError
 from pdray.report.case import read_case
 from tests.report.fixture import make_study
@@ -58,3 +61,34 @@ def test_a_study_without_a_winner_has_no_report(state: Any, told: str, tmp_path:
     study.finish(state=state)
     with pytest.raises(StudyError, match=f"study made is {state}.*{told}"):
         read_case(study)
+
+
+def test_findings_and_reasons_do_not_count_few_people(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    counts = {"scored": 23, "scored_0": 20, "scored_1": 3}
+    told = "scored: 3 subjects of class 1, 5 are needed"
+    finding = Finding(code="PDR009", title="few", state="warning", found=told, numbers=counts)
+    write_findings(study.folder, [finding])
+    path = study.evaluation / "numbers.csv"
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("8, 12 are needed", "3 of class 1", 1)
+    path.write_text(text, encoding="utf-8")
+    case = read_case(study)
+    (found,) = case.findings
+    assert found.found == "scored: <5 subjects of class 1, 5 are needed"
+    assert found.numbers == {"scored": 23}
+    assert "<5 of class 1" in case.numbers["reason"].str.cat()
+    assert "3 of class 1" not in case.numbers["reason"].str.cat()
+
+
+def test_an_earlier_version_s_numbers_are_made_with_its_intervals(tmp_path: Path) -> None:
+    study = make_study(tmp_path, people=60)
+    given = read_case(study).numbers
+    shutil.rmtree(study.evaluation)
+    path = study.folder / "study.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    del facts["settings"]["evaluation"]
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    made = read_case(study).numbers
+    assert made["value"].equals(given["value"])
+    assert not made["low"].equals(given["low"])

@@ -22,7 +22,9 @@ def test_groups_of_few_people_and_dates_are_left_out_of_numbers(
 ) -> None:
     head = "table,group,metric,value,num_subjects,reason\n"
     kept = ["scores,,mcc,0.5,4,", 'groups,site=Ulm,mcc,0.1,5,"a, b"']
-    gone = ["groups,site=Dorf,mcc,0.9,4,", "groups,visit_id=2023-05-01,mcc,0.2,30,"]
+    # The subjects of Dorf would follow from those of Au, Ulm and all.
+    gone = ["groups,site=Dorf,mcc,0.9,4,", "groups,visit_id=2023-05-01,mcc,0.2,30,",
+            "groups,site=Au,mcc,0.3,5,", "constant,site=Au,accuracy,0.3,5,"]  # fmt: skip
     file = study.folder / "numbers.csv"
     file.write_text(head + "\n".join([kept[0], *gone, kept[1], ""]))
     copy = leaving(file, study, tmp_path)
@@ -72,3 +74,35 @@ def test_what_names_nobody_is_sent_as_it_is_and_a_damaged_table_stays(
     pd.DataFrame({"subject_id": ["Roe"]}).to_csv(cohort.folder / "numbers.csv")
     for name in ("predictions.parquet", "numbers.csv"):
         assert leaving(cohort.folder / name, cohort, tmp_path) is None
+
+
+def test_no_sentence_tells_how_many_people_a_small_class_has(
+    study: StudyLog, tmp_path: Path
+) -> None:
+    few = {"code": "PDR009", "state": "warning", "advice": "collect more",
+           "found": "scored: 3 subjects of class 1, 5 are needed; learnt from: 12 subjects of "
+           "class 0", "numbers": {"scored": 23, "scored_0": 20, "scored_1": 3}}  # fmt: skip
+    (study.folder / "checks.json").write_text(json.dumps([few]))
+    reason = "too few subjects for an interval: 4 of class 0, 0 of class 2, 5 are needed"
+    (study.folder / "numbers.csv").write_text(
+        f'table,group,metric,value,num_subjects,reason\nscores,,mcc,0.5,24,"{reason}"\n'
+    )
+    (study.folder / "report.txt").write_text(
+        f"mcc 0.5 (no interval: {reason})\nPDR009 passed: 27 subjects were scored (class 0: 24,\n"
+        "  class 1: 3)\n"
+    )
+    told = {}
+    for name in ("checks.json", "numbers.csv", "report.txt"):
+        copy = leaving(study.folder / name, study, tmp_path)
+        assert copy is not None
+        told[name] = copy.read_text()
+    (found,) = json.loads(told["checks.json"])
+    assert found["found"].startswith(
+        "scored: <5 subjects of class 1, 5 are needed; learnt from: 12 "
+    )
+    assert found["numbers"] == {"scored": 23}
+    hidden = reason.replace("4 of", "<5 of")
+    assert hidden in told["numbers.csv"]
+    assert told["report.txt"] == (
+        f"mcc 0.5 (no interval: {hidden})\nPDR009 passed: 27 subjects were scored\n"
+    )
