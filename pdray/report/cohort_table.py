@@ -17,7 +17,10 @@ from pdray.report.case import Reported
 from pdray.report.parts import ANALYSED, LEFT_OUT, SCORED, TRAINING, Parts, parts_of
 from pdray.report.small_cells import Shown, Sum, protect
 
-NOT_KEPT = "not known: this study is of an earlier version, which kept no table of recordings"
+NOT_KEPT = (
+    "not known: the study has no table of recordings; earlier versions kept none, and it goes with "
+    "the folder private"
+)
 OLDEST = 89
 """Oldest age that is printed [years]; above it stands "90+"."""
 _BANDS = {60: "under 60", 70: "60 to 69", 80: "70 to 79", 200: "80 and older"}
@@ -130,13 +133,24 @@ def _block(
         sums += [
             Sum((ANALYSED, value), tuple((key, value) for key in some)) for value in ("", *values)
         ]
-    totals = {(key, ""): parts.counts[key] for key in columns.values()}
+    if name == "grade":
+        sums += _class_sums(labels, parts)
+    keys = dict.fromkeys([*columns.values(), *(one.total[0] for one in sums)])
+    totals = {(key, ""): parts.counts[key] for key in keys}
     shown = protect(
         {**counts, **totals}, sums, least, {place: parts.shown[place[0]] for place in totals}
     )
     return [
         [name, value, *_cells([shown[key, value] for key in columns.values()])] for value in values
     ]
+
+
+def _class_sums(labels: pd.Series, parts: Parts) -> Iterator[Sum[tuple[str, str]]]:
+    """Yield the scored people of each class, whom the flow counts, as sums over its grades."""
+    column = SCORED if TRAINING in parts.rows else ANALYSED
+    for key in parts.classes(SCORED).values():
+        grades = sorted(set(labels[parts.rows[key].index]))
+        yield Sum((key, ""), tuple((column, grade) for grade in grades))
 
 
 def _counts(subjects: pd.Series, labels: pd.Series) -> dict[str, Count]:

@@ -111,3 +111,24 @@ def test_reasons_of_few_people_are_joined_and_hidden(tmp_path):
 def test_ill_against_healthy_is_said_to_overstate_accuracy(tmp_path, what, is_told):
     lines = flow(read_case(make_study(tmp_path, protocol="nested", **what))).lines()
     assert (CASE_CONTROL in lines) == is_told
+
+
+def test_grades_and_classes_together_tell_no_small_count(tmp_path):
+    study = sixty(tmp_path)
+    path = study.folder / "private" / "recordings.parquet"
+    rows = pd.read_parquet(path)
+    person = rows["subject_id"].str[1:].astype(int)
+    held = rows["part"] == "scored"
+    # Of ten healthy people who are scored, three have grade 0; of ten ill ones five have grade 2.
+    rows["grade"] = rows["class"] * 2 + (person % 4 // 2)
+    rows.loc[held & (rows["class"] == 0), "grade"] = (person >= 18).astype(int)
+    rows.loc[held & (rows["class"] == 1), "grade"] = 2 + (person >= 30).astype(int)
+    rows.to_parquet(path)
+    people = rows[held].groupby("grade")["subject_id"].nunique().to_dict()
+    assert people == {0: 3, 1: 7, 2: 5, 3: 5}
+    table, told = table_of(study), counts(flow(read_case(study)).lines())
+    grades = table[table["fact"] == "grade"].set_index("value")["scored people"]
+    assert grades["0"] in ("<5", HIDDEN)
+    # Who has both numbers subtracts them.
+    assert told["healthy"].startswith("10 people")
+    assert grades["1"] == HIDDEN

@@ -12,7 +12,7 @@ from pdray.report.figures.print_style import LINE, NARROW, SMALL, Page
 from pdray.report.flow import CASE_CONTROL, Flow, flow
 from pdray.report.small_cells import HIDDEN
 
-NOT_KEPT = "an earlier version kept no table of recordings"
+NOT_KEPT = "the study has no table of recordings"
 _MAIN, _SIDE = (1.0, 44.0), (50.0, 38.0)  # left edge and width of boxes [mm]
 _BROAD = (1.0, 60.0)
 _HALVES = ((1.0, 41.0), (46.0, 41.0))
