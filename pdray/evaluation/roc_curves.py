@@ -91,7 +91,12 @@ def no_band(rows: Rows, positive: int) -> str:
     """Return why the curve of a class has no band; empty if it has one."""
     is_class = (rows.y_true == positive).astype(np.int64)
     counts = {k: len(np.unique(rows.subject[is_class == k])) for k in (1, 0)}
-    return too_few(counts, rows.num_subjects, "each")
+    reason = too_few(counts, rows.num_subjects, "each")
+    if rows.probability.shape[1] == 2:
+        return reason
+    # 0 is the rest here, and 1 the class.
+    told = reason.replace("of class 0", "of the other classes")
+    return told.replace("of class 1", f"of class {positive}")
 
 
 def roc_band(

@@ -119,3 +119,8 @@ def test_why_there_is_no_curve_and_no_band() -> None:
     few = Rows.of(made(8, 2, 1, 1))
     assert no_band(few, 1) == "too few subjects for an interval: 8, 12 are needed"
     assert no_band(Rows.of(table), 1) == ""
+    rare = table["subject_id"].isin(table["subject_id"].unique()[:2])
+    three = table.assign(probability_2=0.0, target=table["target"].mask(rare, 2))
+    assert (
+        no_band(Rows.of(three), 2) == "too few subjects for an interval: 2 of class 2, 5 are needed"
+    )

@@ -21,6 +21,7 @@ from pdray.report.figures.print_style import (
     shortened,
     width_of,
 )
+from pdray.tracking.leaving import without_few
 
 MOST_CLASSES = 9
 _COLUMNS, _REST = 3, " against the rest"
@@ -71,7 +72,7 @@ def caption(case: Reported) -> str:
             f"once{', and leaves out how trainings differ' if apart else ''}"
         )
     words += [f"no band for {'a class' if len(_classes(case)) > 1 else 'it'}: {one}"
-              for one in sorted(lacking)]  # fmt: skip
+              for one in sorted(without_few(one, case.small_cells) for one in lacking)]  # fmt: skip
     words.append("grey: chance; cross: the most probable class as prediction")
     return f"{'; '.join(words)}. {sample(case)}"
 
@@ -113,9 +114,11 @@ def _area(case: Reported, area: float) -> str:
         & (numbers["group"] == "")
         & (numbers["level"] == "recording")
         & numbers["table"].isin(["procedure", "scores"])
-        & numbers["low"].notna()
+        & (numbers["low"].notna() | numbers["high"].notna())
     ]
     if found.empty:
         return shown
     one = found.iloc[0]
-    return f"{shown}\n95% interval {one['low']:.2f} to {one['high']:.2f}"
+    ends = {"lower": "at least {low:.2f}", "upper": "at most {high:.2f}"}
+    told = ends.get(one["sides"], "{low:.2f} to {high:.2f}").format(**one)
+    return f"{shown}\n95% interval {told}"

@@ -207,3 +207,15 @@ def test_errors_are_seen_in_the_strip_plot(cases: dict[str, Reported]) -> None:
     points = {line.get_marker(): len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines}
     assert points["x"] == wrong > 0
     assert points["o"] == len(case.units) - wrong
+
+
+def test_a_roc_curve_tells_no_small_count_and_a_bound_as_one(tmp_path: Path) -> None:
+    case = read_case(make_study(tmp_path, people=60, protocol="nested", skill=60.0))
+    with print_style("roc"):
+        figure = FIGURES["roc"].draw(case)
+    assert isinstance(figure, Figure)
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert [one for one in words if "95% interval at least 0." in one]
+    few = case.units["subject_id"].isin(case.units["subject_id"].unique()[:3]).astype("int64")
+    told = FIGURES["roc"].caption(replace(case, units=case.units.assign(target=few)))
+    assert "no band for it: too few subjects for an interval: <5 of class 1, " in told
