@@ -266,7 +266,10 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
             needed=plan.needs,
             keeps=keeps,
         )
-    failures |= unjudged(plan, prepared) if keeps else {}
+    reasons = dict.fromkeys(failures, "damaged file")
+    lacking = unjudged(plan, prepared) if keeps else {}
+    reasons |= dict.fromkeys(lacking, "lacks what some trials read")
+    failures |= lacking
     prepared = {name: one for name, one in prepared.items() if name not in failures}
     table = study.folder / "decode_failures.csv"
     check_failures(failures, table, allowed=plan.config.data.max_decode_failures)
@@ -278,7 +281,7 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
     keep_entries(study, stored)
     from pdray.search.recordings import keep_recordings  # pandas' Parquet, once per study
 
-    keep_recordings(study, checked.cohort, plan.config.data.items, prepared, failures)
+    keep_recordings(study, checked.cohort, plan.config.data.items, prepared, reasons)
     return stored
 
 

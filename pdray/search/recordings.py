@@ -29,7 +29,7 @@ def keep_recordings(
     cohort: Cohort,
     items: Collection[str] | None,
     prepared: Mapping[str, Prepared],
-    failures: Collection[str],
+    failures: Mapping[str, str],
 ) -> None:
     """Write the table of recordings of a study.
 
@@ -38,7 +38,7 @@ def keep_recordings(
         cohort: Its recordings and folds. Without a test set, everybody is scored.
         items: Items of the study; None: every one.
         prepared: Of the recordings that can be read, by id.
-        failures: Ids of the others.
+        failures: Why the others take no part, by id, in a few words.
     """
     table = recordings_table(cohort, items, prepared, failures)
     with writing_private(study, COHORT) as temporary:
@@ -49,7 +49,7 @@ def recordings_table(
     cohort: Cohort,
     items: Collection[str] | None,
     prepared: Mapping[str, Prepared],
-    failures: Collection[str],
+    failures: Mapping[str, str],
 ) -> "pd.DataFrame":
     """Return one row per recording of the manifest; arguments as of :func:`keep_recordings`.
 
@@ -79,7 +79,7 @@ def recordings_table(
 
 
 def _reasons(
-    cohort: Cohort, items: Collection[str] | None, failures: Collection[str]
+    cohort: Cohort, items: Collection[str] | None, failures: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yield the id of each recording that is left out, and why."""
     lacks = {name: need for need, names in cohort.lacking.items() for name in names}
@@ -93,7 +93,7 @@ def _reason(
     one: Recording,
     items: Collection[str] | None,
     lacks: Mapping[str, str],
-    failures: Collection[str],
+    failures: Mapping[str, str],
 ) -> str:
     if items is not None and one.item not in items:
         return "other item"
@@ -101,4 +101,4 @@ def _reason(
         return "unable to rate"
     if one.recording_id in lacks:
         return f"no {lacks[one.recording_id]}"
-    return "damaged file" if one.recording_id in failures else ""
+    return failures.get(one.recording_id, "")

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pdray.data.cohort.manifest import load_manifest
@@ -25,14 +26,16 @@ FUSION: dict[str, Any] = {
 }
 
 
+BRANCHES = {"model.branches": {"choices": ["rgb+landmarks", "landmarks+mfcc", "rgb+mfcc"]}}
+
+
+def having(*modalities: Any) -> Prepared:
+    stored = StoredRecording("r", {one: Path("x") for one in modalities})
+    return Prepared(stored, num_bytes=1, seconds=1.0, rate=1.0, is_varying=False)
+
+
 def test_a_recording_that_some_trial_could_not_judge_is_listed() -> None:
-    branches = {"model.branches": {"choices": ["rgb+landmarks", "landmarks+mfcc", "rgb+mfcc"]}}
-    plan = plan_study({**FUSION, "space": branches})
-
-    def having(*modalities: Any) -> Prepared:
-        stored = StoredRecording("r", {one: Path("x") for one in modalities})
-        return Prepared(stored, num_bytes=1, seconds=1.0, rate=1.0, is_varying=False)
-
+    plan = plan_study({**FUSION, "space": BRANCHES})
     prepared = {"two": having("rgb", "mfcc"), "face": having("landmarks"), "voice": having("mfcc")}
     assert unjudged(plan, prepared) == {
         "face": "recording face: has no rgb or mfcc, and some trials use nothing else",
@@ -74,3 +77,21 @@ def test_marks_are_for_networks_on_regions_alone(
     prepared = prepare_trials(replace(checked, marks=marks), said.append)
     assert said == []
     assert all(one.marks is None for one in prepared.recordings)
+
+
+def test_who_lacks_what_a_trial_reads_is_no_damaged_file(
+    checked: CheckedTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = checked.within
+    data = {"manifest": "/x.csv", "max_decode_failures": 2}
+    plan = plan_study({**FUSION, "space": BRANCHES, "data": data})
+    silent, broken, *others = [one.recording_id for one in within.cohort.recordings]
+    prepared = dict.fromkeys(others, having("rgb", "mfcc")) | {silent: having("landmarks")}
+    monkeypatch.setattr(opening, "prepare_store", lambda *_, **__: (prepared, {broken: "no frame"}))
+    monkeypatch.setattr(opening, "_notes", lambda *_: [])
+    opening.prepare_frames(replace(within, plan=plan), print)
+    table = pd.read_parquet(within.study.folder / "private" / "recordings.parquet")
+    assert dict(table.dropna(subset="reason")[["recording_id", "reason"]].values) == {
+        silent: "lacks what some trials read",
+        broken: "damaged file",
+    }
