@@ -41,16 +41,15 @@ def make_report(study: StudyLog) -> Path:
 
 def write_report(case: Reported, folder: Path) -> None:
     """Write every file of a report; the page comes last."""
-    results = results_of(case)
+    card = make_card(case, folder.parent)  # first, as it refuses what the owner wrote
+    results, methods = results_of(case), methods_text(case)
     write_text(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
     write_text(folder / "scores.csv", case.numbers.to_csv(index=False))
     cohort = None
     if case.cohort is not None:
         cohort = cohort_table(case)
         write_text(folder / "cohort.csv", cohort_csv(cohort))
-    methods = methods_text(case)
     write_text(folder / "methods.txt", methods)
-    card = make_card(case, folder.parent)
     write_text(folder / "card.md", card_markdown(case, card))
     figures = save_all(case, folder / "figures")
     parts = Parts(

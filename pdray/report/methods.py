@@ -10,6 +10,7 @@ from typing import Any
 from pdray.config import value_at
 from pdray.data.cohort.settings import SYNTHETIC_MARK, highest_grade
 from pdray.evaluation.evaluate import METHODS
+from pdray.evaluation.settings import DecisionConfig
 from pdray.evaluation.statistics.intervals import TRUTHS
 from pdray.models import MODELS
 from pdray.report.case import UNKNOWN, Reported
@@ -17,6 +18,7 @@ from pdray.report.parts import ANALYSED, LEFT_OUT, LISTED, SCORED, TRAINING, Par
 from pdray.report.small_cells import HIDDEN
 
 _WIDTH = 80
+_CHOSEN = ("rule", "calibration", "threshold")
 _SCHEME = {
     "nested": "All people were tested, each once: the whole search ran in each of {outer} outer "
     "folds, on the people outside it, with {inner} inner folds.",
@@ -27,6 +29,8 @@ _SCHEME = {
     "each person, on all the others, with {inner} inner folds.",
     "holdout": "One of {outer} outer folds was the test set; the search ran on the other people, "
     "with {inner} inner folds, and the test set was scored once, by its winner.",
+    "person": "One ill person and a third of the healthy ones were the test set; the search ran on "
+    "the other people, with {inner} inner folds, and the test set was scored once, by its winner.",
     "split": "The data's own split named the test set; the search ran on the other people, with "
     "{inner} inner folds, and the test set was scored once, by its winner.",
 }
@@ -125,7 +129,10 @@ def partition(case: Reported, parts: Parts | None) -> str:
     }
     if numbers["inner"] is None or numbers["outer"] is None:
         return ""
-    told = [_SCHEME[case.protocol].format(**numbers)]
+    scheme = case.protocol
+    if scheme == "holdout" and value_at(case.settings, "folds.person") is not None:
+        scheme = "person"
+    told = [_SCHEME[scheme].format(**numbers)]
     if parts is not None and TRAINING in parts.rows:
         scored, learnt = parts.shown[SCORED], parts.shown[TRAINING]
         told.append(
@@ -134,6 +141,8 @@ def partition(case: Reported, parts: Parts | None) -> str:
         )
     seed = value_at(case.settings, "folds.seed")
     drawn = "Folds were drawn over people, so that nobody was on both sides"
+    if not names_people(case):
+        drawn = "The recordings name no people, so that a person may be on both sides of a fold"
     told.append(f"{drawn} (seed {seed})." if seed is not None else f"{drawn}.")
     return " ".join(told)
 
@@ -145,10 +154,7 @@ def model(case: Reported) -> str:
         return ""
     entry = MODELS.get(str(name))
     what = f"{name} ({entry.description})" if entry is not None else str(name)
-    told = [f"The model was {what}."]
-    if learns_in_steps(case):
-        told += [pictures(case), loss(case)]
-    return " ".join(filter(None, told))
+    return " ".join(filter(None, [f"The model was {what}.", pictures(case), loss(case)]))
 
 
 def learns_in_steps(case: Reported) -> bool:
@@ -157,8 +163,16 @@ def learns_in_steps(case: Reported) -> bool:
     return entry is not None and entry.loop == "steps"
 
 
+def uses(case: Reported, section: str) -> bool:
+    """Return whether a section of the settings, such as "loss", is of use to the model."""
+    entry = MODELS.get(str(value_at(case.settings, "model.name")))
+    return entry is not None and section in entry.sections
+
+
 def pictures(case: Reported) -> str:
-    """Say what a network reads of a recording."""
+    """Say what a network reads of a recording; empty of a model that reads no snippets."""
+    if not uses(case, "snippet"):
+        return ""
     height, width = (chosen(case, f"decode.{side}") for side in ("height", "width"))
     frames, modality = chosen(case, "snippet.num_frames"), chosen(case, "modality")
     if None in (height, width, frames, modality):
@@ -167,9 +181,9 @@ def pictures(case: Reported) -> str:
 
 
 def loss(case: Reported) -> str:
-    """Say by which loss a network learnt."""
+    """Say by which loss a network learnt; empty of another model."""
     kind = chosen(case, "loss.kind")
-    if kind is None:
+    if kind is None or not uses(case, "loss"):
         return ""
     words = _LOSS.get(str(kind), f"the loss {kind}")
     return f"It learnt by {words.format(gamma=chosen(case, 'loss.gamma') or 0)}."
@@ -183,17 +197,30 @@ def search(case: Reported) -> str:
     ended = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     keys = sorted({key for one in case.trials for key in one["params"]})
     metric = case.metric
-    where = "the search on all people, which made the final model" if _is_nested(case) else ""
+    where = "the search on all people, which made the final model" if is_nested(case) else ""
     if not keys:
         told = "No setting was searched."
     else:
         end = f" Of {len(case.trials)} trials ({where or 'the search'}: {ended}), trial {case.best}"
         told = (
-            f"Settings were searched with tree-structured Parzen estimators ({', '.join(keys)}); "
+            f"Settings were searched {_proposed(case)} ({', '.join(keys)}); "
             f"trials were compared by the mean {metric} over the inner folds.{end} won."
         )
-    epochs = "" if case.chosen_epoch is None else f" for {case.chosen_epoch + 1} epochs"
+    epochs = ""
+    if case.chosen_epoch is not None and learns_in_steps(case):
+        epochs = f" for {case.chosen_epoch + 1} epoch{'s' * (case.chosen_epoch > 0)}"
     return f"{told} The final model was trained on all people of its training side{epochs}."
+
+
+def _proposed(case: Reported) -> str:
+    """Return how trials were proposed."""
+    at_random = value_at(case.settings, "search.startup_trials")
+    estimated = "with tree-structured Parzen estimators"
+    if not isinstance(at_random, int):
+        return estimated
+    if len(case.trials) <= at_random:
+        return "at random"
+    return f"{estimated}, after {at_random} random trials"
 
 
 def decision(case: Reported) -> str:
@@ -208,16 +235,26 @@ def decision(case: Reported) -> str:
     calibration = section.get("calibration", "none")
     if calibration != "none":
         told += f" Probabilities were calibrated ({calibration}) on inner predictions."
+    if decides(case) and not is_nested(case):
+        told += " The score itself is that of averaged probabilities and the most probable class."
     return told
+
+
+def decides(case: Reported) -> bool:
+    """Return whether the settings choose a decision in place of the usual one."""
+    usual = DecisionConfig()
+    asked = {name: value_at(case.settings, f"decision.{name}") for name in _CHOSEN}
+    return any(one not in (None, getattr(usual, name)) for name, one in asked.items())
 
 
 def intervals(case: Reported) -> str:
     """Say how intervals were made, and what they cover."""
-    method = value_at(case.settings, "evaluation.interval")
+    method, found = value_at(case.settings, "evaluation.interval"), headline(case)
     if method not in METHODS:
         return ""
-    words = str(METHODS[str(method)])
-    found = headline(case)
+    # The intervals of a procedure are made in one way, whatever the settings.
+    is_procedure = found is not None and found["table"] == "procedure"
+    words = METHODS["transformed" if is_procedure else str(method)]
     covered = "" if found is None or not found["truth"] else f" ({TRUTHS[found['truth']]})"
     return f"{words[0].upper()}{words[1:]}{covered}."
 
@@ -266,7 +303,14 @@ def chosen(case: Reported, key: str) -> object:
     return params.get(key, value_at(case.settings, key))
 
 
-def _is_nested(case: Reported) -> bool:
+def names_people(case: Reported) -> bool:
+    """Return whether the recordings name people; if not, each one stands for a person."""
+    rows = case.units if case.cohort is None else case.cohort
+    return rows.empty or bool((rows["subject_id"] != rows["recording_id"]).any())
+
+
+def is_nested(case: Reported) -> bool:
+    """Return whether everybody is tested, by searches in outer folds."""
     return case.protocol in ("nested", "repeated", "leave_one_subject_out")
 
 

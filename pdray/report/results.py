@@ -14,6 +14,7 @@ from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.printed_table import Count
 from pdray.report.case import Reported
 from pdray.report.flow import class_names, is_case_control
+from pdray.report.methods import decides, learns_in_steps, names_people
 from pdray.report.parts import Parts, parts_of
 from pdray.report.small_cells import Shown
 
@@ -38,8 +39,7 @@ def results_of(case: Reported) -> dict[str, Any]:
         "cohort": None if parts is None else _cohort(parts),
         "classes": _classes(case, parts),
         "is_case_control": is_case_control(case),
-        "has_subjects": case.units.empty
-        or bool((case.units["subject_id"] != case.units["recording_id"]).any()),
+        "has_subjects": names_people(case),
         "score": _score(case),
         "baselines": dict(case.baselines),
         "chance": dict(case.chance),
@@ -72,6 +72,7 @@ def _study(case: Reported) -> dict[str, Any]:
         "grade_cuts": settings.get("data", {}).get("grade_cuts"),
         "folds": {name: settings.get("folds", {}).get(name) for name in ("num_outer", "num_folds")},
         "repeats": settings.get("search", {}).get("repeats"),
+        "decides": decides(case),
         "interval": settings.get("evaluation", {}).get("interval", "percentile"),
         "is_synthetic": case.is_synthetic,
         "seed": tags.get("seed"),
@@ -166,13 +167,14 @@ def _confusion(units: pd.DataFrame) -> list[list[int]]:
 
 def _search(case: Reported) -> dict[str, Any]:
     best = next((one for one in case.trials if one["number"] == case.best), None)
+    epoch = case.chosen_epoch if learns_in_steps(case) else None
     return {
         "trials": len(case.trials),
         "states": dict(Counter(str(one["state"]) for one in case.trials)),
         "winner": case.best,
         "label": best and best.get("label"),
         "validation": best and best["value"],
-        "chosen_epoch": None if case.chosen_epoch is None else case.chosen_epoch + 1,
+        "chosen_epoch": None if epoch is None else epoch + 1,
         "params": {} if best is None else dict(best["params"]),
         "space": sorted(case.settings.get("space") or {}),
         "seconds": case.seconds.get("seconds"),

@@ -145,8 +145,8 @@ def cohort_words(results: Results) -> Iterator[str]:
     if cohort is None:
         tested = "" if score is None else f" {score['num_subjects']} people were tested."
         yield (
-            "This study is of an earlier version, which kept no table of its recordings: who was "
-            f"left out is not known.{tested}"
+            "This study has no table of its recordings (earlier versions kept none, and it goes "
+            f"with the folder private): who was left out is not known.{tested}"
         )
         return
     listed = _told(cohort["listed"])
@@ -230,7 +230,7 @@ def uncertainty_words(results: Results) -> Iterator[str]:
         yield f"It covers the score {TRUTHS[score['truth']]}."
     method = (
         "jackknife over people and Student's t, on a scale on which the score is nearly normal"
-        if study["interval"] == "transformed"
+        if score["is_procedure"] or study["interval"] == "transformed"
         else "percentiles of resampled people, which are too narrow for few people"
     )
     if not score["reason"]:
@@ -285,7 +285,10 @@ def error_words(results: Results) -> Iterator[str]:
     names = [one["name"] for one in results["classes"]]
     total = sum(map(sum, table))
     right = sum(row[k] for k, row in enumerate(table))
-    yield f"{right} of {total} scored recordings got the right class."
+    unit = _unit(results)
+    yield f"{right} of {total} {unit} got the right class."
+    if results["study"]["decides"]:
+        yield "Here each recording has its most probable class, without the chosen decision."
     wrong = [
         (count, true, called)
         for true, row in enumerate(table)
@@ -297,12 +300,19 @@ def error_words(results: Results) -> Iterator[str]:
         return
     count, true, called = max(wrong, key=lambda one: (one[0], one[0] / sum(table[one[1]])))
     yield (
-        f"The most common error: {count} of {sum(table[true])} recordings of {names[true]} were "
+        f"The most common error: {count} of {sum(table[true])} {unit} of {names[true]} were "
         f"called {names[called]}."
     )
     far = sum(count for count, true, called in wrong if abs(true - called) > 1)
     if len(table) > 2:
         yield f"{far} of {total - right} errors are by more than one class."
+
+
+def _unit(results: Results) -> str:
+    """Return what is counted: a recording that several repeats scored counts several times."""
+    score = results["score"]
+    repeated = score is not None and score["num_scorings"] > score["num_recordings"]
+    return "scorings of recordings" if repeated else "scored recordings"
 
 
 def misuse_words(results: Results) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pdray.errors import StudyError
 from pdray.report.make import make_report
 from pdray.report.page import HEADINGS, Parts, page
 from pdray.report.results import results_of
@@ -127,6 +128,16 @@ def test_a_report_tells_nobody_s_id_and_no_path(tmp_path: Path) -> None:
     for file in texts:
         text = file.read_text(encoding="utf-8")
         assert re.findall(r"S\d\d_|\bS\d\d\b|2024-01-31|secret|Jane", text) == [], file.name
+
+
+def test_a_faulty_card_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    folder = make_report(study).parent
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    (study.folder / "card.yaml").write_text('5z: "x"\n', encoding="utf-8")
+    with pytest.raises(StudyError, match="there is no item '5z'"):
+        make_report(study)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 
 def _results(study: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Every number of a report is right, and a changed digit is found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from pdray.report.case import read_case
 from pdray.report.results import results_of
-from pdray.report.words import first_sentence
+from pdray.report.words import error_words, first_sentence, uncertainty_words
 from pdray.tracking.run_log import StudyLog
 from tests.report.checker import check_results, numbers_in
 from tests.report.fixture import make_study
@@ -62,3 +63,15 @@ def test_recordings_that_name_nobody_are_not_called_people(tmp_path: Path) -> No
     assert first_sentence(results).startswith("SYNTHETIC data: on 8 people (16 recordings) whom ")
     told = first_sentence({**results, "has_subjects": False})
     assert told.startswith("SYNTHETIC data: on 16 recordings that name no people, so that a person")
+
+
+def test_repeats_and_chosen_decisions_are_told_as_they_are(tmp_path: Path) -> None:
+    case = read_case(make_study(tmp_path, protocol="repeated"))
+    chosen = {"evaluation": {"interval": "percentile"}, "decision": {"threshold": "mcc"}}
+    results = results_of(replace(case, settings={**case.settings, **chosen}))
+    errors = " ".join(error_words(results))
+    assert "of 96 scorings of recordings got the right class" in errors
+    assert "without the chosen decision" in errors
+    assert "without the chosen decision" not in " ".join(error_words(results_of(case)))
+    # Intervals of a procedure are made by one method, whatever the settings.
+    assert "jackknife" in " ".join(uncertainty_words(results))

@@ -142,8 +142,8 @@ def _missing(log: Log) -> str:
 
 def _changed(log: Log) -> str:
     flip, bright = (methods.chosen(log.case, f"augment.{one}") for one in ("flip", "brightness"))
-    varied = ""
-    if isinstance(flip, float) and isinstance(bright, float):
+    varied, known = "", isinstance(flip, float) and isinstance(bright, float)
+    if known and methods.uses(log.case, "augment"):
         varied = (
             f"In training, snippets were mirrored with probability {flip:g} and their brightness "
             f"changed by up to {bright:g} of its range."
@@ -160,6 +160,8 @@ def _tuned(log: Log) -> str:
 
 
 def _clusters(log: Log) -> str:
+    if log.parts is None or not len(log.case.units):
+        return ""
     sites = [one for one in log.groups if one.fact == "site"]
     if len(sites) > 1:
         return "The model has no term for sites; its score at each site is item 23b."
@@ -173,8 +175,9 @@ def _measures(log: Log) -> str:
         return ""
     names = numbers[numbers["table"] == "scores"]["metric"].unique().tolist()
     return (
-        f"Scores: {', '.join(names)}. Pictures: confusion matrix, ROC curve, reliability, learning "
-        f"curves. The winner was chosen by {log.case.metric}, and always guessing the same class "
+        f"Scores: {', '.join(names)}. Pictures, as far as there are data for them: confusion "
+        "matrix, ROC curve, reliability, learning curves. "
+        f"The winner was chosen by {log.case.metric}, and always guessing the same class "
         "is the baseline."
     )
 
@@ -193,11 +196,12 @@ def _computed(log: Log) -> str:
 
 
 def _imbalance(log: Log) -> str:
-    kind = methods.chosen(log.case, "loss.kind")
     told = methods.loss(log.case)
-    if kind == "class_balanced_focal":
+    if not told:  # such as an estimator, whose rule for rare classes is its own
+        return ""
+    if methods.chosen(log.case, "loss.kind") == "class_balanced_focal":
         told += " Its weights make rare classes count as much as frequent ones."
-    elif kind is not None:
+    else:
         told += " Classes were not weighted or drawn anew."
     if log.parts is None:
         return told
@@ -206,6 +210,8 @@ def _imbalance(log: Log) -> str:
 
 
 def _fairness(log: Log) -> str:
+    if log.parts is None or not len(log.case.units):
+        return ""
     known = sorted({one.fact for one in log.groups})
     told = f"Scores are given by {', '.join(known)} (item 23a)." if known else (
         "No score of a group could be given, since the log has no facts of people."
@@ -223,7 +229,8 @@ def _output(log: Log) -> str:
 def _difference(log: Log) -> str:
     if value_at(log.case.settings, "folds.from_split") is True:
         return ""
-    return f"{_INSIDE} Who is tested was drawn at random."
+    nested = methods.is_nested(log.case)
+    return f"{_INSIDE} {'Everybody is tested' if nested else 'Who is tested was drawn at random'}."
 
 
 def _flow(log: Log) -> str:
@@ -243,7 +250,7 @@ def _comparison(log: Log) -> str:
     if log.parts is None:
         return ""
     if TRAINING not in log.parts.rows:
-        return "Everybody was tested once and learnt from otherwise, so that they are the same."
+        return "Everybody was tested and, in other folds, learnt from, so that they are the same."
     return f"Table 1 (cohort.csv) has both. {_of_part(log, SCORED)} {_of_part(log, TRAINING)}"
 
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -127,7 +128,7 @@ def test_answers_and_values_of_a_manifest_are_no_markup(tmp_path):
 def test_a_study_of_an_earlier_version_leaves_open_what_it_did_not_keep(tmp_path):
     study = make_study(tmp_path, cohort=False)
     card = card_of(study)
-    for number in ("11", "20a", "20b", "20c"):
+    for number in ("11", "12d", "14", "20a", "20b", "20c", "23b"):
         assert ": open" in item(card, number).splitlines()[0]
     assert "48 recordings of 24 people" in methods_text(read_case(study))
 
@@ -147,3 +148,52 @@ def test_one_site_is_no_cluster(tmp_path):
     rows.to_parquet(path)
     assert "one site alone is given" in item(card_of(study), "12d")
     assert "one site alone is given" in item(card_of(study), "23b")
+
+
+def test_a_model_without_a_loop_is_not_told_like_a_network(tmp_path):
+    study = make_study(tmp_path)
+    case = read_case(study)
+    learnt = {
+        "loss": {"kind": "class_balanced_focal", "gamma": 2.0},
+        "augment": {"flip": 0.5, "brightness": 0.2},
+        "decode": {"height": 64, "width": 64},
+        "snippet": {"num_frames": 16},
+        "modality": "rgb",
+    }
+    network = replace(case, settings={**case.settings, **learnt})
+    linear = replace(network, settings={**network.settings, "model": {"name": "motion_linear"}})
+    for one, is_network in ((network, True), (linear, False)):
+        told = methods_text(one) + card_markdown(one, make_card(one, study.folder))
+        told = " ".join(told.split())
+        for words in ("focal loss", "snippets of 16 frames", "mirrored", "for 4 epochs", "weights"):
+            assert (words in told) == is_network or words == "weights", words
+        assert ("### 13 Class imbalance: filled" in told) == is_network
+
+
+def test_every_protocol_is_told_as_it_is(tmp_path):
+    case = read_case(make_study(tmp_path, protocol="repeated"))
+    ways = {**case.settings, "evaluation": {"interval": "percentile"},
+            "folds": {**case.settings["folds"], "person": 1}}  # fmt: skip
+    nested = replace(case, settings=ways)
+    # Intervals of a procedure are made by one method, whatever the settings.
+    assert "(jackknife)" in " ".join(methods_text(nested).split())
+    card_text = card_markdown(nested, make_card(nested, tmp_path))
+    assert "Everybody is tested." in item(card_text, "16")
+    assert "tested once" not in item(card_text, "20c")
+    holdout = replace(nested, protocol="holdout")
+    assert "One ill person and a third of the healthy ones" in " ".join(
+        methods_text(holdout).split()
+    )
+    unnamed = case.cohort.assign(subject_id=case.cohort["recording_id"])
+    assert "so that nobody was on both sides" not in " ".join(
+        methods_text(replace(case, cohort=unnamed)).split()
+    )
+
+
+@pytest.mark.parametrize(("startup", "words"), [(3, "at random"), (2, "after 2 random trials")])
+def test_trials_before_the_first_estimate_are_told_as_random(tmp_path, startup, words):
+    case = read_case(make_study(tmp_path))
+    settings = {**case.settings, "search": {**case.settings["search"], "startup_trials": startup}}
+    told = " ".join(methods_text(replace(case, settings=settings)).split())
+    assert words in told
+    assert ("Parzen" in told) == (startup == 2)
