@@ -16,7 +16,7 @@ from torch import multiprocessing
 
 from pdray.data.cohort.rated import FoldSides
 from pdray.errors import DivergedError
-from pdray.training.loop import worker
+from pdray.training.loop import predicting, worker
 from pdray.training.loop.launch import Workers, run_distributed, run_in_process
 from pdray.training.loop.worker import Place, fit
 
@@ -105,13 +105,13 @@ def break_rank_one(rank: int) -> None:
 
 def explode_rank_one(rank: int) -> None:
     """Let only the second worker see logits that are not finite, in evaluation."""
-    evaluate = worker.evaluate_step
+    evaluate = predicting.evaluate_step
 
     def broken(*args, **settings):
         logits, loss = evaluate(*args, **settings)
         return logits * (math.nan if rank == 1 else 1.0), loss
 
-    worker.evaluate_step = broken
+    predicting.evaluate_step = broken
 
 
 def agrees(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
