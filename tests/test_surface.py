@@ -89,7 +89,7 @@ def test_the_names_are_listed_and_no_other_is_there() -> None:
 
 
 # Ray warns of itself.
-STARTS_RAY = (pytest.mark.integration, pytest.mark.filterwarnings("default"))
+STARTS_RAY = (pytest.mark.integration, pytest.mark.slow, pytest.mark.filterwarnings("default"))
 EXAMPLES = [
     pytest.param(name, marks=STARTS_RAY if name == "run_study" else ()) for name in pdray.__all__
 ]
