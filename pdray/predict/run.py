@@ -35,6 +35,21 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Graded:
+    """New recordings and what the models say of them.
+
+    Attributes:
+        rows: One per recording, in their order, with the columns of the file.
+        found: Those that can be read.
+        failures: Why the others cannot be read, by id.
+    """
+
+    rows: list[dict[str, Any]]
+    found: tuple[New, ...]
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Predicted:
     """Predictions of new recordings.
 
@@ -70,6 +85,33 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
     studied = open_study(config.study)
     models = find_models(studied, config.model)
     rows = find_rows(studied, config)
+    written = grade(studied, models, rows, config, (device, say)).rows
+    columns = list(dict.fromkeys(name for one in written for name in one))
+    mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
+    write_text(config.output, f"{COMMENT}{mark}\n{table_text(columns, written)}")
+    return Predicted(written, columns, _words(studied, models, written, config.output))
+
+
+def grade(
+    studied: Studied,
+    models: Sequence[Model],
+    rows: Sequence[Recording],
+    config: PredictConfig,
+    how: tuple[torch.device, Say],
+) -> Graded:
+    """Grade recordings by the models that did not learn from their subjects; write no table.
+
+    Args:
+        studied: The study.
+        models: From :func:`find_models`.
+        rows: The recordings.
+        config: Checked settings.
+        how: Device of a network, and what prints a line of progress.
+
+    Raises:
+        PdrayError: If the weights or all recordings cannot be read.
+    """
+    device, say = how
     torch.set_num_threads(studied.threads)
     say(f"models     {', '.join(one.name for one in models)} of study {studied.name}")
     for key, usual in (("decision.rule", "mean"), ("decision.threshold", "highest")):
@@ -86,11 +128,8 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
     with step("predicting"):
         tables = list(_predict(studied, models, found, (device, say)))
     with step("comparing with the training recordings"):
-        written = _rows(studied, models, rows, found, tables, (config, failures, (device, say)))
-    columns = list(dict.fromkeys(name for one in written for name in one))
-    mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
-    write_text(config.output, f"{COMMENT}{mark}\n{table_text(columns, written)}")
-    return Predicted(written, columns, _words(studied, models, written, config.output))
+        written = _rows(studied, models, rows, found, tables, (config, failures, how))
+    return Graded(written, tuple(found), failures)
 
 
 def _predict(
