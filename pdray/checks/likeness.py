@@ -141,7 +141,7 @@ def links(distance: Doubles, person: Places, *, ratio: float, share: float) -> l
         if near > limit:
             continue
         third = np.delete(least[[first, second]], [first, second], axis=1).min()
-        if near <= ratio * third:
+        if third > 0 and near <= ratio * third:  # 0: a plain background, which many have
             found.append(Link(int(first), int(second), float(near / third)))
     return sorted(found, key=lambda one: one.ratio)
 

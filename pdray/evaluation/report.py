@@ -56,7 +56,8 @@ def leaderboard(
         for row in sorted(rows, key=lambda row: _rank(row, sign))
     ]
     better = "higher" if sign < 0 else "lower"
-    title = f"{len(rows)} trials by {metric} ({better} is better)"
+    trials = "trial" if len(rows) == 1 else "trials"
+    title = f"{len(rows)} {trials} by {metric} ({better} is better)"
     lines = aligned([header + ["note"] * has_notes, *body], numbers_right=True)
     return "\n".join([headline(title, synthetic), *lines])
 
