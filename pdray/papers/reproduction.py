@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pdray.address import submitted_commit
 from pdray.atomic import write_text
 from pdray.data.cohort.members import make_cohort
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
@@ -19,7 +20,6 @@ from pdray.papers.plan import Part, Reproduction
 from pdray.papers.roc import cell_panels, roc_figure, severity_panels
 from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable
-from pdray.search.cluster import submitted_commit
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.plan import StudyPlan
 from pdray.search.resume import manifest_of

@@ -14,6 +14,7 @@ import pandas as pd
 from ray import tune
 from ray.tune import TuneConfig
 
+from pdray.cluster import joined_cluster
 from pdray.command import Say
 from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
 from pdray.display import step
@@ -21,7 +22,6 @@ from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
-from pdray.search.cluster import joined_cluster
 from pdray.search.course import Course, work_of
 from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
@@ -73,7 +73,7 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     with only_driver(study, say):
         check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():
-            with joined_cluster(config.resources):
+            with joined_cluster(config.resources.address):
                 within = check_study(plan, cohort, study)
                 _run(plan, open_study(within, say), study, say)
     return _read(plan, cohort, study)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdray.address import submitted_commit
 from pdray.atomic import write_text
+from pdray.cluster import check_plugins, check_shared
 from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
@@ -21,15 +23,7 @@ from pdray.display import step
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import Origin
 from pdray.plugins import TAG
-from pdray.search.cluster import (
-    Capacity,
-    Reservation,
-    check_plugins,
-    check_shared,
-    measure,
-    reserve,
-    submitted_commit,
-)
+from pdray.search.cluster import Capacity, Reservation, measure, reserve
 from pdray.search.plan import StudyPlan
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror

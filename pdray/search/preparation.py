@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pdray.cluster import check_shared, joined_cluster
 from pdray.command import Say
 from pdray.config import part, require_writable
 from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, select, unable_notes
@@ -15,8 +16,7 @@ from pdray.data.store.notes import picture_notes
 from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
 from pdray.data.store.settings import Recipe
 from pdray.errors import StoreError, refuse
-from pdray.search.cluster import check_shared, joined_cluster
-from pdray.search.settings import PrepareConfig, ResourcesConfig
+from pdray.search.settings import PrepareConfig
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run_preparation(
     check_room(expected, store.root)
     store.sweep()
     preparation.manifest.keep_digests()
-    with joined_cluster(ResourcesConfig(address=config.address)):
+    with joined_cluster(config.address):
         check_shared([config.output])
         prepared, failures = prepare_store(
             preparation.recordings, store, config.modalities, progress=progress

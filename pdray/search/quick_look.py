@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pdray.cluster import joined_cluster
 from pdray.config import dump, merge, read_tree
 from pdray.data.cohort.manifest import Manifest, open_manifest
 from pdray.display import Say, clock, step
 from pdray.errors import FoldsError, PdrayError, StudyError
-from pdray.search.cluster import joined_cluster, measure, reserve
+from pdray.search.cluster import measure, reserve
 from pdray.search.forecast import LONGEST, hours_of
 from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.protocol import check_metric, num_searches, settle
@@ -49,7 +50,7 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
         manifest = open_manifest(config.data, output=config.output)
         motion = motion_plan(config, spaces, manifest)
     try:
-        with nullcontext() if _is_complete(config) else joined_cluster(config.resources):
+        with nullcontext() if _is_complete(config) else joined_cluster(config.resources.address):
             return report(_looks(config, spaces, motion, manifest, say))
     except KeyboardInterrupt as interrupt:  # whose words continue one study only
         raise KeyboardInterrupt from interrupt

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from pdray.address import ClusterAddress
 from pdray.checks import CHECKS
 from pdray.config import (
     Settings,
@@ -59,22 +60,6 @@ def _absolute(output: Path) -> Path:
 
 OutputFolder = Annotated[Path, AfterValidator(_absolute)]
 
-
-def _joinable(address: str | None) -> str | None:
-    wrong = {
-        "ray:": "that is Ray Client, which pdray does not use",
-        "http": "that is its dashboard",
-    }
-    for start, reason in wrong.items():
-        if (address or "").startswith(start):
-            raise ValueError(
-                f"got '{address}'; {reason}; give the address of the cluster, such as host:6379, "
-                "or submit the job with `ray job submit`"
-            )
-    return address
-
-
-ClusterAddress = Annotated[str | None, AfterValidator(_joinable)]
 
 Protocol = Literal["nested", "repeated", "holdout", "leave_one_subject_out", "split"]
 NESTED = ("nested", "repeated", "leave_one_subject_out")  # they search in each outer fold

@@ -4,13 +4,14 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pdray.address import is_submitted
+from pdray.cluster import joined_cluster
 from pdray.command import Say
 from pdray.config import value_at
 from pdray.data.cohort.manifest import Manifest
 from pdray.display import step
 from pdray.errors import StudyError
 from pdray.search.budget import Spent, share_hours, told_time
-from pdray.search.cluster import is_submitted, joined_cluster
 from pdray.search.course import keeps_folds
 from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
@@ -89,7 +90,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
         if study.is_complete() and not _lacks_something(plan, study):
             return _read_outcome(plan, study, say)
         try:
-            with joined_cluster(config.resources):
+            with joined_cluster(config.resources.address):
                 return _run_on_cluster(settled, manifest, study, say)
         except KeyboardInterrupt as interrupt:
             words = [f"search.name={study.folder.name}", f"output={config.output}"]

@@ -25,6 +25,7 @@ import ray
 import torch
 
 from pdray.atomic import replacing, write_text
+from pdray.cluster import check_plugins, check_shared, joined_cluster
 from pdray.command import Say
 from pdray.config import dump
 from pdray.data.cohort.folds import folds_to_json
@@ -33,7 +34,7 @@ from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
 from pdray.remote import Answer, answer, answers, raise_fault
-from pdray.search.cluster import Reservation, check_plugins, check_shared, joined_cluster
+from pdray.search.cluster import Reservation
 from pdray.search.opening import check_study, prepare_frames, start_log
 from pdray.search.plan import StudyPlan
 from pdray.search.resume import check_same, only_driver
@@ -88,7 +89,7 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
     with only_driver(study, say):
         settings = StudyPlan(config.study, {}, {})
         _check_same(plan, study, settings, say)
-        with joined_cluster(config.resources):
+        with joined_cluster(config.resources.address):
             return _run(plan, study, settings, say)
 
 
