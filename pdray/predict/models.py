@@ -19,7 +19,7 @@ from pdray.data.cohort.manifest import Manifest, load_manifest
 from pdray.data.cohort.members import inner_sides, outer_sides, rate
 from pdray.data.cohort.rated import FoldSides, RatedRecording, table_rows
 from pdray.data.cohort.reshuffling import reshuffled
-from pdray.data.store.prepare import available
+from pdray.data.store.extract import available
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import Origin, by_recording, predictions_table
 from pdray.predict.studied import Studied

@@ -11,7 +11,7 @@ from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND
 from pdray.data.store.entry import Entry
-from pdray.data.store.prepare import available
+from pdray.data.store.extract import available
 from pdray.errors import DecodeError, StudyError
 from pdray.importers.sheets.videos import find_videos
 from pdray.predict.settings import PredictConfig

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.findings import Findings
+from pdray.data.media.settings import DEFAULT_LIMITS
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.codec import Item
 from pdray.data.store.settings import Recipe
@@ -59,6 +60,53 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
         raise DecodeError(f"its row has no {needs}; add it to the manifest")
     video = recording.video if modality in TRACKS else None
     return (file,) if video is None else (video, file)
+
+
+def available(
+    recording: Recording,
+    modalities: Sequence[Modality],
+    needed: Collection[Modality],
+    *,
+    max_pixels: int = DEFAULT_LIMITS.max_pixels,
+) -> tuple[Modality, ...]:
+    """Return the modalities to make for a recording: needed ones, and others with files.
+
+    A video without an audio stream gives no sound. An audio file that a row names must have sound.
+
+    Args:
+        recording: A row.
+        modalities: All wanted modalities.
+        needed: Modalities that it must have, whatever its row names.
+        max_pixels: Limit of a frame of its video.
+    """
+    is_silent: bool | None = None
+    found: list[Modality] = []
+    for modality in modalities:
+        if modality not in needed:
+            try:
+                files = sources(recording, modality)
+            except DecodeError:
+                continue
+            if modality in SOUND and recording.audio is None:
+                if is_silent is None:
+                    is_silent = _is_silent(files[0], max_pixels)
+                if is_silent:
+                    continue
+        found.append(modality)
+    return tuple(found)
+
+
+def _is_silent(video: Path, max_pixels: int) -> bool:
+    """Return whether a video has no audio stream; False if it cannot be opened."""
+    import av
+
+    from pdray.data.media.source import open_file
+
+    try:
+        with open_file(video, max_pixels) as file:
+            return not file.streams.audio
+    except (av.FFmpegError, OSError):
+        return False
 
 
 def extract(

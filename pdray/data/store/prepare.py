@@ -15,10 +15,9 @@ from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.findings import Findings
-from pdray.data.media.settings import DEFAULT_LIMITS
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
-from pdray.data.store.extract import sources
+from pdray.data.store.extract import available, sources
 from pdray.data.store.frame_store import FrameStore, findings_of
 from pdray.errors import DecodeError, StoreError
 from pdray.remote import answer, naming_lost_process, raise_fault
@@ -130,53 +129,6 @@ def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
     stays = "finished recordings stay in the store; run the command again to continue"
     with naming_lost_process("a process that prepares recordings", stays):
         yield from dataset.iter_rows()
-
-
-def available(
-    recording: Recording,
-    modalities: Sequence[Modality],
-    needed: Collection[Modality],
-    *,
-    max_pixels: int = DEFAULT_LIMITS.max_pixels,
-) -> tuple[Modality, ...]:
-    """Return the modalities to make for a recording: needed ones, and others with files.
-
-    A video without an audio stream gives no sound. An audio file that a row names must have sound.
-
-    Args:
-        recording: A row.
-        modalities: All wanted modalities.
-        needed: Modalities that it must have, whatever its row names.
-        max_pixels: Limit of a frame of its video.
-    """
-    is_silent: bool | None = None
-    found: list[Modality] = []
-    for modality in modalities:
-        if modality not in needed:
-            try:
-                files = sources(recording, modality)
-            except DecodeError:
-                continue
-            if modality in SOUND and recording.audio is None:
-                if is_silent is None:
-                    is_silent = _is_silent(files[0], max_pixels)
-                if is_silent:
-                    continue
-        found.append(modality)
-    return tuple(found)
-
-
-def _is_silent(video: Path, max_pixels: int) -> bool:
-    """Return whether a video has no audio stream; False if it cannot be opened."""
-    import av
-
-    from pdray.data.media.source import open_file
-
-    try:
-        with open_file(video, max_pixels) as file:
-            return not file.streams.audio
-    except (av.FFmpegError, OSError):
-        return False
 
 
 def _add(

@@ -5,7 +5,7 @@ per recording, weights and view, and cached in the frame store. Without a weight
 weights come from one seed, so every study and fold has the same network.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Self, cast
 
@@ -17,17 +17,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from pdray.config import dump
 from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.modalities import Modality
-from pdray.data.store.entry import Entry
-from pdray.errors import DivergedError, FoldsError
+from pdray.errors import FoldsError
 from pdray.models.estimators.linear_probe import LinearProbeConfig
 from pdray.training.estimators.fit import Learner, Parts
 from pdray.training.estimators.network_in_memory import NetworkLearner
-from pdray.training.frozen.features import entry_vector
-from pdray.training.frozen.keep import file_state, keep_frozen, read_vector, weights_digest
+from pdray.training.frozen.keep import file_state, keep_frozen, read_vector
+from pdray.training.frozen.vectors import FrozenFeatures
 from pdray.training.network import build_network
 from pdray.training.settings import FitConfig, OptimConfig
 
@@ -36,47 +33,6 @@ _OUTPUTS = 2  # of the frozen network's own head, which is not used
 _STEPS = 1000  # largest number of steps of logistic regression
 
 Floats = NDArray[np.float64]
-
-
-class FrozenFeatures:
-    """The feature vector of a recording, as a frozen computation with one item.
-
-    Args:
-        config: Settings of a fit whose model is a probe.
-
-    Raises:
-        PdrayError: If the file of ``pretrained`` cannot be read or does not fit the network.
-    """
-
-    def __init__(self, config: FitConfig) -> None:
-        modality: Modality = config.sees[0]
-        # Use a GPU if the process has one, wherever the classifier is fitted.
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(_SEED, "frozen"))
-            network = build_network(config, _OUTPUTS)
-        self.reads: tuple[Modality, ...] = (modality,)
-        self.decides: Mapping[str, Any] = {
-            "kind": "features",
-            "network": dump(config.network),
-            "weights": weights_digest(sorted(network.state_dict().items())),
-            "snippet": dump(config.snippet),
-            "crop_size": config.augment.crop_size,
-        }
-        self.config = config
-        self.network = network.eval().requires_grad_(False).to(device)
-
-    def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
-        """Yield the (D,) float32 vector at the time of the first frame.
-
-        Raises:
-            PdrayError: If the recording cannot be read or a feature is not finite; without its id.
-        """
-        entry = entries[self.reads[0]]
-        vector = entry_vector(self.network, entry, self.config)
-        if not np.isfinite(vector).all():
-            raise DivergedError("a feature of the frozen network is not finite")
-        yield float(entry.seconds[0]), vector
 
 
 def describe_probe(recording: RatedRecording, config: FitConfig) -> Floats:
@@ -154,7 +110,12 @@ class LogisticProbe:
 def _frozen(config: FitConfig, state: tuple[int, ...]) -> FrozenFeatures:
     """Build the network; ``state`` is a cache key that changes with its weights file."""
     del state
-    return FrozenFeatures(config)
+    # Use a GPU if the process has one, wherever the classifier is fitted.
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(_SEED, "frozen"))
+        network = build_network(config, _OUTPUTS)
+    return FrozenFeatures(network.eval().requires_grad_(False).to(device), config)
 
 
 PARTS = Parts(describe_probe, build_probe)

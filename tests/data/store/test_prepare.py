@@ -9,10 +9,10 @@ from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.decode import decode
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import Track, write_track
+from pdray.data.store.extract import available
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.prepare import (
     Prepared,
-    available,
     check_failures,
     lack_notes,
     prepare_store,

@@ -13,9 +13,9 @@ from pdray.errors import DecodeError, DivergedError, FoldsError, PdrayError
 from pdray.evaluation.predictions import probabilities
 from pdray.losses.hierarchy import hierarchy_loss
 from pdray.models.networks.frame_resnet import build_frame_resnet
-from pdray.training.estimators import probe as module
 from pdray.training.estimators.fit import describe, fit_estimator
 from pdray.training.estimators.probe import build_probe, describe_probe, frozen_features
+from pdray.training.frozen import vectors as module
 from pdray.training.frozen.features import extract_features
 from pdray.training.frozen.keep import read_items
 from pdray.training.loop.worker import fit
@@ -191,7 +191,7 @@ def test_a_fault_names_the_recording(make_probe, monkeypatch: pytest.MonkeyPatch
     ):
         describe(replace(task, recordings=(bare, *task.recordings[1:])))
     monkeypatch.setattr(module, "entry_vector", lambda *_: np.array([np.nan], np.float32))
-    with pytest.raises(DivergedError, match="recording R0: a feature of the frozen network is not"):
+    with pytest.raises(DivergedError, match="recording R0: a feature of the network is not"):
         describe(task)
     monkeypatch.undo()
     with pytest.raises(PdrayError, match=r"recording R0: .*crop_size"):
