@@ -23,10 +23,12 @@ from pdray.config import load
 from pdray.display import step
 from pdray.predict.settings import PredictConfig
 
+_RESUME = "run it again: finished parts are kept"
+
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    return run_job(argv, work, about=__doc__, settings=PredictConfig)
+    return run_job(argv, work, about=__doc__, settings=PredictConfig, resume=_RESUME)
 
 
 def work(words: list[str]) -> str:

@@ -1,36 +1,31 @@
-"""The models of a study that predict: of each fold, or the refit.
-
-Networks read their kept weights. A model that learns in one step is learnt again from the study's
-recordings, whose descriptions the store caches, so that a study keeps no numbers of a person.
-"""
+"""The models of a study that predict: of each fold, or the refit."""
 
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from pdray.data.batches.plan import derive_seed
-from pdray.data.cohort.manifest import Manifest, load_manifest
-from pdray.data.cohort.members import inner_sides, outer_sides, rate
-from pdray.data.cohort.rated import FoldSides, RatedRecording, table_rows
-from pdray.data.cohort.reshuffling import reshuffled
-from pdray.data.store.extract import available
+from pdray.data.cohort.rated import RatedRecording, table_rows
 from pdray.errors import StudyError
-from pdray.evaluation.predictions import Origin, by_recording, predictions_table
-from pdray.predict.studied import Studied
-from pdray.training.estimators.fit import fit_estimator
+from pdray.evaluation.predictions import by_recording, predictions_table
+from pdray.predict.learning import learn_and_predict, origin_of
+from pdray.predict.studied import REFIT, Studied
 from pdray.training.frozen.features import load_network
+from pdray.training.frozen.keep import keep_frozen, read_vector
+from pdray.training.frozen.vectors import FrozenFeatures
 from pdray.training.loop.predicting import predict_network
-from pdray.training.task import FitTask
 
 _TOLD = 200  # letters of torch's reason
 _NO_WEIGHTS = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError)
-REFIT = -1
+_CPU = torch.device("cpu")
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -72,10 +67,7 @@ def find_models(studied: Studied, asked: str) -> tuple[Model, ...]:
             )
         folds = [fold]
     chosen = [REFIT] if asked == "refit" else folds
-    models = tuple(
-        Model(fold, development - (studied.held_out(fold) if fold != REFIT else frozenset()))
-        for fold in chosen
-    )
+    models = tuple(Model(fold, development - studied.held_out(fold)) for fold in chosen)
     lacking = [one.name for one in models if not _is_there(studied, one)]
     if lacking:
         right = "restore it"
@@ -115,16 +107,42 @@ def predict(
     Raises:
         PdrayError: If the weights or a recording cannot be read.
     """
-    if studied.config.entry.loop == "once":
-        table = _learn_and_predict(studied, model, recordings)
+    if studied.learns_at_once:
+        table = learn_and_predict(studied, model.fold, recordings)
     else:
-        table = _run_network(studied, model, recordings, device)
+        logits = predict_network(
+            read_network(studied, model),
+            recordings,
+            studied.config,
+            num_classes=studied.num_classes,
+            seed=studied.seed,
+            device=device,
+        )
+        rows = table_rows(recordings, num_snippets=logits.shape[1])
+        origin = origin_of(studied, model.fold)
+        table = predictions_table(origin, rows, np.concatenate(logits))
     units = by_recording(table).set_index("recording_id")
     return units[[f"probability_{k}" for k in range(studied.num_classes)]]
 
 
+def features(
+    studied: Studied, model: Model, recordings: Sequence[RatedRecording], device: torch.device
+) -> Floats:
+    """Return the (N, D) vectors of recordings by which a network decides.
+
+    The store keeps them, like the descriptions that a model in one step learns from.
+
+    Raises:
+        PdrayError: If the weights or a recording cannot be read.
+    """
+    network = read_network(studied, model).to(_CPU if studied.config.beside else device)
+    frozen = FrozenFeatures(network, studied.config)
+    return np.stack([read_vector(keep_frozen(frozen, one)) for one in recordings])
+
+
+@lru_cache(maxsize=1)
 def read_network(studied: Studied, model: Model) -> nn.Module:
-    """Return the network of a model with its weights.
+    """Return the network of a model with its weights; a process holds the last one.
 
     Raises:
         StudyError: If the file has other weights than those of the winner's settings.
@@ -140,99 +158,5 @@ def read_network(studied: Studied, model: Model) -> nn.Module:
         ) from error
 
 
-def training_recordings(studied: Studied) -> tuple[RatedRecording, ...]:
-    """Return the recordings of a study as its fits read them, in their order.
-
-    Raises:
-        StudyError: If its manifest or a recording has changed since.
-        PdrayError: If the manifest or a recording cannot be read.
-    """
-    manifest, entries = _manifest(studied), studied.entries or {}
-    config, found = studied.config, []
-    for row in manifest.recordings:
-        if row.recording_id not in entries or row.grade is None:
-            continue
-        stored = studied.store.add(row, available(row, config.sees, config.needs))
-        names = {path.stem for path in stored.paths.values()}
-        if not names <= set(entries[row.recording_id]):
-            raise StudyError(
-                f"recording {row.recording_id}: its file has changed since the study ran, and "
-                "is read again; restore the old file"
-            )
-        found.append(rate(row, studied.data.grade_cuts, stored=stored))
-    return tuple(found)
-
-
-def fold_sides(studied: Studied, learnt: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return both sides of each fold of the winning trial."""
-    sides = inner_sides(studied.folds, learnt)
-    if not studied.setting("search.reshuffle"):
-        return sides
-    seed = derive_seed(studied.seed, "reshuffle", studied.trial["number"])
-    return reshuffled(learnt, sides, num_classes=studied.num_classes, seed=seed)
-
-
 def _is_there(studied: Studied, model: Model) -> bool:
-    return studied.config.entry.loop == "once" or weights_of(studied, model).is_file()
-
-
-def _origin(studied: Studied, fold: int) -> Origin:
-    return Origin(
-        study=studied.name, trial=studied.trial["number"], fold=fold, epoch=0, seed=studied.seed
-    )
-
-
-def _run_network(
-    studied: Studied, model: Model, recordings: Sequence[RatedRecording], device: torch.device
-) -> pd.DataFrame:
-    logits = predict_network(
-        read_network(studied, model),
-        recordings,
-        studied.config,
-        num_classes=studied.num_classes,
-        seed=studied.seed,
-        device=device,
-    )
-    rows = table_rows(recordings, num_snippets=logits.shape[1])
-    return predictions_table(_origin(studied, model.fold), rows, np.concatenate(logits))
-
-
-def _learn_and_predict(
-    studied: Studied, model: Model, recordings: Sequence[RatedRecording]
-) -> pd.DataFrame:
-    learnt = training_recordings(studied)
-    fold, sides = 0, list(outer_sides(studied.folds, learnt))
-    if model.fold != REFIT:
-        fold, sides = model.fold, list(fold_sides(studied, learnt))
-    new = tuple(range(len(learnt), len(learnt) + len(recordings)))
-    sides[fold] = FoldSides(sides[fold].training, new)
-    task = FitTask(
-        origin=_origin(studied, model.fold),
-        config=studied.config,
-        recordings=(*learnt, *recordings),
-        sides=tuple(sides),
-        num_classes=studied.num_classes,
-        epochs=1,
-        evaluate="last_epoch",
-    )
-    result = next(fit_estimator(task, resume={"step": fold, "num_steps": len(sides)}))
-    assert result.predictions is not None, "the new recordings are its evaluation side"
-    return result.predictions
-
-
-def _manifest(studied: Studied) -> Manifest:
-    data, name = studied.data, studied.config.model.name
-    why = "new recordings are compared with those that it learnt from"
-    if studied.config.entry.loop == "once":
-        why = f"{name} learns in one step, so it is learnt again from the recordings of the study"
-    manifest = load_manifest(
-        data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
-    )
-    if manifest.digest != studied.facts["tags"].get("manifest_digest"):
-        raise StudyError(
-            f"study {studied.name}: {why}, but its manifest {data.manifest.name} has changed "
-            "since; restore it"
-        )
-    if not studied.keeps_frames:
-        raise StudyError(f"study {studied.name}: {why}, but it kept no frames; use another study")
-    return manifest
+    return studied.learns_at_once or weights_of(studied, model).is_file()

@@ -1,11 +1,12 @@
 """New recordings: from a folder of videos or a manifest into the frame store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from pdray.command import Progress
 from pdray.data.cohort.manifest import Allowed, Recording, load_manifest
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
@@ -14,6 +15,7 @@ from pdray.data.store.entry import Entry
 from pdray.data.store.extract import available
 from pdray.errors import DecodeError, StudyError
 from pdray.importers.sheets.videos import find_videos
+from pdray.predict.parts import Place
 from pdray.predict.settings import PredictConfig
 from pdray.predict.studied import Studied
 
@@ -72,18 +74,20 @@ def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
 
 def add_to_store(
     studied: Studied,
-    rows: tuple[Recording, ...],
+    rows: Sequence[Recording],
+    place: Place,
     *,
     other_people: bool,
-    done: Callable[[int], None],
+    progress: Progress,
 ) -> tuple[list[New], dict[str, str]]:
     """Decode the new recordings that are not in the store yet.
 
     Args:
         studied: The study.
         rows: The new recordings.
+        place: Where they are decoded: in this process, or by tasks of a Ray cluster.
         other_people: Whether an equal subject id is another person.
-        done: Called with the number of recordings that are ready.
+        progress: Called with (done, all) recordings.
 
     Returns:
         Those that can be read, and the reasons by id of the others.
@@ -93,14 +97,16 @@ def add_to_store(
         StoreError: If the store cannot be written.
     """
     found: list[New] = []
-    failures: dict[str, str] = {}
+    failures = _decode_on_cluster(studied, rows, progress) if place.is_cluster else {}
     for number, row in enumerate(rows, start=1):
+        if row.recording_id in failures:
+            continue
         try:
             found.append(_new(studied, row, other_people))
         except DecodeError as error:
-            named = f"recording {row.recording_id}: "
-            failures[row.recording_id] = str(error).removeprefix(named)
-        done(number)
+            failures[row.recording_id] = _reason(row.recording_id, str(error))
+        if not place.is_cluster:
+            progress(number, len(rows))
     if not found:
         some = "; ".join(list(failures.values())[:_SHOWN])
         raise DecodeError(
@@ -109,6 +115,23 @@ def add_to_store(
             "files, or a study of what these files hold"
         )
     return found, failures
+
+
+def _decode_on_cluster(
+    studied: Studied, rows: Sequence[Recording], progress: Progress
+) -> dict[str, str]:
+    """Fill the store; return the reasons by id of the recordings that cannot be read."""
+    from pdray.data.store.prepare import prepare_store
+
+    config = studied.config
+    _, failures = prepare_store(
+        rows, studied.store, config.sees, needed=config.needs, progress=progress
+    )
+    return {name: _reason(name, told) for name, told in failures.items()}
+
+
+def _reason(recording_id: str, told: str) -> str:
+    return told.removeprefix(f"recording {recording_id}: ")
 
 
 def _item(studied: Studied, asked: str | None) -> str:

@@ -1,12 +1,11 @@
 """Grades new recordings with the winner of a study and writes one row per recording."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -17,12 +16,12 @@ from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.data.cohort.settings import SYNTHETIC, highest_grade
 from pdray.display import step
-from pdray.errors import StudyError
-from pdray.evaluation.predictions import probabilities, targets
-from pdray.evaluation.statistics.scaling import fit_scaling, scaled
-from pdray.predict.models import Model, find_models, predict
-from pdray.predict.new_recordings import New, add_to_store, find_rows, known_lengths
+from pdray.predict.calibration import Scaling, fit_calibration
+from pdray.predict.models import Model, find_models
+from pdray.predict.new_recordings import New, find_rows, known_lengths
+from pdray.predict.parts import Place
 from pdray.predict.settings import PredictConfig
+from pdray.predict.shares import Shares, compute_shares, opened_place
 from pdray.predict.studied import Studied, grade_words, open_study
 from pdray.predict.unlike import unlike
 
@@ -67,7 +66,8 @@ class Predicted:
 def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU) -> Predicted:
     """Grade new recordings and write them to ``config.output``, whole or not at all.
 
-    Decoded frames are kept in the study's store, so an interrupted job does not decode again.
+    Decoded frames are kept in the study's store, and finished parts of the predictions beside the
+    output until it is written, so an interrupted job does not compute them again.
 
     Args:
         config: Checked settings.
@@ -85,6 +85,9 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
     studied = open_study(config.study)
     models = find_models(studied, config.model)
     rows = find_rows(studied, config)
+    for key, usual in (("decision.rule", "mean"), ("decision.threshold", "highest")):
+        if (value := studied.setting(key) or usual) != usual:
+            say(f"note: {key}={value} of the study is not used here, but {usual}")
     written = grade(studied, models, rows, config, (device, say)).rows
     columns = list(dict.fromkeys(name for one in written for name in one))
     mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
@@ -105,70 +108,43 @@ def grade(
         studied: The study.
         models: From :func:`find_models`.
         rows: The recordings.
-        config: Checked settings.
+        config: Checked settings. Finished parts lie beside its output until all is done.
         how: Device of a network, and what prints a line of progress.
 
     Raises:
         PdrayError: If the weights or all recordings cannot be read.
     """
     device, say = how
-    torch.set_num_threads(studied.threads)
     say(f"models     {', '.join(one.name for one in models)} of study {studied.name}")
-    for key, usual in (("decision.rule", "mean"), ("decision.threshold", "highest")):
-        if (value := studied.setting(key) or usual) != usual:
-            say(f"note: {key}={value} of the study is not used here, but {usual}")
-    with step("decoding recordings") as now:
-        progress = now.counting(say, "frames     {} recordings")
-        found, failures = add_to_store(
-            studied,
-            rows,
-            other_people=config.other_people,
-            done=lambda number: progress(number, len(rows)),
-        )
-    with step("predicting"):
-        tables = list(_predict(studied, models, found, (device, say)))
-    with step("comparing with the training recordings"):
-        written = _rows(studied, models, rows, found, tables, (config, failures, how))
-    return Graded(written, tuple(found), failures)
-
-
-def _predict(
-    studied: Studied,
-    models: Sequence[Model],
-    found: Sequence[New],
-    how: tuple[torch.device, Say],
-) -> Iterator[pd.DataFrame]:
-    """Yield the probabilities by each model of recordings of people that it did not learn from."""
-    device, say = how
-    for model in models:
-        unseen = [one.rated for one in found if one.subject not in model.learnt]
-        say(f"predicting {len(unseen)} recordings with {model.name}")
-        yield predict(studied, model, unseen, device) if unseen else pd.DataFrame()
+    with opened_place(config.output, config.resources.address, studied, device) as place:
+        shares = compute_shares(studied, models, rows, place, say, other_people=config.other_people)
+        scaling = fit_calibration(studied, models, config.calibration)
+        if scaling.words:
+            say(f"calibrated {scaling.words}")
+        with step("comparing with the training recordings"):
+            notes = _notes(studied, models, shares, (place, say))
+    written = _rows(studied, rows, shares, scaling, notes)
+    return Graded(written, tuple(shares.found), shares.failures)
 
 
 def _rows(
     studied: Studied,
-    models: Sequence[Model],
     rows: Sequence[Recording],
-    found: Sequence[New],
-    tables: Sequence[pd.DataFrame],
-    rest: tuple[PredictConfig, Mapping[str, str], tuple[torch.device, Say]],
+    shares: Shares,
+    scaling: Scaling,
+    notes: Mapping[str, Sequence[str]],
 ) -> list[dict[str, Any]]:
-    config, failures, how = rest
-    kind = config.calibration or studied.setting("decision.calibration") or "none"
-    numbers = _scaling(studied, kind)
-    notes = _notes(studied, models, found, how)
-    written = []
+    written, failures = [], shares.failures
     for row in rows:
         name = row.recording_id
-        shares = np.array([one.loc[name].to_numpy() for one in tables if name in one.index])
+        some = shares.by_id.get(name, np.empty((0, studied.num_classes)))
         note = [*notes.get(name, ()), *([failures[name]] if name in failures else [])]
         line: dict[str, Any] = {"recording_id": name, **_facts(studied, row)}
-        if len(shares):
-            line |= _numbers(studied, row, shares, (kind, numbers))
-        line["num_models"] = len(shares)
+        if len(some):
+            line |= _numbers(studied, row, some, scaling)
+        line["num_models"] = len(some)
         written.append(line | {"note": "; ".join(note)})
-    order = _columns(studied.num_classes, is_calibrated=kind != "none")
+    order = _columns(studied.num_classes, is_calibrated=scaling.kind != "none")
     known = {name for one in written for name in one}
     return [{name: one.get(name, "") for name in order if name in known} for one in written]
 
@@ -190,16 +166,13 @@ def _facts(studied: Studied, row: Recording) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value != "" or name == "side"}
 
 
-def _numbers(
-    studied: Studied, row: Recording, shares: Floats, scaling: tuple[Any, tuple[float, ...]]
-) -> dict[str, Any]:
+def _numbers(studied: Studied, row: Recording, shares: Floats, scaling: Scaling) -> dict[str, Any]:
     """Return the numbers of a recording from the (M, K) probabilities of M models."""
-    kind, numbers = scaling
     mean = shares.mean(axis=0)
-    calibrated = scaled(kind, numbers, mean[None])[0]
+    calibrated = scaling.apply(mean[None])[0]
     chosen = int(calibrated.argmax())
     line: dict[str, Any] = {f"probability_{k}": float(share) for k, share in enumerate(mean)}
-    if kind != "none":
+    if scaling.kind != "none":
         line |= {f"calibrated_{k}": float(share) for k, share in enumerate(calibrated)}
     highest = highest_grade(row.item, studied.data.scale)
     line["estimated_grade"] = grade_words(studied, chosen, highest)
@@ -208,33 +181,16 @@ def _numbers(
     return line
 
 
-def _scaling(studied: Studied, kind: Any) -> tuple[float, ...]:
-    """Fit a calibration on predictions for people that the predicting model had not seen."""
-    units = studied.inner
-    if kind in ("platt", "isotonic") and studied.num_classes != 2:
-        raise StudyError(
-            f"calibration: {kind} needs 2 classes, but there are {studied.num_classes}; use "
-            "temperature"
-        )
-    if kind == "none":
-        return ()
-    subjects = units["subject_id"].to_numpy(dtype=object)
-    return fit_scaling(kind, targets(units), probabilities(units), subjects)
-
-
 def _notes(
-    studied: Studied,
-    models: Sequence[Model],
-    found: Sequence[New],
-    how: tuple[torch.device, Say],
+    studied: Studied, models: Sequence[Model], shares: Shares, how: tuple[Place, Say]
 ) -> dict[str, list[str]]:
     """Return what has to be said of each recording, by id."""
-    (device, say), (lengths, rates) = how, known_lengths(studied)
-    strange, why = unlike(studied, models[0], [one.rated for one in found], device)
+    (place, say), (lengths, rates) = how, known_lengths(studied)
+    strange, why = unlike(studied, models, shares.found, place)
     if strange is None:
         say(f"note: recordings are not compared with the training recordings: {why}")
     notes: dict[str, list[str]] = {}
-    for place, one in enumerate(found):
+    for number, one in enumerate(shares.found):
         told = _seen_notes(models, one.subject)
         if told and one.subject != one.row.subject_id != "":
             told.append("by a file that the study read, or an id that looks like one of its ids")
@@ -242,7 +198,7 @@ def _notes(
             told.append(f"the model did not learn {one.row.item}")
         told += _range_note("length [s]", one.seconds, lengths)
         told += _range_note("frames per second", one.rate, rates)
-        if strange is not None and strange[place]:
+        if strange is not None and strange[number]:
             told.append("unlike the training recordings")
         notes[one.row.recording_id] = told
     return notes

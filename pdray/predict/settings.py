@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from pdray.address import ClusterAddress
 from pdray.config import Settings
 from pdray.evaluation.settings import Calibration
 
@@ -23,12 +24,23 @@ class NewDataConfig(Settings):
     )
 
 
+class ClusterConfig(Settings):
+    """Where models run."""
+
+    address: ClusterAddress = Field(
+        None,
+        description="address of a Ray cluster, whose nodes all read the study; null: that of a "
+        "submitted job, else this machine alone, without Ray",
+    )
+
+
 class PredictConfig(Settings):
     """Settings of ``jobs/predict.py``."""
 
     help_groups: ClassVar = {
         "new recordings": ("videos", "data.manifest", "item", "other_people"),
         "model": ("model", "calibration"),
+        "cluster": ("resources.address",),
     }
     study: Path = Field(description="folder of a complete study, which contains study.json")
     output: Path = Field(description="CSV file to write, outside the study's folder")
@@ -44,6 +56,7 @@ class PredictConfig(Settings):
         description="the manifest's people are others than the study's, also where their ids are "
         "equal; false: an equal id is the same person",
     )
+    resources: ClusterConfig = ClusterConfig()
     model: str = Field(
         "ensemble",
         pattern=r"^(ensemble|refit|fold:[0-9]+)$",

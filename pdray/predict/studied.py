@@ -26,8 +26,11 @@ from pdray.plugins import require
 from pdray.tracking.run_log import StudyLog
 from pdray.training.settings import FitConfig
 
+REFIT = -1
+"""Stands for a fold in the refit, which no fold was held out of."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Studied:
     """A finished study.
 
@@ -71,6 +74,11 @@ class Studied:
     def num_classes(self) -> int:
         """Number of classes K."""
         return len(self.data.grade_cuts) + 1
+
+    @property
+    def learns_at_once(self) -> bool:
+        """Whether its model learns in one step, and is learnt again to predict."""
+        return self.config.entry.loop == "once"
 
     @property
     def seed(self) -> int:
@@ -136,7 +144,9 @@ class Studied:
         return value_at(self.facts["settings"], key)
 
     def held_out(self, fold: int) -> frozenset[str]:
-        """Return the subjects that a fold of the winning trial held out."""
+        """Return the subjects that a fold of the winning trial held out, or the refit: -1."""
+        if fold == REFIT:
+            return frozenset(self.folds.test)
         return frozenset(self.inner.loc[self.inner["fold"] == fold, "subject_id"].astype(str))
 
 

@@ -10,6 +10,7 @@ from pdray.config import build, merge
 from pdray.data.cohort.folds import Folds, folds_to_json
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import inner_sides, outer_sides, rate
+from pdray.data.store.extract import available
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.evaluation.predictions import Origin
@@ -22,6 +23,10 @@ from tests.fixtures.tiny_study import PROBE, SMALL, make_study, render_faces
 
 FOLDS = Folds(
     frozenset(["S001"]), (frozenset(["S002", "S003"]), frozenset(["S004", "S005", "S006"]))
+)
+THREE = Folds(
+    frozenset(),
+    tuple(frozenset(pair) for pair in (["S001", "S002"], ["S003", "S004"], ["S005", "S006"])),
 )
 NETWORK: Mapping[str, Any] = merge({**SMALL}, {"optim": {"epochs": 2}, "augment": {}})
 
@@ -43,26 +48,30 @@ def network_study(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> Stud
     return train(tmp_path_factory.mktemp("one"), faces, NETWORK)
 
 
-def train(output: Path, manifest: Path, settings: Mapping[str, Any]) -> StudyLog:
+def train(
+    output: Path, manifest: Path, settings: Mapping[str, Any], folds: Folds = FOLDS
+) -> StudyLog:
     """Run trial 0, its refit and its folds; return the log of the complete study."""
     study = make_study(output, manifest, settings)
-    study.folds_path.write_text(folds_to_json(FOLDS), encoding="utf-8")
+    study.folds_path.write_text(folds_to_json(folds), encoding="utf-8")
     study.winner.model_path.unlink(missing_ok=True)
     fit = build(FitConfig, study.winner.read()["settings"])
-    store = FrameStore(output / "store", build(Recipe, {"decode": settings["decode"]}))
+    recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
+    store = FrameStore(output / "store", build(Recipe, recipe))
     rows = load_manifest(manifest).recordings
-    stored = {row.recording_id: store.add(row) for row in rows}
+    stored = {row.recording_id: store.add(row, available(row, fit.sees, fit.needs)) for row in rows}
     keep_entries(study, stored)
     recordings = tuple(rate(row, (2,), stored=stored[row.recording_id]) for row in rows)
-    for role, folds in (("trial", [None]), ("winner", [None]), ("fold", [0, 1])):
-        sides = (outer_sides if role == "winner" else inner_sides)(FOLDS, recordings)
+    numbers = [*range(len(folds.folds))]
+    for role, of in (("trial", [None]), ("winner", [None]), ("fold", numbers)):
+        sides = (outer_sides if role == "winner" else inner_sides)(folds, recordings)
         origin = Origin(study=study.name, trial=0, fold=-1 if role == "winner" else 0, epoch=0,
                         split="test" if role == "winner" else "val")  # fmt: skip
         plan = TrialPlan(
             study.folder, fit, recordings, sides, 2, origin, "mcc", Workers(1, 1.0, 0.0),
             role=role, synthetic=True, epochs=chosen_epochs(study, role),
         )  # fmt: skip
-        for fold in folds if role != "fold" or fit.entry.keeps_weights else []:
+        for fold in of if role != "fold" or fit.entry.keeps_weights else []:
             recorder = Recorder(plan, 0, {}, fold)
             if role == "winner":
                 (study.winner.folder / "trial.json").unlink()

@@ -102,7 +102,7 @@ def prepare_store(
         return {"position": carried["position"], "facts": json.dumps(facts), "fault": fault}
 
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
-    _quiet_context()
+    quiet_context()
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
     prepared: dict[str, Prepared] = {}
     failures: dict[str, str] = {}
@@ -118,7 +118,8 @@ def prepare_store(
     return prepared, failures
 
 
-def _quiet_context() -> None:
+def quiet_context() -> None:
+    """Let the executions of Ray Data that follow print no bars, and take as long as they need."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # Optical flow of a long recording takes hours, which is not a stall.

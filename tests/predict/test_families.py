@@ -1,0 +1,88 @@
+"""Every model of the registry grades new recordings as its study evaluated them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pdray.data.cohort.csv_table import table_text
+from pdray.evaluation.predictions import by_recording, read_predictions
+from pdray.models import MODELS
+from tests.predict.conftest import THREE, train
+from tests.predict.test_run import SHARES, predicted
+
+PICTURES: Mapping[str, Any] = {
+    "decode": {"height": 64, "width": 64},
+    "snippet": {"num_frames": 16},
+    "loss": {"kind": "cross_entropy"},
+    "optim": {"batch_size": 4, "epochs": 1},
+}
+ONCE: Mapping[str, Any] = {"decode": {"height": 32, "width": 32}, "optim": {"epochs": 1}}
+LANDMARKS = {**ONCE, "modality": "landmarks"}
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "region_attention": {
+        **PICTURES,
+        "snippet": {"num_frames": 4},
+        "model": {"depth": 18, "layout": "torchvision", "width_factor": 0.0625, "token_dim": 12,
+                  "roi_size": 2, "frozen_stages": 4},
+        "loss": {"kind": "hierarchy"},
+    },
+    "landmark_head": LANDMARKS,
+    "landmark_choice": {
+        **LANDMARKS,
+        "model": {"groups": ["head"], "logistic": [1.0], "svm": [3.0], "vote": False,
+                  "num_folds": 2, "num_repeats": 1},
+    },
+    "landmark_mlp": {**LANDMARKS, "model": {"num_steps": 3, "num_hidden": 4, "num_frames": 2}},
+    "audio_mlp": {**ONCE, "modality": "mfcc", "model": {"num_epochs": 2, "num_hidden": 4}},
+    "fusion": {
+        **ONCE,
+        "modality": "several",
+        "model": {"num_epochs": 2, "num_frames": 2, "num_hidden": 4, "num_hidden_sound": 4,
+                  "backbone": {"depth": 18, "width_factor": 0.0625, "layout": "torchvision"}},
+    },
+    "motion_linear": ONCE,
+}  # fmt: skip
+FILES = ("video", "audio", "landmarks", "regions")
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    settings = dict(QUICK.get(name, PICTURES))
+    model = settings.get("model") or MODELS[name].small
+    return settings | {"model": {"name": name, **model}}
+
+
+def whole_rows(manifest: Path, folder: Path, **changes: Any) -> Path:
+    """Write all rows as another manifest, with all their files and with other cells."""
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    for name in FILES:
+        table[name] = [str(manifest.parent / file) if file else "" for file in table[name]]
+    table = table.assign(**changes)
+    path = folder / "rows.csv"
+    path.write_text(table_text(table.columns, table.to_dict("records")), encoding="utf-8")
+    return path
+
+
+TESTED = ("tsa", "linear_probe")
+"""Models of the studies of test_run.py."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in MODELS
+        if name not in TESTED
+    ],
+)
+def test_every_model_grades_the_fold_that_it_did_not_see_as_the_trial_did(
+    name: str, faces: Path, tmp_path: Path
+) -> None:
+    rows = whole_rows(faces, tmp_path, grade=["0", "3"] * 3)
+    study = train(tmp_path / "output", rows, settings_of(name), THREE)
+    now = predicted(study, tmp_path, f"data.manifest={rows}")
+    then = by_recording(read_predictions(study.trial(0).predictions_path)).set_index("recording_id")
+    assert now["num_models"].tolist() == [1] * 6
+    pd.testing.assert_frame_equal(now[SHARES], then[SHARES], check_exact=True)
