@@ -10,6 +10,7 @@ from jobs.make_demo import MakeDemoConfig
 from jobs.submit import SubmitConfig
 from jobs.sync_tracking import SyncConfig
 from pdray.config import Settings, leaves, plain_default, written
+from pdray.doctor.settings import DoctorConfig
 from pdray.explain.settings import ExplainConfig
 from pdray.head.settings import HeadConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
@@ -27,6 +28,7 @@ PAGE = Path(__file__).with_name("reference") / "settings.md"
 ROOTS: dict[str, type[Settings]] = {
     "compare": CompareStudiesConfig,
     "describe": DescribeConfig,
+    "doctor": DoctorConfig,
     "evaluate": EvaluateConfig,
     "prepare": PrepareConfig,
     "reproduce": ReproduceConfig,

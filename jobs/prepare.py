@@ -22,13 +22,13 @@ from pdray.search.settings import PrepareConfig, load_preparation
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "run it again to continue"
+    resume = "continue"
     return run_job(argv, work, about=__doc__, settings=PrepareConfig, resume=resume)
 
 
 def work(words: list[str]) -> str:
     """Fill or check the store; return what is in it."""
-    config = load_preparation([word for word in words if word != "--verify"])
+    config = load_preparation([word for word in words if word != "--verify"], PrepareConfig)
     with step("loading libraries"):
         from pdray.search.preparation import plan_preparation, run_preparation, verify_preparation
 

@@ -31,26 +31,42 @@ def granted_cpus(
     return max(1, math.floor(min(limits) + 1e-9))
 
 
-def _quotas(groups: Path, mount: Path) -> Iterator[float]:
-    """Yield the CPU limit of each control group of the process and of its parents."""
-    for line in _text(groups).splitlines():
+def control_folders(
+    controller: str,
+    groups: Path = Path("/proc/self/cgroup"),
+    mount: Path = Path("/sys/fs/cgroup"),
+) -> Iterator[Path]:
+    """Yield the folder of each Linux control group of this process, and of its parents.
+
+    Args:
+        controller: What is limited in version 1: "cpu" or "memory"; version 2 limits all of it.
+        groups: File that names the control groups of the process.
+        mount: Folder of the control groups.
+    """
+    for line in limit_text(groups).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         top = mount / controllers if controllers else mount
         # In a container, the group is mounted as the top and its path leads nowhere.
         inside = Path(path.lstrip("/"))
-        for folder in (top / inside, *(top / parent for parent in inside.parents)):
-            words = _text(folder / "cpu.max").split()
-            if not words:
-                words = [*_text(folder / "cpu.cfs_quota_us").split(),
-                         *_text(folder / "cpu.cfs_period_us").split()]  # fmt: skip
-            if len(words) == 2 and all(word.isdecimal() and int(word) for word in words):
-                yield int(words[0]) / int(words[1])
+        yield from (top / inside, *(top / parent for parent in inside.parents))
 
 
-def _text(path: Path) -> str:
+def _quotas(groups: Path, mount: Path) -> Iterator[float]:
+    """Yield the CPU limit of each control group of the process and of its parents."""
+    for folder in control_folders("cpu", groups, mount):
+        words = limit_text(folder / "cpu.max").split()
+        if not words:
+            words = [*limit_text(folder / "cpu.cfs_quota_us").split(),
+                     *limit_text(folder / "cpu.cfs_period_us").split()]  # fmt: skip
+        if len(words) == 2 and all(word.isdecimal() and int(word) for word in words):
+            yield int(words[0]) / int(words[1])
+
+
+def limit_text(path: Path) -> str:
+    """Return the text of a file of the kernel; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:

@@ -78,7 +78,7 @@ def _running(folder: Path, say: Say) -> Head | None:
     if not processes(known):
         stop_head(folder)
         return None
-    if tool := _silent(known, _SECONDS_KNOWN, lambda tool: False):
+    if tool := silent(known, _SECONDS_KNOWN, lambda tool: False):
         raise ClusterError(
             f"the head runs, but {tool} does not answer; make head-stop ends it, with the jobs "
             f"that still run, then start it again; {_last_words(folder / f'{tool}.log')}"
@@ -125,11 +125,11 @@ def _start(head: Head, folder: Path, ports: dict[str, int]) -> None:
     ]
     tools = {"ray": ray, "mlflow": mlflow}
     started = {tool: _spawn(words, head, folder / f"{tool}.log") for tool, words in tools.items()}
-    if tool := _silent(head, _SECONDS, lambda tool: _has_ended(started[tool])):
+    if tool := silent(head, _SECONDS, lambda tool: _has_ended(started[tool])):
         raise ClusterError(f"{tool} does not answer; {_last_words(folder / f'{tool}.log')}")
 
 
-def _silent(head: Head, seconds: float, has_ended: Callable[[str], bool]) -> str | None:
+def silent(head: Head, seconds: float, has_ended: Callable[[str], bool]) -> str | None:
     """Return the tool that does not answer within some seconds; None: both answer."""
     has_answer: dict[str, Callable[[], bool]] = {
         "ray": lambda: '"ALIVE"' in _answer(f"{head.dashboard}/nodes?view=summary", head),

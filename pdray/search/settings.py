@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -316,6 +316,9 @@ class PrepareConfig(Recipe):
     )
 
 
+PreparationT = TypeVar("PreparationT", bound=PrepareConfig)
+
+
 class DescribeConfig(Recipe):
     """Settings of ``jobs/describe.py``: which recordings, and how their frames were prepared."""
 
@@ -376,8 +379,8 @@ class EvaluateConfig(EvaluationSettings):
         return self
 
 
-def load_preparation(argv: Sequence[str]) -> PrepareConfig:
-    """Read the command line of ``jobs/prepare.py``; a study's YAML file is accepted too.
+def load_preparation(argv: Sequence[str], root: type[PreparationT]) -> PreparationT:
+    """Read the command line of a job with these settings; a study's YAML file is accepted too.
 
     Settings that only a study has are ignored. Its ``modality`` becomes ``modalities``, so that
     the file of a study prepares what the study will read.
@@ -385,10 +388,10 @@ def load_preparation(argv: Sequence[str]) -> PrepareConfig:
     Raises:
         SettingsError: Lists all faults.
     """
-    tree = read_tree(PrepareConfig, argv)
+    tree = read_tree(root, argv)
     modality = tree.get("modality", StudyConfig.model_fields["modality"].default)
     tree.setdefault("modalities", [modality])
-    return build(PrepareConfig, _without_others(tree, PrepareConfig))
+    return build(root, _without_others(tree, root))
 
 
 def load_description(argv: Sequence[str]) -> DescribeConfig:

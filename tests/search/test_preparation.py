@@ -46,14 +46,14 @@ def test_a_study_of_the_same_settings_finds_what_was_prepared(plan, tmp_path):
 def test_the_file_of_a_study_says_what_to_prepare(tmp_path):
     file = tmp_path / "study.yaml"
     file.write_text("modality: flow\nmodel: {depth: 10}\nspace: {}\ndecode: {height: 24}\n")
-    config = load_preparation(["--config", str(file), "data.manifest=m.csv"])
+    config = load_preparation(["--config", str(file), "data.manifest=m.csv"], PrepareConfig)
     assert config.modalities == ("flow",)
     assert config.decode.height == 24
-    assert load_preparation(["data.manifest=m.csv"]).modalities == ("rgb",)
-    both = load_preparation(["data.manifest=m.csv", "modalities=[rgb, mfcc]"])
+    assert load_preparation(["data.manifest=m.csv"], PrepareConfig).modalities == ("rgb",)
+    both = load_preparation(["data.manifest=m.csv", "modalities=[rgb, mfcc]"], PrepareConfig)
     assert both.modalities == ("rgb", "mfcc")
     with pytest.raises(SettingsError, match="unknown key 'decoding'"):
-        load_preparation(["data.manifest=m.csv", "decoding.height=3"])
+        load_preparation(["data.manifest=m.csv", "decoding.height=3"], PrepareConfig)
 
 
 @pytest.mark.parametrize("modality", ["rgb", "waveform"])
