@@ -1,6 +1,7 @@
 """Measures whole batches from the store to the network: the last section of ``input.py``."""
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -59,6 +60,7 @@ def whole_plan(count: int, epochs: int) -> list[PlannedBatch]:
 
 def start_ray() -> None:
     """Start a local Ray with two CPUs and 1 GB for objects, without its messages."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(
         address="local",
         num_cpus=2,

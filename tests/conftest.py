@@ -16,6 +16,7 @@ import pytest
 
 from pdray import display, plugins
 
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of those that start Ray without pdray
 plugins.ENABLED = False  # what another package adds here is no part of what is tested
 
 # The same examples on every run, however slow the machine, and no folder of past ones.

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import ray
@@ -123,7 +124,9 @@ def test_a_slow_start_of_ray_is_tried_a_second_time(monkeypatch):
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     with joined_cluster(None):
         assert [options["num_cpus"] for options in started] == [granted_cpus({})]
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"  # Ray would send them
     with joined_cluster("127.0.0.1:6379"):
         assert "num_cpus" not in started[-1]

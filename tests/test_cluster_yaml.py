@@ -115,6 +115,7 @@ def test_every_ray_starts_in_the_environment_with_a_token(commands: list[str]) -
     assert len(starts) == 2
     for command in starts:
         assert command.startswith("source ~/env/bin/activate && export RAY_AUTH_MODE=token")
+        assert "--disable-usage-stats" in command
 
 
 def test_options_of_ray_start_exist(commands: list[str]) -> None:
@@ -128,6 +129,7 @@ def test_mlflow_listens_on_the_head_alone_and_its_options_exist(commands: list[s
     (server,) = [command for command in commands if "mlflow server" in command]
     used = _flags(server, "mlflow server")
     assert "--host 127.0.0.1" in server
+    assert "export MLFLOW_DISABLE_TELEMETRY=true" in server
     assert {"--allowed-hosts", "--backend-store-uri", "--artifacts-destination"} <= set(used)
     assert set(used) <= _mlflow_options()
 

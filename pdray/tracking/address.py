@@ -11,7 +11,10 @@ from pdray.config import Settings
 from pdray.errors import SettingsError, TrackingError
 from pdray.tracking.run_log import StudyLog
 
-_SERVER = "mlflow server --host 0.0.0.0 --port 5000 --backend-store-uri sqlite:////data/mlflow.db"
+_SERVER = (
+    "MLFLOW_DISABLE_TELEMETRY=true mlflow server --host 0.0.0.0 --port 5000 "
+    "--backend-store-uri sqlite:////data/mlflow.db"
+)
 
 _SERVERS = (
     "give user and password of the server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "

@@ -1,5 +1,6 @@
 """A head without Ray: its processes, its token and the line that submits to it."""
 
+import json
 import os
 import shlex
 import socket
@@ -104,6 +105,22 @@ def test_a_head_that_does_not_start_is_told_and_ended(
     assert read_head(token.parent) is None
     assert not [one for one in psutil.process_iter(["cmdline"]) if "no_such_module" in
                 (one.info["cmdline"] or [])]  # fmt: skip
+
+
+def test_ray_and_mlflow_start_without_statistics_of_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
+    spawn = start._spawn
+    noted = tmp_path / "environment.json"
+    code = f"import json, os; open({str(noted)!r}, 'w').write(json.dumps(dict(os.environ)))"
+    words = ["timeit", "-n1", "-r1", code]
+    monkeypatch.setattr(start, "_spawn", lambda _, head, log: spawn(words, head, log))
+    with pytest.raises(ClusterError, match="ray does not answer"):
+        start_head(tmp_path / "head", print)
+    seen = json.loads(noted.read_text())
+    assert (seen["RAY_USAGE_STATS_ENABLED"], seen["MLFLOW_DISABLE_TELEMETRY"]) == ("0", "true")
+    assert "MLFLOW_TRACKING_URI" not in seen
 
 
 def test_no_proxy_is_sent_the_token_and_no_other_cluster_the_job(

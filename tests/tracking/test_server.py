@@ -4,6 +4,8 @@ import logging
 import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +29,20 @@ def test_preparing_makes_the_store_once_and_is_quiet(
     experiment = MlflowClient(uri).get_experiment_by_name("e")
     assert experiment is not None
     assert experiment.artifact_location == (tmp_path / "new/folder/mlflow_files").as_uri()
+
+
+def test_mlflow_sends_no_statistics_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import pdray.tracking.server; from mlflow.telemetry import get_telemetry_client as client;"
+        "from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY as off;"
+        "print(off.get(), client())"
+    )
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    for name in ("CI", "PYTEST_CURRENT_TEST"):  # in which MLflow sends none anyway
+        monkeypatch.delenv(name, raising=False)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert done.stdout.split() == ["True", "None"]
 
 
 def test_a_deleted_experiment_is_named(study: StudyLog, uri: str) -> None:
