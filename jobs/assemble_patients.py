@@ -20,14 +20,13 @@ heads.*, assembling.* or levels.* the job reuses the trained networks.
 
 import sys
 
-from pdray.command import run_job, say
+from pdray.command import again, run_job, say
 from pdray.visits.settings import AssembleConfig, load_assembly
 
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "continue under the same search.name"
-    return run_job(argv, work, about=__doc__, settings=AssembleConfig, resume=resume)
+    return run_job(argv, work, about=__doc__, settings=AssembleConfig)
 
 
 def work(words: list[str]) -> str:
@@ -35,7 +34,11 @@ def work(words: list[str]) -> str:
     config = load_assembly(words)
     from pdray.visits.run import run_assembly
 
-    done = run_assembly(config, say=say)
+    try:
+        done = run_assembly(config, say=say)
+    except KeyboardInterrupt as interrupt:
+        name = f"search.name={config.search.name}"  # which may be made from the time
+        raise KeyboardInterrupt(f"continue: {again(words, [name])}") from interrupt
     picture = [] if done.picture is None else [f"weights    {done.picture}"]
     return "\n".join([f"\n{done.report}\n", *picture, f"log        {done.folder}"])
 

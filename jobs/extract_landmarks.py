@@ -27,7 +27,7 @@ SHOWN = 5  # recordings without a face
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "no manifest was written"
+    resume = "no manifest was written; run it again"
     return run_job(argv, work, about=__doc__, settings=ExtractConfig, resume=resume)
 
 

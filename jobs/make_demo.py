@@ -32,7 +32,7 @@ class MakeDemoConfig(DemoConfig):
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "run it again to continue"
+    resume = "continue"
     return run_job(argv, work, about=__doc__, settings=MakeDemoConfig, resume=resume)
 
 

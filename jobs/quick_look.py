@@ -20,7 +20,7 @@ before it starts.
 import sys
 from pathlib import Path
 
-from pdray.command import console, run_job, say
+from pdray.command import run_job, say
 from pdray.config import require_writable
 from pdray.display import step
 from pdray.search.quick_settings import QuickLookConfig, load_quick_look
@@ -30,7 +30,7 @@ SPACES = Path(__file__).resolve().parents[1] / "search_spaces"
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = f"nothing is lost; continue with {console('quick-look', *argv)}"
+    resume = "nothing is lost; continue"
     return run_job(argv, work, about=__doc__, settings=QuickLookConfig, resume=resume)
 
 

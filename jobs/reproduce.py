@@ -32,7 +32,7 @@ the hypomimia abstract (WSSFN 2025) and the motion boundary paper:
 
 def main(argv: list[str]) -> int:
     """Run the job; return its exit code."""
-    resume = "the same command continues"
+    resume = "continue"
     return run_job(argv, work, about=tables, settings=ReproduceConfig, resume=resume)
 
 

@@ -21,11 +21,12 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from pdray.address import is_submitted
 from pdray.config import HELP, Settings
 from pdray.display import Progress, Say, each_tenth, say, shown
 from pdray.errors import PdrayError
 
-__all__ = ["COMPLETE", "Progress", "Say", "console", "each_tenth", "run_job", "say"]
+__all__ = ["COMPLETE", "Progress", "Say", "again", "console", "each_tenth", "run_job", "say"]
 
 COMPLETE = "--complete"
 """First word of a command line whose last word a shell completes."""
@@ -36,6 +37,28 @@ def console(*words: str) -> str:
     return shlex.join([str(Path(sys.executable).with_name("pdray")), *words])
 
 
+def again(argv: Sequence[str], also: Sequence[str] = ()) -> str:
+    """Return a command that runs this job again, quoted to paste.
+
+    Args:
+        argv: The words after the job's name now.
+        also: Words to add, unless they are there.
+
+    Returns:
+        The command; the words alone if no command line started the job. A submitted job ran in a
+        temporary folder, so its command is the one to submit again.
+    """
+    words = [*argv, *(word for word in also if word not in argv)]
+    start = sys.argv[: len(sys.argv) - len(argv)]
+    if sys.argv[len(start) :] != list(argv) or not (start and Path(start[0]).is_file()):
+        return shlex.join(words)
+    here, place = sys.executable, str(Path(start[0]).absolute())
+    if is_submitted():
+        here, place = "python", start[0]
+    python = [here] if place.endswith(".py") else []
+    return shlex.join([*python, place, *start[1:], *words])
+
+
 def run_job(
     argv: Sequence[str],
     work: Callable[[list[str]], str],
@@ -43,7 +66,7 @@ def run_job(
     about: str | Callable[[], str] | None,
     settings: type[Settings],
     start: Callable[[], Mapping[str, Any]] = dict,
-    resume: str = "run it again",
+    resume: str | Callable[[], str] = "run it again",
 ) -> int:
     """Run a job and return its exit code.
 
@@ -55,7 +78,8 @@ def run_job(
         settings: The root class; ``--help`` lists its required keys and those of its
             ``help_groups``, ``--help-all`` lists every key.
         start: Returns the job's own defaults, nested; they replace those of the class.
-        resume: What to do after an interruption; printed.
+        resume: What to do after an interruption, printed before the same command; or a function
+            that returns the whole text.
 
     Returns:
         0 on success; 2 after an error that the user can correct, which is printed to standard
@@ -81,10 +105,16 @@ def run_job(
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = f" ({error.filename})" if error.filename else ""
-        print(f"error: the disk is full{place}; make room, then {resume}", file=sys.stderr)
+        way = _way(resume, argv)
+        print(f"error: the disk is full{place}; make room, then {way}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"interrupted; {interrupt.args[0] if interrupt.args else resume}", file=sys.stderr)
+        way = interrupt.args[0] if interrupt.args else _way(resume, argv)
+        print(f"interrupted; {way}", file=sys.stderr)
         return 130
     say(report)
     return 0
+
+
+def _way(resume: str | Callable[[], str], argv: Sequence[str]) -> str:
+    return resume() if callable(resume) else ": ".join(filter(None, [resume, again(argv)]))

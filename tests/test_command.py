@@ -1,12 +1,14 @@
 import errno
 import io
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from pydantic import Field
 
-from pdray.command import run_job
+from pdray.command import again, run_job
 from pdray.config import Settings, load
 from pdray.errors import StudyError
 
@@ -62,6 +64,37 @@ def test_every_end_has_its_exit_code(
     told = capsys.readouterr()
     assert told.out == out
     assert told.err.startswith(err)
+
+
+@pytest.mark.parametrize(
+    ("start", "environment", "told"),
+    [
+        (["jobs/a b.py"], {}, [sys.executable, "{here}/jobs/a b.py"]),
+        (["bin/pdray", "tune-tsa"], {}, ["{here}/bin/pdray", "tune-tsa"]),
+        (["jobs/a b.py"], {"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}"}, ["python", "jobs/a b.py"]),
+        (["-c"], {}, []),  # no command line that could be typed again
+        (["bin/absent"], {}, []),
+    ],
+)
+def test_the_command_that_goes_on_can_be_pasted(
+    start: list[str],
+    environment: dict[str, str],
+    told: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("jobs/a b.py", "bin/pdray"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    words = ["output=/data/out of Jos\u00e9's", "search.name=x"]
+    monkeypatch.setattr(sys, "argv", [*start, *words])
+    expected = [one.format(here=tmp_path) for one in told]
+    assert shlex.split(again(words)) == [*expected, *words]
+    assert shlex.split(again(words, ["search.name=x", "limit=2"])) == [*expected, *words, "limit=2"]
+    assert shlex.split(again(["other"])) == ["other"]  # which the process was not started with
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:

@@ -142,7 +142,7 @@ def test_a_terminal_has_one_live_line_and_is_clean_in_the_end() -> None:
 def test_ctrl_c_leaves_a_clean_terminal_and_the_words_that_continue() -> None:
     written, code = on_a_terminal("wait", interrupt_at="trial 0 complete")
     assert code == 130
-    assert screen(written) == ["trial 0 complete", "interrupted; run 'it again'", ""]
+    assert screen(written) == ["trial 0 complete", "interrupted; run 'it again': wait", ""]
 
 
 def test_a_pipe_gets_no_escape_codes_and_no_live_line() -> None:

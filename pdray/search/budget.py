@@ -67,7 +67,7 @@ class Spent:
 
     @property
     def seconds(self) -> float:
-        """Seconds of trials and refit so far."""
+        """Seconds of trials, refit and kept folds so far."""
         return self._before + time.monotonic() - self._started
 
     def begin(self, forecast: float | None) -> None:
@@ -85,10 +85,11 @@ class Spent:
         content = {"seconds": self._kept, "forecast": self.forecast, "ended": self.ended}
         write_text(self._path, json.dumps(content) + "\n")
 
-    def told(self) -> str:
-        """Return forecast and truth as a line."""
+    def told(self, *, folds: bool = False) -> str:
+        """Return forecast and truth as a line; ``folds``: the folds of the winner were kept."""
+        what = "trials, refit and kept folds" if folds else "trials and refit"
         # The forecast was of all trials.
-        return told_time("trials and refit", self.seconds, None if self.ended else self.forecast)
+        return told_time(what, self.seconds, None if self.ended else self.forecast)
 
 
 def told_time(what: str, seconds: float, forecast: float | None) -> str:

@@ -26,7 +26,7 @@ from pdray.search.course import Course, work_of
 from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
-from pdray.search.resume import check_same, manifest_of, only_driver
+from pdray.search.resume import check_same, manifest_of, only_driver, standing
 from pdray.search.trial import run_trials
 from pdray.tracking.run_log import StudyLog
 
@@ -71,6 +71,7 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
     manifest = manifest_of(study, config)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     with only_driver(study, say):
+        say(standing(study, plan.num_trials))
         check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():
             with joined_cluster(config.resources.address):

@@ -47,7 +47,8 @@ def train_folds(
     errors: list[Exception] = []
     if left:
         chosen = int(study.trial(number).read()["chosen_epoch"])
-        say(f"folds: {counted(len(left), 'fold')} of trial {number} again, {chosen + 1} epochs")
+        length = counted(chosen + 1, "epoch")
+        say(f"folds: {counted(len(left), 'fold')} of trial {number} again, {length}")
         plan = replace(trials, labels=(), role="fold", epochs=chosen + 1, pruner=None)
         reuse = trials.workers.num_workers == 1
         with step("training the folds of the winner again"):

@@ -410,6 +410,7 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
         **{f"version.{package}": found for package, found in versions().items()},
         **{f"{TAG}{package}": found for package, found in plan.plugins.items()},
         **({"synthetic": "true"} if cohort.is_synthetic else {}),
+        **plan.tags,
     }
     before = study.read()["tags"] if study.exists() else tags
     for tag in sorted(before.keys() | tags.keys()):

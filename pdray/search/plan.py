@@ -55,6 +55,7 @@ class StudyPlan:
             study's, by label.
         starts: The first trials of a search, before any is proposed.
         start_study: Folder of the earlier study that they come from.
+        tags: Further tags of its log.
     """
 
     config: StudyConfig
@@ -63,6 +64,7 @@ class StudyPlan:
     fixed: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     starts: tuple[Start, ...] = ()
     start_study: Path | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:

@@ -85,14 +85,14 @@ def _describe_classes(plan: StudyPlan, cohort: Cohort) -> str:
 
 def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
     config, num_folds = plan.config, len(cohort.folds.folds)
-    epochs, trials = plan.epochs, config.search.trials
+    epochs, trials = counted(plan.epochs, "epoch"), config.search.trials
     if plan.fixed:
         told = f"{num_folds} folds of all subjects; each fold is held out and scored once"
         if config.folds.from_split:
             told = "the manifest's column split: train for training, the rest is scored once"
         return [
             f"folds      {told}",
-            f"compare    {trials} trials x {num_folds} folds x {epochs} epochs, scored after the "
+            f"compare    {trials} trials x {num_folds} folds x {epochs}, scored after the "
             f"last epoch: {', '.join(plan.fixed)}",
         ]
     few = ""
@@ -118,7 +118,7 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
         again = [f"chance     {permutations} exchanges of grades, {more} more searches in all"]
     return [
         f"folds      {told} in {num_folds} folds of cross-validation",
-        f"search     {many}{trials} trials x {num_folds} folds x {epochs} epochs; "
+        f"search     {many}{trials} trials x {num_folds} folds x {epochs}; "
         f"{searched} {'for the best ' if names else ''}val/{config.search.metric}{few}",
         *again,
     ]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pdray.search.forecast import LONGEST, hours_of
 from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.protocol import check_metric, num_searches, settle
 from pdray.search.quick_report import Looked, report
-from pdray.search.quick_settings import MOTION, NETWORK, QuickLookConfig
+from pdray.search.quick_settings import MINUTES, MOTION, NETWORK, QuickLookConfig
 from pdray.search.settings import StudyConfig
 from pdray.search.study import run_plan
 from pdray.tracking.run_log import StudyLog
@@ -49,11 +50,9 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
     with step("reading the manifest and the headers of its videos"):
         manifest = open_manifest(config.data, output=config.output)
         motion = motion_plan(config, spaces, manifest)
-    try:
-        with nullcontext() if _is_complete(config) else joined_cluster(config.resources.address):
-            return report(_looks(config, spaces, motion, manifest, say))
-    except KeyboardInterrupt as interrupt:  # whose words continue one study only
-        raise KeyboardInterrupt from interrupt
+        motion = replace(motion, tags={MINUTES: f"{config.minutes:g}"})  # for --resume
+    with nullcontext() if _is_complete(config) else joined_cluster(config.resources.address):
+        return report(_looks(config, spaces, motion, manifest, say))
 
 
 def _looks(

@@ -13,6 +13,7 @@ from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
 
 MOTION, NETWORK = "motion", "network"
+MINUTES = "quick_look.minutes"  # tag of the first study
 
 
 class QuickLookConfig(Settings):
@@ -48,8 +49,8 @@ def load_quick_look(argv: Sequence[str]) -> QuickLookConfig:
     """Read the command line of ``jobs/quick_look.py``.
 
     Args:
-        argv: ``key=value`` words and ``--config FILE``; with ``--resume`` the recordings are those
-            of the quick look in this output folder, if no manifest is given.
+        argv: ``key=value`` words and ``--config FILE``; with ``--resume`` the recordings and
+            minutes are those of the quick look in this output folder, if none are given.
 
     Raises:
         SettingsError: Lists all faults.
@@ -58,17 +59,27 @@ def load_quick_look(argv: Sequence[str]) -> QuickLookConfig:
     words = [word for word in argv if word != "--resume"]
     tree = read_tree(QuickLookConfig, words)
     data = tree.get("data", {})
-    if len(words) < len(argv) and isinstance(data, dict) and "manifest" not in data:
-        tree = merge({"data": _saved_data(tree)}, tree)
+    if len(words) < len(argv) and isinstance(data, dict):
+        tree = merge(_saved(tree, has_manifest="manifest" in data), tree)
     return build(QuickLookConfig, tree)
 
 
-def _saved_data(tree: dict[str, Any]) -> Any:
+def _saved(tree: dict[str, Any], *, has_manifest: bool) -> dict[str, Any]:
+    """Return what the quick look in the output folder was begun with: recordings and minutes."""
     whole = build(QuickLookConfig, merge({"data": {"manifest": ""}}, tree))
-    study = StudyLog(whole.output / "studies" / f"{whole.name}-{MOTION}")
+    study, network = (
+        StudyLog(whole.output / "studies" / f"{whole.name}-{title}") for title in (MOTION, NETWORK)
+    )
+    if not study.exists() and has_manifest:
+        return {}
     if not study.exists():
         raise StudyError(
             f"no quick look named {whole.name} in {whole.output} to resume; name the output folder "
             "with output=..., another name with name=..., or the manifest with data.manifest=..."
         )
-    return study.read()["settings"]["data"]
+    saved = study.read()
+    minutes = {} if network.exists() else saved["tags"]
+    return {
+        **({} if has_manifest else {"data": saved["settings"]["data"]}),
+        **({"minutes": float(minutes[MINUTES])} if MINUTES in minutes else {}),
+    }

@@ -56,6 +56,26 @@ def only_driver(study: StudyLog, say: Say) -> Iterator[None]:
                 study.folder.rmdir()
 
 
+def standing(study: StudyLog, num_trials: int, lacks: str = "") -> str:
+    """Return the first line of a study: new, continued or complete.
+
+    Args:
+        study: Its log, perhaps not begun.
+        num_trials: Trials of all its searches [count].
+        lacks: What a complete study is to do nevertheless; empty: nothing.
+    """
+    name = study.folder.name
+    if not study.exists():
+        return f"study {name}: new"
+    if study.is_complete():
+        return f"study {name}: " + (f"continued, {lacks}" if lacks else "complete, nothing to do")
+    states = [
+        log.read()["state"] for one in [*study.outer_studies(), study] for log in one.trials()
+    ]
+    done = sum(state != "running" for state in states)
+    return f"study {name}: continued, {done} of {num_trials} trials done"
+
+
 def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
     """Read the manifest of a study that begins or goes on.
 

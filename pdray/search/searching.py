@@ -92,7 +92,7 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
             board, held_out = report_winner(plan, ready.cohort, study)
             _draw(plan, ready.cohort, study, search)
         spent.keep(now=True)
-        say(spent.told())
+        say(spent.told(folds=keeps_folds(plan)))
         return Found(best.number, board, held_out)
 
 

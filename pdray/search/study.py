@@ -1,6 +1,5 @@
 """Runs a study from start to end: frames, trials, refit of the winner, one test score."""
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from pdray.search.protocol import (
     settle,
     settle_by_time,
 )
-from pdray.search.resume import check_same, manifest_of, only_driver
+from pdray.search.resume import check_same, manifest_of, only_driver, standing
 from pdray.search.searching import Found, run_search
 from pdray.tracking.address import default_uri
 from pdray.tracking.provenance import describe_upload
@@ -86,27 +85,26 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
 
             check_same_people(plan.start_study, settled.cohort)
     with only_driver(study, say):
+        lacks = _lacks(plan, study) if study.is_complete() else ""
+        say(standing(study, plan.num_trials * (len(settled.outer) + 1), lacks))
         check_same(plan, study, manifest.digest, say)
-        if study.is_complete() and not _lacks_something(plan, study):
+        if study.is_complete() and not lacks:
             return _read_outcome(plan, study, say)
-        try:
-            with joined_cluster(config.resources.address):
-                return _run_on_cluster(settled, manifest, study, say)
-        except KeyboardInterrupt as interrupt:
-            words = [f"search.name={study.folder.name}", f"output={config.output}"]
-            raise KeyboardInterrupt(f"continue with --resume {shlex.join(words)}") from interrupt
+        with joined_cluster(config.resources.address):
+            return _run_on_cluster(settled, manifest, study, say)
 
 
-def _lacks_something(plan: StudyPlan, study: StudyLog) -> bool:
-    """Return whether more is asked of a complete study than it has."""
+def _lacks(plan: StudyPlan, study: StudyLog) -> str:
+    """Return what is asked of a complete study that it has not; empty: nothing."""
     if keeps_folds(plan) and not value_at(study.read()["settings"], "search.keep_folds"):
-        return True
+        return "the folds of its winner are trained again"
     asked = plan.config.evaluation.permutations
     if not asked:
-        return False
+        return ""
     from pdray.search.permutations import num_permuted
 
-    return num_permuted(study) < asked
+    done = num_permuted(study)
+    return f"{done} of {asked} permutations done" if done < asked else ""
 
 
 def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
@@ -115,7 +113,6 @@ def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
     Raises:
         StudyError: If its report was removed.
     """
-    say(f"study {study.folder.name} is complete; nothing is computed again, this is its report")
     from pdray.search.checking import read_report
 
     config = plan.config
@@ -174,6 +171,7 @@ def _run_on_cluster(
         from pdray.search.checking import check_search
 
         checks = check_search(plan, ready.cohort, ready.trials.recordings, study)
+    (study.folder / PAGE).unlink(missing_ok=True)  # of an earlier session; a kill leaves none
     study.finish(state="complete", best=found.best)
     from pdray.report.make import try_report
 

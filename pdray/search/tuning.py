@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdray.command import console, run_job, say
+from pdray.command import again, console, run_job, say
 from pdray.config import read_tree
 from pdray.display import step
 from pdray.search.plan import load_study, saved_settings
@@ -34,12 +34,14 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
         The exit code; see :func:`pdray.command.run_job`.
     """
     given = [] if settings is None else ["--config", str(settings)]
+    names: list[str] = []
 
     def work(words: list[str]) -> str:
         is_new = "--resume" not in words
         words = [word for word in words if word != "--resume"]
         saved = None if is_new else saved_settings(words)
         plan = load_study([*given, *words] if is_new else words, saved=saved)
+        names.append(f"search.name={plan.config.search.name}")  # which may be made from the time
         with step("loading libraries"):
             from pdray.search.study import run_plan
 
@@ -53,7 +55,7 @@ def tune(argv: Sequence[str], *, about: str | None, settings: Path | None) -> in
         about=f"{about or ''}{OPTIONS}",
         settings=StudyConfig,
         start=lambda: read_tree(StudyConfig, given),
-        resume="continue with --resume",
+        resume=lambda: f"continue: {again(argv, names)}",
     )
 
 
@@ -66,7 +68,8 @@ def where(outcome: "StudyOutcome") -> str:
     elif uri.startswith("http"):
         shown = f"compare    open {uri.rstrip('/')}{outcome.page}"
     else:
-        words = [str(here.with_name("mlflow")), "ui", "--backend-store-uri", uri]
+        silent = ["env", "MLFLOW_DISABLE_TELEMETRY=true"]  # it would send statistics of use
+        words = [*silent, str(here.with_name("mlflow")), "ui", "--backend-store-uri", uri]
         shown = (
             f"compare    run: {shlex.join(words)}\n"
             f"           then open http://127.0.0.1:5000{outcome.page}"

@@ -22,6 +22,7 @@ from pdray.evaluation.report import control_lines, held_out_sentence, leaderboar
 from pdray.evaluation.score_intervals import score_interval
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.search.budget import Spent
+from pdray.search.cluster import counted
 from pdray.search.evaluating import evaluate_winner
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
@@ -67,7 +68,8 @@ def refit(
     )
     if cohort.folds.test and output is not None:
         note_study(output, study, job="search", model=study.winner.folder.name)
-    say(f"refit: trial {number} on all development subjects, {chosen + 1} epochs")
+    length = "" if trials.fit.entry.loop == "once" else f", {counted(chosen + 1, 'epoch')}"
+    say(f"refit: trial {number} on all development subjects{length}")
     config = {"number": number, "params": params}
     progress = RefitProgress(mirror, say, num_epochs=chosen + 1)
     with step("training the winner on all development subjects"):

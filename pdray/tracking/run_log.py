@@ -3,7 +3,7 @@
     <study>/study.json                       name, study_id, settings, tags, state, best
     <study>/report.txt                       leaderboard, test scores and checks, as printed
     <study>/checks.json                      what the checks found
-    <study>/time.json                        seconds of trials and refit, and their forecast
+    <study>/time.json                        seconds of trials, refit and folds, and their forecast
     <study>/evaluation/                      every number of the winner, report, pictures
     <study>/report/                          the report to publish, without pseudonyms
     <study>/private/                         who took part, by pseudonym; its owner may read it

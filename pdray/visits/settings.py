@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pdray.config import Settings, build, dump, read_tree
+from pdray.config import Settings, build, dump, merge, read_tree
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.media.flow import FlowConfig
 from pdray.data.store.settings import StoreConfig
@@ -171,8 +171,7 @@ class AssembleConfig(FitConfig):
     @property
     def folder(self) -> Path:
         """The folder of the visits' networks and scores."""
-        name = self.search.name or time.strftime("assembling-%Y%m%d-%H%M%S")
-        return self.output / "assembling" / name
+        return self.output / "assembling" / str(self.search.name)
 
     @property
     def study(self) -> StudyConfig:
@@ -189,9 +188,11 @@ def load_assembly(argv: Sequence[str]) -> AssembleConfig:
         SettingsError: If the settings have faults; lists all of them.
     """
     tree = read_tree(AssembleConfig, argv)
+    if not build(AssembleConfig, tree).search.name:
+        merge(tree, {"search": {"name": time.strftime("assembling-%Y%m%d-%H%M%S")}})
     config = build(AssembleConfig, tree)
     study = StudyLog(config.folder)
-    if config.search.name and study.exists():
+    if study.exists():
         config = build(AssembleConfig, as_begun(AssembleConfig, tree, study.read()["settings"]))
     refuse(fit_faults(config.study.fit, {}), SettingsError, "settings")
     return config

@@ -1,10 +1,12 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pdray.data.store.settings import Recipe
 from pdray.evaluation.predictions import by_recording
 from tests.evaluation.study_checker import check_study
 from tests.integration.conftest import Job, kill_all
+from tests.places import ROOT
 
 pytestmark = pytest.mark.integration
 
@@ -163,9 +166,13 @@ def test_ctrl_c_leaves_a_study_that_resumes(job: Job) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "continue with --resume" in err
+    again = shlex.split(err.strip().splitlines()[-1].removeprefix("interrupted; continue: "))
+    words = job.words("optim.epochs=8")
+    assert again == [sys.executable, str(ROOT / "jobs" / "tune_tsa.py"), *words]
     done = job.run("--resume", f"output={job.output}")
     assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if not line.startswith("working ")]
+    assert said[0].startswith("study study: continued, ")
     assert [trial["state"] for trial in job.trials()] == ["complete"] * 2
 
 

@@ -139,6 +139,7 @@ def test_the_time_of_earlier_sessions_counts_and_the_first_forecast_stays(
     assert again.told() == (
         "time       trials and refit took 0m40s; forecast before the first trial: 8m20s (+1150%)"
     )
+    assert again.told(folds=True).startswith("time       trials, refit and kept folds took 0m40s;")
 
 
 @pytest.mark.parametrize("hours", [0, -1])

@@ -1,6 +1,7 @@
 """A quick look tests everybody, in as many folds as there are subjects for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pdray.errors import FoldsError, StudyError
 from pdray.search.plan import StudyPlan
 from pdray.search.protocol import num_searches, settle
 from pdray.search.quick_look import choose_network, motion_plan, say_paper
-from pdray.search.quick_settings import QuickLookConfig
+from pdray.search.quick_settings import MINUTES, QuickLookConfig, load_quick_look
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 from tests.places import ROOT
@@ -90,6 +91,22 @@ def test_a_folder_that_was_copied_is_continued_where_it_is(
     again = motion_plan(asked(6, output=str(copied), tracking=tracking), SPACES, manifest)
     assert again.config.output == copied
     assert again.config.tracking.uri == "http://there:5000"
+
+
+def test_resume_keeps_recordings_and_minutes_until_there_is_a_network(
+    asked: Callable[..., QuickLookConfig],
+) -> None:
+    config = asked(6, minutes=0)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    plan = replace(motion_plan(config, SPACES, manifest), tags={MINUTES: "0"})
+    for title in ("motion", "network"):
+        words = ["--resume", f"output={config.output}"]
+        study = StudyLog(config.output / "studies" / f"quick-look-{title}")
+        study.start(name=study.name, settings=plan.tree, tags={"manifest_digest": "x", **plan.tags})
+        resumed = load_quick_look(words)
+        assert resumed.data == config.data
+        assert resumed.minutes == (0 if title == "motion" else 60)
+        assert load_quick_look([*words, "minutes=5"]).minutes == 5
 
 
 def test_why_the_papers_settings_cannot_be_run_is_said(

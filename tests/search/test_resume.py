@@ -13,7 +13,7 @@ from pdray.config import merge, read_tree
 from pdray.data.cohort.rated import StoredRecording
 from pdray.errors import ManifestError, SettingsError, StudyError
 from pdray.search.plan import plan_study
-from pdray.search.resume import check_same, keep_entries, manifest_of, only_driver
+from pdray.search.resume import check_same, keep_entries, manifest_of, only_driver, standing
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
 
@@ -38,6 +38,24 @@ def started(tmp_path: Path) -> StudyLog:
     tags = {"manifest_digest": "abc"}
     study.start(name="study", settings=plan_study(make_tree(tmp_path)).tree, tags=tags)
     return study
+
+
+def test_the_first_line_says_how_far_a_study_is(tmp_path: Path, started: StudyLog) -> None:
+    assert standing(StudyLog(tmp_path / "studies" / "x"), 4) == "study x: new"
+    assert standing(started, 4) == "study study: continued, 0 of 4 trials done"
+    outer = started.outer("00")
+    outer.start(name="outer", settings={}, tags={})
+    for search, number, state in ((outer, 0, "pruned"), (outer, 1, None), (started, 0, "failed")):
+        trial = search.trial(number)
+        trial.start(number=number, num_epochs=1, params={}, settings={}, role="trial")
+        if state is not None:
+            trial.finish(state=state)
+    assert standing(started, 4) == "study study: continued, 2 of 4 trials done"
+    started.finish(state="complete", best=0)
+    assert standing(started, 4) == "study study: complete, nothing to do"
+    assert standing(started, 4, "3 of 9 permutations done").endswith(
+        "continued, 3 of 9 permutations done"
+    )
 
 
 def test_a_study_continues_with_more_trials_other_workers_and_another_server(

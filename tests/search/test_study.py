@@ -1,4 +1,3 @@
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def test_a_complete_study_shows_its_report_and_starts_nothing(
     outcome = run_plan(plan, said.append)
     assert outcome.leaderboard == "a board\n\nof two parts"
     assert (outcome.held_out, outcome.is_mirrored) == ("and scores", True)
-    assert (outcome.checks, len(said)) == ("", 1)
+    assert (outcome.checks, said) == ("", ["study done: complete, nothing to do"])
     (log.folder / "report.txt").write_text("a board\n\nand scores\n\nChecks: 1 passed\nPDR001\n")
     outcome = run_plan(plan, said.append)
     assert (outcome.held_out, outcome.checks) == ("and scores", "Checks: 1 passed\nPDR001")
@@ -83,17 +82,3 @@ def test_a_complete_study_shows_its_report_and_starts_nothing(
     (log.folder / "report.txt").unlink()
     with pytest.raises(StudyError, match=r"done is complete, but its report\.txt cannot be read"):
         run_plan(plan, said.append)
-
-
-def test_an_interrupted_study_says_the_words_that_continue_it(
-    tmp_path: Path, tiny_manifest: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*words: object) -> None:
-        raise KeyboardInterrupt
-
-    plan = make_plan(tmp_path, tiny_manifest(num_subjects=12), "cut")
-    monkeypatch.setattr(running, "joined_cluster", interrupt)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        run_plan(plan, print)
-    words = str(caught.value).removeprefix("continue with ")
-    assert shlex.split(words) == ["--resume", "search.name=cut", f"output={plan.config.output}"]

@@ -1,4 +1,5 @@
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_what_was_found_and_where_it_is(run: Run) -> None:
 
 def test_a_local_store_is_shown_with_the_command_that_opens_it(run: Run) -> None:
     *_, command, page = run(tracking_uri="sqlite:///x.db")
+    assert command.partition("run: ")[2].startswith("env MLFLOW_DISABLE_TELEMETRY=true ")
     assert command.endswith("mlflow ui --backend-store-uri sqlite:///x.db")
     assert page.endswith("then open http://127.0.0.1:5000/#p")
 
@@ -74,10 +76,20 @@ def test_a_new_study_starts_from_the_jobs_settings_under_the_words(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(running, "run_plan", study)
-    words = ["data.manifest=/x.csv", "optim.epochs=5"]
+    job = tmp_path / "a job.py"
+    job.touch()
+    words = ["data.manifest=/Jos\u00e9's.csv", "optim.epochs=5"]
+    monkeypatch.setattr(sys, "argv", [str(job), *words])
     assert tune(words, about=None, settings=settings) == 130
-    assert capsys.readouterr().err == "interrupted; continue with --resume\n"
-    assert (plans[0].config.search.trials, plans[0].config.optim.epochs) == (3, 5)
+    config = plans[0].config
+    assert (config.search.trials, config.optim.epochs) == (3, 5)
+    told = capsys.readouterr().err.removeprefix("interrupted; continue: ")
+    # Its name was made from the time: without it, the same words would begin another study.
+    name = f"search.name={config.search.name}"
+    assert shlex.split(told) == [sys.executable, str(job), *words, name]
+    monkeypatch.setattr(sys, "argv", [str(job), *words, name])
+    assert tune([*words, name], about=None, settings=settings) == 130
+    assert capsys.readouterr().err == f"interrupted; continue: {told}"
 
 
 def test_printed_commands_can_be_typed_as_they_are(run: Run) -> None:
