@@ -1,15 +1,17 @@
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pdray.config import load
+from pdray.data.cohort.manifest import load_manifest
 from pdray.predict import parts as module
 from pdray.predict.parts import parts_folder
 from pdray.predict.run import predict_new
 from pdray.predict.settings import PredictConfig
 from pdray.tracking.run_log import StudyLog
-from tests.predict.test_run import SHARES, part_of, predicted
+from tests.predict.test_run import SHARES, copy_shorter, part_of, predicted
 
 
 def test_a_prediction_that_was_interrupted_computes_what_is_left(
@@ -47,8 +49,6 @@ def test_parts_of_other_weights_are_not_taken(
     network_study: StudyLog, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parts of fold 0 stay; its weights become those of fold 1, as if it were trained anew."""
-    import shutil
-
     copy = StudyLog(tmp_path / "output/studies/faces")
     shutil.copytree(network_study.folder, copy.folder)
     words = f"data.manifest={part_of(faces, tmp_path, 'S001')}"
@@ -73,15 +73,13 @@ def test_a_cluster_of_two_nodes_writes_the_same_file_and_names_what_it_cannot_re
     import ray
     from ray.cluster_utils import Cluster
 
-    from tests.predict.test_families import whole_rows
-
-    rows = whole_rows(faces, tmp_path)
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    broken = pd.read_csv(rows, dtype=str).iloc[:1]
-    broken = broken.assign(recording_id="broken", subject_id="N1", video=tmp_path / "broken.mp4")
-    table = pd.concat([pd.read_csv(rows, dtype=str), broken])
-    table.to_csv(rows, index=False)
-    words = [f"data.manifest={rows}", "calibration=temperature"]
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    for row in load_manifest(faces).recordings:
+        shutil.copyfile(str(row.video), folder / f"{row.subject_id}.mp4")
+    copy_shorter(faces, folder / "P1.mp4")
+    (folder / "broken.mp4").write_bytes(b"no video")
+    words = [f"videos={folder}", "calibration=temperature"]
     predicted(study, tmp_path, *words)
     here = (tmp_path / "new.csv").read_bytes()
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
