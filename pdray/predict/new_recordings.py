@@ -93,7 +93,6 @@ def add_to_store(
         Those that can be read, and the reasons by id of the others.
 
     Raises:
-        DecodeError: If none can be read; shows some reasons.
         StoreError: If the store cannot be written.
     """
     found: list[New] = []
@@ -107,14 +106,17 @@ def add_to_store(
             failures[row.recording_id] = _reason(row.recording_id, str(error))
         if not place.is_cluster:
             progress(number, len(rows))
-    if not found:
-        some = "; ".join(list(failures.values())[:_SHOWN])
-        raise DecodeError(
-            f"none of {len(rows)} recordings can be read: {some}; "
-            f"{studied.config.model.name} reads {' and '.join(studied.config.sees)}: give other "
-            "files, or a study of what these files hold"
-        )
     return found, failures
+
+
+def none_readable(studied: Studied, failures: Mapping[str, str]) -> DecodeError:
+    """Return the error of new recordings of which none can be read; it shows some reasons."""
+    some = "; ".join(list(failures.values())[:_SHOWN])
+    return DecodeError(
+        f"none of {len(failures)} recordings can be read: {some}; {studied.config.model.name} "
+        f"reads {' and '.join(studied.config.sees)}: give other files, or a study of what these "
+        "files hold"
+    )
 
 
 def _decode_on_cluster(

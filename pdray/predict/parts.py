@@ -22,15 +22,19 @@ from numpy.typing import NDArray
 from pdray.atomic import file_digest, write_bytes
 from pdray.command import Progress
 from pdray.config import dump
+from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.rated import RatedRecording
-from pdray.errors import ClusterError
+from pdray.data.store.entry import Entry
+from pdray.errors import ClusterError, DecodeError, SettingsError
+from pdray.evaluation.predictions import Origin
 from pdray.predict.models import Model, features, predict, weights_of
 from pdray.predict.studied import Studied, open_study
 from pdray.remote import answer, naming_lost_process, raise_fault
-from pdray.training.task import evaluated_at_once
+from pdray.training.estimators.fit import describe
+from pdray.training.task import FitTask, evaluated_at_once
 
-Floats = NDArray[np.float64]
-Kind = Literal["probabilities", "features"]
+Values = NDArray[Any]
+Kind = Literal["probabilities", "features", "faults"]
 _LEAST = 16  # recordings of a part, as far as there are so many
 _STAYS = "finished parts are kept; run it again to continue"
 
@@ -40,7 +44,8 @@ class Part:
     """What one model computes at once.
 
     Attributes:
-        kind: Probabilities of classes, or vectors by which a network decides.
+        kind: (K,) probabilities of classes; (D,) vector by which a network decides; or text, why
+            the model cannot read a recording, empty if it can.
         model: The model.
         recordings: At least one; for probabilities, none of a subject that the model learnt from.
     """
@@ -76,7 +81,7 @@ def run_models(
     work: Sequence[tuple[Model, Sequence[RatedRecording]]],
     place: Place,
     progress: Progress = lambda done, total: None,
-) -> list[Floats]:
+) -> list[Values]:
     """Return what models compute of recordings.
 
     Args:
@@ -87,8 +92,7 @@ def run_models(
         progress: Called with (done, all) parts.
 
     Returns:
-        (N, D) for each model; D is the number of classes, or that of the vector. (0, 0) without
-        recordings.
+        For each model (N, K) or (N, D) float64, or (N,) texts; (0, 0) without recordings.
 
     Raises:
         PdrayError: If weights or a recording cannot be read; finished parts are kept.
@@ -116,10 +120,10 @@ def run_models(
 def _cut(
     studied: Studied, kind: Kind, model: Model, recordings: Sequence[RatedRecording]
 ) -> Iterator[Part]:
-    """Cut the recordings of a model where its batches end; a fit in one step reads all at once."""
+    """Cut the recordings of a model where its batches end; a fit in one step is one part."""
     batch = evaluated_at_once(studied.config)
     size = batch * max(1, _LEAST // batch)
-    if studied.learns_at_once:
+    if studied.learns_at_once and kind == "probabilities":
         size = max(1, len(recordings))
     for start in range(0, len(recordings), size):
         yield Part(kind, model, tuple(recordings[start : start + size]))
@@ -151,25 +155,45 @@ def _digest(studied: Studied, part: Part, weights: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _run(studied: Studied, part: Part, device: torch.device) -> Floats:
-    """Return the (N, D) numbers of a part, in the order of its recordings."""
+def _run(studied: Studied, part: Part, device: torch.device) -> Values:
+    """Return the values of a part, in the order of its recordings."""
     if part.kind == "features":
         return features(studied, part.model, part.recordings, device)
+    if part.kind == "faults":
+        return np.array([_fault(studied, one) for one in part.recordings], dtype=np.str_)
     table = predict(studied, part.model, part.recordings, device)
-    shares: Floats = table.loc[[one.recording_id for one in part.recordings]].to_numpy()
+    shares: Values = table.loc[[one.recording_id for one in part.recordings]].to_numpy()
     return shares
+
+
+def _fault(studied: Studied, recording: RatedRecording) -> str:
+    """Return why the models of a study cannot read a recording; empty if they can."""
+    config = studied.config
+    try:
+        if studied.learns_at_once:
+            origin = Origin(study=studied.name, trial=0, fold=0, epoch=0)
+            describe(FitTask(origin, config, (recording,), (), studied.num_classes, 1))
+            return ""
+        assert recording.stored is not None, "new recordings are in the store"
+        num_frames = len(Entry(recording.stored[config.sees[0]]))
+        frame_indices(num_frames, config.snippet, None, recording_id=recording.recording_id)
+    except DecodeError as error:
+        return str(error).removeprefix(f"recording {recording.recording_id}: ")
+    except SettingsError:  # snippet.short=refuse
+        return f"too short for the model: it has {num_frames} frames"
+    return ""
 
 
 def _run_here(
     studied: Studied, parts: Sequence[tuple[int, Part]], place: Place
-) -> Iterator[tuple[int, Floats]]:
+) -> Iterator[tuple[int, Values]]:
     for number, part in parts:
         yield number, _run(studied, part, place.device)
 
 
 def _run_on_cluster(
     studied: Studied, parts: Sequence[tuple[int, Part]], _: Place
-) -> Iterator[tuple[int, Floats]]:
+) -> Iterator[tuple[int, Values]]:
     """Run parts in a pool of actors, each of which holds one model at a time."""
     import ray.data
 
@@ -236,18 +260,18 @@ class _Actor:
         }
 
 
-def _packed(values: Floats) -> bytes:
+def _packed(values: Values) -> bytes:
     with io.BytesIO() as file:
         np.save(file, values, allow_pickle=False)
         return file.getvalue()
 
 
-def _unpacked(content: bytes) -> Floats:
-    values: Floats = np.load(io.BytesIO(content), allow_pickle=False)
+def _unpacked(content: bytes) -> Values:
+    values: Values = np.load(io.BytesIO(content), allow_pickle=False)
     return values
 
 
-def _read(file: Path | None) -> Floats | None:
+def _read(file: Path | None) -> Values | None:
     """Return the numbers of a finished part; None if it is not finished."""
     if file is not None:
         with suppress(OSError, ValueError, EOFError):

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from pdray.command import Say
 from pdray.data.cohort.manifest import Recording
 from pdray.display import step
 from pdray.predict.models import Model
-from pdray.predict.new_recordings import New, add_to_store
+from pdray.predict.new_recordings import New, add_to_store, none_readable
 from pdray.predict.parts import Place, parts_folder, run_models
 from pdray.predict.studied import Studied
 
@@ -95,6 +95,9 @@ def compute_shares(
         found, failures = add_to_store(
             studied, rows, place, other_people=other_people, progress=progress
         )
+        found, failures = _readable(studied, models[0], found, failures, place)
+    if not found:
+        raise none_readable(studied, failures)
     unseen = {
         model: [one.rated for one in found if one.subject not in model.learnt] for model in models
     }
@@ -106,3 +109,20 @@ def compute_shares(
         for one, row in zip(some, table, strict=True):
             shares.setdefault(one.recording_id, []).append(row)
     return Shares(found, failures, {name: np.stack(some) for name, some in shares.items()})
+
+
+def _readable(
+    studied: Studied,
+    model: Model,
+    found: Sequence[New],
+    failures: Mapping[str, str],
+    place: Place,
+) -> tuple[list[New], dict[str, str]]:
+    """Leave out the recordings that the store has and the model cannot read; add the reasons."""
+    asked = [(model, [one.rated for one in found])]
+    is_cluster = place.is_cluster and studied.learns_at_once  # networks count frames alone
+    where = replace(place, parts=None, is_cluster=is_cluster)
+    (reasons,) = run_models(studied, "faults", asked, where)
+    told = dict(zip((one.row.recording_id for one in found), reasons.tolist(), strict=True))
+    kept = [one for one in found if not told[one.row.recording_id]]
+    return kept, {**failures, **{name: reason for name, reason in told.items() if reason}}
