@@ -1,4 +1,4 @@
-"""Draw the SYNTHETIC demo cohort: two items, or those in `items`.
+r"""Draw the SYNTHETIC demo cohort: two items, or those in `items`.
 
 usage: python jobs/make_demo.py [--config FILE] [key=value ...]
 
@@ -6,6 +6,8 @@ for example:
   python jobs/make_demo.py folder=demo
   python jobs/make_demo.py folder=demo items=[pronation,gait,face_interview]
   python jobs/make_demo.py folder=small num_subjects=12 seed=1
+  python jobs/make_demo.py folder=actors healthy=true seed=7 \
+    items=[expression_neutral,expression_happiness,expression_surprise,expression_anger]
 
 With face interviews, it writes a SYNTHETIC table of marks for `data.marks`.
 """

@@ -36,12 +36,14 @@ from pdray.demo.body.leg import lifted_figure, toes_figure
 from pdray.demo.body.limb import Appearance, Figure, draw_appearance, draw_frames
 from pdray.demo.body.tremor import draw_posture, draw_reaching
 from pdray.demo.encode import encode
-from pdray.demo.face.interview import Interview, draw_face, draw_interview
+from pdray.demo.face.interview import Face, Interview, draw_face, draw_interview, draw_points
 from pdray.demo.face.voice import SAMPLE_RATE, draw_voice
 from pdray.demo.illness.movement import LEGS, TAPPING, TOES, TURNING, Movement, Reach, draw_movement
 from pdray.demo.illness.severity import (
+    FACES,
     FIRST_ITEMS,
     NUM_RATERS,
+    POSED_ITEMS,
     DemoConfig,
     DemoRecording,
     Purpose,
@@ -54,6 +56,7 @@ from pdray.demo.illness.severity import (
 from pdray.demo.marks import MARKED_ITEM, draw_marks
 from pdray.errors import SettingsError
 
+ROOM = 0.002  # standard deviation of the noise of a silent room
 HIGHEST_VOICE = 4  # the voice's scale ends here; interviews are rated up to 5
 VERSION = 1  # of the drawing; a folder drawn by another version is refused, not mixed
 COLUMNS = (
@@ -197,14 +200,9 @@ def draw_recording(recording: DemoRecording, config: DemoConfig) -> Drawn:
     Returns:
         Its frames and its voice, and the tracks of a face.
     """
-    interview = _draw_face(recording, config) if recording.item == MARKED_ITEM else None
+    interview = _draw_face(recording, config) if recording.item in FACES else None
     frames = interview.frames if interview else _draw_motion(recording, config)
-    voice = draw_voice(
-        min(recording.grade, HIGHEST_VOICE),
-        _pitch_hz(recording.subject, config),
-        stream(config, Purpose.VOICE, *recording.key),
-        seconds=len(frames) / config.fps,
-    )
+    voice = _draw_sound(recording, config, seconds=len(frames) / config.fps)
     landmarks, regions = (interview.landmarks, interview.regions) if interview else (None, None)
     return Drawn(frames, voice, landmarks, regions)
 
@@ -222,6 +220,17 @@ def movement_of(recording: DemoRecording, config: DemoConfig) -> Movement:
     )
 
 
+def _draw_sound(
+    recording: DemoRecording, config: DemoConfig, *, seconds: float
+) -> NDArray[np.float32]:
+    """Let everybody talk but those who pose, whose room alone is heard."""
+    rng = stream(config, Purpose.VOICE, *recording.key)
+    if recording.item in POSED_ITEMS:
+        return np.asarray(ROOM * rng.standard_normal(round(seconds * SAMPLE_RATE)), np.float32)
+    pitch_hz = _pitch_hz(recording.subject, config)
+    return draw_voice(min(recording.grade, HIGHEST_VOICE), pitch_hz, rng, seconds=seconds)
+
+
 def _draw_motion(recording: DemoRecording, config: DemoConfig) -> NDArray[np.uint8]:
     look = draw_appearance(
         stream(config, Purpose.SUBJECT_LOOK, recording.subject),
@@ -233,14 +242,29 @@ def _draw_motion(recording: DemoRecording, config: DemoConfig) -> NDArray[np.uin
     return draw_frames(figure, recording.side, look, camera)
 
 
+def points_of(recording: DemoRecording, config: DemoConfig) -> Track:
+    """Return the exact landmarks of a face without drawing it."""
+    face, film = _film(recording, config)
+    return draw_points(recording.grade, face, **film)[0]
+
+
 def _draw_face(recording: DemoRecording, config: DemoConfig) -> Interview:
+    face, film = _film(recording, config)
+    return draw_interview(recording.grade, face, **film)
+
+
+def _film(recording: DemoRecording, config: DemoConfig) -> tuple[Face, dict[str, Any]]:
+    """Return who is filmed, and how."""
     rng, num_frames = _length(recording, config)
     face = draw_face(
         stream(config, Purpose.SUBJECT_FACE, recording.subject),
         stream(config, Purpose.VISIT_FACE, recording.subject, recording.visit),
         size=config.size,
     )
-    return draw_interview(recording.grade, face, rng, num_frames=num_frames, fps=config.fps)
+    performed = recording.item.removeprefix("expression_") if recording.item in POSED_ITEMS else ""
+    return face, {
+        "rng": rng, "num_frames": num_frames, "fps": config.fps, "performed": performed,
+    }  # fmt: skip
 
 
 def _length(recording: DemoRecording, config: DemoConfig) -> tuple[np.random.Generator, int]:
@@ -306,7 +330,9 @@ def _check_folder(tables: Sequence[Path], marker: Path, config: DemoConfig) -> N
 
 
 def _marker_text(config: DemoConfig, *, without: Sequence[str] = ()) -> str:
-    settings = {key: value for key, value in dump(config).items() if key not in without}
+    # A cohort of everybody says nothing of it, as before there was a choice.
+    absent = (*without, *([] if config.healthy else ["healthy"]))
+    settings = {key: value for key, value in dump(config).items() if key not in absent}
     return json.dumps({"version": VERSION, "synthetic": True, **settings}, indent=1)
 
 
@@ -325,17 +351,22 @@ def _pitch_hz(subject: int, config: DemoConfig) -> float:
 def _manifest_text(config: DemoConfig) -> str:
     rated = rate_cohort(config)
     scores = visit_scores(rated)
+    ill = {one.recording.subject for one in rated if one.recording.grade > 0}
+    # Cohorts of before there were posed expressions had no diagnosis.
+    is_told = config.healthy or any(item in POSED_ITEMS for item in config.items)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow([*COLUMNS, *["diagnosis"] * is_told])
     for one in (one.recording for one in rated if one.is_kept):
         sex, age = _person(one.subject, config)
         subject_id, visit_id = one.recording_id.split("_")[:2]
+        medication = "" if config.healthy else "on" if one.is_on else "off"
         writer.writerow(
             [one.recording_id, subject_id, visit_id, one.item, one.side, one.grade, one.video,
-             one.video, "on" if one.is_on else "off", sex, age, SYNTHETIC_SITE,
+             one.video, medication, sex, age, SYNTHETIC_SITE,
              scores.get((one.subject, one.visit), ""), one.track("landmarks"),
-             one.track("regions"), *rater_grades(one, config)]
+             one.track("regions"), *rater_grades(one, config),
+             *["PD" if one.subject in ill else "healthy"] * is_told]
         )  # fmt: skip
     return table.getvalue()
 

@@ -26,6 +26,8 @@ from pdray.demo.encode import encode
 from pdray.demo.face.voice import SAMPLE_RATE
 from pdray.demo.illness.severity import (
     DEMO_ITEMS,
+    FACES,
+    POSED_ITEMS,
     DemoConfig,
     DemoRecording,
     Purpose,
@@ -44,7 +46,9 @@ TINY = DemoConfig(num_subjects=2, size=48, min_seconds=1.0, max_seconds=1.2, mis
 OTHERS = TINY.model_copy(
     update={"items": DEMO_ITEMS[2:], "num_subjects": 4, "num_visits": 1, "missing": 0.0}
 )
-WHOLE = TINY.model_copy(update={"items": DEMO_ITEMS, "num_subjects": 1, "num_visits": 1})
+WHOLE = TINY.model_copy(
+    update={"items": DEMO_ITEMS, "num_subjects": 1, "num_visits": 1, "missing": 0.0}
+)
 SHORT = DemoConfig(size=32, min_seconds=2.4, max_seconds=2.6, missing=0.4, seed=1)
 NEW_ITEMS = [item for item in MOTIONS if item not in DemoConfig().items]
 
@@ -146,6 +150,10 @@ DRAWN_BEFORE = {
         "S001_V1_face_interview": (26, 10.174, -0.0314, -18.454, -47.305),
         "S002_V1_face_interview": (29, -13.061, 0.0083, -18.559, -39.017),
         "S003_V1_face_interview": (28, 38.720, 0.0072, -20.939, -45.356),
+        "S002_V1_expression_neutral": (29, -23.566, -0.0026, -19.647, -38.515),
+        "S002_V1_expression_happiness": (28, 21.044, -0.0012, -23.072, -42.986),
+        "S001_V1_expression_surprise": (28, 30.300, 0.0009, -21.458, -40.130),
+        "S002_V1_expression_anger": (27, -27.992, -0.0021, -23.878, -48.327),
     },
 }
 
@@ -232,7 +240,8 @@ def test_a_cohort_of_every_item_has_its_columns_and_tracks(tmp_path: Path) -> No
         assert (one.item, one.side or "", one.grade) == (planned.item, planned.side, planned.grade)
         assert one.raters == rater_grades(planned, WHOLE)
         assert one.visit_score == scores[planned.subject, planned.visit]
-        assert (one.landmarks is not None) == (one.item == "face_interview")
+        assert one.diagnosis == "PD"  # of another item than the posed ones, a grade above 0
+        assert (one.landmarks is not None) == (one.item in FACES)
     (face,) = (one for one in manifest.recordings if one.item == "face_interview")
     assert face.video is not None
     num_frames = len(decode(face.video, DecodeConfig(height=48, width=48)).frames)
@@ -242,6 +251,34 @@ def test_a_cohort_of_every_item_has_its_columns_and_tracks(tmp_path: Path) -> No
         assert track.size == (48, 48)
         assert track.seconds == pytest.approx(np.arange(num_frames) / 25, abs=1e-6)
         assert track.points.shape == (num_frames, num_points, 2)
+
+
+def test_the_posed_expressions_of_a_visit_share_a_grade_that_no_other_choice_moves() -> None:
+    def grades(**changes: object) -> dict[tuple[int, int], set[int]]:
+        found: dict[tuple[int, int], set[int]] = {}
+        for one in plan_cohort(TINY.model_copy(update={"num_subjects": 30, **changes})):
+            if one.item in POSED_ITEMS:
+                found.setdefault((one.subject, one.visit), set()).add(one.grade)
+        return found
+
+    every = grades(items=POSED_ITEMS)
+    assert all(len(own) == 1 for own in every.values())
+    assert set.union(*every.values()) == {0, 1, 2, 3, 4}
+    one = grades(items=("gait", "expression_anger"))
+    assert one.items() <= every.items()
+    assert 0 < len(one) < len(every)  # half of the recordings are absent
+
+
+def test_healthy_actors_have_grade_0_a_diagnosis_and_no_drug(tmp_path: Path) -> None:
+    actors = TINY.model_copy(
+        update={"items": ("expression_anger",), "healthy": True, "num_visits": 1, "missing": 0.0}
+    )
+    recordings = load_manifest(make_cohort(tmp_path, actors, num_processes=1)).recordings
+    told = [(one.grade, one.diagnosis, one.medication_state) for one in recordings]
+    assert told == [(0, "healthy", None)] * 2
+    assert '"healthy": true' in (tmp_path / "demo.json").read_text()
+    with pytest.raises(SettingsError, match="other settings"):
+        make_cohort(tmp_path, actors.model_copy(update={"healthy": False}))
 
 
 def test_a_manifest_of_someone_else_is_never_replaced(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pdray.config import Settings, nearest
 
+# Expressions that a person is asked for, with the words of DFEW (Jiang et al. 2020).
+EXPRESSIONS = ("neutral", "happiness", "surprise", "anger", "fear", "disgust", "sadness")
+POSED = tuple(f"expression_{name}" for name in EXPRESSIONS)
 # Item -> highest grade. MDS-UPDRS part III items (3.1 to 3.18) are rated 0-4, the interviews of
-# YouTubePD 0-5.
+# YouTubePD 0-5. The grade of a posed expression rates that clip; item 3.2 is facial_expression.
 ITEMS: dict[str, int] = {
     "speech": 4,
     "facial_expression": 4,
@@ -29,6 +32,7 @@ ITEMS: dict[str, int] = {
     "rest_tremor": 4,
     "tremor_constancy": 4,
     "face_interview": 5,
+    **dict.fromkeys(POSED, 4),
 }
 # What a public video shows, for pre-training; its grade is the index of its class, from 0, and the
 # number of classes is the manifest's own. It never shares a study with what is graded.

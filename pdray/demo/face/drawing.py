@@ -7,6 +7,7 @@ the picture is drawn from it.
 import numpy as np
 
 from pdray.demo.face.head import (
+    Creases,
     Scene,
     paint_body,
     paint_glasses,
@@ -29,6 +30,8 @@ def paint_face(scene: Scene) -> None:
     paint_head(scene, plane)
     paint_hair(scene, plane)
     _paint_nose(scene)
+    if scene.creases is not None:
+        _paint_creases(scene, scene.creases)
     for side in SIDES:
         _paint_eye(scene, side)
         _paint_brow(scene, side)
@@ -65,6 +68,32 @@ def _paint_nose(scene: Scene) -> None:
     scene.spot(scene.part("nose_tip")[:, 0], (0.2, 0.22), bright, 0.4)
     chin = scene.part("mouth_lower_lip_bottom")[:, 0] + np.array([0, px(0.1)], np.float32)
     scene.spot(chin, (0.3, 0.13), dark, 0.35)
+
+
+def _paint_creases(scene: Scene, creases: Creases) -> None:
+    """Paint the folds of an expression: between the brows, beside nose and mouth, at the eyes."""
+    skin, px = scene.look.skin, scene.px
+    dark, bright = 0.42 * skin, np.minimum(1.3 * skin, 1)
+    for side, way in (("left", -1), ("right", 1)):
+        wing, corner = (
+            scene.part(name) for name in (f"nose_{side}_contour3", f"mouth_{side}_corner")
+        )
+        outer = scene.part(f"{side}_eye_{side}_corner")
+        apple = (0.45 * corner + 0.55 * outer)[:, 0] + np.array([0, px(0.1)], np.float32)
+        scene.spot(apple, (0.34, 0.26), bright, 0.45 * creases.cheek)
+        beside = np.array([[0.06, -0.02], [0.2, 0.0], [0.17, 0.12]]) * (way, 1)
+        ends = np.concatenate([wing, 0.4 * wing + 0.6 * corner, corner], axis=1)
+        fold = ends + px(1) * beside.astype(np.float32)
+        scene.line(smooth(fold, scene.steps), dark, 0.025, 0.65 * creases.cheek, soft=0.06)
+        for down in (-0.07, 0.02, 0.1):  # crow's feet
+            step = px(1) * np.array([[0.04 * way, 0.4 * down], [0.2 * way, down]], np.float32)
+            scene.line(outer + step, dark, 0.012, 0.5 * creases.cheek, soft=0.02)
+        inner = "right" if side == "left" else "left"
+        brow = scene.part(f"{side}_eyebrow_lower_{inner}_corner")
+        step = px(1) * np.array([[-0.07 * way, 0.1], [-0.055 * way, -0.12]], np.float32)
+        scene.line(brow + step, dark, 0.018, 0.85 * creases.frown, soft=0.03)
+    bridge = scene.part("nose_bridge1")[:, 0]
+    scene.spot(bridge, (0.22, 0.12), dark, 0.3 * creases.frown)
 
 
 def _paint_eye(scene: Scene, side: str) -> None:

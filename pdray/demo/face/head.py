@@ -15,6 +15,19 @@ from pdray.demo.illness.movement import Doubles, Floats
 
 
 @dataclass(frozen=True)
+class Creases:
+    """Folds of the skin that a posed expression makes, in each of N frames.
+
+    Attributes:
+        frown: (N, 1, 1) float32, between the brows, 0 none to 1 deep.
+        cheek: (N, 1, 1) float32, beside nose, mouth and eyes, and of the lifted cheek.
+    """
+
+    frown: Floats
+    cheek: Floats
+
+
+@dataclass(frozen=True)
 class Scene:
     """A few frames that are drawn together.
 
@@ -25,6 +38,7 @@ class Scene:
         chin: (N,) from the eyes down [distances between the eyes].
         points: (N, 106, 2) landmarks [px].
         picture: (3, N, H, W) float32 RGB, 0 to 1, painted in place.
+        creases: Of a face that performs an expression; None of one that talks.
     """
 
     shape: Shape
@@ -33,6 +47,7 @@ class Scene:
     chin: Doubles
     points: Floats
     picture: Floats
+    creases: Creases | None = None
 
     def part(self, *names: str) -> Floats:
         """Return (N, len(names), 2) landmarks by name [px]."""
@@ -48,7 +63,12 @@ class Scene:
         return units * self.placement.unit_px
 
     def line(
-        self, points: Floats, colour: Floats, width: float, strength: float = 1, soft: float = 0
+        self,
+        points: Floats,
+        colour: Floats,
+        width: float,
+        strength: Floats | float = 1,
+        soft: float = 0,
     ) -> None:
         """Paint a line; half its width and what its edges fade beyond a pixel are in units."""
         softness = self.px(soft) + 1
@@ -57,7 +77,11 @@ class Scene:
         )
 
     def spot(
-        self, centre: Floats, radii: tuple[float, float], colour: Floats, strength: float
+        self,
+        centre: Floats,
+        radii: tuple[float, float],
+        colour: Floats,
+        strength: Floats | float,
     ) -> None:
         """Paint a spot, its radii in units."""
         across, down = radii

@@ -1,20 +1,23 @@
-"""A SYNTHETIC interview: a talking face whose every landmark and region is known.
+"""A SYNTHETIC film of a face that talks or performs, whose every landmark and region is known.
 
 The worse the grade, the less the face moves: blinks, brows, lips, smile and the head itself. Who
 it is and how it is lit and held belong to the subject and the visit and do not know the grade.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pdray.data.cohort.settings import ITEMS
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
 from pdray.data.media.tracks import Track
 from pdray.demo.face.drawing import paint_face
-from pdray.demo.face.head import Scene
+from pdray.demo.face.head import Creases, Scene
 from pdray.demo.face.look import Look, draw_look
 from pdray.demo.face.movement import Expression, draw_expression
+from pdray.demo.face.performed import draw_performed
 from pdray.demo.face.shape import Placement, Shape, chin_of, draw_shape, place_points
 from pdray.demo.illness.movement import Doubles, Floats
 
@@ -93,16 +96,23 @@ def draw_face(
 
 
 def draw_interview(
-    grade: int, face: Face, rng: np.random.Generator, *, num_frames: int, fps: int
+    grade: int,
+    face: Face,
+    rng: np.random.Generator,
+    *,
+    num_frames: int,
+    fps: int,
+    performed: str = "",
 ) -> Interview:
     """Draw a recording.
 
     Args:
-        grade: 0 (normal) to 5 (severe).
+        grade: 0 (normal) to 5 (severe); to 4 of a posed expression.
         face: Who is seen, and how.
         rng: Movement, sway of the camera and noise of the sensor.
         num_frames: Length, at least 2.
         fps: Frames per second.
+        performed: Posed expression, such as "anger"; empty is an interview, with talk.
 
     Returns:
         Frames and tracks, the same for the same state of ``rng``.
@@ -110,13 +120,19 @@ def draw_interview(
     Raises:
         ValueError: As :func:`draw_points`.
     """
-    action = _draw_action(grade, face, rng, num_frames=num_frames, fps=fps)
+    action = _draw_action(grade, face, rng, num_frames=num_frames, fps=fps, performed=performed)
     landmarks, regions = _tracks(action, face, fps)
     return Interview(_draw_frames(action, face, landmarks.points), landmarks, regions)
 
 
 def draw_points(
-    grade: int, face: Face, rng: np.random.Generator, *, num_frames: int, fps: int
+    grade: int,
+    face: Face,
+    rng: np.random.Generator,
+    *,
+    num_frames: int,
+    fps: int,
+    performed: str = "",
 ) -> tuple[Track, Track]:
     """Follow the points of a recording without drawing it.
 
@@ -126,14 +142,16 @@ def draw_points(
         rng: In the same state it gives the same points.
         num_frames: Length, at least 2.
         fps: Frames per second.
+        performed: As for :func:`draw_interview`.
 
     Returns:
         The landmarks and the regions of the recording.
 
     Raises:
-        ValueError: If the grade is outside 0..5, or there are fewer than 2 frames.
+        ValueError: If the grade is outside its scale, or there are fewer than 2 frames.
     """
-    return _tracks(_draw_action(grade, face, rng, num_frames=num_frames, fps=fps), face, fps)
+    action = _draw_action(grade, face, rng, num_frames=num_frames, fps=fps, performed=performed)
+    return _tracks(action, face, fps)
 
 
 @dataclass(frozen=True)
@@ -147,16 +165,24 @@ class _Action:
 
 
 def _draw_action(
-    grade: int, face: Face, rng: np.random.Generator, *, num_frames: int, fps: int
+    grade: int,
+    face: Face,
+    rng: np.random.Generator,
+    *,
+    num_frames: int,
+    fps: int,
+    performed: str,
 ) -> _Action:
-    if not 0 <= grade <= 5:
-        raise ValueError(f"grade {grade} is outside 0..5 for item face_interview")
+    item = f"expression_{performed}" if performed else "face_interview"
+    if not 0 <= grade <= ITEMS[item]:
+        raise ValueError(f"grade {grade} is outside 0..{ITEMS[item]} for item {item}")
     if num_frames < 2:
         raise ValueError(f"num_frames {num_frames} is below 2: nothing moves in it")
     # Streams of their own: what the grade makes the face draw moves neither camera nor noise.
     camera, motion, sensor = (np.random.default_rng(rng.integers(0, 2**63, 4)) for _ in range(3))
     sway = face.sway_px * _sway(num_frames, fps, camera)
-    expression = draw_expression(grade, face.liveliness, motion, num_frames=num_frames, fps=fps)
+    draw = partial(draw_performed, performed) if performed else draw_expression
+    expression = draw(grade, face.liveliness, motion, num_frames=num_frames, fps=fps)
     unit_px = face.scale * face.size / PICTURE_UNITS
     moved = expression.turn.astype(np.float64)
     # A head turns on its neck, so that its middle moves as well.
@@ -193,6 +219,7 @@ def _draw_frames(action: _Action, face: Face, points: Floats) -> NDArray[np.uint
     places = rng.integers(0, (9, size, size), (len(points), 3))
     slope_y, slope_x = (np.gradient(look.background, axis=axis)[:, None] for axis in (1, 2))
     chin = chin_of(face.shape, action.expression)
+    creases = _creases(action.expression)
     placement, gain = action.placement, 255 * look.light[:, None]
     sway = action.sway.T.astype(np.float32)[:, :, None, None]
     for start in range(0, len(points), CHUNK):
@@ -201,9 +228,16 @@ def _draw_frames(action: _Action, face: Face, points: Floats) -> NDArray[np.uint
         # A smooth wall moved by less than a pixel or two: first order is exact enough.
         picture = look.background[:, None] - dx * slope_x - dy * slope_y
         here = Placement(placement.unit_px, placement.pivot[part], placement.turn[part])
-        paint_face(Scene(face.shape, look, here, chin[part], points[part], picture))
+        seen = creases and Creases(creases.frown[part], creases.cheek[part])
+        paint_face(Scene(face.shape, look, here, chin[part], points[part], picture, seen))
         picture *= gain
         for offset, (number, down, right) in enumerate(places[part]):
             picture[:, offset] += np.roll(grain[number], (down, right), axis=(0, 1))
         frames[part] = picture.clip(0, 255).transpose(1, 2, 3, 0)
     return frames
+
+
+def _creases(expression: Expression) -> Creases | None:
+    """Return the folds of the skin; None of a face that never has any."""
+    frown, cheek = (one[:, None, None] for one in (expression.frown, expression.cheek))
+    return Creases(frown, cheek) if frown.any() or cheek.any() else None

@@ -44,8 +44,12 @@ class Expression:
         brow: (N,) float32 how far the brows are raised, below 0 lowered.
         mouth: (N,) float32 gap between the lips, at least 0.
         spread: (N,) float32 how much farther out the corners of the mouth are; below 0 rounded.
-        smile: (N,) float32 -1 (corners down) to 1 (up).
+        smile: (N,) float32 -1 (corners down) to 1 (up) of a talking face; a posed one goes beyond.
         turn: (N, 3) float32 yaw, pitch and roll of the head about the visit's pose [rad].
+        frown: (N,) float32 how much the brows are drawn together and down, the lips pressed: 0 of
+            a talking face, about 1 of an angry one.
+        cheek: (N,) float32 how much the cheeks and with them the lower lids are lifted: 0 of a
+            talking face, about 1 of a happy one.
     """
 
     eye: Floats
@@ -55,6 +59,8 @@ class Expression:
     spread: Floats
     smile: Floats
     turn: Floats
+    frown: Floats
+    cheek: Floats
 
 
 def draw_expression(
@@ -80,18 +86,20 @@ def draw_expression(
     sizes = np.exp(CHANNEL_NOISE * rng.standard_normal(5))
     sizes *= liveliness * at_severity(LIVELINESS, severity)
     gap, spread = _talk(t, severity, rng)
-    brow = sizes[2] * BROW * (_wander(t, rng, 1)[:, 0] + 0.6 * _stress(t, rng))
-    smile = rest_smile + sizes[3] * SMILE * _wander(t, rng, 1)[:, 0]
-    turn = sizes[4] * np.array(TURN_RAD) * _wander(t, rng, 3)
-    eye = (rest_eye + 1.2 * (brow - brow.mean())) * (1.0 - _blinks(t, severity, rng))
+    brow = sizes[2] * BROW * (wander(t, rng, 1)[:, 0] + 0.6 * _stress(t, rng))
+    smile = rest_smile + sizes[3] * SMILE * wander(t, rng, 1)[:, 0]
+    turn = sizes[4] * np.array(TURN_RAD) * wander(t, rng, 3)
+    eye = (rest_eye + 1.2 * (brow - brow.mean())) * (1.0 - blinks(t, severity, rng))
     return Expression(
         eye=eye.clip(0.0, 1.4).astype(np.float32),
-        gaze=_gaze(t, rng).astype(np.float32),
+        gaze=look_about(t, rng).astype(np.float32),
         brow=(rest_brow + brow - brow.mean()).astype(np.float32),
         mouth=(rest_mouth + sizes[0] * MOUTH_GAP * (gap - gap.mean())).clip(0).astype(np.float32),
         spread=(sizes[1] * MOUTH_SPREAD * (spread - spread.mean())).astype(np.float32),
         smile=smile.clip(-1.0, 1.0).astype(np.float32),
         turn=turn.astype(np.float32),
+        frown=np.zeros(num_frames, np.float32),
+        cheek=np.zeros(num_frames, np.float32),
     )
 
 
@@ -113,7 +121,7 @@ def _talk(t: Doubles, severity: float, rng: np.random.Generator) -> tuple[Double
     return opening, np.interp(t, knots, vowel * (loud > 0))
 
 
-def _blinks(t: Doubles, severity: float, rng: np.random.Generator) -> Doubles:
+def blinks(t: Doubles, severity: float, rng: np.random.Generator) -> Doubles:
     """Return (N,) the closed share of the eyes, 0 to 1: rarer and less complete with severity."""
     rate_hz = at_severity(BLINKS_PER_SECOND, severity)
     depth = at_severity(BLINK_DEPTH, severity)
@@ -139,7 +147,7 @@ def _stress(t: Doubles, rng: np.random.Generator) -> Doubles:
     return pulses
 
 
-def _gaze(t: Doubles, rng: np.random.Generator) -> Doubles:
+def look_about(t: Doubles, rng: np.random.Generator) -> Doubles:
     """Look at the interviewer and now and then elsewhere; the same at every grade."""
     gaze = np.empty((len(t), 2))
     gaze[:] = rng.uniform(-0.4, 0.4, 2)
@@ -150,7 +158,7 @@ def _gaze(t: Doubles, rng: np.random.Generator) -> Doubles:
     return gaze
 
 
-def _wander(t: Doubles, rng: np.random.Generator, num_axes: int) -> Doubles:
+def wander(t: Doubles, rng: np.random.Generator, num_axes: int) -> Doubles:
     """Return (N, num_axes) slow movement of mean 0 and standard deviation 1."""
     hertz = rng.uniform(*WANDER_HZ, (4, num_axes))
     phase = rng.uniform(0.0, 1.0, (4, num_axes))

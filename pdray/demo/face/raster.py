@@ -123,7 +123,7 @@ def paint_line(
     colour: Floats,
     width: float,
     *,
-    strength: float = 1.0,
+    strength: Floats | float = 1.0,
     softness: float = 1.0,
 ) -> None:
     """Paint an open line onto (3, N, H, W) in place.
@@ -133,7 +133,7 @@ def paint_line(
         points: (N, V, 2) [px].
         colour: (3,) float32.
         width: Half the line's width [px].
-        strength: 0 nothing to 1 opaque.
+        strength: 0 nothing to 1 opaque; (N, 1, 1) where it differs between frames.
         softness: Across how much the edge fades, at least 1 [px].
     """
     # A line thinner than its fading edges is drawn as wide as they are, and as much weaker.
@@ -141,11 +141,15 @@ def paint_line(
     place = window(points, picture.shape[-1], radius + 0.5 * softness)
     distance = line_distance(points, place) - np.float32(radius)
     cover = (0.5 - distance * np.float32(1 / softness)).clip(0, 1)
-    blend(picture, place, cover * np.float32(strength * width / radius), colour)
+    blend(picture, place, cover * np.asarray(strength * width / radius, np.float32), colour)
 
 
 def paint_spot(
-    picture: Floats, centre: Floats, radii: tuple[float, float], colour: Floats, strength: float
+    picture: Floats,
+    centre: Floats,
+    radii: tuple[float, float],
+    colour: Floats,
+    strength: Floats | float,
 ) -> None:
     """Paint a spot that fades from its (N, 2) centre to nothing at an upright ellipse's edge.
 
@@ -154,13 +158,13 @@ def paint_spot(
         centre: (N, 2) [px].
         radii: Across and down [px].
         colour: (3,) float32.
-        strength: In the centre, 0 nothing to 1 opaque.
+        strength: In the centre, 0 nothing to 1 opaque; (N, 1, 1) where it differs between frames.
     """
     place = window(centre[:, None], picture.shape[-1], max(radii))
     x = (place.x - centre[:, 0, None, None]) * np.float32(1 / radii[0])
     y = (place.y - centre[:, 1, None, None]) * np.float32(1 / radii[1])
     fade = (1 - x * x - y * y).clip(0)
-    blend(picture, place, np.float32(strength) * fade * fade, colour)
+    blend(picture, place, np.asarray(strength, np.float32) * fade * fade, colour)
 
 
 def smooth(points: Floats, steps: int) -> Floats:

@@ -19,6 +19,9 @@ Points = dict[str, Doubles]  # name of a landmark -> (N, 2)
 MIDDLE_Y = 0.35  # of the head, about which it turns
 IRIS = 0.105  # radius
 CHIN_DROP = 0.8  # of the gap between the lips
+LID_LIFT = 0.45  # share of the lower lid's half that a full lift of the cheeks covers
+FROWN_IN, FROWN_DOWN = 0.075, 0.09  # way of a brow's inner end in a full frown
+LIP_PRESS = 0.4  # share of the lips' thickness that a full frown takes
 # How much nearer to the camera than the head's own curve.
 _RELIEF = {"nose_bridge1": 0.06, "nose_bridge2": 0.13, "nose_bridge3": 0.22, "nose_tip": 0.3,
            "nose_middle_contour": 0.16, "nose_right_contour2": 0.1, "nose_right_contour3": 0.1,
@@ -181,10 +184,14 @@ def _iris_way(shape: Shape, expression: Expression) -> Doubles:
 
 
 def _eye(shape: Shape, expression: Expression) -> Points:
-    """Two arcs over the line between the corners; the upper one comes down to the lower."""
+    """Two arcs over the line between the corners; the upper one comes down to the lower.
+
+    A cheek that is lifted takes the lower one with it.
+    """
     over, under = 0.63 * shape.eye_height, 0.37 * shape.eye_height
     opened = expression.eye.astype(np.float64)
     upper = (over + under) * opened - under
+    lower = under * (LID_LIFT * expression.cheek.astype(np.float64) - 1)
     corner_y = 0.5 * (over - under)
 
     def lid(across: float, height: Doubles | float) -> Doubles:
@@ -192,7 +199,7 @@ def _eye(shape: Shape, expression: Expression) -> Points:
         return _point(0.5 + across * shape.eye_width, line - height * (1 - across**2), opened)
 
     points = {"left_corner": lid(-1.0, 0.0), "right_corner": lid(1.0, 0.0)}
-    for edge, middle, height in (("upper", "top", upper), ("lower", "bottom", -under)):
+    for edge, middle, height in (("upper", "top", upper), ("lower", "bottom", lower)):
         points[f"{edge}_left_quarter"] = lid(-0.54, height)
         points[f"{edge}_right_quarter"] = lid(0.54, height)
         points[middle] = lid(0.0, height)
@@ -202,13 +209,17 @@ def _eye(shape: Shape, expression: Expression) -> Points:
 
 
 def _brow(shape: Shape, expression: Expression) -> Points:
-    """Return the brow from its inner end outwards; raising moves the inner half more."""
-    raised = expression.brow.astype(np.float64)
+    """Return the brow from its inner end outwards; raising moves the inner half more.
+
+    A frown draws the inner ends together and down.
+    """
+    raised, frown = expression.brow.astype(np.float64), expression.frown.astype(np.float64)
     spots = {"left_corner": 0.0, "left_quarter": 0.26, "middle": 0.52, "right_quarter": 0.77}
     points = {}
     for part, along in spots.items():
-        x = 0.2 + 0.68 * along
-        hanging = shape.brow_arch * (2 * along - 1) ** 2
+        drawn = frown * (1 - along) ** 2
+        x = 0.2 + 0.68 * along - FROWN_IN * drawn
+        hanging = shape.brow_arch * (2 * along - 1) ** 2 + FROWN_DOWN * drawn
         lower = hanging - shape.brow_height - raised * (1.15 - 0.4 * along)
         thick = shape.brow_thick * (1.0 - 1.2 * (along - 0.52) ** 2)
         points[f"lower_{part}"] = _point(x, lower)
@@ -241,10 +252,11 @@ def _mouth(shape: Shape, expression: Expression) -> Points:
     corner_y = shape.mouth_y + 0.3 * gap - 0.07 * smile
     upper, lower = shape.mouth_y - 0.12 * gap, shape.mouth_y + 0.88 * gap
 
-    def lip(along: float, middle: Doubles, thick: float) -> Doubles:
+    def lip(along: float, middle: Doubles, thick: Doubles | float) -> Doubles:
         return _point(along * corner_x, middle + (corner_y - middle) * along**2 + thick)
 
-    over, under = -shape.upper_lip, shape.lower_lip
+    pressed = 1 - LIP_PRESS * expression.frown.astype(np.float64)
+    over, under = -shape.upper_lip * pressed, shape.lower_lip * pressed
     return {
         "mouth_right_corner": _point(corner_x, corner_y),
         "mouth_upper_lip_top": lip(0.0, upper, over),

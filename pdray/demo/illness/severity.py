@@ -13,16 +13,19 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, nearest
-from pdray.data.cohort.settings import ITEMS
+from pdray.data.cohort.settings import ITEMS, POSED
 
 # Places in this tuple are part of the random streams: new items go to its end.
 DEMO_ITEMS = (
     "finger_tapping", "hand_opening", "pronation", "toe_tapping", "leg_agility",
     "postural_tremor", "kinetic_tremor", "gait", "face_interview",
+    "expression_neutral", "expression_happiness", "expression_surprise", "expression_anger",
 )  # fmt: skip
 FIRST_ITEMS = DEMO_ITEMS[:2]  # planned together, before there were others
-WHOLE_BODY = ("gait", "face_interview")  # items of no side
-NOT_MOTOR = ("face_interview",)  # rated on another scale: no part of a visit's score
+POSED_ITEMS = tuple(item for item in DEMO_ITEMS if item in POSED)
+FACES = ("face_interview", *POSED_ITEMS)
+WHOLE_BODY = ("gait", *FACES)  # items of no side
+NOT_MOTOR = FACES  # no part of a visit's score: other scales, and one rating for four clips
 SIDES = ("left", "right")
 GRADE_SHARES = {
     4: (0.2, 0.26, 0.26, 0.17, 0.11),  # by the highest grade; slight {0, 1} is 46 percent
@@ -61,6 +64,9 @@ class DemoConfig(Settings):
         FIRST_ITEMS, min_length=1, description=f"items that are drawn, of {', '.join(DEMO_ITEMS)}"
     )
     missing: float = Field(0.25, ge=0, lt=1, description="share of recordings that are absent")
+    healthy: bool = Field(
+        False, description="every subject is a healthy actor: grade 0, to learn expressions from"
+    )
     size: int = Field(96, ge=32, le=1024, multiple_of=2, description="height and width [px]")
     fps: int = Field(25, ge=5, le=120, description="frames per second [1/s]")
     min_seconds: float = Field(3.6, ge=1, le=60, description="shortest recording [s]")
@@ -121,7 +127,7 @@ class DemoRecording:
 
     def track(self, kind: str) -> str:
         """Return the path of its ``landmarks`` or ``regions``; empty for an item without."""
-        return f"tracks/{self.recording_id}_{kind}.npz" if self.item == "face_interview" else ""
+        return f"tracks/{self.recording_id}_{kind}.npz" if self.item in FACES else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +180,13 @@ def rate_cohort(config: DemoConfig) -> list[Rated]:
     """
     courses, rated = _rate_first_items(config)
     for item in DEMO_ITEMS[len(FIRST_ITEMS) :]:
-        if item in config.items:
+        if item in config.items and item not in POSED_ITEMS:
             rated += _rate_item(item, courses, config)
+    if set(POSED_ITEMS) & set(config.items):
+        rated += _rate_posed(courses, config)
     asked = [one for one in rated if one.recording.item in config.items]
+    if config.healthy:
+        asked = [replace(one, recording=replace(one.recording, grade=0)) for one in asked]
     return sorted(asked, key=lambda one: one.recording.key)
 
 
@@ -240,6 +250,18 @@ def _rate_item(item: str, courses: Sequence[Course], config: DemoConfig) -> list
     rng = stream(config, Purpose.PLAN_ITEM, DEMO_ITEMS.index(item))
     drawn = (_draw_slots(subject, one, (item,), rng) for subject, one in enumerate(courses))
     return _rate([slot for slots in drawn for slot in slots], rng, config)
+
+
+def _rate_posed(courses: Sequence[Course], config: DemoConfig) -> list[Rated]:
+    """Rate the posed expressions: those of a visit are filmed in a row and share a severity."""
+    rng = stream(config, Purpose.PLAN_ITEM, DEMO_ITEMS.index(POSED_ITEMS[0]))
+    slots = []
+    for subject, course in enumerate(courses):
+        for visit, is_on in enumerate(course.is_on):
+            latent = course.latent("", visit) + RECORDING_NOISE * rng.standard_normal()
+            for item in POSED_ITEMS:
+                slots.append((DemoRecording(subject, visit, item, "", is_on=is_on), float(latent)))
+    return _rate(slots, rng, config)
 
 
 def _draw_slots(

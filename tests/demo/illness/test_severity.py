@@ -8,6 +8,7 @@ from pdray.data.cohort.settings import ITEMS
 from pdray.demo.illness.severity import (
     DEMO_ITEMS,
     FIRST_ITEMS,
+    POSED_ITEMS,
     SLIP_CHANCE,
     DemoConfig,
     DemoRecording,
@@ -51,7 +52,7 @@ def test_gait_and_faces_have_no_side_and_everything_else_has_two() -> None:
     sides = defaultdict(set)
     for one in plan_cohort(WHOLE):
         sides[one.item].add(one.side)
-    assert sides.pop("gait") == sides.pop("face_interview") == {""}
+    assert all(sides.pop(item) == {""} for item in ("gait", "face_interview", *POSED_ITEMS))
     assert all(found == {"left", "right"} for found in sides.values())
 
 
@@ -124,7 +125,7 @@ def test_items_of_a_visit_agree_and_their_sum_is_told_better_by_several(seed: in
 
 def test_absent_recordings_are_rated_by_the_same_cuts() -> None:
     rated = rate_cohort(WHOLE)
-    assert len(rated) == 40 * 2 * (7 * 2 + 2)
+    assert len(rated) == 40 * 2 * (7 * 2 + 2 + 4)
     assert 0.74 < np.mean([one.is_kept for one in rated]) < 0.76
     kept, lost = (
         np.array([one.recording.grade for one in rated if one.is_kept == is_kept])
@@ -142,7 +143,7 @@ def test_a_visits_score_sums_both_sides_of_its_motor_items_absent_recordings_too
         one.recording.grade
         for one in rated
         if (one.recording.subject, one.recording.visit) == (3, 1)
-        and one.recording.item != "face_interview"
+        and one.recording.item not in ("face_interview", *POSED_ITEMS)
     )
     assert scores[3, 1] == by_hand
     assert 0 <= min(scores.values()) < max(scores.values()) <= 15 * 4

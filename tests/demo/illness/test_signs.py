@@ -195,7 +195,8 @@ def test_a_movement_has_one_value_per_frame_within_its_range(item: str) -> None:
 
 def test_an_expression_is_finite_and_within_its_ranges() -> None:
     ranges = {"eye": (0, 1.4), "gaze": (-1, 1), "brow": (-0.4, 0.4), "mouth": (0, 0.8),
-              "spread": (-1, 1), "smile": (-1, 1), "turn": (-0.4, 0.4)}  # fmt: skip
+              "spread": (-1, 1), "smile": (-1, 1), "turn": (-0.4, 0.4), "frown": (0, 0),
+              "cheek": (0, 0)}  # fmt: skip
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(ranges, ())
     shapes |= {"gaze": (2,), "turn": (3,)}
     for one in (*(expression(grade, 3) for grade in FACE), expression(0, 1, 2)):
