@@ -20,8 +20,9 @@ from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDCo
 from pdray.papers.settings import MarksConfig, ReproduceConfig
 from pdray.report.settings import ReportStudyConfig
 from pdray.search.compare_settings import CompareStudiesConfig
+from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.quick_settings import QuickLookConfig
-from pdray.search.settings import DescribeConfig, EvaluateConfig, PrepareConfig, StudyConfig
+from pdray.search.settings import DescribeConfig, PrepareConfig, StudyConfig
 from pdray.visits.settings import AssembleConfig
 
 PAGE = Path(__file__).with_name("reference") / "settings.md"

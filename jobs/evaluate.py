@@ -1,21 +1,25 @@
-"""Evaluate a predictions table: scores, intervals, calibration, raters, change.
+r"""Evaluate a predictions table: scores, intervals, calibration, raters, change.
 
 usage: python jobs/evaluate.py table=FILE | study=FOLDER [key=value ...]
 
 for example:
   python jobs/evaluate.py table=predictions.csv
   python jobs/evaluate.py study=/data/pdray_output/studies/tapping
-  python jobs/evaluate.py table=predictions.csv report.prevalence=[0.01,0.2]
+  python jobs/evaluate.py study=/data/pdray_output/studies/tapping \
+    data.manifest=/data/other_site.csv
 
 The table may come from any program. It needs subject_id, target (class, from 0)
 and probability_0, probability_1, ...; docs/how-to/evaluate.md lists the others.
+With data.manifest, the models of the study grade recordings from elsewhere, and
+are scored on them: external validation.
 """
 
 import sys
 
-from pdray.command import run_job
+from pdray.command import run_job, say
 from pdray.config import load
-from pdray.search.settings import EvaluateConfig
+from pdray.display import step
+from pdray.search.evaluate_settings import EvaluateConfig
 
 
 def main(argv: list[str]) -> int:
@@ -26,9 +30,17 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Write the report, its numbers and pictures; return the report."""
     config = load(EvaluateConfig, words)
-    from pdray.search.evaluating import run_evaluation  # heavy: import after the checks
+    if config.data.manifest is None:
+        from pdray.search.evaluating import run_evaluation  # heavy: import after the checks
 
-    return run_evaluation(config)
+        return run_evaluation(config)
+    with step("loading libraries"):
+        import torch
+
+        from pdray.external.validate import validate
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return validate(config, say, device=device)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -20,12 +20,15 @@ _WIDTH = 100
 _STATES = ("warning", "unknown", "passed", "muted")
 
 
-def run_checks(case: Case, mute: Mapping[str, str]) -> tuple[Finding, ...]:
+def run_checks(
+    case: Case, mute: Mapping[str, str], codes: Collection[str] | None = None
+) -> tuple[Finding, ...]:
     """Run every check that is not muted.
 
     Args:
         case: The finished search.
         mute: Reason by code of each check that is not run.
+        codes: The checks; None: all of them.
 
     Returns:
         One finding for each check, in the order of their codes. A check that fails is "unknown"
@@ -33,6 +36,8 @@ def run_checks(case: Case, mute: Mapping[str, str]) -> tuple[Finding, ...]:
     """
     findings = []
     for code, check in sorted(CHECKS.items()):
+        if codes is not None and code not in codes:
+            continue
         start = time.perf_counter()
         if code in mute:
             finding = Finding(state="muted", found=mute[code])

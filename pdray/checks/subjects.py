@@ -15,6 +15,7 @@ def run(case: Case) -> Finding:
     rows = case.recordings
     scored = _subjects(case, {i for split in case.splits for i in split.held})
     people = {rows[i].subject_id for split in case.splits for i in split.held}
+    learning = [split for split in case.splits if split.training]
     found = []
     if len(people) < LEAST_SUBJECTS:
         found.append(f"scored: {counted(len(people), 'subject')}, {LEAST_SUBJECTS} are needed")
@@ -24,9 +25,10 @@ def run(case: Case) -> Finding:
             found.append(
                 f"scored: {counted(count, 'subject')} of class {label}, {LEAST_OF_CLASS} are needed"
             )
-        learnt, name = min(
-            (len(_subjects(case, set(split.training))[label]), split.name) for split in case.splits
-        )
+        sizes = [
+            (len(_subjects(case, set(split.training))[label]), split.name) for split in learning
+        ]
+        learnt, name = min(sizes, default=(LEAST_OF_CLASS, ""))  # nobody, of another data set
         if learnt < LEAST_OF_CLASS:
             found.append(
                 f"learnt from: {counted(learnt, 'subject')} of class {label} ({name}), "
@@ -43,7 +45,7 @@ def run(case: Case) -> Finding:
     told = ", ".join(
         f"class {label}: {len(scored[label])}" for label in range(case.cohort.num_classes)
     )
-    more = "" if len(case.splits) > 1 else ", or test everybody with search.protocol=nested"
+    more = "" if len(learning) != 1 else ", or test everybody with search.protocol=nested"
     return Finding(
         state=state,
         looked_at=f"subjects of each class on both sides of each split ({len(case.splits)})",

@@ -22,6 +22,7 @@ TITLES = {
     "levels": "Scores at other levels",
     "groups": "Scores of groups",
     "decision": "Decisions with a threshold that was chosen on other subjects",
+    "large": "Calibration in the large: is each class as frequent as the model says?",
     "calibration": "Calibration: are the probabilities right?",
     "predictive_values": "Predictive values at a stated share of ill people",
     "raters": "Agreement of raters, and of the model with raters",
@@ -38,6 +39,8 @@ LEGENDS = {
     "than these are",
     "scores": "constant: the class that scores best if every row gets it; it is chosen on these "
     "very rows",
+    "large": "observed: share of the recordings that are of the class; expected: mean probability "
+    "of the class; 0 is a right difference (Steyerberg et al. 2010, Van Calster et al. 2019)",
     "calibration": "intercept: 0 is right, above 0 the event is more frequent than the model "
     "says; slope: 1 is right, below 1 probabilities are too extreme (Cox 1958); error: expected "
     "calibration error in ten bins, to be read beside the error that a perfect model has by "

@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pdray.evaluation.numbers import Number, Rows, measured
 from pdray.evaluation.predictions import probabilities, targets
@@ -13,11 +17,13 @@ from pdray.evaluation.statistics.calibration import (
     calibration_error,
     error_of_perfect,
     events,
+    gaps,
     intercepts,
     slopes,
     undefined_intercept,
     undefined_slope,
 )
+from pdray.evaluation.statistics.intervals import LEAST_OF_CLASS, TOO_FEW
 from pdray.evaluation.statistics.predictive import Ends, predictive_values
 
 
@@ -65,6 +71,44 @@ def _of_event(event: Event, units: pd.DataFrame, truth: str) -> Iterator[Number]
             num_subjects=units["subject_id"].nunique(),
             num_rows=len(units),
         )
+
+
+def large_numbers(units: pd.DataFrame, truth: str, after: str = "") -> Iterator[Number]:
+    """Yield calibration in the large: observed and expected share of each class, and the gap.
+
+    Args:
+        units: One row per recording, at least one.
+        truth: What intervals cover, as in :class:`Number`.
+        after: Said behind the name of the class, such as ", after temperature".
+    """
+    subjects, shares = units["subject_id"].to_numpy(), probabilities(units)
+    for k, share in enumerate(shares.T):
+        event = Event(f"class {k}", targets(units) == k, share)
+        found = measured(
+            "observed_minus_expected",
+            Rows(subjects, np.zeros(len(units), dtype=np.int64)),
+            partial(gaps, event),
+            transform="none",
+            rule="each",
+            table="large",
+            group=f"{event.name}{after}",
+            truth=truth,
+        )
+        few = _few(event, subjects)
+        if few and not found.reason:
+            found = replace(found, low=math.nan, high=math.nan, truth="", reason=few)
+        bare = replace(found, low=math.nan, high=math.nan, truth="", reason="")
+        yield replace(bare, metric="observed", value=float(event.happened.mean()))
+        yield replace(bare, metric="expected", value=float(share.mean()))
+        yield found
+
+
+def _few(event: Event, subjects: NDArray[Any]) -> str:
+    """Return why a share has no interval; it counts nobody, since the few may not be told."""
+    for rows, whom in ((event.happened, "with"), (~event.happened, "without")):
+        if len(np.unique(subjects[rows])) < LEAST_OF_CLASS:
+            return f"{TOO_FEW}fewer than {LEAST_OF_CLASS} {whom} a recording of {event.name}"
+    return ""
 
 
 def predictive_numbers(

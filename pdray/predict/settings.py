@@ -5,33 +5,10 @@ from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pdray.address import ClusterAddress
 from pdray.config import Settings
+from pdray.data.cohort.settings import NewDataConfig
 from pdray.evaluation.settings import Calibration
-
-
-class NewDataConfig(Settings):
-    """The new recordings."""
-
-    manifest: Path | None = Field(
-        None, description="manifest of the new recordings; grades are optional"
-    )
-    different_subjects: tuple[tuple[str, ...], ...] = Field(
-        (), description="groups of its subject ids that look alike and are different people"
-    )
-    shared_files: tuple[Path, ...] = Field(
-        (), description="files of several people, as it names them"
-    )
-
-
-class ClusterConfig(Settings):
-    """Where models run."""
-
-    address: ClusterAddress = Field(
-        None,
-        description="address of a Ray cluster, whose nodes all read the study; null: that of a "
-        "submitted job, else this machine alone, without Ray",
-    )
+from pdray.training.settings import ClusterConfig
 
 
 class PredictConfig(Settings):

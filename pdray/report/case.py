@@ -26,6 +26,33 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
+class External:
+    """An external validation: models of a finished study grade recordings from elsewhere.
+
+    Attributes:
+        models: What graded them, such as "the mean of the models of 5 folds".
+        people: Development subjects of the study, as they may be printed.
+        recordings: Their recordings, likewise.
+        score: The study's own score, a row of its numbers; empty: it has none.
+        described: The people of the study in words; empty: they are not known.
+        other_people: Whether equal ids were said to be of other people.
+        calibration: The study's calibration, such as "temperature"; "none": it has none.
+        unlike: Recordings that are unlike those of the study, and why, in words.
+        before: Scorings of some of these people by this study before.
+    """
+
+    models: str
+    people: str
+    recordings: str
+    score: Mapping[str, Any]
+    described: str
+    other_people: bool
+    calibration: str
+    unlike: str
+    before: int
+
+
+@dataclass(frozen=True)
 class Reported:
     """A finished study: running numbers stand in place of subject and recording ids.
 
@@ -55,6 +82,7 @@ class Reported:
         seconds: Seconds of trials and refit ("seconds") and their forecast ("forecast"), if known.
         small_cells: Groups of fewer people are shown as "<" this number.
         baselines: Score of each baseline on the same recordings, by its name; empty: unknown.
+        external: The recordings are from elsewhere; None: they are those of the study.
     """
 
     name: str
@@ -77,6 +105,7 @@ class Reported:
     seconds: Mapping[str, float]
     small_cells: int = 5
     baselines: Mapping[str, float] = field(default_factory=dict)
+    external: External | None = None
 
 
 def read_case(study: StudyLog) -> Reported:
@@ -123,7 +152,7 @@ def read_case(study: StudyLog) -> Reported:
             if isinstance(value, int | float)
         },
         small_cells=small_cells(study),
-        baselines={} if units is None or learnt is None else _baselines(units, learnt, metric),
+        baselines={} if units is None or learnt is None else baselines(units, learnt, metric),
     )
 
 
@@ -170,7 +199,7 @@ def _numbers(
     if file.is_file():
         texts = ("table", "group", "level", "metric", "sides", "truth", "reason", "undefined")
         numbers = pd.read_csv(file, dtype=dict.fromkeys(texts, "str"))
-        return _told(numbers.fillna(dict.fromkeys(texts, "")), study)
+        return told_numbers(numbers.fillna(dict.fromkeys(texts, "")), small_cells(study))
     if table is None:
         return pd.DataFrame()
     known = dump(EvaluationSettings())
@@ -180,12 +209,12 @@ def _numbers(
         name: {key: value for key, value in asked.get(name, {}).items() if key in section}
         for name, section in known.items()
     }
-    return _told(evaluate(table, build(EvaluationSettings, given), inner).frame, study)
+    numbers = evaluate(table, build(EvaluationSettings, given), inner).frame
+    return told_numbers(numbers, small_cells(study))
 
 
-def _told(numbers: pd.DataFrame, study: StudyLog) -> pd.DataFrame:
-    """Leave out the groups that may not be told, and counts of few people in reasons."""
-    least = small_cells(study)
+def told_numbers(numbers: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Return numbers without groups that may not be told, and counts of few people in reasons."""
     columns = (numbers["table"], numbers["group"], numbers["num_subjects"].astype(int))
     kept = numbers[are_told([*zip(*columns, strict=True)], least)].reset_index(drop=True)
     return kept.assign(reason=[without_few(one, least) for one in kept["reason"]])
@@ -195,7 +224,7 @@ def _findings(study: StudyLog) -> tuple[Finding, ...]:
     return tuple(Finding(**told_finding(vars(one), study)) for one in read_findings(study.folder))
 
 
-def _baselines(units: pd.DataFrame, learnt: pd.DataFrame, metric: str) -> dict[str, float]:
+def baselines(units: pd.DataFrame, learnt: pd.DataFrame, metric: str) -> dict[str, float]:
     """Return the scores of guesses that use no recording, as the printed report has them.
 
     Args:

@@ -120,6 +120,13 @@ def outcome(case: Reported) -> str:
 
 def partition(case: Reported, parts: Parts | None) -> str:
     """Say who was tested and who was learnt from."""
+    if (one := case.external) is not None:
+        return (
+            f"External validation: {one.models} of the study {case.name}, learnt from "
+            f"{one.recordings} recordings of {one.people} people, graded these recordings as they "
+            "are. Nobody who took part in the study was scored, and nothing was fitted or chosen "
+            "on these recordings."
+        )
     if case.protocol == UNKNOWN:
         return ""
     numbers = {
@@ -191,7 +198,7 @@ def loss(case: Reported) -> str:
 
 def search(case: Reported) -> str:
     """Say how settings were searched, and how the winner was trained."""
-    if not case.trials:
+    if not case.trials or case.external is not None:
         return ""
     states = Counter(str(one["state"]) for one in case.trials)
     ended = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))

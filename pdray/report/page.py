@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.evaluation.printed_table import Table
-from pdray.report import words
+from pdray.report import external_words, words
 from pdray.report.words import Results, metric_name, number
 
 HEADINGS = {
@@ -73,18 +73,23 @@ def page(results: Results, parts: Parts, small_cells: int) -> str:
     first = parts.figures.get(FIRST)
     return _template().render(
         study=results["study"],
+        title=words.title(results),
         synthetic=SYNTHETIC_MARK,
         lead=words.first_sentence(results),
         belief=words.belief(results),
         headings=HEADINGS,
         words={
-            "cohort": list(words.cohort_words(results)),
-            "protocol": list(words.protocol_words(results)),
+            "cohort": [*words.cohort_words(results), *external_words.apart_words(results)],
+            "protocol": [*words.protocol_words(results), *external_words.before_words(results)],
             "meaning": list(words.meaning_words(results)),
             "uncertainty": list(words.uncertainty_words(results)),
-            "baseline": list(words.baseline_words(results)),
+            "baseline": [
+                *words.baseline_words(results),
+                *external_words.development_words(results),
+            ],
             "errors": list(words.error_words(results)),
-            "misuse": list(words.misuse_words(results)),
+            "misuse": [*words.misuse_words(results), *external_words.misuse_words(results)],
+            "calibration": list(external_words.calibration_words(results)),
         },
         checks=words.sorted_checks(results),
         first=None if first is None or first["absent"] else _marked(first),
@@ -95,6 +100,7 @@ def page(results: Results, parts: Parts, small_cells: int) -> str:
         methods=parts.methods,
         card=_card(parts.card),
         small_cells=small_cells,
+        job="report" if results["external"] is None else "evaluate",
     )
 
 

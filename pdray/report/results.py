@@ -40,6 +40,7 @@ def results_of(case: Reported) -> dict[str, Any]:
         "classes": _classes(case, parts),
         "is_case_control": is_case_control(case),
         "has_subjects": names_people(case),
+        "external": _external(case),
         "score": _score(case),
         "baselines": dict(case.baselines),
         "chance": dict(case.chance),
@@ -123,6 +124,12 @@ def _alone(count: Count, case: Reported) -> Shown:
         f"<{case.small_cells}" if small else str(count.subjects),
         "hidden" if small else str(count.recordings),
     )
+
+
+def _external(case: Reported) -> dict[str, Any] | None:
+    """Return what an external validation is of; None: the recordings are those of the study."""
+    one = case.external
+    return None if one is None else {**vars(one), "score": dict(one.score) or None}
 
 
 def _score(case: Reported) -> dict[str, Any] | None:

@@ -53,6 +53,9 @@ PROTOCOLS = {
     "Scores are means over the repeats.",
     "leave_one_subject_out": "Each person in turn was set aside: a whole search took place on the "
     "others, and its winner was scored on this person.",
+    "external": "External validation: {models} of the study {name}, learnt from {recordings} "
+    "recordings of {people} people, graded recordings from elsewhere, as they are. Nothing was "
+    "fitted or chosen on these recordings.",
     "unknown": "This study is of an earlier version of pdray, which did not note its protocol.",
 }
 
@@ -65,6 +68,14 @@ def metric_name(metric: str) -> str:
 def number(value: float | None) -> str:
     """Return a number with three decimals; None, which is not finite, is undefined."""
     return "undefined" if value is None else f"{value:.3f}"
+
+
+def title(results: Results) -> str:
+    """Return the title of the page."""
+    name = results["study"]["name"]
+    if results["external"]:
+        return f"External validation of the study {name}"
+    return f"Report of the study {name}"
 
 
 def first_sentence(results: Results) -> str:
@@ -81,6 +92,8 @@ def _first_sentence(results: Results) -> str:
     unit = _counted(score["num_recordings"], "recording", "recordings")
     people = f"{_counted(score['num_subjects'], 'person', 'people')} ({unit})"
     whom = "whom the model had not learnt from"
+    if results["external"]:
+        whom = "from elsewhere, of whom none took part in the study"
     if not results["has_subjects"]:
         people, whom = (
             unit,
@@ -168,7 +181,10 @@ def cohort_words(results: Results) -> Iterator[str]:
 
 def protocol_words(results: Results) -> Iterator[str]:
     """Yield sentences on who was tested by what."""
-    study, search = results["study"], results["search"]
+    study, search, external = results["study"], results["search"], results["external"]
+    if external is not None:
+        yield PROTOCOLS["external"].format(name=study["name"], **external)
+        return
     facts = {**study["folds"], "repeats": study["repeats"]}
     yield PROTOCOLS.get(study["protocol"], PROTOCOLS["unknown"]).format(**facts)
     states = ", ".join(f"{count} {state}" for state, count in search["states"].items())
@@ -215,6 +231,8 @@ def meaning_words(results: Results) -> Iterator[str]:
             "the one model that is kept: that model has learnt from everybody, so that nobody is "
             "left to test it."
         )
+    elif results["external"]:
+        yield f"It is the number of {results['external']['models']}, on these people."
     elif results["score"] is not None:
         yield "It is the number of the one model that is kept."
 
@@ -241,8 +259,9 @@ def uncertainty_words(results: Results) -> Iterator[str]:
             f"Single outer folds differ: from {number(spread['lowest'])} to "
             f"{number(spread['highest'])}, standard deviation {number(spread['sd'])}."
         )
+    another = "a further" if results["external"] else "another"
     yield (
-        "The interval does not cover what another clinic, camera or rater would change, and not "
+        f"The interval does not cover what {another} clinic, camera or rater would change, and not "
         "the choice of this study among others."
     )
 

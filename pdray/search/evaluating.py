@@ -19,8 +19,9 @@ from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.procedure import OuterPredictions, evaluate_procedure, pooled
 from pdray.evaluation.report import headline
 from pdray.evaluation.settings import EvaluationSettings
+from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.outer import read_pooled
-from pdray.search.settings import EvaluateConfig, default_output
+from pdray.search.settings import default_output
 from pdray.tracking.run_log import NUMBERS, OUTER, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study
 

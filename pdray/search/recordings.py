@@ -4,7 +4,7 @@
 pseudonyms and what the manifest says of people, so that nobody but its owner may read it.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pdray.data.cohort.manifest import Recording, grade_class
@@ -57,21 +57,42 @@ def recordings_table(
         The columns of :data:`FACTS`, the raters, ``class`` (0..K-1), ``seconds`` (length [s]),
         ``part`` and ``reason``, why a recording is left out. An absent value is <NA>.
     """
+    reasons = dict(_reasons(cohort, items, failures))
+    seconds = {name: one.seconds for name, one in prepared.items()}
+    rows, test = cohort.manifest.recordings, cohort.folds.test
+    learnt = {one.subject_id for one in rows} - test if test else set()
+    return parts_table(rows, cohort.grade_cuts, reasons, seconds, learnt)
+
+
+def parts_table(
+    recordings: Sequence[Recording],
+    grade_cuts: Sequence[int],
+    reasons: Mapping[str, str],
+    seconds: Mapping[str, float],
+    learnt: Collection[str] = (),
+) -> "pd.DataFrame":
+    """Return one row per recording, with the columns of :func:`recordings_table`.
+
+    Args:
+        recordings: Of a manifest.
+        grade_cuts: First grade of each class but the lowest.
+        reasons: Why recordings are left out, by id.
+        seconds: Lengths [s] of those that can be read, by id.
+        learnt: Subjects that are learnt from and never scored.
+    """
     import pandas as pd
 
-    reasons = dict(_reasons(cohort, items, failures))
     rows: list[dict[str, Any]] = []
-    for one in cohort.manifest.recordings:
+    for one in recordings:
         row: dict[str, Any] = {name: getattr(one, name) for name in FACTS}
         row |= {f"rater_{n}": grade for n, grade in enumerate(one.raters, start=1)}
-        reason, found = reasons.get(one.recording_id), prepared.get(one.recording_id)
-        held = not cohort.folds.test or one.subject_id in cohort.folds.test
+        reason = reasons.get(one.recording_id)
         rows.append(
             row
             | {
-                "class": None if reason else grade_class(one.grade or 0, cohort.grade_cuts),
-                "seconds": None if found is None else found.seconds,
-                "part": LEFT_OUT if reason else SCORED if held else TRAINING,
+                "class": None if reason else grade_class(one.grade or 0, grade_cuts),
+                "seconds": seconds.get(one.recording_id),
+                "part": LEFT_OUT if reason else TRAINING if one.subject_id in learnt else SCORED,
                 "reason": reason,
             }
         )

@@ -4,9 +4,9 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from pdray.address import ClusterAddress
 from pdray.checks import CHECKS
@@ -26,7 +26,6 @@ from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.settings import (
     DecisionConfig,
     EvaluationConfig,
-    EvaluationSettings,
     SmallCells,
     StudyReportConfig,
 )
@@ -335,48 +334,6 @@ class DescribeConfig(Recipe):
         description="tables and pictures go to <output>/describe/<name of the manifest>; frames "
         "that are in <output>/store are counted there",
     )
-
-
-class EvaluateConfig(EvaluationSettings):
-    """Settings of ``jobs/evaluate.py``."""
-
-    help_groups: ClassVar = {
-        "table or study": ("table", "study", "trial", "split"),
-        "numbers": ("evaluation.interval", "report.levels", "report.over", "report.prevalence"),
-        "decision on other subjects": (
-            "decision.rule",
-            "decision.calibration",
-            "decision.threshold",
-            "decision.specificity",
-        ),
-        "output": ("output",),
-    }
-    table: Path | None = Field(
-        None,
-        description="predictions table of any program, CSV or Parquet; it or study is required",
-    )
-    study: Path | None = Field(
-        None, description="folder of a study, which contains study.json; it or table is required"
-    )
-    trial: int | None = Field(
-        None, ge=0, description="trial to evaluate; null: the only one, or a study's winner"
-    )
-    split: Literal["val", "test"] | None = Field(
-        None,
-        description="rows to evaluate; null: the only kind, or a study's test set; val: subjects "
-        "that the folds of a search held out",
-    )
-    output: OutputFolder | None = Field(
-        None,
-        description="the report, its numbers and pictures go to <output>/evaluation/<name of the "
-        "table or study>; null: the study's output folder, or ~/pdray_output for a table",
-    )
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
-        if (self.table is None) == (self.study is None):
-            raise ValueError("write table=FILE or study=FOLDER, one of them")
-        return self
 
 
 def load_preparation(argv: Sequence[str], root: type[PreparationT]) -> PreparationT:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pdray.address import ClusterAddress
 from pdray.config import Settings
 from pdray.data.batches.settings import (
     AugmentConfig,
@@ -60,6 +61,16 @@ class OptimConfig(Settings):
         False,
         description="compile the network with torch.compile, which takes minutes at the start of "
         "each trial; on a CPU this needs a C++ compiler",
+    )
+
+
+class ClusterConfig(Settings):
+    """Where models run."""
+
+    address: ClusterAddress = Field(
+        None,
+        description="address of a Ray cluster, whose nodes all read the study; null: that of a "
+        "submitted job, else this machine alone, without Ray",
     )
 
 

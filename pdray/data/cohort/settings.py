@@ -119,6 +119,20 @@ class DataConfig(Settings):
         return cuts
 
 
+class NewDataConfig(Settings):
+    """Recordings that a finished study has not seen."""
+
+    manifest: Path | None = Field(
+        None, description="manifest of the new recordings; jobs/evaluate.py needs its grades"
+    )
+    different_subjects: tuple[tuple[str, ...], ...] = Field(
+        (), description="groups of its subject ids that look alike and are different people"
+    )
+    shared_files: tuple[Path, ...] = Field(
+        (), description="files of several people, as it names them"
+    )
+
+
 class FoldsConfig(Settings):
     """How subjects are split."""
 

@@ -118,6 +118,23 @@ def intercepts(event: Event, weights: Numbers) -> Numbers:
     return np.where((happened > 0) & (happened < total), found, np.nan)
 
 
+def gaps(event: Event, weights: Numbers) -> Numbers:
+    """Return calibration in the large as a difference: observed minus expected share of the event.
+
+    0 is right on average; above 0, the event is more frequent than the model says (Steyerberg et
+    al. 2010, Epidemiology 21:128; Van Calster et al. 2019).
+
+    Args:
+        event: The event, with at least one row.
+        weights: (W, N) number of times that a resample has a row.
+
+    Returns:
+        (W,) differences, -1..1.
+    """
+    found: Numbers = (weights @ (event.happened - event.share)) / weights.sum(axis=1)
+    return found
+
+
 def slopes(event: Event, weights: Numbers) -> Numbers:
     """Return the calibration slope: b of logit P = a + b logit p (Cox 1958).
 

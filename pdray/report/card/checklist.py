@@ -2,14 +2,14 @@
 
 import html
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.report.card.answers import FILE, Answer, read_answers, write_questions
-from pdray.report.card.filled import ENOUGH, FROM_LOG, NOT_APPLICABLE, Log
+from pdray.report.card.filled import ENOUGH, FROM_LOG, NOT_APPLICABLE, OF_OWNER, Log
 from pdray.report.card.items import ITEMS, SECTIONS, SOURCE
 from pdray.report.case import Reported
 
@@ -55,7 +55,8 @@ def card(case: Reported, answers: Mapping[str, Answer]) -> tuple[Item, ...]:
     """Return every item of the checklist, in its order."""
     log = Log(case)
     items = (Item(number, *one, "open", _told(number, log)) for number, one in ITEMS.items())
-    return tuple(_with(item, answers.get(item.number)) for item in items)
+    asked = frozenset() if case.external is None else OF_OWNER
+    return tuple(_with(item, answers.get(item.number), asked) for item in items)
 
 
 def make_card(case: Reported, folder: Path) -> tuple[Item, ...]:
@@ -70,8 +71,7 @@ def make_card(case: Reported, folder: Path) -> tuple[Item, ...]:
     """
     items = card(case, read_answers(folder))
     write_questions(folder, [one.number for one in items if one.state == "open"])
-    answers = read_answers(folder)
-    return tuple(_with(one, answers.get(one.number)) for one in items)
+    return card(case, read_answers(folder))
 
 
 def summary(items: tuple[Item, ...]) -> str:
@@ -83,10 +83,14 @@ def summary(items: tuple[Item, ...]) -> str:
 
 def card_markdown(case: Reported, items: tuple[Item, ...]) -> str:
     """Return the card as Markdown, in which no text of the manifest or the owner is markup."""
-    lines = [f"# Model card of study {_plain(case.name)}", ""]
+    external = ", external validation" * (case.external is not None)
+    lines = [f"# Model card of study {_plain(case.name)}{external}", ""]
     lines += [f"**{SYNTHETIC_MARK}.**", ""] * case.is_synthetic
     lines += [f"Checklist: {SOURCE}; numbers are the checklist's, words are pdray's.", ""]
-    way = f"Answer open items in `{FILE}` of the study's folder, then run `jobs/report.py`."
+    where, job = ("the study's folder", "report")
+    if case.external is not None:
+        where, job = ("the folder above", "evaluate")
+    way = f"Answer open items in `{FILE}` of {where}, then run `jobs/{job}.py` again."
     lines += [summary(items), "", way, ""]
     lines += ["pdray is for research. It is not a medical device.", ""]
     for one in items:
@@ -104,11 +108,11 @@ def _told(number: str, log: Log) -> str:
     return FROM_LOG[number](log) if number in FROM_LOG else ""
 
 
-def _with(item: Item, answer: Answer | None) -> Item:
+def _with(item: Item, answer: Answer | None, asked: Collection[str]) -> Item:
     """Return an item with its owner's answer and its state."""
     text, line = answer or Answer("", 0)
     state: State = "answered" if text else "open"
-    if item.log and item.number in ENOUGH:
+    if item.log and item.number in ENOUGH and item.number not in asked:
         state = "filled"
     if item.log and item.number in NOT_APPLICABLE:
         state = "not applicable"

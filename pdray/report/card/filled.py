@@ -16,6 +16,10 @@ from pdray.report.parts import ANALYSED, SCORED, TRAINING, Parts, parts_of
 _INSIDE = (
     "The model was developed and tested inside one cohort; no data from elsewhere were scored."
 )
+_OUTSIDE = (
+    "The model was developed in another cohort and tested here, on people from elsewhere (external "
+    "validation)."
+)
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,8 @@ def _output(log: Log) -> str:
 
 
 def _difference(log: Log) -> str:
+    if log.case.external is not None:
+        return _joined(_OUTSIDE, _developed(log))
     if value_at(log.case.settings, "folds.from_split") is True:
         return ""
     nested = methods.is_nested(log.case)
@@ -249,9 +255,24 @@ def _characteristics(log: Log) -> str:
 def _comparison(log: Log) -> str:
     if log.parts is None:
         return ""
+    if log.case.external is not None:
+        return f"Table 1 (cohort.csv) has those of testing. {_developed(log)}"
     if TRAINING not in log.parts.rows:
         return "Everybody was tested and, in other folds, learnt from, so that they are the same."
     return f"Table 1 (cohort.csv) has both. {_of_part(log, SCORED)} {_of_part(log, TRAINING)}"
+
+
+def _developed(log: Log) -> str:
+    """Return the people of the study whose models are validated externally."""
+    one = log.case.external
+    described = "" if one is None else one.described
+    return f"People of the study, {described}" if described else ""
+
+
+def people_of(case: Reported) -> str:
+    """Return who was analysed in a study, in one sentence; empty if it is not known."""
+    log = Log(case)
+    return "" if log.parts is None else _of_part(log, ANALYSED)
 
 
 def _of_part(log: Log, part: str) -> str:
@@ -295,7 +316,7 @@ def _poor(log: Log) -> str:
 
 
 FROM_LOG: dict[str, Callable[[Log], str]] = {
-    "4": lambda log: _INSIDE,
+    "4": lambda log: _INSIDE if log.case.external is None else _OUTSIDE,
     "5a": _sites,
     "6a": _sites,
     "6b": lambda log: methods.people(log.case, log.parts),
@@ -337,5 +358,7 @@ ENOUGH = {
     "20a", "20b", "20c", "21", "22", "23a", "23b",
 }  # fmt: skip
 """Items of which the log says all; the others are asked of the owner, too."""
+OF_OWNER = {"16"}
+"""Items of :data:`ENOUGH` that the owner answers, too, where recordings are from elsewhere."""
 NOT_APPLICABLE = {"9c", "24"}
 """Items that do not apply, if the log says so: nobody judged inputs, no model was updated."""

@@ -6,7 +6,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pdray.report.case import Reported
-from pdray.report.figures.print_style import NARROW, SMALL, WIDE, Page, shortened, width_of
+from pdray.report.figures.print_style import (
+    NARROW,
+    SMALL,
+    TRAINS_NOTHING,
+    WIDE,
+    Page,
+    shortened,
+    width_of,
+)
 
 _BAR, _WIDEST, _MOST = 4.5, 90.0, 20  # [mm], [mm], settings
 
@@ -23,6 +31,8 @@ def draw_importance(axes: Axes, importance: Mapping[str, float]) -> list[str]:
 
 def draw(case: Reported) -> Figure | str:
     """Draw the importance of each searched setting."""
+    if case.external is not None:
+        return TRAINS_NOTHING
     if not case.importance:
         return "the study did not search enough trials that differ"
     shown = dict(sorted(case.importance.items(), key=lambda one: -one[1])[:_MOST])

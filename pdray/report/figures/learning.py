@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pdray.report.case import Reported
-from pdray.report.figures.print_style import BLUE, LINE, NARROW, ORANGE, WIDE, Page
+from pdray.report.figures.print_style import (
+    BLUE,
+    LINE,
+    NARROW,
+    ORANGE,
+    TRAINS_NOTHING,
+    WIDE,
+    Page,
+)
 
 Fold = Mapping[int, float]  # value by epoch
 _LOSSES = {"train/loss": (ORANGE, "--", "training"), "val/loss": (BLUE, "-", "validation")}
@@ -16,6 +24,8 @@ _LOSSES = {"train/loss": (ORANGE, "--", "training"), "val/loss": (BLUE, "-", "va
 
 def draw(case: Reported) -> Figure | str:
     """Draw the score that decides, and the losses: the mean over folds and each fold."""
+    if case.external is not None:
+        return TRAINS_NOTHING
     if not case.epochs:
         return "the study kept no learning curves"
     if len({one.epoch for one in case.epochs}) < 2:

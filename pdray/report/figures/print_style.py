@@ -137,6 +137,10 @@ def sample(case: Reported) -> str:
     return f"n = {people} subjects, {recordings} recordings{repeats}."
 
 
+TRAINS_NOTHING = "the models of the study are used as they are, and nothing is trained or searched"
+"""Why figures of training are absent where models are validated externally."""
+
+
 def nothing_scored(case: Reported) -> str:
     """Return why figures of test predictions are absent; empty if there are predictions."""
     return "the study scored no test subjects" if case.units.empty else ""

@@ -9,6 +9,7 @@ from pdray.evaluation.statistics.calibration import (
     calibration_error,
     error_of_perfect,
     events,
+    gaps,
     intercepts,
     reliability,
     slopes,
@@ -144,3 +145,14 @@ def test_a_predictive_value_of_nobody_or_without_interval_is_nan() -> None:
     assert math.isnan(positive.value)
     assert negative.value == 0.5
     assert math.isnan(negative.low)
+
+
+def test_calibration_in_the_large_is_the_observed_minus_the_expected_share() -> None:
+    event = drawn(40, intercept=0.8)
+    weights = np.random.default_rng(2).multinomial(40, np.full(40, 1 / 40), size=5).astype(float)
+    for row, gap in zip(weights, gaps(event, weights), strict=True):
+        each = [
+            times * (float(happened) - share)
+            for times, happened, share in zip(row, event.happened, event.share, strict=True)
+        ]
+        assert gap == pytest.approx(math.fsum(each) / math.fsum(row), abs=1e-15)

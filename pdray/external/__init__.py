@@ -1,0 +1,1 @@
+"""Scores the models of a study on recordings from elsewhere: external validation."""
