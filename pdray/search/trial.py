@@ -117,6 +117,12 @@ class TrialPlan:
             return "every_epoch"
         return "last_epoch" if self.sides[0].evaluation else "never"
 
+    def title(self, number: int, fold: int | None = None) -> str:
+        """Return study and trial, as Ray's dashboard, ``ps`` and ``nvidia-smi`` show them."""
+        what = "winner" if self.role == "winner" else f"trial {number}"
+        part = "" if fold is None else f" fold {fold}"
+        return f"{StudyLog(self.folder).name} {what}{part}"
+
     def log(self, number: int, fold: int | None = None) -> TrialLog:
         """Return the log of a trial, of the winner, or of a fold of it."""
         study = StudyLog(self.folder)
@@ -361,6 +367,11 @@ class FoldTrial(tune.Trainable):
         torch.set_num_threads(max(1, int(plan.workers.cpus_per_worker)))
         self._plan = plan
         self._reports = self._begin(config)
+        self._title = self._first = plan.title(config["number"], config.get("fold"))
+
+    def __repr__(self) -> str:
+        """Return the actor's name in Ray's dashboard, which asks for it once."""
+        return self._first if self._plan.role == "winner" else f"{self._first} and later"
 
     def _begin(self, config: dict[str, Any]) -> Generator[dict[str, Any]]:
         recorder = Recorder(self._plan, **config)
@@ -372,6 +383,7 @@ class FoldTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Run one epoch of one fold and report it."""
+        ray._raylet.setproctitle(f"ray::{self._title}")  # Ray puts its own after this method
         report = next(self._reports)
         if report["last"]:
             self.cleanup()
@@ -381,6 +393,7 @@ class FoldTrial(tune.Trainable):
         """Start the next trial in the same process."""
         self.cleanup()
         self._reports = self._begin(new_config)
+        self._title = self._plan.title(new_config["number"], new_config.get("fold"))
         return True
 
     def cleanup(self) -> None:

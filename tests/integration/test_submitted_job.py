@@ -114,6 +114,8 @@ def test_the_job_ran_on_the_cluster_and_not_on_a_private_ray(
     names = [actor["class_name"] for actor in actors]
     assert "FoldRule" in names, names
     assert sum("ResourceTrainable" in name for name in names) >= TRIALS, names
+    titles = {actor["repr_name"] for actor in actors}
+    assert {"stored trial 0 and later", "stored winner"} <= titles, titles
     jobs = cluster.get("/api/jobs/")
     assert [job["status"] for job in jobs if "search.name=stored" in job["entrypoint"]] == [
         "SUCCEEDED"

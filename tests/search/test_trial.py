@@ -48,6 +48,20 @@ def make_plan(folder: Path, **changes: Any) -> TrialPlan:
     )
 
 
+@pytest.mark.parametrize(
+    ("role", "fold", "title"),
+    [
+        ("trial", None, "x trial 3"),
+        ("fold", 1, "x trial 3 fold 1"),
+        ("winner", None, "x winner"),
+    ],
+)
+def test_processes_are_named_by_study_and_trial(
+    role: str, fold: int | None, title: str, tmp_path: Path
+) -> None:
+    assert make_plan(tmp_path / "x", role=role).title(3, fold) == title
+
+
 def make_table(plan: TrialPlan, fold: int, epoch: int, number: int) -> pd.DataFrame:
     indices = plan.sides[fold].evaluation
     chosen = [plan.recordings[index] for index in indices]
