@@ -107,6 +107,12 @@ class Reported:
     baselines: Mapping[str, float] = field(default_factory=dict)
     external: External | None = None
 
+    @property
+    def names_people(self) -> bool:
+        """Whether the recordings name people; if not, each one stands for a person."""
+        rows = self.units if self.cohort is None else self.cohort
+        return rows.empty or bool((rows["subject_id"] != rows["recording_id"]).any())
+
 
 def read_case(study: StudyLog) -> Reported:
     """Read a finished study; what an earlier version did not keep is unknown or empty.

@@ -77,7 +77,8 @@ def people(case: Reported, parts: Parts | None) -> str:
         who, what = case.tags["subjects"], case.tags["recordings"]
         return f"{what} recordings of {who} people were analysed."
     shown = parts.shown[ANALYSED]
-    told = f"{shown.recordings} recordings of {shown.people} people were analysed"
+    whose = f" of {shown.people} people" if case.names_people else ", which name no people,"
+    told = f"{shown.recordings} recordings{whose} were analysed"
     if LEFT_OUT in parts.rows:
         lost, listed = parts.shown[LEFT_OUT], parts.shown[LISTED]
         why = ", ".join(parts.reasons())
@@ -142,13 +143,14 @@ def partition(case: Reported, parts: Parts | None) -> str:
     told = [_SCHEME[scheme].format(**numbers)]
     if parts is not None and TRAINING in parts.rows:
         scored, learnt = parts.shown[SCORED], parts.shown[TRAINING]
+        of = [f" of {one.people} people" if case.names_people else "" for one in (scored, learnt)]
         told.append(
-            f"{scored.recordings} recordings of {scored.people} people were scored, and "
-            f"{learnt.recordings} of {learnt.people} people learnt from."
+            f"{scored.recordings} recordings{of[0]} were scored, and "
+            f"{learnt.recordings}{of[1]} learnt from."
         )
     seed = value_at(case.settings, "folds.seed")
     drawn = "Folds were drawn over people, so that nobody was on both sides"
-    if not names_people(case):
+    if not case.names_people:
         drawn = "The recordings name no people, so that a person may be on both sides of a fold"
     told.append(f"{drawn} (seed {seed})." if seed is not None else f"{drawn}.")
     return " ".join(told)
@@ -308,12 +310,6 @@ def chosen(case: Reported, key: str) -> object:
     """Return a setting of the winner; None if the log does not have it."""
     params = {int(one["number"]): one["params"] for one in case.trials}.get(case.best, {})
     return params.get(key, value_at(case.settings, key))
-
-
-def names_people(case: Reported) -> bool:
-    """Return whether the recordings name people; if not, each one stands for a person."""
-    rows = case.units if case.cohort is None else case.cohort
-    return rows.empty or bool((rows["subject_id"] != rows["recording_id"]).any())
 
 
 def is_nested(case: Reported) -> bool:

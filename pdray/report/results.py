@@ -14,7 +14,7 @@ from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.printed_table import Count
 from pdray.report.case import Reported
 from pdray.report.flow import class_names, is_case_control
-from pdray.report.methods import decides, learns_in_steps, names_people
+from pdray.report.methods import decides, learns_in_steps
 from pdray.report.parts import Parts, parts_of
 from pdray.report.small_cells import Shown
 
@@ -39,7 +39,7 @@ def results_of(case: Reported) -> dict[str, Any]:
         "cohort": None if parts is None else _cohort(parts),
         "classes": _classes(case, parts),
         "is_case_control": is_case_control(case),
-        "has_subjects": names_people(case),
+        "has_subjects": case.names_people,
         "external": _external(case),
         "score": _score(case),
         "baselines": dict(case.baselines),

@@ -168,6 +168,8 @@ def cohort_words(results: Results) -> Iterator[str]:
         f"{start}{_told(cohort['analysed']) or 'the others'} were analysed; "
         f"{_told(cohort['scored'])} were tested."
     )
+    if not results["has_subjects"]:
+        yield "They name no people, so each counts as one person in this report."
     gone = {key.removeprefix("left out: "): one for key, one in cohort.items()
             if key.startswith("left out: ")}  # fmt: skip
     if gone:
@@ -252,7 +254,13 @@ def uncertainty_words(results: Results) -> Iterator[str]:
         else "percentiles of resampled people, which are too narrow for few people"
     )
     if not score["reason"]:
-        yield f"Method: {method}. People, not recordings, are the unit."
+        yield f"Method: {method}."
+        yield (
+            "People, not recordings, are the unit."
+            if results["has_subjects"]
+            else "Each recording counts as a person: where a person has several, the interval is "
+            "too narrow."
+        )
     spread = results["procedure"]
     if spread.get("sd") is not None:
         yield (

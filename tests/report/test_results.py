@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from pdray.report.case import read_case
+from pdray.report.figures import FIGURES
+from pdray.report.methods import methods_text
 from pdray.report.results import results_of
-from pdray.report.words import error_words, first_sentence, uncertainty_words
+from pdray.report.words import cohort_words, error_words, first_sentence, uncertainty_words
 from pdray.tracking.run_log import StudyLog
 from tests.report.checker import check_results, numbers_in
 from tests.report.fixture import make_study
@@ -63,6 +65,21 @@ def test_recordings_that_name_nobody_are_not_called_people(tmp_path: Path) -> No
     assert first_sentence(results).startswith("SYNTHETIC data: on 8 people (16 recordings) whom ")
     told = first_sentence({**results, "has_subjects": False})
     assert told.startswith("SYNTHETIC data: on 16 recordings that name no people, so that a person")
+    unnamed = {**results, "has_subjects": False}
+    assert "each counts as one person" in " ".join(cohort_words(unnamed))
+    assert "People, not recordings" not in " ".join(uncertainty_words(unnamed))
+
+
+def test_captions_and_methods_count_no_people_where_none_are_named(tmp_path: Path) -> None:
+    case = read_case(make_study(tmp_path, raters=2))
+    assert case.names_people
+    assert case.cohort is not None
+    cohort = case.cohort.assign(subject_id=case.cohort["recording_id"])
+    unnamed = replace(case, cohort=cohort)
+    for one in FIGURES.values():
+        if one.caption(case).count("subjects, "):
+            assert "which name no people" in one.caption(unnamed)
+    assert "which name no people, were analysed" in " ".join(methods_text(unnamed).split())
 
 
 def test_repeats_and_chosen_decisions_are_told_as_they_are(tmp_path: Path) -> None:

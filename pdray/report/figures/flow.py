@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pdray.report.case import Reported
-from pdray.report.figures.print_style import LINE, NARROW, SMALL, Page
+from pdray.report.figures.print_style import LINE, NARROW, SMALL, Page, counted
 from pdray.report.flow import CASE_CONTROL, Flow, flow
 from pdray.report.small_cells import HIDDEN
 
@@ -52,9 +52,7 @@ def caption(case: Reported) -> str:
     if found is None:
         return told
     last = found.steps[-1]
-    told = (
-        f"n = {last.shown.people} subjects, {last.shown.recordings} recordings {last.title}. {told}"
-    )
+    told = f"n = {counted(case, *last.shown)} {last.title}. {told}"
     if found.counts_repeats:
         told += " Results count each recording once for each repeat."
     return f"{told} {CASE_CONTROL}" if found.is_case_control else told

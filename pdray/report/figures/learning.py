@@ -16,6 +16,7 @@ from pdray.report.figures.print_style import (
     TRAINS_NOTHING,
     WIDE,
     Page,
+    counted,
 )
 
 Fold = Mapping[int, float]  # value by epoch
@@ -63,7 +64,7 @@ def caption(case: Reported) -> str:
     if case.inner is None:
         return words
     people, rows = (case.inner[f"{one}_id"].nunique() for one in ("subject", "recording"))
-    return f"{words} n = {people} subjects, {rows} recordings."
+    return f"{words} n = {counted(case, people, rows)}."
 
 
 def _folds(case: Reported, name: str) -> list[Fold]:

@@ -134,7 +134,13 @@ def sample(case: Reported) -> str:
     people, recordings = (case.units[f"{one}_id"].nunique() for one in ("subject", "recording"))
     times = len(case.units) / recordings
     repeats = f", each recording scored {times:g} times" if times > 1 else ""
-    return f"n = {people} subjects, {recordings} recordings{repeats}."
+    return f"n = {counted(case, people, recordings)}{repeats}."
+
+
+def counted(case: Reported, people: object, recordings: object) -> str:
+    """Return numbers of subjects and recordings as text."""
+    rows = f"{recordings} recordings"
+    return f"{people} subjects, {rows}" if case.names_people else f"{rows}, which name no people"
 
 
 TRAINS_NOTHING = "the models of the study are used as they are, and nothing is trained or searched"

@@ -14,6 +14,7 @@ from pdray.report.figures.print_style import (
     RED,
     WIDE,
     Page,
+    counted,
     shortened,
     width_of,
 )
@@ -61,7 +62,7 @@ def draw(case: Reported) -> Figure | str:
 def caption(case: Reported) -> str:
     """Return what is compared, and where an interval is lacking."""
     table = _agreement(case)
-    people = f"n = {table['num_subjects'].max()} subjects, {table['num_rows'].max()} recordings"
+    people = f"n = {counted(case, table['num_subjects'].max(), table['num_rows'].max())}"
     lacking = sorted(set(table.loc[table["low"].isna(), "reason"]) - {""})
     by_class = table["group"].str.contains("(classes)", regex=False).any()
     return (
