@@ -24,6 +24,7 @@ from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import DescribeConfig, PrepareConfig, StudyConfig
 from pdray.visits.settings import AssembleConfig
+from pdray.withdraw.settings import WithdrawConfig
 
 PAGE = Path(__file__).with_name("reference") / "settings.md"
 ROOTS: dict[str, type[Settings]] = {
@@ -37,6 +38,7 @@ ROOTS: dict[str, type[Settings]] = {
     "correlate_marks": MarksConfig,
     "explain": ExplainConfig,
     "predict": pdray.predict.settings.PredictConfig,
+    "withdraw": WithdrawConfig,
     "extract_landmarks": ExtractConfig,
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,

@@ -34,6 +34,7 @@ from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
 from pdray.plugins import require
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.withdrawn import refuse_learnt
 from pdray.training.estimators.probe import frozen_features
 from pdray.training.frozen.features import load_network
 from pdray.training.settings import FitConfig
@@ -146,6 +147,7 @@ def open_held_out(folder: Path) -> HeldOut:
     study = StudyLog(folder)
     facts = study.read()
     require(facts["tags"], facts["name"])
+    refuse_learnt(study, ["refit"])
     config = _finished_winner(study, facts)
     settings = facts["settings"]
     data = build(DataConfig, settings.get("data", {}))

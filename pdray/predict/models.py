@@ -17,6 +17,7 @@ from pdray.errors import StudyError
 from pdray.evaluation.predictions import by_recording, predictions_table
 from pdray.predict.learning import learn_and_predict, origin_of
 from pdray.predict.studied import REFIT, Studied
+from pdray.tracking.withdrawn import refuse_learnt
 from pdray.training.frozen.features import load_network
 from pdray.training.frozen.keep import keep_frozen, read_vector
 from pdray.training.frozen.vectors import FrozenFeatures
@@ -54,7 +55,8 @@ def find_models(studied: Studied, asked: str) -> tuple[Model, ...]:
         asked: ``ensemble``, ``refit`` or ``fold:K``.
 
     Raises:
-        StudyError: If the study has no such fold, or has not kept its weights.
+        StudyError: If the study has no such fold, or has not kept its weights, or they learnt from
+            a withdrawn subject.
     """
     development = frozenset(studied.folds.development)
     folds = sorted(set(studied.inner["fold"]))
@@ -68,6 +70,8 @@ def find_models(studied: Studied, asked: str) -> tuple[Model, ...]:
         folds = [fold]
     chosen = [REFIT] if asked == "refit" else folds
     models = tuple(Model(fold, development - studied.held_out(fold)) for fold in chosen)
+    names = [f"fold:{fold}" for fold in sorted(set(studied.inner["fold"]))]
+    refuse_learnt(studied.study, [one.name for one in models], ["refit", *names])
     lacking = [one.name for one in models if not _is_there(studied, one)]
     if lacking:
         right = "restore it"

@@ -14,6 +14,7 @@ from pdray.report.methods import methods_text
 from pdray.report.page import Parts, page
 from pdray.report.results import results_of
 from pdray.tracking.run_log import PAGE, StudyLog
+from pdray.tracking.withdrawn import refuse_withdrawn
 
 
 def make_report(study: StudyLog) -> Path:
@@ -34,6 +35,7 @@ def make_report(study: StudyLog) -> Path:
     """
     file = study.folder / PAGE
     check_finished(study, study.read())
+    refuse_withdrawn(study, "has no report any more")
     require_writable(file.parent, key="study")
     write_report(read_case(study), file.parent)
     return file

@@ -22,6 +22,7 @@ from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.evaluating import outer_folds
 from pdray.tracking.run_log import StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study, read_scorings, scored_studies
+from pdray.tracking.withdrawn import withdrawn_notes
 
 _DEFAULT_METRIC = "mcc"
 _UNNAMED = (
@@ -139,14 +140,14 @@ def _of_study(study: _Study) -> _Source:
     """Return the winner of a search, the winners of its outer folds, or fixed trials."""
     if study.log.pooled_path.is_file():
         table, _ = pooled(outer_folds(study.log))
-        return _Source((study.model(study.name, table),), study)
+        return _Source((study.model(study.name, table),), study, withdrawn_notes(study.log))
     models = []
     for name, log in _logs(study.log, study.name):
         state = log.read()["state"]
         if state != "complete":
             raise StudyError(f"study {study.name}: {name} is {state}; finish the study first")
         models.append(study.model(name, read_predictions(log.predictions_path)))
-    return _Source(tuple(models), study)
+    return _Source(tuple(models), study, withdrawn_notes(study.log))
 
 
 def _logs(study: StudyLog, name: str) -> list[tuple[str, TrialLog]]:

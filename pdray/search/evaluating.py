@@ -24,6 +24,7 @@ from pdray.search.outer import read_pooled
 from pdray.search.settings import default_output
 from pdray.tracking.run_log import NUMBERS, OUTER, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study
+from pdray.tracking.withdrawn import withdrawn_notes
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         title=f"study {facts['name']}, {what}, {sides}",
         table=table,
         synthetic=is_synthetic(facts),
+        notes=withdrawn_notes(log),
         inner=inner_predictions(log) if name == log.winner.folder.name else None,
         study=(log, name) if tested else None,
         checks=findings_text(read_findings(log.folder)) if wins and tested else "",
@@ -182,6 +184,7 @@ def of_outer_folds(log: StudyLog) -> Predictions:
         title=f"study {facts['name']}, its search and refit in {len(folds)} outer folds",
         table=pooled(folds)[0],
         synthetic=is_synthetic(facts),
+        notes=withdrawn_notes(log),
         study=(log, OUTER),
         folds=tuple(folds),
     )

@@ -17,6 +17,7 @@ from pdray.plugins import require
 from pdray.search.plan import StudyPlan
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.withdrawn import refuse_withdrawn
 
 
 @contextmanager
@@ -119,6 +120,7 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
     if not study.exists():
         return
     saved = study.read()
+    refuse_withdrawn(study, "cannot be continued")
     require(saved["tags"], saved["name"])
     _check_trials(study, saved, plan.config.search.trials)
     if saved["tags"]["manifest_digest"] != digest:

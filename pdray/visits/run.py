@@ -40,6 +40,7 @@ from pdray.search.plan import StudyPlan
 from pdray.search.resume import check_same, only_driver
 from pdray.tracking.run_log import REPORT, StudyLog
 from pdray.tracking.scorings import note_study
+from pdray.tracking.withdrawn import refuse_start
 from pdray.training.task import FitTask
 from pdray.visits.heads import Approach, HeadTask, assemble
 from pdray.visits.networks import METHODS
@@ -95,6 +96,8 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
 
 def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Assembly:
     config = plan.config
+    if config.pretrained is not None:
+        refuse_start(config.pretrained)
     checked = check_study(settings, plan.cohort, study, reads_through_ray=False)
     check_shared([config.output, study.folder])
     check_plugins(settings.plugins)

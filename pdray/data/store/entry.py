@@ -8,6 +8,7 @@ the wanted items are read. Arrow writes its index last, so a file that was cut c
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,11 +33,12 @@ class EntryWriter:
     Args:
         path: File to write; the caller renames it when it is whole.
         config: Codec.
+        made_of: Digests of the files, or names of the entries, that the items are computed from.
     """
 
-    def __init__(self, path: Path, config: StoreConfig) -> None:
+    def __init__(self, path: Path, config: StoreConfig, made_of: Sequence[str] = ()) -> None:
         self.num_items = 0
-        self._config = config
+        self._config, self._made_of = config, made_of
         self._file = pa.OSFile(str(path), "wb")
         self._writer: Any = None
         self._shape: tuple[int, ...] = ()
@@ -102,6 +104,7 @@ class EntryWriter:
             "dtype": str(item.dtype),
             "codec": self._config.codec,
             "items_per_batch": self._per_batch,
+            "made_of": list(self._made_of),
         }
         schema = _SCHEMA.with_metadata({"pdray": json.dumps(facts)})
         self._writer = pa.ipc.new_file(self._file, schema)
@@ -126,6 +129,8 @@ class Entry:
         shape: Shape of an item.
         dtype: Data type of an item.
         codec: Codec of the items.
+        made_of: Digests of the files, or names of the entries, that it was computed from; empty of
+            an earlier version's entry.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,6 +147,7 @@ class Entry:
             self.dtype = np.dtype(facts["dtype"])
             self.codec: CodecName = facts["codec"]
             self._per_batch: int = facts["items_per_batch"]
+            self.made_of: tuple[str, ...] = tuple(facts.get("made_of", ()))
             last: int = self._reader.num_record_batches - 1
             self._length: int = last * self._per_batch + int(self._reader.get_batch(last).num_rows)
         except FileNotFoundError as error:

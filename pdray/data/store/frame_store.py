@@ -214,7 +214,11 @@ class FrameStore:
         with ExitStack() as stack:
             writers = {
                 modality: stack.enter_context(
-                    EntryWriter(stack.enter_context(replacing(path)), self.recipe.codec(modality))
+                    EntryWriter(
+                        stack.enter_context(replacing(path)),
+                        self.recipe.codec(modality),
+                        [digests[file] for file in _sources(recording, modality)],
+                    )
                 )
                 for modality, path in missing.items()
             }

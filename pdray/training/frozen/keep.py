@@ -78,7 +78,8 @@ def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
         entries = {
             modality: Entry(source) for modality, source in _sources(frozen, recording).items()
         }
-        with replacing(path) as temporary, EntryWriter(temporary, StoreConfig(codec="raw")) as out:
+        names, raw = [one.path.stem for one in entries.values()], StoreConfig(codec="raw")
+        with replacing(path) as temporary, EntryWriter(temporary, raw, names) as out:
             for seconds, item in frozen.items(entries):
                 out.append(seconds, np.ascontiguousarray(item))
             if not out.num_items:

@@ -1,0 +1,1 @@
+"""Lists and deletes what is left of a person who withdraws consent."""

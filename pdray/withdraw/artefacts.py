@@ -1,0 +1,74 @@
+"""Files of studies that show a person or were made of their data, other than tables."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from pdray.atomic import write_text
+from pdray.tracking.numbering import private_folder
+from pdray.tracking.run_log import PAGE, REPORT
+from pdray.tracking.withdrawn import LEARNT
+from pdray.withdraw.models import Touched
+from pdray.withdraw.person import Person
+from pdray.withdraw.tables import keyed, table_traces
+from pdray.withdraw.trace import Kind, Trace
+
+_SHOWING = ("videos", "attention")  # folders of explain, whose files are named by numbers
+_EXPLAINED = "embedding.csv"
+
+
+def artefact_traces(touched: Touched) -> Iterator[Trace]:
+    """Yield the report, the states of trials and the printed scores of a study."""
+    folder = touched.log.folder
+    yield from _removed("reports", (folder / PAGE).parent, "page, numbers, figures")
+    yield from _removed("runs", folder / "ray", "state of trials")
+    for path in sorted(folder.glob("**/checkpoint.pt")):
+        yield from _removed("runs", path, "checkpoint")
+    for path in sorted(folder.glob("networks/*/features")):
+        yield from _removed("features", path, "features of all recordings")
+    head = _headline(touched)
+    for path in (folder / REPORT, folder / "evaluation" / REPORT):
+        if path.is_file() and not path.read_text(encoding="utf-8").startswith(head):
+            yield Trace("scores", path, "are marked, and stay", partial(_mark, path, head))
+
+
+def shown_traces(output: Path, touched: Sequence[Touched], person: Person) -> Iterator[Trace]:
+    """Yield what ``jobs/explain.py`` drew of a person, by the running numbers of the studies."""
+    names = {
+        number
+        for one in touched
+        for number in keyed(private_folder(one.log) / "recordings.csv", person)
+    }
+    for table in sorted(output.glob(f"**/{_EXPLAINED}")) if names else ():
+        if not any(table_traces(table, person)):
+            continue
+        for path in sorted(one for kind in _SHOWING for one in (table.parent / kind).glob("*")):
+            if re.split(r"[^A-Za-z0-9]", path.stem)[0] in names:
+                yield from _removed("pictures", path, "shows them")
+
+
+def evaluation_traces(table: Path) -> Iterator[Trace]:
+    """Yield the report beside the table of an evaluation that scored a person."""
+    if table.parent.parent.name == "evaluation":
+        for name in (Path(PAGE).name, "figures"):
+            yield from _removed("reports", table.with_name(name), "of an evaluation")
+
+
+def _removed(kind: Kind, path: Path, told: str) -> Iterator[Trace]:
+    """Yield a file or a folder that is deleted whole, if it is there."""
+    if path.is_dir():
+        yield Trace(kind, path, told, partial(shutil.rmtree, path))
+    elif path.is_file():
+        yield Trace(kind, path, told, path.unlink)
+
+
+def _headline(touched: Touched) -> str:
+    if touched.learnt:
+        return f"{LEARNT.upper()}: {', '.join(touched.learnt)}. The scores are those of then."
+    return "SCORED A WITHDRAWN SUBJECT, whom no model learnt from. The scores are those of then."
+
+
+def _mark(path: Path, headline: str) -> None:
+    write_text(path, f"{headline}\n\n{path.read_text(encoding='utf-8')}")

@@ -1,0 +1,22 @@
+"""Settings of ``jobs/withdraw.py``."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from pdray.config import Settings
+
+
+class WithdrawConfig(Settings):
+    """Settings of ``jobs/withdraw.py``."""
+
+    output: Path = Field(description="output folder that the jobs wrote into")
+    subject: str = Field(description="subject_id of the person who withdraws", min_length=1)
+    delete: bool = Field(
+        False, description="delete what holds data of the person and mark what learnt from them"
+    )
+
+    @field_validator("output")
+    @classmethod
+    def _is_whole(cls, path: Path) -> Path:
+        return path.expanduser().absolute()

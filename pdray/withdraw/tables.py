@@ -1,0 +1,190 @@
+"""Tables, keys and lists with rows of a person, and how they are written again without them."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from pdray.atomic import replacing
+from pdray.data.cohort.rows import FILES
+from pdray.tracking.run_log import FINDINGS, REPORT
+from pdray.withdraw.person import Person
+from pdray.withdraw.trace import Kind, Trace
+
+IDS = ("subject_id", "recording_id")
+_SKIPPED = ("mlflow_files", "ray", "store")  # looked into by others, or deleted whole
+_LISTS = ("folds.json", "entries.json", "study.json")
+_TEXTS = (FINDINGS, REPORT)  # those of earlier versions name recordings by their ids
+_SUFFIXES = (".parquet", ".csv", ".json", ".txt")
+
+
+def files_of(output: Path) -> Iterator[Path]:
+    """Yield the files of an output folder that may name people, without store and MLflow's."""
+    for folder, inner, names in os.walk(output):
+        inner[:] = sorted(name for name in inner if name not in _SKIPPED and name[:1] != ".")
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix in _SUFFIXES and not name.startswith("."):
+                yield path
+
+
+def recordings_in(path: Path, subject: str) -> set[str]:
+    """Return the recordings of a subject that a table names; none if it is no such table."""
+    found = _columns(path)
+    rows = zip(*(found.get(name, []) for name in IDS), strict=False)
+    return {recording for one, recording in rows if one == subject}
+
+
+def table_traces(path: Path, person: Person) -> Iterator[Trace]:
+    """Yield what a table, a key or a list says of a person.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is damaged.
+    """
+    if path.name in _LISTS:
+        yield from _list_traces(path, person)
+    elif path.name in _TEXTS:
+        yield from _text_traces(path, person)
+    elif path.suffix == ".csv":
+        yield from _csv_traces(path, person)
+    elif path.suffix == ".parquet":
+        hers = _hers(_columns(path), person)
+        if any(hers):
+            yield _trace("tables", path, hers, partial(_write_parquet, path, hers))
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    """Return subject and recording of each row of a table, as far as it has these columns.
+
+    A manifest, which names files, is its owner's: it has none here.
+    """
+    if path.suffix == ".csv":
+        _, (header, *rows) = _read_csv(path)
+        names = [name for name in IDS if name in header and set(FILES).isdisjoint(header)]
+        places = {name: header.index(name) for name in names}
+        return {
+            name: [row[place] if place < len(row) else "" for row in rows]
+            for name, place in places.items()
+        }
+    if path.suffix != ".parquet":
+        return {}
+    import pyarrow.parquet as pq
+
+    there = pq.read_schema(path).names
+    names = [name for name in IDS if name in there and set(FILES).isdisjoint(there)]
+    table = pq.read_table(path, columns=names)
+    return {name: [str(one) for one in table[name].to_pylist()] for name in names}
+
+
+def keyed(path: Path, person: Person) -> set[str]:
+    """Return the running numbers of the recordings of a person in a key; none without a key."""
+    if not path.is_file():
+        return set()
+    _, rows = _read_csv(path)
+    return {row[0] for row in rows[1:] if len(row) == 2 and row[1] in person.recordings}
+
+
+def _hers(columns: dict[str, list[str]], person: Person) -> list[bool]:
+    """Return whether each row of a table is of a person."""
+    words = {"subject_id": {person.subject}, "recording_id": person.recordings}
+    marks = [[cell in words[name] for cell in cells] for name, cells in columns.items()]
+    return [any(row) for row in zip(*marks, strict=True)]
+
+
+def _trace(kind: Kind, path: Path, hers: Sequence[bool], erase: Callable[[], None]) -> Trace:
+    return Trace(kind, path, f"{sum(hers)} of {len(hers)} rows", erase)
+
+
+def _write_parquet(path: Path, hers: Sequence[bool]) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    with _rewriting(path) as temporary:
+        pq.write_table(table.filter([not one for one in hers]), temporary)
+
+
+def _read_csv(path: Path) -> tuple[str, list[list[str]]]:
+    """Return the comments above a table of pdray, and its rows with the header, which may be []."""
+    text = path.read_text(encoding="utf-8")
+    comments = "".join(takewhile(lambda line: line[:1] == "#", text.splitlines(keepends=True)))
+    rows = csv.reader(io.StringIO(text.removeprefix(comments), newline=""))
+    return comments, list(rows) or [[]]
+
+
+def _csv_traces(path: Path, person: Person) -> Iterator[Trace]:
+    hers = _hers(_columns(path), person)
+    if not any(hers):
+        return
+    comments, (header, *rows) = _read_csv(path)
+    is_key = header[:1] == ["number"]  # of running numbers, which are not given again
+    new = [
+        [row[0], f"{person.stand_in}-{row[0]}"] if is_hers else row
+        for row, is_hers in zip(rows, hers, strict=True)
+        if is_key or not is_hers
+    ]
+    kind: Kind = "keys" if is_key else "tables"
+    yield _trace(kind, path, hers, partial(_write_csv, path, comments, [header, *new]))
+
+
+def _write_csv(path: Path, comments: str, rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    _write(path, comments + text.getvalue())
+
+
+def _list_traces(path: Path, person: Person) -> Iterator[Trace]:
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    new = _without(plain, person)
+    if new != plain:
+        text = json.dumps(new, indent=1)
+        yield Trace("tables", path, "names the person", partial(_write, path, text))
+
+
+def _without(plain: Any, person: Person) -> Any:
+    """Return a value of JSON without a person: a stand-in for the id, no key of a recording."""
+    if isinstance(plain, dict):
+        kept = plain.keys() - person.recordings
+        return {key: _without(value, person) for key, value in plain.items() if key in kept}
+    if isinstance(plain, list):
+        return [
+            person.stand_in
+            if isinstance(one, str) and one in person.words
+            else _without(one, person)
+            for one in plain
+        ]
+    return plain
+
+
+def _text_traces(path: Path, person: Person) -> Iterator[Trace]:
+    ids = sorted(map(re.escape, person.recordings), key=len, reverse=True)
+    named = re.compile(rf"(?<![\w.-])(?:{'|'.join(ids)})(?![\w-])")
+    if ids and named.search(path.read_text(encoding="utf-8")):
+        yield Trace("tables", path, "names recordings", partial(_rename, path, named, person))
+
+
+def _rename(path: Path, named: re.Pattern[str], person: Person) -> None:
+    # It is read again: its first line was added since it was searched.
+    _write(path, named.sub(person.stand_in, path.read_text(encoding="utf-8")))
+
+
+def _write(path: Path, text: str) -> None:
+    with _rewriting(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def _rewriting(path: Path) -> Iterator[Path]:
+    """Yield a temporary path whose file takes the place and the rights of another."""
+    with replacing(path) as temporary:
+        temporary.touch(mode=0o600)
+        yield temporary
+        shutil.copymode(path, temporary)

@@ -1,0 +1,101 @@
+"""What is left of a person, as text for the owner of the data."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pdray.data.cohort.settings import SYNTHETIC
+from pdray.tracking.withdrawn import LEARNT
+from pdray.withdraw.find import Found
+from pdray.withdraw.trace import KINDS
+
+_MANY = 12  # artefacts of a kind from which they are counted by folder
+_WIDTH = 10
+
+
+def told(found: Found) -> str:
+    """Return what is left of a person: what holds data of theirs, what learnt, what stays."""
+    mark = f" ({SYNTHETIC})" if found.is_synthetic else ""
+    lines = [f"{found.person.subject} in {found.output}{mark}:"]
+    lines += [*_data(found), *_learnt(found), *_kept(found), *_owner(found)]
+    if len(lines) == 1:
+        lines.append("nothing is left")
+    return "\n".join(lines)
+
+
+def done(found: Found) -> str:
+    """Return what was done, and the commands that train again without the person."""
+    lines = [
+        f"deleted    the data of {found.person.subject} in {len(found.traces)} places; "
+        f"{len(found.touched)} studies and searches and {len(found.exports)} exports are marked",
+    ]
+    again = [one for one in found.again.values() if one.command]
+    if again:
+        lines += [
+            "",
+            "a model cannot forget one person; delete their rows of the manifest and train again:",
+            *(one.command for one in again),
+        ]
+    others = [one.study.name for one in found.again.values() if not one.command]
+    if others:
+        lines.append(f"make again with another search.name what made {', '.join(others)}")
+    if found.exports:
+        lines.append("ask everybody who has an export to delete it; export the new model instead")
+    return "\n".join(lines)
+
+
+def _data(found: Found) -> Iterator[str]:
+    for kind, about in KINDS.items():
+        traces = [one for one in found.traces if one.kind == kind]
+        if not traces:
+            continue
+        yield f"{kind:{_WIDTH}} {len(traces)} ({about})"
+        rows = [(_short(found, str(one.path)), one.told) for one in traces]
+        if len(rows) > _MANY and kind in ("frames", "features"):
+            counts = Counter(text for _, text in rows)
+            yield from (f"{'':{_WIDTH}}   {count} {text}" for text, count in counts.items())
+        else:
+            yield from (f"{'':{_WIDTH}}   {path}: {text}" for path, text in rows)
+
+
+def _learnt(found: Found) -> Iterator[str]:
+    for one in found.touched:
+        path = _short(found, str(one.log.folder))
+        if one.start:
+            told = f"started from a model of {one.start}, so that {', '.join(one.learnt)} {LEARNT}"
+        elif one.learnt:
+            told = f"{', '.join(one.learnt)} {LEARNT}"
+        else:
+            told = "scored the subject; no model learnt from them"
+        yield f"{'study':{_WIDTH}} {path}: {told}"
+        runs = one.log.folder / "mirror.json"
+        if runs.is_file():
+            yield f"{'tracking':{_WIDTH}} MLflow's runs of {path}: they and their models are tagged"
+    for export in found.exports:
+        there = "" if export.folder.is_dir() else ", which is not there now: find its copies"
+        yield (
+            f"{'export':{_WIDTH}} {export.folder}: {export.model} of {export.study.name}, "
+            f"{export.time}{there}"
+        )
+
+
+def _kept(found: Found) -> Iterator[str]:
+    if found.num_scorings:
+        yield (
+            f"{'stays':{_WIDTH}} tables/scorings.csv: {found.num_scorings} lines know the subject "
+            "by a digest; they say how often test data were scored"
+        )
+    yield from (f"{'note':{_WIDTH}} {note}" for note in found.notes)
+
+
+def _owner(found: Found) -> Iterator[str]:
+    person = found.person
+    for manifest in dict.fromkeys(row.manifest for row in person.rows):
+        numbers = [str(row.number) for row in person.rows if row.manifest == manifest]
+        yield f"{'yours':{_WIDTH}} {manifest}: delete its rows {', '.join(numbers)}"
+    for file in person.files:
+        if file.is_file():
+            yield f"{'yours':{_WIDTH}} {file}: delete it and its copies"
+
+
+def _short(found: Found, path: str) -> str:
+    return path.removeprefix(f"{found.output}/")

@@ -1,0 +1,186 @@
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pdray.atomic import held
+from pdray.config import load
+from pdray.data.cohort.manifest import load_manifest
+from pdray.errors import PdrayError
+from pdray.tracking.numbering import number_recordings
+from pdray.tracking.withdrawn import read_marks
+from pdray.withdraw import run as job
+from pdray.withdraw.find import Found, find
+from pdray.withdraw.person import key_of
+from pdray.withdraw.run import withdraw
+from pdray.withdraw.settings import WithdrawConfig
+from tests.withdraw.conftest import OLDER, RECORDING, SUBJECT, TESTED, Left
+
+
+def run(left: Left, *words: str, subject: str = SUBJECT) -> str:
+    config = load(WithdrawConfig, [f"output={left.output}", f"subject={subject}", *words])
+    return withdraw(config, lambda line: None)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file but locks, without the place; of a table its rows."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {
+        str(path.relative_to(folder)): pd.read_parquet(path).to_csv().encode()
+        if path.suffix == ".parquet"
+        else path.read_bytes().replace(str(folder).encode(), b"OUTPUT")
+        for path in files
+        if not path.name.endswith(".lock")
+    }
+
+
+def test_the_list_names_every_kind_and_changes_nothing(left: Left) -> None:
+    before = content(left.output)
+    told = run(left)
+    assert content(left.output) == before
+    for line in (
+        "studies/faces: refit, fold:0 learnt from a withdrawn subject",
+        "studies/later: started from a model of faces, so that refit, fold:0, fold:1 learnt",
+        f"{left.export}: ensemble of faces, 2026-11-29",
+        "studies/faces/trials/0000/predictions.parquet: 1 of 5 rows",
+        "studies/faces/private/subjects.csv: 1 of 6 rows",
+        "studies/faces/report: page, numbers, figures",
+        "studies/faces/ray: state of trials",
+        "predictions.csv: 1 of 6 rows",
+        f"store/{OLDER}: of nobody who is known",
+        f"{left.manifest}: delete its rows 5",
+        f"videos/{RECORDING}.mp4: delete it and its copies",
+        "nothing was deleted; to delete and mark: ",
+    ):
+        assert line in told
+    assert "SYNTHETIC" in told
+
+
+def test_nothing_names_or_shows_the_person_afterwards_and_all_else_stays(left: Left) -> None:
+    rows = load_manifest(left.manifest).recordings
+    numbers = number_recordings(left.study, {one.recording_id: one.subject_id for one in rows})
+    digest = next(iter(find(left.output, SUBJECT).person.digests))
+    before = content(left.output)
+    run(left, "delete=true")
+    after = content(left.output)
+    texts = {name: text for name, text in after.items() if "store/" not in name}
+    for word in (SUBJECT, RECORDING, digest):
+        assert [name for name, text in texts.items() if word.encode() in text] == []
+    assert [name for name in after if digest.encode() in after[name]] == []
+    assert f"maps/videos/{numbers[RECORDING]}.mp4" not in after
+    gone = {name for name in before if name not in after}
+    assert {name.split("/")[0] for name in gone} == {"store", "studies", "maps", "evaluation"}
+    # What is of others is as it was: their frames, caches, rows and numbers.
+    assert len([name for name in gone if name.startswith("store/")]) == 8
+    kept = pd.read_parquet(left.study.trial(0).predictions_path)
+    assert sorted(set(kept["subject_id"])) == ["S002", "S003", "S005", "S006"]
+    assert after["predictions.csv"].startswith(b"# for research\nrecording_id,subject_id\nS001")
+    others = {one.recording_id: one.subject_id for one in rows if one.subject_id != SUBJECT}
+    new = number_recordings(left.study, {**others, "new": "S009"})
+    assert {name: new[name] for name in others} == {name: numbers[name] for name in others}
+    assert new["new"] not in numbers.values()
+    private = left.study.folder / "private"
+    assert {oct(path.stat().st_mode)[-3:] for path in private.glob("*.*v")} == {"600"}
+    assert oct((private / "recordings.parquet").stat().st_mode)[-3:] == "600"
+
+
+def test_models_scores_and_exports_that_learnt_are_marked(left: Left) -> None:
+    told = run(left, "delete=true")
+    today = time.strftime("%Y-%m-%d")
+    for folder, learnt, start in (
+        (left.study.folder, ("refit", "fold:0"), ""),
+        (left.later.folder, ("refit", "fold:0", "fold:1"), "faces"),
+        (left.export, ("ensemble",), ""),
+    ):
+        (mark,) = read_marks(folder).values()
+        assert (mark.date, mark.learnt, mark.start) == (today, learnt, start)
+    lines = (left.study.folder / "report.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("LEARNT FROM A WITHDRAWN SUBJECT: refit, fold:0.")
+    assert lines[2] == "trial 0"
+    assert "ask everybody who has an export to delete it" in told
+    assert left.study.winner.model_path.is_file()
+
+
+@pytest.fixture(scope="module")
+def whole(template: Left, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return what a deletion leaves that nobody interrupts."""
+    output = tmp_path_factory.mktemp("whole") / "output"
+    shutil.copytree(template.output, output)
+    run(template._replace(output=output), "delete=true")
+    return content(output)
+
+
+@pytest.mark.parametrize("at", [0, 4, 9, 13, 18, 24])
+def test_an_interrupted_deletion_ends_like_another(
+    at: int, left: Left, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def found(output: Path, subject: str) -> Found:
+        traces = list(find(output, subject).traces)
+        traces[at] = replace(traces[at], erase=interrupted)
+        return replace(find(output, subject), traces=tuple(traces))
+
+    (left.study.folder / "exports.jsonl").unlink()
+    monkeypatch.setattr(job, "find", found)
+    with pytest.raises(KeyboardInterrupt):
+        run(left, "delete=true")
+    monkeypatch.undo()
+    for _ in range(2):  # another time changes nothing
+        run(left, "delete=true")
+        assert content(left.output) == whole
+
+
+def test_of_who_was_only_scored_no_model_is_refused(left: Left) -> None:
+    told = run(left, "delete=true", subject=TESTED)
+    assert "studies/faces: scored the subject; no model learnt from them" in told
+    assert "tables/scorings.csv: 1 lines know the subject by a digest" in told
+    (mark,) = read_marks(left.study.folder).values()
+    assert mark.learnt == ()
+    lines = (left.study.folder / "report.txt").read_text(encoding="utf-8")
+    assert lines.startswith("SCORED A WITHDRAWN SUBJECT")
+    assert read_marks(left.later.folder) == {key_of(TESTED): mark}
+
+
+def test_what_another_subject_shares_is_kept_and_told(left: Left) -> None:
+    table = left.study.folder / "entries.json"
+    entries = json.loads(table.read_text(encoding="utf-8"))
+    (name,) = entries["S005_V1_face_interview"] = entries[RECORDING]
+    table.write_text(json.dumps(entries), encoding="utf-8")
+    told = run(left, "delete=true")
+    assert f"{name}.arrow is kept: another subject's row names the same file" in told
+    assert (left.output / "store" / name[:2] / f"{name}.arrow").is_file()
+
+
+def test_frames_are_known_without_the_manifest(left: Left) -> None:
+    facts = left.study.read()
+    for log in (left.study, left.later):
+        facts["settings"]["data"]["manifest"] = str(left.output / "gone.csv")
+        (log.folder / "study.json").write_text(json.dumps(facts), encoding="utf-8")
+    told = run(left, "delete=true")
+    assert "gone.csv cannot be read, look into it yourself" in told
+    assert len([name for name in content(left.output) if name.startswith("store/")]) == 30
+
+
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("S04", "subject: got 'S04', of whom nothing is in .*did you mean 'S004'"),
+        ("X", "write the id as the manifest does"),
+    ],
+)
+def test_an_unknown_subject_is_refused(subject: str, told: str, left: Left) -> None:
+    with pytest.raises(PdrayError, match=told):
+        run(left, "delete=true", subject=subject)
+
+
+def test_a_study_that_runs_is_refused_and_nothing_is_deleted(left: Left) -> None:
+    before = content(left.output)
+    with held(left.study.folder / "driver.lock"), pytest.raises(PdrayError, match="already run"):
+        run(left, "delete=true")
+    assert content(left.output) == before
