@@ -83,6 +83,10 @@ def find(output: Path, subject: str) -> Found:
             f"no study read recordings of theirs, so that what {person.store} may hold of them "
             "cannot be told; delete it to be sure: it is made again"
         )
+    notes += [
+        f"{path} may hold predictions of theirs; delete it unless jobs/predict.py is running"
+        for path in sorted(output.glob("**/.*.csv.parts"))
+    ]
     traces = [*stored_traces(person, entries, notes), *in_tables]
     traces += [trace for one in touched for trace in artefact_traces(one)]
     traces += shown_traces(output, touched, person)
