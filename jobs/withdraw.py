@@ -9,10 +9,10 @@ for example:
 
 Lists the frames, caches, tables, reports and keys that hold data of the person,
 and the models, exports and MLflow runs that learnt from them. With delete=true
-it deletes the data, marks the models and their scores as learnt from a withdrawn
-subject, and prints the command that trains again without the person. Your
-manifest and your recordings are listed and stay. The same command continues
-after an interruption.
+it deletes the data, marks the models and their scores as learnt from a
+withdrawn subject, and prints the commands that train again without the person.
+Your manifest and your recordings are listed and stay. If it is interrupted, the
+same command goes on.
 """
 
 import sys
