@@ -13,10 +13,10 @@ from pdray.explain.held_out import open_held_out
 from pdray.predict.models import find_models
 from pdray.predict.studied import open_study
 from pdray.report.make import make_report
+from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.evaluating import run_evaluation
 from pdray.search.plan import StudyPlan, load_study, saved_settings
 from pdray.search.resume import check_same
-from pdray.search.settings import EvaluateConfig
 from pdray.search.weights import start_notes
 from pdray.tracking.withdrawn import WITHDRAWN, read_marks
 from tests.withdraw.conftest import TESTED, Left
