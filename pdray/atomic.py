@@ -125,6 +125,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_private(path: Path) -> Iterator[Path]:
+    """Do as :func:`replacing`; the file is for its owner only, whatever the umask.
+
+    A disk that keeps no rights of its own, such as a memory stick, keeps those that it was mounted
+    with.
+    """
+    with replacing(path) as temporary:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with suppress(PermissionError):
+            temporary.chmod(0o600)
+        yield temporary
+
+
 def _sibling(path: Path) -> Path:
     """Make the folder of ``path`` and return an unused path in it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pdray.atomic import write_text
+from pdray.atomic import replacing_private
 from pdray.command import Say
 from pdray.config import require_writable
 from pdray.data.cohort.csv_table import table_text
@@ -91,7 +91,9 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
     written = grade(studied, models, rows, config, (device, say)).rows
     columns = list(dict.fromkeys(name for one in written for name in one))
     mark = f"; {SYNTHETIC}" if studied.is_synthetic else ""
-    write_text(config.output, f"{COMMENT}{mark}\n{table_text(columns, written)}")
+    with replacing_private(config.output) as temporary:
+        text = f"{COMMENT}{mark}\n{table_text(columns, written)}"
+        temporary.write_text(text, encoding="utf-8")
     return Predicted(written, columns, _words(studied, models, written, config.output))
 
 

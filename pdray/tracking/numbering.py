@@ -11,7 +11,6 @@ nothing sends them anywhere. Searches in outer folds use the numbers of the whol
 
 import csv
 import io
-import os
 import random
 import re
 import time
@@ -21,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdray.atomic import held, replacing
+from pdray.atomic import held, replacing_private
 from pdray.errors import StudyError
 from pdray.tracking.run_log import OUTER, PERMUTED, StudyLog
 
@@ -59,17 +58,13 @@ def private_folder(study: StudyLog) -> Path:
 def writing_private(study: StudyLog, name: str) -> Iterator[Path]:
     """Yield a temporary path for a file of the private folder; on success, put it in its place.
 
-    Folder and file are for their owner only, whatever the umask. A disk that keeps no rights of
-    its own, such as a memory stick, keeps those that it was mounted with.
+    Folder and file are for their owner only, whatever the umask.
 
     Args:
         study: The study, or a search inside it.
         name: Name of the file.
     """
-    with replacing(_made(private_folder(study)) / name) as temporary:
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with suppress(PermissionError):
-            temporary.chmod(0o600)
+    with replacing_private(_made(private_folder(study)) / name) as temporary:
         yield temporary
 
 

@@ -23,6 +23,7 @@ def predicted(study: StudyLog, output: Path, *words: str) -> pd.DataFrame:
     """Run the job and read its file."""
     asked = [f"study={study.folder}", f"output={output / 'new.csv'}", *words]
     predict_new(load(PredictConfig, asked), lambda line: None)
+    assert (output / "new.csv").stat().st_mode & 0o777 == 0o600  # its owner's alone
     lines = (output / "new.csv").read_text(encoding="utf-8").split("\n", 1)
     assert lines[0].startswith(COMMENT)
     assert "SYNTHETIC" in lines[0]
