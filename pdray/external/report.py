@@ -1,4 +1,4 @@
-"""What the report of an external validation tells, from the study and the graded recordings."""
+"""The report of an external validation, from the study and the graded recordings."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -7,25 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from pdray.checks.case import Case, Split
-from pdray.checks.finding import Finding
-from pdray.checks.run import run_checks
 from pdray.config import dump
-from pdray.data.cohort.members import Cohort
 from pdray.evaluation.predictions import by_recording
+from pdray.external.checks import run_external_checks
 from pdray.external.validated import Validated
 from pdray.report import external_words
 from pdray.report.card.filled import people_of
 from pdray.report.case import External, Reported, baselines, read_case, told_numbers
 from pdray.report.methods import headline
 from pdray.report.results import results_of
-from pdray.tracking.leaving import told_finding
 from pdray.tracking.numbering import without_ids
 from pdray.tracking.provenance import source_identity, versions
 from pdray.tracking.run_log import StudyLog
 
-CHECKS = ("PDR009", "PDR011", "PDR012")
-"""Checks that need nothing but the scored recordings and the list of scorings."""
 _GUESS = "guessing by the class frequencies of the study"
 
 
@@ -56,7 +50,7 @@ def external_case(
         cohort=without_ids(found.parts(), log),
         epochs=(),
         importance={},
-        findings=_findings(found, output),
+        findings=run_external_checks(found, log, output),
         chance={},
         seconds={},
         baselines=_baselines(found, units, study.metric),
@@ -134,25 +128,3 @@ def _unlike(found: Validated, least: int) -> str:
         f"{what} ({f'<{least}' if len(some) < least else len(some)} people)"
         for what, some in people.items()
     )
-
-
-def _findings(found: Validated, output: Path) -> tuple[Finding, ...]:
-    """Run the checks that need no training side."""
-    studied, rows = found.studied, found.scored
-    cohort = Cohort(
-        found.manifest, tuple(one.row for one in rows), {}, studied.folds, (),
-        studied.data.grade_cuts,
-    )  # fmt: skip
-    case = Case(
-        study=studied.study,
-        config=studied.facts["settings"],
-        cohort=cohort,
-        recordings=tuple(replace(one.rated, subject_id=one.row.subject_id) for one in rows),
-        splits=(Split("recordings from elsewhere", (), tuple(range(len(rows)))),),
-        table=None,
-        searches=(),
-        cache=studied.store.root,
-        output=output,
-    )
-    findings = run_checks(case, {}, CHECKS)
-    return tuple(Finding(**told_finding(vars(one), studied.study)) for one in findings)

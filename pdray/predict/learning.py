@@ -10,7 +10,7 @@ from itertools import combinations
 import pandas as pd
 
 from pdray.data.batches.plan import derive_seed
-from pdray.data.cohort.manifest import Manifest, load_manifest
+from pdray.data.cohort.manifest import Manifest, Recording, load_manifest
 from pdray.data.cohort.members import inner_sides, outer_sides, rate
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.cohort.reshuffling import reshuffled
@@ -30,11 +30,9 @@ def training_recordings(studied: Studied) -> tuple[RatedRecording, ...]:
         StudyError: If its manifest or a recording has changed since.
         PdrayError: If the manifest or a recording cannot be read.
     """
-    manifest, entries = _manifest(studied), studied.entries or {}
+    entries = studied.entries or {}
     config, found = studied.config, []
-    for row in manifest.recordings:
-        if row.recording_id not in entries or row.grade is None:
-            continue
+    for row in training_rows(studied):
         stored = studied.store.add(row, available(row, config.sees, config.needs))
         names = {path.stem for path in stored.paths.values()}
         if not names <= set(entries[row.recording_id]):
@@ -44,6 +42,17 @@ def training_recordings(studied: Studied) -> tuple[RatedRecording, ...]:
             )
         found.append(rate(row, studied.data.grade_cuts, stored=stored))
     return tuple(found)
+
+
+def training_rows(studied: Studied) -> tuple[Recording, ...]:
+    """Return the rows of the manifest of a study that are its recordings.
+
+    Raises:
+        StudyError: If its manifest has changed since, or it kept no frames.
+        ManifestError: If the manifest cannot be read.
+    """
+    rows, read = _manifest(studied).recordings, studied.entries or {}
+    return tuple(one for one in rows if one.recording_id in read and one.grade is not None)
 
 
 def fold_sides(studied: Studied, learnt: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:

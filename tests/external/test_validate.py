@@ -1,6 +1,7 @@
 """Models of a study grade recordings from elsewhere, and nobody is lost or scored unseen."""
 
 import json
+import re
 import stat
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,9 @@ import torch
 
 from pdray.config import load
 from pdray.data.cohort.csv_table import table_text
+from pdray.data.media.decode import decode_frames
+from pdray.data.media.settings import DecodeConfig
+from pdray.demo.encode import encode
 from pdray.errors import PdrayError, SettingsError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import probabilities, read_predictions, targets
@@ -197,6 +201,32 @@ def test_equal_ids_of_other_people_are_scored_if_that_is_said(
     parts = pd.read_parquet(folder / "private" / "recordings.parquet")
     assert parts["part"].tolist() == ["scored"] * 14
     assert "equal ids were said to be of other people" in " ".join(text.split())
+
+
+@pytest.mark.usefixtures("without_page")
+def test_a_copy_of_a_recording_of_the_study_in_another_file_is_warned_of(
+    study: StudyLog, faces: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    old = {row["subject_id"]: row for row in rows_of(faces)}["S005"]
+    plain = DecodeConfig(height=32, width=32)
+    frames = np.stack([frame for _, frame in decode_frames(Path(old["video"]), plain)])
+    encode(
+        tmp_path / "again.mp4", frames[:-2], np.zeros(8000, np.float32), fps=25, sample_rate=8000
+    )
+    rows = [row | {"subject_id": f"N{k}"} for k, row in enumerate(rows_of(elsewhere)[:3])]
+    rows.append(
+        old | {"recording_id": "R1", "subject_id": "X", "video": str(tmp_path / "again.mp4")}
+    )
+    text, folder = run(study, write(tmp_path, rows), tmp_path / "out")
+    parts = pd.read_parquet(folder / "private" / "recordings.parquet")
+    assert parts["part"].tolist() == ["scored"] * 4  # nothing but the picture tells
+    words = " ".join(text.split())
+    pair = re.search(r"1 pairs of copies across sides: (R[0-9]+) and (R[0-9]+) of the study", words)
+    assert pair is not None
+    keys = [folder / "private", study.folder / "private"]
+    for number, key, name in zip(pair.groups(), keys, ("R1", old["recording_id"]), strict=True):
+        assert f"{number},{name}\n" in (key / "recordings.csv").read_text(encoding="utf-8")
+    assert "leave these recordings out of the manifest" in words
 
 
 @pytest.mark.usefixtures("without_page")
