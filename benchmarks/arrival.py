@@ -18,8 +18,7 @@ from benchmarks.compare import Row, best
 from benchmarks.rivals import default_ray_batches, loader
 from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader
-from pdray.data.batches.settings import StreamConfig
-from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.settings import SnippetConfig, StreamConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import FoldSides, RatedRecording

@@ -38,7 +38,7 @@ from pdray.data.cohort.folds import make_held_out_folds
 from pdray.data.cohort.manifest import grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.cohort.settings import FoldsConfig, Subjects
-from pdray.data.media.flow import FlowConfig
+from pdray.data.media.settings import FlowConfig
 from pdray.data.modalities import needed_field
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe

@@ -17,8 +17,7 @@ import psutil
 from benchmarks.arrival import NETWORK, start_ray, stored_cohort
 from pdray.data.batches.plan import Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader
-from pdray.data.batches.settings import StreamConfig
-from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.settings import SnippetConfig, StreamConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import FoldSides
 

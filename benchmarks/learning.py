@@ -45,7 +45,7 @@ from pdray.data.cohort.folds import make_held_out_folds
 from pdray.data.cohort.manifest import Recording, grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.cohort.settings import FoldsConfig
-from pdray.data.media.flow import FlowConfig
+from pdray.data.media.settings import FlowConfig
 from pdray.data.modalities import Modality
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe

@@ -18,7 +18,8 @@ from pdray.evaluation.levels import RULES, at_level
 from pdray.evaluation.metrics import predicted, score
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.settings import Calibration, Cut, DecisionConfig, Level, Rule
-from pdray.evaluation.statistics.scaling import TEMPERATURES, fit_scaling, scaled
+from pdray.evaluation.statistics.scaled import scaled
+from pdray.evaluation.statistics.scaling import TEMPERATURES, fit_scaling
 from pdray.evaluation.statistics.threshold import best_threshold
 
 MOST_WORDS = 10

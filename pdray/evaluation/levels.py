@@ -28,9 +28,9 @@ from pdray.evaluation.predictions import (
     num_classes,
     optional_facts,
     probabilities,
-    softmax,
 )
 from pdray.evaluation.settings import Level, Rule
+from pdray.evaluation.statistics.scaled import softmax
 
 Shares = NDArray[np.float64]
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pdray.atomic import replacing
 from pdray.data.cohort.rated import FACTS
 from pdray.errors import StudyError, refuse
+from pdray.evaluation.statistics.scaled import softmax
 
 KEY = (
     "study",
@@ -106,14 +107,6 @@ def predictions_table(
     table = pd.concat([table, pd.DataFrame(numbers)], axis=1)
     check_predictions(table)
     return table
-
-
-def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return (N, K) class probabilities of (N, K) logits, in float64."""
-    shifted = np.asarray(logits, dtype=np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True, initial=-np.inf))
-    shares: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
-    return shares
 
 
 def optional_facts(columns: Iterable[object]) -> list[str]:

@@ -21,7 +21,8 @@ from pdray.display import step
 from pdray.errors import FoldsError, StudyError
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.settings import Calibration
-from pdray.evaluation.statistics.scaling import fit_scaling, scaled
+from pdray.evaluation.statistics.scaled import scaled
+from pdray.evaluation.statistics.scaling import fit_scaling
 from pdray.predict.learning import out_of_fold_means
 from pdray.predict.models import Model
 from pdray.predict.studied import Studied

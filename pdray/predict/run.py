@@ -146,12 +146,13 @@ def _rows(
             line |= _numbers(studied, row, some, scaling)
         line["num_models"] = len(some)
         written.append(line | {"note": "; ".join(note)})
-    order = _columns(studied.num_classes, is_calibrated=scaling.kind != "none")
+    order = columns_of(studied.num_classes, is_calibrated=scaling.kind != "none")
     known = {name for one in written for name in one}
     return [{name: one.get(name, "") for name in order if name in known} for one in written]
 
 
-def _columns(num_classes: int, *, is_calibrated: bool) -> list[str]:
+def columns_of(num_classes: int, *, is_calibrated: bool) -> list[str]:
+    """Return the columns of the file, in their order; some may stay empty."""
     kinds = ("probability", *(["calibrated"] if is_calibrated else []))
     return [
         "recording_id", "subject_id", "item", "side", "site", "grade", "target",

@@ -18,8 +18,7 @@ from pdray.config import (
     read_tree,
 )
 from pdray.data.cohort.settings import DataConfig, FoldsConfig
-from pdray.data.media.flow import FlowConfig
-from pdray.data.media.settings import AudioConfig
+from pdray.data.media.settings import AudioConfig, FlowConfig
 from pdray.data.modalities import Modality
 from pdray.data.store.settings import Recipe, StoreConfig
 from pdray.evaluation.metrics import METRICS

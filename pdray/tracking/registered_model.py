@@ -28,7 +28,8 @@ from mlflow.types import Schema, TensorSpec
 
 from pdray.atomic import write_text
 from pdray.config import build, value_at
-from pdray.data.batches.snippet import SnippetConfig, snippet_shape
+from pdray.data.batches.settings import SnippetConfig
+from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.data.modalities import picture_spec
 from pdray.earlier import as_begun

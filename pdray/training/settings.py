@@ -13,12 +13,13 @@ from pdray.config import Settings
 from pdray.data.batches.settings import (
     AugmentConfig,
     FeaturesConfig,
+    SnippetConfig,
     StreamConfig,
     Views,
     augment_faults,
     seen_size,
 )
-from pdray.data.batches.snippet import SnippetConfig, snippet_shape
+from pdray.data.batches.snippet import snippet_shape
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import EMBEDDED, Modality, SeenModality, named

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, build, dump, merge, read_tree
 from pdray.data.cohort.settings import DataConfig
-from pdray.data.media.flow import FlowConfig
+from pdray.data.media.settings import FlowConfig
 from pdray.data.store.settings import StoreConfig
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, refuse

@@ -9,7 +9,8 @@ from pdray.evaluation.decision import as_classes, choose, decide
 from pdray.evaluation.levels import at_level
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.settings import DecisionConfig
-from pdray.evaluation.statistics.scaling import scaled, temperature
+from pdray.evaluation.statistics.scaled import scaled
+from pdray.evaluation.statistics.scaling import temperature
 from pdray.evaluation.statistics.threshold import best_threshold
 
 

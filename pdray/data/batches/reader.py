@@ -16,8 +16,8 @@ from torch import Tensor
 
 from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.plan import PlannedBatch
-from pdray.data.batches.settings import Views
-from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices, snippet_shape
+from pdray.data.batches.settings import SnippetConfig, Views
+from pdray.data.batches.snippet import Draw, frame_indices, snippet_shape
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import MODALITIES, Modality, picture_spec

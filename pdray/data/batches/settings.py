@@ -1,14 +1,73 @@
-"""Settings of batches: augmentation, cached features, reading."""
+"""Settings of batches: choice of frames, augmentation, cached features, reading."""
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings
 
 _WHOLE = (1.0,)
+# Defaults of the dense views, from the motion boundary paper; other values are refused without
+# dense views.
+_NUM_VIEWS, _VIEW_FRAMES = 64, 16
+
+
+class SnippetConfig(Settings):
+    """Settings of the choice of frames for the snippets of a recording."""
+
+    mode: Literal["uniform", "segments"] = Field(
+        "uniform",
+        description="uniform: frames spread over the whole recording; "
+        "segments: a run of frames from each of num_segments equal parts",
+    )
+    num_frames: int = Field(
+        32, ge=1, description="frames per snippet; 1 to 64 in the papers [frames]"
+    )
+    num_segments: int = Field(1, ge=1, description="mode segments: snippets per recording")
+    stride: int = Field(
+        1, ge=1, description="mode segments and dense views: frame step inside a run [frames]"
+    )
+    views: Literal["same", "dense"] = Field(
+        "same",
+        description="snippets in evaluation; same: the central snippets of mode; dense: num_views "
+        "runs spread evenly over the recording",
+    )
+    num_views: int = Field(_NUM_VIEWS, ge=1, description="dense views: runs per recording")
+    view_frames: int | None = Field(
+        _VIEW_FRAMES, ge=1, description="dense views: frames per run; null: num_frames [frames]"
+    )
+    short: Literal["loop", "refuse"] = Field(
+        "loop",
+        description="if a recording has too few frames; loop: repeat frames in time order "
+        "(uniform: each in place; segments: again from the first frame); refuse: raise an error",
+    )
+    order: Literal["time", "shuffled", "one_frame"] = Field(
+        "time",
+        description="order of the frames; controls without motion: shuffled, or one_frame repeated",
+    )
+
+    @model_validator(mode="after")
+    def _no_idle_setting(self) -> Self:
+        """Refuse a setting that would have no effect."""
+        dense = self.views == "dense"
+        if self.mode == "uniform" and dense and self.num_segments != 1:
+            raise ValueError(
+                f"num_segments {self.num_segments} needs mode segments; set mode=segments or "
+                "num_segments=1"
+            )
+        if self.mode == "uniform" and not dense and (self.num_segments, self.stride) != (1, 1):
+            raise ValueError(
+                f"num_segments {self.num_segments} and stride {self.stride} need mode segments; "
+                "set mode=segments, or set both to 1"
+            )
+        if not dense and (self.num_views, self.view_frames) != (_NUM_VIEWS, _VIEW_FRAMES):
+            raise ValueError(
+                f"num_views {self.num_views} and view_frames {self.view_frames} need views dense; "
+                f"set views=dense, or leave them at {_NUM_VIEWS} and {_VIEW_FRAMES}"
+            )
+        return self
 
 
 class AugmentConfig(Settings):

@@ -10,77 +10,17 @@ seed and the length, so it is the same on any worker, in any order, before and a
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
 
-from pdray.config import Settings
 from pdray.errors import SettingsError
 
+if TYPE_CHECKING:  # an exported model has this file, and no pydantic
+    from pdray.data.batches.settings import SnippetConfig
+
 Indices = npt.NDArray[np.int64]
-
-
-# Defaults of the dense views, from the motion boundary paper; other values are refused without
-# dense views.
-_NUM_VIEWS, _VIEW_FRAMES = 64, 16
-
-
-class SnippetConfig(Settings):
-    """Settings of the choice of frames for the snippets of a recording."""
-
-    mode: Literal["uniform", "segments"] = Field(
-        "uniform",
-        description="uniform: frames spread over the whole recording; "
-        "segments: a run of frames from each of num_segments equal parts",
-    )
-    num_frames: int = Field(
-        32, ge=1, description="frames per snippet; 1 to 64 in the papers [frames]"
-    )
-    num_segments: int = Field(1, ge=1, description="mode segments: snippets per recording")
-    stride: int = Field(
-        1, ge=1, description="mode segments and dense views: frame step inside a run [frames]"
-    )
-    views: Literal["same", "dense"] = Field(
-        "same",
-        description="snippets in evaluation; same: the central snippets of mode; dense: num_views "
-        "runs spread evenly over the recording",
-    )
-    num_views: int = Field(_NUM_VIEWS, ge=1, description="dense views: runs per recording")
-    view_frames: int | None = Field(
-        _VIEW_FRAMES, ge=1, description="dense views: frames per run; null: num_frames [frames]"
-    )
-    short: Literal["loop", "refuse"] = Field(
-        "loop",
-        description="if a recording has too few frames; loop: repeat frames in time order "
-        "(uniform: each in place; segments: again from the first frame); refuse: raise an error",
-    )
-    order: Literal["time", "shuffled", "one_frame"] = Field(
-        "time",
-        description="order of the frames; controls without motion: shuffled, or one_frame repeated",
-    )
-
-    @model_validator(mode="after")
-    def _no_idle_setting(self) -> Self:
-        """Refuse a setting that would have no effect."""
-        dense = self.views == "dense"
-        if self.mode == "uniform" and dense and self.num_segments != 1:
-            raise ValueError(
-                f"num_segments {self.num_segments} needs mode segments; set mode=segments or "
-                "num_segments=1"
-            )
-        if self.mode == "uniform" and not dense and (self.num_segments, self.stride) != (1, 1):
-            raise ValueError(
-                f"num_segments {self.num_segments} and stride {self.stride} need mode segments; "
-                "set mode=segments, or set both to 1"
-            )
-        if not dense and (self.num_views, self.view_frames) != (_NUM_VIEWS, _VIEW_FRAMES):
-            raise ValueError(
-                f"num_views {self.num_views} and view_frames {self.view_frames} need views dense; "
-                f"set views=dense, or leave them at {_NUM_VIEWS} and {_VIEW_FRAMES}"
-            )
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +42,7 @@ class Draw:
 
 def frame_indices(
     num_available: int,
-    config: SnippetConfig,
+    config: "SnippetConfig",
     draw: Draw | None,
     *,
     recording_id: str | None = None,
@@ -152,7 +92,7 @@ def frame_indices(
     return _reorder(indices, config, generator, name)
 
 
-def snippet_shape(config: SnippetConfig, training: bool = True) -> tuple[int, int]:
+def snippet_shape(config: "SnippetConfig", training: bool = True) -> tuple[int, int]:
     """Return (S, T): the snippets per recording and the frames per snippet.
 
     Args:
@@ -164,7 +104,7 @@ def snippet_shape(config: SnippetConfig, training: bool = True) -> tuple[int, in
     return (1 if config.mode == "uniform" else config.num_segments), config.num_frames
 
 
-def span_frames(config: SnippetConfig, training: bool = True) -> int:
+def span_frames(config: "SnippetConfig", training: bool = True) -> int:
     """Return the number of frames that one snippet needs without repeats."""
     num_frames = snippet_shape(config, training)[1]
     if config.mode == "uniform" and not _are_dense(config, training):
@@ -172,12 +112,12 @@ def span_frames(config: SnippetConfig, training: bool = True) -> int:
     return (num_frames - 1) * config.stride + 1
 
 
-def _are_dense(config: SnippetConfig, training: bool) -> bool:
+def _are_dense(config: "SnippetConfig", training: bool) -> bool:
     return config.views == "dense" and not training
 
 
 def _check_length(
-    num_available: int, config: SnippetConfig, name: str | None, *, training: bool
+    num_available: int, config: "SnippetConfig", name: str | None, *, training: bool
 ) -> None:
     needed = span_frames(config, training)
     if config.short == "refuse" and num_available < needed:
@@ -189,7 +129,7 @@ def _check_length(
         )
 
 
-def _dense_views(num_available: int, config: SnippetConfig) -> Indices:
+def _dense_views(num_available: int, config: "SnippetConfig") -> Indices:
     num_views, num_frames = snippet_shape(config, training=False)
     last = max(num_available - span_frames(config, training=False), 0)
     views = np.arange(num_views)
@@ -207,7 +147,7 @@ def _spread(num_available: int, num_frames: int, offset: float) -> Indices:
     return chosen
 
 
-def _runs(num_available: int, config: SnippetConfig, offsets: npt.NDArray[np.float64]) -> Indices:
+def _runs(num_available: int, config: "SnippetConfig", offsets: npt.NDArray[np.float64]) -> Indices:
     span = span_frames(config)
     bounds = np.arange(config.num_segments + 1) * num_available // config.num_segments
     first, last = bounds[:-1], bounds[1:] - span
@@ -224,7 +164,10 @@ def _runs(num_available: int, config: SnippetConfig, offsets: npt.NDArray[np.flo
 
 
 def _reorder(
-    indices: Indices, config: SnippetConfig, generator: np.random.Generator | None, name: str | None
+    indices: Indices,
+    config: "SnippetConfig",
+    generator: np.random.Generator | None,
+    name: str | None,
 ) -> Indices:
     if config.order == "time":
         return indices

@@ -38,6 +38,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -52,8 +53,8 @@ from pdray.data.media.container import ending
 from pdray.data.media.findings import Findings
 from pdray.data.media.interlace import deinterlaced
 from pdray.data.media.libav_log import Line, heard, listening
+from pdray.data.media.limits import USUAL, Limits
 from pdray.data.media.picture import Box, Canvas, Pixels
-from pdray.data.media.settings import DEFAULT_LIMITS, DecodeConfig, DecodeLimits
 from pdray.data.media.source import (
     check_end,
     check_length,
@@ -65,6 +66,11 @@ from pdray.data.media.source import (
 )
 from pdray.data.media.timeline import Span, Timed, shown
 from pdray.errors import DecodeError
+
+if TYPE_CHECKING:  # an exported model has this file, and no pydantic
+    from pdray.data.media.settings import DecodeConfig, DecodeLimits
+
+    AnyLimits = DecodeLimits | Limits
 
 # In its user data (MPEG-4 part 2) an encoder says that it packs two pictures into a chunk.
 _PACKED = re.compile(rb"DivX\d+[bB](?:uild)?\d+p")
@@ -88,8 +94,8 @@ class Clip:
 
 def decode(
     video: Path,
-    config: DecodeConfig,
-    limits: DecodeLimits = DEFAULT_LIMITS,
+    config: "DecodeConfig",
+    limits: "AnyLimits" = USUAL,
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -111,8 +117,8 @@ def decode(
 
 def decode_frames(
     video: Path,
-    config: DecodeConfig,
-    limits: DecodeLimits = DEFAULT_LIMITS,
+    config: "DecodeConfig",
+    limits: "AnyLimits" = USUAL,
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -162,8 +168,8 @@ def decode_frames(
 
 def inspect(
     video: Path,
-    config: DecodeConfig,
-    limits: DecodeLimits = DEFAULT_LIMITS,
+    config: "DecodeConfig",
+    limits: "AnyLimits" = USUAL,
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -188,7 +194,7 @@ def inspect(
     return findings
 
 
-def content_box(video: Path, config: DecodeConfig, limits: DecodeLimits = DEFAULT_LIMITS) -> Box:
+def content_box(video: Path, config: "DecodeConfig", limits: "AnyLimits" = USUAL) -> Box:
     """Return where on the canvas the shown picture lies, by decoding the first frame.
 
     Args:
@@ -219,8 +225,8 @@ def check_readable(video: Path) -> str | None:
     try:
         if video.stat().st_size == 0:
             return "is empty (0 bytes)"
-        with listening(), heard(lines), open_file(video, DEFAULT_LIMITS.max_pixels) as file:
-            video_stream(file, DEFAULT_LIMITS.max_pixels)
+        with listening(), heard(lines), open_file(video, USUAL.max_pixels) as file:
+            video_stream(file, USUAL.max_pixels)
     except DecodeError as error:
         return str(error)
     except (av.FFmpegError, OSError) as error:
@@ -235,8 +241,8 @@ def declared_length(video: Path) -> tuple[float, int]:
         Seconds and frames; 0 where the header does not say or cannot be read.
     """
     try:
-        with open_file(video, DEFAULT_LIMITS.max_pixels) as file:
-            stream = video_stream(file, DEFAULT_LIMITS.max_pixels)
+        with open_file(video, USUAL.max_pixels) as file:
+            stream = video_stream(file, USUAL.max_pixels)
             seconds = float((stream.duration or 0) * (stream.time_base or 0))
             seconds = seconds or (file.duration or 0) / av.time_base
             rate = float(stream.average_rate or stream.base_rate or 0)
@@ -248,7 +254,7 @@ def declared_length(video: Path) -> tuple[float, int]:
 class Deadline:
     """Wall time that is left for a recording; stands still while the caller has a frame."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
+    def __init__(self, limits: "AnyLimits") -> None:
         self._seconds = limits.max_decode_seconds
         self._at = time.monotonic() + self._seconds
 
@@ -271,7 +277,7 @@ class Deadline:
 def _frames(
     file: InputContainer,
     stream: VideoStream,
-    limits: DecodeLimits,
+    limits: "AnyLimits",
     deadline: Deadline,
     findings: Findings | None,
 ) -> Iterator[Timed[VideoFrame]]:
@@ -371,7 +377,7 @@ class _Clock:
         return stamp * _time_base(frame)
 
 
-def canvas_for(stream: VideoStream, config: DecodeConfig) -> Canvas:
+def canvas_for(stream: VideoStream, config: "DecodeConfig") -> Canvas:
     """Return the canvas that a stream's frames are drawn on."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     return Canvas(

@@ -18,14 +18,15 @@ sign and one that does not: compute them from the mirrored flow.
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from pdray.config import Settings
 from pdray.errors import DecodeError, SettingsError
+
+if TYPE_CHECKING:  # an exported model has this file, and no pydantic
+    from pdray.data.media.settings import FlowConfig
 
 Field2 = npt.NDArray[np.float32]
 Frame = tuple[float, npt.NDArray[np.uint8]]
@@ -52,27 +53,6 @@ _TVL1 = {
 }
 _INSTALL = "in the checkout: pip install -c constraints.txt -e '.[flow]'"
 _MIN_DIS_SIDE = 16  # on less OpenCV 5.0's DIS gives NaN or ends the process, with no exception
-
-
-class FlowConfig(Settings):
-    """How flow is computed and stored."""
-
-    method: Method = Field(
-        "tvl1",
-        description="tvl1: as the paper, about 0.7-1.1 s of CPU per pair at 256x256; dis: OpenCV's "
-        "DIS with its preset MEDIUM, 110-160 times cheaper and another flow",
-    )
-    bound: float = Field(
-        20.0, gt=0, description="flow is clipped to +-bound before it is stored [px a frame]"
-    )
-    boundary_bound: float = Field(
-        5.0,
-        gt=0,
-        description="motion boundaries are clipped to +-bound before they are stored [px a frame "
-        "and px]. Of TV-L1 on two clips of faces, 256x256, 5 clips 0.0002 and 0.03 % of the "
-        "values and rounds 75 and 54 % to 0; 20 would round 96 and 82 % to 0, 2 would clip 0.3 % "
-        "of the livelier clip",
-    )
 
 
 def quantise(values: npt.NDArray[np.floating], bound: float) -> npt.NDArray[np.uint8]:
@@ -102,13 +82,13 @@ def quantise(values: npt.NDArray[np.floating], bound: float) -> npt.NDArray[np.u
     return codes
 
 
-def flow_codes(fields: Iterable[Flow], config: FlowConfig) -> Iterator[Frame]:
+def flow_codes(fields: Iterable[Flow], config: "FlowConfig") -> Iterator[Frame]:
     """Yield the codes of flow fields, as :func:`motion` yields these."""
     for seconds, flow in fields:
         yield seconds, quantise(flow, config.bound)
 
 
-def boundary_codes(fields: Iterable[Flow], config: FlowConfig) -> Iterator[Frame]:
+def boundary_codes(fields: Iterable[Flow], config: "FlowConfig") -> Iterator[Frame]:
     """Yield the codes of the motion boundaries of flow fields, as :func:`motion` yields these."""
     for seconds, flow in fields:
         yield seconds, quantise(motion_boundaries(flow), config.boundary_bound)
@@ -130,7 +110,7 @@ def motion_boundaries(flow: Field2) -> Field2:
     return np.asarray(right + down, np.float32)
 
 
-def motion(frames: Iterable[Frame], config: FlowConfig) -> Iterator[tuple[float, Field2]]:
+def motion(frames: Iterable[Frame], config: "FlowConfig") -> Iterator[tuple[float, Field2]]:
     """Compute the flow between each pair of consecutive frames.
 
     Every field depends on its two frames and nothing else. The same frames give the same bits on

@@ -5,8 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pdray.config import Settings, build, dump, merge, nest
-from pdray.data.media.flow import FlowConfig
-from pdray.data.media.settings import AudioConfig, DecodeConfig, DecodeLimits
+from pdray.data.media.settings import AudioConfig, DecodeConfig, DecodeLimits, FlowConfig
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, Modality
 from pdray.earlier import earlier_values, without_earlier
 

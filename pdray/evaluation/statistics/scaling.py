@@ -6,24 +6,21 @@
 - Isotonic regression, for two classes. It has as many free values as steps, so it asks for
   :data:`ISOTONIC_SUBJECTS` subjects, :data:`ISOTONIC_RARER` of the rarer class.
 
-A probability of 0 counts as 1e-12. Axes: N row, K class.
+``scaled.py`` applies them. A probability of 0 counts as 1e-12. Axes: N row, K class.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pdray.errors import StudyError
-from pdray.evaluation.predictions import softmax
 from pdray.evaluation.settings import Calibration
+from pdray.evaluation.statistics.scaled import log_odds, logs_of
 
 Labels = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 ISOTONIC_SUBJECTS, ISOTONIC_RARER = 200, 50
 TEMPERATURES = (0.05, 20.0)
 """Lowest and highest temperature that is tried."""
-_LEAST = 1e-12
 
 
 def fit_scaling(
@@ -53,28 +50,6 @@ def fit_scaling(
     return ()
 
 
-def scaled(kind: Calibration, numbers: Sequence[float], shares: Numbers) -> Numbers:
-    """Return the (N, K) calibrated probabilities of (N, K) probabilities.
-
-    Args:
-        kind: As in :func:`fit_scaling`.
-        numbers: What it returned.
-        shares: (N, K) probabilities.
-    """
-    if kind == "temperature":
-        return softmax(np.log(np.maximum(shares, _LEAST)) / numbers[0])
-    if kind == "platt":
-        from scipy.special import expit
-
-        ill = expit(numbers[0] * _log_odds(shares) + numbers[1])
-    elif kind == "isotonic":
-        half = len(numbers) // 2
-        ill = np.interp(shares[:, 1], numbers[:half], numbers[half:])
-    else:
-        return shares
-    return np.stack([1 - ill, ill], axis=1)
-
-
 def temperature(y_true: Labels, shares: Numbers) -> float:
     """Return the temperature of least log loss, within :data:`TEMPERATURES`.
 
@@ -85,7 +60,7 @@ def temperature(y_true: Labels, shares: Numbers) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
-    logs, rows = np.log(np.maximum(shares, _LEAST)), np.arange(len(y_true))
+    logs, rows = logs_of(shares), np.arange(len(y_true))
 
     def loss(log_temperature: float) -> float:
         values = logs / np.exp(log_temperature)
@@ -110,7 +85,7 @@ def platt(y_true: Labels, shares: Numbers) -> tuple[float, float]:
 
     num_one, num_zero = int(y_true.sum()), int((1 - y_true).sum())
     goal = np.where(y_true == 1, (num_one + 1) / (num_one + 2), 1 / (num_zero + 2))
-    scores = np.tile(_log_odds(shares), 2)[:, None]
+    scores = np.tile(log_odds(shares), 2)[:, None]
     # A target between 0 and 1 is a row of each class, weighted.
     both = np.repeat([1, 0], len(y_true))
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
@@ -138,9 +113,3 @@ def _isotonic(y_true: Labels, shares: Numbers, subjects: NDArray[np.object_]) ->
     model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     model.fit(shares[:, 1], y_true)
     return (*model.X_thresholds_.tolist(), *model.y_thresholds_.tolist())
-
-
-def _log_odds(shares: Numbers) -> Numbers:
-    logs = np.log(np.maximum(shares, _LEAST))
-    odds: Numbers = logs[:, 1] - logs[:, 0]
-    return odds

@@ -18,7 +18,8 @@ from pdray.atomic import file_digest
 from pdray.config import dump
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import derive_seed
-from pdray.data.batches.snippet import SnippetConfig, frame_indices
+from pdray.data.batches.settings import SnippetConfig
+from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry

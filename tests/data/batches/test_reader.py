@@ -9,8 +9,8 @@ import torch
 
 from pdray.data.batches.plan import PlannedBatch, Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader, read_locally
-from pdray.data.batches.settings import AugmentConfig, StreamConfig, Views
-from pdray.data.batches.snippet import Draw, SnippetConfig, frame_indices
+from pdray.data.batches.settings import AugmentConfig, SnippetConfig, StreamConfig, Views
+from pdray.data.batches.snippet import Draw, frame_indices
 from pdray.data.cohort.rated import FoldSides
 from pdray.data.media.decode import decode
 from pdray.data.media.settings import DecodeConfig

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdray.config import build, dump
+from pdray.data.batches.settings import SnippetConfig
 from pdray.data.batches.snippet import (
     Draw,
-    SnippetConfig,
     frame_indices,
     snippet_shape,
     span_frames,
@@ -212,6 +212,7 @@ def test_draws_spread_evenly():
 def test_another_process_draws_the_same():
     config = SnippetConfig(num_frames=16, order="shuffled")
     code = (
+        "from pdray.data.batches.settings import SnippetConfig; "
         "from pdray.data.batches.snippet import *; "
         "print(frame_indices(77, SnippetConfig(num_frames=16, order='shuffled'), "
         "Draw(1, 2, 3, 'S01_left')).tolist())"

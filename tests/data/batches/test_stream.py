@@ -11,8 +11,7 @@ import pytest
 from pdray.data.batches import stream as stream_module
 from pdray.data.batches.plan import Schedule, plan_batches
 from pdray.data.batches.reader import SnippetReader
-from pdray.data.batches.settings import StreamConfig
-from pdray.data.batches.snippet import SnippetConfig
+from pdray.data.batches.settings import SnippetConfig, StreamConfig
 from pdray.data.batches.stream import open_stream
 from pdray.data.cohort.rated import FoldSides
 from pdray.data.media.settings import DecodeConfig

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdray.data.media import flow as flow_module
-from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
+from pdray.data.media.flow import motion, motion_boundaries, quantise
+from pdray.data.media.settings import FlowConfig
 from pdray.errors import DecodeError, SettingsError
 from tests.places import ROOT, YOUTUBEPD
 

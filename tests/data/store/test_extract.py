@@ -12,8 +12,8 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.face.points import LANDMARKS
 from pdray.data.media.audio import log_mel, read_waveform
 from pdray.data.media.decode import decode
-from pdray.data.media.flow import FlowConfig, motion, motion_boundaries, quantise
-from pdray.data.media.settings import DecodeConfig
+from pdray.data.media.flow import motion, motion_boundaries, quantise
+from pdray.data.media.settings import DecodeConfig, FlowConfig
 from pdray.data.media.tracks import Track, write_track
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS
 from pdray.data.store.entry import Entry

@@ -3,11 +3,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pdray.errors import StudyError
+from pdray.evaluation.statistics.scaled import scaled
 from pdray.evaluation.statistics.scaling import (
     TEMPERATURES,
     fit_scaling,
     platt,
-    scaled,
     temperature,
 )
 
