@@ -12,6 +12,7 @@ from jobs.sync_tracking import SyncConfig
 from pdray.config import Settings, leaves, plain_default, written
 from pdray.doctor.settings import DoctorConfig
 from pdray.explain.settings import ExplainConfig
+from pdray.export.settings import ExportConfig
 from pdray.head.settings import HeadConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
@@ -39,6 +40,7 @@ ROOTS: dict[str, type[Settings]] = {
     "explain": ExplainConfig,
     "predict": pdray.predict.settings.PredictConfig,
     "withdraw": WithdrawConfig,
+    "export": ExportConfig,
     "extract_landmarks": ExtractConfig,
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,

@@ -68,13 +68,13 @@ def normalise_frames(
         )
     if augmentation is not None:
         frames = move_frames(frames, augmentation, modality)
-    gain, offset, grey = _colour_factors(spec, augmentation)
+    gain, offset, grey = colour_factors(spec, augmentation)
     scaled = _scaled(frames, dtype, gain=gain, offset=offset, grey=grey)
     return scaled.permute(0, 4, 1, 2, 3)
 
 
-def _colour_factors(
-    spec: PictureSpec, augmentation: Augmentation | None
+def colour_factors(
+    spec: PictureSpec, augmentation: Augmentation | None = None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return (B or 1, C) factors of the code, of 1, and of the grey if it is needed."""
     mean, spread = torch.tensor(spec.mean), torch.tensor(spec.std)

@@ -118,14 +118,31 @@ def describe(task: FitTask) -> list[Any]:
     return found
 
 
-def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> EpochResult:
-    side = task.sides[fold]
-    learnt, held = ([task.recordings[i] for i in of] for of in (side.training, side.evaluation))
+def fit_learner(task: FitTask, x: Sequence[Any], training: Sequence[int]) -> Learner:
+    """Return the estimator of a task, fitted on some of its recordings.
+
+    Args:
+        task: Settings, recordings, classes and seed.
+        x: Result of :func:`describe`.
+        training: Positions of the recordings to learn from.
+
+    Raises:
+        DivergedError: If a loss is not finite.
+        PdrayError: If there are too few recordings.
+    """
+    learnt = [task.recordings[i] for i in training]
     classes = np.array([recording.target for recording in learnt], np.int64)
     build = find_parts(task.config).build
     learner = build(task.config, num_classes=task.num_classes, seed=task.origin.seed)
+    learner.fit([x[i] for i in training], classes, [one.people for one in learnt])
+    return learner
+
+
+def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> EpochResult:
+    side = task.sides[fold]
+    held = [task.recordings[i] for i in side.evaluation]
     try:
-        learner.fit([x[i] for i in side.training], classes, [one.people for one in learnt])
+        learner = fit_learner(task, x, side.training)
         shares = learner.predict_proba([x[i] for i in side.evaluation]) if held else None
     except DivergedError as error:
         raise DivergedError(f"fold {fold}, {error}") from error

@@ -1,0 +1,1 @@
+"""Writes a model as a folder that works without pdray."""
