@@ -29,6 +29,7 @@ _NETWORKS = {
     "frame_resnet": "pdray.models.networks.frame_resnet_settings:ENTRY",
     "two_stream": "pdray.models.networks.frame_resnet_settings:TWO_STREAM",
     "region_attention": "pdray.models.networks.region_attention_settings:ENTRY",
+    "expression_clip": "pdray.models.networks.expression_clip_settings:ENTRY",
 }
 # Estimators learn from all recordings at once, from the numbers that describe each of them.
 _ESTIMATORS = {

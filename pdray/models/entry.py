@@ -35,6 +35,15 @@ class ModelSettings(Settings):
         """Whether enough stages are frozen to compute their maps once and cache them."""
         return False
 
+    def start_notes(self, num_classes: int, *, is_random: bool) -> list[str]:
+        """Return lines about the network before training, beside those about its weights file.
+
+        Args:
+            num_classes: Classes K.
+            is_random: Whether no file gives its weights.
+        """
+        return []
+
 
 def _none(*_: Any, **__: Any) -> list[str]:
     return []
@@ -50,6 +59,8 @@ class ModelEntry:
         builder: ``module:function`` that builds the network from its settings, imported when
             called; empty for an estimator.
         learner: ``module:PARTS`` of an estimator, imported when it is fitted; empty for a network.
+        loader: ``module:function`` that loads published weights, as
+            :func:`pdray.models.weights.pretrained.load_pretrained` does.
         sees: Values of ``modality`` that it accepts; ``pictures`` means all kinds of pictures.
         beside: Modalities that it needs in addition to that of the fit.
         branches: Modalities that its branches can read; one of them is enough for a recording.
@@ -59,6 +70,8 @@ class ModelEntry:
         network: Key of the settings of its network on pictures; None if it has none.
         faults: ``faults(settings, num_frames=, height=, width=)`` lists the values that its
             network cannot take (see :mod:`pdray.models.layers.limits`).
+        class_faults: ``class_faults(settings, num_classes)`` lists why its network cannot have K
+            classes.
         checks: ``checks(fit)`` lists contradictions between the sections of a fit.
         loop: ``steps``: it learns from batches in epochs, on one worker or more, and leaves
             weights. ``once``: it learns from all recordings at once, on one worker.
@@ -70,12 +83,14 @@ class ModelEntry:
     description: str
     builder: str = ""
     learner: str = ""
+    loader: str = "pdray.models.weights.pretrained:load_pretrained"
     sees: tuple[str, ...] = ("pictures",)
     beside: tuple[Literal["regions"], ...] = ()
     branches: tuple[str, ...] = ()
     sections: tuple[str, ...] = TRAINING
     network: str | None = "model"
     faults: Callable[..., list[str]] = _none
+    class_faults: Callable[..., list[str]] = _none
     checks: Callable[[Any], list[str]] = _none
     loop: Literal["steps", "once"] = "steps"
     has_maps: bool = True

@@ -21,6 +21,7 @@ from pdray.data.modalities import MODALITIES, Modality
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS, metrics_for
+from pdray.models import MODELS
 from pdray.plugins import require, used
 from pdray.search.settings import NESTED, SearchConfig, StudyConfig, default_name
 from pdray.search.space import (
@@ -287,6 +288,7 @@ def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
         *wrong,
         *_sharing_faults(config, plan.space),
         *_metric_faults(config),
+        *([] if wrong else _class_faults(plan)),
         *subject_faults(config.data, config.folds),
         *_start_faults(config, plan.fixed, plan.space),
         *_protocol_faults(plan),
@@ -304,6 +306,16 @@ def _metric_faults(config: StudyConfig) -> list[str]:
         f"search.metric: got '{metric}', which is no score of {num_classes} classes "
         f"(data.grade_cuts); use one of {', '.join(fitting)}"
     ]
+
+
+def _class_faults(plan: StudyPlan) -> list[str]:
+    """Refuse networks that cannot have as many classes as the grades give."""
+    networks = [fit.network for fit in plan.fits if fit.network is not None]
+    num_classes = len(plan.config.data.grade_cuts) + 1
+    faults = [
+        fault for one in networks for fault in MODELS[one.name].class_faults(one, num_classes)
+    ]
+    return list(dict.fromkeys(faults))
 
 
 def _protocol_faults(plan: StudyPlan) -> list[str]:

@@ -79,17 +79,21 @@ class NetworkContract:
         assert all(one.ndim in (4, 5) for one in maps.values())
 
     def gradients(self) -> None:
-        """Give every parameter a finite gradient."""
+        """Give every parameter a finite gradient, except those that it names as frozen."""
         model = self.build().train()
+        frozen = model.frozen_names() if hasattr(model, "frozen_names") else ()
         with torch.no_grad():
             for parameter in model.parameters():
                 if not parameter.any():  # the last norm of a block may start as zero, and hides it
                     parameter.fill_(0.1)
         getattr(model, "everything", model)(_snippets(2)).square().sum().backward()
         grads = {name: parameter.grad for name, parameter in model.named_parameters()}
-        without = [name for name, grad in grads.items() if grad is None or not grad.any()]
-        assert without == [], f"no gradient reaches {', '.join(without)}"
-        assert all(grad is not None and grad.isfinite().all() for grad in grads.values())
+        reached = {name: grad for name, grad in grads.items() if grad is not None and grad.any()}
+        without = grads.keys() - reached.keys() - set(frozen)
+        assert not without, f"no gradient reaches {', '.join(sorted(without))}"
+        moved = reached.keys() & set(frozen)
+        assert not moved, f"a gradient reaches the frozen {', '.join(sorted(moved))}"
+        assert all(grad.isfinite().all() for grad in reached.values())
 
     def seeds_and_state(self) -> None:
         """Draw all weights from the ambient generator, and keep them all in the state."""

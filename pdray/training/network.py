@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from pdray.config import build, lay
 from pdray.data.modalities import KINETICS_MEAN, KINETICS_STD, picture_spec
 from pdray.errors import SettingsError, refuse
 from pdray.models import MODELS, NETWORKS
+from pdray.models.entry import ModelEntry
 from pdray.training.objective import num_outputs, wrap
 from pdray.training.settings import FitConfig, size_faults
 
@@ -95,10 +97,11 @@ def describe_start(config: FitConfig, num_classes: int) -> list[str]:
         from pdray.training.estimators.fit import find_parts
 
         return find_parts(config).start(config)
+    notes = config.network.start_notes(num_classes, is_random=config.pretrained is None)
     if config.pretrained is None:
-        return [FROZEN_AT_RANDOM.format("")] if _draws_frozen(config) else []
+        return [*([FROZEN_AT_RANDOM.format("")] if _draws_frozen(config) else []), *notes]
     with torch.random.fork_rng(devices=[]):
-        return _start(config, num_classes)[1]
+        return [*_start(config, num_classes)[1], *notes]
 
 
 def _draws_frozen(config: FitConfig) -> bool:
@@ -122,12 +125,21 @@ def _start(config: FitConfig, num_classes: int) -> tuple[nn.Module, list[str]]:
         return backbone, []
     pixels = config.pretrained_pixels
     return backbone, load_weights(
-        backbone, config.pretrained, modality=config.modality, trained_on=pixels
+        backbone,
+        config.pretrained,
+        modality=config.modality,
+        trained_on=pixels,
+        loader=entry.loader,
     )
 
 
 def load_weights(
-    network: nn.Module, file: Path, *, modality: str = "rgb", trained_on: str = "auto"
+    network: nn.Module,
+    file: Path,
+    *,
+    modality: str = "rgb",
+    trained_on: str = "auto",
+    loader: str = ModelEntry.loader,
 ) -> list[str]:
     """Load a weights file, and return lines of text that report which tensors were used.
 
@@ -136,17 +148,17 @@ def load_weights(
         file: A published file, or a study's ``model.pt`` under this name.
         modality: Input of the network.
         trained_on: The setting ``pretrained_pixels``.
+        loader: That of the network's entry.
 
     Raises:
         CheckpointError: If the file cannot be read or does not fit the network.
     """
     from pdray.models.weights.pixels import Pixels
-    from pdray.models.weights.pretrained import load_pretrained
 
     # pdray's own weights expect pdray's pixel scale; a published first layer is adapted to it.
     is_kept = is_own(file, trained_on) or modality != "rgb"
     seen = None if is_kept else Pixels(KINETICS_MEAN, KINETICS_STD)
-    return load_pretrained(network, file, pixels=seen, trained_on=trained_on).told()
+    return list(resolve_name(loader)(network, file, pixels=seen, trained_on=trained_on).told())
 
 
 def is_own(file: Path, trained_on: str) -> bool:

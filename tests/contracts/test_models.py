@@ -10,7 +10,8 @@ from pdray.models import MODELS, NETWORKS, BackboneConfig, ModelConfig
 from pdray.testing.networks import NETWORK_CHECKS, NetworkContract
 from pdray.training.estimators.fit import Parts
 
-PUBLISHED_FRAMES = {"two_stream": {"stacked_frames": 32}}  # its first layer is made for them
+# The first layer of one, and the positions of the other, are made for a number of frames.
+PUBLISHED_FRAMES = {"two_stream": {"stacked_frames": 32}, "expression_clip": {"max_frames": 32}}
 TIME_BLIND = {"frame_resnet", "c2d"}  # a mean over frames, in any order
 
 

@@ -16,6 +16,7 @@ import pickle
 import re
 import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,12 @@ def _content(path: Path) -> object:
 
 
 def _read_torch(path: Path, *, is_zip: bool) -> object:
+    if is_zip and _is_torchscript(path):
+        raise CheckpointError(
+            f"{path} is a TorchScript archive, which holds code, as OpenAI's own files of CLIP do; "
+            "take the same weights as .safetensors from transformers or open_clip, or save "
+            "torch.jit.load(file).state_dict() with torch.save where you trust its source"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats; a damaged file still raises
@@ -99,6 +106,14 @@ def _read_torch(path: Path, *, is_zip: bool) -> object:
         raise _damaged(path, str(error) or type(error).__name__) from error
     except (EOFError, OverflowError, MemoryError, RecursionError, struct.error) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):  # cut off, which torch says better
+        return False
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:

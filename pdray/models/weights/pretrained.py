@@ -123,7 +123,7 @@ def load_pretrained(
     faults += [fault for pair in pairs for fault in stride_faults(network, state, pair)]
     # Wrong traits and strides explain most other faults, which would only repeat them.
     faults = faults or match(state, own, pairs).faults
-    refuse(_cut(faults), CheckpointError, headline)
+    refuse(cut(faults), CheckpointError, headline)
     notes = [note for pair in pairs for note in stride_notes(network, state, pair)]
     notes += [place.family.note for place in sources if place.family.note]
     if pixels is not None:
@@ -234,7 +234,7 @@ def _refitted(
     return state, notes
 
 
-def _cut(faults: list[str]) -> list[str]:
+def cut(faults: list[str]) -> list[str]:
     """Return the first faults and the number of the others."""
     if len(faults) <= MOST_FAULTS:
         return faults

@@ -5,7 +5,6 @@ process and with DDP. All random numbers are a function of seed, fold and epoch,
 resumes from the state of an epoch gives the same numbers as one without interruption.
 """
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import by_recording, predictions_table, probabilities, targets
 from pdray.models.layers.settings import NUM_REGIONS
+from pdray.training.loop.optimiser import learning_rate_factor, make_optimizer
 from pdray.training.loop.predicting import (
     make_reader,
     number_format,
@@ -152,7 +152,7 @@ class _Learner:
         self.model: nn.Module = model.to(place.device)
         order_channels_last(self.model)
         self.trained = _trained(self.model, task.config.optim, place)
-        self.optimizer = _optimizer(task.config.optim, self.model)
+        self.optimizer, self.rates = make_optimizer(task.config.optim, self.model)
         self.objective = _objective(task, fold, place.device)
         self.region_target = _region_labels(task) if task.config.beside else None
         self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
@@ -169,8 +169,8 @@ class _Learner:
             derive_seed(self.seed, "augment", self.fold, planned.epoch, number, self.place.rank)
         )
         factor = learning_rate_factor(config.optim, planned.epoch + (number + 0.5) / num_batches)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.optim.learning_rate * factor
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
         network: Network = self.trained
         if joins_segments(config):
             network = partial(self.trained, num_segments=batch.frames.shape[1])
@@ -286,16 +286,6 @@ class _Learner:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def learning_rate_factor(config: OptimConfig, epochs_done: float) -> float:
-    """Return the factor of the highest learning rate after a (fractional) number of epochs."""
-    if epochs_done < config.warmup_epochs:
-        return epochs_done / config.warmup_epochs
-    if config.schedule == "constant":
-        return 1.0
-    left = (config.epochs - epochs_done) / max(config.epochs - config.warmup_epochs, 1e-9)
-    return 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left))))
-
-
 def _objective(task: FitTask, fold: int, device: torch.device) -> TrainingLoss:
     training = task.sides[fold].training
     if task.config.loss.soft_targets:
@@ -341,17 +331,6 @@ def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..
     """Return the callable of a training step; it shares the model's parameters."""
     network = DistributedDataParallel(model) if place.num_workers > 1 else model
     return torch.compile(network) if config.compiled else network
-
-
-def _optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
-    kinds: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
-        "sgd": partial(torch.optim.SGD, momentum=0.9),
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-    }
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-    return kinds[config.optimizer](trained, **rates)
 
 
 def _anywhere(broken: bool, place: Place) -> bool:

@@ -5,9 +5,9 @@ from torch import Tensor
 from pdray.models import NETWORKS
 from pdray.models.layers.limits import check_snippets, frame_faults, side_faults, width_faults
 
-# Its channels come in steps of eight; torchvision decides those of the other two.
-NO_WIDTH_AT_FAULT = {"x3d", "r3d", "s3d"}
-LEAST_SIDES = {"r3d": 9, "region_attention": 19}  # of the others 17
+# Its channels come in steps of eight; torchvision or CLIP decides those of the others.
+NO_WIDTH_AT_FAULT = {"x3d", "r3d", "s3d", "expression_clip"}
+LEAST_SIDES = {"r3d": 9, "region_attention": 19, "expression_clip": 32}  # of the others 17
 
 
 def test_a_width_is_a_fault_when_no_channel_is_left() -> None:

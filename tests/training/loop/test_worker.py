@@ -13,9 +13,9 @@ from pdray.data.cohort.rated import FoldSides
 from pdray.errors import DivergedError, SettingsError, StudyError
 from pdray.evaluation.metrics import metrics_for
 from pdray.training.loop import worker
-from pdray.training.loop.worker import fit, learning_rate_factor
+from pdray.training.loop.worker import fit
 from pdray.training.network import build_network
-from pdray.training.settings import FitConfig, OptimConfig
+from pdray.training.settings import FitConfig
 from tests.fixtures.region_task import make_region_task
 
 STEPS = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -280,30 +280,6 @@ def test_a_class_without_a_training_recording_is_refused(make_task):
     sides = (FoldSides(training=(6, 8, 9), evaluation=(0, 1)),)
     with pytest.raises(ValueError, match="class 0 has no training recording"):
         run(replace(task, sides=sides))
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("constant", [0.0, 0.25, 0.5, 1.0, 1.0, 1.0]),
-        # From the end of the warm-up at 2 to the end at 10, half of a cosine.
-        ("cosine", [0.0, 0.25, 0.5, 1.0, 0.5, 0.0]),
-    ],
-)
-def test_the_learning_rate_warms_up_and_then_follows_its_schedule(schedule, expected):
-    config = OptimConfig(schedule=schedule, warmup_epochs=2.0, epochs=10)
-    found = [learning_rate_factor(config, epochs) for epochs in (0.0, 0.5, 1.0, 2.0, 6.0, 10.0)]
-    assert found == pytest.approx(expected, abs=1e-12)
-
-
-def test_without_warm_up_the_rate_starts_at_its_highest():
-    assert learning_rate_factor(OptimConfig(schedule="cosine", epochs=4), 0.0) == 1.0
-    assert learning_rate_factor(OptimConfig(), 0.01) == 1.0
-
-
-def test_a_warm_up_longer_than_the_fit_is_just_cut():
-    config = OptimConfig(schedule="cosine", warmup_epochs=8.0, epochs=4)
-    assert learning_rate_factor(config, 3.5) == pytest.approx(3.5 / 8)
 
 
 def test_the_reported_rate_is_that_of_the_last_step(make_task):
