@@ -59,7 +59,7 @@ def _lengths(cohort: Described) -> Figure | None:
 
 def _grades(cohort: Described) -> Figure | None:
     """Draw the number of recordings and subjects per grade, one panel per item (TSA, Fig. 4b)."""
-    if cohort.is_action:
+    if not cohort.is_graded:
         return None
     table = without_small_cells(grade_table(cohort), cohort.small_cells)
     names = table.columns[1:-1]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdray.data.cohort.manifest import Recording, grade_class
-from pdray.data.cohort.settings import ACTION, ITEMS
+from pdray.data.cohort.settings import ACTION, ITEMS, LABELS, Target
 from pdray.data.store.lengths import Length
 from pdray.evaluation.printed_table import NONE, NOT_GIVEN, Cell, Count, Ends, Mean, Table
 
@@ -50,6 +50,7 @@ class Described:
         cuts: First grade of each class but the lowest; the class of an action is its grade.
         unnamed: Ids of recordings without a subject_id.
         small_cells: Counts of fewer people are not shown.
+        target: What the classes are of.
     """
 
     recordings: Sequence[Recording]
@@ -57,11 +58,17 @@ class Described:
     cuts: Sequence[int]
     unnamed: frozenset[str]
     small_cells: int = 1
+    target: Target = "grade"
 
     @property
     def is_action(self) -> bool:
         """Whether grades are classes of actions."""
         return self.recordings[0].item == ACTION
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether grades are those of a scale."""
+        return not self.is_action and self.target == "grade"
 
     def count(self, recordings: Iterable[Recording]) -> Count:
         """Count recordings and their subjects."""
@@ -264,6 +271,11 @@ def _by_class(
     """Return the recordings per possible class of an item, and those without a grade."""
     found: dict[int | None, list[Recording]] = {}
     grades: dict[int | None, list[int]] = {}
+    if cohort.target == "diagnosis":
+        labels = {k: [one for one in members if one.grade == k] for k in range(len(LABELS))}
+        unknown = [one for one in members if one.grade is None]
+        named = {(str(k), LABELS[k]): some for k, some in labels.items()}
+        return {**named, **({(NOT_GIVEN, ""): unknown} if unknown else {})}
     for grade in range(_highest(item, members) + 1):
         number = grade if cohort.is_action else grade_class(grade, cohort.cuts)
         found.setdefault(number, [])

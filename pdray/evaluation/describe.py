@@ -60,6 +60,7 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe, *, small_cel
         data.grade_cuts,
         frozenset(one.recording_id for one in recordings if is_unnamed(one, data)),
         small_cells,
+        data.target,
     )
     is_synthetic = any(one.is_synthetic for one in recordings)
     tables = [without_small_cells(table, small_cells) for table in _tables(cohort)]
@@ -90,7 +91,7 @@ def describe_cohort(data: DataConfig, output: Path, recipe: Recipe, *, small_cel
 def _tables(cohort: Described) -> list[Table]:
     classes, thirds = by_class(cohort), by_score(cohort)
     tables = [item_table(cohort), length_table(cohort)]
-    if not cohort.is_action:
+    if cohort.is_graded:
         tables.append(grade_table(cohort))
     tables += [
         group_table(cohort, "groups", "Ages and visit scores, by class", classes),

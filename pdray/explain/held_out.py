@@ -20,6 +20,7 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import SnippetReader
 from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.folds import Folds, folds_from_json
+from pdray.data.cohort.labels import labelled
 from pdray.data.cohort.manifest import Manifest, Recording, load_manifest, select
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
@@ -154,6 +155,7 @@ def open_held_out(folder: Path) -> HeldOut:
     manifest = load_manifest(
         data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
     )
+    manifest = labelled(manifest, data.target)
     if manifest.digest != facts["tags"].get("manifest_digest"):
         raise StudyError(
             f"study {facts['name']}: the manifest has changed since the study started; restore "

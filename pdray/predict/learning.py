@@ -10,6 +10,7 @@ from itertools import combinations
 import pandas as pd
 
 from pdray.data.batches.plan import derive_seed
+from pdray.data.cohort.labels import labelled
 from pdray.data.cohort.manifest import Manifest, Recording, load_manifest
 from pdray.data.cohort.members import inner_sides, outer_sides, rate
 from pdray.data.cohort.rated import FoldSides, RatedRecording
@@ -152,6 +153,7 @@ def _manifest(studied: Studied) -> Manifest:
     manifest = load_manifest(
         data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
     )
+    manifest = labelled(manifest, data.target)
     if manifest.digest != studied.facts["tags"].get("manifest_digest"):
         raise StudyError(
             f"study {studied.name}: {why}, but its manifest {data.manifest.name} has changed "

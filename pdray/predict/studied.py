@@ -15,7 +15,7 @@ from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.folds import Folds, folds_from_json
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rows import FILES
-from pdray.data.cohort.settings import DataConfig
+from pdray.data.cohort.settings import LABELS, DataConfig
 from pdray.data.cohort.spelling import look_alike_form
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
@@ -197,13 +197,15 @@ def open_study(folder: Path) -> Studied:
 
 
 def grade_words(studied: Studied, chosen: int, highest: float) -> str:
-    """Return the grades of a class as text, such as ``0 to 1`` or ``3``.
+    """Return the grades of a class as text, such as ``0 to 1`` or ``3``; or ``healthy``, ``ill``.
 
     Args:
         studied: The study.
         chosen: The class.
         highest: Highest grade of the item; infinity if it has none.
     """
+    if studied.data.target == "diagnosis":
+        return LABELS[chosen]
     edges = (0, *studied.data.grade_cuts)
     low = edges[chosen]
     high = edges[chosen + 1] - 1 if chosen + 1 < len(edges) else highest

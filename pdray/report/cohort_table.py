@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from pdray.config import value_at
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.evaluation.printed_table import NOT_GIVEN, Cell, Count, Table, csv_text
 from pdray.report.case import Reported
@@ -53,7 +54,10 @@ def cohort_table(case: Reported) -> Table:
     rows.append(["all", "", *_cells([parts.shown[key] for key in columns.values()])])
     labels = labelled(cast("pd.DataFrame", case.cohort))
     quartiles = dict(_quartile_rows(parts, columns, case.small_cells))
+    is_graded = value_at(case.settings, "data.target") != "diagnosis"  # which has a row already
     for fact, name in _FACTS.items():
+        if fact == "grade" and not is_graded:
+            continue
         rows += quartiles.pop("age", []) if fact == "age band" else []
         rows += _block(labels[fact], name, parts, columns, case.small_cells)
         rows += quartiles.pop("disease_years", []) if fact == "diagnosis" else []

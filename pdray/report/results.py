@@ -70,6 +70,7 @@ def _study(case: Reported) -> dict[str, Any]:
         "greater_is_better": METRICS[case.metric].greater_is_better,
         "model": settings.get("model", {}).get("name", "tsa"),
         "items": settings.get("data", {}).get("items"),
+        "target": settings.get("data", {}).get("target", "grade"),
         "grade_cuts": settings.get("data", {}).get("grade_cuts"),
         "folds": {name: settings.get("folds", {}).get(name) for name in ("num_outer", "num_folds")},
         "repeats": settings.get("search", {}).get("repeats"),

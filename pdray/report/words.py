@@ -221,9 +221,12 @@ def meaning_words(results: Results) -> Iterator[str]:
     yield f"{better.capitalize()} is better{f'; {how}' if how else ''}."
     classes = results["classes"]
     if classes:
+        is_graded = study.get("target", "grade") == "grade"
         told = "; ".join(
             f"{one['name']}: grade{'s' * (len(one['grades']) > 1)} "
             f"{', '.join(map(str, one['grades'])) or 'none'}"
+            if is_graded
+            else one["name"]
             for one in classes
         )
         yield f"What is to be told apart: {told}."

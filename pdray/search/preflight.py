@@ -4,7 +4,7 @@ from collections import Counter
 
 from pdray.data.cohort.manifest import grade_class
 from pdray.data.cohort.members import Cohort, num_unnamed
-from pdray.data.cohort.settings import SYNTHETIC_MARK
+from pdray.data.cohort.settings import LABELS, SYNTHETIC_MARK
 from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
 from pdray.search.cluster import (
@@ -36,10 +36,11 @@ def describe_plan(
     if num_unnamed(recordings, config.data) == len(recordings):
         people = "unnamed subjects"
     grades = Counter(recording.grade for recording in recordings)
+    told = "; grades " + ", ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades, key=str))
     at_once = reservation.concurrent_trials
     lines = [
-        f"cohort     {len(recordings)} recordings of {people}; grades "
-        + ", ".join(f"{grade}: {grades[grade]}" for grade in sorted(grades, key=str)),
+        f"cohort     {len(recordings)} recordings of {people}"
+        + told * (config.data.target == "grade"),
         f"classes    {_describe_classes(plan, cohort)}",
         *_describe_work(plan, cohort),
         f"resources  each trial uses {describe_workers(reservation.workers)}; "
@@ -79,6 +80,8 @@ def _describe_classes(plan: StudyPlan, cohort: Cohort) -> str:
         grades = f"grade {low}" if low == last else f"grades {low} to {last}"
         if last is None:
             grades = f"grade {low} and above"
+        if plan.config.data.target == "diagnosis":
+            grades = LABELS[number]
         told.append(f"{number}: {grades} ({counts[number]} recordings)")
     return ", ".join(told)
 

@@ -161,6 +161,11 @@ class AssembleConfig(FitConfig):
                 "data.subjects none cannot be used, since a visit belongs to a person; fill "
                 "subject_id in the manifest"
             )
+        if self.data.target != "grade":
+            raise ValueError(
+                f"data.target {self.data.target} cannot be used, since levels of visits are cut "
+                "from scores, and networks of items learn grades; remove it"
+            )
         if self.resources.num_workers != 1:
             raise ValueError(
                 f"resources.num_workers {self.resources.num_workers} cannot be used, since each "

@@ -225,6 +225,20 @@ def test_a_visit_with_several_scores_has_none(described: Described) -> None:
     assert not (folder / "visit_scores.png").exists()
 
 
+def test_a_cohort_described_by_its_diagnosis_has_no_table_of_grades(described: Described) -> None:
+    row = {"item": "expression_anger", "grade": 3}
+    rows: Rows = [{**row, "subject_id": "S1", "diagnosis": "hc"},
+                  {**row, "subject_id": "S2", "diagnosis": "PD"}]  # fmt: skip
+    told, folder = described(rows, target="diagnosis")
+    items = [(one["item"], one["class"], one["grades"]) for one in read(folder / "items.csv")]
+    assert items[:2] == [("expression_anger", "0", "healthy"), ("expression_anger", "1", "ill")]
+    assert not (folder / "grades.csv").exists()
+    assert not (folder / "grades.png").exists()
+    assert "what is learnt is the diagnosis: healthy (hc) against ill (PD)" in " ".join(
+        told.split()
+    )
+
+
 def test_recordings_that_name_no_subject_are_no_subjects(described: Described) -> None:
     face = {"item": "face_interview", "grade": 2}
     rows: Rows = [{"subject_id": "", **face}, {"subject_id": "", **face}]

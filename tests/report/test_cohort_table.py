@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pdray.report.case import read_case
 from pdray.report.cohort_table import cohort_csv, cohort_table
 from pdray.report.flow import CASE_CONTROL, flow
+from pdray.report.methods import outcome
 from tests.report.fixture import make_study, sixty
 from tests.report.recount import HIDDEN, Raw, expected, fault
 
@@ -41,6 +43,18 @@ def test_every_count_is_that_of_the_raw_files(tmp_path, what):
                 changed.loc[place, column] = cell.replace(match[0], other, 1)
                 assert fault(changed, right), (table.loc[place].to_dict(), column)
                 break
+
+
+def test_a_study_of_the_diagnosis_has_no_grades(tmp_path):
+    case = read_case(make_study(tmp_path))
+    data = {**case.settings["data"], "target": "diagnosis", "grade_cuts": [1]}
+    ill = replace(case, settings={**case.settings, "data": data})
+    facts = [{row[0] for row in cohort_table(one).rows} for one in (case, ill)]
+    assert facts[0] - facts[1] == {"grade"}
+    assert outcome(ill) == (
+        "The outcome was the diagnosis of the subject (finger tapping), in 2 classes: "
+        "class 0 (healthy), class 1 (ill)."
+    )
 
 
 def test_values_of_a_manifest_run_nothing_and_break_no_line(tmp_path):

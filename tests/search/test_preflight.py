@@ -52,6 +52,15 @@ def describe(plan, cohort, expected=FORECAST):
     return dict(line.split(None, 1) for line in text.splitlines())
 
 
+def test_a_plan_of_the_diagnosis_names_no_grades(study):
+    plan, cohort = study(data={"manifest": "m.csv", "target": "grade", "grade_cuts": [1]})
+    ill = replace(plan, config=plan.config.model_copy(update={
+        "data": plan.config.data.model_copy(update={"target": "diagnosis"})}))  # fmt: skip
+    lines = describe(ill, cohort)
+    assert lines["cohort"] == "20 recordings of 10 subjects"
+    assert lines["classes"] == "0: healthy (4 recordings), 1: ill (16 recordings)"
+
+
 def test_the_plan_says_what_will_run_where(study, tmp_path):
     lines = describe(*study())
     assert lines["cohort"] == "20 recordings of 10 subjects; grades 0: 4, 1: 4, 2: 4, 3: 4, 4: 4"

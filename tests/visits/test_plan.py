@@ -231,6 +231,10 @@ def test_an_item_too_rare_for_every_fold_is_refused_before_anything_is_trained(
             "data.subjects none cannot be used, since a visit belongs to a person",
         ),
         (
+            {"data": {"target": "diagnosis"}},
+            "data.target diagnosis cannot be used, since levels of visits are cut from scores",
+        ),
+        (
             {"resources": {"num_workers": 2}},
             "resources.num_workers 2 cannot be used, since each network is trained by",
         ),

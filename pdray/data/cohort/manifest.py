@@ -209,15 +209,18 @@ def open_manifest(
 ) -> Manifest:
     """Read and check the manifest that settings name; see :func:`load_manifest`.
 
+    Where ``data.target`` is the diagnosis, grades are labels of it.
+
     Args:
         data: The settings.
         output: Folder with the frame store, where digests of files are kept.
         check_files: As :func:`load_manifest` takes it.
     """
     from pdray.data.cohort.digests import SOURCES, Digests
+    from pdray.data.cohort.labels import labelled
 
     kept = None if output is None else output / "store" / SOURCES
-    return load_manifest(
+    manifest = load_manifest(
         data.manifest,
         check_files=check_files,
         subjects=data.subjects,
@@ -225,6 +228,7 @@ def open_manifest(
         allowed=Allowed(data.different_subjects, data.shared_files),
         digests=Digests(kept, writes=False),
     )
+    return labelled(manifest, data.target)
 
 
 def load_manifest(
@@ -384,9 +388,14 @@ def select(
         raise ManifestError(
             f"{name}: none of its {len(manifest.recordings)} recordings can be used: "
             f"{'; '.join([*wanted, *counts])}. Fill in what is missing in the manifest, or choose "
-            "other items with data.items"
+            f"other items with data.items{_or_diagnosis(of_items, needs)}"
         )
     return usable, lacking
+
+
+def _or_diagnosis(recordings: Sequence[Recording], needs: Sequence[str]) -> str:
+    known = "grade" in needs and any(one.diagnosis for one in recordings)
+    return "; to learn who is ill, set data.target=diagnosis" if known else ""
 
 
 def unable_notes(recordings: Sequence[Recording], items: Sequence[str] | None) -> list[str]:

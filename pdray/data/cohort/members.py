@@ -13,6 +13,7 @@ from pdray.data.cohort.folds import (
     make_held_out_folds,
     with_people,
 )
+from pdray.data.cohort.labels import check_diagnoses, labelled
 from pdray.data.cohort.manifest import (
     Manifest,
     Recording,
@@ -28,7 +29,13 @@ from pdray.data.cohort.rated import (
     manifest_facts,
     rater_shares,
 )
-from pdray.data.cohort.settings import ACTION, DataConfig, FoldsConfig, subject_faults
+from pdray.data.cohort.settings import (
+    ACTION,
+    POSED,
+    DataConfig,
+    FoldsConfig,
+    subject_faults,
+)
 from pdray.data.modalities import Modality, needed_field
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 
@@ -132,7 +139,8 @@ def split_subjects(
     tree = lay(_SplitConfig, {}, {**(settings or {}), "data.manifest": str(manifest.path)})
     config = build(_SplitConfig, tree)
     refuse(subject_faults(config.data, config.folds), SettingsError, "settings")
-    return make_cohort(manifest, config.data, config.folds, needs=needs, searches=test_group)
+    found = labelled(manifest, config.data.target)
+    return make_cohort(found, config.data, config.folds, needs=needs, searches=test_group)
 
 
 def make_cohort(
@@ -187,9 +195,10 @@ def usable(
     Raises:
         ManifestError: As of :func:`make_cohort`.
     """
-    needed = (*dict.fromkeys(map(needed_field, needs)), "grade")
+    needed = (*dict.fromkeys(map(needed_field, needs)), config.target)
     recordings, lacking = select(manifest, items=config.items, needs=needed)
     check_action_classes(recordings, config.grade_cuts)
+    check_diagnoses(recordings, config.target)
     return recordings, lacking
 
 
@@ -341,6 +350,11 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
         notes.append(
             f"{unnamed} of {len(recordings)} recordings name no subject: a person may be on both "
             "sides, and scores are those of recordings, not of people"
+        )
+    if config.target == "grade" and any(one.item in POSED for one in recordings):
+        notes.append(
+            "grades of posed expressions rate the clip; where they are those of MDS-UPDRS item "
+            "3.2, which is rated at rest and while talking, they are a proxy"
         )
     notes += cohort.manifest.notes
     notes += unable_notes(cohort.manifest.recordings, config.items)

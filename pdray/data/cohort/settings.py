@@ -43,6 +43,8 @@ _MISSPELT = 0.9  # similarity from which a word is a known item with a typing er
 SYNTHETIC_SITE = "synthetic"  # the site of rendered recordings
 SYNTHETIC = "SYNTHETIC data"
 SYNTHETIC_MARK = f"{SYNTHETIC}: a rendered cohort, not patients"
+Target = Literal["grade", "diagnosis"]
+LABELS = ("healthy", "ill")  # the classes of a diagnosis
 Subjects = Literal["required", "none"]  # none: public videos do not say who is in them
 PUBLIC = (ACTION, "face_interview")
 
@@ -74,6 +76,11 @@ class DataConfig(Settings):
     )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
+    )
+    target: Target = Field(
+        "grade",
+        description="what is learnt: grade: the class of the grade; diagnosis: ill or healthy, by "
+        "the column diagnosis, with grade_cuts [1]",
     )
     marks: Path | None = Field(None, description="table of marked regions, as importers write it")
     max_decode_failures: int = Field(
@@ -117,6 +124,21 @@ class DataConfig(Settings):
             right = "classes from 1" if is_action else f"grades between 1 and {highest:g}"
             raise ValueError(f"got {list(cuts)}: expected rising {right}")
         return cuts
+
+    @model_validator(mode="after")
+    def _target_fits(self) -> Self:
+        if self.target == "diagnosis" and self.items == (ACTION,):
+            raise ValueError(f"target diagnosis has no meaning for item {ACTION}; remove it")
+        if self.target == "diagnosis" and "grade_cuts" not in self.model_fields_set:
+            # The default is of grades. Frozen for those who use the settings, not while they are
+            # made; another object cannot be returned from here.
+            self.__dict__["grade_cuts"] = (1,)
+        if self.target == "diagnosis" and self.grade_cuts != (1,):
+            raise ValueError(
+                f"grade_cuts {list(self.grade_cuts)} cut grades, but target is diagnosis, whose "
+                "classes are healthy and ill; write grade_cuts=[1] or leave it out"
+            )
+        return self
 
 
 class NewDataConfig(Settings):

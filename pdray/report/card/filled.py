@@ -276,7 +276,8 @@ def people_of(case: Reported) -> str:
 
 
 def _of_part(log: Log, part: str) -> str:
-    told = [log.quartiles("age [years]", part), log.counts("sex", part), log.counts("grade", part)]
+    label = "grade" if "grade" in log.table else "diagnosis"
+    told = [log.quartiles("age [years]", part), log.counts("sex", part), log.counts(label, part)]
     return f"{part}: {'; '.join(filter(None, told))}."
 
 
