@@ -87,7 +87,7 @@ def _advice(studied: Studied, reasons: Collection[str]) -> Iterator[str]:
     if _OTHER_ITEM in reasons:
         yield f"choose a study of these items: this one learnt {', '.join(studied.items)}"
     if _NO_GRADE in reasons:
-        yield "fill in the column grade, or grade them with jobs/predict.py"
+        yield f"fill in the column {studied.data.target}, or grade them with jobs/predict.py"
     if {SEEN, TESTED} & {*reasons}:
         yield (
             "give recordings of people who took no part in the study; if equal ids are other "
