@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pdray.config import merge
-from pdray.evaluation.statistics.scaling import scaled, temperature
+from pdray.evaluation.statistics.scaled import scaled
+from pdray.evaluation.statistics.scaling import temperature
 from pdray.predict import calibration as module
 from pdray.predict.calibration import fit_calibration
 from pdray.predict.learning import out_of_fold_means, training_recordings
