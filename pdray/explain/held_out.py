@@ -2,10 +2,9 @@
 
 import json
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,31 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pdray.atomic import file_digest
-from pdray.config import build
 from pdray.data.batches.augment import augment_points, central_view, move_frames
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import SnippetReader
 from pdray.data.batches.snippet import frame_indices
-from pdray.data.cohort.folds import Folds, folds_from_json
-from pdray.data.cohort.labels import labelled
-from pdray.data.cohort.manifest import Manifest, Recording, load_manifest, select
-from pdray.data.cohort.members import rate
+from pdray.data.cohort.manifest import Manifest, Recording, select
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.cohort.settings import DataConfig
 from pdray.data.media.tracks import read_track
 from pdray.data.modalities import Modality, needed_field
 from pdray.data.store.entry import Entry
-from pdray.data.store.frame_store import FrameStore
-from pdray.data.store.settings import Recipe
-from pdray.earlier import as_begun
 from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
-from pdray.plugins import require
+from pdray.predict.models import find_models, read_network
+from pdray.predict.studied import Studied, open_study
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.withdrawn import refuse_learnt
 from pdray.training.estimators.probe import frozen_features
-from pdray.training.frozen.features import load_network
 from pdray.training.settings import FitConfig
 
 _SHOWN = 5  # recordings named in one message
@@ -50,39 +41,35 @@ class HeldOut:
     """The winner of a finished study, and its recordings.
 
     Attributes:
-        study: Its log.
-        output: Folder of the studies.
-        config: The winner's settings.
+        studied: The study.
         network: The winner, or the frozen network of a linear probe, in evaluation mode, without
             gradients.
-        num_classes: K.
         rows: The test set's recordings that the study could use, in the manifest's order.
         learnt: Those of the subjects that the winner learnt from, likewise.
-        synthetic: Whether the cohort is rendered.
-        cuts: First grade of each class but the lowest.
-        store: Where their frames are.
-        entries: By recording id the entries that the study read; None where it decoded videos.
-        development: Ids of the recordings of subjects that the winner may have learnt from.
+        development: Ids of all recordings of these subjects, of another item too.
     """
 
-    study: StudyLog
-    output: Path
-    config: FitConfig
+    studied: Studied
     network: nn.Module
-    num_classes: int
     rows: tuple[Recording, ...]
     learnt: tuple[Recording, ...]
-    synthetic: bool
-    cuts: tuple[int, ...]
-    store: FrameStore
-    entries: Mapping[str, Sequence[str]] | None
     development: frozenset[str]
+
+    @property
+    def config(self) -> FitConfig:
+        """The winner's settings."""
+        return self.studied.config
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the cohort is rendered."""
+        return self.studied.is_synthetic or any(row.is_synthetic for row in self.rows)
 
     def rated(self, row: Recording, *beside: Modality) -> RatedRecording:
         """Return a recording as a fit reads it; make its missing store entries.
 
         Args:
-            row: One of ``rows``.
+            row: One of ``rows`` or ``learnt``.
             *beside: Further modalities.
 
         Raises:
@@ -90,16 +77,7 @@ class HeldOut:
             StudyError: If the recording's file has changed since the study ran.
             StoreError: If the store cannot be written.
         """
-        assert row.grade is not None, "unrated rows were left out"
-        assert row.video is not None, "rows without a video were left out"
-        modality: Modality = self.config.sees[0]
-        stored = self.store.add(row, (modality, *beside))
-        name = row.recording_id
-        if self.entries is not None and stored.paths[modality].stem not in self.entries[name]:
-            raise StudyError(
-                f"recording {name}: its file has changed since the study ran; restore the old file"
-            )
-        return rate(row, self.cuts, stored=stored)
+        return self.studied.read_again(row, self.config.sees[:1], *beside)
 
 
 @dataclass(frozen=True)
@@ -125,66 +103,36 @@ class Seen:
     regions: Regions
 
 
-class _Sides(NamedTuple):
-    """Test recordings, those learnt from, ids of all of the latter people, and entries read."""
-
-    held: tuple[Recording, ...]
-    learnt: tuple[Recording, ...]
-    development: frozenset[str]
-    entries: Mapping[str, Sequence[str]] | None
-
-
 def open_held_out(folder: Path) -> HeldOut:
     """Read the winner of a study and its test recordings.
 
     Args:
-        folder: The study's folder, ``<output>/studies/<name>``.
+        folder: The study's folder, ``<output>/studies/<name>``, or that of an outer fold.
 
     Raises:
         StudyError: If there is no study, no winner, it is not finished or sees no pictures; or
             the manifest, or the file of frozen weights, has changed since.
         PdrayError: If the manifest, the folds or the weights cannot be read.
     """
-    study = StudyLog(folder)
-    facts = study.read()
-    require(facts["tags"], facts["name"])
-    refuse_learnt(study, ["refit"])
-    config = _finished_winner(study, facts)
-    settings = facts["settings"]
-    data = build(DataConfig, settings.get("data", {}))
-    manifest = load_manifest(
-        data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
-    )
-    manifest = labelled(manifest, data.target)
-    if manifest.digest != facts["tags"].get("manifest_digest"):
+    studied = open_study(folder)
+    refuse_learnt(studied.study, ["refit"])
+    config = studied.config
+    if config.network is None:
         raise StudyError(
-            f"study {facts['name']}: the manifest has changed since the study started; restore "
-            "the old manifest"
+            f"study {studied.name}: its winner is {config.model.name} on {config.modality}, but "
+            "maps and features need a network on pictures; choose another study"
         )
-    num_classes = len(data.grade_cuts) + 1
-    if not config.entry.keeps_weights:
-        _check_frozen(study, config)
-        network = frozen_features(config).network
+    manifest = studied.manifest("maps are of its test recordings")
+    if config.entry.keeps_weights:
+        (winner,) = find_models(studied, "refit")
+        network = read_network(studied, winner)
     else:
-        network = _network(study.winner.model_path, config, num_classes)
-    sides = _sides(study, manifest, data, config.beside)
-    recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
-    synthetic = any(row.is_synthetic for row in sides.held)
-    output = folder.resolve().parents[1]  # wherever it is now
-    return HeldOut(
-        study=study,
-        output=output,
-        config=config,
-        network=network.requires_grad_(False),
-        num_classes=num_classes,
-        rows=sides.held,
-        learnt=sides.learnt,
-        synthetic=synthetic or facts["tags"].get("synthetic") == "true",
-        cuts=data.grade_cuts,
-        store=FrameStore(output / "store", build(Recipe, as_begun(Recipe, recipe, recipe))),
-        entries=sides.entries,
-        development=sides.development,
-    )
+        _check_frozen(studied.study, config)
+        network = frozen_features(config).network
+    held, learnt = _sides(studied, manifest)
+    people = studied.folds.development
+    others = (one.recording_id for one in manifest.recordings if one.subject_id in people)
+    return HeldOut(studied, network.requires_grad_(False), held, learnt, frozenset(others))
 
 
 def choose(held: HeldOut, asked: Sequence[str] | None) -> tuple[Recording, ...]:
@@ -289,37 +237,12 @@ def _named_regions(track: Path, points: NDArray[np.float32]) -> Regions:
     return Regions(points, found.vertices, names)
 
 
-def _finished_winner(study: StudyLog, facts: Mapping[str, Any]) -> FitConfig:
-    """Return the settings of the winner."""
-    name = facts["name"]
-    if not study.winner.exists():
-        raise StudyError(
-            f"study {name} has no winner: its state is '{facts['state']}'; continue a search with "
-            "--resume until it has one (a comparison of fixed trials never has one)"
-        )
-    trial = study.winner.read()
-    config = build(FitConfig, as_begun(FitConfig, trial["settings"], trial["settings"]))
-    if config.network is None:
-        raise StudyError(
-            f"study {name}: its winner is {config.model.name} on {config.modality}, but maps and "
-            "features need a network on pictures; choose another study"
-        )
-    file = study.winner.model_path
-    weights = f" and has {'a' if file.is_file() else 'no'} {file.name}"
-    if trial["state"] != "complete" or (config.entry.keeps_weights and not file.is_file()):
-        raise StudyError(
-            f"study {name}: its winner is {trial['state']}"
-            f"{weights if config.entry.keeps_weights else ''}; continue the study with --resume"
-        )
-    return config
-
-
 def _check_frozen(study: StudyLog, config: FitConfig) -> None:
     """Refuse a weights file of a probe that has changed since the study."""
     file, table = config.pretrained, study.folder / "weights.json"
     if file is None or not (file.is_file() and table.is_file()):
         return  # whoever reads the file says that it is absent
-    read = json.loads(_text(table)).get(str(file))
+    read = json.loads(table.read_text(encoding="utf-8")).get(str(file))
     if read not in (None, file_digest(file)):
         raise StudyError(
             f"study {study.folder.name}: the content of {file} has changed since the study ran; "
@@ -327,28 +250,11 @@ def _check_frozen(study: StudyLog, config: FitConfig) -> None:
         )
 
 
-def _network(path: Path, config: FitConfig, num_classes: int) -> nn.Module:
-    try:
-        weights = torch.load(path, weights_only=True, map_location="cpu")
-        return load_network(config, num_classes, weights)
-    except _NO_WEIGHTS as error:
-        # torch lists every name of a network that does not fit.
-        told = " ".join(str(error).split())[:_TOLD] or "cut short"
-        raise StudyError(
-            f"{path}: these are not the weights of the winner's settings: {told}; restore the file"
-        ) from error
-
-
-def _sides(
-    study: StudyLog, manifest: Manifest, data: DataConfig, beside: Sequence[Modality]
-) -> _Sides:
-    folds: Folds = folds_from_json(_text(study.folds_path))
-    entries: dict[str, list[str]] | None = None
-    table = study.folder / "entries.json"
-    if table.is_file():
-        entries = json.loads(_text(table))
-    needs = ("video", "grade", *(needed_field(modality) for modality in beside))
-    usable, _ = select(manifest, items=data.items, needs=needs)
+def _sides(studied: Studied, manifest: Manifest) -> tuple[tuple[Recording, ...], ...]:
+    """Return the test recordings, and those that the winner learnt from."""
+    entries, folds = studied.entries, studied.folds
+    needs = ("video", "grade", *(needed_field(one) for one in studied.config.beside))
+    usable, _ = select(manifest, items=studied.data.items, needs=needs)
     read = [one for one in usable if entries is None or one.recording_id in entries]
     held, learnt = (
         tuple(one for one in read if one.subject_id in side)
@@ -356,21 +262,12 @@ def _sides(
     )
     if not held:
         right = ""
-        if outer := study.outer_studies():
+        if outer := studied.study.outer_studies():
             right = (
                 "; its winner learnt from all subjects, so explain the winner of an outer fold: "
                 f"study={outer[0].folder}"
             )
         raise StudyError(
-            f"{study.folds_path}: no recording of the manifest is in the test set{right}"
+            f"{studied.study.folds_path}: no recording of the manifest is in the test set{right}"
         )
-    # Every recording of such a person, of another item too.
-    others = (one for one in manifest.recordings if one.subject_id in folds.development)
-    return _Sides(held, learnt, frozenset(one.recording_id for one in others), entries)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+    return held, learnt

@@ -60,7 +60,7 @@ def place(held: HeldOut, folder: Path, device: torch.device) -> str:
     table = facts.assign(**columns).dropna(axis=1, how="all")
     write_text(folder / "embedding.csv", table.to_csv(index=False))
     picture = folder / "embedding.png"
-    told = without_ids(facts, held.study)  # its legend tells subjects apart
+    told = without_ids(facts, held.studied.study)  # its legend tells subjects apart
     embedding_picture(
         embedding, told, picture, readouts=readouts, title=sentence, synthetic=held.synthetic
     )
@@ -74,7 +74,7 @@ def _readouts(
     known = [field for field in SEVERITIES if facts[field].notna().any()]
     try:
         learnt = _features(held, held.learnt, device)
-        note_study(held.output, held.study, job="explain", model="winner")
+        note_study(held.studied.output, held.studied.study, job="explain", model="winner")
     except (PdrayError, OSError) as error:  # still show the test recordings
         return [], [f"severity was not predicted: {error}"]
     found = {field: read_out(field, learnt, (features, facts)) for field in known}

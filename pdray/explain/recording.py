@@ -94,10 +94,10 @@ def explain_recording(
 
 def check_class(held: HeldOut, shown_class: int | None) -> None:
     """Refuse a class that the study does not have."""
-    if shown_class is not None and not 0 <= shown_class < held.num_classes:
+    if shown_class is not None and not 0 <= shown_class < held.studied.num_classes:
         raise SettingsError(
             f"shown_class: got {shown_class}; choose a class of the study, "
-            f"0..{held.num_classes - 1}"
+            f"0..{held.studied.num_classes - 1}"
         )
 
 
@@ -137,7 +137,7 @@ def class_score(outputs: Tensor, number: int, held: HeldOut) -> Tensor:
         number: The class, 0..K-1.
         held: The study, whose loss decides the kind of outputs.
     """
-    if num_outputs(held.config.loss, held.num_classes) == held.num_classes:
+    if num_outputs(held.config.loss, held.studied.num_classes) == held.studied.num_classes:
         return outputs[:, number]
     return TrainingLoss(held.config.loss, None).log_probabilities(outputs)[:, number]
 

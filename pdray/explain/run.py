@@ -119,7 +119,9 @@ def explain(config: ExplainConfig, say: Say, *, device: torch.device = _CPU) -> 
     if blocks:
         say(f"attention  over time in {len(blocks)} blocks: {', '.join(blocks)}")
     mapped: list[Tables] = []
-    numbers = number_recordings(held.study, {row.recording_id: row.subject_id for row in rows})
+    numbers = number_recordings(
+        held.studied.study, {row.recording_id: row.subject_id for row in rows}
+    )
     filmed = _filmed(held, rows, config, say)
     for number, row in enumerate(rows, start=1):
         seen = see(held, row, pictures=row.recording_id in filmed)

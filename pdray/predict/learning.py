@@ -10,9 +10,8 @@ from itertools import combinations
 import pandas as pd
 
 from pdray.data.batches.plan import derive_seed
-from pdray.data.cohort.labels import labelled
-from pdray.data.cohort.manifest import Manifest, Recording, load_manifest
-from pdray.data.cohort.members import inner_sides, outer_sides, rate
+from pdray.data.cohort.manifest import Manifest, Recording
+from pdray.data.cohort.members import inner_sides, outer_sides
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.cohort.reshuffling import reshuffled
 from pdray.data.store.extract import available
@@ -31,18 +30,10 @@ def training_recordings(studied: Studied) -> tuple[RatedRecording, ...]:
         StudyError: If its manifest or a recording has changed since.
         PdrayError: If the manifest or a recording cannot be read.
     """
-    entries = studied.entries or {}
-    config, found = studied.config, []
-    for row in training_rows(studied):
-        stored = studied.store.add(row, available(row, config.sees, config.needs))
-        names = {path.stem for path in stored.paths.values()}
-        if not names <= set(entries[row.recording_id]):
-            raise StudyError(
-                f"recording {row.recording_id}: its file has changed since the study ran, and "
-                "is read again; restore the old file"
-            )
-        found.append(rate(row, studied.data.grade_cuts, stored=stored))
-    return tuple(found)
+    sees, needs = studied.config.sees, studied.config.needs
+    return tuple(
+        studied.read_again(row, available(row, sees, needs)) for row in training_rows(studied)
+    )
 
 
 def training_rows(studied: Studied) -> tuple[Recording, ...]:
@@ -146,19 +137,11 @@ def _task(
 
 
 def _manifest(studied: Studied) -> Manifest:
-    data, name = studied.data, studied.config.model.name
     why = "new recordings are compared with those that it learnt from"
     if studied.learns_at_once:
+        name = studied.config.model.name
         why = f"{name} learns in one step, so it is learnt again from the recordings of the study"
-    manifest = load_manifest(
-        data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
-    )
-    manifest = labelled(manifest, data.target)
-    if manifest.digest != studied.facts["tags"].get("manifest_digest"):
-        raise StudyError(
-            f"study {studied.name}: {why}, but its manifest {data.manifest.name} has changed "
-            "since; restore it"
-        )
+    manifest = studied.manifest(why)
     if not studied.keeps_frames:
         raise StudyError(f"study {studied.name}: {why}, but it kept no frames; use another study")
     return manifest

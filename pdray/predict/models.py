@@ -59,18 +59,9 @@ def find_models(studied: Studied, asked: str) -> tuple[Model, ...]:
             a withdrawn subject.
     """
     development = frozenset(studied.folds.development)
-    folds = sorted(set(studied.inner["fold"]))
-    if asked.startswith("fold:"):
-        fold = int(asked.removeprefix("fold:"))
-        if fold not in folds:
-            raise StudyError(
-                f"model: got '{asked}', but study {studied.name} has the folds "
-                f"{', '.join(map(str, folds))}"
-            )
-        folds = [fold]
-    chosen = [REFIT] if asked == "refit" else folds
+    chosen = [REFIT] if asked == "refit" else _folds(studied, asked)
     models = tuple(Model(fold, development - studied.held_out(fold)) for fold in chosen)
-    names = [f"fold:{fold}" for fold in sorted(set(studied.inner["fold"]))]
+    names = [f"fold:{fold}" for fold in range(len(studied.folds.folds))]
     refuse_learnt(studied.study, [one.name for one in models], ["refit", *names])
     lacking = [one.name for one in models if not _is_there(studied, one)]
     if lacking:
@@ -85,6 +76,19 @@ def find_models(studied: Studied, asked: str) -> tuple[Model, ...]:
             f"({weights_of(studied, models[0]).parent}); {right}"
         )
     return models
+
+
+def _folds(studied: Studied, asked: str) -> list[int]:
+    folds: list[int] = sorted(set(studied.inner["fold"]))
+    if asked == "ensemble":
+        return folds
+    fold = int(asked.removeprefix("fold:"))
+    if fold not in folds:
+        raise StudyError(
+            f"model: got '{asked}', but study {studied.name} has the folds "
+            f"{', '.join(map(str, folds))}"
+        )
+    return [fold]
 
 
 def weights_of(studied: Studied, model: Model) -> Path:

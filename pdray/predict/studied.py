@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,14 @@ import pandas as pd
 from pdray.config import build, value_at
 from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.folds import Folds, folds_from_json
-from pdray.data.cohort.manifest import Recording, load_manifest
+from pdray.data.cohort.labels import labelled
+from pdray.data.cohort.manifest import Manifest, Recording, load_manifest
+from pdray.data.cohort.members import rate
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.cohort.rows import FILES
 from pdray.data.cohort.settings import LABELS, DataConfig
 from pdray.data.cohort.spelling import look_alike_form
+from pdray.data.modalities import Modality
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.earlier import as_begun
@@ -41,9 +45,8 @@ class Studied:
         config: The winner's settings.
         data: Its items and grade cuts.
         folds: Its people by side.
-        inner: What the winning trial predicted for the subjects that its folds held out, a row
-            per recording.
         store: The frame store that it reads; new recordings are added to it.
+        output: Folder of the studies, wherever it is now.
         entries: Names of the store entries of each recording that the study read; None of an
             early version's study.
         keeps_frames: Whether these entries were kept; else it decoded videos at every read.
@@ -55,7 +58,7 @@ class Studied:
     config: FitConfig
     data: DataConfig
     folds: Folds
-    inner: pd.DataFrame
+    output: Path
     store: FrameStore
     entries: Mapping[str, list[str]] | None
     keeps_frames: bool
@@ -90,6 +93,12 @@ class Studied:
         """Threads of a fit, which decide the last bits of its numbers."""
         return max(1, int(self.setting("resources.cpus_per_worker") or 1))
 
+    @cached_property
+    def inner(self) -> pd.DataFrame:
+        """What the winning trial predicted for those whom its folds held out, by recording."""
+        trial = self.study.trial(self.trial["number"])
+        return by_recording(read_predictions(trial.predictions_path))
+
     @property
     def items(self) -> tuple[str, ...]:
         """Items that the winner learnt."""
@@ -117,6 +126,52 @@ class Studied:
         """
         found = map(self._subject_of_digest.get, _digests(self._notes, row))
         return next((one for one in found if one is not None), None)
+
+    def manifest(self, why: str) -> Manifest:
+        """Read the study's manifest again.
+
+        Args:
+            why: What it is read for, a sentence without its full stop.
+
+        Raises:
+            StudyError: If it has changed since the study began.
+            ManifestError: If it cannot be read.
+        """
+        data = self.data
+        manifest = load_manifest(
+            data.manifest, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
+        )
+        manifest = labelled(manifest, data.target)
+        if manifest.digest != self.facts["tags"].get("manifest_digest"):
+            raise StudyError(
+                f"study {self.name}: {why}, but its manifest {data.manifest.name} has changed "
+                "since; restore it"
+            )
+        return manifest
+
+    def read_again(
+        self, row: Recording, modalities: Sequence[Modality], *beside: Modality
+    ) -> RatedRecording:
+        """Return a recording of the study as its fits read it; make its missing store entries.
+
+        Args:
+            row: With a grade.
+            modalities: Those that the study read.
+            *beside: Further ones.
+
+        Raises:
+            DecodeError: If a file cannot be read; names the recording.
+            StudyError: If its file has changed since the study ran.
+            StoreError: If the store cannot be written.
+        """
+        stored = self.store.add(row, (*modalities, *beside))
+        names = {stored.paths[modality].stem for modality in modalities}
+        if self.entries is not None and not names <= set(self.entries[row.recording_id]):
+            raise StudyError(
+                f"recording {row.recording_id}: its file has changed since the study ran; restore "
+                "the old file"
+            )
+        return rate(row, self.data.grade_cuts, stored=stored)
 
     @cached_property
     def _alike(self) -> dict[str, str]:
@@ -166,11 +221,11 @@ def open_study(folder: Path) -> Studied:
             f"study: got '{folder}', which has no study.json; write the folder of a study, such as "
             "~/pdray_output/studies/NAME"
         )
-    facts = study.read()
-    if folder.absolute().parent.name != "studies":
+    facts, whole = study.read(), study.whole() or study
+    if whole.folder.absolute().parent.name != "studies":
         raise StudyError(
-            f"study: got '{folder}', which is in no folder named studies: new recordings are "
-            f"decoded into the store beside that; move or link it to OUTPUT/studies/{facts['name']}"
+            f"study: got '{folder}', which is in no folder named studies: recordings are decoded "
+            f"into the store beside that; move or link it to OUTPUT/studies/{facts['name']}"
         )
     require(facts["tags"], facts["name"])
     if not study.winner.exists() or study.winner.read()["state"] != "complete":
@@ -180,8 +235,8 @@ def open_study(folder: Path) -> Studied:
         )
     trial, settings = study.winner.read(), facts["settings"]
     recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
-    output = folder.absolute().parents[1]  # wherever it is now
-    table = folder / "entries.json"
+    output = whole.folder.absolute().parents[1]
+    table = whole.folder / "entries.json"  # the searches in outer folds read the same
     return Studied(
         study=study,
         facts=facts,
@@ -189,7 +244,7 @@ def open_study(folder: Path) -> Studied:
         config=build(FitConfig, as_begun(FitConfig, trial["settings"], trial["settings"])),
         data=build(DataConfig, settings.get("data", {})),
         folds=folds_from_json(_text(study.folds_path)),
-        inner=by_recording(read_predictions(study.trial(trial["number"]).predictions_path)),
+        output=output,
         store=FrameStore(output / "store", build(Recipe, as_begun(Recipe, recipe, recipe))),
         entries=json.loads(_text(table)) if table.is_file() else None,
         keeps_frames=settings.get("frames", "store") == "store" and table.is_file(),

@@ -29,7 +29,7 @@ def test_the_winner_and_the_test_group_are_what_the_study_left(study: StudyLog) 
     held = open_held_out(study.folder)
     assert [row.recording_id for row in held.rows] == [name_of(number) for number in (1, 2, 3)]
     assert held.development == {name_of(number) for number in (4, 5, 6)}
-    assert held.num_classes == 2
+    assert held.studied.num_classes == 2
     assert held.synthetic
     assert not held.network.training
     state = torch.load(study.winner.model_path, weights_only=True)
@@ -119,11 +119,15 @@ def without_data(study: StudyLog) -> None:
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (other_study, StudyError, "holds no study, whose folder has a study"),
+        (other_study, StudyError, r"which has no study\.json; write the folder of a study"),
         (without_data, SettingsError, "'manifest' is missing"),
         (without_winner, StudyError, "study faces has no winner: its state is .running."),
-        (unfinished, StudyError, "study faces: its winner is running and has a model.pt; continue"),
-        (without_model, StudyError, "its winner is complete and has no model.pt; continue"),
+        (unfinished, StudyError, "study faces has no winner: its state is .complete.; continue it"),
+        (
+            without_model,
+            StudyError,
+            r"study faces has no weights of refit \(.*winner\); restore it",
+        ),
         (cut_model, StudyError, r"model\.pt: these are not the weights of the winner's settings"),
         (
             other_model,
@@ -145,7 +149,8 @@ def test_a_study_that_cannot_be_explained_says_why(
 def test_another_manifest_is_refused(tmp_path: Path, faces: Path) -> None:
     study = make_study(tmp_path / "output", faces, tags={"manifest_digest": "other"})
     with pytest.raises(
-        StudyError, match="study faces: the manifest has changed since the study started"
+        StudyError,
+        match=r"study faces: maps are of its .* but its manifest manifest\.csv has changed since",
     ):
         open_held_out(study.folder)
 
@@ -180,7 +185,7 @@ def test_a_video_that_is_gone_names_its_recording(study: StudyLog, tmp_path: Pat
 def test_snippets_pictures_and_regions_are_of_the_same_frames(study: StudyLog) -> None:
     held = open_held_out(study.folder)
     seen = see(held, held.rows[1], pictures=True)
-    entry = Entry(held.store.entry(held.rows[1], "rgb"))
+    entry = Entry(held.studied.store.entry(held.rows[1], "rgb"))
     indices = frame_indices(len(entry), held.config.snippet, None)
     frames = entry.read(indices.ravel())
     assert np.array_equal(seen.indices, indices)
@@ -210,7 +215,7 @@ def test_frames_of_several_views_are_shown_once_each(tmp_path: Path, faces: Path
     assert np.array_equal(seen.frames, np.unique(seen.indices))
     assert seen.pictures is not None
     assert len(seen.pictures) == len(seen.seconds) == len(seen.frames) == len(seen.regions.points)
-    entry = Entry(held.store.entry(held.rows[0], "rgb"))
+    entry = Entry(held.studied.store.entry(held.rows[0], "rgb"))
     assert np.array_equal(seen.pictures, entry.read(seen.frames))
 
 
@@ -238,7 +243,7 @@ def test_flow_is_shown_on_the_picture_of_its_time(tmp_path: Path, faces: Path) -
     seen = see(held, held.rows[0], pictures=True)
     assert seen.snippets.shape[1] == 2
     assert seen.pictures is not None
-    rgb = Entry(held.store.entry(held.rows[0], "rgb"))
+    rgb = Entry(held.studied.store.entry(held.rows[0], "rgb"))
     assert np.array_equal(seen.pictures, rgb.read(seen.frames))
 
 
