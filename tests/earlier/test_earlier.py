@@ -22,7 +22,7 @@ from jobs import explain, make_demo, prepare, reproduce
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-LEFT, EXPECTED = HERE / "left", HERE / "expected"
+LEFT, NESTED, EXPECTED = HERE / "left", HERE / "left_nested", HERE / "expected"
 COHORT = (
     "num_subjects=5", "num_visits=1", "items=[finger_tapping]", "missing=0.0", "size=32", "fps=5",
     "min_seconds=1.0", "max_seconds=1.2", "seed=4",
@@ -42,6 +42,7 @@ OTHER_ORDER = 1e-4
 def put(folder: Path) -> Path:
     """Copy what was left to a folder, and put the folder's path where that of the first one was."""
     shutil.copytree(LEFT, folder)
+    shutil.copytree(NESTED, folder / "output" / "studies" / "nested")
     for packed in folder.rglob("*.xz"):
         packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
         packed.unlink()
@@ -180,13 +181,11 @@ def table_row(kept: Path) -> list[str]:
     return row
 
 
-@pytest.fixture(scope="module")
-def resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[str, int]]]:
-    """Go on with the unfinished study; return its output's folder and the entries before."""
-    folder = put(tmp_path_factory.mktemp("earlier") / "left")
-    before = entries(folder)
+def resume(folder: Path, study: str) -> str:
+    """Go on with a study; return what the job prints."""
+    words = ["--resume", f"output={folder / 'output'}", f"search.name={study}"]
     done = subprocess.run(
-        [sys.executable, "jobs/tune_tsa.py", "--resume", f"output={folder / 'output'}"],
+        [sys.executable, "jobs/tune_tsa.py", *words],
         cwd=ROOT,
         env={**os.environ, "RAY_DISABLE_IMPORT_WARNING": "1"},
         capture_output=True,
@@ -195,6 +194,15 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, t
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[str, int]]]:
+    """Go on with the unfinished study; return its output's folder and the entries before."""
+    folder = put(tmp_path_factory.mktemp("earlier") / "left")
+    before = entries(folder)
+    resume(folder, "unfinished")
     return folder, before
 
 
@@ -286,6 +294,7 @@ def test_a_resumed_earlier_study_ends_with_the_numbers_of_the_earlier_version(
     expected = json.loads((EXPECTED / "trials.json").read_text(encoding="utf-8"))
     assert differences(outcome(study), expected, within) == []
     check_table(predictions(study), "predictions.json", within=within)
+    assert not (study / "winner" / "folds").exists()  # that version kept none
 
 
 @pytest.mark.integration
@@ -297,3 +306,21 @@ def test_a_study_that_starts_from_the_earlier_model_notes_its_content(
     model = resumed[0] / "output" / "studies" / "finished" / "winner" / "model.pt"
     noted = json.loads((resumed[0] / "output/studies/unfinished/weights.json").read_text())
     assert noted == {str(model): hashlib.sha256(model.read_bytes()).hexdigest()}
+
+
+@pytest.mark.slow
+def test_an_unfinished_nested_study_goes_on_under_the_rules_that_it_began_with(left: Path) -> None:
+    study = left / "output" / "studies" / "nested"
+    complete = [*(study / "outer" / "00").rglob("*.jsonl"), *(study / "outer").rglob("trials/*/*")]
+    before = state_of(*(path for path in complete if path.is_file()))
+    said = resume(left, "nested")
+    assert "study nested: continued, 4 of 6 trials done\n" in said
+    assert state_of(*map(Path, before)) == before
+    expected = json.loads((EXPECTED / "nested.json").read_text(encoding="utf-8"))
+    for name, numbers in expected["searches"].items():
+        assert differences(outcome(study / name), numbers, OTHER_ORDER) == [], name
+    pooled = pd.read_parquet(study / "outer" / "predictions.parquet")
+    found = {key: pooled[key].tolist() for key in expected["pooled"]}
+    assert differences(found, expected["pooled"], OTHER_ORDER) == []
+    assert list(study.rglob("folds/*")) == []  # that version kept no folds of a winner
+    assert "complete, nothing to do" in resume(left, "nested")
