@@ -158,8 +158,12 @@ def _of_study(config: EvaluateConfig) -> Predictions:
             f"study {facts['name']}: {trial.folder.name} has no predictions, since it is not "
             "complete; run the study to its end, or choose another with trial=..."
         )
-    table = read_predictions(trial.predictions_path)
-    name = trial.folder.name
+    table, name = read_predictions(trial.predictions_path), trial.folder.name
+    if table.empty:
+        raise StudyError(
+            f"study {facts['name']}: {name} has no predictions left, since everybody whom it "
+            "scored has withdrawn; choose another study"
+        )
     tested = bool((table["split"] == "test").all())
     wins = trial.folder == log.winner.folder
     what = "winner" if wins else f"trial {int(name)}"

@@ -78,12 +78,21 @@ def sent_runs(study: StudyLog) -> dict[str, dict[str, str]]:
         return {}
     found: dict[str, dict[str, str]] = {}
     for place, runs in memory.items():
-        uri = str(place).partition(" ")[0]
-        if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        uri = _uri_of(str(place))
+        if uri is None:
             continue
         ids = {key: str(run["run_id"]) for key, run in runs.items() if run.get("run_id")}
         found.setdefault(uri, {}).update(ids)
     return found
+
+
+def _uri_of(place: str) -> str | None:
+    """Return the URI of "URI experiment", which may hold spaces; None of a file that is gone."""
+    if not place.startswith("sqlite:"):
+        return place.partition(" ")[0]
+    words = place.split(" ")
+    uris = (" ".join(words[:number]) for number in range(len(words) - 1, 0, -1))
+    return next((uri for uri in uris if Path(uri.removeprefix("sqlite:///")).is_file()), None)
 
 
 def refuse_learnt(study: StudyLog, models: Iterable[str], others: Iterable[str] = ()) -> None:

@@ -28,10 +28,8 @@ def artefact_traces(touched: Touched) -> Iterator[Trace]:
         yield from _removed("runs", path, "checkpoint")
     for path in sorted(folder.glob("networks/*/features")):
         yield from _removed("features", path, "features of all recordings")
-    head = _headline(touched)
     for path in (folder / REPORT, folder / "evaluation" / REPORT):
-        if path.is_file() and not path.read_text(encoding="utf-8").startswith(head):
-            yield Trace("scores", path, "are marked, and stay", partial(_mark, path, head))
+        yield from _marked(path, _headline(touched.learnt))
 
 
 def shown_traces(output: Path, touched: Sequence[Touched], person: Person) -> Iterator[Trace]:
@@ -50,10 +48,19 @@ def shown_traces(output: Path, touched: Sequence[Touched], person: Person) -> It
 
 
 def evaluation_traces(table: Path) -> Iterator[Trace]:
-    """Yield the report beside the table of an evaluation that scored a person."""
+    """Yield the report and the scores beside the table of a validation that scored a person."""
     if table.parent.parent.name == "evaluation":
-        for name in (Path(PAGE).name, "figures"):
-            yield from _removed("reports", table.with_name(name), "of an evaluation")
+        yield from _removed("reports", (table.parent / PAGE).parent, "page, numbers, figures")
+        yield from _marked(table.with_name(REPORT), _headline(()))
+
+
+def evaluated_traces(output: Path, touched: Sequence[Touched]) -> Iterator[Trace]:
+    """Yield the scores of ``jobs/evaluate.py`` of models that learnt from a person."""
+    for one in touched:
+        title = f"study {one.log.name}, "
+        for path in sorted(output.glob(f"evaluation/*/{REPORT}")) if one.learnt else ():
+            if title in path.read_text(encoding="utf-8"):
+                yield from _marked(path, _headline(one.learnt))
 
 
 def _removed(kind: Kind, path: Path, told: str) -> Iterator[Trace]:
@@ -64,9 +71,15 @@ def _removed(kind: Kind, path: Path, told: str) -> Iterator[Trace]:
         yield Trace(kind, path, told, path.unlink)
 
 
-def _headline(touched: Touched) -> str:
-    if touched.learnt:
-        return f"{LEARNT.upper()}: {', '.join(touched.learnt)}. The scores are those of then."
+def _marked(path: Path, headline: str) -> Iterator[Trace]:
+    """Yield a report whose first line is to be said, unless it is."""
+    if path.is_file() and not path.read_text(encoding="utf-8").startswith(headline):
+        yield Trace("scores", path, "are marked, and stay", partial(_mark, path, headline))
+
+
+def _headline(learnt: Sequence[str]) -> str:
+    if learnt:
+        return f"{LEARNT.upper()}: {', '.join(learnt)}. The scores are those of then."
     return "SCORED A WITHDRAWN SUBJECT, whom no model learnt from. The scores are those of then."
 
 

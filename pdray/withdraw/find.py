@@ -10,7 +10,12 @@ from pdray.errors import StudyError
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.scorings import read_scorings
 from pdray.withdraw.again import Again, commands
-from pdray.withdraw.artefacts import artefact_traces, evaluation_traces, shown_traces
+from pdray.withdraw.artefacts import (
+    artefact_traces,
+    evaluated_traces,
+    evaluation_traces,
+    shown_traces,
+)
 from pdray.withdraw.frames import entries_of, stored_traces
 from pdray.withdraw.models import Export, Touched, find_exports, find_touched, sides_of
 from pdray.withdraw.person import Person, Row, rows_of_manifests, study_logs
@@ -48,22 +53,23 @@ class Found:
         return any(one.log.read()["tags"].get("synthetic") == "true" for one in self.touched)
 
 
-def find(output: Path, subject: str) -> Found:
+def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
     """Return everything that is left of a person in an output folder.
 
     Args:
         output: The folder.
         subject: Their id.
+        manifests: Beside those of the studies.
 
     Raises:
         StudyError: If nothing is known of them; names the nearest id. If a study is damaged.
     """
     logs, notes = study_logs(output), list[str]()
-    manifests = rows_of_manifests(logs, notes)
-    files = [path for path in files_of(output) if path not in manifests]
+    known = rows_of_manifests(logs, manifests, notes)
+    files = [path for path in files_of(output) if path not in known]
     rows = tuple(
         Row(path, number, recording)
-        for path, recordings in manifests.items()
+        for path, recordings in known.items()
         for number, recording in enumerate(recordings, start=2)
         if recording.subject_id == subject
     )
@@ -80,8 +86,9 @@ def find(output: Path, subject: str) -> Found:
     read = {one for names in entries.values() for one in names}
     if not (touched or person.digests or read & named) and person.store.is_dir():
         notes.append(
-            f"no study read recordings of theirs, so that what {person.store} may hold of them "
-            "cannot be told; delete it to be sure: it is made again"
+            f"no study read recordings of theirs: which frames in {person.store} are theirs cannot "
+            "be told; name their manifest with manifests=[FILE], or delete the store, which is "
+            "made again"
         )
     notes += [
         f"{path} may hold predictions of theirs; delete it unless jobs/predict.py is running"
@@ -89,7 +96,7 @@ def find(output: Path, subject: str) -> Found:
     ]
     traces = [*stored_traces(person, entries, notes), *in_tables]
     traces += [trace for one in touched for trace in artefact_traces(one)]
-    traces += shown_traces(output, touched, person)
+    traces += [*shown_traces(output, touched, person), *evaluated_traces(output, touched)]
     order = list(KINDS)
     return Found(
         person=person,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -120,24 +121,21 @@ def _learnt(log: StudyLog, person: Person, fold: int) -> tuple[str, ...]:
     """
     if log.folder.parent.name == "assembling":
         return ("networks",)
-    if any(one.read()["role"] == "fixed" for one in log.trials()):
+    if not log.winner.exists():  # a comparison, or a study that has not ended
         return ("trials",)
-    held = _held_out(log, person.subject)
-    held = {fold} if held is None else held
+    held = _held_out(log, person.subject) or {fold}
     return ("refit", *(f"fold:{k}" for k in range(_num_folds(log)) if k not in held))
 
 
-def _held_out(log: StudyLog, subject: str) -> set[int] | None:
-    """Return the folds of the winning trial that held a subject out; None if it is not known."""
-    if not log.winner.exists():
-        return None
+def _held_out(log: StudyLog, subject: str) -> set[int]:
+    """Return the folds of the winning trial that held a subject out, as far as it is known."""
     table = log.trial(int(log.winner.read()["number"])).predictions_path
     if not table.is_file():
-        return None
+        return set()
     import pyarrow.parquet as pq
 
     rows = pq.read_table(table, columns=["subject_id", "fold"]).to_pylist()
-    return {int(row["fold"]) for row in rows if row["subject_id"] == subject} or None
+    return {int(row["fold"]) for row in rows if row["subject_id"] == subject}
 
 
 def _num_folds(log: StudyLog) -> int:
@@ -174,7 +172,8 @@ def _exports(log: StudyLog) -> Iterator[Export]:
     for line in lines:
         try:
             plain = json.loads(line)
-            yield Export(log, Path(plain["output"]), str(plain["model"]), str(plain["time"]))
+            day = datetime.fromtimestamp(float(plain["time"]), UTC).strftime("%Y-%m-%d")
+            yield Export(log, Path(plain["output"]), str(plain["model"]), day)
         except (ValueError, KeyError, TypeError) as error:
             raise StudyError(
                 f"{log.folder / EXPORTS}: the line {line!r} is damaged: {error}; correct it"

@@ -109,16 +109,19 @@ def whole_of(log: StudyLog) -> StudyLog:
 
 
 def rows_of_manifests(
-    logs: Sequence[StudyLog], notes: list[str]
+    logs: Sequence[StudyLog], others: Sequence[Path], notes: list[str]
 ) -> Mapping[Path, tuple[Recording, ...]]:
-    """Return the recordings of each manifest that studies name.
+    """Return the recordings of each manifest that studies name, and of others.
 
     Args:
         logs: The studies.
+        others: Manifests.
         notes: Gets a line for each manifest that cannot be read.
     """
     found: dict[Path, tuple[Recording, ...]] = {}
-    for data in _data_sections(logs):
+    sections = list(_data_sections(logs))
+    scale = next((data.scale for data in sections if data.scale), None)
+    for data in (*sections, *(DataConfig(manifest=path, scale=scale) for path in others)):
         path = data.manifest.absolute()
         if path in found:
             continue

@@ -39,10 +39,12 @@ def withdraw(config: WithdrawConfig, say: Say) -> str:
             "jobs, which has the folder studies"
         )
     with step("looking for what is left of the person"):
-        found = find(config.output, config.subject)
+        found = find(config.output, config.subject, config.manifests)
     if not config.delete:
-        words = ["withdraw", f"output={config.output}", f"subject={config.subject}", "delete=true"]
-        return f"{told(found)}\n\nnothing was deleted; to delete and mark: {console(*words)}"
+        more = [f"manifests=[{','.join(map(str, config.manifests))}]"] if config.manifests else []
+        words = [f"output={config.output}", f"subject={config.subject}", *more, "delete=true"]
+        way = console("withdraw", *words)
+        return f"{told(found)}\n\nnothing was deleted; to delete and mark: {way}"
     require_writable(config.output, key="output")
     with ExitStack() as stack:
         for study in _studies(found):

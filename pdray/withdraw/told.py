@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pdray.data.cohort.settings import SYNTHETIC
-from pdray.tracking.withdrawn import LEARNT
+from pdray.tracking.withdrawn import LEARNT, sent_runs
 from pdray.withdraw.find import Found
 from pdray.withdraw.trace import KINDS
 
@@ -67,9 +67,9 @@ def _learnt(found: Found) -> Iterator[str]:
         else:
             told = "scored the subject; no model learnt from them"
         yield f"{'study':{_WIDTH}} {path}: {told}"
-        runs = one.log.folder / "mirror.json"
-        if runs.is_file():
-            yield f"{'tracking':{_WIDTH}} MLflow's runs of {path}: they and their models are tagged"
+        if (one.log.folder / "mirror.json").is_file():
+            uris = ", ".join(sent_runs(one.log)) or "a database that is not there now: look for it"
+            yield f"{'tracking':{_WIDTH}} runs, models and versions of {path} in {uris}"
     for export in found.exports:
         there = "" if export.folder.is_dir() else ", which is not there now: find its copies"
         yield (

@@ -19,6 +19,8 @@ from pdray.errors import TrackingError
 from pdray.evaluation.predictions import by_recording, probabilities
 from pdray.tracking.mlflow_log import MirrorReport, mirror_study
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.withdrawn import sent_runs
+from pdray.tracking.withdrawn_runs import TAG, mark_runs
 from pdray.training.loop.worker import fit
 from pdray.training.task import FitTask
 
@@ -150,6 +152,12 @@ def test_a_model_is_registered_once_and_says_nothing_of_a_person(
     mirror_study(folder, uri, "e")
     assert {one.version for one in registered(uri)} == {1, 2}
     assert client.get_model_version_by_alias("e-tapping", "champion").version == 2
+    (runs,) = sent_runs(StudyLog(folder)).values()
+    mark_runs(StudyLog(folder), uri, runs, "learnt from a withdrawn subject")
+    (model,) = client.search_logged_models([report.experiment_id])
+    assert {one.tags.get(TAG) for one in (model, *registered(uri))} == {
+        "learnt from a withdrawn subject"
+    }
 
 
 def test_a_study_of_the_same_name_is_a_new_version_and_has_another_run_name(

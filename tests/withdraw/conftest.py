@@ -74,7 +74,7 @@ def left(template: Left, tmp_path: Path) -> Left:
     shutil.copytree(template.output, output)
     study, later = (StudyLog(output / "studies" / name) for name in ("faces", "later"))
     export.mkdir()
-    lines = ({"output": str(export), "model": model, "time": "2026-11-29", "sha256": "0"}
+    lines = ({"output": str(export), "model": model, "time": 1795953600.0, "sha256": "0"}
              for model in ("ensemble", "fold:1"))  # fmt: skip
     _write(study.folder / "exports.jsonl", "".join(f"{json.dumps(line)}\n" for line in lines))
     return Left(output, template.manifest, study, later, export)
@@ -138,7 +138,7 @@ def _of_jobs(output: Path, study: StudyLog, rows: dict[str, str]) -> None:
     table = "recording_id,subject_id\n" + "".join(f"{r},{s}\n" for r, s in rows.items())
     _write(output / "predictions.csv", f"# for research\n{table}")
     _write(output / "evaluation" / "faces" / "predictions.csv", table)
-    _write(output / "evaluation" / "faces" / "report.html", "P01")
+    _write(output / "evaluation" / "faces" / "report" / "report.html", "P01")
     note_study(output, study, job="evaluate", model="winner")
 
 

@@ -3,6 +3,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -121,10 +122,10 @@ def test_an_interrupted_deletion_ends_like_another(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    def found(output: Path, subject: str) -> Found:
-        traces = list(find(output, subject).traces)
-        traces[at] = replace(traces[at], erase=interrupted)
-        return replace(find(output, subject), traces=tuple(traces))
+    def found(*args: Any) -> Found:
+        whole = find(*args)
+        broken = replace(whole.traces[at], erase=interrupted)
+        return replace(whole, traces=(*whole.traces[:at], broken, *whole.traces[at + 1 :]))
 
     (left.study.folder / "exports.jsonl").unlink()
     monkeypatch.setattr(job, "find", found)
@@ -145,6 +146,34 @@ def test_of_who_was_only_scored_no_model_is_refused(left: Left) -> None:
     lines = (left.study.folder / "report.txt").read_text(encoding="utf-8")
     assert lines.startswith("SCORED A WITHDRAWN SUBJECT")
     assert read_marks(left.later.folder) == {key_of(TESTED): mark}
+
+
+def test_frames_that_were_only_predicted_are_found_by_their_manifest(left: Left) -> None:
+    """Somebody of another site: their row is in a table of predictions, and no study read them."""
+    for path in left.output.glob("studies"):
+        shutil.rmtree(path)
+    told = run(left)
+    assert "no study read recordings of theirs" in told
+    run(left, f"manifests=[{left.manifest}]", "delete=true")
+    store = [name for name in content(left.output) if name.startswith("store/")]
+    assert len(store) == 30
+
+
+def test_the_scores_of_evaluations_are_marked_where_the_model_learnt(left: Left) -> None:
+    folder = left.output / "evaluation" / "faces-trial-0"
+    folder.mkdir()
+    (folder / "report.txt").write_text("Evaluation of study faces, trial 0, all\n\n0.5\n")
+    (left.output / "evaluation" / "other").mkdir()
+    other = left.output / "evaluation" / "other" / "report.txt"
+    other.write_text("Evaluation of study faces2, winner\n")
+    for _ in range(2):
+        run(left, "delete=true")
+    lines = (folder / "report.txt").read_text().splitlines()
+    assert lines[0] == (
+        "LEARNT FROM A WITHDRAWN SUBJECT: refit, fold:0. The scores are those of then."
+    )
+    assert lines[2:] == ["Evaluation of study faces, trial 0, all", "", "0.5"]
+    assert other.read_text() == "Evaluation of study faces2, winner\n"
 
 
 def test_what_another_subject_shares_is_kept_and_told(left: Left) -> None:

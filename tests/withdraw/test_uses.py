@@ -87,6 +87,12 @@ def test_an_evaluation_leaves_the_rows_out_and_says_so(left: Left) -> None:
     assert "rows of theirs are deleted, so that scores differ" in told
 
 
+def test_an_evaluation_of_nobody_is_refused_in_words(left: Left) -> None:
+    run(left, "delete=true", subject=TESTED)  # the whole test set
+    with pytest.raises(StudyError, match="no predictions left, since everybody"):
+        run_evaluation(load(EvaluateConfig, [f"study={left.study.folder}"]))
+
+
 def test_the_command_trains_again_without_the_person_and_what_started_from_it(left: Left) -> None:
     tags, copy = left.study.read()["tags"], left.output.with_name("copy.pt")
     shutil.copyfile(left.study.winner.model_path, copy)
