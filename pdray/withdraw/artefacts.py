@@ -26,6 +26,8 @@ def artefact_traces(touched: Touched) -> Iterator[Trace]:
     yield from _removed("runs", folder / "ray", "state of trials")
     for path in sorted(folder.glob("**/checkpoint.pt")):
         yield from _removed("runs", path, "checkpoint")
+    for path in sorted(private_folder(touched.log).glob("*.json")):
+        yield from _removed("features", path, "numbers that predict has fitted")
     for path in sorted(folder.glob("networks/*/features")):
         yield from _removed("features", path, "features of all recordings")
     for path in (folder / REPORT, folder / "evaluation" / REPORT):

@@ -13,6 +13,7 @@ from pdray.atomic import file_digest
 from pdray.config import build
 from pdray.data.cohort.folds import Folds, folds_to_json
 from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.rows import FILES
 from pdray.data.store.entry import EntryWriter
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe, StoreConfig
@@ -61,7 +62,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Left:
     study.start(name="faces", settings=tree, tags=facts["tags"])
     study.finish(state="complete", best=0)
     rows = {one.recording_id: one.subject_id for one in load_manifest(manifest).recordings}
-    _of_study(study, rows)
+    _of_study(study, manifest, rows)
     _in_store(study, output, manifest)
     _of_jobs(output, study, rows)
     return Left(output, manifest, study, _later(study), output)
@@ -80,7 +81,7 @@ def left(template: Left, tmp_path: Path) -> Left:
     return Left(output, template.manifest, study, later, export)
 
 
-def _of_study(study: StudyLog, rows: dict[str, str]) -> None:
+def _of_study(study: StudyLog, manifest: Path, rows: dict[str, str]) -> None:
     study.folds_path.write_text(folds_to_json(FOLDS), encoding="utf-8")
     study.trial(0).start(number=0, num_epochs=1, params={}, settings={})
     folds = [_predicted(rows, side, fold) for fold, side in enumerate(FOLDS.folds)]
@@ -89,11 +90,14 @@ def _of_study(study: StudyLog, rows: dict[str, str]) -> None:
     for fold, table in enumerate(folds):
         write_predictions(table, study.kept_fold(fold).predictions_path)
         study.kept_fold(fold).model_path.write_bytes(b"weights")
-    table = pd.DataFrame({"recording_id": list(rows), "subject_id": list(rows.values())})
+    parts = ["scored" if one in FOLDS.test else "training" for one in rows.values()]
+    facts = load_manifest(manifest).table().drop(columns=list(FILES), errors="ignore")
+    table = facts.assign(part=parts, reason=None, seconds=1.0, **{"class": 0})
     with writing_private(study, "recordings.parquet") as temporary:
         table.to_parquet(temporary, index=False)
     _write(study.folder / "report" / "report.html", "P01")
     _write(study.folder / "report.txt", f"trial 0\n{RECORDING} is like another\n")
+    _write(study.folder / "private" / "mean_calibration.json", "{}")
     _write(study.folder / "ray" / "tune" / "state.pkl", RECORDING)
     _write(study.folder / "decode_failures.csv", f"recording_id,reason\n{RECORDING},cut\n")
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,8 @@ from pdray.atomic import file_digest
 from pdray.config import load
 from pdray.errors import StudyError
 from pdray.explain.held_out import open_held_out
+from pdray.export.run import export_model
+from pdray.export.settings import ExportConfig
 from pdray.predict.models import find_models
 from pdray.predict.studied import open_study
 from pdray.report.make import make_report
@@ -70,6 +73,26 @@ def test_the_model_that_did_not_learn_from_the_person_still_predicts(left: Left)
     with pytest.raises(StudyError, match="fold:1 learnt from a withdrawn subject"):
         predict("fold:1")(left)
     assert len(read_marks(left.study.folder)) == 2
+
+
+@pytest.mark.slow
+def test_an_export_is_found_marked_and_not_made_again(left: Left) -> None:
+    (left.study.folder / "exports.jsonl").unlink()
+    left.export.rmdir()
+    asked = [f"study={left.study.folder}", f"output={left.export}", "model=refit"]
+    export_model(load(ExportConfig, asked), lambda line: None)
+    told = run(left, "delete=true")
+    assert f"{left.export}: refit of faces, {time.strftime('%Y-%m-%d', time.gmtime())}" in told
+    (mark,) = read_marks(left.export).values()
+    assert mark.learnt == ("refit",)
+    sums = (left.export / "SHA256SUMS").read_text(encoding="utf-8")
+    for line in sums.splitlines():
+        digest, name = line.split(maxsplit=1)
+        assert file_digest(left.export / name.lstrip("*")) == digest  # the folder is as it was
+    again = left.export.with_name("again")
+    with pytest.raises(StudyError, match=r"refit learnt from a withdrawn .* use model=fold:1"):
+        export_model(load(ExportConfig, [*asked, f"output={again}"]), lambda line: None)
+    assert not again.exists()
 
 
 def test_models_that_only_scored_the_person_go_on(left: Left) -> None:
