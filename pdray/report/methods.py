@@ -79,6 +79,8 @@ def people(case: Reported, parts: Parts | None) -> str:
     shown = parts.shown[ANALYSED]
     whose = f" of {shown.people} people" if case.names_people else ", which name no people,"
     told = f"{shown.recordings} recordings{whose} were analysed"
+    if shown.recordings == HIDDEN:
+        told = f"{shown.people} people were analysed"
     if LEFT_OUT in parts.rows:
         lost, listed = parts.shown[LEFT_OUT], parts.shown[LISTED]
         why = ", ".join(parts.reasons())

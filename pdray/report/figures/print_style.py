@@ -19,6 +19,7 @@ from matplotlib.font_manager import findfont, get_font
 
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.report.case import Reported
+from pdray.report.small_cells import HIDDEN
 
 NARROW, WIDE = 89.0, 183.0
 """Width of one and of two columns [mm]."""
@@ -139,6 +140,8 @@ def sample(case: Reported) -> str:
 
 def counted(case: Reported, people: object, recordings: object) -> str:
     """Return numbers of subjects and recordings as text."""
+    if recordings == HIDDEN:
+        return f"{people} subjects"
     rows = f"{recordings} recordings"
     return f"{people} subjects, {rows}" if case.names_people else f"{rows}, which name no people"
 
