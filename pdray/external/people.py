@@ -17,7 +17,7 @@ from pdray.predict.new_recordings import New
 from pdray.predict.studied import Studied
 
 SEEN, TESTED, UNREADABLE = "seen in training", "tested in the study", "damaged file"
-_NO_GRADE, _OTHER_ITEM = "no grade", "other item"
+_LACKS, _NO_GRADE, _OTHER_ITEM = "no ", "no grade", "other item"
 
 
 def reasons_before(studied: Studied, manifest: Manifest, *, other_people: bool) -> dict[str, str]:
@@ -86,14 +86,17 @@ def refuse_nobody(studied: Studied, manifest: Manifest, reasons: Mapping[str, st
 def _advice(studied: Studied, reasons: Collection[str]) -> Iterator[str]:
     if _OTHER_ITEM in reasons:
         yield f"choose a study of these items: this one learnt {', '.join(studied.items)}"
-    if _NO_GRADE in reasons:
-        yield f"fill in the column {studied.data.target}, or grade them with jobs/predict.py"
+    for lack in [one for one in reasons if one.startswith(_LACKS)]:
+        column, also = lack.removeprefix(_LACKS), ""
+        if lack == _NO_GRADE:
+            column, also = studied.data.target, ", or grade them with jobs/predict.py"
+        yield f"fill in the column {column}{also}"
     if {SEEN, TESTED} & {*reasons}:
         yield (
             "give recordings of people who took no part in the study; if equal ids are other "
             "people, write other_people=true"
         )
-    if not {_OTHER_ITEM, _NO_GRADE, SEEN, TESTED} & {*reasons}:
+    if not {*reasons} - {"unable to rate", UNREADABLE}:
         yield "give other recordings"
 
 
@@ -112,4 +115,4 @@ def _reason(studied: Studied, one: Recording, known: Mapping[str, str]) -> str:
         return _NO_GRADE
     fields = map(needed_field, studied.config.needs)
     lacking = next((field for field in fields if getattr(one, field) in (None, ())), None)
-    return f"no {lacking}" if lacking else known.get(look_alike_form(one.subject_id), "")
+    return f"{_LACKS}{lacking}" if lacking else known.get(look_alike_form(one.subject_id), "")

@@ -63,11 +63,11 @@ def told_notes(found: Validated, case: Reported) -> Iterator[str]:
     results, rows = results_of(case), found.manifest.recordings
     reasons = Counter(found.reasons.values()).most_common()
     gone = ", ".join(f"{number} {reason}" for reason, number in reasons) or "none"
-    people = [len({one.subject_id for one in rows}),
-              len({one.row.subject_id for one in found.scored})]  # fmt: skip
+    listed = len({one.subject_id for one in rows})
+    scored = len({one.row.subject_id for one in found.scored})
     yield (
-        f"{len(rows)} recordings of {people[0]} people are listed, {len(found.scored)} of "
-        f"{people[1]} people are scored; recordings left out: {gone}"
+        f"{len(rows)} recordings of {listed} people are listed; {len(found.scored)} recordings of "
+        f"{scored} people are scored; recordings left out: {gone}"
     )
     yield from external_words.apart_words(results)
     yield from external_words.before_words(results)

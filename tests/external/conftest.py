@@ -20,7 +20,9 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = {**FACES, "num_subjects": 14, "seed": 11}
-    return make_cohort(tmp_path_factory.mktemp("elsewhere"), build(DemoConfig, asked))
+    return make_cohort(
+        tmp_path_factory.mktemp("elsewhere"), build(DemoConfig, asked), num_processes=1
+    )
 
 
 @pytest.fixture(scope="package")

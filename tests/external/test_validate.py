@@ -24,6 +24,7 @@ from pdray.predict.run import predict_new
 from pdray.predict.settings import PredictConfig
 from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.tracking.run_log import StudyLog
+from tests.report.checker import numbers_in
 
 CPU = torch.device("cpu")
 COLUMNS = (
@@ -127,7 +128,7 @@ def test_who_is_not_of_the_study_is_scored_and_everybody_else_is_counted(
         numbers["scores", np.nan, "mcc"], nan_ok=True
     )
     for told in (
-        "17 recordings of 16 people are listed, 10 of 10 people are scored",
+        "17 recordings of 16 people are listed; 10 recordings of 10 people are scored",
         "2 seen in training",
         "SYNTHETIC",
         "the mean of the models of 2 folds",
@@ -160,6 +161,9 @@ def test_the_report_names_nobody_and_says_what_was_done(
     assert results["study"]["protocol"] == "external"
     assert results["external"]["models"] == "the mean of the models of 2 folds"
     assert results["external"]["score"]["num_subjects"] == 1
+    words = re.sub(r"<(svg|style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    known = {f"{abs(value):.3f}" for _, value in numbers_in(results)}
+    assert set(re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", words)) <= known
     groups = {(one["table"], one["group"]) for one in results["numbers"]}
     for group in ("class 0", "class 1", "class 0, after temperature", "class 1, after temperature"):
         assert ("large", group) in groups
@@ -260,6 +264,8 @@ def test_a_manifest_of_which_nobody_can_be_scored_is_refused(
     assert "write other_people=true" in told
     told = refused(study, write(tmp_path, [row | {"grade": ""} for row in named]), out)
     assert "3 no grade; fill in the column grade, or grade them with jobs/predict.py" in told
+    told = refused(study, write(tmp_path, [row | {"video": ""} for row in named]), out)
+    assert "3 no video; fill in the column video" in told
     gait = [row | {"item": "gait", "grade": "1"} for row in named]
     told = refused(study, write(tmp_path, gait), out)
     assert "3 other item; choose a study of these items: this one learnt face_interview" in told
