@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from pdray.atomic import safe_name
+from pdray.atomic import replacing_private, safe_name
 from pdray.checks.run import findings_text
 from pdray.command import Say
 from pdray.config import build, part, require_writable
@@ -21,7 +21,7 @@ from pdray.data.cohort.labels import labelled
 from pdray.data.cohort.manifest import Allowed, load_manifest
 from pdray.data.store.prepare import check_failures
 from pdray.evaluation.evaluate import Evaluation, evaluate
-from pdray.evaluation.predictions import by_recording, write_predictions
+from pdray.evaluation.predictions import by_recording
 from pdray.evaluation.settings import DecisionConfig, EvaluationSettings
 from pdray.external.numbers import external_numbers
 from pdray.external.people import reasons_after, reasons_before, refuse_nobody
@@ -38,6 +38,7 @@ from pdray.tracking.numbering import COHORT, writing_private
 from pdray.tracking.provenance import source_identity
 from pdray.tracking.run_log import PAGE, PREDICTIONS, StudyLog
 from pdray.tracking.scorings import Scoring, note_scoring, read_scorings, subject_marks
+from pdray.tracking.withdrawn import withdrawn_notes
 
 
 def validate(config: EvaluateConfig, say: Say, *, device: torch.device) -> str:
@@ -165,11 +166,12 @@ def _write(
         title=title,
         table=found.table,
         synthetic=case.is_synthetic,
-        notes=tuple(told_notes(found, case)),
+        notes=(*withdrawn_notes(found.studied.study), *told_notes(found, case)),
         checks=findings_text(case.findings),
     )
     text = write_evaluation(log.folder, predictions, evaluation)
-    write_predictions(found.table, log.folder / PREDICTIONS)
+    with replacing_private(log.folder / PREDICTIONS) as temporary:
+        found.table.to_parquet(temporary, index=False)
     check_failures(failures, log.folder / "decode_failures.csv", allowed=len(failures))
     write_report(case, log.folder / "report")
     return text

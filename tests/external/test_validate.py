@@ -145,7 +145,8 @@ def test_the_report_names_nobody_and_says_what_was_done(
     names = {path.name for path in (folder / "report").iterdir()}
     assert names == {"report.html", "results.json", "scores.csv", "cohort.csv", "methods.txt",
                      "card.md", "figures"}  # fmt: skip
-    assert stat.S_IMODE((folder / "private" / "subjects.csv").stat().st_mode) == 0o600
+    for name in ("private/subjects.csv", "private/recordings.parquet", "predictions.parquet"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
     for path in (folder / "report").rglob("*.*"):
         if path.suffix not in (".pdf", ".png"):
             told = path.read_text(encoding="utf-8")
