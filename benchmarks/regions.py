@@ -29,7 +29,7 @@ from pdray.data.face.points import REGIONS, VERTICES
 from pdray.data.store.entry import EntryWriter
 from pdray.data.store.settings import StoreConfig
 from pdray.evaluation.predictions import Origin
-from pdray.training.frozen.region_views import keep_views
+from pdray.training.frozen.views import keep_views
 from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask

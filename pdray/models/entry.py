@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Discriminator, Field, Tag
 
@@ -16,7 +16,12 @@ class ModelSettings(Settings):
     """Parent class of the settings of every model: the section ``model`` of a study.
 
     The properties depend on the settings. Facts that hold for all settings are in the entry.
+
+    Attributes:
+        kept_keys: Settings of the frozen layers whose outputs may be cached.
     """
+
+    kept_keys: ClassVar[tuple[str, ...]] = ()
 
     name: str
 
@@ -32,8 +37,18 @@ class ModelSettings(Settings):
 
     @property
     def keeps_maps(self) -> bool:
-        """Whether enough stages are frozen to compute their maps once and cache them."""
+        """Whether enough layers are frozen to compute their outputs once and cache them."""
         return False
+
+    @property
+    def kept_facts(self) -> Mapping[str, Any]:
+        """What the cached outputs depend on beside the weights of the frozen layers."""
+        return {}
+
+    @property
+    def kept_classes(self) -> int:
+        """Classes of a network that is built for its frozen layers alone."""
+        return 2
 
     def start_notes(self, num_classes: int, *, is_random: bool) -> list[str]:
         """Return lines about the network before training, beside those about its weights file.

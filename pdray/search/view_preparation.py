@@ -41,7 +41,7 @@ def prepare_views(
     for config in plan.fits:
         if config.views is None:
             continue
-        from pdray.training.frozen.region_views import lacking_views
+        from pdray.training.frozen.views import lacking_views
 
         lacking = lacking_views(recordings, config)
         if lacking:
@@ -50,16 +50,17 @@ def prepare_views(
 
 
 def _check_room(lacking: Sequence[tuple[RatedRecording, int]], config: FitConfig, say: Say) -> None:
-    from pdray.training.frozen.region_views import frozen_stages
+    from pdray.training.frozen.views import frozen_stages
 
     stages = frozen_stages(config)
     sources = [(one.stored or {})["rgb"] for one, _ in lacking]
     lengths = {path: len(Entry(path)) for path in set(sources)}
     num_bytes = stages.item_bytes * sum(lengths[path] for path in sources)
-    height, width, num_maps = stages.map_shape
+    *places, num_features = stages.item_shape
     say(
         f"features: computing the frozen layers once for {len(lacking)} views of recordings: "
-        f"{num_maps} maps of {height}x{width} per frame, about {num_bytes / 1e9:.2f} GB"
+        f"{num_features} features at {'x'.join(map(str, places)) or '1'} places per frame, about "
+        f"{num_bytes / 1e9:.2f} GB"
     )
     free = shutil.disk_usage(sources[0].parent).free
     if num_bytes > _ROOM * free:
@@ -96,7 +97,7 @@ def _who(name: str) -> str:
 
 def _keep(recording: RatedRecording, config: FitConfig) -> Answer[object]:
     """Compute the views of a recording, in a Ray task."""
-    from pdray.training.frozen.region_views import keep_views
+    from pdray.training.frozen.views import keep_views
 
     torch.set_num_threads(1)
     return answer(keep_views, [recording], config)

@@ -1,7 +1,7 @@
 """Adapts the network on regions of the face to the training loop: one tensor of outputs.
 
 Its inputs are pictures and the boxes of the regions. If the outputs of its frozen stages are cached
-(:mod:`pdray.training.frozen.region_views`), these replace the pictures. Each row of its output is
+(:mod:`pdray.training.frozen.views`), these replace the pictures. Each row of its output is
 one snippet: first the outputs for the classes (or ordered thresholds), then a logit per region.
 """
 

@@ -36,7 +36,7 @@ def test_settings_without_effect_are_exit_code_2(
     assert main(words) == 2
     told = capsys.readouterr().err
     assert (
-        "augment.brightness: no effect, because maps of frozen stages are cached for 2 plain views"
-        in told
+        "augment.brightness: no effect, because the outputs of frozen layers are "
+        "cached for 2 plain views" in told
     )
     assert "features.views=4" in told

@@ -14,7 +14,7 @@ from pdray.search import view_preparation
 from pdray.search.cluster import Capacity
 from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.view_preparation import prepare_views
-from pdray.training.frozen.region_views import lacking_views
+from pdray.training.frozen.views import lacking_views
 from pdray.training.task import FitTask
 from tests.fixtures.region_task import UNCACHED, make_region_task
 
@@ -61,7 +61,7 @@ def test_all_views_are_there_afterwards_and_are_made_once(task: FitTask, ray: He
     prepare_views(plan, task.recordings, CAPACITY, said.append)
     assert lacking_views(task.recordings, task.config) == []
     assert ray.asked == [{"num_cpus": 1, "num_gpus": 0}]
-    assert "once for 16 views of recordings: 32 maps of 2x2 per frame" in said[0]
+    assert "once for 16 views of recordings: 32 features at 2x2 places per frame" in said[0]
     assert said[-1] == "features: 8/8 recordings are computed"
     count = len(said)
     prepare_views(plan, task.recordings, CAPACITY, said.append)

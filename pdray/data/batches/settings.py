@@ -130,13 +130,13 @@ def augment_faults(config: AugmentConfig, *, height: int, width: int) -> list[st
 
 
 class FeaturesConfig(Settings):
-    """Settings of cached maps of frozen stages."""
+    """Settings of cached outputs of frozen layers."""
 
     cache: Literal["auto", "off"] = Field(
         "auto",
-        description="auto: with three or more frozen stages, their maps are computed once per view "
-        "of a recording, cached in the store and read instead of pictures; off: maps are computed "
-        "at every step from newly augmented pictures",
+        description="auto: the outputs of three or more frozen stages or of a frozen image encoder "
+        "are computed once per view of a recording, cached in the store and read instead of "
+        "pictures; off: they are computed at every step from newly augmented pictures",
     )
     views: int = Field(
         2,

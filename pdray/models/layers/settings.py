@@ -1,6 +1,6 @@
 """Settings of layers that several models share; imports no torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,41 @@ class SegmentsConfig(Settings):
 
 
 NUM_REGIONS = 14
+MOST_PLAIN_VIEWS = 2  # the plain one and its mirror image
+
+
+def view_faults(fit: Any, *, nothing: str, freeze: str) -> list[str]:
+    """List settings without effect on cached outputs, or on pictures that are read directly.
+
+    Args:
+        fit: Settings of a fit whose model can cache the outputs of frozen layers.
+        nothing: Why nothing is cached under ``features.cache=auto``.
+        freeze: The setting that freezes the layers.
+    """
+    if fit.views is None:
+        if fit.features.views == type(fit.features)().views:
+            return []
+        why = "features.cache is off" if fit.features.cache == "off" else nothing
+        return [
+            f"features.views: {fit.features.views} has no effect, because {why}; remove it, or "
+            f"cache the outputs of frozen layers with features.cache=auto and {freeze}"
+        ]
+    if fit.features.views > MOST_PLAIN_VIEWS:
+        return []
+    same = type(fit.augment)(crop_size=fit.augment.crop_size)
+    changed = [
+        f"augment.{name}"
+        for name in type(same).model_fields
+        if getattr(fit.augment, name) != getattr(same, name)
+    ]
+    if not changed:
+        return []
+    return [
+        f"{', '.join(changed)}: no effect, because the outputs of frozen layers are cached for "
+        f"{fit.features.views} plain views; remove these settings, draw more views with "
+        f"features.views={MOST_PLAIN_VIEWS + 2}, or augment pictures in each epoch with "
+        "features.cache=off"
+    ]
 
 
 class RegionClassifierShape(Settings):

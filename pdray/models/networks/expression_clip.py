@@ -34,7 +34,7 @@ from pdray.errors import SettingsError, refuse
 from pdray.models.layers.clip import ImageTower, TowerShape
 from pdray.models.layers.limits import check_snippets
 from pdray.models.layers.phrase_encoder import PhraseEncoder
-from pdray.models.layers.transformer_block import Blocks, SelfAttention
+from pdray.models.layers.transformer_block import Activation, Blocks, SelfAttention
 from pdray.models.networks.expression_clip_settings import (
     PHRASES,
     ExpressionClipConfig,
@@ -42,6 +42,7 @@ from pdray.models.networks.expression_clip_settings import (
     class_phrases,
 )
 
+_SEED = 0  # of a frozen image encoder without a weights file
 _SPREAD = 0.02  # of the class token and of positions in time
 
 
@@ -60,15 +61,7 @@ class ExpressionClip(nn.Module):
             "image": config.image_learning_rate, "text.prompts": config.prompt_learning_rate,
         }  # fmt: skip
         activation = config.activation or "gelu"
-        self.image = ImageTower(
-            TowerShape(
-                config.image_width, config.image_depth, config.image_heads, config.embed_dim,
-                activation,
-            ),
-            patch_size=config.patch_size, image_size=config.image_size, stem=config.stem,
-            num_channels=num_channels,
-        )  # fmt: skip
-        self.image.recomputes = config.recompute
+        self.image = _image(config, activation, num_channels)
         self.gate = _gate(config)
         self.time_class = nn.Parameter(_SPREAD * torch.randn(config.embed_dim))
         self.time_positions = nn.Parameter(
@@ -83,9 +76,8 @@ class ExpressionClip(nn.Module):
             context_length=config.context_length, num_prompts=config.num_prompts,
             phrases=phrases, known=PHRASES.values(),
         )  # fmt: skip
-        self.image.requires_grad_(config.image_learning_rate > 0)
 
-    def frozen_maps(self, x_BCTHW: Tensor) -> Tensor:
+    def frozen_items(self, x_BCTHW: Tensor) -> Tensor:
         """Return what the image encoder makes of frames: the input of the gate.
 
         Args:
@@ -102,6 +94,10 @@ class ExpressionClip(nn.Module):
         x_NSD = self.image.tokens(x_BCTHW.transpose(1, 2).flatten(0, 1))
         return x_NSD if self.config.gate == "tokens" else self._vectors(x_NSD)
 
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the modules that :meth:`frozen_items` runs."""
+        return [self.image]
+
     def _vectors(self, x_NSD: Tensor) -> Tensor:
         is_mean = self.config.pool == "mean"
         return self.image.project(x_NSD[:, 1:].mean(dim=1) if is_mean else x_NSD[:, 0])
@@ -110,15 +106,15 @@ class ExpressionClip(nn.Module):
         """Return (B, E) video embeddings F (eq. 1).
 
         Args:
-            x: (B, C, T, H, W) normalised snippets, or the outputs of :meth:`frozen_maps` as
+            x: (B, C, T, H, W) normalised snippets, or the outputs of :meth:`frozen_items` as
                 (B, T, S, D) or (B, T, E).
 
         Raises:
-            ValueError: As :meth:`frozen_maps`; or if there are more frames than positions.
+            ValueError: As :meth:`frozen_items`; or if there are more frames than positions.
         """
         is_kept = x.ndim == (4 if self.config.gate == "tokens" else 3)
         steps = x.shape[1] if is_kept else x.shape[2 % x.ndim]
-        a = x.flatten(0, 1) if is_kept else self.frozen_maps(x)
+        a = x.flatten(0, 1) if is_kept else self.frozen_items(x)
         if self.config.gate == "tokens":
             a = self._vectors(gated(a, self.gate))
         f_BTE = a.view(-1, steps, *a.shape[1:])
@@ -193,6 +189,23 @@ def build_expression_clip(
     refuse(class_faults(config, num_classes), SettingsError, config.name)
     phrases = class_phrases(config.phrases, num_classes)
     return ExpressionClip(config, phrases=phrases, num_channels=num_channels)
+
+
+def _image(config: ExpressionClipConfig, activation: Activation, num_channels: int) -> ImageTower:
+    """Return the image encoder; a frozen one is drawn from one seed, so that it can be cached."""
+    with torch.random.fork_rng(devices=[], enabled=config.has_frozen_weights):
+        if config.has_frozen_weights:
+            torch.manual_seed(_SEED)
+        image = ImageTower(
+            TowerShape(
+                config.image_width, config.image_depth, config.image_heads, config.embed_dim,
+                activation,
+            ),
+            patch_size=config.patch_size, image_size=config.image_size, stem=config.stem,
+            num_channels=num_channels,
+        )  # fmt: skip
+    image.recomputes = config.recompute
+    return image.requires_grad_(not config.has_frozen_weights)
 
 
 def _gate(config: ExpressionClipConfig) -> nn.Module:

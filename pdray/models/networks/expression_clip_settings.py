@@ -1,12 +1,14 @@
 """Settings, limits and registry entry of the network that compares faces with phrases."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from pdray.models.entry import ModelEntry, ModelSettings
+from pdray.models.entry import TRAINING, ModelEntry, ModelSettings
 from pdray.models.layers.limits import frame_faults
 from pdray.models.layers.phrase_tokens import words_of
+from pdray.models.layers.settings import view_faults
 
 PHRASES = {
     "neutral": "a relaxed face at rest, lips closed and brows level",
@@ -24,6 +26,11 @@ _LEAST_TOKENS = 2  # start and end
 class ExpressionClipConfig(ModelSettings):
     """Settings of the network; the defaults are CLIP's ViT-B/32 and the paper's training."""
 
+    kept_keys: ClassVar[tuple[str, ...]] = (
+        "name", "gate", "stem", "pool", "image_width", "image_depth", "image_heads", "patch_size",
+        "image_size", "embed_dim", "text_width", "text_depth", "text_heads", "context_length",
+        "time_heads", "activation", "image_learning_rate", "phrases",
+    )  # fmt: skip
     name: Literal["expression_clip"] = Field("expression_clip", description="name of the model")
     phrases: tuple[str, ...] = Field(
         (),
@@ -86,7 +93,8 @@ class ExpressionClipConfig(ModelSettings):
     image_learning_rate: float = Field(
         1e-5,
         ge=0,
-        description="highest learning rate of the image encoder; 0: it is frozen",
+        description="highest learning rate of the image encoder; 0: it is frozen, and what it "
+        "makes of frames is cached",
     )
     prompt_learning_rate: float = Field(
         1e-3, gt=0, description="highest learning rate of the prompts"
@@ -101,6 +109,24 @@ class ExpressionClipConfig(ModelSettings):
     def has_frozen_weights(self) -> bool:
         """Whether the image encoder is frozen."""
         return self.image_learning_rate == 0
+
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether the image encoder is frozen: then what it makes of frames is cached."""
+        return self.has_frozen_weights
+
+    @property
+    def kept_facts(self) -> Mapping[str, Any]:
+        """Facts of the tokens or vectors that are cached."""
+        heads = {"heads": self.image_heads}
+        if self.gate == "tokens":
+            return {"kind": "tokens of frames", **heads}
+        return {"kind": "vectors of frames", "pool": self.pool, **heads}
+
+    @property
+    def kept_classes(self) -> int:
+        """Number of phrases; two of pdray's own without the setting."""
+        return len(self.phrases) or 2
 
     def start_notes(self, num_classes: int, *, is_random: bool) -> list[str]:
         """Return the phrase of each class; without weights, what its words mean."""
@@ -211,7 +237,9 @@ def _phrase_faults(config: ExpressionClipConfig) -> list[str]:
 
 def expression_clip_checks(fit: Any) -> list[str]:
     """List settings of other sections that contradict the network."""
-    faults = []
+    faults = view_faults(
+        fit, nothing="the image encoder is trained", freeze="model.image_learning_rate=0"
+    )
     if fit.loss.entry.is_ordered:
         faults.append(
             f"loss.kind: {fit.loss.kind} has one score for all classes, and {fit.model.name} one "
@@ -233,6 +261,7 @@ ENTRY = ModelEntry(
     builder="pdray.models.networks.expression_clip:build_expression_clip",
     loader="pdray.models.weights.clip:load_clip",
     sees=("rgb",),
+    sections=(*TRAINING, "features"),
     faults=expression_clip_faults,
     class_faults=class_faults,
     checks=expression_clip_checks,

@@ -120,6 +120,10 @@ class RegionAttention(nn.Module):
             x_NDHW = part(x_NDHW)
         return x_NDHW
 
+    def frozen_items(self, x_BCTHW: Tensor) -> Tensor:
+        """Return the maps of :meth:`frozen_maps` with channels last, as they are cached."""
+        return self.frozen_maps(x_BCTHW).permute(0, 2, 3, 1)
+
     def align_tokens(self, x_NDHW: Tensor, boxes_BTR4: Tensor, size: tuple[int, int]) -> Tokens:
         """Run the trained stages, and read the global feature and every region.
 

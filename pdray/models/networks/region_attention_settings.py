@@ -1,11 +1,12 @@
 """Settings, checks and registry entry of the network on regions of the face."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from pdray.models.entry import TRAINING, ModelEntry
-from pdray.models.layers.settings import RegionClassifierShape, classifier_faults
+from pdray.models.layers.settings import RegionClassifierShape, classifier_faults, view_faults
 from pdray.models.networks.frame_resnet_settings import (
     FrameResNetConfig,
     FrameResNetShape,
@@ -14,12 +15,14 @@ from pdray.models.networks.frame_resnet_settings import (
 )
 
 LEAST_FROZEN_STAGES = 3
-MOST_PLAIN_VIEWS = 2  # the plain one and its mirror image
 
 
 class RegionAttentionConfig(RegionClassifierShape, FrameResNetShape):
     """Settings of the frame network, of the regions and of their classifier."""
 
+    kept_keys: ClassVar[tuple[str, ...]] = (
+        "name", "depth", "width_factor", "layout", "map_stage", "frozen_stages",
+    )  # fmt: skip
     name: Literal["region_attention"] = Field("region_attention", description="name of the model")
     layout: Layout = Field(
         "vggface2",
@@ -43,6 +46,11 @@ class RegionAttentionConfig(RegionClassifierShape, FrameResNetShape):
         """Whether at least three stages are frozen: with fewer, maps are large and save little."""
         return self.frozen_stages >= LEAST_FROZEN_STAGES
 
+    @property
+    def kept_facts(self) -> Mapping[str, Any]:
+        """Facts of the maps that are cached."""
+        return {"kind": "maps", "layout": self.layout, "stages": self.frozen_stages}
+
 
 def region_attention_faults(
     config: RegionAttentionConfig, *, num_frames: int, height: int, width: int
@@ -63,43 +71,17 @@ def region_attention_faults(
 
 def region_checks(fit: Any) -> list[str]:
     """List settings of views and segments that have no effect on a network on regions."""
-    faults = _view_faults(fit)
+    faults = view_faults(
+        fit,
+        nothing="too few stages are frozen",
+        freeze=f"model.frozen_stages={LEAST_FROZEN_STAGES}",
+    )
     if fit.segments.consensus != "none":
         faults.append(
             f"segments.consensus: {fit.segments.consensus} has no effect, since {fit.model.name} "
             "does not join snippets; set it to none"
         )
     return faults
-
-
-def _view_faults(fit: Any) -> list[str]:
-    """List settings without effect on cached maps, or on pictures that are read directly."""
-    if fit.views is None:
-        if fit.features.views == type(fit.features)().views:
-            return []
-        why = (
-            "features.cache is off" if fit.features.cache == "off" else "too few stages are frozen"
-        )
-        return [
-            f"features.views: {fit.features.views} has no effect, because {why}; remove it, or "
-            f"cache maps with features.cache=auto and model.frozen_stages={LEAST_FROZEN_STAGES}"
-        ]
-    if fit.features.views > MOST_PLAIN_VIEWS:
-        return []
-    same = type(fit.augment)(crop_size=fit.augment.crop_size)
-    changed = [
-        f"augment.{name}"
-        for name in type(same).model_fields
-        if getattr(fit.augment, name) != getattr(same, name)
-    ]
-    if not changed:
-        return []
-    return [
-        f"{', '.join(changed)}: no effect, because maps of frozen stages are cached for "
-        f"{fit.features.views} plain views; remove these settings, draw more views with "
-        f"features.views={MOST_PLAIN_VIEWS + 2}, or augment pictures in each epoch with "
-        "features.cache=off"
-    ]
 
 
 ENTRY = ModelEntry(

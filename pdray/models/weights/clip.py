@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from pdray.errors import refuse
-from pdray.models.layers.phrase_encoder import BYTES, TABLE, from_bytes
+from pdray.models.layers.phrase_encoder import BYTES, TABLE, as_bytes, from_bytes
 from pdray.models.layers.phrase_tokens import (
     PACKED,
     PAIR,
@@ -33,7 +33,7 @@ from pdray.models.layers.zero_pixel import NAME, set_zero_pixel
 from pdray.models.networks.expression_clip import ExpressionClip
 from pdray.models.weights.checkpoint import CheckpointError, read_checkpoint
 from pdray.models.weights.clip_files import IGNORED, config_beside, kind_faults, layout, named
-from pdray.models.weights.pixels import Pixels, Stem, refit
+from pdray.models.weights.pixels import Pixels, State, Stem, refit
 from pdray.models.weights.pretrained import LoadReport, cut
 from pdray.models.weights.published import PIXELS
 
@@ -130,26 +130,32 @@ def _load_own(network: ExpressionClip, state: dict[str, Tensor], path: Path) -> 
     plain = {name: one for name, one in state.items() if not name.endswith(f".{NAME}")}
     headline = f"{path} (an expression network of pdray) does not fit the network"
     refuse(cut(_compared(plain, own, _FREE)), CheckpointError, headline)
-    kept: tuple[str, ...] = ()
-    if from_bytes(state[f"text.{BYTES[0]}"]) != network.text.phrases:
-        kept = _FREE[1:]
-        words = from_bytes(state[f"text.{BYTES[1]}"])
-        vocabulary = closed_vocabulary(words) if words else read_vocabulary(path.parent)
-        if vocabulary is None:
-            raise CheckpointError(
-                f"{path} has other phrases, and no vocabulary lies in its folder; copy {_FILES} "
-                "there, or leave model.phrases as they were"
-            )
-        network.text.set_phrases(network.text.phrases, vocabulary)
-    network.load_state_dict(state | {name: network.get_buffer(name) for name in kept})
+    network.load_state_dict(_with_phrases(network, state, path))
     return LoadReport(
         source=f"{path}, an expression network of pdray",
-        loaded=tuple(name for name in plain if name not in kept),
+        loaded=tuple(plain),
         adapted={},
         left=(),
-        dropped=kept,
+        dropped=(),
         notes=(),
     )
+
+
+def _with_phrases(network: ExpressionClip, state: dict[str, Tensor], path: Path) -> State:
+    """Return the weights of a study with the phrases of the network in place of theirs."""
+    phrases, theirs = network.text.phrases, from_bytes(state[f"text.{BYTES[0]}"])
+    if set(phrases) <= set(theirs):
+        rows = state["text.tokens"][[theirs.index(one) for one in phrases]]
+        return state | {"text.tokens": rows, f"text.{BYTES[0]}": as_bytes(phrases)}
+    words = from_bytes(state[f"text.{BYTES[1]}"])
+    vocabulary = closed_vocabulary(words) if words else read_vocabulary(path.parent)
+    if vocabulary is None:
+        raise CheckpointError(
+            f"{path} has other phrases, and no vocabulary lies in its folder; copy {_FILES} "
+            "there, or leave model.phrases as they were"
+        )
+    network.text.set_phrases(phrases, vocabulary)
+    return state | {name: network.get_buffer(name) for name in _FREE[1:]}
 
 
 def _setting_faults(

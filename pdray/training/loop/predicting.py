@@ -124,7 +124,7 @@ def make_reader(
         blank: Whether random pictures are read, which need no file.
     """
     if config.views is not None:
-        from pdray.training.frozen.region_views import keep_views
+        from pdray.training.frozen.views import keep_views
 
         recordings = keep_views(recordings, config)
     return (BlankReader if blank else SnippetReader)(

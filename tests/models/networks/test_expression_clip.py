@@ -186,7 +186,7 @@ def test_a_frozen_image_encoder_can_be_replaced_by_what_was_kept(gate: str) -> N
     model, x = make(gate=gate, image_learning_rate=0.0, stem="convolution"), snippets()
     model.train()
     assert not model.image.training, "its norms keep their statistics"
-    kept = model.frozen_maps(x).unflatten(0, (2, 5))
+    kept = model.frozen_items(x).unflatten(0, (2, 5))
     assert torch.equal(model.eval()(kept), model(x))
     model.train()(kept).sum().backward()
     names = {name for name, one in model.named_parameters() if one.grad is None}
@@ -226,7 +226,7 @@ def test_the_mean_of_patches_ignores_the_class_token_of_the_last_block() -> None
     with torch.no_grad():
         tokens = model.image.tokens(x[:, :, 0])
         expected = tokens[:, 1:].mean(1) @ model.image.proj
-        assert torch.equal(model.frozen_maps(x), expected)
+        assert torch.equal(model.frozen_items(x), expected)
 
 
 def test_quick_gelu_is_its_formula() -> None:

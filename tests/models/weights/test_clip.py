@@ -183,14 +183,14 @@ def test_a_study_from_published_weights_needs_no_file_afterwards(tmp_path: Path)
 def test_a_model_of_a_study_keeps_the_phrases_of_the_settings(tmp_path: Path) -> None:
     first = network()
     file = written(tmp_path, first.state_dict(), "model.pt")
-    same, other = network(), network(2, phrases=("anger", "neutral"))
-    load_clip(same, file)
-    told = load_clip(other, file).told()
+    some, other = network(2, phrases=("anger", "neutral")), network(phrases=(*PHRASES,)[3:])
+    for model in (some, other):
+        assert load_clip(model, file).source.endswith("an expression network of pdray")
     with torch.no_grad():
         texts = first.eval().text()
-        assert torch.equal(same.eval().text(), texts)
-        torch.testing.assert_close(other.eval().text(), texts[[3, 0]], rtol=1e-5, atol=1e-5)
-    assert told[-1] == "not used: text.tokens, text.phrase_bytes, text.vocabulary_bytes"
+        torch.testing.assert_close(some.eval().text(), texts[[3, 0]], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(other.eval().text()[:1], texts[3:], rtol=1e-5, atol=1e-5)
+    assert other.text.phrases == tuple(PHRASES.values())[3:]
     with pytest.raises(
         CheckpointError, match=r"'image.proj' is \(32, 24\) in the file and \(32, 8"
     ):

@@ -11,7 +11,7 @@ from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.views import view_augmentation
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError
-from pdray.training.frozen.region_views import frozen_stages, keep_views, lacking_views
+from pdray.training.frozen.views import frozen_stages, keep_views, lacking_views
 from pdray.training.loop.worker import fit
 from pdray.training.task import FitTask
 from tests.fixtures.region_task import PLAIN, UNCACHED, make_region_task
@@ -63,7 +63,7 @@ def test_every_view_is_what_the_frozen_stages_make_of_its_pictures(make: Any) ->
         moves = view_augmentation(stages.views, "R0", number)
         x = normalise_frames(frames[None], augmentation=moves)
         expected = stages.network.frozen_maps(x).permute(0, 2, 3, 1)
-        assert (kept.dtype, kept.shape) == (np.float16, stages.map_shape)
+        assert (kept.dtype, kept.shape) == (np.float16, stages.item_shape)
         found = torch.from_numpy(kept.read(np.arange(6))).float()
         torch.testing.assert_close(found, expected, rtol=2**-10, atol=1e-4)
         np.testing.assert_array_equal(kept.seconds, Entry(recording.stored["rgb"]).seconds)
@@ -108,7 +108,7 @@ def test_maps_beyond_half_precision_are_refused_with_the_recording(
     network = frozen_stages(task.config).network
     monkeypatch.setattr(type(network), "frozen_maps", lambda *_: torch.full((6, 4, 2, 2), 1e6))
     with pytest.raises(
-        DecodeError, match="recording R0: the maps of its frozen stages are outside"
+        DecodeError, match="recording R0: the outputs of its frozen layers are outside"
     ):
         keep_views(task.recordings, task.config)
 

@@ -1,21 +1,23 @@
-"""Caches the maps of the frozen stages of a network on regions, for every view of a recording.
+"""Caches the outputs of the frozen layers of a network, for every view of a recording.
 
-It caches the maps of the last frozen stage, not the tokens of the regions: for pictures of 224 px,
-a map of ResNet-50 takes 200 kB and its 15 tokens of 3x3 bins 550 kB; reading the regions from a map
-is fast, and later stages can still be trained. Items are (H', W', D) float16. The boxes of the
-regions stay in their own entry and are moved like the view's pictures when maps are read.
+Of a network on regions it caches the maps of the last frozen stage, not the tokens of the regions:
+for pictures of 224 px, a map of ResNet-50 takes 200 kB and its 15 tokens of 3x3 bins 550 kB.
+Reading the regions from a map is fast, and later stages can still be trained. Of the expression
+network it caches what the image encoder makes of each frame: the tokens that the gate reads
+(ViT-B/32: 77 kB), or one vector. Items are float16. The boxes of the regions stay in their own
+entry and are moved like the view's pictures when maps are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from pdray.config import dump
 from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.settings import Views
@@ -24,32 +26,41 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import DecodeError
-from pdray.models.networks.region_attention import RegionAttention
 from pdray.training.frozen.keep import file_state, frozen_path, keep_frozen, weights_digest
 from pdray.training.network import build_network
-from pdray.training.region_network import RegionNetwork
 from pdray.training.settings import FitConfig
 
 _FRAMES_AT_ONCE = 16
-_NUM_CLASSES = 2  # of the heads, which are not used here
 _HALF = np.dtype(np.float16)
+
+
+class Freezing(Protocol):
+    """A network with frozen layers."""
+
+    def frozen_items(self, x_BCTHW: Tensor) -> Tensor:  # noqa: N803  # axes, as in models/
+        """Return (N, ...) outputs for the N frames of snippets (B, C, T, H, W)."""
+
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the modules that compute them."""
 
 
 @dataclass(frozen=True)
 class FrozenStages:
-    """The frozen stages of a network.
+    """The frozen layers of a network.
 
     Attributes:
-        network: In evaluation mode; only its frozen stages are used.
+        network: In evaluation mode; only its frozen layers are used.
+        device: Device of the network.
         views: The views of a recording to cache.
-        facts: Everything that the maps depend on, except the pictures and the view.
-        map_shape: (H', W', D) of an item.
+        facts: Everything that the items depend on, except the pictures and the view.
+        item_shape: Shape of an item: (H', W', D) of a map, (S, D) of tokens, (E,) of a vector.
     """
 
-    network: RegionAttention
+    network: Freezing
+    device: torch.device
     views: Views
     facts: Mapping[str, Any]
-    map_shape: tuple[int, int, int]
+    item_shape: tuple[int, ...]
 
     def view(self, recording_id: str, number: int) -> "KeptView":
         """Return a view of a recording as a frozen computation."""
@@ -57,39 +68,39 @@ class FrozenStages:
 
     @property
     def item_bytes(self) -> int:
-        """Size of the map of one frame [byte]."""
-        return int(np.prod(self.map_shape)) * _HALF.itemsize
+        """Size of the item of one frame [byte]."""
+        return int(np.prod(self.item_shape)) * _HALF.itemsize
 
 
 class KeptView:
-    """The maps of one view of one recording, as a :class:`pdray.training.frozen.keep.Frozen`."""
+    """The items of one view of one recording, as a :class:`pdray.training.frozen.keep.Frozen`."""
 
     def __init__(self, stages: FrozenStages, augmentation: Augmentation | None) -> None:
         self.reads: tuple[Modality, ...] = ("rgb",)
         self.decides: Mapping[str, Any] = {**stages.facts, "view": _described(augmentation)}
-        self._network, self._augmentation = stages.network, augmentation
+        self._stages, self._augmentation = stages, augmentation
 
     @torch.inference_mode()
     def items(self, entries: Mapping[Modality, Entry]) -> Iterator[tuple[float, NDArray[Any]]]:
-        """Yield (seconds, (H', W', D) float16) of each frame.
+        """Yield (seconds, item of float16) of each frame.
 
         Raises:
             DecodeError: If a value is outside the range of float16.
         """
         entry = entries["rgb"]
-        device = next(self._network.parameters()).device
+        network, device = self._stages.network, self._stages.device
         seconds = entry.seconds
         for first in range(0, len(entry), _FRAMES_AT_ONCE):
             some = np.arange(first, min(first + _FRAMES_AT_ONCE, len(entry)))
             frames = torch.from_numpy(entry.read(some))[None].to(device)
             x = normalise_frames(frames, torch.float32, augmentation=self._augmentation)
-            maps = self._network.frozen_maps(x).permute(0, 2, 3, 1).to(torch.float16).cpu().numpy()
-            if not np.isfinite(maps).all():
+            items = network.frozen_items(x).to(torch.float16).cpu().numpy()
+            if not np.isfinite(items).all():
                 raise DecodeError(
-                    "the maps of its frozen stages are outside the range of float16; set "
+                    "the outputs of its frozen layers are outside the range of float16; set "
                     "features.cache=off"
                 )
-            yield from zip(seconds[some].tolist(), maps, strict=True)
+            yield from zip(seconds[some].tolist(), items, strict=True)
 
 
 def keep_views(
@@ -145,9 +156,9 @@ def frozen_stages(config: FitConfig) -> FrozenStages:
     Raises:
         PdrayError: If the file of ``pretrained`` cannot be read or does not fit the network.
     """
-    # Settings of later stages do not change the frozen ones.
-    names = ("name", "depth", "width_factor", "layout", "map_stage", "frozen_stages")
-    model = type(config.model)(**{name: getattr(config.model, name) for name in names})
+    # Settings of later layers do not change the frozen ones.
+    chosen = config.model
+    model = type(chosen)(**{name: getattr(chosen, name) for name in chosen.kept_keys})
     seen = FitConfig(
         model=cast(Any, model),
         decode=config.decode,
@@ -163,23 +174,20 @@ def frozen_stages(config: FitConfig) -> FrozenStages:
 def _built(config: FitConfig, _file: tuple[int, ...]) -> FrozenStages:
     views = config.views
     assert views is not None, "called only for fits that cache views"
-    wrapped = cast(RegionNetwork, build_network(config, _NUM_CLASSES))
-    network = wrapped.network.eval().requires_grad_(False)
+    built = build_network(config, config.model.kept_classes)
+    network: Any = getattr(built, "network", built)  # one on regions lies within another
     # Use a GPU if the process has one, wherever the training runs.
-    network.to("cuda" if torch.cuda.is_available() else "cpu")
-    network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    facts = {
-        "kind": "maps",
-        "layout": dump(config.model)["layout"],
-        "stages": network.frozen_stages,
-        "weights": weights_digest(
-            pair for part in network.frozen_parts() for pair in sorted(part.state_dict().items())
-        ),
-    }
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    weights = (
+        pair for part in network.frozen_parts() for pair in sorted(part.state_dict().items())
+    )
+    facts = {**config.model.kept_facts, "weights": weights_digest(weights)}
     height, width = views.seen_size
-    blank = torch.zeros((1, 3, 1, height, width), device=next(network.parameters()).device)
-    _, num_maps, map_height, map_width = network.frozen_maps(blank).shape
-    return FrozenStages(network, views, facts, (map_height, map_width, num_maps))
+    blank = torch.zeros((1, 3, 1, height, width), device=device)
+    with torch.inference_mode():
+        item_shape = network.frozen_items(blank).shape[1:]
+    return FrozenStages(network, device, views, facts, tuple(item_shape))
 
 
 def _described(augmentation: Augmentation | None) -> Any:
