@@ -6,6 +6,8 @@ for example:
   python jobs/import_actions.py layout=demo folder=demo output=demo/actions.csv
   python jobs/import_actions.py layout=hmdb51 folder=/data/hmdb51_org \
     output=/data/hmdb51.csv split=2
+  python jobs/import_actions.py layout=dfew folder=/data/DFEW output=/data/dfew.csv \
+    classes=[neutral,happiness,surprise,anger] split=1 pictures_per_second=25
   python jobs/import_actions.py layout=kinetics folder=/data/k400 \
     output=/data/k400.csv annotations='[/data/train.csv, /data/val.csv]'
 """
@@ -15,7 +17,7 @@ from collections import Counter
 
 from pdray.command import run_job
 from pdray.config import load
-from pdray.importers.actions.settings import ImportConfig
+from pdray.importers.actions.settings import SPLITS, ImportConfig
 
 
 def main(argv: list[str]) -> int:
@@ -32,6 +34,8 @@ def work(words: list[str]) -> str:
     found = imported.found
     sides = Counter(one.split or "in neither" for one in found.recordings)
     shares = ", ".join(f"{name} {count}" for name, count in sorted(sides.items()))
+    if config.layout in SPLITS:
+        shares += f"; official split {config.split}"
     return "\n".join(
         [
             f"manifest   {imported.manifest}",

@@ -25,7 +25,7 @@ COPIED = (
         f"data/media/{name}.py"
         for name in (
             "cause", "container", "decode", "findings", "flow", "interlace", "libav_log", "limits",
-            "movement_spectrum", "picture", "source", "timeline", "tone",
+            "movement_spectrum", "picture", "picture_list", "source", "timeline", "tone",
         )
     ),
     "errors.py",

@@ -8,6 +8,7 @@ Read from the file's own boxes, chunks or elements, since FFmpeg takes what is t
   - ASF and WMV: the file's size in its File Properties Object;
   - FLV: ``filesize`` in ``onMetaData``;
   - MXF (SMPTE ST 377-1): the offset of the footer partition;
+  - picture lists (``picture_list.py``) name every picture;
   - MPEG-TS (ISO/IEC 13818-1), also as cameras write it (M2TS): packets of one size, so that a cut
     inside one is told, and a cut between two is not.
 """
@@ -17,6 +18,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from pdray.data.media.picture_list import START
 
 _HEAD_BYTES = 1 << 16
 _MOST_HEADER_BYTES = 1 << 22  # of a box of metadata that is read whole
@@ -206,6 +209,7 @@ _TS_PACKETS = ((188, 0), (192, 4), (204, 0))  # bytes of a packet, place of its 
 _ISO_KINDS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"moof", b"pnot")
 _Read = Callable[[BinaryIO, bytes, int], Ending]
 _KINDS: tuple[tuple[Callable[[bytes], bool], _Read], ...] = (
+    (lambda head: head.startswith(START), lambda *_: Ending(None, True)),
     (lambda head: head[4:8] in _ISO_KINDS, _iso),
     (lambda head: head.startswith(b"\x1a\x45\xdf\xa3"), _matroska),
     (lambda head: head.startswith(b"RIFF"), _riff),

@@ -55,6 +55,7 @@ from pdray.data.media.interlace import deinterlaced
 from pdray.data.media.libav_log import Line, heard, listening
 from pdray.data.media.limits import USUAL, Limits
 from pdray.data.media.picture import Box, Canvas, Pixels
+from pdray.data.media.picture_list import SUFFIX, read_list
 from pdray.data.media.source import (
     check_end,
     check_length,
@@ -241,6 +242,9 @@ def declared_length(video: Path) -> tuple[float, int]:
         Seconds and frames; 0 where the header does not say or cannot be read.
     """
     try:
+        if video.suffix == SUFFIX:
+            listed = read_list(video)
+            return len(listed.digests) / listed.rate, len(listed.digests)
         with open_file(video, USUAL.max_pixels) as file:
             stream = video_stream(file, USUAL.max_pixels)
             seconds = float((stream.duration or 0) * (stream.time_base or 0))

@@ -20,12 +20,14 @@ from av.video.stream import VideoStream
 from pdray.data.media.cause import ENCRYPTED, cause
 from pdray.data.media.container import ending
 from pdray.data.media.libav_log import Line, heard, listening
+from pdray.data.media.picture_list import SUFFIX, PictureStream, read_list
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
 _CUT = re.compile("File ended prematurely|partial file")
 _TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _END_FRAMES = 0.75  # a header's end and the last frame's agree within this many frames
+_PROBED = 1 << 16  # bytes of pictures that are looked at for their size
 _ROUNDING = 0.002  # ... and these seconds, where times are in milliseconds
 
 
@@ -184,6 +186,10 @@ def open_file(video: Path, max_pixels: int) -> InputContainer:
     """Open a local file, its decoders bound to a limit of pixels from the first probe on."""
     # FFmpeg follows references between files; a recording is one local file and nothing else.
     options = {"protocol_whitelist": "file", "max_pixels": str(_decoder_pixels(max_pixels))}
+    if video.suffix == SUFFIX:
+        listed = read_list(video)
+        options |= {"framerate": str(listed.rate), "fpsprobesize": "0", "probesize": str(_PROBED)}
+        return av.open(PictureStream(listed), "r", format=listed.reader, options=options)
     return av.open(str(video.absolute()), options=options, metadata_errors="replace")
 
 

@@ -1,9 +1,10 @@
 """Makes a manifest for pretraining from public action recordings.
 
 It knows the published layouts of UCF-101 (Soomro et al. 2012), HMDB-51 (Kuehne et al. 2011) and
-Kinetics (Kay et al. 2017; as folders or with its annotation files), and pdray's own demo cohort,
-whose SYNTHETIC items are used as actions. Nothing is decoded or copied: the manifest holds paths of
-the files. The names of the classes and the settings for the manifest are written next to it.
+Kinetics (Kay et al. 2017; as folders or with its annotation files), of DFEW (Jiang et al. 2020),
+whose expressions are used as actions, and pdray's own demo cohort, whose SYNTHETIC items are.
+Nothing is decoded or copied: the manifest holds paths of the files, or of lists of pictures. The
+names of the classes and the settings for the manifest are written next to it.
 """
 
 import json
@@ -19,52 +20,24 @@ from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.settings import ACTION, SYNTHETIC_SITE
 from pdray.errors import ManifestError, refuse
+from pdray.importers.actions.dfew import match_dfew, picture_lists
+from pdray.importers.actions.found import (
+    ActionRecording,
+    Found,
+    folders_in,
+    is_video,
+    of_classes,
+    videos_in,
+)
 from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.importers.actions.settings import LISTS, ImportConfig
 from pdray.importers.files import inside, settings_text, shown, text_faults
 
 COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
-SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov"})
 
 _SIDES = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 _GROUP = re.compile(r"v_.+_g(\d+)_c\d+")
 _SHOWN = 5  # names in one message
-
-
-@dataclass(frozen=True)
-class ActionRecording:
-    """Recording of the new manifest.
-
-    Attributes:
-        subject_id: Subject; empty if unknown.
-        action: Name of its class.
-        video: Path of the file.
-        split: train, val or test; empty if it is in no side of the official split.
-        site: "synthetic" for a SYNTHETIC recording, else empty.
-    """
-
-    subject_id: str
-    action: str
-    video: Path
-    split: str
-    site: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """Content of a folder.
-
-    Attributes:
-        classes: Names of the classes, in the order of their grades.
-        recordings: Recordings of the new manifest.
-        absent: Listed recordings without a file.
-        unlisted: Files that are in no list.
-    """
-
-    classes: list[str]
-    recordings: list[ActionRecording]
-    absent: list[str]
-    unlisted: list[str]
 
 
 @dataclass(frozen=True)
@@ -104,12 +77,13 @@ def import_actions(config: ImportConfig) -> Imported:
     """
     require_writable(config.output.parent, key="output")
     inside(config.folder)
-    found = _LAYOUTS[config.layout](config)
+    found = of_classes(_LAYOUTS[config.layout](config), config)
     faults = [*_list_faults(found, config), *_class_faults(found), *_name_faults(found)]
     refuse(faults, ManifestError, f"{config.folder} cannot be imported")
     output = config.output.absolute()
     settings = output.with_suffix(".data.yaml")
     texts = {
+        **picture_lists(found, config),
         class_names_path(output): json.dumps(found.classes, indent=1) + "\n",
         settings: _settings_text(output, found),
         output: _manifest_text(output, found),
@@ -142,16 +116,16 @@ def _kinetics(config: ImportConfig) -> Found:
     if config.annotations:
         return _annotated_kinetics(config)
     recordings, classes = [], set()
-    for side in _folders(config.folder):
+    for side in folders_in(config.folder):
         if side.name not in _SIDES:
             raise ManifestError(
                 f"{side}: is not a side of the split; give a folder that has only the folders "
                 f"{', '.join(_SIDES)}, with the classes in them"
             )
-        for folder in _folders(side):
+        for folder in folders_in(side):
             classes.add(folder.name)
             split = _SIDES[side.name]
-            recordings += [ActionRecording("", folder.name, v, split) for v in _videos(folder)]
+            recordings += [ActionRecording("", folder.name, v, split) for v in videos_in(folder)]
     return Found(sorted(classes), recordings, [], [])
 
 
@@ -159,7 +133,7 @@ def _annotated_kinetics(config: ImportConfig) -> Found:
     listed = read_kinetics(config.annotations)
     files: dict[str, list[Path]] = {}
     for root, _, names in os.walk(config.folder, onerror=_unreadable):
-        for path in (Path(root, name) for name in sorted(names) if _is_video(name)):
+        for path in (Path(root, name) for name in sorted(names) if is_video(name)):
             files.setdefault(path.stem, []).append(path)
     recordings = [
         ActionRecording("", one.action, path, _SIDES.get(one.split, one.split))
@@ -176,7 +150,7 @@ def _annotated_kinetics(config: ImportConfig) -> Found:
 
 
 def _demo(config: ImportConfig) -> Found:
-    """Use the items of a synthetic cohort as actions."""
+    """Use the items of a synthetic cohort as actions; expressions are classes by their names."""
     recordings = load_manifest(config.folder / "manifest.csv").recordings
     real = [one.recording_id for one in recordings if not one.is_synthetic]
     if real:
@@ -187,8 +161,8 @@ def _demo(config: ImportConfig) -> Found:
     held = set(sorted({one.subject_id for one in recordings})[2::3])
     found = [
         ActionRecording(
-            one.subject_id, one.item, one.video, "test" if one.subject_id in held else "train",
-            site=SYNTHETIC_SITE,
+            one.subject_id, one.item.removeprefix("expression_"), one.video,
+            "test" if one.subject_id in held else "train", site=SYNTHETIC_SITE,
         )
         for one in recordings
         if one.video is not None
@@ -208,8 +182,8 @@ def _matched(
     by_name = {(one.action, one.name.casefold()): one for one in listed}
     absent = dict(by_name)
     recordings, unlisted = [], []
-    for folder in _folders(config.folder):
-        for video in _videos(folder):
+    for folder in folders_in(config.folder):
+        for video in videos_in(folder):
             key = (folder.name, video.stem.casefold())
             absent.pop(key, None)
             if key not in by_name:
@@ -230,7 +204,13 @@ def _ucf101_subject(action: str, stem: str) -> str:
     return f"{action}_g{match[1]}"
 
 
-_LAYOUTS = {"ucf101": _ucf101, "hmdb51": _hmdb51, "kinetics": _kinetics, "demo": _demo}
+def _dfew(config: ImportConfig) -> Found:
+    return match_dfew(config, _lists_folder(config))
+
+
+_LAYOUTS = {
+    "ucf101": _ucf101, "hmdb51": _hmdb51, "kinetics": _kinetics, "dfew": _dfew, "demo": _demo,
+}  # fmt: skip
 
 
 def _lists_folder(config: ImportConfig) -> Path:
@@ -246,18 +226,6 @@ def _lists_folder(config: ImportConfig) -> Path:
     )
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in inside(folder) if path.is_dir()]
-
-
-def _videos(folder: Path) -> list[Path]:
-    return [path for path in inside(folder) if _is_video(path.name)]
-
-
-def _is_video(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-
-
 def _unreadable(error: OSError) -> None:
     raise ManifestError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
@@ -269,8 +237,9 @@ def _list_faults(found: Found, config: ImportConfig) -> list[str]:
             f"{len(found.absent)} listed recordings have no file ({_few(found.absent)}); add the "
             f"files, or set max_absent={len(found.absent)} (now {config.max_absent})"
         )
-    # An official split lists all files; annotations may list only some.
-    if found.unlisted and not config.annotations:
+    # An official split lists all files; annotations may list only some, and so do those of DFEW,
+    # where clips without one clear label are in no fold.
+    if found.unlisted and not config.annotations and config.layout != "dfew":
         faults.append(
             f"{len(found.unlisted)} files are in no list of split {config.split} "
             f"({_few(found.unlisted)}); remove them, or use the lists of this data set"

@@ -1,7 +1,8 @@
 """Reads the lists of public action recordings: class and split of each recording.
 
-UCF-101 and HMDB-51 have three official splits into training and test; Kinetics has annotation files
-with one row per recording. The lists are read as published, without reading a video.
+UCF-101 and HMDB-51 have three official splits into training and test, DFEW has five; Kinetics has
+annotation files with one row per recording. The lists are read as published, without reading a
+video.
 """
 
 import csv
@@ -12,6 +13,11 @@ from typing import NamedTuple
 from pdray.errors import ManifestError, refuse
 
 _HMDB51_TAGS = {"0": "", "1": "train", "2": "test"}  # 0: in neither side of the split
+# DFEW's label to the word of the item that asks for this expression.
+DFEW_LABELS = {
+    "1": "happiness", "2": "sadness", "3": "neutral", "4": "anger", "5": "surprise",
+    "6": "disgust", "7": "fear",
+}  # fmt: skip
 _ANNOTATION = ("label", "youtube_id", "time_start", "time_end", "split")
 
 
@@ -100,6 +106,45 @@ def read_hmdb51(folder: Path, split: int) -> tuple[list[str], list[Listed]]:
             listed.append(Listed(action, Path(name.strip()).stem, _HMDB51_TAGS[tag]))
     refuse([*faults, *_twice(listed)], ManifestError, f"{folder}")
     return [path.name.removesuffix(ending) for path in paths], listed
+
+
+def read_dfew(folder: Path, split: int) -> list[Listed]:
+    """Read the lists of a fold of DFEW, ``*train*/set_<split>.csv`` and ``*test*/set_<split>.csv``.
+
+    Args:
+        folder: ``EmoLabel_DataSplit``.
+        split: Fold, 1 to 5.
+
+    Returns:
+        The entries; names are the clips' numbers with five digits.
+
+    Raises:
+        ManifestError: If there is no list of a side, or several, or one cannot be read or has wrong
+            rows; lists all of them.
+    """
+    faults, listed = [], []
+    for side in ("train", "test"):
+        paths = sorted(folder.glob(f"*{side}*/set_{split}.csv"))
+        if len(paths) != 1:
+            raise ManifestError(
+                f"{folder}: {len(paths)} files *{side}*/set_{split}.csv; there must be one, with "
+                "video_name and label"
+            )
+        rows = csv.DictReader(_lines(paths[0]))
+        if {"video_name", "label"} - set(rows.fieldnames or ()):
+            raise ManifestError(f"{paths[0]}: the header lacks video_name or label; add it")
+        for number, row in enumerate(rows, start=2):
+            name, label = (str(row[key] or "").strip() for key in ("video_name", "label"))
+            name = Path(name).stem
+            if not _is_whole(name) or label not in DFEW_LABELS:
+                faults.append(
+                    f"{paths[0].parent.name}/{paths[0].name} row {number}: video_name {name!r}, "
+                    f"label {label!r}, expected a number, and 1 to {len(DFEW_LABELS)}"
+                )
+                continue
+            listed.append(Listed(DFEW_LABELS[label], f"{int(name):05d}", side))
+    refuse([*faults, *_twice(listed)], ManifestError, f"{folder}")
+    return listed
 
 
 def read_kinetics(paths: Sequence[Path]) -> list[Listed]:

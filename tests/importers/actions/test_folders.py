@@ -2,10 +2,13 @@ import json
 import os
 
 import pytest
+from PIL import Image
 
 from pdray.config import build, load, read_tree
 from pdray.data.cohort.manifest import load_manifest, select
 from pdray.data.cohort.settings import DataConfig
+from pdray.data.media.decode import decode
+from pdray.data.media.settings import DecodeConfig
 from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import ManifestError, SettingsError
@@ -245,7 +248,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, touch):
         (["layout=kinetics", "max_absent=3"], "max_absent 3 has no effect without annotations"),
         (["layout=ucf101", "output=m.parquet"], r"output m\.parquet is not a \.csv file"),
         (["layout=ucf50"], "layout: got 'ucf50'"),
-        (["layout=ucf101", "split=4"], "split: got 4"),
+        (["layout=ucf101", "split=4"], "split 4 is not one of layout ucf101; it has 1 to 3"),
     ],
 )
 def test_settings_are_checked(words, message):
@@ -276,3 +279,102 @@ def test_a_folder_of_patients_is_no_demo_cohort(tmp_path):
     cohort.write_text(cohort.read_text().replace("synthetic", "here", 1))
     with pytest.raises(ManifestError, match="S001_V1_gait is not synthetic"):
         imported(tmp_path, "demo", cohort.parent)
+
+
+@pytest.fixture
+def dfew(touch):
+    """Return a DFEW of five clips: three folders of pictures, a video, and one in no list."""
+    root = touch("DFEW/Clip/original/4.mp4", "DFEW/Clip/original/9.mp4")
+    for number in (1, 2, 3, 4):
+        folder = root / "DFEW" / "Clip" / "clip_224x224" / f"{number:05d}"
+        folder.mkdir(parents=True)
+        for picture in (1, 2):
+            Image.new("RGB", (32, 32), (number, picture, 0)).save(folder / f"{picture:05d}.jpg")
+    for side, rows in (("train", "1,1\n2,3\n3,6\n"), ("test", "00004,4\n")):
+        lists = root / "DFEW" / "EmoLabel_DataSplit" / f"{side}(single-labeled)"
+        lists.mkdir(parents=True)
+        (lists / "set_2.csv").write_text(f"video_name,label\n{rows}")
+    return root / "DFEW"
+
+
+FOUR = ["neutral", "happiness", "surprise", "anger"]
+
+
+def test_dfew_is_read_from_pictures_at_a_rate_and_from_videos_where_they_are(tmp_path, dfew):
+    settings = {"split": 2, "classes": ["neutral", "happiness", "anger"]}
+    with pytest.raises(ManifestError, match=r"2 clips are folders of pictures, .*_per_second=25"):
+        imported(tmp_path, "dfew", dfew, **settings)
+    report = imported(tmp_path, "dfew", dfew, pictures_per_second=12.5, **settings)
+    assert rows_of(report.manifest) == [
+        ("00001", "00001", "action", 1, "train"),
+        ("00002", "00002", "action", 0, "train"),
+        ("4", "4", "action", 2, "test"),
+    ]
+    assert json.loads(class_names_path(report.manifest).read_text()) == settings["classes"]
+    videos = [one.video for one in load_manifest(report.manifest, check_files=False,
+                                                 subjects="none").recordings]  # fmt: skip
+    assert videos[2] == dfew / "Clip" / "original" / "4.mp4"
+    clip = decode(videos[0], DecodeConfig(height=32, width=32))
+    assert clip.pts_seconds.tolist() == pytest.approx([0.0, 0.08])
+    again = imported(tmp_path, "dfew", dfew, pictures_per_second=12.5, **settings)
+    assert again.found == report.found
+    assert report.found.unlisted == ["00009"]
+    data = build(DataConfig, read_tree(DataConfig, ["--config", str(report.settings)])["data"])
+    assert (data.grade_cuts, data.subjects) == ((1, 2), "none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": FOUR}, "class surprise has no video"),
+        ({"classes": ["neutral", "angry"]}, "class 'angry': did you mean 'anger'"),
+        ({"split": 3}, r"0 files \*train\*/set_3.csv; there must be one"),
+        ({}, "3 clips are folders of pictures|class sadness has no video"),
+    ],
+)
+def test_what_dfew_has_not_is_named(tmp_path, dfew, settings, message):
+    with pytest.raises(ManifestError, match=message):
+        imported(tmp_path, "dfew", dfew, **{"split": 2, **settings})
+    assert not (tmp_path / "out" / "m.csv").exists()
+
+
+def test_a_gap_in_the_pictures_and_wrong_rows_are_named(tmp_path, dfew):
+    settings = {"split": 2, "pictures_per_second": 25, "classes": ["neutral", "happiness"]}
+    pictures = dfew / "Clip" / "clip_224x224" / "00001"
+    (pictures / "00002.jpg").rename(pictures / "00003.jpg")
+    with pytest.raises(ManifestError, match="00001: has pictures 1 to 3, but none of number 2"):
+        imported(tmp_path, "dfew", dfew, **settings)
+    lists = dfew / "EmoLabel_DataSplit" / "test(single-labeled)" / "set_2.csv"
+    lists.write_text("video_name,label\n4,8\nx,1\n")
+    with pytest.raises(ManifestError, match=r"(?s)set_2.csv row 2: video_name '4', label '8', "
+                       "expected a number, and 1 to 7.*row 3: video_name 'x'"):  # fmt: skip
+        imported(tmp_path, "dfew", dfew, **settings)
+
+
+def test_expressions_of_healthy_actors_are_classes_by_their_names(tmp_path):
+    items = ("expression_neutral", "expression_anger")
+    demo = DemoConfig(num_subjects=3, num_visits=1, items=items, missing=0.0, healthy=True, size=32,
+                      min_seconds=1, max_seconds=1)  # fmt: skip
+    make_cohort(tmp_path / "actors", demo, num_processes=1)
+    report = imported(tmp_path, "demo", tmp_path / "actors", classes=["neutral", "anger"])
+    rows = rows_of(report.manifest, subjects="required")
+    assert [(row[0].partition("_")[2], row[3]) for row in rows[:2]] == [
+        ("V1_expression_neutral", 0), ("V1_expression_anger", 1),
+    ]  # fmt: skip
+    assert [row[4] for row in rows] == ["train"] * 4 + ["test"] * 2
+    recordings = load_manifest(report.manifest, check_files=False).recordings
+    assert all(one.is_synthetic for one in recordings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layout": "hmdb51", "split": 4}, "split 4 is not one of layout hmdb51; it has 1 to 3"),
+        ({"layout": "demo", "pictures_per_second": 25}, "pictures_per_second has no effect"),
+        ({"layout": "demo", "classes": ["gait"]}, "list at least two, each of them once"),
+        ({"layout": "demo", "classes": ["gait", "gait"]}, "list at least two, each of them"),
+    ],
+)
+def test_settings_of_another_layout_are_refused(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        build(ImportConfig, {"folder": "x", "output": "m.csv", **settings})
