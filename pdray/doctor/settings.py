@@ -14,7 +14,7 @@ from pdray.tracking.address import TrackingConfig
 class AskedDataConfig(DataConfig):
     """The recordings of which the doctor says what they cost."""
 
-    manifest: Path | None = Field(  # type: ignore[assignment] - it is optional here alone
+    manifest: Path | None = Field(  # type: ignore[assignment]  # it is optional here alone
         None, description="manifest whose videos would be decoded; null: none is looked at"
     )
 

@@ -16,7 +16,8 @@ from tests.fixtures.job_words import read_words
 from tests.places import ROOT
 
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
-FIRST_TITLES = ("required keys:", "table or study:", "settings:", "evaluation:")
+FIRST_TITLES = ("required keys:", "table or study:", "what is looked at:", "decode:", "settings:",
+                "evaluation:")  # fmt: skip
 WITH_MODELS = [*(job for job in JOBS if job.startswith("tune_")), "assemble_patients"]
 
 
