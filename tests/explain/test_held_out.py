@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def test_recordings_that_the_study_could_not_read_take_no_part(study: StudyLog) 
     (study.folder / "entries.json").write_text(json.dumps(entries))
     held = open_held_out(study.folder)
     assert [row.recording_id for row in held.rows] == [name_of(1), name_of(3)]
+
+
+def test_the_search_in_an_outer_fold_reads_the_frames_of_the_whole_study(
+    study: StudyLog, tmp_path: Path
+) -> None:
+    outer = StudyLog(study.folder / "outer/00")
+    shutil.copytree(study.folder, tmp_path / "copy")
+    shutil.copytree(tmp_path / "copy", outer.folder)
+    held = open_held_out(outer.folder)
+    assert see(held, held.rows[0], pictures=False).recording.stored is not None
+    assert held.studied.store.root == study.folder.parents[1] / "store"
+    assert [*study.folder.rglob("*.arrow")] == []
+    (study.folder / "entries.json").write_text(json.dumps({name_of(1): ["another digest"]}))
+    held = open_held_out(outer.folder)
+    with pytest.raises(StudyError, match=f"{name_of(1)}: its file has changed since the study ran"):
+        see(held, held.rows[0], pictures=False)
 
 
 def test_what_is_chosen_is_of_the_test_group(study: StudyLog) -> None:

@@ -1,12 +1,12 @@
 """Complete studies on six SYNTHETIC faces, trained in this process without Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pdray.config import build, merge
+from pdray.config import build
 from pdray.data.cohort.folds import Folds, folds_to_json
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import inner_sides, outer_sides, rate
@@ -19,7 +19,8 @@ from pdray.search.trial import Recorder, TrialPlan
 from pdray.tracking.run_log import StudyLog
 from pdray.training.loop.launch import Workers, run_in_process
 from pdray.training.settings import FitConfig
-from tests.fixtures.tiny_study import PROBE, SMALL, make_study, render_faces
+from tests.fixtures.tiny_study import PROBE, make_study, render_faces
+from tests.predict.small_studies import NETWORK, settings_of, whole_rows
 
 FOLDS = Folds(
     frozenset(["S001"]), (frozenset(["S002", "S003"]), frozenset(["S004", "S005", "S006"]))
@@ -28,7 +29,6 @@ THREE = Folds(
     frozenset(),
     tuple(frozenset(pair) for pair in (["S001", "S002"], ["S003", "S004"], ["S005", "S006"])),
 )
-NETWORK: Mapping[str, Any] = merge({**SMALL}, {"optim": {"epochs": 2}, "augment": {}})
 
 
 @pytest.fixture(scope="package")
@@ -46,6 +46,21 @@ def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="package")
 def network_study(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> StudyLog:
     return train(tmp_path_factory.mktemp("one"), faces, NETWORK)
+
+
+@pytest.fixture(scope="package")
+def study_of(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> Callable[[str], StudyLog]:
+    """Return a function that returns the study of a model; each is made once."""
+    made: dict[str, StudyLog] = {}
+
+    def find(name: str) -> StudyLog:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            rows = whole_rows(faces, folder, grade=["0", "3"] * 3)
+            made[name] = train(folder / "output", rows, settings_of(name), THREE)
+        return made[name]
+
+    return find
 
 
 def train(

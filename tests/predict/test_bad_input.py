@@ -1,31 +1,16 @@
 """What a model cannot grade, or was not made for, is refused or noted by value and way out."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pdray.config import merge
 from pdray.errors import PdrayError
 from pdray.tracking.run_log import StudyLog
-from tests.predict.conftest import NETWORK, THREE, train
-from tests.predict.test_families import settings_of, whole_rows
 from tests.predict.test_run import part_of, predicted
-
-
-@pytest.fixture
-def make(faces: Path, tmp_path: Path) -> Callable[..., StudyLog]:
-    """Return a function that runs a study of a model, or with other settings."""
-
-    def run(name: str, settings: Mapping[str, Any] | None = None) -> StudyLog:
-        rows = whole_rows(faces, tmp_path, grade=["0", "3"] * 3)
-        return train(tmp_path / "output", rows, settings or settings_of(name), THREE)
-
-    return run
 
 
 @pytest.fixture
@@ -50,10 +35,10 @@ def film(write_video: Callable[..., Path]) -> Callable[..., Path]:
     ],
 )  # fmt: skip
 def test_recordings_of_another_modality_are_refused_with_what_the_model_reads(
-    make: Callable[..., StudyLog], film: Callable[..., Path], faces: Path, tmp_path: Path,
+    study_of: Callable[[str], StudyLog], film: Callable[..., Path], faces: Path, tmp_path: Path,
     model: str, lacks: str, of_folder: str, of_manifest: str,
 ) -> None:  # fmt: skip
-    study, silent = make(model), film("silent", 30, 25)
+    study, silent = study_of(model), film("silent", 30, 25)
     with pytest.raises(PdrayError, match=of_folder):
         predicted(study, tmp_path, f"videos={silent.parent}")
     part = part_of(faces, tmp_path, "S001", subject_id="N1", video=str(silent))
@@ -62,7 +47,7 @@ def test_recordings_of_another_modality_are_refused_with_what_the_model_reads(
     assert not (tmp_path / "new.csv").exists()
     assert not [*tmp_path.glob(".new.csv*")]
     # A row that lacks it among others is not graded, and says why.
-    rows = pd.read_csv(tmp_path / "rows.csv", dtype=str)
+    rows = pd.read_csv(study.folder.parents[2] / "rows.csv", dtype=str)
     rows.loc[0, [lacks, "video"]] = ["", str(silent)]
     rows.to_csv(tmp_path / "lacking.csv", index=False)
     now = predicted(study, tmp_path, f"data.manifest={tmp_path / 'lacking.csv'}")
@@ -93,10 +78,13 @@ def test_a_video_longer_shorter_or_faster_than_any_is_graded_and_says_so(
     ],
 )
 def test_a_video_too_short_for_the_model_is_not_graded_and_the_others_are(
-    make: Callable[..., StudyLog], film: Callable[..., Path], tmp_path: Path, model: str, told: str
+    study_of: Callable[[str], StudyLog],
+    film: Callable[..., Path],
+    tmp_path: Path,
+    model: str,
+    told: str,
 ) -> None:
-    settings = merge(merge({}, NETWORK), {"snippet": {"short": "refuse"}, "optim": {"epochs": 1}})
-    study = make(model, settings if model == "tsa" else None)
+    study = study_of(model)
     folder = film("short", 2, 25).parent
     with pytest.raises(PdrayError, match=f"none of 1 recordings can be read: .*{told}"):
         predicted(study, tmp_path, f"videos={folder}")

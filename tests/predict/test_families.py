@@ -1,88 +1,65 @@
 """Every model of the registry grades new recordings as its study evaluated them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pdray.data.cohort.csv_table import table_text
+from pdray.config import load
+from pdray.data.media.tracks import read_track, write_track
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.models import MODELS
-from tests.predict.conftest import THREE, train
-from tests.predict.test_run import SHARES, predicted
+from pdray.predict import unlike
+from pdray.predict.run import predict_new
+from pdray.predict.settings import PredictConfig
+from pdray.tracking.run_log import StudyLog
+from tests.predict.small_studies import QUICK
+from tests.predict.test_run import SHARES
 
-PICTURES: Mapping[str, Any] = {
-    "decode": {"height": 64, "width": 64},
-    "snippet": {"num_frames": 16},
-    "loss": {"kind": "cross_entropy"},
-    "optim": {"batch_size": 4, "epochs": 1},
-}
-ONCE: Mapping[str, Any] = {"decode": {"height": 32, "width": 32}, "optim": {"epochs": 1}}
-LANDMARKS = {**ONCE, "modality": "landmarks"}
-QUICK: Mapping[str, Mapping[str, Any]] = {
-    "region_attention": {
-        **PICTURES,
-        "snippet": {"num_frames": 4},
-        "model": {"depth": 18, "layout": "torchvision", "width_factor": 0.0625, "token_dim": 12,
-                  "roi_size": 2, "frozen_stages": 4},
-        "loss": {"kind": "hierarchy"},
-    },
-    "landmark_head": LANDMARKS,
-    "landmark_choice": {
-        **LANDMARKS,
-        "model": {"groups": ["head"], "logistic": [1.0], "svm": [3.0], "vote": False,
-                  "num_folds": 2, "num_repeats": 1},
-    },
-    "landmark_mlp": {**LANDMARKS, "model": {"num_steps": 3, "num_hidden": 4, "num_frames": 2}},
-    "audio_mlp": {**ONCE, "modality": "mfcc", "model": {"num_epochs": 2, "num_hidden": 4}},
-    "fusion": {
-        **ONCE,
-        "modality": "several",
-        "model": {"num_epochs": 2, "num_frames": 2, "num_hidden": 4, "num_hidden_sound": 4,
-                  "backbone": {"depth": 18, "width_factor": 0.0625, "layout": "torchvision"}},
-    },
-    "motion_linear": ONCE,
-}  # fmt: skip
-FILES = ("video", "audio", "landmarks", "regions")
-
-
-def settings_of(name: str) -> dict[str, Any]:
-    settings = dict(QUICK.get(name, PICTURES))
-    model = settings.get("model") or MODELS[name].small
-    return settings | {"model": {"name": name, **model}}
-
-
-def whole_rows(manifest: Path, folder: Path, **changes: Any) -> Path:
-    """Write all rows as another manifest, with all their files and with other cells."""
-    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
-    for name in FILES:
-        table[name] = [str(manifest.parent / file) if file else "" for file in table[name]]
-    table = table.assign(**changes)
-    path = folder / "rows.csv"
-    path.write_text(table_text(table.columns, table.to_dict("records")), encoding="utf-8")
-    return path
-
-
-TESTED = ("tsa", "linear_probe")
-"""Models of the studies of test_run.py."""
+AS_FAR = {"tsa": 1, "motion_linear": 1, "region_attention": 4}
+"""Of six people, how many are as far as noise."""
+WITHOUT = ("fusion", "landmark_choice")
+"""Models whose descriptions are no vectors."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in MODELS
-        if name not in TESTED
-    ],
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
 )
-def test_every_model_grades_the_fold_that_it_did_not_see_as_the_trial_did(
-    name: str, faces: Path, tmp_path: Path
+def test_every_model_grades_those_it_did_not_see_as_the_trial_did_and_notes_who_is_unlike(
+    study_of: Callable[[str], StudyLog],
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
-    rows = whole_rows(faces, tmp_path, grade=["0", "3"] * 3)
-    study = train(tmp_path / "output", rows, settings_of(name), THREE)
-    now = predicted(study, tmp_path, f"data.manifest={rows}")
+    monkeypatch.setattr(unlike, "LEAST", 6)  # six people cannot show 5%
+    monkeypatch.setattr(unlike, "ALPHA", 2 / 7)
+    study, lines = study_of(name), list[str]()
+    rows = study.folder.parents[2] / "rows.csv"
+    noise = np.random.default_rng(1).integers(0, 255, (28, 32, 32, 3), np.uint8)
+    known = pd.read_csv(rows, dtype=str)
+    new = known.iloc[:1]
+    if not {"landmarks", "mfcc"} & {*MODELS[name].sees}:
+        regions = read_track(Path(new.loc[0, "regions"]))
+        write_track(tmp_path / "new.npz", replace(regions, points=regions.points + 0.01))
+        new = new.assign(recording_id="R1", subject_id="N1", regions=tmp_path / "new.npz",
+                         video=write_video("noise.mp4", noise), audio="", landmarks="")  # fmt: skip
+        known = pd.concat([known, new])
+    known.to_csv(tmp_path / "both.csv", index=False)
+    words = [f"data.manifest={tmp_path / 'both.csv'}", f"output={tmp_path / 'new.csv'}"]
+    predict_new(load(PredictConfig, [f"study={study.folder}", *words]), lines.append)
+    now = pd.read_csv(tmp_path / "new.csv", comment="#").set_index("recording_id")
     then = by_recording(read_predictions(study.trial(0).predictions_path)).set_index("recording_id")
-    assert now["num_models"].tolist() == [1] * 6
-    pd.testing.assert_frame_equal(now[SHARES], then[SHARES], check_exact=True)
+    pd.testing.assert_frame_equal(now[SHARES][:6], then[SHARES], check_exact=True)
+    assert now["num_models"].tolist() == [1] * 6 + [3] * (len(known) - 6)
+    told = now["note"].astype(str).str.contains("unlike the training recordings")
+    assert not told[:6].any()
+    if name in AS_FAR:
+        assert told["R1"] == (AS_FAR[name] <= 1)
+    why = f"not compared with the training recordings: {name} gives no vector of numbers"
+    assert any(why in line for line in lines) == (name in WITHOUT)
+    assert sum("not compared" in line for line in lines) == (name in WITHOUT)

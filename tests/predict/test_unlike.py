@@ -1,19 +1,7 @@
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 
-from pdray.config import load
-from pdray.data.media.tracks import read_track, write_track
-from pdray.predict import unlike as module
-from pdray.predict.run import predict_new
-from pdray.predict.settings import PredictConfig
 from pdray.predict.unlike import ALPHA, distances, p_values
-from tests.predict.conftest import NETWORK, THREE, train
-from tests.predict.test_families import settings_of, whole_rows
 
 
 def test_a_distance_counts_standard_deviations_of_the_bank_and_no_idle_number() -> None:
@@ -51,34 +39,3 @@ def test_of_recordings_like_those_of_the_study_about_five_percent_are_unlike() -
         far, _ = p_values(held, [np.array([99.0])] * 5, [np.ones(1, np.bool_)] * 5)
         assert far.tolist() == [1 / 61]
     assert 0.03 < np.mean(found) < 0.07
-
-
-@pytest.mark.parametrize("name", ["tsa", "region_attention", "motion_linear", "fusion"])
-def test_a_recording_that_few_are_as_far_as_is_noted_where_a_model_has_vectors(
-    faces: Path,
-    tmp_path: Path,
-    write_video: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-) -> None:
-    """Six people cannot show 5%: one of them is as far as noise, or four in features of regions."""
-    monkeypatch.setattr(module, "LEAST", 6)
-    monkeypatch.setattr(module, "ALPHA", 2 / 7)
-    rows = whole_rows(faces, tmp_path, grade=["0", "3"] * 3)
-    study = train(tmp_path / "output", rows, NETWORK if name == "tsa" else settings_of(name), THREE)
-    noise = np.random.default_rng(1).integers(0, 255, (28, 32, 32, 3), np.uint8)
-    new = pd.read_csv(rows, dtype=str).iloc[:1]
-    regions = read_track(Path(new.loc[0, "regions"]))
-    write_track(tmp_path / "new.npz", replace(regions, points=regions.points + 0.01))
-    new = new.assign(recording_id="R1", subject_id="N1", regions=tmp_path / "new.npz",
-                     video=write_video("noise.mp4", noise), audio="", landmarks="")  # fmt: skip
-    pd.concat([pd.read_csv(rows, dtype=str), new]).to_csv(tmp_path / "both.csv", index=False)
-    words = [f"data.manifest={tmp_path / 'both.csv'}", f"output={tmp_path / 'new.csv'}"]
-    lines: list[str] = []
-    predict_new(load(PredictConfig, [f"study={study.folder}", *words]), lines.append)
-    notes = pd.read_csv(tmp_path / "new.csv", comment="#")["note"].astype(str)
-    told = notes.str.contains("unlike the training recordings").tolist()
-    assert told == [False] * 6 + [name in ("tsa", "motion_linear")]
-    why = "not compared with the training recordings: fusion gives no vector of numbers"
-    assert any(why in line for line in lines) == (name == "fusion")
-    assert sum("not compared" in line for line in lines) == (name == "fusion")
