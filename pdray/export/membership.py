@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pdray.command import Say
 from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import PdrayError
 from pdray.evaluation.report import interval_words
@@ -60,19 +61,21 @@ class Attack:
         )
 
 
-def attack(studied: Studied, models: Sequence[Model], shares: Shares) -> Attack:
+def attack(studied: Studied, models: Sequence[Model], shares: Shares, say: Say) -> Attack:
     """Measure the attack on the people of the study.
 
     Args:
         studied: The study.
         models: Those that are exported.
         shares: As :attr:`pdray.export.models.Exportable.shares`.
+        say: Prints why it cannot be measured, which may name a recording.
     """
     try:
         known = training_recordings(studied)
         table = pd.concat([_losses(one, known, shares(one, known)) for one in models])
     except PdrayError as error:
-        return Attack(None, reason=str(error))
+        say(f"note: the membership attack is not measured: {error}")
+        return Attack(None, reason="the study's recordings are not there as it read them")
     is_member = table["target"] == 1
     members, others = (table.loc[one, "subject_id"].nunique() for one in (is_member, ~is_member))
     if not (members and others):

@@ -37,9 +37,9 @@ from pdray.predict.models import Model, find_models
 from pdray.predict.new_recordings import known_lengths
 from pdray.predict.run import COMMENT, columns_of
 from pdray.predict.studied import Studied, grade_words, open_study
+from pdray.report.card.answers import read_answers
+from pdray.tracking.run_log import EXPORTS
 
-EXPORTS = "exports.jsonl"
-"""File of a study with a line of JSON for each of its exports."""
 _UNKNOWN = {"subject_id", "side", "site", "grade", "target"}  # of a video alone
 _ONNX = "in the checkout: pip install -c constraints.txt -e '.[onnx]'"
 
@@ -66,6 +66,7 @@ def export_model(config: ExportConfig, say: Say) -> str:
     refuse_model(studied)
     models = find_models(studied, config.model)
     calibration = _calibration(studied, models, config)
+    answers = read_answers(config.study)
     say(f"models     {', '.join(one.name for one in models)} of study {studied.name}")
     for note in _notes(studied):
         say(f"note: {note}")
@@ -73,7 +74,7 @@ def export_model(config: ExportConfig, say: Say) -> str:
         exportable = make_exportable(studied, models)
         made = make_program(exportable.module, exportable.example, studied.config.model.name)
     with step("measuring what the model tells of people"):
-        measured = attack(studied, models, exportable.shares)
+        measured = attack(studied, models, exportable.shares, say)
     facts = _facts(studied, models, exportable, calibration)
     labels = {
         item: [
@@ -87,7 +88,7 @@ def export_model(config: ExportConfig, say: Say) -> str:
         write_json(folder / "settings.json", facts)
         write_json(folder / "labels.json", labels)
         texts = {
-            "card.md": model_card(studied, models, measured),
+            "card.md": model_card(studied, models, measured, answers),
             "preprocessing.md": preprocessing(facts),
             "requirements.txt": _requirements(facts),
         }

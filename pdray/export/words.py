@@ -9,7 +9,7 @@ from pdray.errors import PdrayError
 from pdray.export.membership import Attack
 from pdray.predict.models import Model
 from pdray.predict.studied import Studied
-from pdray.report.card.answers import Answer, read_answers
+from pdray.report.card.answers import Answer
 from pdray.report.card.checklist import card, card_markdown
 from pdray.report.case import read_case
 from pdray.tracking.leaving import small_cells
@@ -92,15 +92,25 @@ def _spectrum(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def model_card(studied: Studied, models: Sequence[Model], measured: Attack) -> str:
-    """Return the model card of the study, and what this export tells of people."""
+def model_card(
+    studied: Studied, models: Sequence[Model], measured: Attack, answers: Mapping[str, Answer]
+) -> str:
+    """Return the model card of the study, and what this export tells of people.
+
+    Args:
+        studied: The study.
+        models: Those that are exported.
+        measured: How well the attack on membership works.
+        answers: Of the study's owner, by item of the card.
+    """
     try:
-        answers = read_answers(studied.study.folder)
         case = read_case(studied.study)
         whole = card_markdown(case, card(case, answers))
-    except PdrayError as error:
-        answers = {}
-        whole = f"# Model card of study {studied.name}\n\nThe checklist is missing: {error}\n"
+    except PdrayError:  # its words may name a recording
+        whole = (
+            f"# Model card of study {studied.name}\n\nThe checklist is missing, since the study "
+            "has no report; jobs/report.py says why.\n"
+        )
     return f"{whole}\n{_people(studied, models, measured, answers)}"
 
 

@@ -6,6 +6,7 @@
     <study>/time.json                        seconds of trials, refit and folds, and their forecast
     <study>/evaluation/                      every number of the winner, report, pictures
     <study>/report/                          the report to publish, without pseudonyms
+    <study>/exports.jsonl                    a line for each export of its models
     <study>/private/                         who took part, by pseudonym; its owner may read it
     <study>/history.png, importance.png      scores of the trials, and which settings mattered
     <study>/importance.json                  the numbers of that picture
@@ -55,6 +56,7 @@ IMPORTANCE = "importance.json"
 FINDINGS = "checks.json"
 SYSTEM_METRICS = "system_metrics.jsonl"
 NUMBERS = "numbers.csv"
+EXPORTS = "exports.jsonl"
 
 
 @dataclass(frozen=True)

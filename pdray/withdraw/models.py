@@ -10,11 +10,10 @@ from typing import Any
 
 from pdray.atomic import file_digest
 from pdray.errors import StudyError
-from pdray.tracking.run_log import StudyLog, TrialLog
+from pdray.tracking.run_log import EXPORTS, StudyLog, TrialLog
 from pdray.tracking.withdrawn import Mark, read_marks
 from pdray.withdraw.person import Person, whole_of
 
-EXPORTS = "exports.jsonl"
 ENSEMBLE = "ensemble"
 
 

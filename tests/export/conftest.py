@@ -11,7 +11,7 @@ from pdray.export.run import export_model
 from pdray.export.settings import ExportConfig
 from pdray.tracking.run_log import StudyLog
 from tests.fixtures.tiny_study import PROBE, render_faces
-from tests.predict.conftest import NETWORK, train
+from tests.predict.conftest import train
 
 # Both classes are on every training side.
 FOLDS = Folds(
@@ -21,6 +21,13 @@ MOTION = {
     "decode": {"height": 32, "width": 32},
     "model": {"name": "motion_linear"},
     "optim": {"epochs": 1},
+}
+NETWORK = {
+    "decode": {"height": 32, "width": 32},
+    "snippet": {"num_frames": 4},
+    "model": {"name": "frame_resnet", "depth": 18, "width_factor": 0.0625},
+    "loss": {"kind": "cross_entropy"},
+    "optim": {"batch_size": 2, "epochs": 2},
 }
 SETTINGS = {
     "network": NETWORK,
@@ -43,6 +50,22 @@ def study_of(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> Callable[
     def make(kind: str) -> StudyLog:
         if kind not in found:
             found[kind] = train(tmp_path_factory.mktemp(kind), faces, SETTINGS[kind], FOLDS)
+        return found[kind]
+
+    return make
+
+
+@pytest.fixture(scope="package")
+def folder_of(
+    tmp_path_factory: pytest.TempPathFactory, study_of: Callable[[str], StudyLog]
+) -> Callable[[str], Path]:
+    """Return an export of the ensemble of a kind of model; each is made once."""
+    found: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in found:
+            output = tmp_path_factory.mktemp("exports") / kind
+            found[kind] = exported(study_of(kind), output, "calibration=temperature")[0]
         return found[kind]
 
     return make

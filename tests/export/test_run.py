@@ -17,14 +17,15 @@ import pandas as pd
 import pytest
 import torch
 
+from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import PdrayError
 from pdray.export import run
 from pdray.export.folder import COPIED
 from pdray.export.reading import describe, grade
-from pdray.export.run import EXPORTS
-from pdray.tracking.run_log import StudyLog
-from tests.export.conftest import SETTINGS, exported
+from pdray.export.settings import ExportConfig
+from pdray.tracking.run_log import EXPORTS, StudyLog
+from tests.export.conftest import exported
 from tests.places import ROOT
 from tests.predict.test_run import predicted
 
@@ -58,11 +59,17 @@ def in_process(folder: Path, video: Path) -> dict[str, Any]:
     return grade(scores.double().numpy(), facts, grades) | {"note": note}
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize(
+    "kind", ["network", "motion", "probe", pytest.param("logistic", marks=pytest.mark.slow)]
+)
 def test_an_export_grades_a_video_as_the_job_does(
-    kind: str, study_of: Callable[[str], StudyLog], faces: Path, tmp_path: Path
+    kind: str,
+    study_of: Callable[[str], StudyLog],
+    folder_of: Callable[[str], Path],
+    faces: Path,
+    tmp_path: Path,
 ) -> None:
-    folder, _ = exported(study_of(kind), tmp_path / "model", "calibration=temperature")
+    folder = folder_of(kind)
     wanted = predicted(study_of(kind), tmp_path, f"data.manifest={faces}", "other_people=true",
                        "calibration=temperature")  # fmt: skip
     graded = wanted[wanted["num_models"] == 2]  # of the test set: both models
@@ -79,10 +86,11 @@ def test_an_export_grades_a_video_as_the_job_does(
 def test_one_model_is_the_model_that_did_not_learn_from_the_fold(
     study_of: Callable[[str], StudyLog], faces: Path, tmp_path: Path
 ) -> None:
-    for asked in ("refit", "fold:1"):
-        folder, _ = exported(study_of("network"), tmp_path / asked[:4], f"model={asked}")
+    for kind, asked in (("network", "refit"), ("motion", "refit"), ("motion", "fold:1")):
+        output = tmp_path / f"{kind}-{asked[:4]}"
+        folder, _ = exported(study_of(kind), output, f"model={asked}")
         words = (f"data.manifest={faces}", f"model={asked}")
-        wanted = predicted(study_of("network"), tmp_path, *words).dropna(subset="probability_0")
+        wanted = predicted(study_of(kind), tmp_path, *words).dropna(subset="probability_0")
         for name, row in wanted.iterrows():
             found = in_process(folder, videos_of(faces)[str(name)])
             assert found["probability_1"] == pytest.approx(row["probability_1"], abs=1e-5)
@@ -92,9 +100,9 @@ def test_one_model_is_the_model_that_did_not_learn_from_the_fold(
 
 
 def test_it_needs_neither_pdray_nor_its_packages(
-    study_of: Callable[[str], StudyLog], faces: Path, tmp_path: Path
+    folder_of: Callable[[str], Path], faces: Path, tmp_path: Path
 ) -> None:
-    folder, _ = exported(study_of("motion"), tmp_path / "model")
+    folder = shutil.copytree(folder_of("motion"), tmp_path / "model")
     for name in COPIED:
         assert (folder / "pdray" / name).read_bytes() == (ROOT / "pdray" / name).read_bytes()
     assert len((folder / "predict.py").read_text().splitlines()) <= 60
@@ -131,7 +139,10 @@ def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def test_nothing_in_it_says_who_took_part_or_where_files_were(
-    study_of: Callable[[str], StudyLog], faces: Path, tmp_path: Path
+    study_of: Callable[[str], StudyLog],
+    folder_of: Callable[[str], Path],
+    faces: Path,
+    tmp_path: Path,
 ) -> None:
     study = study_of("network")
     rows = load_manifest(faces)
@@ -141,7 +152,7 @@ def test_nothing_in_it_says_who_took_part_or_where_files_were(
     words |= {rows.digest, rows.digest[:12], str(study.folder), str(faces.parent), faces.name}
     words |= {str(ROOT), str(Path.home()), str(tmp_path)}
     words |= {path.name for path in videos_of(faces).values()}
-    folder, _ = exported(study, tmp_path / "model")
+    folder = shutil.copytree(folder_of("network"), tmp_path / "model")
     found = dict(texts(folder))
     assert len(found) > 30
     assert any(name.startswith("network.pt2/") for name in found)
@@ -204,7 +215,7 @@ def test_the_card_says_what_the_folder_tells_of_people_and_what_its_owner_answer
 def test_what_cannot_be_exported_is_refused_and_nothing_is_left(
     study_of: Callable[[str], StudyLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study, output = study_of("network"), tmp_path / "exports" / "model"
+    study, output = study_of("motion"), tmp_path / "exports" / "model"
 
     def fails(message: str, *words: str) -> None:
         with pytest.raises(PdrayError, match=message):
@@ -231,3 +242,78 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(
 
 def refuse(folder: Path) -> str:
     raise PdrayError("no space")
+
+
+def test_a_store_of_jpeg_differs_by_its_loss_and_the_job_says_so(
+    study_of: Callable[[str], StudyLog], faces: Path, tmp_path: Path
+) -> None:
+    study, lines = StudyLog(tmp_path / "output" / "studies" / "faces"), list[str]()
+    shutil.copytree(study_of("network").folder, study.folder)
+    facts = study.read()
+    facts["settings"]["store"] = {"codec": "jpeg"}
+    (study.folder / "study.json").write_text(json.dumps(facts))
+    words = [f"study={study.folder}", f"output={tmp_path / 'model'}", "model=refit"]
+    told = run.export_model(load(ExportConfig, words), lines.append)
+    assert any("stored as jpeg" in line for line in lines)
+    # These frames are not those that it learnt from; only the terminal names a recording.
+    assert "membership not measured: the study's recordings are not there" in told
+    assert any("is not measured: recording S0" in line for line in lines)
+    assert b"S0" not in (tmp_path / "model" / "card.md").read_bytes()
+    wanted = predicted(study, tmp_path, f"data.manifest={faces}", "model=refit")
+    for name, row in wanted.dropna(subset="probability_0").iterrows():
+        found = in_process(tmp_path / "model", videos_of(faces)[str(name)])
+        assert 0 < abs(found["probability_1"] - row["probability_1"]) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_fresh_environment_without_pdray_grades_as_the_job_does(
+    folder_of: Callable[[str], Path],
+    study_of: Callable[[str], StudyLog],
+    faces: Path,
+    tmp_path: Path,
+) -> None:
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    needed = (folder_of("network") / "requirements.txt").read_text()
+    lines = [line for line in needed.splitlines() if not line.startswith("#")]
+    python = environment / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *lines]
+    subprocess.run(install, check=True)
+    for package in ("pdray", *WITHOUT):
+        asked = subprocess.run(
+            [python, "-c", f"import {package}"], capture_output=True, check=False
+        )
+        assert asked.returncode == 1, package
+    for kind in ("network", "motion", "probe"):
+        words = (f"data.manifest={faces}", "other_people=true", "calibration=temperature")
+        wanted = predicted(study_of(kind), tmp_path, *words)
+        videos = videos_of(faces)
+        done = subprocess.run(
+            [python, folder_of(kind) / "predict.py", *videos.values()],
+            env={"OMP_NUM_THREADS": "1"}, cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = pd.read_csv(io.StringIO(done.stdout), comment="#").set_index("recording_id")
+        stems = {videos[str(name)].stem: row for name, row in wanted.iterrows()}
+        both = {name: row for name, row in stems.items() if row["num_models"] == 2}
+        assert both
+        for name, row in both.items():
+            for column in ("probability_1", "calibrated_1", "disagreement"):
+                assert found.loc[name, column] == pytest.approx(row[column], abs=1e-5)
+
+
+def test_onnx_gives_the_same_scores(study_of: Callable[[str], StudyLog], tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="ONNX is an extra")
+    runtime = pytest.importorskip("onnxruntime", reason="only this test runs ONNX")
+    for kind in ("network", "motion"):
+        folder, _ = exported(study_of(kind), tmp_path / kind, "export.onnx=true")
+        shape = json.loads((folder / "settings.json").read_text())["input_shape"]
+        drawn = np.random.default_rng(0).integers(0, 256, shape)
+        inputs = drawn.astype(np.uint8) if kind == "network" else np.log(1.0 + drawn)
+        session = runtime.InferenceSession(folder / "network.onnx")
+        (name,) = (one.name for one in session.get_inputs())
+        (scores,) = session.run(None, {name: inputs})
+        network: Any = torch.export.load(folder / "network.pt2").module()
+        wanted = network(torch.from_numpy(inputs)).numpy()
+        np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-5)
+        assert b"pdray" not in (folder / "network.onnx").read_bytes()
