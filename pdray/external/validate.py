@@ -87,7 +87,8 @@ def _grade(
         PredictConfig,
         {
             "study": config.study,
-            "output": folder / "predictions.csv",
+            # Never written; finished parts of an interrupted run lie beside it.
+            "output": folder.parents[1] / f"{folder.name}.csv",
             "data": {"manifest": config.data.manifest},
             "model": config.model,
             "other_people": config.other_people,

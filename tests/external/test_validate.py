@@ -250,7 +250,7 @@ def test_one_class_alone_is_scored_and_what_has_no_value_is_said(
 def refused(study: StudyLog, manifest: Path, output: Path) -> str:
     with pytest.raises(PdrayError) as error:
         run(study, manifest, output)
-    assert not output.exists()
+    assert not [*output.rglob("*")]
     return str(error.value)
 
 
@@ -267,6 +267,10 @@ def test_a_manifest_of_which_nobody_can_be_scored_is_refused(
     assert "3 no grade; fill in the column grade, or grade them with jobs/predict.py" in told
     told = refused(study, write(tmp_path, [row | {"video": ""} for row in named]), out)
     assert "3 no video; fill in the column video" in told
+    known = {row["subject_id"]: row for row in rows_of(faces)}["S004"]
+    renamed = [known | {"recording_id": "R1", "subject_id": "X1"}]
+    told = refused(study, write(tmp_path, renamed), out)
+    assert "none of its 1 recordings can be scored by study faces: 1 seen in training" in told
     gait = [row | {"item": "gait", "grade": "1"} for row in named]
     told = refused(study, write(tmp_path, gait), out)
     assert "3 other item; choose a study of these items: this one learnt face_interview" in told

@@ -15,8 +15,8 @@ FILE = "card.yaml"
 _HEAD = f"""\
 # Questions that the log of this study cannot answer ({SOURCE}).
 # Write each answer between its quotes, or after a | on indented lines below. An empty answer stays
-# open in the model card. pdray reads this file and never changes it; jobs/report.py makes the card
-# again. Answers leave the room with the card: name nobody.
+# open in the model card. pdray reads this file and never changes it; the job that made the report
+# makes the card again. Answers leave the room with the card: name nobody.
 """
 
 
