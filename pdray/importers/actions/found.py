@@ -1,4 +1,4 @@
-"""What a folder of public recordings holds: recordings with their classes, and what is missing."""
+"""Content of a folder of public recordings: recordings with their classes, and what is missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
