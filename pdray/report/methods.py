@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from pdray.config import value_at
-from pdray.data.cohort.settings import LABELS, SYNTHETIC_MARK, highest_grade
+from pdray.data.cohort.settings import LABELS, POSED, PROXY, SYNTHETIC_MARK, highest_grade
 from pdray.evaluation.evaluate import METHODS
 from pdray.evaluation.settings import DecisionConfig
 from pdray.evaluation.statistics.intervals import TRUTHS
@@ -120,8 +120,9 @@ def outcome(case: Reported) -> str:
         f"class {k} ({_range(first, last)})"
         for k, (first, last) in enumerate(zip(ends, [*lasts, highest], strict=True))
     ]
+    is_posed = any(one.replace(" ", "_") in POSED for one in names.split(", "))
     return f"The outcome was the grade of each recording ({names}), in {len(ends)} classes: " + (
-        f"{', '.join(grades)}."
+        f"{', '.join(grades)}.{f' {PROXY[0].upper()}{PROXY[1:]}.' * is_posed}"
     )
 
 

@@ -17,6 +17,7 @@ from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import read_track
 from pdray.demo.body.limb import draw_appearance, draw_frames
 from pdray.demo.cohort import (
+    COLUMNS,
     MOTIONS,
     draw_recording,
     make_cohort,
@@ -269,7 +270,12 @@ def test_the_posed_expressions_of_a_visit_share_a_grade_that_no_other_choice_mov
     assert 0 < len(one) < len(every)  # half of the recordings are absent
 
 
-def test_healthy_actors_have_grade_0_a_diagnosis_and_no_drug(tmp_path: Path) -> None:
+def test_healthy_actors_have_grade_0_a_diagnosis_and_no_drug(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    # Cohorts of other items say nothing of either, as before there were posed expressions.
+    assert "healthy" not in (tiny_cohort / "demo.json").read_text()
+    assert tuple(rows_of(tiny_cohort)[0]) == COLUMNS
     actors = TINY.model_copy(
         update={"items": ("expression_anger",), "healthy": True, "num_visits": 1, "missing": 0.0}
     )

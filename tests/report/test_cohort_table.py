@@ -57,6 +57,15 @@ def test_a_study_of_the_diagnosis_has_no_grades(tmp_path):
     )
 
 
+def test_grades_of_posed_expressions_are_called_a_proxy(tmp_path):
+    posed, tapping = (
+        outcome(read_case(make_study(tmp_path / item, item=item)))
+        for item in ("expression_anger", "finger_tapping")
+    )
+    assert "MDS-UPDRS item 3.2, which is rated at rest and while talking, they are a pr" in posed
+    assert "proxy" not in tapping
+
+
 def test_values_of_a_manifest_run_nothing_and_break_no_line(tmp_path):
     study = sixty(tmp_path, "nested")
     path = study.folder / "private" / "recordings.parquet"

@@ -32,6 +32,7 @@ from pdray.data.cohort.rated import (
 from pdray.data.cohort.settings import (
     ACTION,
     POSED,
+    PROXY,
     DataConfig,
     FoldsConfig,
     subject_faults,
@@ -352,10 +353,7 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
             "sides, and scores are those of recordings, not of people"
         )
     if config.target == "grade" and any(one.item in POSED for one in recordings):
-        notes.append(
-            "grades of posed expressions rate the clip; where they are those of MDS-UPDRS item "
-            "3.2, which is rated at rest and while talking, they are a proxy"
-        )
+        notes.append(PROXY)
     notes += cohort.manifest.notes
     notes += unable_notes(cohort.manifest.recordings, config.items)
     return tuple(notes)

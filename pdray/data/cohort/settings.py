@@ -13,6 +13,10 @@ from pdray.config import Settings, nearest
 # Expressions that a person is asked for, with the words of DFEW (Jiang et al. 2020).
 EXPRESSIONS = ("neutral", "happiness", "surprise", "anger", "fear", "disgust", "sadness")
 POSED = tuple(f"expression_{name}" for name in EXPRESSIONS)
+PROXY = (
+    "grades of posed expressions rate the clip; where they are those of MDS-UPDRS item 3.2, which "
+    "is rated at rest and while talking, they are a proxy"
+)
 # Item -> highest grade. MDS-UPDRS part III items (3.1 to 3.18) are rated 0-4, the interviews of
 # YouTubePD 0-5. The grade of a posed expression rates that clip; item 3.2 is facial_expression.
 ITEMS: dict[str, int] = {
