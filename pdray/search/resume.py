@@ -83,8 +83,9 @@ def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
     Raises:
         ManifestError: With every fault of the manifest.
         StudyError: With the same where the study was begun, perhaps by an earlier version, which
-            looked for less; says how it can go on.
+            looked for less; says how it can go on. If a subject of the study has withdrawn.
     """
+    refuse_withdrawn(study, "cannot be continued")
     try:
         return open_manifest(config.data, output=config.output)
     except ManifestError as error:

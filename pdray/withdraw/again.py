@@ -1,16 +1,19 @@
 """The command that trains a study again without a person."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from pdray.atomic import write_text
 from pdray.command import console
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.withdrawn import read_marks
 from pdray.withdraw.models import Touched
 from pdray.withdraw.person import Person, whole_of
 
@@ -45,27 +48,51 @@ def commands(touched: Sequence[Touched], person: Person, output: Path) -> dict[P
     """
     learnt = [one for one in touched if one.learnt]
     wholes = {whole_of(one.log).folder: whole_of(one.log) for one in learnt}
-    moved = {
-        key: str(_renamed(whole_of(one.log).folder) / path.relative_to(whole_of(one.log).folder))
-        for one in learnt
-        for key, path in one.digests.items()
+    names = {folder: _new_name(study, person) for folder, study in wholes.items()}
+    moved: dict[str, str] = {}
+    for one in learnt:
+        old = whole_of(one.log).folder
+        new = old.with_name(names[old])
+        moved |= {key: str(new / path.relative_to(old)) for key, path in one.digests.items()}
+    return {
+        folder: _again(study, names[folder], _Changes(moved, person, output))
+        for folder, study in wholes.items()
     }
-    return {folder: _again(study, moved, person, output) for folder, study in wholes.items()}
 
 
-def _again(study: StudyLog, moved: Mapping[str, str], person: Person, output: Path) -> Again:
+class _Changes(NamedTuple):
+    """What is changed in settings: places of start weights, the person, the output folder."""
+
+    moved: Mapping[str, str]
+    person: Person
+    output: Path
+
+
+def _again(study: StudyLog, name: str, changes: _Changes) -> Again:
     tree = study.read()["settings"]
     if "fixed" in tree or "search" not in tree:
         return Again(study, {}, "")
-    starts = _starts(study, moved)
     search = {key: value for key, value in tree["search"].items() if key != "name"}
-    groups = tree["data"].get("different_subjects", [])
-    kept = [[one for one in group if one != person.subject] for group in groups]
-    data = {**tree["data"], "different_subjects": [group for group in kept if len(group) > 1]}
-    settings = _mapped({**tree, "search": search, "data": data, "output": str(output)}, starts)
+    gone = changes.person.words | {changes.person.stand_in}
+    data = dict(tree["data"])
+    groups = data.get("different_subjects", [])
+    left = [[one for one in group if one not in gone] for group in groups]
+    data["different_subjects"] = [group for group in left if len(group) > 1]
+    data["shared_files"] = [one for one in data.get("shared_files", []) if one not in gone]
+    new = {**tree, "search": search, "data": data, "output": str(changes.output)}
     job = "assemble-patients" if study.folder.parent.name == "assembling" else "tune-tsa"
-    name = f"search.name={_renamed(study.folder).name}"
-    return Again(study, settings, console(job, "--config", str(study.folder / SETTINGS), name))
+    words = ("--config", str(study.folder / SETTINGS), f"search.name={name}")
+    return Again(study, _mapped(new, _starts(study, changes.moved)), console(job, *words))
+
+
+def _new_name(study: StudyLog, person: Person) -> str:
+    """Return the name of the study that is trained again, as an earlier call chose it."""
+    before = read_marks(study.folder).get(person.key)
+    if before is not None and before.again:
+        return shlex.split(before.again)[-1].removeprefix("search.name=")
+    ends = chain(("",), map(str, count(2)))
+    names = (f"{study.folder.name}-again{end}" for end in ends)
+    return next(name for name in names if not study.folder.with_name(name).exists())
 
 
 def _starts(study: StudyLog, moved: Mapping[str, str]) -> dict[str, str]:
@@ -87,7 +114,3 @@ def _mapped(plain: Any, places: Mapping[str, str]) -> Any:
     if isinstance(plain, list | tuple):
         return [_mapped(one, places) for one in plain]
     return places.get(plain, plain) if isinstance(plain, str) else plain
-
-
-def _renamed(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}-again")

@@ -19,7 +19,7 @@ from pdray.withdraw.artefacts import (
 from pdray.withdraw.frames import entries_of, stored_traces
 from pdray.withdraw.models import Export, Touched, find_exports, find_touched, sides_of
 from pdray.withdraw.person import Person, Row, rows_of_manifests, study_logs
-from pdray.withdraw.tables import files_of, recordings_in, table_traces
+from pdray.withdraw.tables import files_of, names_files, recordings_in, table_traces
 from pdray.withdraw.trace import KINDS, Trace
 
 
@@ -114,6 +114,9 @@ def _in_tables(files: Sequence[Path], person: Person, notes: list[str]) -> Itera
     for path in files:
         with _noting(path, notes):
             hers = list(table_traces(path, person))
+            if hers and names_files(path):
+                notes.append(f"{path} is a manifest of no study here; delete their rows yourself")
+                continue
             yield from hers
             if hers:
                 yield from evaluation_traces(path)

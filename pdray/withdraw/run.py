@@ -1,12 +1,13 @@
 """Lists what is left of a person, or deletes it and marks what learnt from them."""
 
+import errno
 import time
 from contextlib import ExitStack
 
 from pdray.command import Say, console
 from pdray.config import require_writable
 from pdray.display import step
-from pdray.errors import SettingsError, TrackingError
+from pdray.errors import SettingsError, StudyError, TrackingError
 from pdray.search.resume import only_driver
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.withdrawn import LEARNT, Mark, read_marks, sent_runs, write_mark
@@ -14,6 +15,7 @@ from pdray.withdraw.find import Found, find
 from pdray.withdraw.person import whole_of
 from pdray.withdraw.settings import WithdrawConfig
 from pdray.withdraw.told import done, told
+from pdray.withdraw.trace import Trace
 
 
 def withdraw(config: WithdrawConfig, say: Say) -> str:
@@ -52,7 +54,7 @@ def withdraw(config: WithdrawConfig, say: Say) -> str:
         with step("deleting"):
             _mark(found)
             for trace in found.traces:
-                trace.erase()
+                _erase(trace)
         with step("marking MLflow's runs"):
             faults = _mark_runs(found)
     text = f"{told(found)}\n\n{done(found)}"
@@ -63,6 +65,18 @@ def withdraw(config: WithdrawConfig, say: Say) -> str:
             + "; ".join(faults)
         )
     return text
+
+
+def _erase(trace: Trace) -> None:
+    try:
+        trace.erase()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the job says so
+        raise StudyError(
+            f"{trace.path} cannot be deleted or written: {error.strerror or error}; allow it and "
+            "run the same command again: it goes on"
+        ) from error
 
 
 def _studies(found: Found) -> list[StudyLog]:

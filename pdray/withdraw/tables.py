@@ -43,6 +43,11 @@ def recordings_in(path: Path, subject: str) -> set[str]:
     return {recording for one, recording in rows if one == subject}
 
 
+def names_files(path: Path) -> bool:
+    """Return whether a table is a manifest, which is its owner's."""
+    return not set(FILES).isdisjoint(_header(path))
+
+
 def table_traces(path: Path, person: Person) -> Iterator[Trace]:
     """Yield what a table, a key or a list says of a person.
 
@@ -63,26 +68,32 @@ def table_traces(path: Path, person: Person) -> Iterator[Trace]:
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
-    """Return subject and recording of each row of a table, as far as it has these columns.
-
-    A manifest, which names files, is its owner's: it has none here.
-    """
+    """Return subject and recording of each row of a table, as far as it has these columns."""
+    names = [name for name in IDS if name in _header(path)]
+    if not names:
+        return {}
     if path.suffix == ".csv":
         _, (header, *rows) = _read_csv(path)
-        names = [name for name in IDS if name in header and set(FILES).isdisjoint(header)]
         places = {name: header.index(name) for name in names}
         return {
             name: [row[place] if place < len(row) else "" for row in rows]
             for name, place in places.items()
         }
-    if path.suffix != ".parquet":
-        return {}
     import pyarrow.parquet as pq
 
-    there = pq.read_schema(path).names
-    names = [name for name in IDS if name in there and set(FILES).isdisjoint(there)]
     table = pq.read_table(path, columns=names)
     return {name: [str(one) for one in table[name].to_pylist()] for name in names}
+
+
+def _header(path: Path) -> list[str]:
+    """Return the columns of a table; none of another file."""
+    if path.suffix == ".csv":
+        return _read_csv(path)[1][0]
+    if path.suffix != ".parquet":
+        return []
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
 
 
 def keyed(path: Path, person: Person) -> set[str]:

@@ -176,6 +176,27 @@ def test_the_scores_of_evaluations_are_marked_where_the_model_learnt(left: Left)
     assert other.read_text() == "Evaluation of study faces2, winner\n"
 
 
+def test_a_manifest_of_no_study_is_named_and_stays(left: Left) -> None:
+    text = f"recording_id,subject_id,item,video\n{RECORDING},{SUBJECT},gait,a.mp4\n"
+    (left.output / "mine.csv").write_text(text)
+    (left.output / "foreign.csv").write_bytes(b"\xff\xfe\x00")
+    told = run(left, "delete=true")
+    assert "mine.csv is a manifest of no study here; delete their rows yourself" in told
+    assert "foreign.csv cannot be read, look into it yourself" in told
+    assert (left.output / "mine.csv").read_text() == text
+
+
+def test_what_cannot_be_deleted_is_told(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pdray.withdraw.artefacts.write_text", refused)
+    with pytest.raises(PdrayError, match=r"report.txt cannot be deleted or written: Permission"):
+        run(left, "delete=true")
+    monkeypatch.undo()
+    assert "deleted    the data of S004" in run(left, "delete=true")
+
+
 def test_what_another_subject_shares_is_kept_and_told(left: Left) -> None:
     table = left.study.folder / "entries.json"
     entries = json.loads(table.read_text(encoding="utf-8"))

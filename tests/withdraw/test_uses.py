@@ -19,10 +19,10 @@ from pdray.report.make import make_report
 from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.evaluating import run_evaluation
 from pdray.search.plan import StudyPlan, load_study, saved_settings
-from pdray.search.resume import check_same
+from pdray.search.resume import check_same, manifest_of
 from pdray.search.weights import start_notes
 from pdray.tracking.withdrawn import WITHDRAWN, read_marks
-from tests.withdraw.conftest import TESTED, Left
+from tests.withdraw.conftest import RECORDING, TESTED, Left
 from tests.withdraw.test_run import run
 
 
@@ -37,6 +37,10 @@ def predict(asked: str) -> Callable[[Left], object]:
 
 
 def resume(left: Left) -> None:
+    manifest_of(left.study, again(left).config)
+
+
+def go_on(left: Left) -> None:
     check_same(again(left), left.study, "", lambda line: None)
 
 
@@ -52,6 +56,7 @@ def start(left: Left) -> None:
         (lambda left: open_held_out(left.study.folder), "refit learnt from a withdrawn subject"),
         (lambda left: make_report(left.study), "has no report any more: a subject has withdrawn"),
         (resume, "study faces cannot be continued: a subject has withdrawn"),
+        (go_on, "study faces cannot be continued: a subject has withdrawn"),
         (start, "study faces: refit learnt from a withdrawn subject"),
     ],
 )
@@ -119,7 +124,9 @@ def test_an_evaluation_of_nobody_is_refused_in_words(left: Left) -> None:
 def test_the_command_trains_again_without_the_person_and_what_started_from_it(left: Left) -> None:
     tags, copy = left.study.read()["tags"], left.output.with_name("copy.pt")
     shutil.copyfile(left.study.winner.model_path, copy)
-    before = again(left, 'data.different_subjects=[["S004","S4"],["S005","S5"]]').tree
+    people = '[["S004","S4"],["S005","S5"]]'
+    files = f"[videos/{RECORDING}.mp4,x.mp4]"
+    before = again(left, f"data.different_subjects={people}", f"data.shared_files={files}").tree
     left.study.start(name="faces", settings=before, tags=tags)
     left.later.start(name="later", settings=again(left, f"pretrained={copy}").tree, tags=tags)
     left.later.weights_path.write_text(json.dumps({str(copy): file_digest(copy)}))
@@ -130,12 +137,19 @@ def test_the_command_trains_again_without_the_person_and_what_started_from_it(le
     new = load_study(first.split()[2:]).tree
     changed = {key for key in before if json.dumps(new[key]) != json.dumps(before[key])}
     assert changed == {"data", "search"}
-    assert new["data"] == before["data"] | {"different_subjects": [["S005", "S5"]]}
+    assert new["data"] == before["data"] | {
+        "different_subjects": [["S005", "S5"]],
+        "shared_files": ["x.mp4"],
+    }
     assert new["search"] == before["search"] | {"name": "faces-again"}
     model = left.output / "studies/faces-again/winner/model.pt"
     model.parent.mkdir(parents=True)
     model.write_bytes(b"the new model")
     assert load_study(second.split()[2:]).config.pretrained == model
+    settings = (left.study.folder / "again.yaml").read_text(encoding="utf-8")
+    assert first in run(left, "delete=true")
+    assert (left.study.folder / "again.yaml").read_text(encoding="utf-8") == settings
+    assert "faces-again2" in run(left, "delete=true", subject="S005")
     with pytest.raises(StudyError, match=r"train again without them: .*search.name=faces-again"):
         predict("refit")(left)
 
