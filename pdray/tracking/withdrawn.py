@@ -20,7 +20,7 @@ _MEMORY = "mirror.json"
 
 
 class Mark(NamedTuple):
-    """What a study owes to one withdrawn subject.
+    """Mark of one withdrawn subject: the models that learnt from them.
 
     Attributes:
         date: When the subject was withdrawn, such as "2026-11-30".

@@ -1,4 +1,4 @@
-"""Which models learnt from a person: by the folds, by start weights, and exports of them."""
+"""Finds the models that learnt from a person, by folds and start weights, and their exports."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ class Export:
 
 
 def find_touched(logs: Sequence[StudyLog], person: Person) -> list[Touched]:
-    """Return the studies and searches that owe something to a person, those of start weights last.
+    """Return the studies and searches that a person took part in, then those that started from them.
 
     Raises:
         StudyError: If folds or a mark cannot be read.

@@ -12,9 +12,9 @@ from pdray.search.resume import only_driver
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.withdrawn import LEARNT, Mark, read_marks, sent_runs, write_mark
 from pdray.withdraw.find import Found, find
+from pdray.withdraw.listing import done, listed
 from pdray.withdraw.person import whole_of
 from pdray.withdraw.settings import WithdrawConfig
-from pdray.withdraw.told import done, told
 from pdray.withdraw.trace import Trace
 
 
@@ -46,7 +46,7 @@ def withdraw(config: WithdrawConfig, say: Say) -> str:
         more = [f"manifests=[{','.join(map(str, config.manifests))}]"] if config.manifests else []
         words = [f"output={config.output}", f"subject={config.subject}", *more, "delete=true"]
         way = console("withdraw", *words)
-        return f"{told(found)}\n\nnothing was deleted; to delete and mark: {way}"
+        return f"{listed(found)}\n\nnothing was deleted; to delete and mark: {way}"
     require_writable(config.output, key="output")
     with ExitStack() as stack:
         for study in _studies(found):
@@ -57,7 +57,7 @@ def withdraw(config: WithdrawConfig, say: Say) -> str:
                 _erase(trace)
         with step("marking MLflow's runs"):
             faults = _mark_runs(found)
-    text = f"{told(found)}\n\n{done(found)}"
+    text = f"{listed(found)}\n\n{done(found)}"
     if faults:
         say(text)
         raise TrackingError(

@@ -1,4 +1,4 @@
-"""What is left of a person: an artefact, where it is, and how its data are deleted."""
+"""An artefact that holds data of a person: where it is, and how these are deleted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is left of a person, as text for the owner of the data."""
+"""Writes what is left of a person, and what to do, as text for the owner of the data."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _MANY = 12  # artefacts of a kind from which they are counted by folder
 _WIDTH = 10
 
 
-def told(found: Found) -> str:
+def listed(found: Found) -> str:
     """Return what is left of a person: what holds data of theirs, what learnt, what stays."""
     mark = f" ({SYNTHETIC})" if found.is_synthetic else ""
     lines = [f"{found.person.subject} in {found.output}{mark}:"]
