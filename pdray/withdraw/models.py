@@ -64,7 +64,7 @@ class Export:
 
 
 def find_touched(logs: Sequence[StudyLog], person: Person) -> list[Touched]:
-    """Return the studies and searches that a person took part in, then those that started from them.
+    """Return the studies and searches of a person, then those that started from their models.
 
     Raises:
         StudyError: If folds or a mark cannot be read.
