@@ -18,6 +18,7 @@ import pytest
 
 from pdray.cpus import granted_cpus
 from pdray.data.cohort.folds import folds_from_json
+from pdray.doctor.services import look_at_services
 from pdray.evaluation.predictions import read_predictions
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.server import MlflowClient
@@ -80,6 +81,14 @@ def test_only_the_owner_can_read_the_token(cluster: Cluster) -> None:
     assert cluster.head.token.stat().st_mode & 0o777 == 0o600
     assert cluster.head.private.stat().st_mode & 0o777 == 0o700
     assert cluster.head.token.read_text() not in (cluster.head.token.parent / "ray.log").read_text()
+
+
+def test_the_doctor_finds_the_head_and_both_servers(cluster: Cluster) -> None:
+    head, output = cluster.head, cluster.folder / "output"
+    lines = list(look_at_services(output, head.address, head.tracking))
+    assert [(one.topic, one.state) for one in lines[1:]] == [
+        (topic, "ok") for topic in ("head", "Ray", "MLflow")
+    ]
 
 
 def test_a_missing_token_is_told_in_one_line(cluster: Cluster) -> None:
