@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pdray.data.cohort.manifest import Manifest, Recording
-from pdray.data.cohort.people import HEALTHY
 from pdray.data.cohort.settings import Target
-from pdray.data.cohort.spelling import normal_form
 from pdray.errors import ManifestError
 
 
@@ -48,6 +46,8 @@ def check_diagnoses(recordings: Sequence[Recording], target: Target) -> None:
     found = {one.grade for one in recordings}
     if target == "grade" or len(found) == 2:
         return
+    from pdray.data.cohort.people import HEALTHY  # few studies learn the diagnosis
+
     kind = "healthy" if found == {0} else "ill"
     words = ", ".join(sorted({str(one.diagnosis) for one in recordings}))
     raise ManifestError(
@@ -60,6 +60,9 @@ def check_diagnoses(recordings: Sequence[Recording], target: Target) -> None:
 def _is_ill(recording: Recording) -> int | None:
     if recording.diagnosis is None:
         return None
+    from pdray.data.cohort.people import HEALTHY
+    from pdray.data.cohort.spelling import normal_form
+
     return int(normal_form(recording.diagnosis) not in HEALTHY)
 
 

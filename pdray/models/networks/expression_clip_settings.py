@@ -7,7 +7,6 @@ from pydantic import Field
 
 from pdray.models.entry import TRAINING, ModelEntry, ModelSettings
 from pdray.models.layers.limits import frame_faults
-from pdray.models.layers.phrase_tokens import words_of
 from pdray.models.layers.settings import view_faults
 
 PHRASES = {
@@ -214,6 +213,8 @@ def _shape_faults(config: ExpressionClipConfig) -> list[str]:
 
 
 def _phrase_faults(config: ExpressionClipConfig) -> list[str]:
+    from pdray.models.layers.phrase_tokens import words_of  # every study reads these settings
+
     phrases = class_phrases(config.phrases, len(PHRASES))
     twice = list(dict.fromkeys(one for one in phrases if phrases.count(one) > 1))
     faults = [
