@@ -171,6 +171,7 @@ def make_program(module: nn.Module, example: Tensor, name: str) -> Made:
     module = module.eval().requires_grad_(False)
     try:
         with torch.no_grad():
+            module(example)  # what a network computes once (phrases) is a constant then
             program = export(module, (example,))
     except Exception as error:
         told = " ".join(str(error).split())[:_TOLD]

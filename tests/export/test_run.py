@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,18 @@ def test_it_needs_neither_pdray_nor_its_packages(
     told = done.stderr.strip().splitlines()[-1]
     assert f"written by torch {torch.__version__.partition('+')[0]}, here is torch" in told
     assert "pip install -r requirements.txt" in told
+
+
+def test_predict_says_how_it_is_used(
+    folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(folder_of("motion"), tmp_path / "model")
+    (folder / "labels.json").write_text('{"gait": ["0", "1"], "face_interview": ["0", "1"]}')
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for words in ([], ["item=gait"], ["P1.mp4"], ["item=tremor", "P1.mp4"]):
+        monkeypatch.setattr(sys, "argv", ["predict.py", *words])
+        with pytest.raises(SystemExit, match="ITEM is one of: gait, face_interview"):
+            runpy.run_path(str(folder / "predict.py"), run_name="__main__")
 
 
 def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
