@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import stat
 from collections import Counter
 from pathlib import Path
@@ -13,15 +14,18 @@ import torch
 
 from pdray.config import load
 from pdray.data.cohort.csv_table import table_text
+from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.decode import decode_frames
 from pdray.data.media.settings import DecodeConfig
 from pdray.demo.encode import encode
 from pdray.errors import PdrayError, SettingsError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import probabilities, read_predictions, targets
+from pdray.external.people import reasons_before
 from pdray.external.validate import validate
 from pdray.predict.run import predict_new
 from pdray.predict.settings import PredictConfig
+from pdray.predict.studied import open_study
 from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.tracking.run_log import StudyLog
 from tests.report.checker import numbers_in
@@ -178,14 +182,15 @@ def test_the_report_names_nobody_and_says_what_was_done(
 
 @pytest.mark.usefixtures("without_page")
 def test_a_second_scoring_of_the_same_people_is_said(
-    study: StudyLog, manifest: Path, tmp_path: Path
+    study: StudyLog, manifest: Path, validated: tuple[str, Path], tmp_path: Path
 ) -> None:
-    first, _ = run(study, manifest, tmp_path / "out")
+    first, folder = validated
     assert "scored some of these people" not in " ".join(first.split())
-    again, _ = run(study, manifest, tmp_path / "out", "model=refit")
+    shutil.copytree(folder.parents[1] / "tables", tmp_path / "tables")
+    again, _ = run(study, manifest, tmp_path, "model=refit")
     assert "This study scored some of these people 1 time before" in " ".join(again.split())
     assert "external validation of the refit" in " ".join(again.split())
-    lines = pd.read_csv(tmp_path / "out" / "tables" / "scorings.csv")
+    lines = pd.read_csv(tmp_path / "tables" / "scorings.csv")
     assert lines[["table", "study", "manifest", "runs"]].to_numpy().tolist() == [
         ["evaluate", "faces", "other_site.csv", "ensemble"],
         ["evaluate", "faces", "other_site.csv", "refit"],
@@ -197,12 +202,11 @@ def test_a_second_scoring_of_the_same_people_is_said(
 def test_equal_ids_of_other_people_are_scored_if_that_is_said(
     study: StudyLog, elsewhere: Path, tmp_path: Path
 ) -> None:
-    rows = rows_of(elsewhere)  # S001 to S014; the study has S001 to S006
-    _, folder = run(study, write(tmp_path, rows), tmp_path / "out")
-    parts = pd.read_parquet(folder / "private" / "recordings.parquet")
-    assert Counter(parts["reason"].dropna()) == {"seen in training": 5, "tested in the study": 1}
-    text, folder = run(study, write(tmp_path, rows), tmp_path / "out", "other_people=true",
-                    "decision.threshold=mcc")  # fmt: skip
+    path = write(tmp_path, rows_of(elsewhere))  # S001 to S014; the study has S001 to S006
+    rows = load_manifest(path)
+    reasons = reasons_before(open_study(study.folder), rows, other_people=False)
+    assert Counter(reasons.values()) == {"seen in training": 5, "tested in the study": 1}
+    text, folder = run(study, path, tmp_path / "out", "other_people=true", "decision.threshold=mcc")
     parts = pd.read_parquet(folder / "private" / "recordings.parquet")
     assert parts["part"].tolist() == ["scored"] * 14
     assert "equal ids were said to be of other people" in " ".join(text.split())
