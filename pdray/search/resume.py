@@ -17,7 +17,6 @@ from pdray.plugins import require
 from pdray.search.plan import StudyPlan
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
-from pdray.tracking.withdrawn import refuse_withdrawn
 
 
 @contextmanager
@@ -85,7 +84,7 @@ def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
         StudyError: With the same where the study was begun, perhaps by an earlier version, which
             looked for less; says how it can go on. If a subject of the study has withdrawn.
     """
-    refuse_withdrawn(study, "cannot be continued")
+    _refuse_withdrawn(study)
     try:
         return open_manifest(config.data, output=config.output)
     except ManifestError as error:
@@ -98,6 +97,12 @@ def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
             "are different people, add data.different_subjects=... as it says; the study then goes "
             "on. Else correct the manifest and start a new study with another search.name"
         ) from error
+
+
+def _refuse_withdrawn(study: StudyLog) -> None:
+    from pdray.tracking.withdrawn import refuse_withdrawn  # no trial needs it
+
+    refuse_withdrawn(study, "cannot be continued")
 
 
 def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
@@ -121,7 +126,7 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
     if not study.exists():
         return
     saved = study.read()
-    refuse_withdrawn(study, "cannot be continued")
+    _refuse_withdrawn(study)
     require(saved["tags"], saved["name"])
     _check_trials(study, saved, plan.config.search.trials)
     if saved["tags"]["manifest_digest"] != digest:

@@ -9,7 +9,6 @@ from pdray.data.modalities import EMBEDDED
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
 from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import StudyLog, learnt_from_rendered, study_of_winner
-from pdray.tracking.withdrawn import refuse_start
 from pdray.training.network import describe_start
 from pdray.training.settings import FitConfig
 
@@ -53,6 +52,8 @@ def start_notes(plan: StudyPlan, num_classes: int) -> list[str]:
         notes |= dict.fromkeys(f"pretrained {line}" for line in lines)
     refuse(list(faults.values()), SettingsError, "settings")
     for file in start_files(plan):
+        from pdray.tracking.withdrawn import refuse_start  # of studies that start from a file
+
         refuse_start(file)
         if learnt_from_rendered(file):
             notes[f"pretrained note: {file} was trained on SYNTHETIC recordings"] = None
