@@ -20,8 +20,8 @@ class QuickLookConfig(Settings):
     """Settings of ``jobs/quick_look.py``."""
 
     help_groups: ClassVar = {
-        "recordings and classes": ("data.items", "data.grade_cuts", "data.scale",
-                                   "data.max_decode_failures"),
+        "recordings and classes": ("data.items", "data.grade_cuts", "data.target",
+                                   "data.scale", "data.max_decode_failures"),
         "time, names and output": ("minutes", "name", "output", "tracking.uri"),
     }  # fmt: skip
     data: DataConfig

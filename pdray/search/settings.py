@@ -248,7 +248,7 @@ class StudyConfig(FitConfig):
     """Settings of ``jobs/tune_tsa.py``: those of a fit, and those of the search."""
 
     help_groups: ClassVar = {
-        "recordings and classes": ("data.items", "data.grade_cuts"),
+        "recordings and classes": ("data.items", "data.grade_cuts", "data.target"),
         "model": ("modality", "model.*", "pretrained"),
         "training": (
             "snippet.num_frames", "optim.epochs", "optim.learning_rate", "optim.batch_size",
@@ -321,7 +321,7 @@ class DescribeConfig(Recipe):
     """Settings of ``jobs/describe.py``: which recordings, and how their frames were prepared."""
 
     help_groups: ClassVar = {
-        "recordings and classes": ("data.items", "data.subjects", "data.grade_cuts"),
+        "recordings and classes": ("data.items", "data.subjects", "data.grade_cuts", "data.target"),
         "frames and output": ("decode.height", "decode.width", "decode.frame_rate", "output"),
         "privacy": ("report.small_cells",),
     }

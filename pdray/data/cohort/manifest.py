@@ -217,7 +217,6 @@ def open_manifest(
         check_files: As :func:`load_manifest` takes it.
     """
     from pdray.data.cohort.digests import SOURCES, Digests
-    from pdray.data.cohort.labels import labelled
 
     kept = None if output is None else output / "store" / SOURCES
     manifest = load_manifest(
@@ -228,6 +227,10 @@ def open_manifest(
         allowed=Allowed(data.different_subjects, data.shared_files),
         digests=Digests(kept, writes=False),
     )
+    if data.target == "grade":
+        return manifest
+    from pdray.data.cohort.labels import labelled  # few studies learn another label
+
     return labelled(manifest, data.target)
 
 

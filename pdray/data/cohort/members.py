@@ -13,7 +13,6 @@ from pdray.data.cohort.folds import (
     make_held_out_folds,
     with_people,
 )
-from pdray.data.cohort.labels import check_diagnoses, labelled
 from pdray.data.cohort.manifest import (
     Manifest,
     Recording,
@@ -140,6 +139,8 @@ def split_subjects(
     tree = lay(_SplitConfig, {}, {**(settings or {}), "data.manifest": str(manifest.path)})
     config = build(_SplitConfig, tree)
     refuse(subject_faults(config.data, config.folds), SettingsError, "settings")
+    from pdray.data.cohort.labels import labelled
+
     found = labelled(manifest, config.data.target)
     return make_cohort(found, config.data, config.folds, needs=needs, searches=test_group)
 
@@ -199,7 +200,10 @@ def usable(
     needed = (*dict.fromkeys(map(needed_field, needs)), config.target)
     recordings, lacking = select(manifest, items=config.items, needs=needed)
     check_action_classes(recordings, config.grade_cuts)
-    check_diagnoses(recordings, config.target)
+    if config.target == "diagnosis":
+        from pdray.data.cohort.labels import check_diagnoses  # few studies learn it
+
+        check_diagnoses(recordings)
     return recordings, lacking
 
 
