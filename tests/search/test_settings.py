@@ -302,3 +302,12 @@ def test_without_a_home_folder_help_works_and_the_output_must_be_given(
     with pytest.raises(SettingsError, match="got '~nobodyhere/out', but there is no such home"):
         build(StudyConfig, {**data, "output": "~nobodyhere/out"})
     assert build(StudyConfig, {**data, "output": "/out"}).output == Path("/out")
+
+
+def test_a_network_that_cannot_have_the_classes_of_the_grades_is_refused():
+    words = ["data.manifest=cohort.csv", "model.name=expression_clip", "loss.kind=cross_entropy"]
+    words += ["snippet.num_frames=16", "decode.height=64", "decode.width=64"]
+    three = "model.phrases=[anger, neutral, a bored face]"
+    assert load_study([*words, three, "data.grade_cuts=[1, 2]"]).config.model.num_prompts == 4
+    with pytest.raises(SettingsError, match=r"model\.phrases: got 3 for 2 classes; write one"):
+        load_study([*words, three, "data.grade_cuts=[2]"])

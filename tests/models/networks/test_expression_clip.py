@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pdray.errors import SettingsError
+from pdray.explain.activation import class_activation
 from pdray.models import NETWORKS
 from pdray.models.layers.phrase_tokens import closed_vocabulary
 from pdray.models.layers.transformer_block import ACTIVATIONS
@@ -219,6 +220,20 @@ def test_other_sizes_and_lengths_stretch_the_learned_positions() -> None:
         short(snippets())
     with pytest.raises(ValueError, match="multiples of 8 px, got 24 x 20"):
         short(draw(1, 3, 4, 24, 20))
+
+
+@pytest.mark.parametrize("gate", ["tokens", "none"])
+def test_its_maps_show_where_a_phrase_is_seen(gate: str) -> None:
+    model, x = make(gate=gate), snippets(1)
+    layers = list(model.MAP_LAYERS)
+    model(x).sum().backward()  # a gradient of before must not be in the way
+    with torch.inference_mode():
+        model(x)
+    maps = class_activation(model, x, lambda logits: logits[:, 1] - logits[:, 0], layers)
+    assert {name: tuple(one.shape) for name, one in maps.items()} == {
+        "image.conv1": (1, 5, 3, 3), "image.grid": (1, 5, 3, 3),
+    }  # fmt: skip
+    assert all(one.any() for one in maps.values())
 
 
 def test_the_mean_of_patches_ignores_the_class_token_of_the_last_block() -> None:
