@@ -27,6 +27,7 @@ QUICK = (
 )  # the others take seconds each
 CASES: Mapping[str, Mapping[str, Any]] = {
     **{name: {} for name in NETWORKS if name != "region_attention"},
+    "expression_clip": {"model": {"patch_size": 4}},  # divides both sides
     "coral": {"loss": {"kind": "coral"}, "model": {"name": "frame_resnet"}},
     "segments": {
         "model": {"name": "frame_resnet"},

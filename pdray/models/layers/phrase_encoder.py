@@ -104,7 +104,8 @@ class PhraseEncoder(TextTower):
         depend on the others.
         """
         tokens_KL = self.get_buffer("tokens")
-        if self.training or torch.is_grad_enabled():
+        # A program that torch.export writes keeps nothing between two calls.
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_exporting():
             return self._embed(tokens_KL)
         if self._found is None:
             # Not a tensor of inference mode, which later gradients could not use.
