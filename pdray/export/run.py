@@ -76,17 +76,10 @@ def export_model(config: ExportConfig, say: Say) -> str:
     with step("measuring what the model tells of people"):
         measured = attack(studied, models, exportable.shares, say)
     facts = _facts(studied, models, exportable, calibration)
-    labels = {
-        item: [
-            grade_words(studied, k, highest_grade(item, studied.data.scale))
-            for k in range(studied.num_classes)
-        ]
-        for item in studied.items
-    }
     with step("writing the folder"), whole_folder(config.output) as folder:
         _write_network(folder, made, onnx=config.export.onnx)
         write_json(folder / "settings.json", facts)
-        write_json(folder / "labels.json", labels)
+        write_json(folder / "labels.json", _labels(studied))
         texts = {
             "card.md": model_card(studied, models, measured, answers),
             "preprocessing.md": preprocessing(facts),
@@ -165,6 +158,15 @@ def _facts(
         "training": _ranges(studied),
         "columns": [name for name in order if name not in unknown],
         "versions": _versions(config.modality),
+    }
+
+
+def _labels(studied: Studied) -> dict[str, list[str]]:
+    """Return the grades of each class, by item."""
+    highest = {item: highest_grade(item, studied.data.scale) for item in studied.items}
+    return {
+        item: [grade_words(studied, k, most) for k in range(studied.num_classes)]
+        for item, most in highest.items()
     }
 
 
