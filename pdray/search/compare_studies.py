@@ -57,9 +57,10 @@ class _Study:
         self.manifest = Path(str(value_at(settings, "data.manifest"))).name
         self.digest = tags.get("manifest_digest")
         cuts = value_at(settings, "data.grade_cuts")
+        is_told = value_at(settings, "data.target") == "diagnosis"
         self._about: dict[str, Any] = {
             "manifest": self.digest,
-            "cuts": None if cuts is None else str(cuts),
+            "cuts": None if cuts is None else f"{cuts}{' of the diagnosis' * is_told}",
             "synthetic": tags.get("synthetic") == "true",
         }
 

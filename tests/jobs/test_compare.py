@@ -116,6 +116,10 @@ def test_equal_names_are_numbered(run: Run, tmp_path: Path) -> None:
     [
         ({"manifest": "b" * 64}, "have different manifests"),
         ({"data": {"grade_cuts": [2], "manifest": "m.csv"}}, "data.grade_cuts [1] and [2]"),
+        (
+            {"data": {"grade_cuts": [1], "manifest": "m.csv", "target": "diagnosis"}},
+            "data.grade_cuts [1] and [1] of the diagnosis, so their classes differ in meaning",
+        ),
         ({"search": {"metric": "auroc"}}, "by auroc and mcc; name the scores to compare"),
     ],
 )
