@@ -70,7 +70,7 @@ def pictures(is_quick: bool, snippets: int = SNIPPETS) -> Tensor:
 
 def open_clip_tower(config: ExpressionClipConfig) -> nn.Module:
     """Return open_clip's vision transformer of the same shape."""
-    made = importlib.import_module("open_clip.transformer").VisionTransformer(
+    made: nn.Module = importlib.import_module("open_clip.transformer").VisionTransformer(
         image_size=config.image_size, patch_size=config.patch_size, width=config.image_width,
         layers=config.image_depth, heads=config.image_heads, mlp_ratio=4.0,
         output_dim=config.embed_dim,
@@ -139,7 +139,7 @@ def text_rows(is_quick: bool, rounds: int) -> Iterator[Row]:
     """Compare the text side with the picture side, and count its calls in evaluation."""
     model, x = network(is_quick), pictures(is_quick)
     calls: list[int] = []
-    ways = [
+    ways: list[Callable[[], object]] = [
         lambda: model.text().sum().backward(),
         partial(step, model.image, x, torch.float32),
     ]

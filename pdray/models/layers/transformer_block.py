@@ -44,11 +44,26 @@ class SelfAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, x_NSD: Tensor) -> Tensor:
-        """Return (N, S, D); with ``is_causal`` a token reads itself and those before it."""
-        qkv_NSX = functional.linear(x_NSD, self.in_proj_weight, self.in_proj_bias)
-        shape = (*x_NSD.shape[:2], 3, self.num_heads, -1)
-        q_NASE, k_NASE, v_NASE = qkv_NSX.view(shape).permute(2, 0, 3, 1, 4).unbind(0)
+    def forward(self, x_NSD: Tensor, some: slice | None = None) -> Tensor:
+        """Return (N, S, D); with ``is_causal`` a token reads itself and those before it.
+
+        Args:
+            x_NSD: (N, S, D) float tokens.
+            some: The tokens to return, without ``is_causal``; they read all. None: all.
+        """
+        if some is None:
+            joined_NSX = functional.linear(x_NSD, self.in_proj_weight, self.in_proj_bias)
+            q_NSD, k_NSD, v_NSD = joined_NSX.chunk(3, dim=2)
+        else:
+            width = x_NSD.shape[2]
+            weights = self.in_proj_weight.split([width, 2 * width])
+            biases = self.in_proj_bias.split([width, 2 * width])
+            q_NSD = functional.linear(x_NSD[:, some], weights[0], biases[0])
+            k_NSD, v_NSD = functional.linear(x_NSD, weights[1], biases[1]).chunk(2, dim=2)
+        q_NASE, k_NASE, v_NASE = (
+            one.unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
+            for one in (q_NSD, k_NSD, v_NSD)
+        )
         y_NASE = functional.scaled_dot_product_attention(
             q_NASE, k_NASE, v_NASE, is_causal=self.is_causal
         )

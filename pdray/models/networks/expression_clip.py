@@ -57,6 +57,7 @@ class ExpressionClip(nn.Module):
         super().__init__()
         self.config, self.num_channels = config, num_channels
         self.num_features, self.tau = config.embed_dim, config.tau
+        self.pooled = slice(1, None) if config.pool == "mean" else slice(0, 1)  # tokens of a frame
         self.learning_rates: dict[str, float] = {
             "image": config.image_learning_rate, "text.prompts": config.prompt_learning_rate,
         }  # fmt: skip
@@ -92,15 +93,15 @@ class ExpressionClip(nn.Module):
         """
         check_snippets(x_BCTHW, num_channels=self.num_channels)
         x_NSD = self.image.tokens(x_BCTHW.transpose(1, 2).flatten(0, 1))
-        return x_NSD if self.config.gate == "tokens" else self._vectors(x_NSD)
+        return x_NSD if self.config.gate == "tokens" else self._vectors(x_NSD[:, self.pooled])
 
     def frozen_parts(self) -> list[nn.Module]:
         """Return the modules that :meth:`frozen_items` runs."""
         return [self.image]
 
     def _vectors(self, x_NSD: Tensor) -> Tensor:
-        is_mean = self.config.pool == "mean"
-        return self.image.project(x_NSD[:, 1:].mean(dim=1) if is_mean else x_NSD[:, 0])
+        """Return (N, E), the embedded mean of tokens."""
+        return self.image.project(x_NSD.mean(dim=1))
 
     def features(self, x: Tensor) -> Tensor:
         """Return (B, E) video embeddings F (eq. 1).
@@ -116,10 +117,10 @@ class ExpressionClip(nn.Module):
         steps = x.shape[1] if is_kept else x.shape[2 % x.ndim]
         a = x.flatten(0, 1) if is_kept else self.frozen_items(x)
         if self.config.gate == "tokens":
-            a = self._vectors(gated(a, self.gate))
+            a = self._vectors(gated(a, self.gate, self.pooled))
         f_BTE = a.view(-1, steps, *a.shape[1:])
         if self.config.gate == "frames":
-            f_BTE = gated(f_BTE, self.gate)
+            f_BTE = gated(f_BTE, self.gate, slice(None))
         class_B1E = self.time_class.to(f_BTE.dtype).expand(len(f_BTE), 1, -1)
         x_BTE = torch.cat([class_B1E, f_BTE], dim=1)
         f_BE: Tensor = self.time(x_BTE + self._times(steps).to(f_BTE.dtype))[:, 0]
@@ -167,10 +168,10 @@ class ExpressionClip(nn.Module):
         return frozenset(names) - {"text.prompts"}
 
 
-def gated(x: Tensor, attention: nn.Module) -> Tensor:
-    """Return ``x sigmoid(attention(x))`` (eq. 1) of tokens (N, S, D)."""
-    gate: Tensor = torch.sigmoid(attention(x))
-    return x * gate
+def gated(x: Tensor, attention: nn.Module, some: slice) -> Tensor:
+    """Return ``x sigmoid(attention(x))`` (eq. 1) for some of the tokens (N, S, D)."""
+    gate: Tensor = torch.sigmoid(attention(x, some))
+    return x[:, some] * gate
 
 
 def build_expression_clip(
