@@ -24,7 +24,7 @@ from pdray.search.outer import read_pooled
 from pdray.search.settings import default_output
 from pdray.tracking.run_log import NUMBERS, OUTER, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study
-from pdray.tracking.withdrawn import withdrawn_notes
+from pdray.tracking.withdrawn import read_marks, withdrawn_notes
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,7 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         )
     table, name = read_predictions(trial.predictions_path), trial.folder.name
     if table.empty:
-        raise StudyError(
-            f"study {facts['name']}: {name} has no predictions left, since everybody whom it "
-            "scored has withdrawn; choose another study"
-        )
+        raise _nobody(facts["name"], f"{name} has no")
     tested = bool((table["split"] == "test").all())
     wins = trial.folder == log.winner.folder
     what = "winner" if wins else f"trial {int(name)}"
@@ -177,6 +174,13 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         inner=inner_predictions(log) if name == log.winner.folder.name else None,
         study=(log, name) if tested else None,
         checks=findings_text(read_findings(log.folder)) if wins and tested else "",
+    )
+
+
+def _nobody(study: str, none: str) -> StudyError:
+    return StudyError(
+        f"study {study}: {none} predictions left, since everybody whom it scored has "
+        "withdrawn; choose another study"
     )
 
 
@@ -201,13 +205,19 @@ def outer_folds(study: StudyLog) -> list[OuterPredictions]:
         study: The whole study.
 
     Raises:
-        StudyError: If the outer folds have not all been searched, or there are none.
+        StudyError: If the outer folds have not all been searched, or there are none, or nobody
+            whom they scored is left.
     """
     rows = dict(list(read_pooled(study).groupby(["repeat", "outer_fold"])))
+    if not rows:
+        raise _nobody(study.name, "no outer fold has")
+    marks = read_marks(study.folder)
     found = []
     for log in study.outer_studies():
         repeat, _, number = log.folder.name.rpartition("-")
         place = int(repeat or 0), int(number)
+        if marks and place not in rows:
+            continue  # everybody whom it scored has withdrawn
         winner = log.trial(int(log.winner.read()["number"]))
         inner = winner.predictions_path
         found.append(

@@ -49,20 +49,30 @@ def shown_traces(output: Path, touched: Sequence[Touched], person: Person) -> It
                 yield from _removed("pictures", path, "shows them")
 
 
-def evaluation_traces(table: Path) -> Iterator[Trace]:
+def evaluation_traces(table: Path, touched: Sequence[Touched]) -> Iterator[Trace]:
     """Yield the report and the scores beside the table of a validation that scored a person."""
     if table.parent.parent.name == "evaluation":
         yield from _removed("reports", (table.parent / PAGE).parent, "page, numbers, figures")
-        yield from _marked(table.with_name(REPORT), _headline(()))
+        if not any(_has_learnt(table.with_name(REPORT), one) for one in touched):
+            yield from _marked(table.with_name(REPORT), _headline(()))
 
 
 def evaluated_traces(output: Path, touched: Sequence[Touched]) -> Iterator[Trace]:
     """Yield the scores of ``jobs/evaluate.py`` of models that learnt from a person."""
     for one in touched:
-        title = f"study {one.log.name}, "
-        for path in sorted(output.glob(f"evaluation/*/{REPORT}")) if one.learnt else ():
-            if title in path.read_text(encoding="utf-8"):
+        for path in sorted(output.glob(f"evaluation/*/{REPORT}")):
+            if _has_learnt(path, one):
                 yield from _marked(path, _headline(one.learnt))
+
+
+def _has_learnt(report: Path, touched: Touched) -> bool:
+    """Return whether the scores of an evaluation are of a model that learnt from the person."""
+    if not touched.learnt or not report.is_file():
+        return False
+    text = " ".join(report.read_text(encoding="utf-8").split())  # lines are folded
+    one = r"(?:external validation of the model (\S+))?"
+    named = re.search(rf"study {re.escape(touched.log.name)}, {one}", text)
+    return named is not None and named[1] in (None, *touched.learnt)
 
 
 def _removed(kind: Kind, path: Path, told: str) -> Iterator[Trace]:
@@ -74,8 +84,8 @@ def _removed(kind: Kind, path: Path, told: str) -> Iterator[Trace]:
 
 
 def _marked(path: Path, headline: str) -> Iterator[Trace]:
-    """Yield a report whose first line is to be said, unless it is."""
-    if path.is_file() and not path.read_text(encoding="utf-8").startswith(headline):
+    """Yield a report whose first line is to be said, unless it is; those of others may follow."""
+    if path.is_file() and headline not in path.read_text(encoding="utf-8"):
         yield Trace("scores", path, "are marked, and stay", partial(_mark, path, headline))
 
 

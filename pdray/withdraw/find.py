@@ -19,7 +19,13 @@ from pdray.withdraw.artefacts import (
 from pdray.withdraw.frames import entries_of, stored_traces
 from pdray.withdraw.models import Export, Touched, find_exports, find_touched, sides_of
 from pdray.withdraw.person import Person, Row, rows_of_manifests, study_logs
-from pdray.withdraw.tables import files_of, names_files, recordings_in, table_traces
+from pdray.withdraw.tables import (
+    files_of,
+    is_of_a_folder,
+    names_files,
+    recordings_in,
+    table_traces,
+)
 from pdray.withdraw.trace import KINDS, Trace
 
 
@@ -74,21 +80,22 @@ def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
         if recording.subject_id == subject
     )
     named = {row.recording.recording_id for row in rows}
+    told = set[str]()
     for path in files:
         with _noting(path, notes):
-            named |= recordings_in(path, subject)
-    person = Person(subject, frozenset(named), rows, output / "store")
+            told |= recordings_in(path, subject)
+    person = Person(subject, frozenset(named | told), rows, output / "store")
     touched = find_touched(logs, person)
-    in_tables = [*_in_tables(files, person, notes)]
+    in_tables = [*_in_tables(files, person, touched, notes)]
     if not (rows or touched or in_tables):
         raise StudyError(_unknown(output, subject, logs))
     entries = entries_of(logs)
     read = {one for names in entries.values() for one in names}
-    if not (touched or person.digests or read & named) and person.store.is_dir():
+    if (unread := sorted(told - named - read)) and person.store.is_dir():
         notes.append(
-            f"no study read recordings of theirs: which frames in {person.store} are theirs cannot "
-            "be told; name their manifest with manifests=[FILE], or delete the store, which is "
-            "made again"
+            f"no study read {', '.join(unread[:3])}{', ...' * (len(unread) > 3)}: which frames in "
+            f"{person.store} are of these recordings cannot be told; name their manifest with "
+            "manifests=[FILE], or delete the store, which is made again"
         )
     notes += [
         f"{path} may hold predictions of theirs; delete it unless jobs/predict.py is running"
@@ -110,7 +117,9 @@ def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
     )
 
 
-def _in_tables(files: Sequence[Path], person: Person, notes: list[str]) -> Iterator[Trace]:
+def _in_tables(
+    files: Sequence[Path], person: Person, touched: Sequence[Touched], notes: list[str]
+) -> Iterator[Trace]:
     for path in files:
         with _noting(path, notes):
             hers = list(table_traces(path, person))
@@ -119,7 +128,12 @@ def _in_tables(files: Sequence[Path], person: Person, notes: list[str]) -> Itera
                 continue
             yield from hers
             if hers:
-                yield from evaluation_traces(path)
+                yield from evaluation_traces(path, touched)
+            if is_of_a_folder(path):
+                notes.append(
+                    f"{path} has predictions of a folder of videos, whose rows name no subject; if "
+                    "some are theirs, name a manifest with the same recording_id: manifests=[FILE]"
+                )
 
 
 @contextmanager
@@ -137,5 +151,5 @@ def _unknown(output: Path, subject: str, logs: Sequence[StudyLog]) -> str:
     return (
         f"subject: got '{subject}', of whom nothing is in {output} or in the manifests of its "
         f"{len(logs)} studies; {nearest(subject, sorted(known))}write the id as the manifest does, "
-        "or give the other output folders that you used"
+        "give the other output folders that you used, or name a manifest with manifests=[FILE]"
     )

@@ -25,8 +25,8 @@ def listed(found: Found) -> str:
 def done(found: Found) -> str:
     """Return what was done, and the commands that train again without the person."""
     lines = [
-        f"deleted    the data of {found.person.subject} in {len(found.traces)} places; "
-        f"{len(found.touched)} studies and searches and {len(found.exports)} exports are marked",
+        f"deleted    the data of {found.person.subject}: files and folders, {len(found.traces)}; "
+        f"marked: studies and searches, {len(found.touched)}; exports, {len(found.exports)}",
     ]
     again = [one for one in found.again.values() if one.command]
     if again:

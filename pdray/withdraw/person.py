@@ -116,12 +116,16 @@ def rows_of_manifests(
     Args:
         logs: The studies.
         others: Manifests.
-        notes: Gets a line for each manifest that cannot be read.
+        notes: Gets a line for each manifest of a study that cannot be read.
+
+    Raises:
+        PdrayError: If one of the others cannot be read.
     """
     found: dict[Path, tuple[Recording, ...]] = {}
     sections = list(_data_sections(logs))
     scale = next((data.scale for data in sections if data.scale), None)
-    for data in (*sections, *(DataConfig(manifest=path, scale=scale) for path in others)):
+    given = [DataConfig(manifest=path, scale=scale) for path in others]
+    for data in (*given, *sections):
         path = data.manifest.absolute()
         if path in found:
             continue
@@ -130,6 +134,8 @@ def rows_of_manifests(
                 path, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
             ).recordings
         except PdrayError as error:
+            if data in given:
+                raise
             found[path] = ()
             told = str(error).splitlines()[0]
             notes.append(f"manifest {path} cannot be read, look into it yourself: {told}")

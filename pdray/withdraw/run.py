@@ -112,7 +112,9 @@ def _mark_runs(found: Found) -> list[str]:
         mark = read_marks(one.log.folder)[key]
         if mark.sent:
             continue
-        text = f"{LEARNT}: {', '.join(mark.learnt)}" if mark.learnt else "scored one"
+        text = (
+            f"{LEARNT}: {', '.join(mark.learnt)}" if mark.learnt else "scored a withdrawn subject"
+        )
         try:
             for uri, runs in sent_runs(one.log).items():
                 from pdray.tracking.withdrawn_runs import mark_runs  # MLflow takes seconds

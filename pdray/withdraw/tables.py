@@ -48,6 +48,12 @@ def names_files(path: Path) -> bool:
     return not set(FILES).isdisjoint(_header(path))
 
 
+def is_of_a_folder(path: Path) -> bool:
+    """Return whether a table has predictions of a folder of videos, which name no subject."""
+    header = _header(path)
+    return "estimated_grade" in header and "subject_id" not in header
+
+
 def table_traces(path: Path, person: Person) -> Iterator[Trace]:
     """Yield what a table, a key or a list says of a person.
 

@@ -16,6 +16,7 @@ from pdray.evaluation.predictions import Origin, predictions_table, write_predic
 from pdray.search.procedure import report_outer
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
+from pdray.tracking.withdrawn import Mark, write_mark
 from tests.checks.cases import cohort_of, make_case
 from tests.evaluation.procedure_checker import check_procedure, report_faults
 
@@ -114,6 +115,23 @@ def test_two_procedures_are_compared_on_everybody(
     assert "40 recordings, scored 2 times each at most, of 20 subjects" in " ".join(told.split())
     numbers = pd.read_csv(tmp_path / "comparisons" / "made-made" / "comparison.csv")
     assert numbers.loc[numbers["table"] == "difference", "value"].tolist() == [0.0, 0.0]
+
+
+def test_outer_folds_whose_subjects_have_all_withdrawn_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path, num_folds=14, num_people=14)
+    pooled = pd.read_parquet(study.pooled_path)
+    write_predictions(pooled[pooled["outer_fold"] != 2], study.pooled_path)
+    write_mark(study.folder, "8210e0da", Mark("2026-11-30", ("refit",)))
+    assert main([f"study={study.folder}"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "in 13 outer folds" in told
+    assert "26 recordings of 13 subjects" in told
+    assert "a subject has withdrawn (2026-11-30)" in told
+    write_predictions(pooled[:0], study.pooled_path)
+    assert main([f"study={study.folder}"]) == 2
+    assert "no outer fold has predictions left" in capsys.readouterr().err
 
 
 def test_an_outer_fold_is_a_study_of_the_same_output_folder(tmp_path: Path) -> None:

@@ -153,27 +153,54 @@ def test_frames_that_were_only_predicted_are_found_by_their_manifest(left: Left)
     for path in left.output.glob("studies"):
         shutil.rmtree(path)
     told = run(left)
-    assert "no study read recordings of theirs" in told
+    assert f"no study read {RECORDING}: which frames in" in told
     run(left, f"manifests=[{left.manifest}]", "delete=true")
     store = [name for name in content(left.output) if name.startswith("store/")]
     assert len(store) == 30
 
 
 def test_the_scores_of_evaluations_are_marked_where_the_model_learnt(left: Left) -> None:
-    folder = left.output / "evaluation" / "faces-trial-0"
-    folder.mkdir()
-    (folder / "report.txt").write_text("Evaluation of study faces, trial 0, all\n\n0.5\n")
-    (left.output / "evaluation" / "other").mkdir()
-    other = left.output / "evaluation" / "other" / "report.txt"
-    other.write_text("Evaluation of study faces2, winner\n")
+    learnt = "LEARNT FROM A WITHDRAWN SUBJECT: refit, fold:0. The scores are those of then.\n\n"
+    scored = "SCORED A WITHDRAWN SUBJECT, whom no model learnt from. The scores are those of then."
+    table = f"recording_id,subject_id\n{RECORDING},{SUBJECT}\n"
+    external = "Evaluation of study faces,\nexternal validation of the"
+    texts = {  # with what is to stand above
+        "Evaluation of study faces, trial 0, all\n\n0.5\n": learnt,
+        f"{external} mean of the\nmodels of 2 folds\n": learnt,
+        f"{external} model fold:1\n": f"{scored}\n\n",
+        "Evaluation of study faces2, winner\n": f"{scored}\n\n",
+    }
+    reports = [left.output / "evaluation" / str(place) / "report.txt" for place in range(4)]
+    for report, text in zip(reports, texts, strict=True):
+        report.parent.mkdir()
+        report.write_text(text)
+        report.with_name("predictions.csv").write_text(table)
     for _ in range(2):
         run(left, "delete=true")
-    lines = (folder / "report.txt").read_text().splitlines()
-    assert lines[0] == (
-        "LEARNT FROM A WITHDRAWN SUBJECT: refit, fold:0. The scores are those of then."
-    )
-    assert lines[2:] == ["Evaluation of study faces, trial 0, all", "", "0.5"]
-    assert other.read_text() == "Evaluation of study faces2, winner\n"
+        found = [report.read_text() for report in reports]
+        assert found == [head + text for text, head in texts.items()]
+    run(left, "delete=true", subject=TESTED)  # of whom the study's report says something else
+    marked = content(left.output)
+    run(left, "delete=true")
+    assert content(left.output) == marked
+
+
+def test_what_cannot_be_told_to_be_theirs_is_named(left: Left) -> None:
+    table = left.output / "evaluation" / "faces" / "predictions.csv"
+    table.write_text(f"recording_id,subject_id\nelsewhere,{SUBJECT}\n")
+    folder = left.output / "folder.csv"
+    folder.write_text(f"recording_id,estimated_grade\nS004/interview,1\n{RECORDING},0\n")
+    told = run(left, "delete=true")
+    assert "no study read elsewhere: which frames in" in told
+    assert f"{folder} has predictions of a folder of videos, whose rows name no subject" in told
+    assert folder.read_text() == "recording_id,estimated_grade\nS004/interview,1\n"
+
+
+def test_a_manifest_that_cannot_be_read_is_refused(left: Left) -> None:
+    before = content(left.output)
+    with pytest.raises(PdrayError, match=r"nowhere.csv"):
+        run(left, f"manifests=[{left.output}/nowhere.csv]", "delete=true")
+    assert content(left.output) == before
 
 
 def test_a_manifest_of_no_study_is_named_and_stays(left: Left) -> None:
