@@ -3,11 +3,10 @@ r"""Make a manifest of public action recordings, to pre-train on.
 usage: python jobs/import_actions.py [--config FILE] [key=value ...]
 
 for example:
-  python jobs/import_actions.py layout=demo folder=demo output=demo/actions.csv
   python jobs/import_actions.py layout=hmdb51 folder=/data/hmdb51_org \
     output=/data/hmdb51.csv split=2
-  python jobs/import_actions.py layout=dfew folder=/data/DFEW output=/data/dfew.csv \
-    classes=[neutral,happiness,surprise,anger] split=1 pictures_per_second=25
+  python jobs/import_actions.py layout=dfew folder=/data/DFEW \
+    output=/data/dfew.csv classes=[neutral,happiness,surprise,anger]
   python jobs/import_actions.py layout=kinetics folder=/data/k400 \
     output=/data/k400.csv annotations='[/data/train.csv, /data/val.csv]'
 """

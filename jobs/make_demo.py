@@ -5,9 +5,8 @@ usage: python jobs/make_demo.py [--config FILE] [key=value ...]
 for example:
   python jobs/make_demo.py folder=demo
   python jobs/make_demo.py folder=demo items=[pronation,gait,face_interview]
-  python jobs/make_demo.py folder=small num_subjects=12 seed=1
-  python jobs/make_demo.py folder=actors healthy=true seed=7 \
-    items=[expression_neutral,expression_happiness,expression_surprise,expression_anger]
+  python jobs/make_demo.py folder=actors healthy=true num_subjects=12 seed=7 \
+    items=[expression_neutral,expression_happiness]
 
 With face interviews, it writes a SYNTHETIC table of marks for `data.marks`.
 """

@@ -13,6 +13,10 @@ from pdray.search.settings import OutputFolder, StudyConfig, default_output
 class MarksConfig(Settings):
     """Settings of ``jobs/correlate_marks.py``."""
 
+    help_groups: ClassVar = {
+        "recordings": ("data.marks", "data.items", "data.grade_cuts", "data.subjects"),
+        "settings": ("folds.num_folds", "repeats", "output"),
+    }
     data: DataConfig
     folds: FoldsConfig = FoldsConfig()
     repeats: int = Field(

@@ -48,7 +48,7 @@ def read_marks(folder: Path) -> dict[str, Mark]:
     path = folder / WITHDRAWN
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read: {error}; restore it") from error

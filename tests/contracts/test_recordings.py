@@ -243,7 +243,8 @@ def test_ten_thousand_pixels_squared_are_refused_at_once(tmp_path, name, codec):
     code = (
         "import resource, sys, time\n"
         "from pathlib import Path\n"
-        "from pdray.data.media.decode import DecodeConfig, decode\n"
+        "from pdray.data.media.decode import decode\n"
+        "from pdray.data.media.settings import DecodeConfig\n"
         "from pdray.errors import DecodeError\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "before, spent = peak(), []\n"
@@ -330,7 +331,8 @@ def test_what_may_not_be_read_is_refused(numbered_video, closed):
         code = (
             "import os, sys\n"
             "from pathlib import Path\n"
-            "from pdray.data.media.decode import DecodeConfig, check_readable, decode\n"
+            "from pdray.data.media.decode import check_readable, decode\n"
+            "from pdray.data.media.settings import DecodeConfig\n"
             "from pdray.errors import DecodeError\n"
             "if os.getuid() == 0:\n"
             "    os.setgroups([])\n"

@@ -53,7 +53,7 @@ def test_videos_of_a_real_cohort_are_said_to_show_patients(
     ("words", "message"),
     [
         ([], "'study' is missing"),
-        (["study=nowhere", "output=/out"], "nowhere: holds no study"),
+        (["study=nowhere", "output=/out"], "got 'nowhere', which has no study.json"),
         (["study=x", "output=maps"], "output: got 'maps'; write an absolute path"),
         (["study=x", "output=/out", "layer=[a]"], "did you mean 'layers'"),
         (["study=x", "output=/out", "shown_class=-1"], "shown_class: got -1"),

@@ -108,7 +108,7 @@ def test_a_model_on_the_line_shows_its_settings_and_no_others(
     for asked in ("--help", "--help-all"):
         lines = told(job, f"model.name={model}", asked, capsys=capsys)
         assert max(map(len, lines)) <= 80
-        assert asked == "--help-all" or len(lines) <= 60
+        assert asked == "--help-all" or len(lines) <= 65  # the largest model has 24 settings
         shown = {key: text for key, text in rows(lines).items() if key.startswith("model.")}
         assert set(shown) == set(flat)
         about = MODELS[model].description

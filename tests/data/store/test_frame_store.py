@@ -227,7 +227,7 @@ import json, sys
 from pathlib import Path
 from pdray.data.store import entry
 from pdray.data.store import frame_store as store
-from pdray.data.media.decode import DecodeConfig
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.cohort.manifest import Recording
 from pdray.data.store.settings import Recipe
 from pdray.errors import PdrayError
