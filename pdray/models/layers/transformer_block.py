@@ -55,11 +55,9 @@ class SelfAttention(nn.Module):
             joined_NSX = functional.linear(x_NSD, self.in_proj_weight, self.in_proj_bias)
             q_NSD, k_NSD, v_NSD = joined_NSX.chunk(3, dim=2)
         else:
-            width = x_NSD.shape[2]
-            weights = self.in_proj_weight.split([width, 2 * width])
-            biases = self.in_proj_bias.split([width, 2 * width])
-            q_NSD = functional.linear(x_NSD[:, some], weights[0], biases[0])
-            k_NSD, v_NSD = functional.linear(x_NSD, weights[1], biases[1]).chunk(2, dim=2)
+            weight_XD, bias_X, width = self.in_proj_weight, self.in_proj_bias, x_NSD.shape[2]
+            q_NSD = functional.linear(x_NSD[:, some], weight_XD[:width], bias_X[:width])
+            k_NSD, v_NSD = functional.linear(x_NSD, weight_XD[width:], bias_X[width:]).chunk(2, 2)
         q_NASE, k_NASE, v_NASE = (
             one.unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
             for one in (q_NSD, k_NSD, v_NSD)
