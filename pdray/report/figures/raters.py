@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pdray.evaluation.predictions import RATER
 from pdray.report.case import Reported
 from pdray.report.figures.print_style import (
     BLUE,
@@ -36,8 +37,7 @@ def draw(case: Reported) -> Figure | str:
     """Draw kappa and mean absolute error of each rater and of the model on the same recordings."""
     table = _agreement(case)
     if table.empty:
-        there = not case.numbers.empty and case.numbers["table"].eq("raters").any()
-        return _NO_CUTS if there else _NO_RATERS
+        return _why_absent(case)
     pairs = list(dict.fromkeys(zip(table["item"], table["rater"], strict=True)))[:_MOST]
     names = [shortened(_name(item, rater), _WIDEST) for item, rater in pairs]
     left = max(map(width_of, names)) + 3
@@ -57,6 +57,15 @@ def draw(case: Reported) -> Figure | str:
         loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, borderaxespad=0,
     )  # fmt: skip
     return page.figure
+
+
+def _why_absent(case: Reported) -> str:
+    if not case.numbers.empty and case.numbers["table"].eq("raters").any():
+        return _NO_CUTS
+    raters = [name for name in case.units if RATER.fullmatch(str(name))]
+    if not case.units[raters].notna().sum(axis=1).gt(1).any():
+        return _NO_RATERS
+    return f"fewer than {case.small_cells} people were graded by the same two raters"
 
 
 def caption(case: Reported) -> str:

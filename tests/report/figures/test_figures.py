@@ -84,6 +84,10 @@ CHANGES: dict[str, tuple[Callable[[Reported], Reported], dict[str, str]]] = {
         lambda case: replace(case, epochs=tuple(one for one in case.epochs if one.epoch == 0)),
         {"learning": "the model is fitted in one step"},
     ),
+    "raters of few people, whose numbers are not told": (
+        lambda case: replace(case, numbers=case.numbers[case.numbers["table"] != "raters"]),
+        {"raters": "fewer than 5 people were graded by the same two raters"},
+    ),
     "many classes": (
         with_twenty_classes,
         dict.fromkeys(OF_TEST, "20 classes do not fit on a page")
