@@ -119,10 +119,11 @@ def grade(
     device, say = how
     say(f"models     {', '.join(one.name for one in models)} of study {studied.name}")
     with opened_place(config.output, config.resources.address, studied, device) as place:
-        shares = compute_shares(studied, models, rows, place, say, other_people=config.other_people)
+        # First, so that a calibration that cannot be fitted is refused before hours of decoding.
         scaling = fit_calibration(studied, models, config.calibration)
         if scaling.words:
             say(f"calibrated {scaling.words}")
+        shares = compute_shares(studied, models, rows, place, say, other_people=config.other_people)
         with step("comparing with the training recordings"):
             notes = _notes(studied, models, shares, (place, say))
     written = _rows(studied, rows, shares, scaling, notes)

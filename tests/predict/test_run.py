@@ -214,6 +214,8 @@ def test_what_is_not_used_or_not_there_is_told(
         (["videos={empty}"], "there is no video in it"),
         (["videos={broken}"], "none of 1 recordings can be read"),
         (["videos={broken}", "model=fold:7"], "has the folds 0, 1"),
+        # Before anything is decoded.
+        (["videos={broken}", "calibration=isotonic"], "isotonic regression needs 200 subjects"),
         (["data.manifest={gait}"], "learnt face_interview, but the 1 new recordings are of gait"),
     ],
 )
