@@ -42,7 +42,7 @@ def reasons_before(studied: Studied, manifest: Manifest, *, other_people: bool) 
     check_action_classes(wanted, studied.data.grade_cuts)
     known = {} if other_people else _people(studied)
     found = {one.recording_id: why for one in rows if (why := _reason(studied, one, known))}
-    refuse_nobody(studied, manifest, found)
+    refuse_nobody(studied, manifest, found, other_people=other_people)
     return found
 
 
@@ -67,8 +67,16 @@ def reasons_after(
     return reasons
 
 
-def refuse_nobody(studied: Studied, manifest: Manifest, reasons: Mapping[str, str]) -> None:
+def refuse_nobody(
+    studied: Studied, manifest: Manifest, reasons: Mapping[str, str], *, other_people: bool
+) -> None:
     """Refuse a manifest of which no recording can be scored.
+
+    Args:
+        studied: The study.
+        manifest: Of the recordings from elsewhere.
+        reasons: Why recordings are not scored, by id.
+        other_people: Whether an equal subject id is another person.
 
     Raises:
         StudyError: Counts the reasons, and says what to do.
@@ -77,13 +85,14 @@ def refuse_nobody(studied: Studied, manifest: Manifest, reasons: Mapping[str, st
         return
     counts = Counter(reasons.values())
     told = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
+    advice = "; ".join(_advice(studied, counts, other_people=other_people))
     raise StudyError(
         f"{manifest.path.name}: none of its {len(reasons)} recordings can be scored by study "
-        f"{studied.name}: {told}; {'; '.join(_advice(studied, counts))}"
+        f"{studied.name}: {told}; {advice}"
     )
 
 
-def _advice(studied: Studied, reasons: Collection[str]) -> Iterator[str]:
+def _advice(studied: Studied, reasons: Collection[str], *, other_people: bool) -> Iterator[str]:
     if _OTHER_ITEM in reasons:
         yield f"choose a study of these items: this one learnt {', '.join(studied.items)}"
     for lack in [one for one in reasons if one.startswith(_LACKS)]:
@@ -92,10 +101,8 @@ def _advice(studied: Studied, reasons: Collection[str]) -> Iterator[str]:
             column, also = studied.data.target, ", or grade them with jobs/predict.py"
         yield f"fill in the column {column}{also}"
     if {SEEN, TESTED} & {*reasons}:
-        yield (
-            "give recordings of people who took no part in the study; if equal ids are other "
-            "people, write other_people=true"
-        )
+        way = "" if other_people else "; if equal ids are other people, write other_people=true"
+        yield f"give recordings of people who took no part in the study{way}"
     if not {*reasons} - {"unable to rate", UNREADABLE}:
         yield "give other recordings"
 

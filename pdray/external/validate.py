@@ -59,7 +59,7 @@ def validate(config: EvaluateConfig, say: Say, *, device: torch.device) -> str:
     assert config.study is not None, "the settings ask for it"
     assert config.data.manifest is not None, "the job has looked"
     studied = open_study(config.study)
-    output = config.output or studied.study.folder.absolute().parents[1]
+    output = config.output or studied.output
     name = f"{studied.name}-{config.data.manifest.stem}"
     folder = output / "evaluation" / safe_name(name)
     require_writable(folder, key="output")
@@ -104,7 +104,7 @@ def _grade(
     rows = tuple(one for one in manifest.recordings if one.recording_id not in reasons)
     graded = grade(studied, models, rows, new, shown)
     reasons |= reasons_after(studied, graded.found, graded.failures)
-    refuse_nobody(studied, manifest, reasons)
+    refuse_nobody(studied, manifest, reasons, other_people=config.other_people)
     return Validated(studied, models, manifest, graded, reasons, how, config.other_people)
 
 
@@ -121,6 +121,10 @@ def _how(config: EvaluateConfig, studied: Studied) -> EvaluationSettings:
 def _note(output: Path, found: Validated, model: str) -> int:
     """Add a line to the list of scorings; return how often the study scored such people before."""
     studied = found.studied
+    # A file tells a person also where the manifest was changed.
+    files = subject_marks(
+        path.stem for one in found.scored for path in (one.rated.stored or {}).values()
+    )
     line = Scoring(
         table="evaluate",
         study=studied.name,
@@ -130,14 +134,14 @@ def _note(output: Path, found: Validated, model: str) -> int:
         runs=model,
         digest=found.manifest.digest,
         study_id=str(studied.facts.get("study_id", "")),
-        subjects=subject_marks(one.row.subject_id for one in found.scored),
+        subjects=files | subject_marks(one.row.subject_id for one in found.scored),
     )
     before = [
         one
         for one in read_scorings(output)
-        if one.digest == line.digest and one.study_id == line.study_id
-        and one.subjects & line.subjects
-    ]  # fmt: skip
+        if one.study_id == line.study_id
+        and one.subjects & (line.subjects if one.digest == line.digest else files)
+    ]
     note_scoring(output, line)
     return len(before)
 

@@ -38,6 +38,7 @@ class Scoring(NamedTuple):
         digest: Digest of the manifest's content; empty of an earlier version.
         study_id: Identity of the study; empty if it is not known.
         subjects: Those who were scored, from :func:`subject_marks`; empty if they are not known.
+            Of recordings from elsewhere also the marks of their store entries.
     """
 
     table: str

@@ -195,7 +195,11 @@ def test_a_second_scoring_of_the_same_people_is_said(
         ["evaluate", "faces", "other_site.csv", "ensemble"],
         ["evaluate", "faces", "other_site.csv", "refit"],
     ]
-    assert [len(one.split()) for one in lines["subjects"]] == [len(SCORED)] * 2
+    # A mark of each person, and one of each recording, by which it is known under other ids.
+    assert [len(one.split()) for one in lines["subjects"]] == [2 * len(SCORED)] * 2
+    first_row = rows_of(manifest)[0] | {"recording_id": "again", "subject_id": "M1"}
+    changed, _ = run(study, write(tmp_path, [first_row]), tmp_path)
+    assert "This study scored some of these people 2 times before" in " ".join(changed.split())
 
 
 @pytest.mark.usefixtures("without_page")
