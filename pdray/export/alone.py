@@ -15,7 +15,7 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # the pdray of this folder, whatever else is installed
 from pdray.errors import PdrayError  # noqa: E402
-from pdray.export.reading import describe, grade  # noqa: E402
+from pdray.export.reading import describe, grade, named  # noqa: E402
 
 
 def main(words: list[str]) -> None:
@@ -33,8 +33,8 @@ def main(words: list[str]) -> None:
     sys.stdout.write(f"{facts.comment}\n")
     table = csv.DictWriter(sys.stdout, facts.columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
-    for video in videos:
-        cells = {"recording_id": video.stem, "item": items[0], "num_models": 0}
+    for video, name in zip(videos, named(videos), strict=True):
+        cells = {"recording_id": name, "item": items[0], "num_models": 0}
         try:
             inputs, note = describe(video, facts)
             with torch.inference_mode():

@@ -3,7 +3,7 @@
 An exported model has this file whole, so it imports nothing but NumPy and files that are exported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ from pdray.data.media.movement_spectrum import movement_spectrum
 from pdray.evaluation.statistics.scaled import scaled, softmax
 
 Floats = NDArray[np.float64]
+
+
+def named(videos: Sequence[Path]) -> list[str]:
+    """Return names of videos without folder and ending; whole paths if two names are equal."""
+    names = [video.stem for video in videos]
+    return names if len({*names}) == len(names) else [video.as_posix() for video in videos]
 
 
 def describe(video: Path, facts: Any) -> tuple[NDArray[Any], str]:
