@@ -22,7 +22,7 @@ from pdray.tracking.run_log import FINDINGS, NUMBERS, PREDICTIONS, REPORT, Study
 KEY = "private/recordings.csv"
 _NAMING = ("PDR002", "PDR004")  # checks that name recordings
 _BY_VALUE = ("groups", "constant")  # parts of an evaluation whose groups are values of a fact
-_OF_CLASS = re.compile(r"\b(\d+)(?=(?:\s+subjects?)?\s+of\s+class\b)")
+_OF_CLASS = re.compile(r"\b(\d+)((?:\s+subject)?)s?(?=\s+of\s+class\b)")
 _BY_CLASS = re.compile(r"\s+\(class\s+0:\s+\d+(?:,\s+class\s+\d+:\s+\d+)+\)")
 
 
@@ -97,7 +97,13 @@ def without_few(text: str, least: int) -> str:
         found = re.findall(r":\s+(\d+)", counts[0])
         return "" if any(map(is_few, found)) else counts[0]
 
-    text = _OF_CLASS.sub(lambda one: f"<{least}" if is_few(one[1]) else one[0], text)
+    def hidden(count: re.Match[str]) -> str:
+        if not is_few(count[1]):
+            return count[0]
+        plural = "s" if count[2] else ""  # also of one, who would be told by the singular
+        return f"<{least}{count[2]}{plural}"
+
+    text = _OF_CLASS.sub(hidden, text)
     return _BY_CLASS.sub(without, text)
 
 

@@ -81,7 +81,8 @@ def test_no_sentence_tells_how_many_people_a_small_class_has(
 ) -> None:
     few = {"code": "PDR009", "state": "warning", "advice": "collect more",
            "found": "scored: 3 subjects of class 1, 5 are needed; learnt from: 12 subjects of "
-           "class 0", "numbers": {"scored": 23, "scored_0": 20, "scored_1": 3}}  # fmt: skip
+           "class 0, 1 subject of class 1",
+           "numbers": {"scored": 23, "scored_0": 20, "scored_1": 3}}  # fmt: skip
     (study.folder / "checks.json").write_text(json.dumps([few]))
     reason = "too few subjects for an interval: 4 of class 0, 0 of class 2, 5 are needed"
     (study.folder / "numbers.csv").write_text(
@@ -97,8 +98,9 @@ def test_no_sentence_tells_how_many_people_a_small_class_has(
         assert copy is not None
         told[name] = copy.read_text()
     (found,) = json.loads(told["checks.json"])
-    assert found["found"].startswith(
-        "scored: <5 subjects of class 1, 5 are needed; learnt from: 12 "
+    assert found["found"] == (
+        "scored: <5 subjects of class 1, 5 are needed; learnt from: 12 subjects of class 0, "
+        "<5 subjects of class 1"
     )
     assert found["numbers"] == {"scored": 23}
     hidden = reason.replace("4 of", "<5 of")
