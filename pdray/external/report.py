@@ -72,6 +72,11 @@ def told_notes(found: Validated, case: Reported) -> Iterator[str]:
     yield from external_words.apart_words(results)
     yield from external_words.before_words(results)
     yield from external_words.development_words(results)
+    if len(found.models) > 1:
+        yield (
+            "thresholds and calibration of the decisions are chosen on predictions of single "
+            "models of the study, and applied to the mean of the models"
+        )
     for name, value in case.baselines.items():
         yield f"baseline ({name}): {case.metric} {value:.3f}"
 

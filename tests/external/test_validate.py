@@ -136,6 +136,7 @@ def test_who_is_not_of_the_study_is_scored_and_everybody_else_is_counted(
         "2 seen in training",
         "SYNTHETIC",
         "the mean of the models of 2 folds",
+        "chosen on predictions of single models of the study, and applied to the mean",
         "guessing by the class frequencies of the study",
         "In the study itself",
     ):
