@@ -23,7 +23,7 @@ from pdray.data.cohort.csv_form import find_form
 from pdray.data.cohort.csv_table import Row, read_csv
 from pdray.data.cohort.rated import FACTS
 from pdray.data.cohort.rows import WORDS
-from pdray.data.cohort.settings import SYNTHETIC_SITE
+from pdray.data.cohort.settings import SYNTHETIC, SYNTHETIC_SITE
 from pdray.errors import ManifestError, StudyError, refuse
 from pdray.evaluation.predictions import RATER
 from pdray.evaluation.table_checks import NO_ITEM, row_faults
@@ -52,16 +52,13 @@ class Foreign(NamedTuple):
             :data:`NO_ITEM` where the file has none.
         given: Columns of the file.
         notes: What a reader of the scores should know.
+        is_synthetic: Whether a line above the header, or a site, says SYNTHETIC.
     """
 
     table: pd.DataFrame
     given: frozenset[str]
     notes: tuple[str, ...]
-
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether a site says that recordings are SYNTHETIC."""
-        return bool((self.table["site"] == SYNTHETIC_SITE).any())
+    is_synthetic: bool
 
 
 def read_foreign(path: Path) -> Foreign:
@@ -90,8 +87,10 @@ def read_foreign(path: Path) -> Foreign:
     faults = [fault for told in wrong.values() for fault in told]
     faults += row_faults(sound, numbers, graded="grade" in given)
     refuse(faults, StudyError, path.name)
-    table = sound
-    return Foreign(table, given, tuple(_notes(table, given)))
+    above = _COMMENTS.match(path.read_bytes())
+    marked = above is not None and SYNTHETIC.encode() in above[0]
+    is_synthetic = marked or bool((sound["site"] == SYNTHETIC_SITE).any())
+    return Foreign(sound, given, tuple(_notes(sound, given)), is_synthetic)
 
 
 def _read_text(path: Path) -> list[Row]:

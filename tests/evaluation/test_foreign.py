@@ -36,6 +36,7 @@ def test_few_columns_are_enough(write: Callable[[str], Path], delimiter: str) ->
     assert found.table["recording_id"].tolist() == ["row 2", "row 3"]
     assert len(found.notes) == 2
     assert not found.is_synthetic
+    assert read_foreign(write(f"# for research; SYNTHETIC data\n{ROWS}")).is_synthetic
 
 
 def test_one_column_of_probabilities_is_that_of_class_1(write: Callable[[str], Path]) -> None:
