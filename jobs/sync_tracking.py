@@ -39,7 +39,10 @@ def work(words: list[str]) -> str:
     check_tracking(uri, num_nodes=1)
     require_writable(config.study, key="study")  # mirror.json beside the log notes what was sent
     from pdray.tracking.mlflow_log import mirror_study
+    from pdray.tracking.run_log import StudyLog
+    from pdray.tracking.withdrawn import refuse_withdrawn
 
+    refuse_withdrawn(StudyLog(config.study), "is not sent any more")
     report = mirror_study(config.study, uri, config.tracking.experiment)
     sent = (
         f"sent {report.num_metrics} metric values and {report.num_artifacts} files; the server has "

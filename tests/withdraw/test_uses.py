@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from jobs.sync_tracking import work as sync
 from pdray.atomic import file_digest
 from pdray.config import load
 from pdray.errors import StudyError
@@ -55,6 +56,10 @@ def start(left: Left) -> None:
         (predict("ensemble"), "fold:0 learnt from a withdrawn subject"),
         (lambda left: open_held_out(left.study.folder), "refit learnt from a withdrawn subject"),
         (lambda left: make_report(left.study), "has no report any more: a subject has withdrawn"),
+        (
+            lambda left: sync([f"study={left.study.folder}"]),
+            "study faces is not sent any more: a subject has withdrawn",
+        ),
         (resume, "study faces cannot be continued: a subject has withdrawn"),
         (go_on, "study faces cannot be continued: a subject has withdrawn"),
         (start, "study faces: refit learnt from a withdrawn subject"),
