@@ -11,7 +11,7 @@ from typing import Any
 from pdray.atomic import file_digest
 from pdray.errors import StudyError
 from pdray.tracking.run_log import EXPORTS, StudyLog, TrialLog
-from pdray.tracking.withdrawn import Mark, read_marks
+from pdray.tracking.withdrawn import read_marks
 from pdray.withdraw.person import Person, whole_of
 
 ENSEMBLE = "ensemble"
@@ -177,11 +177,3 @@ def _exports(log: StudyLog) -> Iterator[Export]:
             raise StudyError(
                 f"{log.folder / EXPORTS}: the line {line!r} is damaged: {error}; correct it"
             ) from error
-
-
-def mark_of(touched: Touched, person: Person, date: str, again: str) -> Mark:
-    """Return the mark of a study; the date of an earlier call stays."""
-    before = read_marks(touched.log.folder).get(person.key)
-    if before is not None:
-        return before
-    return Mark(date, touched.learnt, touched.start, again)
