@@ -33,7 +33,10 @@ def find_videos(folder: Path) -> tuple[list[Path], int]:
     """
 
     def stop(error: OSError) -> None:
-        raise ManifestError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise ManifestError(
+            f"{error.filename}: cannot be read: {error.strerror}; give a folder that is there and "
+            "that you may read"
+        ) from error
 
     found, others, seen = [], 0, {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, onerror=stop, followlinks=True):
