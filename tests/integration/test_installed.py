@@ -72,6 +72,7 @@ def test_jobs_and_their_settings_are_found_wherever_it_is_installed(elsewhere: P
     assert "usage: pdray tune-tsa" in run(bin / "pdray", "tune-tsa", *named, folder=elsewhere)
 
 
+@pytest.mark.slow
 def test_the_steps_of_the_page_on_plug_ins(elsewhere: Path) -> None:
     shutil.copytree(ROOT / "examples", elsewhere / "examples")
     blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)

@@ -136,6 +136,7 @@ def test_an_unreadable_recording_stops_the_study_unless_it_is_allowed(
     assert victim.stem not in scored
 
 
+@pytest.mark.chaos
 def test_a_fault_on_one_of_two_workers_ends_the_trial_at_once_with_its_reason(
     job: Job, small_cohort: Path
 ) -> None:

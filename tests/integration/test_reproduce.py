@@ -8,7 +8,7 @@ import pytest
 
 from tests.places import ROOT
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 QUICK = (
     "decode.height=32", "decode.width=32", "snippet.num_frames=8", "snippet.num_views=2",
