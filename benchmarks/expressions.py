@@ -27,19 +27,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.compare import Row, best, cpu
+from benchmarks.compare import Row, best
+from benchmarks.frozen_epochs import epoch_seconds
 from pdray.config import build
-from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import EntryWriter
 from pdray.data.store.settings import StoreConfig
-from pdray.evaluation.predictions import Origin
 from pdray.models.layers.vision import load_torchvision
 from pdray.models.networks.expression_clip import ExpressionClip, build_expression_clip
 from pdray.models.networks.expression_clip_settings import ExpressionClipConfig
-from pdray.training.frozen.views import keep_views
-from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig
-from pdray.training.task import FitTask
 
 EQUAL, HALF_GOAL, TEXT_GOAL, KEPT_GOAL, MEMORY_GOAL, TIME_GOAL = 0.95, 1.8, 1 / 0.03, 20.0, 2.0, 0.7
 SMALL = {
@@ -211,30 +208,6 @@ def write_noise(folder: Path, side: int) -> tuple[RatedRecording, ...]:
     return tuple(recordings)
 
 
-def epoch_seconds(recordings: tuple[RatedRecording, ...], config: FitConfig) -> float:
-    """Return the least CPU time of an epoch of training [s]."""
-    keep_views(recordings, config)
-    results = fit(
-        FitTask(
-            origin=Origin(study="expressions", trial=0, fold=0, epoch=0, seed=0),
-            config=config,
-            recordings=recordings,
-            sides=(FoldSides(tuple(range(CLIPS)), (CLIPS,)),),
-            num_classes=4,
-            epochs=config.optim.epochs,
-            evaluate="last_epoch",
-        )
-    )
-    next(results)
-    costs = []
-    for _ in range(EPOCHS):
-        started = cpu()
-        next(results)
-        costs.append(cpu() - started)
-    results.close()
-    return min(costs)
-
-
 def kept_rows(is_quick: bool) -> Iterator[Row]:
     """Compare an epoch on cached frames with one that computes them."""
     side = 24 if is_quick else 224
@@ -250,7 +223,9 @@ def kept_rows(is_quick: bool) -> Iterator[Row]:
             }  # fmt: skip
             kept = build(FitConfig, tree | {"features": {"views": 1}})
             read = build(FitConfig, tree | {"features": {"cache": "off"}})
-            mine, theirs = (epoch_seconds(recordings, one) / CLIPS for one in (kept, read))
+            mine, theirs = (
+                epoch_seconds(recordings, one, num_classes=4) / CLIPS for one in (kept, read)
+            )
             goal = 0.0 if is_quick else KEPT_GOAL
             yield Row(
                 f"per clip, frozen frames cached, gate {gate}", mine, theirs, "computed", goal

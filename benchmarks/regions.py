@@ -22,17 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.compare import Row, cpu
+from benchmarks.compare import Row
+from benchmarks.frozen_epochs import epoch_seconds
 from pdray.config import build, merge, read_tree
-from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import RatedRecording
 from pdray.data.face.points import REGIONS, VERTICES
 from pdray.data.store.entry import EntryWriter
 from pdray.data.store.settings import StoreConfig
-from pdray.evaluation.predictions import Origin
-from pdray.training.frozen.views import keep_views
-from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig
-from pdray.training.task import FitTask
 
 SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "region_attention.yaml"
 FROZEN_GOAL, LAST_GOAL = 20.0, 2.0
@@ -90,29 +87,6 @@ def write_noise(folder: Path, side: int) -> tuple[RatedRecording, ...]:
     return tuple(recordings)
 
 
-def epoch_seconds(recordings: tuple[RatedRecording, ...], config: FitConfig) -> float:
-    """Return the least CPU time of an epoch of training [s]."""
-    keep_views(recordings, config)
-    task = FitTask(
-        origin=Origin(study="regions", trial=0, fold=0, epoch=0, seed=0),
-        config=config,
-        recordings=recordings,
-        sides=(FoldSides(tuple(range(NUM_CLIPS)), (NUM_CLIPS,)),),
-        num_classes=2,
-        epochs=config.optim.epochs,
-        evaluate="last_epoch",
-    )
-    results = fit(task)
-    next(results)
-    costs = []
-    for _ in range(MEASURED):
-        started = cpu()
-        next(results)
-        costs.append(cpu() - started)
-    results.close()
-    return min(costs)
-
-
 def rows(recordings: tuple[RatedRecording, ...], *, is_quick: bool) -> list[Row]:
     """Measure every head behind every number of frozen stages, from maps and from pictures."""
     found = []
@@ -123,7 +97,9 @@ def rows(recordings: tuple[RatedRecording, ...], *, is_quick: bool) -> list[Row]
             kept = settings(is_quick, change)
             default = {"views": FitConfig.model_fields["features"].get_default().views}
             read = settings(is_quick, change, {"features": {"cache": "off", **default}})
-            mine, theirs = (epoch_seconds(recordings, one) / NUM_CLIPS for one in (kept, read))
+            mine, theirs = (
+                epoch_seconds(recordings, one, num_classes=2) / NUM_CLIPS for one in (kept, read)
+            )
             frozen = "all frozen" if stages == 4 else "last stage trained"
             least = 0.0 if is_quick or (stages == 4 and model) else goal
             found.append(Row(f"per clip, {frozen}, {head}", mine, theirs, "without cache", least))
