@@ -28,7 +28,7 @@ def named(videos: Sequence[Path]) -> list[str]:
 def describe(video: Path, facts: Any) -> tuple[NDArray[Any], str]:
     """Return what the network takes of a video.
 
-    The video is decoded twice, so that it is never in memory whole.
+    The video is decoded twice, so that it is never in memory whole; motion is computed once.
 
     Args:
         video: The file.
@@ -41,13 +41,15 @@ def describe(video: Path, facts: Any) -> tuple[NDArray[Any], str]:
     Raises:
         PdrayError: If the video cannot be read whole.
     """
-    seconds = np.array([time for time, _ in pictures(video, facts)])
+    is_motion = facts.modality != "rgb"
+    seconds = np.array([time for time, _ in decode_frames(video, facts.decode, facts.limits)])
+    if is_motion:
+        seconds = seconds[:-1]  # a field stands at the time of the first frame of its pair
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
     length = float(seconds[-1] - seconds[0]) + step
     note = unusual({"length [s]": length, "frames per second": 1 / step if step else 0.0}, facts)
     if facts.reads == "spectrum":
         pieces = (picture[None] for _, picture in pictures(video, facts))
-        is_motion = facts.modality != "rgb"
         return movement_spectrum(pieces, seconds, is_motion=is_motion)[None], note
     wanted = frame_indices(len(seconds), facts.snippet, None, recording_id=video.stem)
     places = set(wanted.ravel().tolist())
