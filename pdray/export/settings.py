@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings
 from pdray.evaluation.settings import Calibration
+from pdray.predict.settings import WhichModels
 
 
 class ExtrasConfig(Settings):
@@ -31,12 +32,7 @@ class ExportConfig(Settings):
     output: Path = Field(
         description="folder to make, outside the study's folder; it must not exist yet"
     )
-    model: str = Field(
-        "ensemble",
-        pattern=r"^(ensemble|refit|fold:[0-9]+)$",
-        description="ensemble: mean of the models of all folds; refit: the model that learnt from "
-        "all development subjects; fold:0, ...: the model that did not learn from this fold",
-    )
+    model: WhichModels = "ensemble"
     calibration: Calibration | None = Field(
         None,
         description="calibrated probabilities beside the others, as in jobs/predict.py; null: as "

@@ -1,7 +1,7 @@
 """Settings of ``jobs/predict.py``."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,6 +9,15 @@ from pdray.config import Settings
 from pdray.data.cohort.settings import NewDataConfig
 from pdray.evaluation.settings import Calibration
 from pdray.training.settings import ClusterConfig
+
+WhichModels = Annotated[
+    str,
+    Field(
+        pattern=r"^(ensemble|refit|fold:[0-9]+)$",
+        description="ensemble: mean of the models of all folds; refit: the model that learnt from "
+        "all development subjects; fold:0, ...: the model that did not learn from this fold",
+    ),
+]
 
 
 class PredictConfig(Settings):
@@ -34,12 +43,7 @@ class PredictConfig(Settings):
         "equal; false: an equal id is the same person",
     )
     resources: ClusterConfig = ClusterConfig()
-    model: str = Field(
-        "ensemble",
-        pattern=r"^(ensemble|refit|fold:[0-9]+)$",
-        description="ensemble: mean of the models of all folds; refit: the model that learnt from "
-        "all development subjects; fold:0, ...: the model that did not learn from this fold",
-    )
+    model: WhichModels = "ensemble"
     calibration: Calibration | None = Field(
         None,
         description="calibrated probabilities beside the others, fitted on the winning trial's "

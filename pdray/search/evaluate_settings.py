@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdray.data.cohort.settings import NewDataConfig
 from pdray.evaluation.settings import EvaluationSettings
+from pdray.predict.settings import WhichModels
 from pdray.search.settings import OutputFolder
 from pdray.training.settings import ClusterConfig
 
@@ -50,9 +51,8 @@ class EvaluateConfig(EvaluationSettings):
         "that the folds of a search held out",
     )
     data: NewDataConfig = NewDataConfig()
-    model: str = Field(
+    model: WhichModels = Field(
         "ensemble",
-        pattern=r"^(ensemble|refit|fold:[0-9]+)$",
         description="what grades the recordings of data.manifest; ensemble: mean of the models of "
         "all folds; refit: the model that learnt from all development subjects; fold:0, ...: the "
         "model that did not learn from this fold",
