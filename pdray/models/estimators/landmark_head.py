@@ -13,48 +13,48 @@ Letters: N recording, D feature, K class.
 """
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.decomposition import PCA
-from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import SVC
 
+from pdray.models.estimators.classifiers import (
+    Preparation,
+    build_pipeline,
+    class_shares,
+    preparing_steps,
+)
 from pdray.models.estimators.landmark_settings import Kind, LandmarkHeadConfig
 
 Floats = npt.NDArray[np.float64]
 _VOTERS: tuple[Kind, ...] = ("logistic", "svm", "trees")
-_TREES = ("trees", "boosting")  # indifferent to scale
-_BOOSTING_STEPS = 100
-_BOOSTING_RATE = 0.05
+# Classifier of each kind, and its keywords with the settings that give their values.
+_CLASSIFIERS: dict[str, tuple[str, dict[str, str]]] = {
+    "logistic": ("linear", {"strength": "strength"}),
+    "svm": ("svm", {"strength": "svm_strength", "width": "svm_width"}),
+    "trees": ("trees", {"num_trees": "num_trees", "least_leaf": "least_leaf"}),
+    "boosting": ("gradient_boosting", {"least_leaf": "least_leaf"}),
+}
 
 
 def build_classifier(config: LandmarkHeadConfig, kind: Kind, *, seed: int) -> Pipeline:
-    """Build the pipeline that detects disease: median imputation, scaling, PCA, classifier.
+    """Build the pipeline that detects disease; see :func:`build_pipeline`.
 
-    Healthy and ill have equal weight, whatever their number; boosting has no weights. A feature
-    that is missing in all training recordings becomes constant.
+    Healthy and ill have equal weight, whatever their number; boosting has no weights.
 
     Args:
         config: Settings.
         kind: One classifier, not vote.
         seed: Seed of trees and boosting.
     """
-    steps: list[tuple[str, Any]] = [("impute", _imputer(config))]
-    if kind not in _TREES:
-        steps.append(("scale", StandardScaler()))
-        if config.num_components is not None:
-            steps.append(("reduce", PCA(config.num_components, svd_solver="full")))
-    if kind == "svm":
-        # gamma "auto" is 1 / number of columns, which is known only when it is fitted.
-        factor = {"factor": config.svm_width**0.5}
-        steps.append(("widen", FunctionTransformer(_times, kw_args=factor)))
-    return Pipeline([*steps, ("classify", _classifier(config, kind, seed))])
+    if kind not in _CLASSIFIERS:
+        raise ValueError(f"'{kind}' is not a single classifier")
+    name, keys = _CLASSIFIERS[kind]
+    given = {keyword: getattr(config, key) for keyword, key in keys.items()}
+    preparation = Preparation(config.indicate_missing, num_components=config.num_components)
+    return build_pipeline(name, seed=seed, preparation=preparation, **given)
 
 
 def build_landmark_head(
@@ -78,13 +78,9 @@ class LandmarkHead:
         self.num_classes = num_classes
         kinds = _VOTERS if config.kind == "vote" else (config.kind,)
         self.classifiers = [build_classifier(config, kind, seed=seed) for kind in kinds]
-        self.regression = Pipeline(
-            [
-                ("impute", _imputer(config)),
-                ("scale", StandardScaler()),
-                ("regress", Ridge(config.severity_penalty)),
-            ]
-        )
+        plain = Preparation(config.indicate_missing)
+        ridge = Ridge(config.severity_penalty)
+        self.regression = Pipeline([*preparing_steps(plain), ("regress", ridge)])
         self.counts = np.zeros(num_classes, np.int64)
         self.told: dict[str, float] = {}
 
@@ -131,7 +127,7 @@ class LandmarkHead:
         They are not calibrated, since healthy and ill have equal weight in training.
         """
         x = np.asarray(x, np.float64)
-        ill = np.mean([_ill(one, x) for one in self.classifiers], axis=0)
+        ill = np.mean([class_shares(one, x, 2)[:, 1] for one in self.classifiers], axis=0)
         if self.num_classes == 2:
             return np.stack([1 - ill, ill], axis=1)
         regressed = self.regression.predict(x)
@@ -143,48 +139,3 @@ class LandmarkHead:
         shares = np.exp(logs - logs.max(axis=1, keepdims=True))
         shares = shares / shares.sum(axis=1, keepdims=True)
         return np.concatenate([1 - ill[:, None], ill[:, None] * shares], axis=1)
-
-
-def _ill(classifier: Pipeline, x: Floats) -> Floats:
-    """Return (N,) scores of disease, 0 to 1; 0.5 is the classifier's own threshold."""
-    if hasattr(classifier, "predict_proba"):
-        return np.asarray(classifier.predict_proba(x)[:, 1], np.float64)
-    # The margin of an SVM is 1 at its support vectors; twice that is the logit used here.
-    margin = np.asarray(classifier.decision_function(x), np.float64)
-    return (1 + np.tanh(margin)) / 2
-
-
-def _times(x: Floats, factor: float) -> Floats:
-    return x * factor
-
-
-def _imputer(config: LandmarkHeadConfig) -> SimpleImputer:
-    return SimpleImputer(
-        strategy="median", add_indicator=config.indicate_missing, keep_empty_features=True
-    )
-
-
-def _classifier(config: LandmarkHeadConfig, kind: Kind, seed: int) -> Any:
-    if kind == "logistic":
-        return LogisticRegression(
-            C=config.strength, class_weight="balanced", tol=1e-7, max_iter=10_000
-        )
-    if kind == "svm":
-        return SVC(C=config.svm_strength, gamma="auto", class_weight="balanced")
-    if kind == "trees":
-        return ExtraTreesClassifier(
-            config.num_trees,
-            min_samples_leaf=config.least_leaf,
-            class_weight="balanced",
-            random_state=seed,
-        )
-    if kind == "boosting":
-        return GradientBoostingClassifier(
-            n_estimators=_BOOSTING_STEPS,
-            learning_rate=_BOOSTING_RATE,
-            max_depth=2,
-            subsample=0.5,
-            min_samples_leaf=config.least_leaf,
-            random_state=seed,
-        )
-    raise ValueError(f"'{kind}' is not a single classifier")
