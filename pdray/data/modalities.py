@@ -1,15 +1,15 @@
 """The modalities of a recording: one line each, from which everything that lists them is derived.
 
-A modality is a run of items along time: pictures, sound or tracks. To add one, write the functions
-that make it in a file of their own and give it a line in :data:`MODALITIES`; a section of settings
-of its own goes into :class:`pdray.data.store.settings.Recipe`, a column of its own into
+A modality is a run of items along time: pictures, sound, tracks or numbers. To add one, write the
+functions that make it in a file of their own and give it a line in :data:`MODALITIES`; a section of
+settings of its own goes into :class:`pdray.data.store.settings.Recipe`, a column of its own into
 :class:`pdray.data.cohort.manifest.Recording`.
 """
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-Kind = Literal["pictures", "sound", "tracks"]
+Kind = Literal["pictures", "sound", "tracks", "numbers"]
 
 # Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
 # with which the published weights were trained.
@@ -54,8 +54,9 @@ class ModalitySpec(NamedTuple):
         steps: ``module:function`` of each step that makes it, imported when it is made; it takes
             what the step before returned and ``section`` of the settings. The first one takes, and
             the last one returns, for pictures an iterator of (seconds, (H, W, C) uint8), for tracks
-            a ``Track``; for sound from a ``Waveform`` to times (N,) and items (N, ...). Steps that
-            several modalities begin with run once. Without a step it is the source itself.
+            a ``Track``; for sound from a ``Waveform`` to times (N,) and items (N, ...); for numbers
+            from a path to an iterator of (seconds, item). Steps that several modalities begin with
+            run once. Without a step it is the source itself.
         section: Section of the settings that the steps take; None is none.
         keys: Settings of the section that its items depend on; None is all of them.
         picture: How pictures are varied and taken.
@@ -104,6 +105,9 @@ MODALITIES: dict[str, ModalitySpec] = {
     "mfcc": ModalitySpec("sound", "sound", ("pdray.data.media.audio:mfcc",), section="audio"),
     "landmarks": ModalitySpec("tracks", "landmarks", ("pdray.data.face.shape:as_landmarks",)),
     "regions": ModalitySpec("tracks", "regions", ("pdray.data.face.shape:as_regions",)),
+    "intensities": ModalitySpec(
+        "numbers", "intensities", ("pdray.data.face.intensities:log_intensities",)
+    ),
 }
 
 # Of the names in the table, so that settings refuse any other and list these; what a fit sees may
@@ -125,7 +129,8 @@ def named(names: Iterable[str]) -> tuple[Modality, ...]:
     )
 
 
-PICTURES, SOUND, TRACKS = named(["pictures"]), named(["sound"]), named(["tracks"])
+PICTURES, SOUND = named(["pictures"]), named(["sound"])
+TRACKS, NUMBERS = named(["tracks"]), named(["numbers"])
 EMBEDDED = tuple(modality for modality, spec in MODALITIES.items() if spec.is_embedded)
 
 

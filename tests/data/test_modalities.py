@@ -1,11 +1,11 @@
 import pytest
 
 from pdray.data.cohort.manifest import Recording
-from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, needed_field
+from pdray.data.modalities import MODALITIES, NUMBERS, PICTURES, SOUND, TRACKS, needed_field
 
 
 def test_every_modality_is_of_one_kind() -> None:
-    assert sorted((*PICTURES, *SOUND, *TRACKS)) == sorted(MODALITIES)
+    assert sorted((*PICTURES, *SOUND, *TRACKS, *NUMBERS)) == sorted(MODALITIES)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

@@ -51,7 +51,7 @@ class Recording:
         start_seconds: Where the recording starts inside the video, at least 0.
         end_seconds: Where it ends, greater than the start.
         audio: Absolute path of its sound; where None, the video's own sound is taken, if any.
-        landmarks, regions: Absolute paths.
+        landmarks, regions, intensities: Absolute paths.
         split: A split fixed by the cohort's owner; one value a subject.
         visit_score: The visit's total score, finite.
         raters: Grade by each rater, ``rater_1`` first; None where one did not rate.
@@ -80,6 +80,7 @@ class Recording:
     audio: Path | None = None
     landmarks: Path | None = None
     regions: Path | None = None
+    intensities: Path | None = None
     split: str | None = None
     diagnosis: str | None = None
     visit_score: float | None = None

@@ -32,6 +32,7 @@ from pdray.data.cohort.settings import (
     ACTION,
     POSED,
     PROXY,
+    VISIT,
     DataConfig,
     FoldsConfig,
     subject_faults,
@@ -356,7 +357,7 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
             f"{unnamed} of {len(recordings)} recordings name no subject: a person may be on both "
             "sides, and scores are those of recordings, not of people"
         )
-    if config.target == "grade" and any(one.item in POSED for one in recordings):
+    if config.target == "grade" and any(one.item in (*POSED, VISIT) for one in recordings):
         notes.append(PROXY)
     notes += cohort.manifest.notes
     notes += unable_notes(cohort.manifest.recordings, config.items)

@@ -13,6 +13,7 @@ from pdray.config import Settings, nearest
 # Expressions that a person is asked for, with the words of DFEW (Jiang et al. 2020).
 EXPRESSIONS = ("neutral", "happiness", "surprise", "anger", "fear", "disgust", "sadness")
 POSED = tuple(f"expression_{name}" for name in EXPRESSIONS)
+VISIT = "expressions"  # all posed expressions of one visit, described by their intensities
 PROXY = (
     "grades of posed expressions rate the clip; where they are those of MDS-UPDRS item 3.2, which "
     "is rated at rest and while talking, they are a proxy"
@@ -36,7 +37,7 @@ ITEMS: dict[str, int] = {
     "rest_tremor": 4,
     "tremor_constancy": 4,
     "face_interview": 5,
-    **dict.fromkeys(POSED, 4),
+    **dict.fromkeys((*POSED, VISIT), 4),
 }
 # What a public video shows, for pre-training; its grade is the index of its class, from 0, and the
 # number of classes is the manifest's own. It never shares a study with what is graded.

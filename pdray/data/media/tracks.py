@@ -14,20 +14,16 @@ to its width: a detector that counts from the centre of pixels adds 0.5. Points 
 Messages carry no path and no name: whoever knows the recording's id puts it in front.
 """
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pdray.atomic import replacing
+from pdray.data.media.arrays import Arrays, array_form, load_arrays
 from pdray.data.media.picture import Box
 from pdray.errors import DecodeError, refuse
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 MAX_BYTES = 256 * 1024**2  # an hour of 25 Hz with 372 points; more is no track but a bomb
 _NEEDED = ("points", "seconds", "size")
@@ -37,8 +33,6 @@ _FAR_SECONDS = 0.1  # a row farther from a frame shows another moment
 _LEAST_SHARE = 0.5  # of the frames between a track's first and last row that need one
 _STRETCH = 0.05  # small canvases round a picture's shape
 _ROUNDING_SECONDS = 1e-3  # Matroska rounds a frame's time to milliseconds
-_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
-_TOO_MUCH = (MemoryError, OverflowError)  # shapes that a header only claims
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,8 @@ def read_track(path: Path) -> Track:
     Raises:
         DecodeError: With every fault of the file at once.
     """
-    arrays = _load(path)
+    num_known = len(_NEEDED + _OPTIONAL)
+    arrays = load_arrays(path, "track", num_known=num_known, max_bytes=MAX_BYTES)
     refuse(_faults(arrays), DecodeError, "its track cannot be used")
     vertices, names = arrays.get("vertices"), arrays.get("names")
     width, height = arrays["size"].tolist()
@@ -201,36 +196,6 @@ def _half_interval(seconds: npt.NDArray[np.float64]) -> float:
     return interval / 2 + min(_ROUNDING_SECONDS, interval / 10)
 
 
-def _load(path: Path) -> Arrays:
-    """Return every array of a file, after its directory has said how large they are."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            sizes = [one.file_size for one in file.infolist()]
-            kinds = {one.compress_type for one in file.infolist()}
-        if len(sizes) > len(_NEEDED + _OPTIONAL) + 16 or sum(sizes) > MAX_BYTES:
-            raise DecodeError(
-                f"its track holds {len(sizes)} arrays of {sum(sizes)} bytes in all: more than "
-                f"{MAX_BYTES} is no track"
-            )
-        if kinds - {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise DecodeError("its track is packed in a way that numpy does not write")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (*_DAMAGE, *_TOO_MUCH) as error:
-        # The error's own text may hold the path.
-        raise DecodeError(
-            f"its track is not an .npz file that can be read whole ({_reason(error)})"
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if "allow_pickle" in str(error):
-        return "it holds Python objects, not numbers"
-    return "damaged" if isinstance(error, _DAMAGE) else "its shapes are impossible"
-
-
 def _faults(arrays: Arrays) -> list[str]:
     known = (*_NEEDED, *_OPTIONAL)
     faults = [f"array '{name}' is missing" for name in _NEEDED if name not in arrays]
@@ -253,9 +218,9 @@ def _faults(arrays: Arrays) -> list[str]:
 def _points_faults(arrays: Arrays) -> list[str]:
     points = arrays["points"]
     if points.dtype.kind not in "iuf" or points.ndim != 3 or points.shape[2] != 2:
-        return [f"points are {_form(points)}, not (N, P, 2) numbers"]
+        return [f"points are {array_form(points)}, not (N, P, 2) numbers"]
     if 0 in points.shape:
-        return [f"points are {_form(points)}: without a row or without a point"]
+        return [f"points are {array_form(points)}: without a row or without a point"]
     with np.errstate(over="ignore"):
         absent = np.isnan(points)
         endless = np.isinf(points.astype(np.float32))
@@ -271,7 +236,7 @@ def _points_faults(arrays: Arrays) -> list[str]:
 def _seconds_faults(arrays: Arrays) -> list[str]:
     seconds = arrays["seconds"]
     if seconds.dtype.kind not in "iuf" or seconds.ndim != 1:
-        return [f"seconds are {_form(seconds)}, not (N,) numbers"]
+        return [f"seconds are {array_form(seconds)}, not (N,) numbers"]
     faults = []
     points = arrays.get("points")
     if points is not None and points.ndim and len(points) != len(seconds):
@@ -291,7 +256,7 @@ def _seconds_faults(arrays: Arrays) -> list[str]:
 def _size_faults(arrays: Arrays) -> list[str]:
     size = arrays["size"]
     if size.dtype.kind not in "iuf" or size.shape != (2,):
-        return [f"size is {_form(size)}, not (2,) numbers: width and height"]
+        return [f"size is {array_form(size)}, not (2,) numbers: width and height"]
     if not (np.isfinite(size) & (size > 0)).all():
         return [f"size is {size.tolist()}: width and height must be above 0"]
     return []
@@ -300,7 +265,7 @@ def _size_faults(arrays: Arrays) -> list[str]:
 def _vertices_faults(arrays: Arrays) -> list[str]:
     vertices = arrays["vertices"]
     if vertices.dtype.kind not in "iu" or vertices.ndim != 1 or not len(vertices):
-        return [f"vertices are {_form(vertices)}, not (R,) integers"]
+        return [f"vertices are {array_form(vertices)}, not (R,) integers"]
     if (vertices < 3).any():
         return [f"vertices{_first(vertices < 3)} is below 3, which is no polygon"]
     points = arrays.get("points")
@@ -312,7 +277,7 @@ def _vertices_faults(arrays: Arrays) -> list[str]:
 def _names_faults(arrays: Arrays) -> list[str]:
     names = arrays["names"]
     if names.dtype.kind != "U" or names.ndim != 1:
-        return [f"names are {_form(names)}, not (P,) text"]
+        return [f"names are {array_form(names)}, not (P,) text"]
     if len(set(names.tolist())) < len(names):
         return ["names are not unique"]
     points, vertices = arrays.get("points"), arrays.get("vertices")
@@ -330,7 +295,3 @@ def _count_fault(num_names: int, wanted: int, what: str) -> list[str]:
 def _first(where: npt.NDArray[np.bool_]) -> str:
     """Return the place of the first fault as it is indexed."""
     return str([int(i) for i in np.argwhere(where)[0]])
-
-
-def _form(array: npt.NDArray[Any]) -> str:
-    return f"{array.dtype} of shape {array.shape}"

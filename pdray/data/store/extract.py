@@ -1,4 +1,4 @@
-"""Makes the modalities of a recording: pictures, motion, sound and tracks.
+"""Makes the modalities of a recording: pictures, motion, sound, tracks and numbers.
 
 Each modality is a series of items in time. In all of them second 0 is the first frame of the video
 stream, so that modalities are joined by their times alone.
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.findings import Findings
 from pdray.data.media.settings import DEFAULT_LIMITS
-from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
+from pdray.data.modalities import MODALITIES, NUMBERS, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.codec import Item
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError
@@ -37,6 +37,8 @@ class Piece(NamedTuple):
             waveform (N,) int16, the only item of its entry; log_mel (M,) and mfcc (C,) float32;
             landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent. For a
             recording without a video these are the rows of the track, in its own pixels.
+            intensities (P,) float64, NaN where a video of the visit is absent; their time is the
+            place of that video.
     """
 
     modality: Modality
@@ -141,6 +143,8 @@ def extract(
     for modality in chosen:
         if modality in TRACKS:
             yield from _track(recording, modality, recipe)
+        elif modality in NUMBERS:
+            yield from _numbers(recording, modality, recipe)
 
 
 def _pictures(
@@ -206,6 +210,14 @@ def _sound(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> 
         times, items = whole if made is waveform else made
         for seconds, item in zip(times.tolist(), items, strict=True):
             yield Piece(modality, seconds, item)
+
+
+def _numbers(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
+    made: Any = sources(recording, modality)[-1]
+    for place in MODALITIES[modality].steps:
+        made = _step(place, made, modality, recipe)
+    for seconds, item in made:
+        yield Piece(modality, seconds, item)
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pdray.config import Settings, build, dump, merge, nest
 from pdray.data.media.settings import AudioConfig, DecodeConfig, DecodeLimits, FlowConfig
-from pdray.data.modalities import MODALITIES, PICTURES, SOUND, Modality
+from pdray.data.modalities import MODALITIES, PICTURES, TRACKS, Modality
 from pdray.earlier import earlier_values, without_earlier
 
 CodecName = Literal["raw", "jpeg", "lz4"]
@@ -42,7 +42,7 @@ class Recipe(Settings):
         found: dict[str, Any] = {"modality": modality, "codec": codec.codec}
         if codec.codec == "jpeg":
             found["quality"] = codec.quality
-        if modality not in SOUND:
+        if modality in (*PICTURES, *TRACKS):
             found["decode"] = without_earlier(self.decode)
         spec, section = MODALITIES[modality], self.section(modality)
         if section is not None and spec.section is not None:
