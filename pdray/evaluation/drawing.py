@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from sklearn.metrics import confusion_matrix
 
+from pdray.data.cohort.settings import LABELS, Target
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
 from pdray.evaluation.roc_curves import RocBand, RocCurve
@@ -96,8 +97,15 @@ def draw_reliability(
     axes.set_xlabel(f"probability of {event.name}")
 
 
-def grades_of(units: pd.DataFrame) -> list[str]:
-    """Return the grades of each class, such as "grade 0, 1"; "absent" of a class without a row."""
+def grades_of(units: pd.DataFrame, target: Target = "grade") -> list[str]:
+    """Return the grades of each class, such as "grade 0, 1"; "absent" of a class without a row.
+
+    Args:
+        units: One row per recording.
+        target: ``data.target``; of ``diagnosis`` the classes are "healthy" and "ill".
+    """
+    if target == "diagnosis":
+        return list(LABELS)
     grades = {k: sorted(rows.unique()) for k, rows in units.groupby("target")["grade"]}
     return [
         f"grade {', '.join(map(str, grades[k]))}" if k in grades else "absent"
@@ -105,6 +113,6 @@ def grades_of(units: pd.DataFrame) -> list[str]:
     ]
 
 
-def class_names(units: pd.DataFrame) -> list[str]:
-    """Return the number of each class with its grades, such as "1: grade 2, 3"."""
-    return [f"{k}: {grade}" for k, grade in enumerate(grades_of(units))]
+def class_names(units: pd.DataFrame, target: Target = "grade") -> list[str]:
+    """Return the number of each class with its grades, such as "1: grade 2, 3" or "1: ill"."""
+    return [f"{k}: {grade}" for k, grade in enumerate(grades_of(units, target))]

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from pdray.data.cohort.settings import LABELS, Target
 from pdray.evaluation.change_numbers import change_numbers
 from pdray.evaluation.decision_numbers import decided_units
 from pdray.evaluation.joined import join_rare
@@ -75,6 +76,7 @@ def evaluate(
     inner: pd.DataFrame | None = None,
     *,
     mean_of_runs: bool = False,
+    target: Target = "grade",
 ) -> Evaluation:
     """Compute every number of the predictions of one model, or of one cross-validation.
 
@@ -84,6 +86,7 @@ def evaluate(
         inner: Predictions of the same models for subjects of the training side, on which decisions
             are chosen; None: the other folds of the table are used, if there are any.
         mean_of_runs: Whether scores are means over seeds, each of which scored every subject.
+        target: ``data.target``, which names the classes.
 
     Returns:
         The numbers.
@@ -124,7 +127,7 @@ def evaluate(
         numbers += predictive_numbers(scores, how.report.prevalence)
     numbers += rater_numbers(units, notes)
     numbers += change_numbers(table, notes, truth)
-    head = (*_head(units), METHODS[how.evaluation.interval])
+    head = (*_head(units, target), METHODS[how.evaluation.interval])
     return Evaluation(head, tuple(numbers), tuple(notes))
 
 
@@ -158,15 +161,16 @@ def _level_scores(
         yield from score(found, ("levels", group, level), headlines(num_classes(units)))
 
 
-def _head(units: pd.DataFrame) -> Iterator[str]:
+def _head(units: pd.DataFrame, target: Target) -> Iterator[str]:
     """Yield sentences on what is scored."""
     yield level_words(units, "recording")
     yield f"items: {', '.join(sorted(units['item'].unique()))}"
     for k in range(num_classes(units)):
         some = units[units["target"] == k]
         grades = ", ".join(f"{grade:g}" for grade in sorted(some["grade"].unique())) or "none"
+        name = LABELS[k] if target == "diagnosis" else f"grades {grades}"
         people = some["subject_id"].nunique()
-        yield f"class {k}: {len(some)} recordings of {people} subjects, grades {grades}"
+        yield f"class {k}: {len(some)} recordings of {people} subjects, {name}"
 
 
 def headlines(classes: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pdray.atomic import replacing
-from pdray.data.cohort.settings import SYNTHETIC
+from pdray.data.cohort.settings import SYNTHETIC, Target
 from pdray.evaluation.drawing import (
     class_names,
     draw_confusion,
@@ -27,17 +27,20 @@ _LINE = 0.16  # height of a legend line [inch]
 _WRAP = 70  # letters per legend line
 
 
-def confusion_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
+def confusion_picture(
+    table: pd.DataFrame, path: Path, *, synthetic: bool, target: Target = "grade"
+) -> None:
     """Draw the confusion matrix: rows of each true class by predicted class.
 
     Args:
         table: A predictions table, or one row per recording.
         path: The PNG to write.
         synthetic: Whether the cohort is synthetic; the title then says so.
+        target: ``data.target``, which names the classes.
     """
-    classes, names = num_classes(table), class_names(table)
+    classes, names = num_classes(table), class_names(table, target)
     # A cell is as wide as the tick below it: the number of the class above its grades.
-    grades = grades_of(table)
+    grades = grades_of(table, target)
     cell = max(0.6, _LETTER * max(map(len, grades)))
     side = max(2.4, cell * classes)
     beside = _LETTER * max(map(len, names))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from pdray.data.cohort.settings import Target
 from pdray.evaluation.decision import as_classes, decide
 from pdray.evaluation.evaluate import Evaluation, evaluate
 from pdray.evaluation.metrics import metric_named, metrics_for, score
@@ -70,7 +71,10 @@ def pooled(folds: Sequence[OuterPredictions]) -> tuple[pd.DataFrame, pd.DataFram
 
 
 def evaluate_procedure(
-    folds: Sequence[OuterPredictions], how: EvaluationSettings, metric: str
+    folds: Sequence[OuterPredictions],
+    how: EvaluationSettings,
+    metric: str,
+    target: Target = "grade",
 ) -> Evaluation:
     """Compute every number of a procedure.
 
@@ -78,6 +82,7 @@ def evaluate_procedure(
         folds: All its outer folds.
         how: As in :func:`~pdray.evaluation.evaluate.evaluate`.
         metric: Score that the search optimised.
+        target: ``data.target``, which names the classes.
 
     Returns:
         The numbers: those of table "procedure" first.
@@ -89,7 +94,8 @@ def evaluate_procedure(
     several = len({one.repeat for one in folds}) > 1
     # The decision that the settings ask for is in the numbers of the procedure.
     usual = DecisionConfig(specificity=how.decision.specificity)
-    found = evaluate(table, how.model_copy(update={"decision": usual}), inner, mean_of_runs=several)
+    asked = how.model_copy(update={"decision": usual})
+    found = evaluate(table, asked, inner, mean_of_runs=several, target=target)
     numbers, words = procedure_numbers(folds, how.decision, metric)
     notes = tuple(f"procedure: {one}" for one in words)
     return replace(found, numbers=(*numbers, *found.numbers), notes=(*notes, *found.notes))

@@ -150,7 +150,7 @@ def _evaluate(found: Validated) -> Evaluation:
     inner = inner_predictions(found.studied.study)
     if inner is not None:  # an id of both data sets is of two people, or it would not be scored
         inner = inner.assign(subject_id="of the study: " + inner["subject_id"])
-    usual = evaluate(found.table, found.how, inner)
+    usual = evaluate(found.table, found.how, inner, target=found.studied.data.target)
     kind = found.how.decision.calibration
     units = by_recording(found.table)
     more = external_numbers(units, found.calibrated, kind, usual.numbers)
@@ -173,6 +173,7 @@ def _write(
         synthetic=case.is_synthetic,
         notes=(*withdrawn_notes(found.studied.study), *told_notes(found, case)),
         checks=findings_text(case.findings),
+        target=found.studied.data.target,
     )
     text = write_evaluation(log.folder, predictions, evaluation)
     with replacing_private(log.folder / PREDICTIONS) as temporary:

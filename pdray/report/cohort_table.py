@@ -11,8 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from pdray.config import value_at
-from pdray.data.cohort.settings import SYNTHETIC_MARK
+from pdray.data.cohort.settings import SYNTHETIC_MARK, target_of
 from pdray.evaluation.printed_table import NOT_GIVEN, Cell, Count, Table, csv_text
 from pdray.report.case import Reported
 from pdray.report.parts import ANALYSED, LEFT_OUT, SCORED, TRAINING, Parts, parts_of
@@ -54,7 +53,7 @@ def cohort_table(case: Reported) -> Table:
     rows.append(["all", "", *_cells([parts.shown[key] for key in columns.values()])])
     labels = labelled(cast("pd.DataFrame", case.cohort))
     quartiles = dict(_quartile_rows(parts, columns, case.small_cells))
-    is_graded = value_at(case.settings, "data.target") != "diagnosis"  # which has a row already
+    is_graded = target_of(case.settings) != "diagnosis"  # which has a row already
     for fact, name in _FACTS.items():
         if fact == "grade" and not is_graded:
             continue

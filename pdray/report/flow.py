@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pdray.data.cohort.people import HEALTHY
+from pdray.data.cohort.settings import LABELS, target_of
 from pdray.data.cohort.spelling import normal_form
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes, probabilities, targets
@@ -155,8 +156,8 @@ def is_case_control(case: Reported) -> bool:
 
 def class_names(case: Reported) -> dict[int, str]:
     """Return what each class is called."""
-    if is_case_control(case):
-        return {0: "healthy", 1: "ill"}
+    if target_of(case.settings) == "diagnosis" or is_case_control(case):
+        return dict(enumerate(LABELS))
     if len(case.units):
         return {k: f"class {k}" for k in range(num_classes(case.units))}
     return {}

@@ -8,7 +8,14 @@ from collections import Counter
 from typing import Any
 
 from pdray.config import value_at
-from pdray.data.cohort.settings import LABELS, POSED, PROXY, SYNTHETIC_MARK, highest_grade
+from pdray.data.cohort.settings import (
+    LABELS,
+    POSED,
+    PROXY,
+    SYNTHETIC_MARK,
+    highest_grade,
+    target_of,
+)
 from pdray.evaluation.evaluate import METHODS
 from pdray.evaluation.settings import DecisionConfig
 from pdray.evaluation.statistics.intervals import TRUTHS
@@ -105,7 +112,7 @@ def outcome(case: Reported) -> str:
     cuts, names = value_at(case.settings, "data.grade_cuts"), items(case)
     if not isinstance(cuts, list | tuple) or not names:
         return ""
-    if value_at(case.settings, "data.target") == "diagnosis":
+    if target_of(case.settings) == "diagnosis":
         return f"The outcome was the diagnosis of the subject ({names}), in 2 classes: " + (
             f"{', '.join(f'class {k} ({name})' for k, name in enumerate(LABELS))}."
         )

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from pdray.data.cohort.settings import target_of
 from pdray.evaluation.metrics import METRICS, predicted
 from pdray.evaluation.numbers import COLUMNS
 from pdray.evaluation.predictions import num_classes, probabilities, targets
@@ -70,7 +71,7 @@ def _study(case: Reported) -> dict[str, Any]:
         "greater_is_better": METRICS[case.metric].greater_is_better,
         "model": settings.get("model", {}).get("name", "tsa"),
         "items": settings.get("data", {}).get("items"),
-        "target": settings.get("data", {}).get("target", "grade"),
+        "target": target_of(settings),
         "grade_cuts": settings.get("data", {}).get("grade_cuts"),
         "folds": {name: settings.get("folds", {}).get(name) for name in ("num_outer", "num_folds")},
         "repeats": settings.get("search", {}).get("repeats"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pdray.atomic import safe_name, write_text
 from pdray.config import require_writable, value_at
+from pdray.data.cohort.settings import target_of
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.comparison_report import comparison_text
 from pdray.evaluation.comparison_tests import comparison_frame, comparison_numbers
@@ -57,7 +58,7 @@ class _Study:
         self.manifest = Path(str(value_at(settings, "data.manifest"))).name
         self.digest = tags.get("manifest_digest")
         cuts = value_at(settings, "data.grade_cuts")
-        is_told = value_at(settings, "data.target") == "diagnosis"
+        is_told = target_of(settings) == "diagnosis"
         self._about: dict[str, Any] = {
             "manifest": self.digest,
             "cuts": None if cuts is None else f"{cuts}{' of the diagnosis' * is_told}",

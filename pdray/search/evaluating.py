@@ -10,6 +10,7 @@ import pandas as pd
 from pdray.atomic import write_text
 from pdray.checks.run import findings_text, read_findings
 from pdray.config import part, require_writable
+from pdray.data.cohort.settings import Target, target_of
 from pdray.errors import StudyError
 from pdray.evaluation.evaluate import Evaluation, evaluate
 from pdray.evaluation.evaluation_report import evaluation_text
@@ -42,6 +43,7 @@ class Predictions:
         study: The study whose test side is scored, and the name of its model; None for others.
         checks: What the checks of its search found, as text; empty if there are none.
         folds: Outer folds of a study that searched in each of them; empty for others.
+        target: ``data.target`` of the study, which names the classes.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Predictions:
     study: tuple[StudyLog, str] | None = None
     checks: str = ""
     folds: tuple[OuterPredictions, ...] = ()
+    target: Target = "grade"
 
 
 def run_evaluation(config: EvaluateConfig) -> str:
@@ -81,10 +84,10 @@ def run_evaluation(config: EvaluateConfig) -> str:
 def evaluated(found: Predictions, how: EvaluationSettings) -> Evaluation:
     """Return every number of predictions: of one model, or of a procedure over outer folds."""
     if not found.folds:
-        return evaluate(found.table, how, found.inner)
+        return evaluate(found.table, how, found.inner, target=found.target)
     assert found.study is not None, "outer folds are of a study"
     metric = str(found.study[0].read()["settings"]["search"]["metric"])
-    return evaluate_procedure(found.folds, how, metric)
+    return evaluate_procedure(found.folds, how, metric, found.target)
 
 
 def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -> str:
@@ -99,7 +102,9 @@ def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -
     text = "\n\n".join(filter(None, (text, found.checks)))
     write_text(folder / REPORT, f"{text}\n")
     write_text(folder / NUMBERS, evaluation.frame.to_csv(index=False))
-    confusion_picture(units, folder / "confusion.png", synthetic=found.synthetic)
+    confusion_picture(
+        units, folder / "confusion.png", synthetic=found.synthetic, target=found.target
+    )
     roc_picture(units, folder / "roc.png", synthetic=found.synthetic)
     return text
 
@@ -125,6 +130,7 @@ def _of_table(config: EvaluateConfig, path: Path) -> Predictions:
         notes=foreign.notes,
         inner=inner if tested and len(inner) else None,
         study=(log, path.parent.name) if log is not None and tested else None,
+        target="grade" if log is None else target_of(log.read()["settings"]),
     )
 
 
@@ -174,6 +180,7 @@ def _of_study(config: EvaluateConfig) -> Predictions:
         inner=inner_predictions(log) if name == log.winner.folder.name else None,
         study=(log, name) if tested else None,
         checks=findings_text(read_findings(log.folder)) if wins and tested else "",
+        target=target_of(facts["settings"]),
     )
 
 
@@ -195,6 +202,7 @@ def of_outer_folds(log: StudyLog) -> Predictions:
         notes=withdrawn_notes(log),
         study=(log, OUTER),
         folds=tuple(folds),
+        target=target_of(facts["settings"]),
     )
 
 
@@ -267,5 +275,6 @@ def evaluate_winner(log: StudyLog, how: EvaluationSettings) -> None:
         table=read_predictions(log.winner.predictions_path),
         synthetic=is_synthetic(facts),
         inner=inner_predictions(log),
+        target=target_of(facts["settings"]),
     )
     write_evaluation(log.evaluation, found, evaluated(found, how))

@@ -387,6 +387,7 @@ def _trial_plan(
         synthetic=cohort.is_synthetic,
         interval=config.evaluation.interval,
         reshuffle=config.search.reshuffle and not plan.fixed,
+        target=config.data.target,
     )
 
 

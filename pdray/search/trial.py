@@ -24,6 +24,7 @@ from pdray.atomic import replacing
 from pdray.config import dump
 from pdray.data.batches.plan import Evaluate, derive_seed
 from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.cohort.settings import Target
 from pdray.errors import ClusterError
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
 from pdray.evaluation.predictions import (
@@ -72,6 +73,7 @@ class TrialPlan:
         pruner: Handle of the pruning actor; None: no pruning.
         interval: How test scores get their intervals: ``evaluation.interval``.
         reshuffle: Whether each trial of a search draws inner folds of its own.
+        target: ``data.target``, which names the classes in pictures.
     """
 
     folder: Path
@@ -89,6 +91,7 @@ class TrialPlan:
     pruner: Any = None
     interval: Method = "transformed"
     reshuffle: bool = False
+    target: Target = "grade"
 
     def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
         """Return the task of one trial."""
@@ -310,7 +313,9 @@ class Recorder:
 
         confusion, roc = PICTURES
         pooled = by_recording(table)
-        confusion_picture(pooled, folder / confusion, synthetic=self.plan.synthetic)
+        confusion_picture(
+            pooled, folder / confusion, synthetic=self.plan.synthetic, target=self.plan.target
+        )
         roc_picture(pooled, folder / roc, synthetic=self.plan.synthetic)
 
     def _report(self, step: int, state: str, value: float | None) -> dict[str, Any]:

@@ -49,6 +49,9 @@ def test_the_counts_of_the_confusion_matrix_are_written_in_it(
     ticks = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
     assert ticks == ["0: grade 0", "1: grade 2"]
     assert drawn[0].axes[0].get_xlabel() == "predicted class"
+    plots.confusion_picture(table, tmp_path / "c.png", synthetic=False, target="diagnosis")
+    ticks = [label.get_text() for label in drawn[1].axes[0].get_yticklabels()]
+    assert ticks == ["0: healthy", "1: ill"]
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 4, 5, 6])

@@ -1,5 +1,7 @@
 """The job reads a table or a study, prints the report, and leaves it with numbers and pictures."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -34,6 +36,18 @@ def test_a_copied_study_is_evaluated_inside_its_folder(tmp_path: Path) -> None:
     assert main([f"study={copied}"]) == 0
     assert (copied / "evaluation" / "finished" / "report.txt").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_classes_of_a_diagnosis_are_healthy_and_ill(tmp_path: Path) -> None:
+    study = Path(shutil.copytree(LEFT / "finished", tmp_path / "studies" / "finished"))
+    facts = json.loads((study / "study.json").read_text())
+    facts["settings"]["data"] |= {"target": "diagnosis", "grade_cuts": [1]}
+    (study / "study.json").write_text(json.dumps(facts))
+    for words in ([f"study={study}"], [f"table={study / 'winner' / 'predictions.parquet'}"]):
+        assert main([*words, f"output={tmp_path}"]) == 0
+    for name in ("finished", "finished-winner"):
+        text = (tmp_path / "evaluation" / name / "report.txt").read_text()
+        assert re.search(r"class 0: .* subjects, healthy\nclass 1: .* subjects, ill\n", text)
 
 
 def test_what_the_checks_of_a_search_found_stands_below_the_scores(

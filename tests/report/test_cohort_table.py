@@ -7,7 +7,8 @@ import pytest
 
 from pdray.report.case import read_case
 from pdray.report.cohort_table import cohort_csv, cohort_table
-from pdray.report.flow import CASE_CONTROL, flow
+from pdray.report.figures import confusion, roc
+from pdray.report.flow import CASE_CONTROL, class_names, flow
 from pdray.report.methods import outcome
 from tests.report.fixture import make_study, sixty
 from tests.report.recount import HIDDEN, Raw, expected, fault
@@ -55,6 +56,12 @@ def test_a_study_of_the_diagnosis_has_no_grades(tmp_path):
         "The outcome was the diagnosis of the subject (finger tapping), in 2 classes: "
         "class 0 (healthy), class 1 (ill)."
     )
+    # An earlier version kept no table of recordings.
+    named = [class_names(replace(one, cohort=None)) for one in (case, ill)]
+    assert named == [{0: "class 0", 1: "class 1"}, {0: "healthy", 1: "ill"}]
+    assert roc.caption(ill).startswith("ROC curve of the ill; ")
+    ticks = confusion.draw(ill).axes[0].get_yticklabels()
+    assert [one.get_text() for one in ticks] == ["0: healthy", "1: ill"]
 
 
 def test_grades_of_posed_expressions_are_called_a_proxy(tmp_path):

@@ -2,9 +2,10 @@
 
 import math
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -220,6 +221,12 @@ def subject_faults(data: DataConfig, folds: FoldsConfig) -> list[str]:
             "accept it with folds.of_recordings=true"
         ]
     return []
+
+
+def target_of(settings: Mapping[str, Any]) -> Target:
+    """Return ``data.target`` of nested settings; studies of earlier versions learnt grades."""
+    found: Target = settings.get("data", {}).get("target", "grade")
+    return found
 
 
 def highest_grade(item: str, scale: str | None) -> float:

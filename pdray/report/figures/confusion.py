@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from pdray.data.cohort.settings import target_of
 from pdray.evaluation.drawing import class_names, draw_confusion
 from pdray.evaluation.predictions import num_classes
 from pdray.report.case import Reported
@@ -28,7 +29,8 @@ def draw(case: Reported) -> Figure | str:
     classes = num_classes(case.units)
     if classes > MOST_CLASSES:
         return f"{classes} classes do not fit on a page; see evaluation/confusion.png of the study"
-    names = [shortened(name, _WIDEST) for name in class_names(case.units)]
+    target = target_of(case.settings)
+    names = [shortened(name, _WIDEST) for name in class_names(case.units, target)]
     left = max(map(width_of, names)) + 3 * LINE
     page_width = NARROW if left + classes * _CELL + 3 <= NARROW else WIDE
     side = min(page_width - left - 3, 26.0 * classes, 120.0)
