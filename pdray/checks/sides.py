@@ -8,9 +8,9 @@ from pdray.checks.case import Case, Split
 from pdray.checks.finding import Finding, State, counted
 from pdray.config import build
 from pdray.data.cohort.members import num_unnamed
-from pdray.data.cohort.rows import FILES
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.cohort.spelling import look_alike_form
+from pdray.data.modalities import is_table
 
 _NOUNS = {
     "subject": ("subject", ""),
@@ -66,7 +66,11 @@ class _Index:
             {
                 "subject": {one.subject_id},
                 "group": {one.people},
-                "file": {getattr(rows[one.recording_id], name) for name in FILES} - {None},
+                "file": {
+                    file
+                    for column, file in rows[one.recording_id].files.items()
+                    if not is_table(column)
+                },
                 "entry": {path.stem for path in (one.stored or {}).values()},
                 "number": ids[one.subject_id],
             }

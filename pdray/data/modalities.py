@@ -4,12 +4,20 @@ A modality is a run of items along time: pictures, sound, tracks or numbers. To 
 functions that make it in a file of their own and give it a line in :data:`MODALITIES`; a section of
 settings of its own goes into :class:`pdray.data.store.settings.Recipe`, a column of its own into
 :class:`pdray.data.cohort.manifest.Recording`.
+
+Several tables of features may stand side by side. Each has a column of the manifest and a modality
+of the same name: ``features.smile``, ``features.speech``.
 """
 
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import WrapValidator
 
 Kind = Literal["pictures", "sound", "tracks", "numbers"]
+FEATURES = "features"  # a table of numbers, and the first part of the name of each further table
+_TABLE = re.compile(rf"{FEATURES}(\.[a-z][a-z0-9_]*)?")
 
 # Kinetics, red green blue, pixels in 0..1: get_mean_std('kinetics') of Hara's 3D-ResNets-PyTorch,
 # with which the published weights were trained.
@@ -55,8 +63,9 @@ class ModalitySpec(NamedTuple):
             what the step before returned and ``section`` of the settings. The first one takes, and
             the last one returns, for pictures an iterator of (seconds, (H, W, C) uint8), for tracks
             a ``Track``; for sound from a ``Waveform`` to times (N,) and items (N, ...); for numbers
-            from a path to an iterator of (seconds, item). Steps that several modalities begin with
-            run once. Without a step it is the source itself.
+            from a path (of a table: path and recording id) to (seconds, item), or (seconds, item,
+            names). Steps that several modalities begin with run once. Without a step it is the
+            source itself.
         section: Section of the settings that the steps take; None is none.
         keys: Settings of the section that its items depend on; None is all of them.
         picture: How pictures are varied and taken.
@@ -78,7 +87,18 @@ class ModalitySpec(NamedTuple):
 
 _MOTION = PictureSpec((NO_MOTION / 127,) * 2, (1.0,) * 2, unit=127, nothing=NO_MOTION)
 
-MODALITIES: dict[str, ModalitySpec] = {
+
+class _Specs(dict[str, ModalitySpec]):
+    """The table below, in which each further table of features is found as ``features`` is."""
+
+    def __missing__(self, modality: str) -> ModalitySpec:
+        if not is_table(modality):
+            raise KeyError(modality)
+        return self[FEATURES]._replace(needs=modality)
+
+
+MODALITIES: dict[str, ModalitySpec] = _Specs()
+MODALITIES |= {
     "rgb": ModalitySpec(
         "pictures", "video", picture=PictureSpec(KINETICS_MEAN, KINETICS_STD, has_colour=True)
     ),
@@ -108,7 +128,18 @@ MODALITIES: dict[str, ModalitySpec] = {
     "intensities": ModalitySpec(
         "numbers", "intensities", ("pdray.data.face.intensities:log_intensities",)
     ),
+    FEATURES: ModalitySpec("numbers", FEATURES, ("pdray.data.tables.features:feature_items",)),
 }
+
+
+def is_table(name: str) -> bool:
+    """Whether a modality, or a column of a manifest, is a table of features."""
+    return _TABLE.fullmatch(name) is not None
+
+
+def _or_table(value: Any, of_names: Any) -> Any:
+    return value if isinstance(value, str) and is_table(value) else of_names(value)
+
 
 # Of the names in the table, so that settings refuse any other and list these; what a fit sees may
 # be several of them.
@@ -116,8 +147,8 @@ if TYPE_CHECKING:
     Modality = str
     SeenModality = str
 else:
-    Modality = Literal[tuple(MODALITIES)]
-    SeenModality = Literal[(*MODALITIES, "several")]
+    Modality = Annotated[Literal[tuple(MODALITIES)], WrapValidator(_or_table)]
+    SeenModality = Annotated[Literal[(*MODALITIES, "several")], WrapValidator(_or_table)]
 
 
 def named(names: Iterable[str]) -> tuple[Modality, ...]:
@@ -127,6 +158,13 @@ def named(names: Iterable[str]) -> tuple[Modality, ...]:
         for name in names
         for modality in ([one for one in MODALITIES if MODALITIES[one].kind == name] or [name])
     )
+
+
+def in_order(modalities: Iterable[str]) -> tuple[Modality, ...]:
+    """Return different modalities in the order of the table, further tables of features last."""
+    chosen = set(modalities)
+    known = [one for one in MODALITIES if one in chosen]
+    return (*known, *sorted(one for one in chosen if one not in known))
 
 
 PICTURES, SOUND = named(["pictures"]), named(["sound"])

@@ -121,5 +121,5 @@ def _reason(studied: Studied, one: Recording, known: Mapping[str, str]) -> str:
     if one.grade is None:
         return _NO_GRADE
     fields = map(needed_field, studied.config.needs)
-    lacking = next((field for field in fields if getattr(one, field) in (None, ())), None)
+    lacking = next((field for field in fields if one.given(field) in (None, ())), None)
     return f"{_LACKS}{lacking}" if lacking else known.get(look_alike_form(one.subject_id), "")

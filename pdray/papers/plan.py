@@ -199,7 +199,7 @@ def _with_files(
         lacking = [
             field
             for field in dict.fromkeys(map(needed_field, seen))
-            if all(getattr(recording, field) is None for recording in usable)
+            if all(recording.given(field) is None for recording in usable)
         ]
         if lacking:
             notes.append(f"{run} is left out: no recording has {', '.join(lacking)}")

@@ -17,7 +17,7 @@ from pdray.config import (
 )
 from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.settings import subject_faults
-from pdray.data.modalities import MODALITIES, Modality
+from pdray.data.modalities import Modality, in_order
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
 from pdray.evaluation.metrics import METRICS, metrics_for
@@ -76,14 +76,12 @@ class StudyPlan:
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Every modality that a trial may use."""
-        seen = {modality for config in self.fits for modality in config.sees}
-        return tuple(modality for modality in MODALITIES if modality in seen)
+        return in_order(modality for config in self.fits for modality in config.sees)
 
     @property
     def needs(self) -> tuple[Modality, ...]:
         """Every modality without which a recording is left out."""
-        needed = {modality for config in self.fits for modality in config.needs}
-        return tuple(modality for modality in MODALITIES if modality in needed)
+        return in_order(modality for config in self.fits for modality in config.needs)
 
     @cached_property
     def variants(self) -> tuple[tuple[Mapping[str, Value], FitConfig], ...]:

@@ -9,7 +9,7 @@ from pdray.cluster import check_shared, joined_cluster
 from pdray.command import Say
 from pdray.config import part, require_writable
 from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, select, unable_notes
-from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, needed_field
+from pdray.data.modalities import PICTURES, SOUND, TRACKS, in_order, needed_field
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
@@ -44,7 +44,7 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
     Raises:
         ManifestError: If the manifest has a fault, or no recording has these files.
     """
-    wanted = [one for one in MODALITIES if one in config.modalities and one not in SOUND]
+    wanted = [one for one in in_order(config.modalities) if one not in SOUND]
     needs = ["video"] if set(wanted) & set(TRACKS) else []
     needs = list(dict.fromkeys([*needs, *map(needed_field, wanted)]))
     manifest = open_manifest(config.data, output=config.output)

@@ -22,7 +22,7 @@ from pdray.data.batches.settings import (
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
-from pdray.data.modalities import EMBEDDED, Modality, SeenModality, named
+from pdray.data.modalities import EMBEDDED, FEATURES, Modality, SeenModality, is_table, named
 from pdray.losses.settings import LossConfig
 from pdray.models import DEFAULT, MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
@@ -81,7 +81,8 @@ class FitConfig(Settings):
     modality: SeenModality = Field(
         "rgb",
         description="input of the model: colours (rgb), optical flow or motion boundaries for a "
-        "network; landmarks or sound for an estimator; several for a fusion",
+        "network; landmarks, sound, features or features.NAME (tables of numbers) for an "
+        "estimator; several for a fusion",
     )
     decode: DecodeConfig = DecodeConfig()
     limits: DecodeLimits = DecodeLimits()
@@ -168,7 +169,7 @@ class FitConfig(Settings):
 
 def _modality_faults(config: FitConfig) -> list[str]:
     sees = named(config.entry.sees)
-    if config.modality in sees:
+    if config.modality in sees or (is_table(config.modality) and FEATURES in sees):
         return []
     right = " or ".join([", ".join(sees[:-1]), sees[-1]] if len(sees) > 1 else sees)
     return [f"modality: got '{config.modality}'; {config.model.name} needs {right}"]

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from pdray.config import build
 from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.manifest import Recording, load_manifest
-from pdray.data.cohort.rows import FILES
 from pdray.data.cohort.settings import DataConfig
 from pdray.errors import PdrayError
 from pdray.tracking.run_log import OUTER, PERMUTED, StudyLog
@@ -33,7 +32,7 @@ class Row(NamedTuple):
     @property
     def files(self) -> list[Path]:
         """Files that the row names."""
-        return [file for name in FILES if (file := getattr(self.recording, name)) is not None]
+        return list(self.recording.files.values())
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from pdray.data.cohort.settings import (
     item_fault,
 )
 from pdray.data.cohort.spelling import normal_form
+from pdray.data.modalities import is_table
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
 _WHOLE = re.compile(r"([+-]?[0-9]{1,9})(\.0+)?")
@@ -100,7 +101,9 @@ def read_row(
     values: dict[str, Any] = {name: cells[name] for name in REQUIRED}
     values |= {name: cells.get(name) or None for name in ("visit_id", "side", *TEXTS)}
     values |= {name: folder / cells[name] if cells.get(name) else None for name in FILES}
-    return values | words | numbers | {"grade": grade, "raters": tuple(rated)}, []
+    tables = {name: folder / cells[name] for name in cells if is_table(name) and cells[name]}
+    values |= {"grade": grade, "raters": tuple(rated), "features": tables}
+    return values | words | numbers, []
 
 
 def _missing(name: str, cells: Mapping[str, str]) -> str:

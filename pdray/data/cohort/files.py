@@ -19,7 +19,9 @@ from typing import NamedTuple
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.digests import Digests
 from pdray.data.cohort.people import Fault
-from pdray.data.cohort.rows import FILES
+from pdray.data.cohort.rows import file_columns
+from pdray.data.modalities import is_table
+from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError
 
 _READERS = 8  # threads that open files; they wait for the disk, not for a core
@@ -79,8 +81,8 @@ def find_owners(
         Use(row, name, row.cells[name])
         for row in rows
         if row.cells["subject_id"]  # else it is said that the subject is missing
-        for name in FILES
-        if row.cells.get(name)
+        for name in file_columns(row.cells)
+        if row.cells.get(name) and not (is_table(name) and not is_single(row.cells[name]))
     ]
     keys = _keys(uses, folder, shared, digests)
     found = Owners()
@@ -108,7 +110,11 @@ def find_owners(
 
 def file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
     """Check that files exist and videos open; each file once, however many rows name it."""
-    named = [(row.number, name, row.cells.get(name, "")) for row in rows for name in FILES]
+    named = [
+        (row.number, name, row.cells.get(name, ""))
+        for row in rows
+        for name in file_columns(row.cells)
+    ]
     named = [one for one in named if one[2]]
     wanted = sorted({(name == "video", cell) for _, name, cell in named})
     with ThreadPoolExecutor(_READERS) as pool:

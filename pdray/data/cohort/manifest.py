@@ -10,10 +10,10 @@ at once, with its row: the line in a CSV file (line 1 is the header), the record
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdray.config import nearest
 from pdray.data.cohort.csv_table import Row
@@ -26,6 +26,7 @@ from pdray.data.cohort.settings import (
     Subjects,
     item_fault,
 )
+from pdray.data.modalities import FEATURES, is_table
 from pdray.errors import ManifestError, refuse
 
 if TYPE_CHECKING:  # 0.4 s, for a table alone
@@ -52,6 +53,8 @@ class Recording:
         end_seconds: Where it ends, greater than the start.
         audio: Absolute path of its sound; where None, the video's own sound is taken, if any.
         landmarks, regions, intensities: Absolute paths.
+        features: Absolute path of the table of each column ``features`` or ``features.NAME`` that
+            the row fills in, by the column's name.
         split: A split fixed by the cohort's owner; one value a subject.
         visit_score: The visit's total score, finite.
         raters: Grade by each rater, ``rater_1`` first; None where one did not rate.
@@ -98,6 +101,17 @@ class Recording:
     recording_protocol: str | None = None
     consent_pictures: str | None = None
     together: frozenset[str] = frozenset()
+    features: Mapping[str, Path] = field(default_factory=dict, hash=False)
+
+    def given(self, column: str) -> Any:
+        """Return the value of a column of the manifest; None where its cell is empty."""
+        return self.features.get(column) if is_table(column) else getattr(self, column)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the row names, by column."""
+        own = {name: file for name in FILES if (file := getattr(self, name)) is not None}
+        return own | dict(self.features)
 
     @property
     def group(self) -> str:
@@ -195,7 +209,7 @@ def recordings_table(recordings: Sequence[Recording]) -> "pd.DataFrame":
     rows = []
     for one in recordings:
         row = {name: getattr(one, name) for name in COLUMNS}
-        row |= {name: str(row[name]) for name in FILES if row[name] is not None}
+        row |= {name: str(file) for name, file in one.files.items()}
         rows.append(row | {f"rater_{n}": grade for n, grade in enumerate(one.raters, start=1)})
     return pd.DataFrame(rows).convert_dtypes()
 
@@ -379,8 +393,7 @@ def select(
     of_items = [one for one in manifest.recordings if items is None or one.item in items]
     asked = [one for one in of_items if not ("grade" in needs and one.is_unable)]
     lacking = {
-        need: [one.recording_id for one in asked if getattr(one, need) in (None, ())]
-        for need in needs
+        need: [one.recording_id for one in asked if one.given(need) in (None, ())] for need in needs
     }
     left_out = {key for keys in lacking.values() for key in keys}
     usable = tuple(one for one in asked if one.recording_id not in left_out)
@@ -442,4 +455,4 @@ def _state(recording: Recording) -> str:
     return " and ".join(told) or "no state given"
 
 
-assert {field.name for field in fields(Recording)} == {*COLUMNS, "raters", "together"}
+assert {field.name for field in fields(Recording)} == {*COLUMNS, FEATURES, "raters", "together"}

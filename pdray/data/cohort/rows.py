@@ -2,20 +2,23 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pdray.config import nearest
 from pdray.data.cohort.csv_form import PLAIN, find_form
 from pdray.data.cohort.csv_table import Row, read_csv
-from pdray.data.modalities import MODALITIES
+from pdray.data.modalities import FEATURES, MODALITIES, is_table
 from pdray.errors import ManifestError, refuse
 
-# An empty audio cell: the sound is the video's own, where it has any.
+# Files of one recording. An empty audio cell: the sound is the video's own, where it has any.
 FILES = tuple(
     dict.fromkeys(
-        ["video", "audio", *(one.needs for one in MODALITIES.values() if one.needs != "sound")]
+        [
+            *("video", "audio"),
+            *(one.needs for one in MODALITIES.values() if one.needs not in ("sound", FEATURES)),
+        ]
     )
 )
 SIDES = ("left", "right")
@@ -56,7 +59,7 @@ NUMBERS: dict[str, Numbers] = {
     "hours_since_dose": Numbers(0, 24 * 30),
 }
 REQUIRED = ("recording_id", "subject_id", "item")
-# And rater_1, rater_2, ...
+# And features, features.NAME (tables of many recordings), rater_1, rater_2, ...
 COLUMNS = (*REQUIRED, *FILES, "grade", "visit_id", "side", *TEXTS, *WORDS, *NUMBERS)
 RATER = re.compile(r"rater_([1-9][0-9]*)")
 OWN = "x_"  # how the user's own columns begin
@@ -97,7 +100,12 @@ def read_rows(path: Path, content: bytes, *, required: Sequence[str] = REQUIRED)
 
 def is_known(column: str) -> bool:
     """Return whether a manifest gives a meaning to a column."""
-    return column in COLUMNS or RATER.fullmatch(column) is not None
+    return column in COLUMNS or is_table(column) or RATER.fullmatch(column) is not None
+
+
+def file_columns(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns whose cells name files; tables of features last."""
+    return (*FILES, *(name for name in columns if is_table(name)))
 
 
 def _read_csv(path: Path, content: bytes, required: Sequence[str]) -> Sheet:
@@ -169,10 +177,11 @@ def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) ->
             ignored.append(name)
             from pdray.data.cohort.spelling import normal_form  # known columns need it not
 
-            if hint := nearest(re.sub("[ -]", "_", normal_form(name)), COLUMNS):
+            if hint := nearest(re.sub("[ -]", "_", normal_form(name)), (*COLUMNS, FEATURES)):
                 faults.append(
                     f"row 1: unknown column {name!r}: {hint}valid columns: {', '.join(COLUMNS)}, "
-                    f"rater_1, rater_2, ...; for a column of your own write {OWN}..."
+                    f"{FEATURES}, {FEATURES}.NAME, rater_1, rater_2, ...; for a column of your "
+                    f"own write {OWN}..."
                 )
     given = [match[1] for name in header if (match := RATER.fullmatch(name))]
     absent = [number for number in map(str, range(1, len(given) + 1)) if number not in given]

@@ -13,7 +13,6 @@ purpose, since they show where a recording was collected. An unknown number is N
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from pdray.data.face.points import REGIONS, VERTICES, place_corners
 from pdray.data.face.settings import LandmarkFeatureConfig
 from pdray.data.face.shape import GROUPS, Floats, Shapes, align_frames
 from pdray.data.media.tracks import Track
+from pdray.data.tables.features import Features
 from pdray.errors import SettingsError, refuse
 
 _CHANGING: dict[str, tuple[str, ...]] = {
@@ -46,18 +46,6 @@ _LEAST_PAIRS = 5
 _FLOOR = 1e-4
 
 
-class Features(NamedTuple):
-    """Features of a recording.
-
-    Attributes:
-        names: ``group.name``; the same for every recording.
-        values: (D,) float64, NaN where a number is unknown.
-    """
-
-    names: tuple[str, ...]
-    values: Floats
-
-
 def landmark_features(track: Track) -> Features:
     """Describe a recording by its landmarks.
 
@@ -66,8 +54,8 @@ def landmark_features(track: Track) -> Features:
             interval are NaN.
 
     Returns:
-        Its features. ``change`` is a logarithm, at least log(1e-4), in distances between the
-        eyes (radians for roll, a ratio for eye_openness and pitch).
+        Its features, named ``group.name``. ``change`` is a logarithm, at least log(1e-4), in
+        distances between the eyes (radians for roll, a ratio for eye_openness and pitch).
 
     Raises:
         DecodeError: As :func:`pdray.data.face.shape.align_frames`.

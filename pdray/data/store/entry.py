@@ -66,18 +66,19 @@ class EntryWriter:
         finally:
             self._file.close()
 
-    def append(self, seconds: float, item: Item) -> None:
+    def append(self, seconds: float, item: Item, names: Sequence[str] = ()) -> None:
         """Add an item.
 
         Args:
             seconds: Its time, not before that of the last item.
             item: Array with the shape and dtype of the first item.
+            names: Of its numbers; those of the first item are kept.
 
         Raises:
             ValueError: If the shape or dtype differs.
         """
         if self._writer is None:
-            self._begin(item)
+            self._begin(item, names)
         elif item.shape != self._shape or item.dtype != self._dtype:
             raise ValueError(
                 f"item {self.num_items} is {item.shape} {item.dtype}, but the first is "
@@ -94,7 +95,7 @@ class EntryWriter:
         if len(self._seconds) == self._per_batch:
             self._flush()
 
-    def _begin(self, item: Item) -> None:
+    def _begin(self, item: Item, names: Sequence[str]) -> None:
         self._shape, self._dtype = item.shape, item.dtype
         self._per_batch = max(1, min(_BATCH_BYTES // max(item.nbytes, 1), _BATCH_ITEMS))
         if self._config.codec == "raw":
@@ -106,6 +107,8 @@ class EntryWriter:
             "items_per_batch": self._per_batch,
             "made_of": list(self._made_of),
         }
+        if names:
+            facts["names"] = list(names)
         schema = _SCHEMA.with_metadata({"pdray": json.dumps(facts)})
         self._writer = pa.ipc.new_file(self._file, schema)
 
@@ -131,6 +134,7 @@ class Entry:
         codec: Codec of the items.
         made_of: Digests of the files, or names of the entries, that it was computed from; empty of
             an earlier version's entry.
+        names: Names of the numbers of an item; empty if they have none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -148,6 +152,7 @@ class Entry:
             self.codec: CodecName = facts["codec"]
             self._per_batch: int = facts["items_per_batch"]
             self.made_of: tuple[str, ...] = tuple(facts.get("made_of", ()))
+            self.names: tuple[str, ...] = tuple(facts.get("names", ()))
             last: int = self._reader.num_record_batches - 1
             self._length: int = last * self._per_batch + int(self._reader.get_batch(last).num_rows)
         except FileNotFoundError as error:

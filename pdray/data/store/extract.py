@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.findings import Findings
 from pdray.data.media.settings import DEFAULT_LIMITS
-from pdray.data.modalities import MODALITIES, NUMBERS, PICTURES, SOUND, TRACKS, Modality
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality, in_order, is_table
 from pdray.data.store.codec import Item
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError
@@ -38,12 +38,14 @@ class Piece(NamedTuple):
             landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent. For a
             recording without a video these are the rows of the track, in its own pixels.
             intensities (P,) float64, NaN where a video of the visit is absent; their time is the
-            place of that video.
+            place of that video. features (D,) float64 at second 0, NaN where absent.
+        names: Of the numbers of an item; empty where they need none.
     """
 
     modality: Modality
     seconds: float
     item: Item
+    names: tuple[str, ...] = ()
 
 
 def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
@@ -53,7 +55,7 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
         DecodeError: If the manifest's row names no such file; without the recording's id.
     """
     needs = MODALITIES[modality].needs
-    file: Path | None = getattr(recording, needs)
+    file: Path | None = recording.given(needs)
     if file is None and needs == "sound":
         raise DecodeError(
             f"its row has no audio and no video, so there is no {modality}; add one to the manifest"
@@ -134,7 +136,7 @@ def extract(
         DecodeError: If a file cannot be read whole; without the recording's id.
         SettingsError: If a required library is not installed.
     """
-    chosen = [modality for modality in MODALITIES if modality in wanted]
+    chosen = in_order(wanted)
     for needs in dict.fromkeys(MODALITIES[one].needs for one in chosen if one in PICTURES):
         of_file = [one for one in chosen if one in PICTURES and MODALITIES[one].needs == needs]
         yield from _pictures(recording, of_file, recipe, findings)
@@ -143,7 +145,7 @@ def extract(
     for modality in chosen:
         if modality in TRACKS:
             yield from _track(recording, modality, recipe)
-        elif modality in NUMBERS:
+        elif MODALITIES[modality].kind == "numbers":
             yield from _numbers(recording, modality, recipe)
 
 
@@ -214,10 +216,12 @@ def _sound(recording: Recording, wanted: Sequence[Modality], recipe: Recipe) -> 
 
 def _numbers(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
     made: Any = sources(recording, modality)[-1]
+    if is_table(modality):
+        made = made, recording.recording_id
     for place in MODALITIES[modality].steps:
         made = _step(place, made, modality, recipe)
-    for seconds, item in made:
-        yield Piece(modality, seconds, item)
+    for item in made:
+        yield Piece(modality, *item)
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:

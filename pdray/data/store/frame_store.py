@@ -24,9 +24,8 @@ from pdray.atomic import file_digest, replacing, write_text
 from pdray.config import build, lay
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
-from pdray.data.cohort.rows import FILES
 from pdray.data.media.findings import Findings
-from pdray.data.modalities import PICTURES, Modality
+from pdray.data.modalities import PICTURES, Modality, is_table
 from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.extract import extract, sources
 from pdray.data.store.settings import Recipe
@@ -202,6 +201,8 @@ class FrameStore:
             "span": [recording.start_seconds, recording.end_seconds],
             "format": _FORMAT,
         }
+        if is_table(modality):  # one file has the rows of many recordings
+            key["recording"] = recording.recording_id
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return self.root / name[:2] / f"{name}.arrow"
 
@@ -223,8 +224,8 @@ class FrameStore:
                 for modality, path in missing.items()
             }
             found = Findings()
-            for modality, seconds, item in extract(recording, missing, self.recipe, found):
-                writers[modality].append(seconds, item)
+            for modality, seconds, item, names in extract(recording, missing, self.recipe, found):
+                writers[modality].append(seconds, item, names)
             self._check_still(digests)
             for modality, path in missing.items():
                 if modality in PICTURES:
@@ -324,7 +325,7 @@ def _sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
 
 def _cell(recording: Recording, file: Path) -> str:
     """Return the manifest's column that names a file."""
-    return next(column for column in FILES if getattr(recording, column) == file)
+    return next(column for column, one in recording.files.items() if one == file)
 
 
 def _reason(error: OSError) -> str:

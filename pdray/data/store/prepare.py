@@ -15,7 +15,7 @@ from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.findings import Findings
-from pdray.data.modalities import MODALITIES, NUMBERS, PICTURES, SOUND, TRACKS, Modality
+from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS, Modality
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import available, sources
 from pdray.data.store.frame_store import FrameStore, findings_of
@@ -168,7 +168,7 @@ def _kept(entry: StoredRecording) -> dict[str, Any]:
 
 
 def _facts(entry: StoredRecording) -> dict[str, Any]:
-    first = next(m for m in (*PICTURES, *TRACKS, *SOUND, *NUMBERS) if m in entry.paths)
+    first = next(m for m in (*PICTURES, *TRACKS, *SOUND, *entry.paths) if m in entry.paths)
     is_seen = first in (*PICTURES, *TRACKS)
     times = Entry(entry.paths[first]).seconds
     steps = np.diff(times)

@@ -21,6 +21,7 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import Modality
 from pdray.data.store.entry import Entry, EntryWriter
 from pdray.data.store.settings import StoreConfig
+from pdray.data.tables.features import Features
 from pdray.errors import DecodeError, PdrayError, StoreError
 
 HELD = 4096  # recordings whose descriptions (some kilobytes each) a process keeps in memory
@@ -106,6 +107,12 @@ def read_vector(path: Path) -> NDArray[np.float64]:
     """Return the only item of an entry, (D,)."""
     vector: NDArray[np.float64] = read_items(path)[0].astype(np.float64)
     return vector
+
+
+@lru_cache(maxsize=HELD)
+def read_features(path: Path) -> Features:
+    """Return the features of an entry of a table; a process keeps the last ones in memory."""
+    return Features(Entry(path).names, read_items(path)[0])
 
 
 def file_state(path: Path | None) -> tuple[int, ...]:
