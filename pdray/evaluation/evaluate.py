@@ -25,6 +25,7 @@ from pdray.evaluation.probability_numbers import calibration_numbers, predictive
 from pdray.evaluation.rater_numbers import rater_numbers
 from pdray.evaluation.score_intervals import Rows, rows_interval, score_interval
 from pdray.evaluation.settings import EvaluationSettings, Level, Over, ReportConfig
+from pdray.evaluation.withheld_numbers import withheld_numbers
 
 GROUPS = (
     "item", "side", "visit_id", "medication_state", "stimulation_state", "site", "sex",
@@ -122,6 +123,7 @@ def evaluate(
             "each subject_id is the recording_id: recordings stand for subjects, a person may be "
             "in training and test, and intervals are over recordings"
         )
+    numbers += withheld_numbers(units)
     numbers += calibration_numbers(units, truth)
     if classes == 2:
         numbers += predictive_numbers(scores, how.report.prevalence)

@@ -22,6 +22,7 @@ TITLES = {
     "levels": "Scores at other levels",
     "groups": "Scores of groups",
     "decision": "Decisions with a threshold that was chosen on other subjects",
+    "withheld": "Withheld predictions",
     "large": "Calibration in the large: is each class as frequent as the model says?",
     "calibration": "Calibration: are the probabilities right?",
     "predictive_values": "Predictive values at a stated share of ill people",
@@ -39,6 +40,9 @@ LEGENDS = {
     "than these are",
     "scores": "constant: the class that scores best if every row gets it; it is chosen on these "
     "very rows",
+    "withheld": "coverage: share of the recordings whose prediction is given, since its highest "
+    "class probability reaches a threshold that was chosen on subjects of the training side; risk: "
+    "share of wrong classes among these; risk_of_all: among all recordings",
     "large": "observed: share of the recordings that are of the class; expected: mean probability "
     "of the class; 0 is a right difference (Steyerberg et al. 2010, Van Calster et al. 2019)",
     "calibration": "intercept: 0 is right, above 0 the event is more frequent than the model "

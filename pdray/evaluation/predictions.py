@@ -1,9 +1,9 @@
 """Predictions table: one row per scored snippet; every number of a report comes from it.
 
 A table is a pandas DataFrame with the columns of :data:`COLUMNS`, facts of the manifest if it has
-them (:data:`FACTS` as text and ``rater_1``, ... as float64; empty where unknown), then
-``logit_0..K-1`` and ``probability_0..K-1`` (float64). Training writes it as Parquet, and evaluation
-reads it.
+them (:data:`FACTS` as text and ``rater_1``, ... as float64; empty where unknown),
+:data:`WITHHELD_BELOW` (float64) if the model withholds predictions, then ``logit_0..K-1`` and
+``probability_0..K-1`` (float64). Training writes it as Parquet, and evaluation reads it.
 """
 
 import re
@@ -39,6 +39,9 @@ ROW_COLUMNS = ("recording_id", "snippet", "subject_id", "item", "grade", "target
 COLUMNS = (*KEY[:7], "split", *ROW_COLUMNS)
 
 RATER = re.compile(r"rater_[1-9][0-9]*")
+WITHHELD_BELOW = "withheld_below"
+"""Column of a model that withholds predictions: the highest class probability of a row below which
+its prediction is withheld."""
 
 RECORDING_KEY = ("study", "trial", "outer_fold", "fold", "seed", "epoch", "recording_id")
 _FACTS = ("split", "subject_id", "item", "grade", "target")
@@ -110,11 +113,12 @@ def predictions_table(
 
 
 def optional_facts(columns: Iterable[object]) -> list[str]:
-    """Return the optional facts among the names of columns: texts, then raters by number."""
+    """Return the optional facts among the names of columns: texts, raters by number, threshold."""
     names = [str(name) for name in columns]
     raters = [name for name in names if RATER.fullmatch(name)]
     texts = [name for name in FACTS if name in names]
-    return texts + sorted(raters, key=lambda name: int(name.removeprefix("rater_")))
+    raters.sort(key=lambda name: int(name.removeprefix("rater_")))
+    return texts + raters + [name for name in names if name == WITHHELD_BELOW]
 
 
 def num_classes(table: pd.DataFrame) -> int:
@@ -183,9 +187,10 @@ def check_predictions(table: pd.DataFrame) -> None:
     if classes < 2:
         absent.append(f"there are {classes} probability columns, expected 2 or more")
     absent += [
-        f"column '{name}' has {table[name].dtype} values, expected numbers: grades by a rater"
+        f"column '{name}' has {table[name].dtype} values, expected numbers: "
+        + ("a probability" if name == WITHHELD_BELOW else "grades by a rater")
         for name in optional_facts(table.columns)
-        if RATER.fullmatch(name) and not pd.api.types.is_numeric_dtype(table[name])
+        if name not in FACTS and not pd.api.types.is_numeric_dtype(table[name])
     ]
     refuse(absent, StudyError, headline)
     refuse(_row_faults(table, classes), StudyError, headline)

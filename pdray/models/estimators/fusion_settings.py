@@ -4,12 +4,30 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from pdray.config import Settings
 from pdray.models.entry import ModelEntry, ModelSettings
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig, frame_resnet_faults
 
 Branch = Literal["rgb", "landmarks", "mfcc", "log_mel", "waveform"]
 BRANCHES: tuple[Branch, ...] = get_args(Branch)
-Rule = Literal["l1", "mean", "stacking"]
+Rule = Literal["l1", "mean", "stacking", "attention"]
+
+
+class AttentionConfig(Settings):
+    """Settings of the attention over modalities, and of its training."""
+
+    num_hidden: int = Field(
+        16, ge=1, le=1024, description="hidden units of the tokens, queries and keys"
+    )
+    uncertainty: float = Field(
+        2.0, ge=0, description="how much less uncertain predictions are attended to; 0: not less"
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout probability of tokens")
+    learning_rate: float = Field(3e-3, gt=0, description="learning rate of Adam")
+    batch_size: int = Field(64, ge=1, description="recordings per training step [recordings]")
+    num_epochs: int = Field(
+        10, ge=1, description="passes over the training recordings; few: it starts as the mean"
+    )
 
 
 class FusionConfig(ModelSettings):
@@ -22,7 +40,8 @@ class FusionConfig(ModelSettings):
     rule: Rule = Field(
         "l1",
         description="l1: sum of L1-normalised logits, as YouTubePD; mean: mean of probabilities; "
-        "stacking: regression on out-of-fold predictions",
+        "stacking: regression on out-of-fold predictions; attention: attention over modalities, "
+        "learnt on out-of-fold predictions, as UFNet",
     )
     frames: Literal["fv", "fc"] = Field(
         "fv", description="rgb and landmarks: fv: each frame votes; fc: frames are concatenated"
@@ -65,10 +84,19 @@ class FusionConfig(ModelSettings):
     num_folds: int = Field(
         3,
         ge=2,
-        description="stacking: inner folds of the training subjects [folds]",
+        description="stacking, attention, abstain_risk: inner folds of the training subjects "
+        "[folds]",
     )
     stack_strength: float = Field(
         1.0, gt=0, description="stacking: C of the regression, the inverse of the L2 penalty"
+    )
+    attention: AttentionConfig = AttentionConfig()
+    abstain_risk: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="withhold predictions, so that at most this share of those given is wrong, "
+        "with 95% confidence on the training side; null: give all",
     )
 
     @field_validator("branches")

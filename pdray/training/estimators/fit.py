@@ -17,10 +17,18 @@ from numpy.typing import NDArray
 from pdray.data.cohort.rated import RatedRecording, table_rows
 from pdray.errors import DecodeError, DivergedError, StudyError
 from pdray.evaluation.metrics import compute_metrics
-from pdray.evaluation.predictions import predictions_table, probabilities, targets
+from pdray.evaluation.predictions import (
+    WITHHELD_BELOW,
+    predictions_table,
+    probabilities,
+    targets,
+)
+from pdray.evaluation.withheld_numbers import given_scores
 from pdray.training.settings import FitConfig
 from pdray.training.task import EpochResult, FitTask
 
+WITHHELD = "fit/withheld_below"
+"""Fact of a fit: the highest class probability below which a prediction is withheld."""
 _LEAST = 1e-12  # for the logit of a class that is absent from training
 
 
@@ -150,8 +158,14 @@ def _fit_fold(task: FitTask, fold: int, x: Sequence[Any], started: float) -> Epo
     if shares is not None:
         number = fold if len(task.sides) > 1 else task.origin.fold
         origin = replace(task.origin, fold=number, epoch=0)
-        table = predictions_table(origin, table_rows(held), np.log(shares.clip(_LEAST)), shares)
+        rows = dict(table_rows(held))
+        below = learner.told.get(WITHHELD)
+        if below is not None:
+            rows[WITHHELD_BELOW] = [below] * len(held)
+        table = predictions_table(origin, rows, np.log(shares.clip(_LEAST)), shares)
         scores = compute_metrics(targets(table), probabilities(table))
+        if below is not None:
+            scores |= given_scores(table)
         metrics = {f"{task.origin.split}/{name}": value for name, value in scores.items()}
     metrics |= {name: float(value) for name, value in learner.told.items()}
     metrics["time/epoch_seconds"] = time.perf_counter() - started

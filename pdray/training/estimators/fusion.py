@@ -2,7 +2,8 @@
 
 Every branch learns from the recordings that have its modality. A recording is classified from the
 modalities that it has; ``model.rule`` chooses how (:mod:`pdray.models.estimators.fusion`,
-:mod:`pdray.training.estimators.fusion_stack`).
+:mod:`pdray.training.estimators.fusion_stack`,
+:mod:`pdray.training.estimators.fusion_attention`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +19,13 @@ from pdray.data.batches.plan import derive_seed
 from pdray.errors import FoldsError
 from pdray.models.estimators.fusion import contributions, fuse
 from pdray.models.estimators.fusion_settings import FusionConfig
-from pdray.training.estimators.fit import Parts
+from pdray.training.estimators.abstention import withheld_below
+from pdray.training.estimators.fit import WITHHELD, Parts
+from pdray.training.estimators.fusion_attention import AttentionJoint
 from pdray.training.estimators.fusion_branch import (
-    BranchNetwork,
+    Branch,
     Seen,
+    build_branch,
     describe_fusion,
     describe_fusion_start,
 )
@@ -30,6 +34,8 @@ from pdray.training.settings import FitConfig
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Sides = tuple[NDArray[np.intp], NDArray[np.intp]]
+Joint = Stack | AttentionJoint | None
 
 
 class FusionEstimator:
@@ -41,8 +47,9 @@ class FusionEstimator:
         seed: Seed of all random numbers.
 
     Attributes:
-        told: ``fit/lacks_<modality>``, the number of training recordings without it, and
-            ``fit/weight_<modality>``, see :func:`weights`.
+        told: ``fit/lacks_<modality>``, the number of training recordings without it,
+            ``fit/weight_<modality>``, see :func:`weights`, and with ``abstain_risk``
+            :data:`~pdray.training.estimators.fit.WITHHELD`.
     """
 
     def __init__(self, config: FitConfig, *, num_classes: int, seed: int) -> None:
@@ -57,24 +64,28 @@ class FusionEstimator:
         Args:
             x: Descriptions of N recordings, by modality.
             y: (N,) class, 0 to K-1.
-            subjects: Subject of each recording, for the inner folds of stacking.
+            subjects: Subject of each recording, for the inner folds of out-of-fold predictions.
 
         Raises:
-            FoldsError: If no recording has a modality, or stacking has too few recordings.
-            DivergedError: If a branch's loss is not finite; names the branch.
+            FoldsError: If no recording has a modality, or there are too few recordings or subjects
+                for stacking, attention or ``abstain_risk``.
+            DivergedError: If a loss is not finite; names the branch.
         """
         seen = list(x)
         self.branches = self._learnt(seen, y, self.seed)
-        if self.config.rule == "stacking":
-            self.stack = Stack(
-                self.names, num_classes=self.num_classes, strength=self.config.stack_strength
-            ).fit(self._out_of_fold(seen, y, subjects), y)
-            parts: Mapping[str, Floats] = self.stack.contributions()
+        learns, risk = self.config.rule in ("stacking", "attention"), self.config.abstain_risk
+        if learns or risk is not None:
+            folds = list(self._inner_folds(y, subjects))
+            logits = self._out_of_fold(seen, y, folds)
         else:
-            parts = self._parts(self._logits(self.branches, seen))
-        lacks = {name: sum(name not in one for one in seen) for name in self.names}
-        self.told = {f"fit/lacks_{name}": float(count) for name, count in lacks.items()}
-        self.told |= {f"fit/weight_{name}": value for name, value in weights(parts).items()}
+            logits = self._logits(self.branches, seen)
+        self.joint = self._joint(seen, logits, y)
+        seen_logits = logits if learns or risk is None else self._logits(self.branches, seen)
+        self.told = self._facts(seen, seen_logits)
+        if risk is not None:
+            shares = self._held_shares(seen, logits, y, folds)
+            people = np.asarray(subjects)
+            self.told[WITHHELD] = withheld_below(shares, y, people, risk=risk)
         return self
 
     def predict_proba(self, x: Sequence[Seen]) -> Floats:
@@ -82,50 +93,92 @@ class FusionEstimator:
 
         With ``l1`` these rank the classes, but are not calibrated probabilities.
         """
-        logits = self._logits(self.branches, list(x))
-        if self.config.rule == "stacking":
-            fused = self.stack.logits(logits)
-        else:
-            present = torch.from_numpy(np.isfinite(logits).all(axis=2))
-            fused = fuse(torch.from_numpy(logits), present, self.config.rule).numpy()
-        shares: Floats = softmax(fused, axis=1)
-        return shares
+        return self._shares(self.joint, list(x), self._logits(self.branches, list(x)))
 
-    def _learnt(self, x: list[Seen], y: Labels, seed: int) -> list[BranchNetwork]:
-        given = {"num_classes": self.num_classes, "seed": seed}
-        return [BranchNetwork(name, self.config, **given).fit(x, y) for name in self.names]
+    def _learnt(self, x: list[Seen], y: Labels, seed: int) -> list[Branch]:
+        return [
+            build_branch(name, self.config, num_classes=self.num_classes, seed=seed).fit(x, y)
+            for name in self.names
+        ]
 
-    def _logits(self, branches: Sequence[BranchNetwork], x: list[Seen]) -> Floats:
+    def _logits(self, branches: Sequence[Branch], x: list[Seen]) -> Floats:
         """Return (M, N, K) logits, NaN where a recording lacks the modality."""
         return np.stack([branch.logits(x) for branch in branches])
 
-    def _out_of_fold(self, x: list[Seen], y: Labels, subjects: Sequence[str]) -> Floats:
+    def _out_of_fold(self, x: list[Seen], y: Labels, folds: Sequence[Sides]) -> Floats:
         """Return (M, N, K) logits from branches that did not learn from the recording's subject."""
         found = np.full((len(self.names), len(x), self.num_classes), np.nan)
-        for number, (learnt, held) in enumerate(self._inner_folds(y, subjects)):
+        for number, (learnt, held) in enumerate(folds):
             seed = derive_seed(self.seed, "inner", number)
             branches = self._learnt([x[i] for i in learnt], y[learnt], seed)
             found[:, held] = self._logits(branches, [x[i] for i in held])
         return found
 
-    def _inner_folds(self, y: Labels, subjects: Sequence[str]) -> Iterator[tuple[Labels, Labels]]:
+    def _inner_folds(self, y: Labels, subjects: Sequence[str]) -> Iterator[Sides]:
         people, count = np.asarray(subjects), self.config.num_folds
+        asks = self.config.rule if self.config.abstain_risk is None else "abstain_risk"
         for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
             if len(set(members)) < count:
                 raise FoldsError(
-                    f"only {len(set(members))} training subjects are {told}, but stacking needs "
+                    f"only {len(set(members))} training subjects are {told}, but {asks} needs "
                     f"one for each of its {count} folds; lower model.num_folds, or set "
-                    "model.rule=mean"
+                    "model.rule=mean without model.abstain_risk"
                 )
         drawn = derive_seed(self.seed, "inner") % 2**32
         folds = StratifiedGroupKFold(count, shuffle=True, random_state=drawn)
         yield from folds.split(y, y > 0, people)
 
-    def _parts(self, logits: Floats) -> dict[str, Floats]:
-        present = np.asarray(np.isfinite(logits).all(axis=2), np.bool_)
-        rule = self.config.rule
-        found = contributions(torch.from_numpy(logits), torch.from_numpy(present), rule).numpy()
-        return {name: found[m][present[m]] for m, name in enumerate(self.names)}
+    def _joint(self, x: list[Seen], logits: Floats, y: Labels) -> Joint:
+        """Return what is learnt from (M, N, K) logits by the rule; None if nothing is."""
+        if self.config.rule == "stacking":
+            strength = self.config.stack_strength
+            stack = Stack(self.names, num_classes=self.num_classes, strength=strength)
+            return stack.fit(logits, y)
+        if self.config.rule == "attention":
+            joint = AttentionJoint(self.config, num_classes=self.num_classes, seed=self.seed)
+            return joint.fit(x, logits, y)
+        return None
+
+    def _shares(self, joint: Joint, x: list[Seen], logits: Floats) -> Floats:
+        """Return the (N, K) probabilities that (M, N, K) logits are joined to."""
+        if isinstance(joint, Stack):
+            fused = joint.logits(logits)
+        elif joint is not None:
+            fused = joint.logits(x, logits)
+        else:
+            fused = fuse(torch.from_numpy(logits), _present(logits), self.config.rule).numpy()
+        shares: Floats = softmax(fused, axis=1)
+        return shares
+
+    def _held_shares(
+        self, x: list[Seen], logits: Floats, y: Labels, folds: Sequence[Sides]
+    ) -> Floats:
+        """Return (N, K) probabilities from a rule that did not learn from the subject either."""
+        found = np.zeros((len(x), self.num_classes))
+        for learnt, held in folds:
+            joint = self._joint([x[i] for i in learnt], logits[:, learnt], y[learnt])
+            found[held] = self._shares(joint, [x[i] for i in held], logits[:, held])
+        return found
+
+    def _facts(self, x: list[Seen], logits: Floats) -> dict[str, float]:
+        if isinstance(self.joint, Stack):
+            parts: Mapping[str, Floats] = self.joint.contributions()
+        else:
+            made = (
+                contributions(torch.from_numpy(logits), _present(logits), self.config.rule).numpy()
+                if self.joint is None
+                else self.joint.contributions(x, logits)
+            )
+            has = _present(logits).numpy()
+            parts = {name: made[m][has[m]] for m, name in enumerate(self.names)}
+        lacks = {name: sum(name not in one for one in x) for name in self.names}
+        told = {f"fit/lacks_{name}": float(count) for name, count in lacks.items()}
+        return told | {f"fit/weight_{name}": value for name, value in weights(parts).items()}
+
+
+def _present(logits: Floats) -> torch.Tensor:
+    """Return (M, N) bool, whether a recording has the modality."""
+    return torch.from_numpy(np.isfinite(logits).all(axis=2))
 
 
 def weights(parts: Mapping[str, Floats]) -> dict[str, float]:

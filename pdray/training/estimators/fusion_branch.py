@@ -1,6 +1,6 @@
-"""One branch of a fusion: the description of a recording, and the network that classifies it."""
+"""One branch of a fusion: the description of a recording, and the model that classifies it."""
 
-from typing import Self, cast
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from pdray.data.cohort.rated import RatedRecording
 from pdray.errors import DecodeError, DivergedError, FoldsError
 from pdray.models.estimators.audio_mlp import AudioMlp
 from pdray.models.estimators.fusion import FrameLinear
-from pdray.models.estimators.fusion_settings import Branch, FusionConfig
+from pdray.models.estimators.fusion_settings import FusionConfig
 from pdray.models.estimators.landmark_mlp import LandmarkMlp
 from pdray.training.estimators.landmarks import centred_frames
 from pdray.training.estimators.network_in_memory import NetworkLearner
@@ -19,7 +19,7 @@ from pdray.training.estimators.sound import sound_vector
 from pdray.training.frozen.frame_features import describe_frames, frame_vectors, open_features
 from pdray.training.settings import FitConfig
 
-Seen = dict[Branch, NDArray[np.floating]]
+Seen = dict[str, Any]
 """Description of a recording for each branch, without the modalities that it lacks."""
 
 
@@ -71,6 +71,31 @@ def describe_fusion_start(config: FitConfig) -> list[str]:
     return describe_frames(backbone, config.pretrained, config.pretrained_pixels)
 
 
+class Branch(Protocol):
+    """The model of one modality, which learns from the recordings that have it."""
+
+    def fit(self, x: list[Seen], y: NDArray[np.int64]) -> Self:
+        """Learn from those of N recordings that have the modality.
+
+        Raises:
+            FoldsError: If none has it.
+            DivergedError: If the loss is not finite; names the modality.
+        """
+
+    def logits(self, x: list[Seen]) -> NDArray[np.float64]:
+        """Return (N, K) logits, NaN for recordings without the modality.
+
+        Raises:
+            DivergedError: If another logit is not finite; names the modality.
+        """
+
+
+def build_branch(name: str, config: FusionConfig, *, num_classes: int, seed: int) -> Branch:
+    """Build the branch of a modality; arguments as of :class:`BranchNetwork`."""
+    kind = BranchNetwork
+    return kind(name, config, num_classes=num_classes, seed=seed)
+
+
 class BranchNetwork:
     """The network of one modality, trained on the recordings that have it.
 
@@ -81,7 +106,7 @@ class BranchNetwork:
         seed: Seed of the weights and of the order of the recordings.
     """
 
-    def __init__(self, name: Branch, config: FusionConfig, *, num_classes: int, seed: int) -> None:
+    def __init__(self, name: str, config: FusionConfig, *, num_classes: int, seed: int) -> None:
         self.name, self.config, self.num_classes = name, config, num_classes
         has_frames = name in ("rgb", "landmarks")
         self.fitted = NetworkLearner(

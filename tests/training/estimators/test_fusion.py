@@ -36,7 +36,7 @@ def task_of(recordings: tuple[RatedRecording, ...], **model: object) -> FitTask:
     )
 
 
-@pytest.mark.parametrize("rule", ["l1", "mean", "stacking"])
+@pytest.mark.parametrize("rule", ["l1", "mean", "stacking", "attention"])
 def test_recordings_that_lack_a_modality_are_learnt_from_and_judged(recordings, rule: str) -> None:
     results = list(fit_estimator(task_of(recordings, rule=rule, num_folds=2)))
     for result, held in zip(results, (range(12, 24), range(12)), strict=True):
@@ -105,8 +105,31 @@ def test_stacking_learns_from_branches_that_did_not_see_the_subject(
     assert set().union(*(held for _, held in met)) == set(subjects)
 
 
-def test_the_seed_decides() -> None:
-    config = config_of(branches="mfcc+log_mel", rule="stacking", num_folds=2)
+@pytest.mark.parametrize("rule", ["mean", "stacking", "attention"])
+def test_predictions_are_withheld_by_a_threshold_of_the_training_side(
+    recordings, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def below(shares: np.ndarray, y: np.ndarray, people: np.ndarray, risk: float) -> float:
+        asked.append((shares, y, people.tolist(), risk))
+        return 0.9
+
+    monkeypatch.setattr("pdray.training.estimators.fusion.withheld_below", below)
+    task = task_of(recordings, rule=rule, num_folds=2, abstain_risk=0.2)
+    result = next(fit_estimator(task))
+    ((shares, y, people, risk),) = asked
+    assert (shares.shape, risk) == ((12, 2), 0.2)
+    assert people == [f"S{number}" for number in range(12)]
+    assert score("accuracy", y, shares) > 0.8  # out of fold
+    given = probabilities(result.predictions).max(axis=1) >= 0.9
+    assert result.metrics["val/coverage"] == given.mean()
+    assert (result.predictions["withheld_below"] == 0.9).all()
+
+
+@pytest.mark.parametrize("rule", ["stacking", "attention"])
+def test_the_seed_decides(rule: str) -> None:
+    config = config_of(branches="mfcc+log_mel", rule=rule, num_folds=2)
     x, y, subjects = noise(20)
     one, same, other = (
         FusionEstimator(config, num_classes=2, seed=seed).fit(x, y, subjects).predict_proba(x)
