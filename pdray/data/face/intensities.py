@@ -4,8 +4,9 @@ Source: Huang et al. 2025, "Dynamic Facial Expressions Analysis Based Parkinson'
 Diagnosis", equation 3: ``I = exp(cos(F, G) / tau)`` for a video F and a phrase G. At their tau of
 0.01 I spans forty decades, so a file keeps the cosines, and log I is what is read.
 
-A file is an ``.npz``, read without pickle, of these arrays. V videos, P = V phrases:
+A file is an ``.npz``, read without pickle, of these arrays. V videos, P = V phrases, E features:
   cosines          (V, P) real in -1..1; a row of NaN where a video is absent
+  features         (V, E) real: F, the features of each video; likewise
   items            (V,) text: what each video should show, such as expression_happiness
   classes          (P,) text: the expression of each phrase; phrase k is that of video k
   phrases          (P,) text
@@ -43,13 +44,13 @@ MAX_BYTES = 64 * 1024**2  # digests of a million recordings are no more
 _SLACK = 1e-6  # cosines are rounded
 # Number of axes, and kinds of numpy's types, of each array.
 _FORMS: dict[str, tuple[int, str]] = {
-    "cosines": (2, "iuf"), "items": (1, "U"), "classes": (1, "U"), "phrases": (1, "U"),
-    "seconds": (1, "iuf"), "recording_ids": (1, "U"), "contents": (1, "U"), "tau": (0, "iuf"),
-    "num_frames": (0, "iu"), "weights": (0, "U"), "learnt_subjects": (1, "U"),
-    "learnt_contents": (1, "U"), "other_people": (0, "b"),
+    "cosines": (2, "iuf"), "features": (2, "iuf"), "items": (1, "U"), "classes": (1, "U"),
+    "phrases": (1, "U"), "seconds": (1, "iuf"), "recording_ids": (1, "U"), "contents": (1, "U"),
+    "tau": (0, "iuf"), "num_frames": (0, "iu"), "weights": (0, "U"),
+    "learnt_subjects": (1, "U"), "learnt_contents": (1, "U"), "other_people": (0, "b"),
 }  # fmt: skip
 _WORDS = {"iuf": "numbers", "iu": "an integer", "U": "text", "b": "a boolean"}
-_PER_VIDEO = ("items", "classes", "phrases", "seconds", "recording_ids")
+_PER_VIDEO = ("features", "items", "classes", "phrases", "seconds", "recording_ids")
 # What the files of a study share; the module says what each is.
 SHARED = ("items", "phrases", "tau", "num_frames", "weights")
 
@@ -60,6 +61,7 @@ class Intensities:
 
     Attributes:
         cosines: (V, P) float64, NaN in the rows of absent videos.
+        features: (V, E) float64, likewise.
         items: V items.
         classes: P expressions.
         phrases: P phrases.
@@ -75,6 +77,7 @@ class Intensities:
     """
 
     cosines: Floats
+    features: Floats
     items: tuple[str, ...]
     classes: tuple[str, ...]
     phrases: tuple[str, ...]
@@ -118,7 +121,7 @@ def read_intensities(path: Path) -> Intensities:
     refuse(_faults(arrays), DecodeError, f"its {what} cannot be used")
     plain: dict[str, Any] = {name: array.tolist() for name, array in arrays.items()}
     plain |= {name: tuple(one) for name, one in plain.items() if isinstance(one, list)}
-    numbers = {name: arrays[name].astype(np.float64) for name in ("cosines", "seconds")}
+    numbers = {name: arrays[name].astype(np.float64) for name in ("cosines", "features", "seconds")}
     return Intensities(**(plain | numbers))
 
 
@@ -195,6 +198,9 @@ def _number_faults(arrays: Arrays) -> list[str]:
     absent = np.isnan(cosines)
     if (absent.any(axis=1) != absent.all(axis=1)).any():
         faults.append("cosines of a video are absent in part; NaN stands for a whole video")
+    is_absent = np.isnan(arrays["features"].astype(np.float64))
+    if len(is_absent) == len(absent) and (is_absent != absent[:, :1]).any():
+        faults.append("features and cosines are not of the same videos")
     if absent.all():
         faults.append("no video has cosines")
     if (np.abs(cosines[~absent]) > 1 + _SLACK).any():

@@ -31,6 +31,8 @@ def test_what_is_written_is_read_and_absent_is_not_zero(tmp_path):
         ({"cosines": np.full((4, 4), np.nan)}, "no video has cosines"),
         ({"cosines": np.where(np.eye(4) > 0, np.nan, 0.1)}, "absent in part"),
         ({"cosines": np.full((4, 4), 1.5)}, "a cosine is outside -1..1"),
+        ({"features": np.zeros((4, 3))}, "features and cosines are not of the same videos"),
+        ({"features": np.zeros((3, 3))}, "there are 3 features for 4 videos"),
         ({"items": ITEMS[:2]}, "there are 2 items for 4 videos"),
         ({"items": ITEMS[:1] * 4, "classes": CLASSES[:1] * 4}, "items are not unique"),
         ({"items": ("gait", *ITEMS[1:])}, "item 'gait' is not one of expression_neutral"),
