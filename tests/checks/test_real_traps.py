@@ -56,6 +56,7 @@ def split_of(folder: Path, rows: Sequence[Recording]) -> Case:
     return make_case(folder, rows, settings=ILL, splits=[split], stored=stored)
 
 
+@pytest.mark.slow
 @needs_clips
 def test_the_collection_batch_is_found_with_and_without_its_column(
     folder: Path, clips: Sequence[Recording]
@@ -72,6 +73,7 @@ def test_the_collection_batch_is_found_with_and_without_its_column(
     assert "file names" in numbered.found  # batch B begins at clip 134
 
 
+@pytest.mark.slow
 @needs_clips
 def test_a_clip_that_is_listed_twice_is_found(folder: Path, clips: Sequence[Recording]) -> None:
     assert duplicates.run(split_of(folder, clips)).state == "passed"
@@ -85,6 +87,7 @@ def test_a_clip_that_is_listed_twice_is_found(folder: Path, clips: Sequence[Reco
     assert all(numbers[name] in found.found for name in ("video136", "video900"))
 
 
+@pytest.mark.slow
 @needs_clips
 def test_people_without_ids_are_put_into_clusters(folder: Path, clips: Sequence[Recording]) -> None:
     found = identity.run(split_of(folder, clips))

@@ -294,8 +294,11 @@ def test_no_trial_saw_a_test_subject(study: StudyLog) -> None:
     assert set(winner["split"]) == {"test"}
 
 
-def test_videos_are_read_through_ray_data_on_the_cluster(cluster: Cluster, study: StudyLog) -> None:
-    words = ["stream.reader=ray", "frames=video", "resources.cpus_per_worker=0.5"]
+def test_two_workers_read_videos_through_ray_data_on_the_cluster(
+    cluster: Cluster, study: StudyLog
+) -> None:
+    words = ["stream.reader=ray", "frames=video"]
+    words += ["resources.num_workers=2", "resources.cpus_per_worker=0.5"]
     job = [
         *(str(cluster.source / "jobs" / "submit.py"), "space=search_spaces/submitted.yaml"),
         *(f"manifest={cluster.manifest}", "name=streamed", f"output={cluster.folder / 'output'}"),
@@ -310,8 +313,14 @@ def test_videos_are_read_through_ray_data_on_the_cluster(cluster: Cluster, study
     assert re.fullmatch(r"streamed-\d{8}-\d{6}", submitted["submission_id"])
     assert f"job {submitted['submission_id']} is done" in done.stdout
     streamed = StudyLog(cluster.folder / "output" / "studies" / "streamed")
+    lines = (streamed.folder / "trials/0000/epochs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [*range(FOLDS * EPOCHS)]
+    folds = folds_from_json(streamed.folds_path.read_text())
+    scored = read_predictions(streamed.trial(0).predictions_path)
+    assert set(scored["subject_id"]) == set(folds.development)
+    assert not scored["recording_id"].duplicated().any()
     table = read_predictions(streamed.winner.predictions_path)
-    assert set(table["subject_id"]) == set(folds_from_json(streamed.folds_path.read_text()).test)
+    assert set(table["subject_id"]) == set(folds.test)
     names = ["streamed", "streamed trial 0 default", "streamed winner"]
     assert sorted(_runs(cluster, streamed)) == names
 
