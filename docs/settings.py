@@ -19,6 +19,7 @@ from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
 from pdray.papers.settings import MarksConfig, ReproduceConfig
+from pdray.predict.intensity_settings import ExtractIntensitiesConfig
 from pdray.report.settings import ReportStudyConfig
 from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.evaluate_settings import EvaluateConfig
@@ -42,6 +43,7 @@ ROOTS: dict[str, type[Settings]] = {
     "withdraw": WithdrawConfig,
     "export": ExportConfig,
     "extract_landmarks": ExtractConfig,
+    "extract_intensities": ExtractIntensitiesConfig,
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,
     "make_demo": MakeDemoConfig,

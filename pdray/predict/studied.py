@@ -124,7 +124,7 @@ class Studied:
 
         None also where the study's manifest is not there any more.
         """
-        found = map(self._subject_of_digest.get, _digests(self._notes, row))
+        found = map(self.subject_of_digest.get, _digests(self._notes, row))
         return next((one for one in found if one is not None), None)
 
     def manifest(self, why: str) -> Manifest:
@@ -182,7 +182,8 @@ class Studied:
         return Digests(self.store.root / SOURCES, writes=False)
 
     @cached_property
-    def _subject_of_digest(self) -> dict[str, str]:
+    def subject_of_digest(self) -> dict[str, str]:
+        """Development subjects by the SHA-256 of their files; empty without the manifest."""
         data = self.data
         try:
             rows = load_manifest(

@@ -1,0 +1,133 @@
+"""Whom a network of a study learnt from, by id and by the content of files."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pdray.data.cohort.digests import Digests
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.rows import FILES
+from pdray.data.store.entry import Entry
+from pdray.errors import DecodeError, StoreError, StudyError, refuse
+from pdray.predict.models import Model
+from pdray.predict.posed_visits import PosedVisit
+from pdray.predict.studied import Studied
+
+_BY_ID = "by its id"
+_SHOWN = 10  # visits in a message
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Whom a network learnt from.
+
+    Attributes:
+        studied: Its study.
+        subjects: Their ids; without those of data that name nobody.
+        files: Subject by the SHA-256 of each file that the network learnt from.
+    """
+
+    studied: Studied
+    subjects: frozenset[str]
+    files: Mapping[str, str]
+
+    def subject_of(
+        self, row: Recording, contents: Sequence[str], *, other_people: bool
+    ) -> tuple[str, str] | None:
+        """Return the subject that a recording is of, and how that is known; None if it is new.
+
+        Args:
+            row: A recording.
+            contents: SHA-256 of its files.
+            other_people: Whether an equal id is another person.
+        """
+        named = None if other_people else self.studied.subject_named(row.subject_id)
+        if named in self.subjects:
+            return str(named), _BY_ID
+        known = next((self.files[one] for one in contents if one in self.files), None)
+        return None if known is None else (known, "by the content of its file")
+
+
+def contents_of(visits: Sequence[PosedVisit], digests: Digests) -> dict[str, tuple[str, ...]]:
+    """Return the SHA-256 of the files of each recording, by its id; of those that can be read.
+
+    Args:
+        visits: The visits.
+        digests: Of files that were read before.
+    """
+    found = {}
+    for one in (one for visit in visits for one in visit.recordings):
+        with suppress(OSError, DecodeError):  # it is told when it is decoded
+            files = [file for name in FILES if (file := getattr(one, name)) is not None]
+            found[one.recording_id] = tuple(digests.digest(file) for file in files)
+    return found
+
+
+def refuse_learnt(
+    visits: Sequence[PosedVisit],
+    learnt: Learnt,
+    contents: Mapping[str, Sequence[str]],
+    *,
+    other_people: bool,
+) -> None:
+    """Refuse visits of people that the network learnt from.
+
+    Args:
+        visits: The visits.
+        learnt: Whom it learnt from.
+        contents: Result of :func:`contents_of`.
+        other_people: Whether an equal id is another person; equal files are always the same.
+
+    Raises:
+        StudyError: Names the visits and how each is known.
+    """
+    faults: dict[str, str] = {}
+    for visit in visits:
+        for one in visit.recordings:
+            some = contents.get(one.recording_id, ())
+            if known := learnt.subject_of(one, some, other_people=other_people):
+                told = f"is of subject {known[0]} of the study, {known[1]} ({one.recording_id})"
+                faults.setdefault(visit.name, told)
+    if not faults:
+        return
+    shown = [f"visit {name}: {told}" for name, told in [*faults.items()][:_SHOWN]]
+    if len(faults) > _SHOWN:
+        shown.append(f"and {len(faults) - _SHOWN} more visits")
+    right = "remove their rows from the manifest, or use a network that did not learn from them"
+    if any(_BY_ID in one for one in faults.values()):
+        right += "; if only the ids are equal and the people are others, write other_people=true"
+    headline = f"the network of study {learnt.studied.name} learnt from {len(faults)} of the visits"
+    refuse([*shown, right], StudyError, headline)
+
+
+def find_learnt(studied: Studied, model: Model) -> Learnt:
+    """Return whom a network learnt from.
+
+    Raises:
+        StudyError: If the content of its files is not known here.
+    """
+    is_unnamed = studied.data.subjects == "none"
+    pairs: Sequence[tuple[str, str]] = list(
+        zip(studied.inner["recording_id"], studied.inner["subject_id"], strict=True)
+    )
+    unnamed = {subject for name, subject in pairs if is_unnamed and name == subject}
+    files = {**studied.subject_of_digest, **_by_entries(studied)}
+    files = {digest: subject for digest, subject in files.items() if subject in model.learnt}
+    if not files:
+        raise StudyError(
+            f"study {studied.name}: which files its network learnt from is not known here, so a "
+            f"copy of one could not be found; restore its manifest {studied.data.manifest.name} "
+            f"and the frame store {studied.store.root}"
+        )
+    return Learnt(studied, model.learnt - unnamed, files)
+
+
+def _by_entries(studied: Studied) -> dict[str, str]:
+    found = {}
+    for name, subject in studied.subject_of_entry.items():
+        try:
+            made_of = Entry(studied.store.root / name[:2] / f"{name}.arrow").made_of
+        except StoreError:  # it was deleted; the notes of files may be there
+            continue
+        found |= dict.fromkeys(made_of, subject)
+    return found
