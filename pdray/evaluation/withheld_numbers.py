@@ -21,7 +21,7 @@ SET_COVERAGE = 0.8
 
 def given_scores(table: pd.DataFrame) -> dict[str, float]:
     """Return ``coverage`` and ``risk`` of rows with :data:`WITHHELD_BELOW`; nan if undefined."""
-    given, wrong = _given(table), is_wrong(table)
+    given, wrong = is_given(table), is_wrong(table)
     return {
         "coverage": float(given.mean()) if len(given) else np.nan,
         "risk": float(wrong[given].mean()) if given.any() else np.nan,
@@ -38,7 +38,7 @@ def withheld_numbers(units: pd.DataFrame) -> Iterator[Number]:
     if WITHHELD_BELOW not in units or units[WITHHELD_BELOW].isna().any():
         return
     rows = Rows(units["subject_id"].to_numpy(), targets(units))
-    given, wrong = _given(units), is_wrong(units)
+    given, wrong = is_given(units), is_wrong(units)
     place = {"table": "withheld", "level": "recording"}
 
     def risk(weights: Numbers) -> Numbers:
@@ -89,6 +89,7 @@ def share_of(flags: Flags, weights: Numbers) -> Numbers:
     return found
 
 
-def _given(table: pd.DataFrame) -> Flags:
+def is_given(table: pd.DataFrame) -> Flags:
+    """Return (N,) whether the prediction of a row is given."""
     given: Flags = probabilities(table).max(axis=1) >= table[WITHHELD_BELOW].to_numpy(np.float64)
     return given

@@ -5,7 +5,7 @@ which cell. The runs are fixed trials of one comparison an item, so every cell o
 same recordings in the same folds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pdray.atomic import write_text
 from pdray.data.cohort.members import make_cohort
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.fuse import fuse
+from pdray.papers.paired_table import paired_table
 from pdray.papers.plan import Part, Reproduction
 from pdray.papers.roc import cell_panels, roc_figure, severity_panels
 from pdray.papers.severity_table import Printed, Seed, severity_table
@@ -78,11 +79,20 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
         persons = [_seed(table, one) for part, one in found.items() if part.person is not None]
         draw(severity_panels([one.tables for one in seeds]), pooled=table.pooled)
         return severity_table(printed, seeds, persons)
+    if table.layout == "paired":
+        return _paired(table, [*found.values()], synthetic)
     cells = _cells(table, {part.item: one for part, one in found.items()})
     draw(cell_panels(cells))
     if table.layout == "detail":
         return detail_table(table.title, cells, synthetic=synthetic)
     return matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
+
+
+def _paired(table: PaperTable, found: Sequence[Comparison], synthetic: bool) -> str:
+    made = [_seed(table, one).tables for one in found]
+    rows = {row: pd.concat([one[row] for one in made], ignore_index=True) for row in made[0]}
+    first = found[0]
+    return paired_table(table, rows, sites=first.sites, groups=first.groups, synthetic=synthetic)
 
 
 def _seed(table: PaperTable, found: Comparison) -> Seed:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from pdray.config import Settings, load, merge, nearest
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.withheld_numbers import SET_COVERAGE
 from pdray.help import MORE, columns
 
 PAPERS = {"youtubepd": "000", "tsa": "002", "hypomimia": "003", "motion_boundary": "004"}
@@ -29,6 +30,11 @@ COLUMNS = (
 )
 """Columns of layout severity: metric, whether it is for two classes, heading."""
 
+INSIDE = "auroc inside site"
+"""Column of layout paired: AUROC of pairs of one site."""
+RISK = f"risk at {SET_COVERAGE:.0%}"
+"""Column of layout paired: share of wrong classes among the most confident predictions."""
+
 _REFERENCE = "weights."
 _PAPER = re.compile(r"^.*?, (?=Table|landmarks)")  # at the start of a title
 
@@ -37,16 +43,18 @@ class PaperTable(Settings):
     """Definition of a paper's table: content, layout and runs."""
 
     title: str = Field(description="paper, table and what it shows")
-    layout: Literal["matrix", "detail", "severity"] = Field(
+    layout: Literal["matrix", "detail", "severity", "paired"] = Field(
         "matrix",
         description="matrix: a score by row and column; detail: MCC with interval and p; severity: "
-        "ill or healthy and all classes, with baselines and the paper's figures",
+        "ill or healthy and all classes, with baselines and the paper's figures; paired: metrics "
+        "with intervals over subjects, and differences from a reference row",
     )
     notes: tuple[str, ...] = Field((), description="notes below the table")
     seeds: int = Field(1, ge=1, description="number of seeds; all runs use each of 0, 1, ...")
     paper: dict[str, dict[str, str]] = Field(
         default_factory=dict,
-        description="layout severity: the paper's figures by row label and column heading",
+        description="layouts severity and paired: published figures by row label and column "
+        "heading",
     )
     pooled: bool = Field(
         False,
@@ -61,7 +69,10 @@ class PaperTable(Settings):
     two_steps: tuple[str, ...] = Field(
         (), description="layout severity: rows whose class is decided in two steps"
     )
-    metrics: tuple[str, ...] = Field(("mcc",), description="layout matrix: metrics")
+    metrics: tuple[str, ...] = Field(("mcc",), description="layouts matrix and paired: metrics")
+    reference: str = Field(
+        "", description="layout paired: row from which the others differ; empty: none"
+    )
     items: tuple[str, ...] | None = Field(
         None, description="items with separate models; null: one model for all items"
     )
@@ -159,6 +170,13 @@ def read_table(path: Path) -> PaperTable:
         for name in table.synthetic_runs.keys() - table.runs.keys()
     ]
     headings = [heading for _, _, heading in COLUMNS]
+    if table.layout == "paired":
+        headings = [*table.metrics, INSIDE, RISK]
+        wrong += [
+            f"reference: there is no row '{row}'; use one of: {', '.join(table.rows)}"
+            for row in [table.reference]
+            if row and row not in table.rows
+        ]
     wrong += [
         f"paper.{row}.{heading}: there is no such column; use some of: {', '.join(headings)}"
         for row, figures in table.paper.items()

@@ -1,0 +1,106 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pdray.evaluation.predictions import Origin, by_recording, predictions_table
+from pdray.papers.paired_table import paired_table
+from pdray.papers.table import PaperTable
+
+NUM = 80
+Y = np.arange(NUM) % 2
+SITES = {f"r{n}": "A" if n % 4 < 2 else "B" for n in range(NUM)}
+PEOPLE = {f"r{n}": f"S{n // 2 * 2 + n % 2}" for n in range(NUM)}
+
+
+def predicted(noise: float, seed: int, below: float | None = None) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    ill = 1 / (1 + np.exp(-2 * (Y - 0.5) - rng.normal(0, noise, NUM)))
+    tables = []
+    for fold in range(2):
+        rows = [n for n in range(NUM) if n // 4 % 2 == fold]
+        facts = {
+            "recording_id": [f"r{n}" for n in rows], "snippet": [0] * len(rows),
+            "subject_id": [PEOPLE[f"r{n}"] for n in rows], "item": ["face_interview"] * len(rows),
+            "grade": Y[rows].tolist(), "target": Y[rows].tolist(),
+        }  # fmt: skip
+        if below is not None:
+            facts["withheld_below"] = [below] * len(rows)
+        shares = np.stack([1 - ill[rows], ill[rows]], axis=1)
+        origin = Origin(study="s", trial=0, fold=fold, epoch=0, seed=seed, split="test")
+        tables.append(by_recording(predictions_table(origin, facts, np.log(shares), shares)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def table_of(**changes) -> PaperTable:
+    return PaperTable(
+        title="T", layout="paired", metrics=("auroc",), reference="Face", settings={},
+        runs={}, rows={}, paper={"Fused": {"auroc": "0.93 (845 people)"}}, **changes,
+    )  # fmt: skip
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    lines = text.split("\n\n")[1].splitlines()
+    starts = [lines[0].index(name) for name in lines[0].split("  ") if name.strip()]
+    return {line[: starts[0]].strip(): line[starts[0] :].split("  ") for line in lines}
+
+
+def printed(**rows: pd.DataFrame) -> str:
+    return paired_table(table_of(), rows, sites=SITES, groups=PEOPLE, synthetic=False)
+
+
+def inside(table: pd.DataFrame, columns: list[str]) -> float:
+    """Return the AUROC of pairs that agree in columns."""
+    pairs = total = 0.0
+    for _, rows in table.assign(site=table["recording_id"].map(SITES)).groupby(columns):
+        ill = int(rows["target"].sum())
+        weight = ill * (len(rows) - ill)
+        if weight:
+            pairs += weight * roc_auc_score(rows["target"], rows["probability_1"])
+            total += weight
+    return pairs / total
+
+
+def test_scores_and_differences_are_of_pairs_of_one_network_and_one_site() -> None:
+    face, fused = predicted(2.0, 0), predicted(1.2, 0, below=0.7)
+    text = printed(Face=face, Fused=fused)
+    auroc = {name: inside(one, ["fold"]) for name, one in (("Face", face), ("Fused", fused))}
+    within = {
+        name: inside(one, ["fold", "site"]) for name, one in (("Face", face), ("Fused", fused))
+    }
+    found = {name: " ".join(row) for name, row in cells(text).items()}
+    for name in auroc:
+        assert f"{auroc[name]:.3f} [" in found[name]
+        assert f"{within[name]:.3f} [" in found[name]
+    assert f"{auroc['Fused'] - auroc['Face']:.3f} [" in found["Fused"]
+    wrong = (fused["probability_1"] > 0.5).astype(int) != fused["target"]
+    given = fused[["probability_0", "probability_1"]].max(axis=1) >= 0.7
+    assert f"{given.mean():.3f}" in found["Fused"]
+    assert f"{wrong[given].mean():.3f}" in found["Fused"]
+    assert "0.93 (845 people)" in text
+    assert "over 80 subjects of these predictions" in text
+
+
+def test_the_interval_counts_groups_that_stand_for_people() -> None:
+    face = predicted(1.0, 0)
+    few = {name: f"g{int(name[1:]) // 8 * 2 + int(name[1:]) % 2}" for name in PEOPLE}
+    many, fewer = (
+        paired_table(table_of(), {"Face": face}, sites={}, groups=groups, synthetic=False)
+        for groups in (PEOPLE, few)
+    )
+    assert "20 groups of alike recordings" in fewer
+    assert cells(many)["Face"][0].split()[0] == cells(fewer)["Face"][0].split()[0]
+    assert cells(many)["Face"] != cells(fewer)["Face"]
+
+
+def test_a_reference_that_is_no_row_is_refused(tmp_path) -> None:
+    from pdray.errors import SettingsError
+    from pdray.papers.table import read_table
+
+    path = tmp_path / "t.yaml"
+    path.write_text(
+        "title: T\nlayout: paired\nmetrics: [auroc]\nreference: Fce\nsettings: {}\n"
+        "runs: {one: {}}\nrows: {Face: {'': [one]}}\n", encoding="utf-8",
+    )  # fmt: skip
+    with pytest.raises(SettingsError, match=r"reference: there is no row 'Fce'; use one of: Face"):
+        read_table(path)
