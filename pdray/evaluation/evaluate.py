@@ -127,7 +127,7 @@ def evaluate(
     numbers += calibration_numbers(units, truth)
     if classes == 2:
         numbers += predictive_numbers(scores, how.report.prevalence)
-    numbers += rater_numbers(units, notes)
+    numbers += rater_numbers(units, notes, how.report.reference_raters)
     numbers += change_numbers(table, notes, truth)
     head = (*_head(units, target), METHODS[how.evaluation.interval])
     return Evaluation(head, tuple(numbers), tuple(notes))

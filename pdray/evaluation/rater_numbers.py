@@ -1,6 +1,7 @@
 """Agreement of raters with each other, and of the model and each rater with the other raters."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from pdray.evaluation.predictions import RATER, num_classes, probabilities
 from pdray.evaluation.statistics.agreement import (
     CLOSENESS,
     Numbers,
+    Target,
     constant_of,
     icc_a1,
     pairs,
@@ -30,12 +32,16 @@ _TRANSFORMS: dict[str, Transform] = {
 }
 
 
-def rater_numbers(units: pd.DataFrame, notes: list[str]) -> Iterator[Number]:
+def rater_numbers(
+    units: pd.DataFrame, notes: list[str], reference: Collection[int] = ()
+) -> Iterator[Number]:
     """Yield the agreement of raters, item by item, since items have scales of their own.
 
     Args:
         units: One row per recording; without columns ``rater_1``, ... nothing is yielded.
         notes: What is left out, and why, is added.
+        reference: Raters with whom all are compared, from 1; empty: all raters. Others are also
+            compared with the grade, which is taken for that of the reference.
     """
     names = [str(name) for name in units.columns if RATER.fullmatch(str(name))]
     names = [name for name in names if units[name].notna().any()]
@@ -45,7 +51,7 @@ def rater_numbers(units: pd.DataFrame, notes: list[str]) -> Iterator[Number]:
         label = f"item={item}: " if several else ""
         if len(given) > 1:
             yield from _of_item(rows, given, label)
-            yield from _of_model(rows, given, label, notes)
+            yield from _of_model(rows, given, label, notes, reference)
         elif given:
             notes.append(
                 f"item {item} has the grades of one rater only; nothing to compare them to"
@@ -76,7 +82,11 @@ def _of_item(rows: pd.DataFrame, names: list[str], label: str) -> Iterator[Numbe
 
 
 def _of_model(
-    rows: pd.DataFrame, names: list[str], label: str, notes: list[str]
+    rows: pd.DataFrame,
+    names: list[str],
+    label: str,
+    notes: list[str],
+    reference: Collection[int],
 ) -> Iterator[Number]:
     """Yield the agreement of each rater, and of the model, with the mean of the other raters."""
     ratings = rows[names].to_numpy(dtype=np.float64)
@@ -98,14 +108,14 @@ def _of_model(
     highest = num_classes(rows) - 1
     if not kind:  # of an item that is not known, the highest grade that was given
         highest = ITEMS.get(item, max(highest, int(np.nanmax(ratings))))
-    for one in targets_without(ratings):
-        others = f"the mean of the others{kind}"
-        for who, grades in (
+    grades = rows["target" if kind else "grade"].to_numpy(dtype=np.float64)
+    for one, others in _targets(ratings, names, grades, reference):
+        for who, given in (
             (names[one.rater], one.grade),
             (f"model, rows of {names[one.rater]},", model[one.rows]),
         ):
-            group = f"{label}{who} against {others}"
-            yield from _closeness((grades, one.target), subjects[one.rows], group, metrics)
+            group = f"{label}{who} against {others}{kind}"
+            yield from _closeness((given, one.target), subjects[one.rows], group, metrics)
             for metric in (name for name in metrics if name != "kappa"):
                 yield Number(
                     table="constant",
@@ -115,6 +125,20 @@ def _of_model(
                     num_subjects=len(np.unique(subjects[one.rows])),
                     num_rows=len(one.rows),
                 )
+
+
+def _targets(
+    ratings: Numbers, names: Sequence[str], grades: Numbers, reference: Collection[int]
+) -> Iterator[tuple[Target, str]]:
+    """Yield what each rater is compared with, and its name."""
+    places = [names.index(f"rater_{one}") for one in reference if f"rater_{one}" in names]
+    for one in targets_without(ratings, places):
+        if not places:
+            yield one, "the mean of the others"
+            continue
+        yield one, f"the mean of {', '.join(names[i] for i in places if i != one.rater)}"
+        if one.rater not in places:  # the grade does not contain that of this rater
+            yield replace(one, target=grades[one.rows]), "the grade"
 
 
 def class_cuts(units: pd.DataFrame) -> list[int] | None:

@@ -43,6 +43,11 @@ class ReportConfig(Settings):
         (),
         description="average over these, too, such as [side], in further scores of level visit",
     )
+    reference_raters: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        description="raters with whose mean each rater and the model are compared, without the "
+        "rater's own grade, such as [1,2,3] of rater_1 to rater_3; (): all raters",
+    )
 
 
 class SmallCells(Settings):

@@ -152,6 +152,22 @@ def test_raters_and_model_are_compared_with_the_other_raters(make_table: TableMa
         assert model.loc[metric, "value"] == pytest.approx(scores[same])
 
 
+def test_raters_are_compared_with_the_reference_alone(make_table: TableMaker) -> None:
+    table = make_table(num_subjects=20).assign(item="gait")
+    grade = table["target"]
+    table = table.assign(grade=grade, rater_1=grade, rater_2=grade, rater_3=1 - grade)
+    how = EvaluationSettings(report=ReportConfig(reference_raters=(1, 2)))
+    frame = evaluate(table, how).frame.query("table == 'raters' and metric == 'mae'")
+    found = frame.set_index("group")["value"]
+    assert found["rater_1 against the mean of rater_2"] == 0
+    assert found["rater_3 against the mean of rater_1, rater_2"] == 1
+    assert found["rater_3 against the grade"] == 1
+    assert found["model, rows of rater_3, against the grade"] == pytest.approx(
+        found["model, rows of rater_1, against the mean of rater_2"]
+    )
+    assert "rater_1 against the grade" not in found
+
+
 def test_a_model_of_open_classes_is_not_compared_with_raters(make_table: TableMaker) -> None:
     table = make_table(num_subjects=20).assign(rater_1=2.0, rater_2=2.0)  # grades 0 and 2 only
     found = evaluated(table)

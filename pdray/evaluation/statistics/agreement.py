@@ -11,7 +11,7 @@ each of them has a row.
 Axes: W resample, N row, R rater.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,11 +187,12 @@ def constant_of(metric: str, target: Numbers, highest: int) -> tuple[int, float]
     return best, found[best]
 
 
-def targets_without(ratings: ArrayLike) -> Iterator[Target]:
+def targets_without(ratings: ArrayLike, reference: Collection[int] = ()) -> Iterator[Target]:
     """Yield, for each rater, the mean of the others on the rows that this rater graded.
 
     Args:
         ratings: (N, R) grades; nan where a rater gave none.
+        reference: Raters whose means are the targets, from 0; empty: all raters.
 
     Yields:
         One target per rater who shares a row with another one.
@@ -199,7 +200,7 @@ def targets_without(ratings: ArrayLike) -> Iterator[Target]:
     values = np.asarray(ratings, dtype=np.float64)
     given = ~np.isnan(values)
     for rater in range(values.shape[1]):
-        others = np.delete(values, rater, axis=1)
+        others = values[:, [one for one in reference or range(values.shape[1]) if one != rater]]
         counts = (~np.isnan(others)).sum(axis=1)
         rows = np.flatnonzero(given[:, rater] & (counts > 0))
         if len(rows):
