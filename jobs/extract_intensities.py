@@ -3,11 +3,11 @@ r"""Measure how much of each posed expression the videos of a visit show.
 usage: python jobs/extract_intensities.py study=FOLDER manifest=FILE output=FILE
 
 for example:
-  python jobs/extract_intensities.py study=/data/pdray_output/studies/expressions \
+  python jobs/extract_intensities.py study=/data/pdray_output/studies/posed \
     manifest=/data/manifest.csv output=/data/visits.csv
-  python jobs/extract_intensities.py study=/data/pdray_output/studies/expressions \
+  python jobs/extract_intensities.py study=/data/pdray_output/studies/posed \
     manifest=/data/manifest.csv output=/data/visits.csv repeats=mean
-  python jobs/extract_intensities.py study=/data/pdray_output/studies/expressions \
+  python jobs/extract_intensities.py study=/data/pdray_output/studies/posed \
     manifest=/data/demo/manifest.csv output=/data/visits.csv other_people=true
 
 The study is one of model.name=expression_clip. The job compares each video with

@@ -14,6 +14,7 @@ from pdray.address import joined_address
 from pdray.command import Say
 from pdray.data.cohort.manifest import Recording
 from pdray.display import step
+from pdray.predict.learning import training_rows
 from pdray.predict.models import Model
 from pdray.predict.new_recordings import New, add_to_store, none_readable
 from pdray.predict.parts import Place, parts_folder, run_models
@@ -88,8 +89,13 @@ def compute_shares(
         other_people: Whether an equal subject id is another person.
 
     Raises:
-        PdrayError: If no recording can be read, or weights cannot.
+        PdrayError: If no recording can be read, weights cannot, or intensities are not of the
+            network that measured those of the study.
     """
+    if "intensities" in studied.config.sees:
+        from pdray.data.face.intensity_checks import check_intensities
+
+        check_intensities([*training_rows(studied), *rows])
     with step("decoding recordings") as now:
         progress = now.counting(say, "frames     {} recordings")
         found, failures = add_to_store(

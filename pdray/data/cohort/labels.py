@@ -57,6 +57,22 @@ def check_diagnoses(recordings: Sequence[Recording]) -> None:
     )
 
 
+def check_grades(recordings: Sequence[Recording]) -> None:
+    """Refuse grades that say who is ill: 0 of each healthy person and 1 of each ill one.
+
+    Raises:
+        ManifestError: Counts both and says what to write.
+    """
+    grades = [one.grade for one in recordings]
+    if set(grades) == {0, 1} and grades == [_is_ill(one) for one in recordings]:
+        raise ManifestError(
+            f"data.target=grade: the {grades.count(0)} recordings of healthy people have grade 0 "
+            f"and the {grades.count(1)} of ill people grade 1, which is slight on the scale of "
+            "MDS-UPDRS, not ill; to learn who is ill, set data.target=diagnosis and leave the "
+            "grades empty"
+        )
+
+
 def _is_ill(recording: Recording) -> int | None:
     if recording.diagnosis is None:
         return None

@@ -209,6 +209,10 @@ def usable(
         from pdray.data.cohort.labels import check_diagnoses  # few studies learn it
 
         check_diagnoses(recordings)
+    elif all(one.diagnosis for one in recordings):
+        from pdray.data.cohort.labels import check_grades
+
+        check_grades(recordings)
     return recordings, lacking
 
 

@@ -16,7 +16,8 @@ A file is an ``.npz``, read without pickle, of these arrays. V videos, P = V phr
   tau              () real above 0
   num_frames       () integer: frames of a snippet
   weights          () text: SHA-256 of the network's weights
-  learnt_subjects  (L,) text: SHA-256 of the id of each subject that the network learnt from
+  learnt_subjects  (L,) text: SHA-256 of each subject that the network learnt from: of the form
+                   that ids which look alike share
   learnt_contents  (M,) text: SHA-256 of each file that it learnt from
   other_people     () boolean: whether equal ids are other people
 Ids and files stand as digests, so that a file names nobody.

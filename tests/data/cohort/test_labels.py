@@ -24,7 +24,8 @@ def write(write_manifest: Write, diagnoses: tuple[str, ...] = DIAGNOSES, **cells
             "item": "expression_anger", "grade": "" if number == 3 else number % 5,
             "rater_1": "" if number == 3 else number % 5,
             "grade_status": "unable" if number == 3 else "",
-            "diagnosis": diagnoses[number % len(diagnoses)], "video": f"{number}.mp4", **cells,
+            "diagnosis": diagnoses[number % len(diagnoses)], "video": f"{number}.mp4",
+            **{name: cell(number) if callable(cell) else cell for name, cell in cells.items()},
         }
         for number in range(12)
     ]  # fmt: skip
@@ -93,6 +94,8 @@ def test_settings_that_fit_no_diagnosis_are_refused(data: dict[str, Any], messag
         (("",), {}, "diagnosis", "12 have no diagnosis"),
         (("HC", "PD"), {"grade": "", "rater_1": "", "grade_status": ""}, "grade",
          "12 have no grade.*to learn who is ill, set data.target=diagnosis"),
+        (("HC", "PD"), {"grade": lambda number: number % 2, "grade_status": ""}, "grade",
+         "the 6 recordings of healthy people have grade 0 and the 6 of ill people grade 1, which"),
     ],
 )  # fmt: skip
 def test_a_cohort_without_both_labels_is_refused_with_the_way_out(
