@@ -15,6 +15,7 @@ from pdray.explain.settings import ExplainConfig
 from pdray.export.settings import ExportConfig
 from pdray.head.settings import HeadConfig
 from pdray.importers.actions.settings import ImportConfig as ImportActionsConfig
+from pdray.importers.features.settings import ImportConfig as ImportFeaturesConfig
 from pdray.importers.mediapipe.settings import ExtractConfig
 from pdray.importers.sheets.settings import MakeManifestConfig
 from pdray.importers.youtubepd.settings import ImportConfig as ImportYouTubePDConfig
@@ -46,6 +47,7 @@ ROOTS: dict[str, type[Settings]] = {
     "extract_intensities": ExtractIntensitiesConfig,
     "import_youtubepd": ImportYouTubePDConfig,
     "import_actions": ImportActionsConfig,
+    "import_features": ImportFeaturesConfig,
     "make_demo": MakeDemoConfig,
     "make_manifest": MakeManifestConfig,
     "quick_look": QuickLookConfig,

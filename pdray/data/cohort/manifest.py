@@ -284,7 +284,7 @@ def load_manifest(
     """
     # Not at the top: the processes of trials need recordings alone.
     from pdray.data.cohort.files import file_faults
-    from pdray.data.cohort.people import id_notes, in_rows
+    from pdray.data.cohort.people import id_notes, in_rows, rater_notes
 
     path = Path(path).absolute()
     content, (rows, notes), unnamed = _read(path, subjects)
@@ -293,12 +293,17 @@ def load_manifest(
     )
     if check_files:
         faults += file_faults(rows, path.parent)
+        if any(is_table(name) for row in rows[:1] for name in row.cells):
+            from pdray.data.tables.checks import table_faults
+
+            wrong, told_of_tables = table_faults(rows, path.parent)
+            faults, notes = faults + wrong, notes + told_of_tables
     refuse(in_rows(faults), ManifestError, path.name)
     named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
     own = Counter(one.item for one in recordings if one.item not in KNOWN_ITEMS)
     told = ", ".join(f"{item} ({number} recordings)" for item, number in own.items())
     notes += [f"items on the scale {scale}, which are not among the known ones: {told}"] * any(own)
-    notes += id_notes(list(named))
+    notes += [*id_notes(list(named)), *rater_notes([one.raters for one in recordings])]
     return Manifest(
         path, hashlib.sha256(content).hexdigest(), tuple(recordings), tuple(notes), digests
     )

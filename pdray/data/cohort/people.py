@@ -14,6 +14,7 @@ from pdray.data.cohort.spelling import look_alike_form, normal_form
 
 Fault = tuple[int, str]  # row, text
 _SHOWN = 5
+_LEAST_RATED = 10  # recordings of a rater
 HEALTHY = frozenset(
     ["healthy", "control", "healthy control", "hc", "normal", "no pd", "non-pd", "unaffected"]
 )
@@ -128,6 +129,24 @@ def id_notes(subjects: Sequence[str]) -> list[str]:
         f"subjects {', '.join(pairs[:_SHOWN])}{more} differ only in letters; if they are one "
         "person, write one id"
     ]
+
+
+def rater_notes(raters: Sequence[Sequence[object]]) -> list[str]:
+    """Say which raters rated so few recordings that nothing can be said of them.
+
+    Args:
+        raters: Grades of each recording, by rater; None where one did not rate.
+    """
+    counts = [sum(grade is not None for grade in of_one) for of_one in zip(*raters, strict=True)]
+    few = [
+        f"rater_{number} ({count})"
+        for number, count in enumerate(counts, start=1)
+        if 0 < count < _LEAST_RATED <= max(counts) / 2
+    ]
+    return [
+        f"raters with fewer than {_LEAST_RATED} recordings, whose agreement says nothing: "
+        f"{', '.join(few)}"
+    ] * bool(few)
 
 
 def fact_faults(rows: Sequence[Row]) -> list[Fault]:

@@ -1,0 +1,1 @@
+"""Makes manifests and tables of features from published tables of numbers."""
