@@ -69,8 +69,9 @@ motion boundary paper.
 
 ## Settings of a search
 
-Jobs: `tune_tsa`, `tune_motion_boundary`, `tune_region_attention`, `tune_fusion`. The last three
-start from a file in `search_spaces/`, whose values take the place of these defaults.
+Jobs: `tune_tsa`, `tune_motion_boundary`, `tune_region_attention`, `tune_fusion` and
+`tune_expressions`. All but the first start from a file in `search_spaces/`, whose values take the
+place of these defaults.
 """
 Rows = dict[str, tuple[str, str]]
 

@@ -40,6 +40,7 @@ _ESTIMATORS = {
     "fusion": "pdray.models.estimators.fusion_settings:ENTRY",
     "linear_probe": "pdray.models.estimators.linear_probe:ENTRY",
     "motion_linear": "pdray.models.estimators.motion_linear:ENTRY",
+    "intensity_head": "pdray.models.estimators.intensity_settings:ENTRY",
 }
 
 if TYPE_CHECKING:

@@ -146,7 +146,7 @@ def _persons(
     if not table.persons:
         return (), []
     folds = config.folds
-    if folds.from_split or folds.of_recordings or folds.alike:
+    if folds.from_split or folds.of_recordings:
         return (), ["no splits that each test one ill person, since folds.* sets another split"]
     classes = [grade_class(one.grade or 0, config.data.grade_cuts) for one in usable]
     try:

@@ -41,8 +41,6 @@ class Comparison:
         synthetic: Whether the cohort is SYNTHETIC.
         learnt: Class and site of each training recording, by fold.
         sites: Site of each recording, by id; None if the manifest has none.
-        groups: What splits keep together, of each recording by id: its subject, or a group of
-            recordings that are alike (``folds.alike``), which is written nowhere.
     """
 
     folder: Path
@@ -50,7 +48,6 @@ class Comparison:
     synthetic: bool
     learnt: Mapping[int, Sequence[Known]]
     sites: Mapping[str, str | None]
-    groups: Mapping[str, str]
 
 
 def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
@@ -148,5 +145,4 @@ def _read(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> Comparison:
         ]
         for fold, side in enumerate(compared_sides(cohort.folds, recordings))
     }
-    groups = {one.recording_id: one.group for one in rows}
-    return Comparison(study.folder, tables, cohort.is_synthetic, learnt, sites, groups)
+    return Comparison(study.folder, tables, cohort.is_synthetic, learnt, sites)

@@ -87,7 +87,7 @@ def test_help_all_lists_every_setting_whole(
     assert max(map(len, lines)) <= width
     known = dict(leaves(root_of(job)))
     shown = rows(lines)
-    has_model = job in ("tune_fusion", "tune_motion_boundary", "tune_region_attention")
+    has_model = job.startswith("tune_") and job != "tune_tsa"
     lacking = {key for key in known.keys() - shown.keys() if not has_model or key[:6] != "model."}
     assert lacking == set()
     own = [key for key in shown if key[:6] != "model."]

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pdray.config import merge
 from pdray.data.cohort.csv_table import table_text
+from pdray.data.face.intensities import write_intensities
 from pdray.models import MODELS
+from tests.fixtures.intensities_made import made_intensities
 from tests.fixtures.tiny_study import PROBE, SMALL
 
 NETWORK: Mapping[str, Any] = merge(merge({}, SMALL), {"optim": {"epochs": 2}, "augment": {}})
@@ -45,6 +48,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
                   "backbone": {"depth": 18, "width_factor": 0.0625, "layout": "torchvision"}},
     },
     "motion_linear": ONCE,
+    "intensity_head": {**ONCE, "modality": "intensities", "model": {"num_epochs": 2}},
 }  # fmt: skip
 FILES = ("video", "audio", "landmarks", "regions")
 
@@ -62,6 +66,11 @@ def whole_rows(manifest: Path, folder: Path, **changes: Any) -> Path:
     for name in FILES:
         table[name] = [str(manifest.parent / file) if file else "" for file in table[name]]
     table = table.assign(**changes)
+    rng = np.random.default_rng(0)
+    for number in range(len(table)):
+        cosines = rng.uniform(-1, 1, (4, 4))
+        write_intensities(folder / f"{number}.npz", made_intensities(cosines=cosines))
+    table["intensities"] = [f"{number}.npz" for number in range(len(table))]
     path = folder / "rows.csv"
     path.write_text(table_text(table.columns, table.to_dict("records")), encoding="utf-8")
     return path

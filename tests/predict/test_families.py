@@ -16,6 +16,7 @@ from pdray.predict import unlike
 from pdray.predict.run import predict_new
 from pdray.predict.settings import PredictConfig
 from pdray.tracking.run_log import StudyLog
+from pdray.training.estimators import intensities
 from tests.predict.small_studies import QUICK
 from tests.predict.test_run import SHARES
 
@@ -38,16 +39,19 @@ def test_every_model_grades_those_it_did_not_see_as_the_trial_did_and_notes_who_
 ) -> None:
     monkeypatch.setattr(unlike, "LEAST", 6)  # six people cannot show 5%
     monkeypatch.setattr(unlike, "ALPHA", 2 / 7)
+    monkeypatch.setattr(intensities, "FEWEST_SUBJECTS", 2)  # a training side has four people
     study, lines = study_of(name), list[str]()
     rows = study.folder.parents[2] / "rows.csv"
     noise = np.random.default_rng(1).integers(0, 255, (28, 32, 32, 3), np.uint8)
     known = pd.read_csv(rows, dtype=str)
     new = known.iloc[:1]
-    if not {"landmarks", "mfcc"} & {*MODELS[name].sees}:
+    known["intensities"] = [str(rows.parent / file) for file in known["intensities"]]
+    if not {"landmarks", "mfcc", "intensities"} & {*MODELS[name].sees}:
         regions = read_track(Path(new.loc[0, "regions"]))
         write_track(tmp_path / "new.npz", replace(regions, points=regions.points + 0.01))
         new = new.assign(recording_id="R1", subject_id="N1", regions=tmp_path / "new.npz",
-                         video=write_video("noise.mp4", noise), audio="", landmarks="")  # fmt: skip
+                         video=write_video("noise.mp4", noise), audio="", landmarks="",
+                         intensities="")  # fmt: skip
         known = pd.concat([known, new])
     known.to_csv(tmp_path / "both.csv", index=False)
     words = [f"data.manifest={tmp_path / 'both.csv'}", f"output={tmp_path / 'new.csv'}"]
