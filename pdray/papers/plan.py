@@ -25,6 +25,7 @@ from pdray.search.space import trial_config
 from pdray.tracking.run_log import learnt_from_rendered
 
 Runs = dict[str, dict[str, Any]]
+_MADE_BY = {"intensities": "; make them with jobs/extract_intensities.py"}
 
 
 class Part(NamedTuple):
@@ -94,6 +95,12 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
             run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()
         }
     base = build(StudyConfig, merge(merge({}, table.settings), given))
+    cuts = base.data.grade_cuts
+    if table.layout == "diagnosis" and len(cuts) > 1:
+        raise SettingsError(
+            f"data.grade_cuts: table {path.stem} tells two classes apart, but {list(cuts)} make "
+            f"{len(cuts) + 1}; give one cut, such as [{cuts[0]}]"
+        )
     runs, lacking = _with_files(runs, base, usable)
     notes += lacking
     if not runs:
@@ -193,7 +200,8 @@ def _with_files(
     runs: Runs, config: StudyConfig, usable: Sequence[Recording]
 ) -> tuple[Runs, list[str]]:
     """Leave out runs with a modality that no recording has, with a note."""
-    kept, notes = {}, []
+    kept: Runs = {}
+    left_out: dict[str, list[str]] = {}
     for run, params in runs.items():
         seen = trial_config(config.fit, params).sees
         lacking = [
@@ -202,10 +210,14 @@ def _with_files(
             if all(recording.given(field) is None for recording in usable)
         ]
         if lacking:
-            notes.append(f"{run} is left out: no recording has {', '.join(lacking)}")
+            left_out.setdefault(", ".join(lacking), []).append(run)
         else:
             kept[run] = params
-    return kept, notes
+    return kept, [
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: no recording has "
+        f"{fields}{_MADE_BY.get(fields, '')}"
+        for fields, names in left_out.items()
+    ]
 
 
 def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, list[str]]:

@@ -15,6 +15,7 @@ from pdray.address import submitted_commit
 from pdray.atomic import write_text
 from pdray.data.cohort.members import make_cohort
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
+from pdray.papers.diagnosis_table import diagnosis_table
 from pdray.papers.fuse import fuse
 from pdray.papers.paired_table import paired_table
 from pdray.papers.plan import Part, Reproduction
@@ -83,6 +84,11 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
         return _paired(table, [*found.values()], synthetic)
     cells = _cells(table, {part.item: one for part, one in found.items()})
     draw(cell_panels(cells))
+    if table.layout == "diagnosis":
+        ((part, one),) = found.items()
+        seed = Seed(_labelled(cells), one.learnt, one.sites)
+        printed = Printed(table.title, table.paper, frozenset(), synthetic)
+        return diagnosis_table(printed, seed, reproduction.plans[part].config.data)
     if table.layout == "detail":
         return detail_table(table.title, cells, synthetic=synthetic)
     return matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
@@ -98,6 +104,14 @@ def _paired(table: PaperTable, found: Sequence[Comparison], synthetic: bool) -> 
 def _seed(table: PaperTable, found: Comparison) -> Seed:
     cells = _cells(table, {None: found})
     return Seed({row: tables["", ""] for row, tables in cells.items()}, found.learnt, found.sites)
+
+
+def _labelled(cells: Cells) -> dict[str, pd.DataFrame]:
+    return {
+        ", ".join(filter(None, (row, column))): units
+        for row, places in cells.items()
+        for (_, column), units in places.items()
+    }
 
 
 def _cells(table: PaperTable, found: Mapping[str | None, Comparison]) -> Cells:

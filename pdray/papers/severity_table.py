@@ -31,7 +31,7 @@ _LEGEND = (
     "in percent; {seeds}, of {folds}",
     "AUROC K: one versus rest, mean over the classes that are present",
 )
-_CONTROLS = ("baseline: frequencies", "baseline: site only")
+CONTROLS = ("baseline: frequencies", "baseline: site only")
 _NOTHING = "-"
 _PERSONS = "  {} splits, one ill person each"
 
@@ -98,11 +98,11 @@ def severity_table(printed: Printed, seeds: Sequence[Seed], persons: Sequence[Se
             body.append([_PERSONS.format(len(split)), *_scores(split, stepwise, pooled=False)])
         if label in printed.paper:
             body.append(["  paper", *_published(printed.paper[label])])
-    for label, control in zip(_CONTROLS, _controls(seeds[0]), strict=False):
-        made = [_control(one, one.tables[labels[0]], control) for one in seeds]
+    for label, control in zip(CONTROLS, controls_of(seeds[0]), strict=False):
+        made = [control_table(one, one.tables[labels[0]], control) for one in seeds]
         body.append([label, *_scores(made, False, printed.pooled)])
         if persons:
-            split = [_control(one, one.tables[labels[0]], control) for one in persons]
+            split = [control_table(one, one.tables[labels[0]], control) for one in persons]
             body.append([_PERSONS.format(len(split)), *_scores(split, False, pooled=False)])
     for label in [name for name in printed.paper if name not in labels]:
         body += [[label, *([_NOTHING] * len(COLUMNS))]]
@@ -191,13 +191,16 @@ def _sites(seed: Seed) -> pd.Series:
     return next(iter(seed.tables.values()))["recording_id"].map(seed.sites)
 
 
-def _controls(seed: Seed) -> list[Callable[..., pd.DataFrame]]:
-    """Return the baselines; recordings without a site form a group."""
+def controls_of(seed: Seed) -> list[Callable[..., pd.DataFrame]]:
+    """Return the baselines, as :data:`CONTROLS`; recordings without a site form a group."""
     has_sites = _sites(seed).nunique(dropna=False) > 1
     return [constant_control, group_control] if has_sites else [constant_control]
 
 
-def _control(seed: Seed, table: pd.DataFrame, control: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+def control_table(
+    seed: Seed, table: pd.DataFrame, control: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
+    """Return the predictions of a baseline for the rows of a table."""
     more = (seed.sites,) if control is group_control else ()
     made = []
     for fold, learnt in seed.learnt.items():

@@ -14,7 +14,13 @@ from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.withheld_numbers import SET_COVERAGE
 from pdray.help import MORE, columns
 
-PAPERS = {"youtubepd": "000", "tsa": "002", "hypomimia": "003", "motion_boundary": "004"}
+PAPERS = {
+    "youtubepd": "000",
+    "expressions": "001",
+    "tsa": "002",
+    "hypomimia": "003",
+    "motion_boundary": "004",
+}
 """Short name of each paper, and its number in earlier versions."""
 
 COLUMNS = (
@@ -34,6 +40,18 @@ INSIDE = "auroc inside site"
 """Column of layout paired: AUROC of pairs of one site."""
 RISK = f"risk at {SET_COVERAGE:.0%}"
 """Column of layout paired: share of wrong classes among the most confident predictions."""
+DIAGNOSIS_COLUMNS = (
+    "accuracy", "95% interval", "P w", "R w", "F1 w", "P healthy", "R healthy", "F1 healthy",
+    "R ill", "AUROC", "its 95% interval",
+)  # fmt: skip
+"""Columns of layout diagnosis."""
+GROUPS_COLUMNS = ("right [%]",)
+"""Columns of layout groups with figures of the paper."""
+_HEADINGS = {
+    "severity": tuple(heading for _, _, heading in COLUMNS),
+    "diagnosis": DIAGNOSIS_COLUMNS,
+    "groups": GROUPS_COLUMNS,
+}
 
 _REFERENCE = "weights."
 _PAPER = re.compile(r"^.*?, (?=Table|landmarks)")  # at the start of a title
@@ -43,18 +61,19 @@ class PaperTable(Settings):
     """Definition of a paper's table: content, layout and runs."""
 
     title: str = Field(description="paper, table and what it shows")
-    layout: Literal["matrix", "detail", "severity", "paired"] = Field(
+    layout: Literal["matrix", "detail", "severity", "paired", "diagnosis", "groups"] = Field(
         "matrix",
         description="matrix: a score by row and column; detail: MCC with interval and p; severity: "
         "ill or healthy and all classes, with baselines and the paper's figures; paired: metrics "
-        "with intervals over subjects, and differences from a reference row",
+        "with intervals over subjects, and differences from a reference row; diagnosis: ill or "
+        "healthy alone, as severity; groups: intensities of expressions of the ill and the healthy",
     )
     notes: tuple[str, ...] = Field((), description="notes below the table")
     seeds: int = Field(1, ge=1, description="number of seeds; all runs use each of 0, 1, ...")
     paper: dict[str, dict[str, str]] = Field(
         default_factory=dict,
-        description="layouts severity and paired: published figures by row label and column "
-        "heading",
+        description="layouts severity, paired, diagnosis and groups: published figures by row "
+        "label (and column label) and heading",
     )
     pooled: bool = Field(
         False,
@@ -81,14 +100,16 @@ class PaperTable(Settings):
         default_factory=dict, description="small settings that replace them for synthetic data"
     )
     runs: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
         description="settings of each run, with dotted keys; 'weights.NAME' is the file or folder "
-        "of the option weights.NAME=FILE"
+        "of the option weights.NAME=FILE",
     )
     synthetic_runs: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings of runs for synthetic data"
     )
     rows: dict[str, dict[str, tuple[str, ...]]] = Field(
-        description="runs that are fused, by row label and column label ('' is the item's)"
+        default_factory=dict,
+        description="runs that are fused, by row label and column label ('' is the item's)",
     )
     from_scratch: bool = Field(
         False,
@@ -169,16 +190,17 @@ def read_table(path: Path) -> PaperTable:
         f"synthetic_runs.{name}: there is no such run; use some of: {', '.join(table.runs)}"
         for name in table.synthetic_runs.keys() - table.runs.keys()
     ]
-    headings = [heading for _, _, heading in COLUMNS]
+    headings = _HEADINGS.get(table.layout, ())
     if table.layout == "paired":
-        headings = [*table.metrics, INSIDE, RISK]
+        headings = (*table.metrics, INSIDE, RISK)
         wrong += [
             f"reference: there is no row '{row}'; use one of: {', '.join(table.rows)}"
             for row in [table.reference]
             if row and row not in table.rows
         ]
     wrong += [
-        f"paper.{row}.{heading}: there is no such column; use some of: {', '.join(headings)}"
+        f"paper.{row}.{heading}: there is no such column; use some of: "
+        f"{', '.join(headings) or 'none'}"
         for row, figures in table.paper.items()
         for heading in figures
         if heading not in headings
