@@ -24,8 +24,9 @@ TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"
 _OPTIONS = """
 What has been run is not run again: the same command continues a table.
 
---table NAME is one of these, of YouTubePD (Zhou et al. 2023), TSA (Yin et al.),
-the hypomimia abstract (WSSFN 2025) and the motion boundary paper:
+--table NAME is one of these, of YouTubePD (Zhou et al. 2023), expressions
+(Huang et al. 2025), TSA (Yin et al.), the hypomimia abstract (WSSFN 2025) and
+the motion boundary paper:
 {tables}
 """
 
@@ -52,8 +53,8 @@ def work(words: list[str]) -> str:
     require_writable(reproduction.path.parent, key="output")
     from pdray.papers.reproduction import run_reproduction
 
-    text, path = run_reproduction(reproduction, say=say)
-    return f"\n{text}\n\ntable      {path}\nROC curves {reproduction.picture}"
+    text, _ = run_reproduction(reproduction, say=say)
+    return "\n".join(["", text, "", *(f"{one:12}{it}" for one, it in reproduction.files.items())])
 
 
 if __name__ == "__main__":

@@ -79,8 +79,18 @@ def separation(features: NDArray[np.float32], facts: pd.DataFrame) -> Separation
     return Separation(
         by_class=_mean(samples),
         of_class={int(k): _mean(samples[targets == k]) for k in np.unique(targets)},
-        by_subject=_mean(_silhouettes(features, facts["subject_id"].to_numpy())),
+        by_subject=silhouette(features, facts["subject_id"].to_numpy()),
     )
+
+
+def silhouette(features: NDArray[np.floating], groups: NDArray[np.generic]) -> float:
+    """Return the mean silhouette of N recordings; nan where :class:`Separation` has nan.
+
+    Args:
+        features: (N, D).
+        groups: (N,) group of each recording.
+    """
+    return _mean(_silhouettes(features, groups))
 
 
 def separation_sentence(found: Separation, facts: pd.DataFrame) -> str:
@@ -114,7 +124,7 @@ def _why_not(facts: pd.DataFrame) -> str:
     return f"; {'; '.join(told)}" if told else ""
 
 
-def embed(features: NDArray[np.float32], *, seed: int = 0) -> Embedding:
+def embed(features: NDArray[np.floating], *, seed: int = 0) -> Embedding:
     """Compute coordinates: principal components, and t-SNE if there are enough recordings.
 
     Args:
@@ -275,7 +285,9 @@ def _legend(marks: _Marks, *, with_subjects: bool) -> list[Line2D]:
     return handles
 
 
-def _silhouettes(features: NDArray[np.float32], groups: NDArray[np.generic]) -> NDArray[np.float64]:
+def _silhouettes(
+    features: NDArray[np.floating], groups: NDArray[np.generic]
+) -> NDArray[np.float64]:
     """Return the (N,) silhouettes, nan where undefined."""
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
     if not 2 <= len(counts) < len(groups):

@@ -6,6 +6,7 @@ ill. Shares are of the recordings of all folds together, each of which was score
 compares recordings of one fold only, since other fits scored those of other folds.
 """
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,7 @@ from pdray.evaluation.statistics.intervals import TRUTHS, Interval
 from pdray.papers.severity_table import CONTROLS, Printed, Seed, control_table, controls_of
 from pdray.papers.table import DIAGNOSIS_COLUMNS
 
+WIDTH = 110  # letters of a line below a table
 _NOTHING = "-"
 
 
@@ -44,7 +46,8 @@ def diagnosis_table(printed: Printed, seed: Seed, data: DataConfig) -> str:
     for label, control in zip(CONTROLS, controls_of(seed), strict=False):
         body.append([label, *_line(control_table(seed, first, control))])
     lines = [headline(printed.title, printed.synthetic), "", *aligned(body), ""]
-    return "\n".join([*lines, *_legend(first, data)])
+    legend = [part for line in _legend(first, data) for part in textwrap.wrap(line, WIDTH)]
+    return "\n".join([*lines, *legend])
 
 
 def line_scores(units: pd.DataFrame) -> dict[str, float]:
@@ -97,4 +100,4 @@ def _legend(first: pd.DataFrame, data: DataConfig) -> Iterator[str]:
     yield "95% intervals: by leaving out one subject at a time (jackknife)"
     for name in ("accuracy", "auroc"):
         one = rows_interval(name, Rows.of(first))
-        yield f"  {name}: {TRUTHS[one.truth] if one.exists else one.reason}"
+        yield f"{name}: {TRUTHS[one.truth] if one.exists else one.reason}"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pdray.config import build, merge, read_tree
 from pdray.data.cohort.manifest import (
+    Manifest,
     Recording,
     grade_class,
     open_manifest,
@@ -15,7 +16,7 @@ from pdray.data.cohort.manifest import (
 )
 from pdray.data.cohort.persons import NUM_PERSONS, person_sides
 from pdray.data.modalities import needed_field
-from pdray.errors import FoldsError, SettingsError, refuse
+from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 from pdray.papers.notes import settings_notes
 from pdray.papers.settings import ReproduceConfig
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
@@ -44,6 +45,20 @@ class Part(NamedTuple):
     person: int | None = None
 
 
+class Groups(NamedTuple):
+    """Visits whose expressions are described.
+
+    Attributes:
+        config: Settings of the job.
+        manifest: All recordings.
+        visits: Those with a label and intensities.
+    """
+
+    config: ReproduceConfig
+    manifest: Manifest
+    visits: tuple[Recording, ...]
+
+
 @dataclass(frozen=True)
 class Reproduction:
     """Table that is ready to run.
@@ -53,17 +68,21 @@ class Reproduction:
         plans: Checked plan of each comparison.
         notes: Sentences on differences from the paper.
         path: File of the printed table.
+        groups: Visits of layout groups, which needs no comparison; None of other layouts.
     """
 
     table: PaperTable
     plans: Mapping[Part, StudyPlan]
     notes: tuple[str, ...]
     path: Path
+    groups: Groups | None = None
 
     @property
-    def picture(self) -> Path:
-        """File of the ROC curves."""
-        return self.path.with_suffix(".roc.png")
+    def files(self) -> dict[str, Path]:
+        """Files of the printed table and of its pictures, by what they show."""
+        names = ("confusion", "intensities", "features") if self.groups else ("roc",)
+        pictures = {name: self.path.with_suffix(f".{name}.png") for name in names}
+        return {"table": self.path, **pictures}
 
 
 def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
@@ -85,6 +104,8 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     _check_seeds(table, asked)
     manifest = open_manifest(config.data, output=config.output, check_files=False)
     usable, _ = select(manifest, items=table.items or config.data.items, needs=("grade",))
+    if table.layout == "groups":
+        return _plan_groups(table, path.stem, config, manifest)
     is_rendered = any(recording.is_synthetic for recording in usable)
     weights = {name: str(file) for name, file in config.weights.items()}
     asked.pop("weights", None)
@@ -125,6 +146,22 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     items = table.items or config.data.items
     notes += [*manifest.notes, *unable_notes(manifest.recordings, items)]
     return Reproduction(table, plans, (*table.notes, *changes, *notes), kept)
+
+
+def _plan_groups(
+    table: PaperTable, name: str, config: ReproduceConfig, manifest: Manifest
+) -> Reproduction:
+    data = config.data
+    found, lacking = select(manifest, items=data.items, needs=("grade", "intensities"))
+    if len({grade_class(one.grade or 0, data.grade_cuts) for one in found}) != 2:
+        raise ManifestError(
+            f"table {name} compares two groups, but {len(found)} visits with intensities are of "
+            "one; add visits of the other, or set data.grade_cuts with data.target=grade"
+        )
+    kept = config.output / "tables" / f"{config.search.name or name}.txt"
+    left_out = [f"{len(ids)} visits without {one} left out" for one, ids in lacking.items() if ids]
+    notes = (*table.notes, *left_out, *manifest.notes)
+    return Reproduction(table, {}, notes, kept, Groups(config, manifest, found))
 
 
 def _begun_name(output: Path, name: str) -> str:

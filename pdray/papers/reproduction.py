@@ -16,9 +16,12 @@ from pdray.atomic import write_text
 from pdray.data.cohort.members import make_cohort
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.diagnosis_table import diagnosis_table
+from pdray.papers.expression_figures import draw_groups
+from pdray.papers.expression_groups import read_expressions
+from pdray.papers.expression_report import groups_text
 from pdray.papers.fuse import fuse
 from pdray.papers.paired_table import paired_table
-from pdray.papers.plan import Part, Reproduction
+from pdray.papers.plan import Groups, Part, Reproduction
 from pdray.papers.roc import cell_panels, roc_figure, severity_panels
 from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable
@@ -34,11 +37,19 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
     """Run the missing comparisons, and print the table.
 
     Returns:
-        The table as text, and the file it is kept in; its ROC curves lie beside it.
+        The table as text, and the file it is kept in; its pictures lie beside it.
 
     Raises:
         PdrayError: If there is a fault that the user can correct; complete trials are kept.
     """
+    text = "\n".join([_table(reproduction, say), *(f"note: {n}" for n in reproduction.notes)])
+    write_text(reproduction.path, f"{text}\n")
+    return text, reproduction.path
+
+
+def _table(reproduction: Reproduction, say: Callable[[str], None]) -> str:
+    if reproduction.groups is not None:
+        return _groups(reproduction, reproduction.groups)
     found: dict[Part, Comparison] = {}
     for number, (part, plan) in enumerate(reproduction.plans.items(), start=1):
         if not StudyLog(plan.config.output / "studies" / part.name).is_complete():
@@ -46,9 +57,27 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
                 say(f"study {number} of {len(reproduction.plans)}: {part.name}")
             note_scoring(plan.config.output, _scoring(reproduction, part, plan))
         found[part] = run_comparison(plan, part.name, say)
-    text = "\n".join([_laid_out(reproduction, found), *(f"note: {n}" for n in reproduction.notes)])
-    write_text(reproduction.path, f"{text}\n")
-    return text, reproduction.path
+    return _laid_out(reproduction, found)
+
+
+def _groups(reproduction: Reproduction, groups: Groups) -> str:
+    """Return the table of layout groups; draw its figures."""
+    config, visits = groups.config, groups.visits
+    found = read_expressions(visits, config.data)
+    name = reproduction.path.stem
+    note_scoring(
+        config.output,
+        Scoring(
+            table=name, study=name, seed=0, source=source_identity(submitted=submitted_commit()),
+            manifest=config.data.manifest.name, runs="expression network",
+            digest=groups.manifest.digest,
+            subjects=subject_marks(one.subject_id for one in visits),
+        ),
+    )  # fmt: skip
+    table, synthetic = reproduction.table, any(one.is_synthetic for one in visits)
+    draw_groups(found, reproduction.files, synthetic=synthetic)
+    printed = Printed(table.title, table.paper, frozenset(), synthetic)
+    return groups_text(printed, found, config.data)
 
 
 def _scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> Scoring:
@@ -71,7 +100,7 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
     """Return the table; draw its ROC curves."""
     table = reproduction.table
     synthetic = any(one.synthetic for one in found.values())
-    draw = partial(roc_figure, table.title, path=reproduction.picture, synthetic=synthetic)
+    draw = partial(roc_figure, table.title, path=reproduction.files["roc"], synthetic=synthetic)
     if table.layout == "severity":
         printed = Printed(
             table.title, table.paper, frozenset(table.two_steps), synthetic, table.pooled

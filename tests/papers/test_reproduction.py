@@ -160,8 +160,8 @@ def test_the_table_is_laid_out_from_the_saved_predictions_and_kept(
     assert "note: two starts from random weights" in text
     assert "2 recordings of 2 subjects in one split" in text
     assert path == tmp_path / "out" / "tables" / "9.9.txt"
-    assert ready.picture == path.with_name("9.9.roc.png")
-    assert ready.picture.read_bytes().startswith(b"\x89PNG")
+    assert ready.files == {"table": path, "roc": path.with_name("9.9.roc.png")}
+    assert ready.files["roc"].read_bytes().startswith(b"\x89PNG")
     assert path.read_text(encoding="utf-8") == f"{text}\n"
 
 

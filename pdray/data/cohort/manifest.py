@@ -22,6 +22,7 @@ from pdray.data.cohort.settings import (
     ACTION,
     KNOWN_ITEMS,
     SYNTHETIC_SITE,
+    VISIT,
     DataConfig,
     Subjects,
     item_fault,
@@ -410,9 +411,14 @@ def select(
         raise ManifestError(
             f"{name}: none of its {len(manifest.recordings)} recordings can be used: "
             f"{'; '.join([*wanted, *counts])}. Fill in what is missing in the manifest, or choose "
-            f"other items with data.items{_or_diagnosis(of_items, needs)}"
+            f"other items with data.items{_or_diagnosis(of_items, needs)}{_or_visits(items)}"
         )
     return usable, lacking
+
+
+def _or_visits(items: Sequence[str] | None) -> str:
+    is_asked = VISIT in (items or ())
+    return "; make the rows of visits with jobs/extract_intensities.py" if is_asked else ""
 
 
 def _or_diagnosis(recordings: Sequence[Recording], needs: Sequence[str]) -> str:
