@@ -14,12 +14,14 @@ three examples, each at most 80 columns wide; ``--help`` prints it above the set
 """
 
 import errno
+import os
+import select
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pdray.address import is_submitted
 from pdray.config import HELP, Settings
@@ -83,7 +85,8 @@ def run_job(
 
     Returns:
         0 on success; 2 after an error that the user can correct, which is printed to standard
-        error without a traceback; 130 after an interruption.
+        error without a traceback; 130 after an interruption; 141, as of other programs, if nobody
+        reads standard output any more (``| head``).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a letter that a terminal cannot show ends no job
@@ -98,22 +101,39 @@ def run_job(
         else:
             with shown():
                 report = work(list(argv))
-    except PdrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        place = f" ({error.filename})" if error.filename else ""
-        way = _way(resume, argv)
-        print(f"error: the disk is full{place}; make room, then {way}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as interrupt:
-        way = interrupt.args[0] if interrupt.args else _way(resume, argv)
+        say(report)
+    except (PdrayError, OSError, KeyboardInterrupt) as error:
+        return _end(error, resume, argv)
+    return 0
+
+
+def _end(
+    error: BaseException, resume: str | Callable[[], str], argv: Sequence[str]
+) -> Literal[2, 130, 141]:
+    """Say why a job ended early; raise a fault of the program again."""
+    if isinstance(error, BrokenPipeError) and _is_unread():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
+        return 141
+    if isinstance(error, KeyboardInterrupt):
+        way = error.args[0] if error.args else _way(resume, argv)
         print(f"interrupted; {way}", file=sys.stderr)
         return 130
-    say(report)
-    return 0
+    if isinstance(error, OSError):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        place = f" ({error.filename})" if error.filename else ""
+        told = f"the disk is full{place}; make room, then {_way(resume, argv)}"
+    else:
+        told = str(error)
+    print(f"error: {told}", file=sys.stderr)
+    return 2
+
+
+def _is_unread() -> bool:
+    """Whether standard output is a pipe whose reader is gone."""
+    looking = select.poll()
+    looking.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & select.POLLERR for _, event in looking.poll(0))
 
 
 def _way(resume: str | Callable[[], str], argv: Sequence[str]) -> str:

@@ -1,9 +1,11 @@
 import errno
 import io
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from pydantic import Field
@@ -11,6 +13,7 @@ from pydantic import Field
 from pdray.command import again, run_job
 from pdray.config import Settings, load
 from pdray.errors import StudyError
+from tests.places import ROOT
 
 
 class Fit(Settings):
@@ -59,7 +62,9 @@ def test_every_end_has_its_exit_code(
     out: str,
     err: str,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["-c"])  # else the words of pytest are the command to repeat
     assert run(argv, result) == code
     told = capsys.readouterr()
     assert told.out == out
@@ -109,3 +114,12 @@ def test_a_letter_that_the_terminal_cannot_show_is_written_as_its_number(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     assert run([], "\u53f3 M\u00fcller") == 0
     assert written.getvalue() == b"\\u53f3 M\\xfcller in 3\n"
+
+
+def test_a_reader_that_leaves_ends_a_job_without_a_traceback() -> None:
+    command = [sys.executable, "jobs/describe.py", "--help"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as job:
+        assert job.stdout is not None
+        job.stdout.close()
+        _, err = job.communicate(timeout=60)
+    assert (job.returncode, err) == (141, "")
