@@ -10,7 +10,7 @@ Letters: N row, D column, K class.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+
+from pdray.models.estimators.ordinal_linear import OrdinalLinear
 
 Floats = NDArray[np.float64]
 
@@ -163,6 +165,13 @@ def _svm(_: int, *, strength: float = 1.0, is_balanced: bool = True) -> Any:
     return SVC(C=strength, gamma="auto", class_weight=_weights(is_balanced))
 
 
+def _ordered(loss: Literal["cumulative", "coral"]) -> Callable[..., Any]:
+    def build(_: int, *, strength: float = 1.0, is_balanced: bool = True) -> Any:
+        return OrdinalLinear(loss, strength=strength, is_balanced=is_balanced)
+
+    return build
+
+
 def _tree(seed: int, *, least_leaf: int = 1, is_balanced: bool = True) -> Any:
     weights = _weights(is_balanced)
     return DecisionTreeClassifier(
@@ -219,6 +228,8 @@ def _gradient_boosting(seed: int, *, least_leaf: int = 3) -> Any:
 
 CLASSIFIERS: dict[str, Callable[..., Any]] = {
     "linear": _linear,
+    "ordinal": _ordered("cumulative"),
+    "coral": _ordered("coral"),
     "svm": _svm,
     "tree": _tree,
     "bayes": _bayes,
@@ -228,7 +239,7 @@ CLASSIFIERS: dict[str, Callable[..., Any]] = {
     "gradient_boosting": _gradient_boosting,
 }
 """Function of each classifier, which takes a seed and its settings as keywords: linear (logistic
-regression with an L2 penalty), svm (Gaussian kernel), tree, bayes (Gaussian), forest (random),
-trees (extremely randomised), boosting (by histograms: quick), gradient_boosting (half of the rows
-per step)."""
+regression with an L2 penalty), ordinal and coral (linear models of ordered classes), svm (Gaussian
+kernel), tree, bayes (Gaussian), forest (random), trees (extremely randomised), boosting (by
+histograms: quick), gradient_boosting (half of the rows per step)."""
 _SCALE_FREE = ("tree", "forest", "trees", "boosting", "gradient_boosting")

@@ -53,5 +53,5 @@ def test_an_indicator_is_a_column_to_learn_from() -> None:
 
 
 def test_an_unknown_classifier_is_refused() -> None:
-    with pytest.raises(ValueError, match="'deep' is not a single classifier; use linear, svm"):
+    with pytest.raises(ValueError, match="'deep' is not a single classifier; use linear, ordinal"):
         build_pipeline("deep")
