@@ -267,6 +267,8 @@ def written(value: object) -> str:
     """Return a value as it is written after ``key=``; the home folder becomes ``~``."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(written, value))}]"
+    if isinstance(value, Settings):
+        value = value.model_dump(exclude_unset=True)
     text = json.dumps(value, default=str).strip('"')
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
     return text if home == "~" else text.replace(home, "~")

@@ -201,7 +201,7 @@ def test_dump_and_build_are_inverse():
     ("value", "text"),
     [
         (None, "null"), (True, "true"), (1e-5, "1e-05"), ("sgd", "sgd"), (("a", "b"), "[a,b]"),
-        (Path.home() / "x", "~/x"), ({}, "{}"),
+        (Path.home() / "x", "~/x"), ({}, "{}"), ((OptimConfig(warmup=1),), '[{"warmup": 1}]'),
     ],
 )  # fmt: skip
 def test_a_value_is_written_as_a_word_has_it(value: object, text: str) -> None:

@@ -39,6 +39,8 @@ _ESTIMATORS = {
     "audio_mlp": "pdray.models.estimators.audio_mlp_settings:ENTRY",
     "fusion": "pdray.models.estimators.fusion_settings:ENTRY",
     "linear_probe": "pdray.models.estimators.linear_probe:ENTRY",
+    "feature_head": "pdray.models.estimators.feature_settings:HEAD",
+    "feature_choice": "pdray.models.estimators.feature_settings:CHOICE",
     "motion_linear": "pdray.models.estimators.motion_linear:ENTRY",
     "intensity_head": "pdray.models.estimators.intensity_settings:ENTRY",
 }

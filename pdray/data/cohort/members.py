@@ -323,6 +323,7 @@ def rate(
         span=(recording.start_seconds, recording.end_seconds),
         group=recording.group,
         shares=tuple(rater_shares(recording.raters, recording.grade, cuts)),
+        votes=tuple(-1 if one is None else grade_class(one, cuts) for one in recording.raters),
         stored=None if stored is None else stored.paths,
         facts=manifest_facts(recording),
     )

@@ -55,6 +55,7 @@ class RatedRecording:
             None where the pictures are read.
         facts: Those of :data:`FACTS` that the manifest has for it (text), and the grade by each
             rater (``rater_1``, ..., float). Predictions tables carry them; no network sees them.
+        votes: Class by each rater, -1 where one did not rate; empty if the manifest has no raters.
     """
 
     recording_id: str
@@ -70,6 +71,7 @@ class RatedRecording:
     views: tuple[Path, ...] | None = None
     group: str = ""
     facts: Mapping[str, str | float] = field(default_factory=dict)
+    votes: tuple[int, ...] = ()
 
     @property
     def people(self) -> str:

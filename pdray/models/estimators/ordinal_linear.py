@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator
 
 Floats = NDArray[np.float64]
 _STEPS, _HALVES = 100, 40
+_LEAST = 1e-9  # mean share of a class that counts as present
 _TOLERANCE = 1e-12  # of the expected decrease, as a share of the loss
 
 
@@ -55,7 +56,7 @@ class OrdinalLinear(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         """
         shares = np.asarray(y, np.float64) if y.ndim == 2 else np.eye(int(y.max()) + 1)[y]
         totals = shares.sum(axis=0)
-        self.classes_ = np.flatnonzero(totals > 0)
+        self.classes_ = np.flatnonzero(totals > _LEAST * len(x))
         shares, totals = shares[:, self.classes_], totals[self.classes_]
         if self.is_balanced:
             shares = shares * (len(x) / (len(totals) * totals))

@@ -6,20 +6,18 @@ over repeats. Of equally good settings the first is taken; the grid starts with 
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 
-from pdray.data.batches.plan import derive_seed
 from pdray.data.face.motion import Features, feature_columns
 from pdray.data.face.settings import LandmarkFeatureConfig
-from pdray.errors import FoldsError
 from pdray.models.estimators.landmark_head import LandmarkHead, build_landmark_head
 from pdray.models.estimators.landmark_settings import LandmarkChoiceConfig, LandmarkHeadConfig
+from pdray.training.estimators.inner_folds import Fold, inner_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -72,10 +70,15 @@ class LandmarkChoice:
         Raises:
             FoldsError: If there are fewer ill or fewer healthy subjects than inner folds.
         """
-        folds, values = list(self._folds(y, subjects)), _stacked(x)
+        config, values = self.config, _stacked(x)
+        folds = list(
+            inner_folds(
+                y, subjects, count=config.num_folds, repeats=config.num_repeats, seed=self.seed
+            )
+        )
         self.columns = {
             groups: feature_columns(x[0].names, LandmarkFeatureConfig(groups=groups))
-            for groups in self.config.groups
+            for groups in config.groups
         }
         for number, setting in enumerate(self.grid):
             self.scores[number] = np.mean([self._score(setting, values, y, of) for of in folds])
@@ -90,24 +93,7 @@ class LandmarkChoice:
         assert self.head is not None, "it has been fitted"
         return self.head.predict_proba(_stacked(x)[:, self.columns[self.grid[self.chosen].groups]])
 
-    def _folds(self, y: Labels, subjects: Sequence[str]) -> Iterator[list[tuple[Labels, Labels]]]:
-        """Yield the inner folds of each repeat."""
-        people = np.asarray(subjects)
-        count = self.config.num_folds
-        for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
-            if len(set(members)) < count:
-                raise FoldsError(
-                    f"only {len(set(members))} training subjects are {told}, but each of the "
-                    f"{count} inner folds needs one; lower model.num_folds"
-                )
-        for repeat in range(self.config.num_repeats):
-            drawn = derive_seed(self.seed, "inner", repeat) % 2**32
-            folds = StratifiedGroupKFold(count, shuffle=True, random_state=drawn)
-            yield list(folds.split(y, y > 0, people))
-
-    def _score(
-        self, setting: Setting, x: Floats, y: Labels, folds: list[tuple[Labels, Labels]]
-    ) -> float:
+    def _score(self, setting: Setting, x: Floats, y: Labels, folds: list[Fold]) -> float:
         seen, ill = x[:, self.columns[setting.groups]], (y > 0).astype(np.int64)
         shares = np.zeros(len(y))
         for learnt, held in folds:
