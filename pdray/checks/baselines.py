@@ -143,20 +143,36 @@ def tell(
     return Told(float((best >= best[0] - 1e-9).mean()), tuple(named), float(skills[-1, 0]))
 
 
-def baseline_table(case: Case, blocks: Sequence[Block], labels: Doubles) -> "pd.DataFrame | None":
-    """Return the predictions of a baseline on the rows of the printed score; None without them."""
-    if case.table is None or not blocks:
-        return None
-    ids = [one.recording_id for one in case.recordings]
+def baseline_table(
+    table: "pd.DataFrame",
+    ids: Sequence[str],
+    splits: Sequence[Side],
+    blocks: Sequence[Block],
+    labels: Doubles,
+    *,
+    by: str = "outer_fold",
+) -> "pd.DataFrame | None":
+    """Return the predictions of a baseline on the rows of a table.
+
+    Args:
+        table: Predictions, one row per recording.
+        ids: The N recordings to which splits refer.
+        splits: Which of them are learnt from and which are held out.
+        blocks: Facts of the N recordings.
+        labels: (N, K) class indicators.
+        by: Column that tells the splits apart.
+
+    Returns:
+        The same rows; None if some of them are no held-out rows of one split.
+    """
     parts = []
-    for _, rows in case.table.groupby("outer_fold", sort=True):
+    for _, rows in table.groupby(by, sort=True):
         wanted = set(rows["recording_id"])
-        split = next((one for one in case.splits if wanted <= {ids[i] for i in one.held}), None)
-        if split is None:
+        side = next((one for one in splits if wanted <= {ids[i] for i in one.held}), None)
+        if side is None:
             return None
-        side = Side(np.array(split.training), np.array(split.held))
         shares = class_shares(hat_of(blocks, side), labels[side.training])
-        of = {ids[place]: row for place, row in zip(split.held, shares, strict=True)}
+        of = {ids[place]: row for place, row in zip(side.held, shares, strict=True)}
         numbers = np.array([of[name] for name in rows["recording_id"]])
         columns = {f"probability_{k}": numbers[:, k] for k in range(numbers.shape[1])}
         parts.append(rows.assign(**columns))
@@ -175,8 +191,12 @@ def _beside(case: Case, blocks: Sequence[Block], labels: Doubles) -> dict[str, f
     from pdray.evaluation.pairing import Predicted, pair
     from pdray.evaluation.settings import CompareConfig
 
-    table = baseline_table(case, blocks, labels)
-    if table is None or case.table is None:
+    if case.table is None or not blocks:
+        return {}
+    ids = [one.recording_id for one in case.recordings]
+    splits = [Side(np.array(one.training), np.array(one.held)) for one in case.splits]
+    table = baseline_table(case.table, ids, splits, blocks, labels)
+    if table is None:
         return {}
     paired = pair([Predicted("model", case.table), Predicted("baseline", table)])
     numbers = comparison_numbers(paired, CompareConfig(), [case.metric.rpartition("/")[2]])

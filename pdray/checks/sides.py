@@ -30,10 +30,12 @@ def run(case: Case) -> Finding:
     unnamed = num_unnamed(case.cohort.recordings, data)
     index = _Index(case)
     found = [fault for split in case.splits for fault in index.faults(split)]
-    if unnamed and case.config["folds"]["of_recordings"]:
+    folds = case.config["folds"]
+    if unnamed and (folds["of_recordings"] or folds.get("alike")):
+        how = "those with alike features kept together" if folds.get("alike") else "split at random"
         found.append(
-            f"{counted(unnamed, 'recording')} without a subject, split at random: a person may be "
-            "on both sides"
+            f"{counted(unnamed, 'recording')} without a subject, {how}: a person may be on both "
+            "sides"
         )
     state: State = "warning" if found else "passed"
     if unnamed and not found:

@@ -1,10 +1,11 @@
 """Layout ``paired``: scores with intervals over subjects, and differences from one of the rows.
 
 Each row has the score of each metric; the AUROC of pairs inside one site, where there are several
-sites with healthy and ill people; for two classes the risk (share of wrong predictions) of the most
-confident 80%, and of a model that withholds predictions its coverage and risk. Rows of different
-networks (folds, seeds) are never ranked together. Intervals leave out one subject at a time
-(jackknife); with ``folds.alike`` one group of recordings that are alike.
+sites with healthy and ill people; of more than two classes the error and correlation of their mean;
+of two the risk (share of wrong predictions) of the most confident 80%, and of a model that
+withholds predictions its coverage and risk. Rows of different networks (folds, seeds) are never
+ranked together. Intervals leave out one subject at a time (jackknife); with ``folds.alike`` one
+group of recordings that are alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from pdray.evaluation.score_intervals import RANKING, interval_of
 from pdray.evaluation.statistics.intervals import Interval, Transform
 from pdray.evaluation.uncertainty import Numbers, weighted_scores
 from pdray.evaluation.withheld_numbers import SET_COVERAGE, is_given, is_wrong, risk_at, share_of
-from pdray.papers.table import INSIDE, RISK, PaperTable
+from pdray.papers.table import NUMBERS, RISK, PaperTable
 
 _NOTHING = "-"
 _LEGEND = (
@@ -31,8 +32,11 @@ _LEGEND = (
     "{metrics}; {folds}",
 )
 _MEANINGS = {
-    INSIDE: "auroc of pairs of one site",
+    "auroc inside site": "auroc of pairs of one site",
+    "auroc inside recording_protocol": "auroc of pairs of one recording protocol",
     RISK: f"share of wrong classes among the {SET_COVERAGE:.0%} most confident predictions",
+    NUMBERS[0]: "mean absolute error of the mean of the class probabilities as a number",
+    NUMBERS[1]: "correlation (Pearson) of the same number with the class",
     "coverage": "share of predictions that the model gives; the others it withholds, by a "
     "threshold from the training side",
     "risk": "share of wrong classes among those that it gives",
@@ -55,7 +59,7 @@ def paired_table(
     table: PaperTable,
     rows: Mapping[str, pd.DataFrame],
     *,
-    sites: Mapping[str, str | None],
+    places: Mapping[str, str | None],
     groups: Mapping[str, str],
     synthetic: bool,
 ) -> str:
@@ -65,17 +69,19 @@ def paired_table(
         table: Its definition: title, metrics, reference row and published figures.
         rows: By label, a predictions table with one row per recording and network; the same
             recordings in all.
-        sites: Site of each recording by id.
+        places: Site of each recording by id, or what else ``inside`` of the table names.
         groups: Subject of each recording by id, or what stands for it.
         synthetic: Whether the cohort is synthetic.
     """
     sorted_rows = {label: _sorted(one) for label, one in rows.items()}
     first = next(iter(sorted_rows.values()))
     people = first["recording_id"].map(dict(groups)).to_numpy()
-    scores = {label: _scores(table, one, sites) for label, one in sorted_rows.items()}
+    scores = {label: _scores(table, one, places) for label, one in sorted_rows.items()}
     names = list(dict.fromkeys(name for found in scores.values() for name in found))
     base = scores.get(table.reference)
-    compared = [name for name in names if name in (*table.metrics, INSIDE)] if base else []
+    compared = (
+        [one for one in names if one in table.paired_headings and one != RISK] if base else []
+    )
     body = [["", *names, *(f"{name} - ref." for name in compared)]]
     for label, found in scores.items():
         cells = [_cell(found.get(name), people) for name in names]
@@ -107,7 +113,7 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scores(
-    table: PaperTable, rows: pd.DataFrame, sites: Mapping[str, str | None]
+    table: PaperTable, rows: pd.DataFrame, places: Mapping[str, str | None]
 ) -> dict[str, Score]:
     """Return the numbers of a row by heading."""
     y, shares = targets(rows), probabilities(rows)
@@ -118,14 +124,23 @@ def _scores(
     }
     wrong = is_wrong(rows)
     if num_classes(rows) == 2 and "auroc" in table.metrics:
-        mixed = mixed_groups(rows, sites)
+        mixed = mixed_groups(rows, places)
         if len(mixed) > 0:
             # Pairs of one network and one site; a recording of another site forms no pair.
-            place = rows["recording_id"].map(dict(sites))
+            place = rows["recording_id"].map(dict(places))
             inside = np.asarray(rows.assign(n=network, site=place).groupby(["n", "site"]).ngroup())
-            found[INSIDE] = Score(partial(_score, "auroc", (y, shares), inside), "logit")
+            found[table.inside_heading] = Score(
+                partial(_score, "auroc", (y, shares), inside), "logit"
+            )
         risk = partial(risk_at, shares.max(axis=1), wrong, coverage=SET_COVERAGE)
         found[RISK] = Score(risk, "logit")
+    if num_classes(rows) > 2:
+        pair = shares @ np.arange(shares.shape[1]), y.astype(np.float64)
+        transforms: tuple[Transform, ...] = ("log", "fisher")
+        for name, of, transform in zip(
+            NUMBERS, (_mean_error, _correlation), transforms, strict=True
+        ):
+            found[name] = Score(partial(of, *pair), transform)
     if WITHHELD_BELOW in rows and rows[WITHHELD_BELOW].notna().all():
         given = is_given(rows)
         found["coverage"] = Score(partial(share_of, given), "logit")
@@ -141,6 +156,19 @@ def _score(
 ) -> Numbers:
     several = network if name in RANKING and len(np.unique(network)) > 1 else None
     return weighted_scores(name, *rows, weights, several)
+
+
+def _mean_error(found: Numbers, true: Numbers, weights: Numbers) -> Numbers:
+    return np.asarray(weights @ np.abs(found - true) / weights.sum(axis=1))
+
+
+def _correlation(found: Numbers, true: Numbers, weights: Numbers) -> Numbers:
+    """Return (R,) correlations (Pearson) of (N,) numbers; nan where one is constant."""
+    share = weights / weights.sum(axis=1, keepdims=True)
+    x, y = share @ found, share @ true
+    spread = (share @ found**2 - x**2) * (share @ true**2 - y**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 1e-12, (share @ (found * true) - x * y) / np.sqrt(spread), np.nan)
 
 
 def _difference(one: Score, other: Score) -> Score:

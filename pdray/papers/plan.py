@@ -136,7 +136,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     notes += lacking
     plans = {}
     for item in _items(table, config.data.items):
-        for seed in range(table.seeds):
+        for seed in table.all_seeds:
             for person in (None, *persons):
                 part = Part(_part_name(table, name, item, seed, person), item, seed, person)
                 plans[part] = plan_comparison(_part_tree(table, given, part), runs)
@@ -177,8 +177,9 @@ def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:
     """Refuse a seed in the command line if the table runs several seeds."""
     given = [f"{name}.seed" for name in ("search", "folds") if "seed" in asked.get(name, {})]
     if table.seeds > 1 and given:
+        first, last = table.all_seeds[0], table.all_seeds[-1]
         raise SettingsError(
-            f"{', '.join(given)}: the table itself runs seeds 0 to {table.seeds - 1} of fits and "
+            f"{', '.join(given)}: the table itself runs seeds {first} to {last} of fits and "
             "folds; remove this setting"
         )
 
@@ -190,7 +191,7 @@ def _persons(
     if not table.persons:
         return (), []
     folds = config.folds
-    if folds.from_split or folds.of_recordings:
+    if folds.from_split or folds.of_recordings or folds.alike:
         return (), ["no splits that each test one ill person, since folds.* sets another split"]
     classes = [grade_class(one.grade or 0, config.data.grade_cuts) for one in usable]
     try:

@@ -14,6 +14,7 @@ import pandas as pd
 from pdray.address import submitted_commit
 from pdray.atomic import write_text
 from pdray.data.cohort.members import make_cohort
+from pdray.papers.baseline_rows import baseline_rows
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.diagnosis_table import diagnosis_table
 from pdray.papers.expression_figures import draw_groups
@@ -22,6 +23,7 @@ from pdray.papers.expression_report import groups_text
 from pdray.papers.fuse import fuse
 from pdray.papers.paired_table import paired_table
 from pdray.papers.plan import Groups, Part, Reproduction
+from pdray.papers.rater_rows import rater_block
 from pdray.papers.roc import cell_panels, roc_figure, severity_panels
 from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable
@@ -126,8 +128,18 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
 def _paired(table: PaperTable, found: Sequence[Comparison], synthetic: bool) -> str:
     made = [_seed(table, one).tables for one in found]
     rows = {row: pd.concat([one[row] for one in made], ignore_index=True) for row in made[0]}
+    baselines = baseline_rows(found, [next(iter(one.values())) for one in made])
     first = found[0]
-    return paired_table(table, rows, sites=first.sites, groups=first.groups, synthetic=synthetic)
+    text = paired_table(
+        table,
+        {**rows, **(dict(baselines) if table.baselines else {})},
+        places={one.recording_id: getattr(one, table.inside) for one in first.recordings},
+        groups=first.groups,
+        synthetic=synthetic,
+    )
+    if not table.reference_raters:
+        return text
+    return "\n".join([text, "", *rater_block(rows, table.reference_raters)])
 
 
 def _seed(table: PaperTable, found: Comparison) -> Seed:

@@ -36,8 +36,8 @@ COLUMNS = (
 )
 """Columns of layout severity: metric, whether it is for two classes, heading."""
 
-INSIDE = "auroc inside site"
-"""Column of layout paired: AUROC of pairs of one site."""
+NUMBERS = ("MAE of the mean", "r of the mean")
+"""Columns of layout paired: of the mean of more than two classes as a number."""
 RISK = f"risk at {SET_COVERAGE:.0%}"
 """Column of layout paired: share of wrong classes among the most confident predictions."""
 DIAGNOSIS_COLUMNS = (
@@ -69,7 +69,12 @@ class PaperTable(Settings):
         "healthy alone, as severity; groups: intensities of expressions of the ill and the healthy",
     )
     notes: tuple[str, ...] = Field((), description="notes below the table")
-    seeds: int = Field(1, ge=1, description="number of seeds; all runs use each of 0, 1, ...")
+    seeds: int = Field(
+        1, ge=1, description="number of seeds; all runs use each of first_seed, first_seed + 1, ..."
+    )
+    first_seed: int = Field(
+        0, ge=0, description="first of several seeds; those before it were used to design the runs"
+    )
     paper: dict[str, dict[str, str]] = Field(
         default_factory=dict,
         description="layouts severity, paired, diagnosis and groups: published figures by row "
@@ -91,6 +96,19 @@ class PaperTable(Settings):
     metrics: tuple[str, ...] = Field(("mcc",), description="layouts matrix and paired: metrics")
     reference: str = Field(
         "", description="layout paired: row from which the others differ; empty: none"
+    )
+    inside: Literal["site", "recording_protocol"] = Field(
+        "site", description="layout paired: column of the manifest inside which pairs are ranked"
+    )
+    baselines: bool = Field(
+        False,
+        description="layout paired: also rows of baselines: class frequencies, site, and clinical "
+        "facts (age, sex, recording protocol)",
+    )
+    reference_raters: tuple[int, ...] = Field(
+        (),
+        description="layout paired: raters, from 1, with whose mean all raters and models are "
+        "compared below the table; empty: none",
     )
     items: tuple[str, ...] | None = Field(
         None, description="items with separate models; null: one model for all items"
@@ -116,6 +134,21 @@ class PaperTable(Settings):
         description="whether a run without its weights starts from random values; else its "
         "rows are left out",
     )
+
+    @property
+    def inside_heading(self) -> str:
+        """Column of layout paired: AUROC of pairs that have the same :attr:`inside`."""
+        return f"auroc inside {self.inside}"
+
+    @property
+    def paired_headings(self) -> tuple[str, ...]:
+        """Columns of layout paired with figures of the paper."""
+        return (*self.metrics, self.inside_heading, RISK, *NUMBERS)
+
+    @property
+    def all_seeds(self) -> range:
+        """Seeds of all runs."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @field_validator("settings")
     @classmethod
@@ -192,7 +225,7 @@ def read_table(path: Path) -> PaperTable:
     ]
     headings = _HEADINGS.get(table.layout, ())
     if table.layout == "paired":
-        headings = (*table.metrics, INSIDE, RISK)
+        headings = table.paired_headings
         wrong += [
             f"reference: there is no row '{row}'; use one of: {', '.join(table.rows)}"
             for row in [table.reference]

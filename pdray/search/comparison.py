@@ -16,7 +16,9 @@ from ray.tune import TuneConfig
 
 from pdray.cluster import joined_cluster
 from pdray.command import Say
+from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
+from pdray.data.cohort.rated import FoldSides
 from pdray.display import step
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
@@ -41,6 +43,11 @@ class Comparison:
         synthetic: Whether the cohort is SYNTHETIC.
         learnt: Class and site of each training recording, by fold.
         sites: Site of each recording, by id; None if the manifest has none.
+        groups: What splits keep together, of each recording by id: its subject, or a group of
+            recordings that are alike (``folds.alike``), which is written nowhere.
+        recordings: Rows of the manifest that take part.
+        targets: Class of each of them.
+        sides: Which of them, as positions, each fold learns from and is scored on.
     """
 
     folder: Path
@@ -48,6 +55,10 @@ class Comparison:
     synthetic: bool
     learnt: Mapping[int, Sequence[Known]]
     sites: Mapping[str, str | None]
+    groups: Mapping[str, str]
+    recordings: tuple[Recording, ...] = ()
+    targets: tuple[int, ...] = ()
+    sides: tuple[FoldSides, ...] = ()
 
 
 def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
@@ -139,10 +150,22 @@ def _read(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> Comparison:
     rows = [one for one in cohort.recordings if read is None or one.recording_id in read]
     recordings = rated(replace(cohort, recordings=tuple(rows)), plan.config.data, None)
     sites = {one.recording_id: one.site for one in rows}
+    sides = compared_sides(cohort.folds, recordings)
     learnt = {
         fold: [
             Known(recordings[i].target, sites[recordings[i].recording_id]) for i in side.training
         ]
-        for fold, side in enumerate(compared_sides(cohort.folds, recordings))
+        for fold, side in enumerate(sides)
     }
-    return Comparison(study.folder, tables, cohort.is_synthetic, learnt, sites)
+    by_id = {one.recording_id: one for one in rows}
+    return Comparison(
+        study.folder,
+        tables,
+        cohort.is_synthetic,
+        learnt,
+        sites,
+        {one.recording_id: one.group for one in rows},
+        recordings=tuple(by_id[one.recording_id] for one in recordings),
+        targets=tuple(one.target for one in recordings),
+        sides=sides,
+    )

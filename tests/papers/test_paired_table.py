@@ -1,11 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.rated import FoldSides
+from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, by_recording, predictions_table
+from pdray.papers.baseline_rows import baseline_rows
 from pdray.papers.paired_table import paired_table
+from pdray.papers.rater_rows import rater_block
 from pdray.papers.table import PaperTable
+from pdray.search.comparison import Comparison
 
 NUM = 80
 Y = np.arange(NUM) % 2
@@ -46,7 +54,7 @@ def cells(text: str) -> dict[str, list[str]]:
 
 
 def printed(**rows: pd.DataFrame) -> str:
-    return paired_table(table_of(), rows, sites=SITES, groups=PEOPLE, synthetic=False)
+    return paired_table(table_of(), rows, places=SITES, groups=PEOPLE, synthetic=False)
 
 
 def inside(table: pd.DataFrame, columns: list[str]) -> float:
@@ -85,7 +93,7 @@ def test_the_interval_counts_groups_that_stand_for_people() -> None:
     face = predicted(1.0, 0)
     few = {name: f"g{int(name[1:]) // 8 * 2 + int(name[1:]) % 2}" for name in PEOPLE}
     many, fewer = (
-        paired_table(table_of(), {"Face": face}, sites={}, groups=groups, synthetic=False)
+        paired_table(table_of(), {"Face": face}, places={}, groups=groups, synthetic=False)
         for groups in (PEOPLE, few)
     )
     assert "20 groups of alike recordings" in fewer
@@ -104,3 +112,63 @@ def test_a_reference_that_is_no_row_is_refused(tmp_path) -> None:
     )  # fmt: skip
     with pytest.raises(SettingsError, match=r"reference: there is no row 'Fce'; use one of: Face"):
         read_table(path)
+
+
+def grades(seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    y = np.arange(NUM) % 3
+    shares = rng.dirichlet(np.ones(3), NUM) + np.eye(3)[y] / 2
+    shares /= shares.sum(axis=1, keepdims=True)
+    facts = {
+        "recording_id": [f"r{n}" for n in range(NUM)], "snippet": [0] * NUM,
+        "subject_id": [PEOPLE[f"r{n}"] for n in range(NUM)], "item": ["gait"] * NUM,
+        "grade": y.tolist(), "target": y.tolist(), "rater_1": y.astype(float).tolist(),
+        "rater_2": (2.0 - y).tolist(),
+    }  # fmt: skip
+    origin = Origin(study="s", trial=0, fold=0, epoch=0, seed=seed, split="test")
+    return by_recording(predictions_table(origin, facts, np.log(shares), shares))
+
+
+def test_grades_are_also_scored_as_numbers() -> None:
+    table = PaperTable(title="T", layout="paired", metrics=("mae",), settings={}, runs={}, rows={})
+    one = grades(0)
+    text = paired_table(table, {"Gait": one}, places={}, groups=PEOPLE, synthetic=False)
+    mean = one[["probability_1", "probability_2"]].to_numpy() @ [1, 2]
+    row = " ".join(cells(text)["Gait"])
+    assert f"{np.abs(mean - one['target']).mean():.3f} [" in row
+    assert f"{np.corrcoef(mean, one['target'])[0, 1]:.3f} [" in row
+
+
+def test_raters_and_models_stand_beside_the_same_grades() -> None:
+    lines = rater_block({"Gait": grades(0)}, (1,))
+    found = {line.partition("  ")[0]: line.split("  ")[1:] for line in lines[2:]}
+    assert "rater_1 with rater_2" in found
+    own = next(cells for name, cells in found.items() if name.startswith("rater_2 against the gr"))
+    assert float("".join(own).split()[0]) == pytest.approx(
+        2 * np.mean(np.arange(NUM) % 3 != 1), abs=1e-3
+    )
+    assert any(name.startswith("Gait, rows of rater_2, against the grade") for name in found)
+
+
+def test_baselines_look_at_no_recording_but_at_site_age_and_sex() -> None:
+    recordings = tuple(
+        Recording(
+            recording_id=f"r{n}", subject_id=PEOPLE[f"r{n}"], item="face_interview",
+            grade=int(Y[n]), site=SITES[f"r{n}"], age=60.0 + 20 * int(Y[n]),
+        )
+        for n in range(NUM)
+    )  # fmt: skip
+    in_fold = [[n for n in range(NUM) if n // 4 % 2 == fold] for fold in range(2)]
+    sides = tuple(FoldSides(tuple(in_fold[1 - fold]), tuple(in_fold[fold])) for fold in range(2))
+    learnt = {
+        fold: [Known(int(Y[n]), SITES[f"r{n}"]) for n in in_fold[1 - fold]] for fold in range(2)
+    }
+    found = Comparison(
+        Path(), {}, False, learnt, SITES, PEOPLE, recordings, tuple(Y.tolist()), sides
+    )
+    rows = dict(baseline_rows([found], [predicted(1.0, 0)]))
+    assert list(rows) == [
+        "baseline: class frequencies", "baseline: site alone", "baseline: age alone",
+    ]  # fmt: skip
+    assert inside(rows["baseline: class frequencies"], ["fold"]) == 0.5
+    assert inside(rows["baseline: age alone"], ["fold"]) == 1.0

@@ -149,7 +149,7 @@ def test_the_table_is_laid_out_from_the_saved_predictions_and_kept(
 
     def compare(plan: Any, name: str, say: Any) -> Comparison:
         names.append(name)
-        return Comparison(tmp_path / "study", {"one": right, "two": wrong}, False, {}, {})
+        return Comparison(tmp_path / "study", {"one": right, "two": wrong}, False, {}, {}, {})
 
     monkeypatch.setattr(reproduction, "run_comparison", compare)
     ready = plan_reproduction(write_table(from_scratch=True), words)
@@ -217,7 +217,7 @@ def test_every_seed_is_a_comparison_with_folds_of_its_own(
         lines.append(log.read_text(encoding="utf-8").splitlines())
         known = {0: [Known(0, None), Known(1, None)]}
         tables = {"one": table, "two": table}
-        return Comparison(tmp_path, tables, False, known, {"r0": None, "r1": None})
+        return Comparison(tmp_path, tables, False, known, {"r0": None, "r1": None}, {})
 
     monkeypatch.setattr(reproduction, "run_comparison", compare)
     said: list[str] = []

@@ -170,6 +170,10 @@ def make_cohort(
         FoldsError: If the subjects cannot be split as asked.
     """
     recordings, lacking = usable(manifest, config, needs)
+    if split.alike is not None:
+        from pdray.data.cohort.likeness import keep_alike_together  # few studies split so
+
+        recordings = keep_alike_together(recordings, split.alike)
     people = {recording.subject_id: recording.group for recording in recordings}
     subjects, classes = _rows(recordings, config)
     num_classes = len(config.grade_cuts) + 1

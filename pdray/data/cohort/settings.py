@@ -178,7 +178,12 @@ class FoldsConfig(Settings):
         description="with data.subjects=none: split recordings at random; one person may then be "
         "on both sides",
     )
-
+    alike: str | None = Field(
+        None,
+        pattern=r"^features(\.[a-z][a-z0-9_]*)?$",
+        description="with data.subjects=none: keep recordings whose features are alike on one side "
+        "of a split, such as features.voice; null: no",
+    )
     person: int | None = Field(
         None,
         ge=0,
@@ -190,7 +195,7 @@ class FoldsConfig(Settings):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         asked = {"from_split": self.from_split, "of_recordings": self.of_recordings}
-        asked["person"] = self.person is not None
+        asked |= {"person": self.person is not None, "alike": self.alike is not None}
         found = [name for name, is_asked in asked.items() if is_asked]
         if len(found) > 1:
             raise ValueError(f"{' and '.join(found)} are two ways to split; set one of them")
@@ -208,17 +213,19 @@ class FoldsConfig(Settings):
 def subject_faults(data: DataConfig, folds: FoldsConfig) -> list[str]:
     """Refuse a random split of recordings without subject ids, unless the user accepts it."""
     unnamed = data.subjects == "none"
-    if folds.of_recordings and not unnamed:
+    asked = [name for name in ("of_recordings", "alike") if getattr(folds, name)]
+    if asked and not unnamed:
         return [
-            "folds.of_recordings: is only for data without subject ids; leave it out, so that "
+            f"folds.{asked[0]}: is only for data without subject ids; leave it out, so that "
             "subjects are split, or set data.subjects=none"
         ]
-    chosen = folds.from_split or folds.of_recordings
+    chosen = folds.from_split or asked
     if unnamed and data.items != (ACTION,) and not chosen:
         return [
             "data.subjects: got 'none' with a random split, so the same person may be in training "
-            "and test; use the split of the data set (folds.from_split=true), add subject ids, or "
-            "accept it with folds.of_recordings=true"
+            "and test; use the split of the data set (folds.from_split=true), add subject ids, "
+            "keep recordings together that are alike (folds.alike=features.NAME), or accept it "
+            "with folds.of_recordings=true"
         ]
     return []
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pdray.config import build
@@ -267,3 +268,57 @@ def test_a_split_by_name_needs_what_a_study_needs(load):
         split_subjects(manifest, {"folds.seeds": 1})
     with pytest.raises(ManifestError, match="40 have no landmarks"):
         split_subjects(manifest, people | {"folds.of_recordings": True}, needs=["landmarks"])
+
+
+@pytest.fixture
+def voices(tmp_path, write_manifest):
+    """Return a function that gives a manifest of 12 voices with 4 clips each, one without sound."""
+    rng = np.random.default_rng(0)
+    voice = rng.normal(0, 3, (12, 20))
+    names = [f"v{number // 4}c{number % 4}" for number in range(48)]
+    lines = [
+        ",".join([name, *map(str, voice[number // 4] + rng.normal(0, 1, 20))])
+        for number, name in enumerate(names)
+    ]
+    header = ",".join(["recording_id", *(f"n{column}" for column in range(20))])
+    (tmp_path / "voice.csv").write_text("\n".join([header, *lines[1:]]), encoding="utf-8")
+    rows = [
+        {
+            "recording_id": name,
+            "item": "face_interview",
+            "grade": number // 4 % 2,
+            "video": f"{name}.mp4",
+            "features.voice": "" if number == 0 else "voice.csv",
+        }
+        for number, name in enumerate(names)
+    ]
+    return load_manifest(write_manifest(rows), check_files=False, subjects="none")
+
+
+def alike(manifest, **folds):
+    tree = {"manifest": "m.csv", "subjects": "none", "items": ["face_interview"], "grade_cuts": [1]}
+    config = build(StudyConfig, {"data": tree, "folds": {"alike": "features.voice", **folds}})
+    return cohort_of(manifest, config)
+
+
+def test_recordings_that_are_alike_are_on_one_side_of_every_split(voices):
+    cohort = alike(voices, num_folds=2, num_outer=3)
+    recordings = rated(cohort, build(StudyConfig, {"data": {"manifest": "m"}}).data, None)
+    for sides in (*inner_sides(cohort.folds, recordings), *outer_sides(cohort.folds, recordings)):
+        learnt, held = (
+            {recordings[i].recording_id[:-2] for i in side if recordings[i].recording_id != "v0c0"}
+            for side in (sides.training, sides.evaluation)
+        )
+        assert learnt
+        assert held
+        assert not learnt & held
+    people = {one.recording_id: one.people for one in recordings}
+    assert len({people[f"v3c{clip}"] for clip in range(4)}) == 1  # inner folds keep them, too
+    assert people["v0c0"] == "v0c0"  # without features it is alone
+
+
+def test_likeness_needs_features_and_no_subjects(voices, load):
+    with pytest.raises(SettingsError, match=r"folds.alike: 0 recordings have features.face; add"):
+        alike(voices, alike="features.face")
+    with pytest.raises(SettingsError, match=r"folds.alike: is only for data without subject ids"):
+        split_subjects(voices, {"folds.alike": "features.voice"})
