@@ -32,4 +32,5 @@ CHECKS = {
     "PDR010": Check("under- and overfitting by fold", "pdray.checks.fitting:run"),
     "PDR011": Check("test side scored more than once", "pdray.checks.ledger:run"),
     "PDR012": Check("classes confounded with site or time", "pdray.checks.confounding:run"),
+    "PDR013": Check("columns that tell the grade", "pdray.checks.telling:run"),
 }

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pdray.checks.case import Case
 from pdray.checks.copies import Match, matches, prepare, same_pictures
 from pdray.checks.finding import Finding
+from pdray.checks.likeness import feature_values
 from pdray.checks.pictures import RATE, grey, small_frames
 from pdray.checks.traits import Traits, traits_of
 from pdray.data.store.entry import Entry
@@ -31,7 +32,7 @@ class Copy(NamedTuple):
     Attributes:
         learnt: Position of that on the training side.
         held: Position of the held-out one.
-        seen: "pictures", "landmarks" or "sound": where they agree.
+        seen: "pictures", "landmarks", "sound" or a modality of features: where they agree.
         is_mirrored: Whether one is the mirror of the other.
         likeness: How alike they are, 0..1.
     """
@@ -47,26 +48,36 @@ def run(case: Case) -> Finding:
     """Compare every held-out recording with every recording of its training side."""
     traits = traits_of(case)
     sources = [name for name in ("course", "sound_course") if any(name in one for one in traits)]
-    if not sources:
+    tables = feature_values(case.recordings)
+    if not sources and not tables:
         return Finding(
             state="unknown",
-            looked_at="pictures, landmarks and sound",
-            found="no recording has pictures in the frame store, landmarks or sound",
+            looked_at="pictures, landmarks, sound and features",
+            found="no recording has pictures in the frame store, landmarks, sound or features",
         )
-    pairs = _pairs(case)
+    pairs = _pairs(case) if sources else {}
     found = {
         (one.held, one.learnt): one
-        for one in [*_by_movement(case, traits, pairs), *_by_sound(traits, pairs)]
+        for one in [
+            *_by_features(case, tables),
+            *_by_movement(case, traits, pairs),
+            *_by_sound(traits, pairs),
+        ]
     }
     copies = sorted(found.values(), key=lambda one: -one.likeness)
     looked = {"course": "movement in pictures or landmarks", "sound_course": "sound"}
+    looked_at = [f"every number of {' and '.join(tables)}"] * bool(tables)
+    if sources:
+        looked_at.append(
+            f"{' and '.join(looked[name] for name in sources)} of the first minute of "
+            f"{len(traits)} recordings, at every shift in time, mirrored and in other sizes"
+        )
     return Finding(
         state="warning" if copies else "passed",
-        looked_at=f"{' and '.join(looked[name] for name in sources)} of the first minute of "
-        f"{len(traits)} recordings, at every shift in time, mirrored and in other sizes",
+        looked_at="; ".join(looked_at),
         found=_list(case, copies) if copies else "no copy of a recording is on the other side",
-        sure="a copy agrees over at least 60% of its length; recordings without movement and sound "
-        "cannot be compared",
+        sure="a copy agrees over at least 60% of its length, features in every number; recordings "
+        "without movement and sound cannot be compared",
         advice="keep one of each pair, or give both the same subject_id; then search again; "
         f"{KEY} says which recordings they are",
         numbers={
@@ -96,6 +107,24 @@ def _pairs(case: Case) -> dict[int, list[int]]:
             seen |= {(place, i) for i in others}
             found.setdefault(place, []).extend(others)
     return {place: list(dict.fromkeys(others)) for place, others in found.items()}
+
+
+def _by_features(
+    case: Case, tables: Mapping[str, tuple[tuple[str, ...], NDArray[np.float64]]]
+) -> Iterator[Copy]:
+    """Yield pairs across sides whose features are equal, or all absent."""
+    for modality, (_, values) in tables.items():
+        alike: dict[bytes, list[int]] = {}
+        for place, one in enumerate(case.recordings):
+            if modality in (one.stored or {}):
+                alike.setdefault(values[place].tobytes(), []).append(place)
+        for members in (some for some in alike.values() if len(some) > 1):
+            is_empty = np.isnan(values[members[0]]).all()
+            seen = f"{modality}, all absent" if is_empty else modality
+            for split in case.splits:
+                learnt = [place for place in split.training if place in members]
+                for held in (place for place in split.held if place in members):
+                    yield from (Copy(place, held, seen, False, 1.0) for place in learnt[:1])
 
 
 def _by_sound(traits: Sequence[Traits], pairs: Mapping[int, Sequence[int]]) -> Iterator[Copy]:

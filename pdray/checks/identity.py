@@ -16,9 +16,11 @@ from pdray.checks.finding import Finding
 from pdray.checks.likeness import (
     PARTS,
     clusters,
+    feature_values,
     joined,
     links,
     part_distances,
+    table_distances,
     told_apart,
 )
 from pdray.checks.ridge import Block, Side, class_shares, hat_of, indicators
@@ -44,15 +46,20 @@ _SHOWN = 5
 def run(case: Case) -> Finding:
     """Link persons, or score by clusters where there are no ids."""
     traits = traits_of(case)
-    parts = part_distances(traits)
+    tables = {name: values for name, (_, values) in feature_values(case.recordings).items()}
+    parts = part_distances(traits) | table_distances(tables)
     if not parts:
         return Finding(
             state="unknown",
-            looked_at="still pictures, voices and shapes of faces",
-            found="no recording has pictures in the frame store, sound or landmarks",
+            looked_at="still pictures, voices, shapes of faces and features",
+            found="no recording has pictures in the frame store, sound, landmarks or features",
         )
     if num_unnamed(case.cohort.recordings, build(DataConfig, case.config["data"])):
-        return _without_ids(case, traits, parts)
+        blocks = [
+            Block(name, tables[name] if name in tables else _values(traits, name), name != "look")
+            for name in parts
+        ]
+        return _without_ids(case, blocks, parts)
     return _with_ids(case, parts)
 
 
@@ -63,7 +70,7 @@ def _with_ids(case: Case, parts: dict[str, Doubles]) -> Finding:
     rows = {one.recording_id: one for one in case.cohort.recordings}
     visits = visit_numbers([rows[one.recording_id] for one in case.recordings])
     right, chance, asked = told_apart(joined(list(parts.values())), person, visits)
-    looked_at = f"{', '.join(PARTS[name] for name in parts)} of {len(names)} persons"
+    looked_at = f"{', '.join(PARTS.get(name, name) for name in parts)} of {len(names)} persons"
     if sum(np.bincount(person) > 1) < _LEAST_PERSONS:
         return Finding(
             state="unknown", looked_at=looked_at,
@@ -97,7 +104,7 @@ def _linked(case: Case, parts: dict[str, Doubles], person: Places) -> list[str]:
         for link in links(distance, person, ratio=_RATIO, share=_SHARE):
             if any(_apart(person, split.training, split.held, link[:2]) for split in case.splits):
                 numbers = [case.number_of(first_of[one]) for one in link[:2]]
-                told = f"those of {numbers[0]} and {numbers[1]} ({PARTS[name]})"
+                told = f"those of {numbers[0]} and {numbers[1]} ({PARTS.get(name, name)})"
                 found.setdefault(link[:2], told)
     return list(found.values())
 
@@ -111,19 +118,18 @@ def _apart(
     )
 
 
-def _without_ids(case: Case, traits: Sequence[Traits], parts: dict[str, Doubles]) -> Finding:
+def _without_ids(case: Case, blocks: Sequence[Block], parts: dict[str, Doubles]) -> Finding:
     distance = joined(list(parts.values()))
     cluster = clusters(distance, factor=_CUT)
     count = int(cluster.max()) + 1
     looked_at = (
-        f"{', '.join(PARTS[name] for name in parts)} of {len(cluster)} recordings without subject "
-        f"ids, in {count} clusters of likeness"
+        f"{', '.join(PARTS.get(name, name) for name in parts)} of {len(cluster)} recordings "
+        f"without subject ids, in {count} clusters of likeness"
     )
     if count < 2 * _LEAST_PERSONS or count == len(cluster):
         return Finding(
             state="unknown", looked_at=looked_at, found="too few or too small clusters to split by"
         )
-    blocks = [Block(name, _values(traits, name), name != "look") for name in parts]
     classes = np.array([one.target for one in case.recordings])
     labels = indicators(classes, case.cohort.num_classes)
 

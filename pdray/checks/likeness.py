@@ -1,17 +1,21 @@
 """Distances of recordings: by the picture that stands still, the voice, the shape of a face."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pdray.checks.traits import Traits
+from pdray.data.cohort.rated import RatedRecording
+from pdray.data.modalities import is_table
+from pdray.data.store.entry import Entry
 
 Doubles = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 PARTS = {"look": "still picture", "voice": "voice", "shape": "shape of the face"}
+"""Name of each part; tables of features have that of their modality."""
 _KEPT = 0.3  # of the squares at the edges of a picture
 
 
@@ -29,6 +33,34 @@ class Link(NamedTuple):
     ratio: float
 
 
+def feature_values(
+    recordings: Sequence[RatedRecording],
+) -> dict[str, tuple[tuple[str, ...], Doubles]]:
+    """Return names (D) and values (N, D) of the features of recordings, by modality.
+
+    A value is NaN where it is absent, and where a recording has no such features.
+    """
+    found: dict[str, tuple[tuple[str, ...], Doubles]] = {}
+    for place, one in enumerate(recordings):
+        for modality, path in (one.stored or {}).items():
+            if is_table(modality):
+                entry = Entry(path)
+                values = entry.read(np.zeros(1, np.int64))[0]
+                if modality not in found:
+                    empty = np.full((len(recordings), len(values)), np.nan)
+                    found[modality] = entry.names, empty
+                found[modality][1][place] = values
+    return found
+
+
+def standardised(values: Doubles) -> Doubles:
+    """Return (N, D) values with mean 0 and variance 1 in each column; absent ones are 0."""
+    known = values[:, ~np.isnan(values).all(axis=0)]
+    centred = known - np.nanmean(known, axis=0)
+    spread = np.nanstd(known, axis=0)
+    return np.nan_to_num(centred / np.where(spread > 0, spread, 1))
+
+
 def part_distances(traits: Sequence[Traits]) -> dict[str, Doubles]:
     """Return (N, N) distances of recordings by each of :data:`PARTS` that two of them have.
 
@@ -41,12 +73,26 @@ def part_distances(traits: Sequence[Traits]) -> dict[str, Doubles]:
         if have.sum() < 2:
             continue
         values = np.array([one[name] for one in traits if name in one], np.float64)
-        square = _squares(values, squares=name == "look")
-        np.fill_diagonal(square, np.nan)
-        whole = np.full((len(traits), len(traits)), np.nan)
-        whole[np.ix_(have, have)] = np.sqrt(square / max(np.nanmedian(square), 1e-12))
-        found[name] = whole
+        found[name] = _distances(_squares(values, squares=name == "look"), have)
     return found
+
+
+def table_distances(tables: Mapping[str, Doubles]) -> dict[str, Doubles]:
+    """Return distances by :func:`standardised` features, as :func:`part_distances`."""
+    found = {}
+    for modality, values in tables.items():
+        have = ~np.isnan(values).all(axis=1)
+        if have.sum() >= 2:
+            square = _squares(standardised(values[have]), squares=False)
+            found[modality] = _distances(square, have)
+    return found
+
+
+def _distances(square: Doubles, have: NDArray[np.bool_]) -> Doubles:
+    np.fill_diagonal(square, np.nan)
+    whole = np.full((len(have), len(have)), np.nan)
+    whole[np.ix_(have, have)] = np.sqrt(square / max(np.nanmedian(square), 1e-12))
+    return whole
 
 
 def joined(parts: Sequence[Doubles]) -> Doubles:
@@ -135,15 +181,25 @@ def links(distance: Doubles, person: Places, *, ratio: float, share: float) -> l
     if not len(own) or len(least) < 3:
         return []
     limit = np.quantile(own, share)
-    found = []
-    for first, second in zip(*np.triu_indices(len(least), 1), strict=True):
-        near = least[first, second]
-        if near > limit:
-            continue
-        third = np.delete(least[[first, second]], [first, second], axis=1).min()
-        if third > 0 and near <= ratio * third:  # 0: a plain background, which many have
-            found.append(Link(int(first), int(second), float(near / third)))
-    return sorted(found, key=lambda one: one.ratio)
+    nearest = least.argmin(axis=1)
+    two = np.partition(least, 1, axis=1)
+    first, second = np.triu_indices(len(least), 1)
+    near = least[first, second]
+    # The nearest person but for the other of the pair.
+    others = [
+        np.where(nearest[one] == other, two[one, 1], two[one, 0])
+        for one, other in ((first, second), (second, first))
+    ]
+    third = np.minimum(*others)
+    # 0: a plain background, which many have.
+    is_link = (near <= limit) & (third > 0) & (near <= ratio * third)
+    return sorted(
+        (
+            Link(int(first[place]), int(second[place]), float(near[place] / third[place]))
+            for place in np.flatnonzero(is_link)
+        ),
+        key=lambda one: one.ratio,
+    )
 
 
 def clusters(distance: Doubles, *, factor: float) -> Places:

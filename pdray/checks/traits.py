@@ -49,6 +49,8 @@ def traits_of(case: Case) -> list[Traits]:
 
 
 def _kept(cache: Path, rated: RatedRecording, row: Recording) -> Traits:
+    if row.video is None and row.sound is None and "landmarks" not in (rated.stored or {}):
+        return {}  # tables of features are read as they are
     path = cache / f"{_key(rated, row)}.npz"
     try:
         with np.load(path, allow_pickle=False) as kept:
