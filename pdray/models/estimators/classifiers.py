@@ -4,7 +4,7 @@ A pipeline fills in absent numbers (median), selects columns, scales and classif
 of this from the rows that it is fitted on, so a pipeline of the training side never sees the other.
 Selection keeps the columns with the largest absolute correlation (Pearson) with the class as a
 number: for two classes this is the order of the t test, and of grades it uses the order.
-``is_balanced`` gives each class equal weight, whatever its number; ``bayes`` and
+``is_balanced`` gives each class equal weight, whatever its number; ``bayes``, regressions and
 ``gradient_boosting`` have no weights.
 Letters: N row, D column, K class.
 """
@@ -20,19 +20,22 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
+from pdray.models.estimators.grade_regression import GradeRegression
 from pdray.models.estimators.ordinal_linear import OrdinalLinear
+from pdray.models.estimators.power_scaler import PowerScaler
 
 Floats = NDArray[np.float64]
 
@@ -44,11 +47,14 @@ class Preparation(NamedTuple):
         indicates: Whether a column is added for each column in which training lacks a number.
         num_selected: Columns to keep; all of them where there are fewer. None: all.
         num_components: Principal components of the scaled columns; None: no PCA.
+        scale: ``standard``: mean 0 and standard deviation 1; ``power``: see
+            :mod:`pdray.models.estimators.power_scaler`.
     """
 
     indicates: bool = False
     num_selected: int | None = None
     num_components: int | None = None
+    scale: Literal["standard", "power"] = "standard"
 
 
 NO_PREPARATION = Preparation()
@@ -65,8 +71,8 @@ def build_pipeline(
         kind: A name of :data:`CLASSIFIERS`.
         seed: Seed of trees, forests and boosting.
         preparation: Preparation; trees neither scale nor reduce, since scale does not change them.
-        given: Settings of the classifier: the keywords of its function below. Kind svm also takes
-            ``width``, gamma of its Gaussian kernel times the number of columns.
+        given: Settings of the classifier: the keywords of its function below. svm and svr also
+            take ``width``, gamma of their Gaussian kernel times the number of columns.
 
     Raises:
         ValueError: If there is no such classifier.
@@ -74,7 +80,7 @@ def build_pipeline(
     if kind not in CLASSIFIERS:
         raise ValueError(f"'{kind}' is not a single classifier; use {', '.join(CLASSIFIERS)}")
     steps = preparing_steps(preparation, scales=kind not in _SCALE_FREE)
-    if kind == "svm":
+    if kind in ("svm", "svr"):
         # gamma "auto" is 1 / number of columns, which is known only when it is fitted.
         factor = {"factor": given.pop("width", 1.0) ** 0.5}
         steps.append(("widen", FunctionTransformer(_times, kw_args=factor)))
@@ -86,7 +92,7 @@ def preparing_steps(preparation: Preparation, *, scales: bool = True) -> list[tu
 
     Args:
         preparation: Which steps there are.
-        scales: Whether columns get mean 0 and standard deviation 1, and may be reduced.
+        scales: Whether columns are scaled, and may be reduced.
     """
     imputer = SimpleImputer(
         strategy="median", add_indicator=preparation.indicates, keep_empty_features=True
@@ -95,7 +101,8 @@ def preparing_steps(preparation: Preparation, *, scales: bool = True) -> list[tu
     if preparation.num_selected is not None:
         steps.append(("select", Strongest(preparation.num_selected)))
     if scales:
-        steps.append(("scale", StandardScaler()))
+        is_power = preparation.scale == "power"
+        steps.append(("scale", PowerScaler() if is_power else StandardScaler()))
         if preparation.num_components is not None:
             steps.append(("reduce", PCA(preparation.num_components, svd_solver="full")))
     return steps
@@ -172,6 +179,35 @@ def _ordered(loss: Literal["cumulative", "coral"]) -> Callable[..., Any]:
     return build
 
 
+def _ridge(_: int, *, strength: float = 1.0) -> Any:
+    return GradeRegression(Ridge(1 / strength))
+
+
+def _svr(_: int, *, strength: float = 1.0) -> Any:
+    return GradeRegression(SVR(C=strength, gamma="auto", epsilon=0.2))
+
+
+def _boosted_grade(
+    seed: int,
+    *,
+    num_steps: int = 200,
+    step_size: float = 0.05,
+    depth: int = 3,
+    least_leaf: int = 1,
+) -> Any:
+    return GradeRegression(
+        GradientBoostingRegressor(
+            n_estimators=num_steps,
+            learning_rate=step_size,
+            max_depth=depth,
+            min_samples_leaf=least_leaf,
+            subsample=0.5,
+            max_features=0.3,
+            random_state=seed,
+        )
+    )
+
+
 def _tree(seed: int, *, least_leaf: int = 1, is_balanced: bool = True) -> Any:
     weights = _weights(is_balanced)
     return DecisionTreeClassifier(
@@ -231,6 +267,9 @@ CLASSIFIERS: dict[str, Callable[..., Any]] = {
     "ordinal": _ordered("cumulative"),
     "coral": _ordered("coral"),
     "svm": _svm,
+    "ridge": _ridge,
+    "svr": _svr,
+    "boosted_grade": _boosted_grade,
     "tree": _tree,
     "bayes": _bayes,
     "forest": _of_trees(RandomForestClassifier),
@@ -240,6 +279,7 @@ CLASSIFIERS: dict[str, Callable[..., Any]] = {
 }
 """Function of each classifier, which takes a seed and its settings as keywords: linear (logistic
 regression with an L2 penalty), ordinal and coral (linear models of ordered classes), svm (Gaussian
-kernel), tree, bayes (Gaussian), forest (random), trees (extremely randomised), boosting (by
-histograms: quick), gradient_boosting (half of the rows per step)."""
-_SCALE_FREE = ("tree", "forest", "trees", "boosting", "gradient_boosting")
+kernel), ridge, svr and boosted_grade (regressions of the class as a number), tree, bayes
+(Gaussian), forest (random), trees (extremely randomised), boosting (by histograms: quick),
+gradient_boosting (half of the rows per step)."""
+_SCALE_FREE = ("tree", "forest", "trees", "boosting", "boosted_grade", "gradient_boosting")

@@ -8,8 +8,8 @@ from pdray.models.entry import ModelEntry, ModelSettings
 from pdray.models.estimators.audio_mlp_settings import AudioMlpConfig
 
 Classifier = Literal[
-    "linear", "ordinal", "coral", "rater", "svm", "tree", "bayes", "forest", "trees", "boosting",
-    "mlp",
+    "linear", "ordinal", "coral", "rater", "svm", "ridge", "svr", "boosted_grade", "tree", "bayes",
+    "forest", "trees", "boosting", "mlp",
 ]  # fmt: skip
 CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)
 
@@ -27,19 +27,28 @@ class FeatureHeadConfig(ModelSettings):
         0.1,
         gt=0,
         le=1000,
-        description="C of linear, ordinal, coral and rater, the inverse of the L2 penalty",
+        description="C of linear, ordinal, coral, rater and ridge, the inverse of the L2 penalty",
     )
-    svm_strength: float = Field(1.0, gt=0, le=1000, description="C of svm")
+    svm_strength: float = Field(1.0, gt=0, le=1000, description="C of svm and svr")
     svm_width: float = Field(
-        0.3, gt=0, le=100, description="gamma of svm's Gaussian kernel times the number of features"
+        0.3,
+        gt=0,
+        le=100,
+        description="gamma of the Gaussian kernel of svm and svr times the number of features",
     )
     num_trees: int = Field(300, ge=1, le=5000, description="number of trees of forest and trees")
     least_leaf: int = Field(
         3, ge=1, description="fewest recordings in a leaf of a tree [recordings]"
     )
-    boosting_trees: int = Field(100, ge=1, le=5000, description="trees of boosting per class")
-    boosting_rate: float = Field(0.05, gt=0, le=1, description="learning rate of boosting")
-    boosting_depth: int = Field(2, ge=1, le=20, description="depth of the trees of boosting")
+    boosting_trees: int = Field(
+        100, ge=1, le=5000, description="trees of boosting, per class, and of boosted_grade"
+    )
+    boosting_rate: float = Field(
+        0.05, gt=0, le=1, description="learning rate of boosting and boosted_grade"
+    )
+    boosting_depth: int = Field(
+        2, ge=1, le=20, description="depth of the trees of boosting and boosted_grade"
+    )
     mlp: AudioMlpConfig = AudioMlpConfig()
     rater_prior: float = Field(
         10.0,
@@ -47,7 +56,19 @@ class FeatureHeadConfig(ModelSettings):
         description="rater: imagined grades of each rater for each class, of which 80% agree",
     )
     balanced: bool = Field(
-        False, description="give each class equal weight; bayes, rater and mlp do not use it"
+        False,
+        description="give each class equal weight, in linear, ordinal, coral, svm, tree, forest, "
+        "trees and boosting",
+    )
+    decision: Literal["likeliest", "median"] = Field(
+        "likeliest",
+        description="class that is predicted: the likeliest one, or the median, which has the "
+        "smallest expected error; median changes the probabilities accordingly",
+    )
+    scale: Literal["standard", "power"] = Field(
+        "standard",
+        description="standard: mean 0 and standard deviation 1; power: more normal first "
+        "(Yeo-Johnson); of all but trees",
     )
     indicate_missing: bool = Field(
         True, description="add a column for each feature that is absent in some recording"
@@ -101,12 +122,16 @@ class FeatureChoiceConfig(ModelSettings):
     name: Literal["feature_choice"] = Field("feature_choice", description="name of the model")
     grid: tuple[FeatureHeadConfig, ...] = Field(
         (
-            FeatureHeadConfig(strength=0.01),
-            FeatureHeadConfig(strength=0.1),
-            FeatureHeadConfig(classifier="ordinal", strength=0.01),
-            FeatureHeadConfig(classifier="ordinal", strength=0.1),
-            FeatureHeadConfig(classifier="svm"),
+            FeatureHeadConfig(scale="power", strength=0.03),
+            FeatureHeadConfig(scale="power", strength=0.3),
+            FeatureHeadConfig(
+                classifier="ordinal", scale="power", strength=0.03, decision="median"
+            ),
+            FeatureHeadConfig(classifier="svr", scale="power", svm_strength=2.0),
+            FeatureHeadConfig(classifier="svm", scale="power", balanced=True),
             FeatureHeadConfig(classifier="trees"),
+            FeatureHeadConfig(classifier="linear+svm+trees", scale="power"),
+            FeatureHeadConfig(classifier="ordinal+svr+boosted_grade", scale="power"),
         ),
         min_length=1,
         description="settings to choose from, each as those of feature_head; the simplest first",

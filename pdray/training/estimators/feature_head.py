@@ -24,6 +24,7 @@ from pdray.models.estimators.classifiers import (
     preparing_steps,
 )
 from pdray.models.estimators.feature_settings import FeatureHeadConfig
+from pdray.models.estimators.grade_regression import median_decided
 from pdray.models.estimators.rater_confusion import ABSENT, RaterConfusion
 from pdray.training.estimators.network_in_memory import NetworkLearner
 
@@ -33,19 +34,22 @@ Labels = NDArray[np.int64]
 # Keywords of each classifier, and the settings that give their values.
 _LINEAR = {"strength": "strength", "is_balanced": "balanced"}
 _LEAVES = {"least_leaf": "least_leaf", "is_balanced": "balanced"}
+_BOOSTING = {
+    "num_steps": "boosting_trees",
+    "step_size": "boosting_rate",
+    "depth": "boosting_depth",
+}
 _FOREST = {"num_trees": "num_trees", **_LEAVES}
 _GIVEN = {
     **dict.fromkeys(("linear", "ordinal", "coral"), _LINEAR),
     "svm": {"strength": "svm_strength", "width": "svm_width", "is_balanced": "balanced"},
+    "ridge": {"strength": "strength"},
+    "svr": {"strength": "svm_strength", "width": "svm_width"},
+    "boosted_grade": {**_BOOSTING, "least_leaf": "least_leaf"},
     "tree": _LEAVES,
     "bayes": {},
     **dict.fromkeys(("forest", "trees"), _FOREST),
-    "boosting": {
-        "num_steps": "boosting_trees",
-        "step_size": "boosting_rate",
-        "depth": "boosting_depth",
-        **_LEAVES,
-    },
+    "boosting": {**_BOOSTING, **_LEAVES},
 }
 
 
@@ -110,7 +114,8 @@ class FeatureHead:
         """
         values = stack_features(x, self.names)
         shares = [class_shares(one, values, self.num_classes) for one in self.fitted]
-        return np.asarray(np.mean(shares, axis=0), np.float64)
+        mean: Floats = np.mean(shares, axis=0)
+        return mean if self.config.decision == "likeliest" else median_decided(mean)
 
     def _check(self, values: Floats, y: Labels) -> None:
         if len(set(y.tolist())) == 1:
@@ -138,7 +143,9 @@ class FeatureHead:
 
     def _pipeline(self, kind: str) -> Pipeline:
         config = self.config
-        given = Preparation(config.indicate_missing, config.num_selected, config.num_components)
+        given = Preparation(
+            config.indicate_missing, config.num_selected, config.num_components, config.scale
+        )
         if kind in CLASSIFIERS:
             settings = {name: getattr(config, key) for name, key in _GIVEN[kind].items()}
             return build_pipeline(kind, seed=self.seed, preparation=given, **settings)
