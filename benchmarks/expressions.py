@@ -1,6 +1,6 @@
 """Measures the expression network beside open_clip and transformers, and its own savings.
 
-    python -m benchmarks.expressions             # about five minutes on one core
+    python -m benchmarks.expressions             # about ten minutes on two cores
     python -m benchmarks.expressions size=quick  # only a test run of seconds; ignore its numbers
 
 A training step of the image encoder (ViT-B/32) is forward, a sum as loss, and backward on 2
@@ -8,7 +8,8 @@ snippets of 16 frames of 224 px. A step of batch 16 is taken as eight such steps
 step is how much the process grows beyond its weights and gradients. Tools that are not installed
 are named and left out. Times are CPU times of one thread; the best of some runs in turn counts. The
 pictures are SYNTHETIC noise and the weights are random: no published CLIP is read, and only times
-mean something.
+mean something. The last two rows are those of :mod:`benchmarks.intensities`, in seconds of the
+clock.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 from benchmarks.compare import Row, best
 from benchmarks.frozen_epochs import epoch_seconds
+from benchmarks.intensities import intensity_rows
 from pdray.config import build
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.store.entry import EntryWriter
@@ -239,6 +241,7 @@ def rows(is_quick: bool) -> Iterator[Row]:
     yield from text_rows(is_quick, rounds)
     yield from memory_rows(is_quick)
     yield from kept_rows(is_quick)
+    yield from intensity_rows(is_quick)
 
 
 def main(argv: list[str]) -> int:

@@ -14,7 +14,8 @@ def test_the_quick_run_has_every_row(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["size=quick"]) in (0, 1)
     printed = capsys.readouterr().out
     assert "4 in the first batch, 0 in the next 3" in printed
-    for what in ("texts in a step of batch 16", "memory of a step", "cached, gate frames"):
+    for what in ("texts in a step of batch 16", "memory of a step", "cached, gate frames",
+                 "table of intensities, 80 fits"):  # fmt: skip
         assert what in printed
 
 

@@ -36,7 +36,7 @@ class IntensityHeadConfig(ModelSettings):
     dropout: float = Field(
         0.2, ge=0, lt=1, description="dropout probability after each layer of gru and lstm"
     )
-    learning_rate: float = Field(3e-3, gt=0, description="learning rate of Adam (gru, lstm)")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam (gru, lstm)")
     batch_size: int = Field(
         32, ge=1, description="visits per training step of gru and lstm [recordings]"
     )
