@@ -14,7 +14,6 @@ from pdray.predict.posed_visits import PosedVisit
 from pdray.predict.studied import Studied
 
 _BY_ID = "by its id"
-_SHOWN = 10  # visits in a message
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,11 @@ def refuse_learnt(
                 faults.setdefault(visit.name, told)
     if not faults:
         return
-    shown = [f"visit {name}: {told}" for name, told in [*faults.items()][:_SHOWN]]
-    if len(faults) > _SHOWN:
-        shown.append(f"and {len(faults) - _SHOWN} more visits")
     right = "remove their rows from the manifest, or use a network that did not learn from them"
     if any(_BY_ID in one for one in faults.values()):
         right += "; if only the ids are equal and the people are others, write other_people=true"
-    headline = f"the network of study {learnt.studied.name} learnt from {len(faults)} of the visits"
-    refuse([*shown, right], StudyError, headline)
+    headline = f"the network of study {learnt.studied.name} learnt from some visits; {right}"
+    refuse([f"visit {name}: {told}" for name, told in faults.items()], StudyError, headline)
 
 
 def find_learnt(studied: Studied, model: Model) -> Learnt:

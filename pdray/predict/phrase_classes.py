@@ -1,23 +1,23 @@
-"""The expression of each class of an expression network."""
+"""The expression of each class of the network of a study."""
 
-import json
 from collections.abc import Sequence
 
 from pdray.data.cohort.settings import EXPRESSIONS
-from pdray.errors import StudyError
-from pdray.models.networks.expression_clip_settings import (
-    PHRASES,
-    ExpressionClipConfig,
-    class_phrases,
-)
+from pdray.errors import StudyError, refuse
+from pdray.models.networks.expression_clip_settings import ExpressionClipConfig
 from pdray.predict.studied import Studied
+from pdray.training.phrase_classes import (
+    expressions_by_name,
+    expressions_by_phrase,
+    phrase_faults,
+)
 
 
 def class_expressions(studied: Studied, given: Sequence[str]) -> tuple[str, ...]:
     """Return the expression of each class of the network of a study.
 
-    It is the one that the setting gives; else the one of the class's name beside the study's
-    manifest (``.classes.json``, as importers of actions write it); else the one of its phrase.
+    It is the one that the setting gives; else that of the class's name beside the study's manifest;
+    else that of its phrase.
 
     Args:
         studied: The study.
@@ -27,41 +27,24 @@ def class_expressions(studied: Studied, given: Sequence[str]) -> tuple[str, ...]
         StudyError: If the model has no phrases, the expression of a class is not known, two classes
             have the same, or a class learnt the phrase of another expression.
     """
-    model, name = studied.config.model, studied.name
+    model, name, num = studied.config.model, studied.name, studied.num_classes
     if not isinstance(model, ExpressionClipConfig):
         raise StudyError(
             f"study {name}: its model {model.name} has no phrases; use a study of "
             "model.name=expression_clip"
         )
-    names = {phrase: expression for expression, phrase in PHRASES.items()}
-    phrases = class_phrases(model.phrases, studied.num_classes)
-    told = tuple(given) or _class_names(studied) or tuple(names.get(one, "") for one in phrases)
-    if len(told) != len(phrases):
+    if given and len(given) != num:
         raise StudyError(
-            f"expressions: got {len(told)} for the {len(phrases)} classes of study {name}; write "
-            "one for each"
+            f"expressions: got {len(given)} for the {num} classes of study {name}; write one for "
+            "each"
         )
-    for place, (expression, phrase) in enumerate(zip(told, phrases, strict=True)):
-        if expression not in EXPRESSIONS or told.count(expression) > 1:
-            found = f"is '{expression}'" if expression else "is not known"
-            raise StudyError(
-                f"study {name}: the expression of class {place}, with the phrase '{phrase}', "
-                f"{found}; write the expression of each class, all different, such as expressions="
-                f"[{','.join(EXPRESSIONS[: len(phrases)])}]"
-            )
-        if names.get(phrase, expression) != expression:
-            raise StudyError(
-                f"study {name}: class {place} is {expression}, but it learnt the phrase of "
-                f"{names[phrase]}; train again with model.phrases=[{','.join(told)}]"
-            )
+    by_name = expressions_by_name(studied.data.manifest, num)
+    told = tuple(given) or by_name or expressions_by_phrase(model, num)
+    faults = [
+        f"the expression of class {place} {f'is {one!r} like another' if one else 'is not known'}; "
+        f"write one for each class, such as expressions=[{','.join(EXPRESSIONS[:num])}]"
+        for place, one in enumerate(told)
+        if not one or told.count(one) > 1
+    ]
+    refuse(faults or phrase_faults(model, told, num), StudyError, f"study {name}")
     return told
-
-
-def _class_names(studied: Studied) -> tuple[str, ...]:
-    try:
-        text = studied.data.manifest.with_suffix(".classes.json").read_text(encoding="utf-8")
-        found = json.loads(text)
-    except (OSError, ValueError):
-        return ()
-    is_list = isinstance(found, list) and len(found) == studied.num_classes
-    return tuple(map(str, found)) if is_list and set(found) <= set(EXPRESSIONS) else ()

@@ -166,8 +166,8 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
     """Load the files that trials start from, and check the tracking server.
 
     Raises:
-        PdrayError: If a file cannot be used, intensities are not of one network, or the tracking
-            server cannot serve the cluster.
+        PdrayError: If a file cannot be used, phrases or intensities are of others, or the
+            tracking server cannot serve the cluster.
     """
     plan, cohort = within.plan, within.cohort
     config = plan.config
@@ -175,10 +175,10 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
     grows = config.resources.cluster_cpus or config.resources.cluster_gpus
     nodes = within.capacity.num_nodes
     check_tracking(uri, max(nodes, 2) if grows else nodes)
-    if any("intensities" in one.sees for one in plan.fits):
-        from pdray.data.face.intensity_checks import check_intensities
+    if any("intensities" in one.sees or one.model.name == "expression_clip" for one in plan.fits):
+        from pdray.search.expression_checks import check_expressions
 
-        check_intensities(cohort.recordings)
+        check_expressions(plan.fits, cohort)
     table, marks = config.data.marks, None
     if table is not None:
         from pdray.data.cohort.marks import read_marks
