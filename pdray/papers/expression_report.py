@@ -36,7 +36,7 @@ def groups_text(printed: Printed, found: Expressions, data: DataConfig) -> str:
     Returns:
         Lines of text.
     """
-    lines = [headline(printed.title, printed.synthetic), *_extent(found, data), ""]
+    lines = [*_extent(found, data), ""]
     lines += ["Is the likeliest phrase that of the expression that was asked for?"]
     lines += aligned([*_accuracies(found, printed.paper)])
     lines += [
@@ -57,7 +57,8 @@ def groups_text(printed: Printed, found: Expressions, data: DataConfig) -> str:
         "Silhouettes of the features (1 separate, 0 mixed, -1 in the wrong group)",
         *aligned([[name, _shown(value, 2)] for name, value in silhouettes(found)]),
     ]
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, WIDTH) or [""])
+    wrapped = [part for line in lines for part in textwrap.wrap(line, WIDTH) or [""]]
+    return "\n".join([headline(printed.title, printed.synthetic), "", *wrapped])
 
 
 def _extent(found: Expressions, data: DataConfig) -> Iterator[str]:
@@ -109,11 +110,11 @@ def _ends(low: float, high: float, factor: int = 1) -> str:
     if math.isnan(low):
         return _NOTHING
     digits = 1 if factor > 1 else 2
-    return f"{factor * low:.{digits}f} to {factor * high:.{digits}f}"
+    return f"{factor * low:z.{digits}f} to {factor * high:z.{digits}f}"
 
 
 def _shown(value: float, digits: int) -> str:
-    return _NOTHING if math.isnan(value) else f"{value:.{digits}f}"
+    return _NOTHING if math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def _p(value: float) -> str:

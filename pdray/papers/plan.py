@@ -26,6 +26,7 @@ from pdray.search.space import trial_config
 from pdray.tracking.run_log import learnt_from_rendered
 
 Runs = dict[str, dict[str, Any]]
+_PICTURES = {"groups": ("confusion", "intensities", "features"), "paired": ()}
 _MADE_BY = {"intensities": "; make them with jobs/extract_intensities.py"}
 
 
@@ -80,7 +81,7 @@ class Reproduction:
     @property
     def files(self) -> dict[str, Path]:
         """Files of the printed table and of its pictures, by what they show."""
-        names = ("confusion", "intensities", "features") if self.groups else ("roc",)
+        names = _PICTURES.get(self.table.layout, ("roc",))
         pictures = {name: self.path.with_suffix(f".{name}.png") for name in names}
         return {"table": self.path, **pictures}
 
