@@ -1,16 +1,29 @@
 """Settings, checks and registry entry of the fusion of several modalities."""
 
-from typing import Any, Literal, Self, get_args
+import re
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings
-from pdray.models.entry import ModelEntry, ModelSettings
+from pdray.models.entry import ModelEntry, ModelSettings, settings_union
+from pdray.models.estimators.feature_settings import (
+    CHOICE,
+    HEAD,
+    FeatureChoiceConfig,
+    FeatureHeadConfig,
+)
 from pdray.models.networks.frame_resnet_settings import FrameResNetConfig, frame_resnet_faults
 
 Branch = Literal["rgb", "landmarks", "mfcc", "log_mel", "waveform"]
 BRANCHES: tuple[Branch, ...] = get_args(Branch)
+FEATURES = "features"
+_TABLE = re.compile(rf"{FEATURES}(\.[a-z][a-z0-9_]*)?")  # as pdray.data.modalities has it
 Rule = Literal["l1", "mean", "stacking", "attention"]
+if TYPE_CHECKING:
+    HeadConfig = FeatureHeadConfig | FeatureChoiceConfig
+else:
+    HeadConfig = settings_union((HEAD, CHOICE), default=HEAD.name)
 
 
 class AttentionConfig(Settings):
@@ -35,7 +48,9 @@ class FusionConfig(ModelSettings):
 
     name: Literal["fusion"] = Field("fusion", description="name of the model")
     branches: str = Field(
-        "rgb+landmarks+mfcc", description=f"modalities joined by +, from {', '.join(BRANCHES)}"
+        "rgb+landmarks+mfcc",
+        description=f"modalities joined by +, from {', '.join(BRANCHES)}, {FEATURES} and "
+        f"{FEATURES}.NAME",
     )
     rule: Rule = Field(
         "l1",
@@ -62,6 +77,12 @@ class FusionConfig(ModelSettings):
         "pixels",
         description="unit of landmark coordinates: 256 pixels, or the distance between the eyes",
     )
+    points: Literal["frames", "motion"] = Field(
+        "frames",
+        description="landmarks: frames: the network of YouTubePD; motion: named features of how "
+        "the face moves, with the head",
+    )
+    head: HeadConfig = FeatureHeadConfig()
     num_hidden: int = Field(128, ge=1, le=65536, description="hidden units of the landmark network")
     num_hidden_sound: int = Field(
         1024, ge=1, le=65536, description="hidden units of the sound network; YouTubePD: 1024"
@@ -104,8 +125,11 @@ class FusionConfig(ModelSettings):
     def _are_branches(cls, branches: str) -> str:
         names = branches.split("+")
         for name in names:
-            if name not in BRANCHES:
-                raise ValueError(f"'{name}' is not a branch; use some of {', '.join(BRANCHES)}")
+            if name not in BRANCHES and not _is_table(name):
+                raise ValueError(
+                    f"'{name}' is not a branch; use some of {', '.join(BRANCHES)}, {FEATURES} and "
+                    f"{FEATURES}.NAME"
+                )
             if names.count(name) > 1:
                 raise ValueError(f"{name} is listed {names.count(name)} times; list it once")
         return branches
@@ -120,15 +144,24 @@ class FusionConfig(ModelSettings):
         return self
 
     @property
-    def modalities(self) -> tuple[Branch, ...]:
-        """Modalities of the branches, in the order of ``BRANCHES``."""
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities of the branches, in the order of ``BRANCHES``, then tables as they stand."""
         chosen = self.branches.split("+")
-        return tuple(name for name in BRANCHES if name in chosen)
+        known = [name for name in BRANCHES if name in chosen]
+        return (*known, *(name for name in chosen if _is_table(name)))
+
+    def has_head(self, branch: str) -> bool:
+        """Whether ``head`` classifies a branch, which then has named features."""
+        return _is_table(branch) or (branch == "landmarks" and self.points == "motion")
 
     @property
     def has_votes(self) -> bool:
         """Whether the loss compares each frame's vote with the class of its recording."""
         return self.frames == "fv" and self.told == "frame"
+
+
+def _is_table(branch: str) -> bool:
+    return _TABLE.fullmatch(branch) is not None
 
 
 def fusion_checks(fit: Any) -> list[str]:
@@ -146,9 +179,9 @@ def fusion_checks(fit: Any) -> list[str]:
 
 ENTRY = ModelEntry(
     settings=FusionConfig,
-    description="face, landmarks and sound: each has its own model; predictions are joined",
+    description="face, landmarks, sound, tables: each has its own model; predictions are joined",
     sees=("several",),
-    branches=BRANCHES,
+    branches=(*BRANCHES, FEATURES),
     sections=("pretrained", "optim.epochs=1"),
     network=None,
     checks=fusion_checks,

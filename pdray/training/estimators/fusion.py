@@ -72,11 +72,11 @@ class FusionEstimator:
             DivergedError: If a loss is not finite; names the branch.
         """
         seen = list(x)
-        self.branches = self._learnt(seen, y, self.seed)
+        self.branches = self._learnt(seen, y, subjects, self.seed)
         learns, risk = self.config.rule in ("stacking", "attention"), self.config.abstain_risk
         if learns or risk is not None:
             folds = list(self._inner_folds(y, subjects))
-            logits = self._out_of_fold(seen, y, folds)
+            logits = self._out_of_fold(seen, y, subjects, folds)
         else:
             logits = self._logits(self.branches, seen)
         self.joint = self._joint(seen, logits, y)
@@ -95,22 +95,23 @@ class FusionEstimator:
         """
         return self._shares(self.joint, list(x), self._logits(self.branches, list(x)))
 
-    def _learnt(self, x: list[Seen], y: Labels, seed: int) -> list[Branch]:
-        return [
-            build_branch(name, self.config, num_classes=self.num_classes, seed=seed).fit(x, y)
-            for name in self.names
-        ]
+    def _learnt(self, x: list[Seen], y: Labels, subjects: Sequence[str], seed: int) -> list[Branch]:
+        given = {"num_classes": self.num_classes, "seed": seed}
+        return [build_branch(name, self.config, **given).fit(x, y, subjects) for name in self.names]
 
     def _logits(self, branches: Sequence[Branch], x: list[Seen]) -> Floats:
         """Return (M, N, K) logits, NaN where a recording lacks the modality."""
         return np.stack([branch.logits(x) for branch in branches])
 
-    def _out_of_fold(self, x: list[Seen], y: Labels, folds: Sequence[Sides]) -> Floats:
+    def _out_of_fold(
+        self, x: list[Seen], y: Labels, subjects: Sequence[str], folds: Sequence[Sides]
+    ) -> Floats:
         """Return (M, N, K) logits from branches that did not learn from the recording's subject."""
         found = np.full((len(self.names), len(x), self.num_classes), np.nan)
         for number, (learnt, held) in enumerate(folds):
             seed = derive_seed(self.seed, "inner", number)
-            branches = self._learnt([x[i] for i in learnt], y[learnt], seed)
+            people = [subjects[i] for i in learnt]
+            branches = self._learnt([x[i] for i in learnt], y[learnt], people, seed)
             found[:, held] = self._logits(branches, [x[i] for i in held])
         return found
 

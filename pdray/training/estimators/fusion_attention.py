@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from pdray.errors import DivergedError
 from pdray.models.estimators.fusion_settings import FusionConfig
 from pdray.models.estimators.modality_attention import ModalityAttention, packed
+from pdray.training.estimators.feature_head import stack_features
 from pdray.training.estimators.network_in_memory import (
     draw_network,
     network_logits,
@@ -62,8 +63,11 @@ class AttentionJoint:
             DivergedError: If the loss is not finite.
         """
         self.scaled: dict[str, Pipeline] = {}
+        self.columns: dict[str, tuple[str, ...]] = {}
         for name in self.names:
-            rows = np.stack([_numbers(one[name]) for one in x if name in one])
+            known = [one[name] for one in x if name in one]
+            self.columns[name] = getattr(known[0], "names", ())
+            rows = self._rows(name, known)
             self.scaled[name] = _preparation(min(_COMPONENTS, *rows.shape)).fit(rows)
         inputs = self._packed(x, logits)
         self.network = draw_network(self._build, self.seed)
@@ -94,6 +98,13 @@ class AttentionJoint:
             dropout=self.config.dropout,
         )
 
+    def _rows(self, name: str, described: Sequence[Any]) -> Floats:
+        """Return the (N, D) numbers of a modality; of frames their mean."""
+        if self.columns[name]:
+            return stack_features(described, self.columns[name])
+        values = np.stack([np.asarray(one, np.float64) for one in described])
+        return values if values.ndim == 2 else values.mean(axis=1).reshape(len(values), -1)
+
     def _packed(self, x: Sequence[Mapping[str, Any]], logits: Floats) -> Floats:
         present = np.isfinite(logits).all(axis=2)
         logs = log_softmax(np.where(present[:, :, None], logits, 0.0), axis=2)
@@ -102,8 +113,8 @@ class AttentionJoint:
             pipeline = self.scaled[name]
             found = np.zeros((len(x), pipeline[-1].n_components_))
             if has.any():
-                rows = [_numbers(x[number][name]) for number in np.flatnonzero(has)]
-                found[has] = pipeline.transform(np.stack(rows))
+                known_rows = [x[number][name] for number in np.flatnonzero(has)]
+                found[has] = pipeline.transform(self._rows(name, known_rows))
             numbers.append(torch.from_numpy(found))
         known = torch.from_numpy(np.maximum(logs, np.log(_LEAST)))
         joined: Floats = packed(numbers, known, torch.from_numpy(present)).numpy()
@@ -116,9 +127,3 @@ def _preparation(num_components: int) -> Pipeline:
         StandardScaler(),
         PCA(num_components, svd_solver="full"),
     )
-
-
-def _numbers(described: Any) -> Floats:
-    """Return the numbers of a modality's description: (D,) of a recording, or a mean of frames."""
-    values = np.asarray(getattr(described, "values", described), np.float64)
-    return values if values.ndim == 1 else values.mean(axis=0).ravel()

@@ -33,13 +33,13 @@ def describe_head(recording: RatedRecording, config: FitConfig) -> NDArray[np.fl
         DecodeError: If its landmarks cannot be described; without the recording's id.
         SettingsError: If a group of features does not exist.
     """
-    features = _features(_stored(recording))
+    features = motion_features(_stored(recording))
     return features.values[feature_columns(features.names, config.landmarks)]
 
 
 def describe_choice(recording: RatedRecording, config: FitConfig) -> Features:
     """Return all named features of a recording; raises the errors of :func:`describe_head`."""
-    return _features(_stored(recording))
+    return motion_features(_stored(recording))
 
 
 def describe_frames(recording: RatedRecording, config: FitConfig) -> NDArray[np.float64]:
@@ -73,7 +73,8 @@ def _stored(recording: RatedRecording) -> Path:
 
 
 @lru_cache(maxsize=HELD)
-def _features(path: Path) -> Features:
+def motion_features(path: Path) -> Features:
+    """Return all named features of the landmarks of an entry."""
     return landmark_features(_track(path))
 
 

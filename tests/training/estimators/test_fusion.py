@@ -5,6 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.tables.features import Features
 from pdray.errors import DecodeError, FoldsError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import Origin, probabilities, targets
@@ -89,7 +90,7 @@ def test_stacking_learns_from_branches_that_did_not_see_the_subject(
     met: list[tuple[set[str], set[str]]] = []
     learnt, asked = BranchNetwork.fit, BranchNetwork.logits
 
-    def fit(self: BranchNetwork, some: list, labels: np.ndarray) -> BranchNetwork:
+    def fit(self: BranchNetwork, some: list, labels: np.ndarray, _: object) -> BranchNetwork:
         self.people = {owner[id(one["mfcc"])] for one in some}  # type: ignore[attr-defined]
         return learnt(self, some, labels)
 
@@ -160,3 +161,63 @@ def test_a_recording_with_no_modality_is_named(tmp_path: Path, write_entry) -> N
     made = stored_recordings(tmp_path, write_entry, lacks={5: ("rgb", "landmarks", "mfcc")})
     with pytest.raises(DecodeError, match="recording r5: has none of rgb, landmarks, mfcc"):
         list(fit_estimator(task_of(made)))
+
+
+def tables(num: int, *, lacks: int = 5) -> tuple[list[dict[str, Features]], np.ndarray, list[str]]:
+    """Return SYNTHETIC features of two tables; every ``lacks``-th recording lacks the second."""
+    rng = np.random.default_rng(0)
+    y = np.arange(num) % 2
+    x = []
+    for number, k in enumerate(y):
+        one = {"features.smile": Features(("a", "b"), rng.normal([k, 0], 1))}
+        if number % lacks:
+            values = rng.normal([0, k, 0], 1)
+            values[0] = np.nan if number % 7 == 0 else values[0]
+            one["features.speech"] = Features(("c", "d", "e"), values)
+        x.append(one)
+    return x, y, [f"S{number // 2}" for number in range(num)]
+
+
+BOTH = "features.smile+features.speech"
+
+
+@pytest.mark.parametrize("rule", ["l1", "mean", "stacking", "attention"])
+def test_tables_of_features_are_fused_and_may_be_absent(rule: str) -> None:
+    x, y, subjects = tables(200)
+    learnt, held = slice(0, 100), slice(100, 200)
+    config = config_of(branches=BOTH, rule=rule, num_folds=2)
+    fitted = FusionEstimator(config, num_classes=2, seed=0).fit(
+        x[learnt], y[learnt], subjects[learnt]
+    )
+    shares = fitted.predict_proba(x[held])
+    alone = [
+        score("auroc", y[held], FusionEstimator(
+            config_of(branches=name, rule="mean"), num_classes=2, seed=0
+        ).fit([one for one in x[learnt] if name in one],
+              np.array([k for one, k in zip(x[learnt], y[learnt], strict=True) if name in one]),
+              []).predict_proba([one if name in one else x[1] for one in x[held]]))
+        for name in BOTH.split("+")
+    ]  # fmt: skip
+    assert score("auroc", y[held], shares) > max(alone)
+    assert fitted.told["fit/lacks_features.speech"] == 20
+    moved = [{**one, "features.smile": Features(("b", "a"), one["features.smile"].values[::-1])}
+             for one in x[held]]  # fmt: skip
+    np.testing.assert_allclose(fitted.predict_proba(moved), shares, rtol=1e-6)
+
+
+def test_other_columns_than_in_training_name_the_branch() -> None:
+    x, y, subjects = tables(20)
+    fitted = FusionEstimator(config_of(branches=BOTH, rule="mean"), num_classes=2, seed=0)
+    fitted.fit(x, y, subjects)
+    other = {"features.smile": Features(("a", "z"), np.zeros(2))}
+    with pytest.raises(DecodeError, match=r"branch features.smile, .*lacks b and has z"):
+        fitted.predict_proba([other])
+
+
+def test_the_head_of_a_branch_may_be_chosen_inside_its_training_side() -> None:
+    x, y, subjects = tables(60)
+    grid = [{"strength": 1e-3}, {"classifier": "svm"}]
+    head = {"name": "feature_choice", "grid": grid, "num_folds": 2}
+    config = config_of(branches=BOTH, rule="stacking", num_folds=2, head=head)
+    fitted = FusionEstimator(config, num_classes=2, seed=0).fit(x, y, subjects)
+    assert [0 <= one.learner.told["fit/choice"] < 2 for one in fitted.branches] == [True, True]
