@@ -90,6 +90,7 @@ class ModelEntry:
         checks: ``checks(fit)`` lists contradictions between the sections of a fit.
         loop: ``steps``: it learns from batches in epochs, on one worker or more, and leaves
             weights. ``once``: it learns from all recordings at once, on one worker.
+        fewest_subjects: Subjects of each class that it needs to learn from.
         has_maps: Whether activation maps of its network can be drawn.
         small: Settings of a small example.
     """
@@ -108,6 +109,7 @@ class ModelEntry:
     class_faults: Callable[..., list[str]] = _none
     checks: Callable[[Any], list[str]] = _none
     loop: Literal["steps", "once"] = "steps"
+    fewest_subjects: int = 0
     has_maps: bool = True
     small: Mapping[str, Any] = field(default_factory=dict)
 

@@ -141,10 +141,8 @@ def check_metric(settled: Settled) -> None:
         FoldsError: With the counts of each search, and what to change.
     """
     metric = settled.plan.config.search.metric
-    searches = [(one.title, one.plan, one.cohort) for one in settled.outer]
-    searches.append(("" if not settled.outer else "all subjects", settled.plan, settled.cohort))
     faults = []
-    for title, plan, cohort in searches:
+    for title, plan, cohort in _searches(settled):
         single = _undefined(cohort, metric)
         if single:
             num = len(cohort.folds.development)
@@ -155,6 +153,40 @@ def check_metric(settled: Settled) -> None:
                 "or set search.metric=brier, which is defined for one class"
             )
     refuse(faults, FoldsError, f"search.metric={metric}")
+
+
+def check_training(settled: Settled) -> None:
+    """Refuse training sides with fewer subjects of a class than a model needs.
+
+    Raises:
+        FoldsError: With the counts of each side, and what to change.
+    """
+    needy = max((one.entry for one in settled.plan.fits), key=lambda one: one.fewest_subjects)
+    faults = []
+    for title, _, cohort in _searches(settled):
+        people: dict[int, set[str]] = {number: set() for number in range(cohort.num_classes)}
+        for one in cohort.recordings:
+            if one.grade is not None:
+                people[grade_class(one.grade, cohort.grade_cuts)].add(one.subject_id)
+        for side, (learnt, _) in cohort.folds.splits.items():
+            counts = {number: len(some & learnt) for number, some in people.items()}
+            faults += [
+                f"{title}{', ' if title else ''}{side}: its training side has {count} subjects of "
+                f"class {number}"
+                for number, count in counts.items()
+                if count < needy.fewest_subjects
+            ]
+    headline = (
+        f"model.name={needy.name} needs {needy.fewest_subjects} training subjects of each class; "
+        "use fewer folds, or classes that more subjects have (data.grade_cuts)"
+    )
+    refuse(faults, FoldsError, headline)
+
+
+def _searches(settled: Settled) -> list[tuple[str, StudyPlan, Cohort]]:
+    """Return title, settings and cohort of each search, the last one of the winner that is kept."""
+    last = ("all subjects" if settled.outer else "", settled.plan, settled.cohort)
+    return [*((one.title, one.plan, one.cohort) for one in settled.outer), last]
 
 
 def _undefined(cohort: Cohort, metric: str) -> int:

@@ -18,6 +18,7 @@ from pdray.search.progress import Mirror
 from pdray.search.protocol import (
     Settled,
     check_metric,
+    check_training,
     num_searches,
     num_with_permutations,
     settle,
@@ -80,6 +81,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
         check_permutations(plan, settled.cohort)
     if not study.exists():
         check_metric(settled)
+        check_training(settled)
         if plan.start_study is not None:
             from pdray.search.starts import check_same_people
 

@@ -11,7 +11,7 @@ from pdray.config import nest
 from pdray.data.cohort.manifest import Manifest, load_manifest
 from pdray.errors import FoldsError, PdrayError
 from pdray.search.plan import plan_study
-from pdray.search.protocol import Settled, check_metric, settle, settle_by_time
+from pdray.search.protocol import Settled, check_metric, check_training, settle, settle_by_time
 
 PROBE = {
     "model.name": "linear_probe",
@@ -30,7 +30,8 @@ def manifest(write_manifest: Callable[..., Path]) -> Callable[..., Manifest]:
         rows = [
             {"recording_id": f"{subject}{side}", "subject_id": f"S{subject:02d}",
              "item": "finger_tapping", "grade": grades[subject % len(grades)], "side": side,
-             "video": f"{subject}{side}.mp4", **({"split": splits[subject]} if splits else {})}
+             "video": f"{subject}{side}.mp4", "intensities": f"{subject}{side}.npz",
+             **({"split": splits[subject]} if splits else {})}
             for subject in range(num_subjects) for side in ("left", "right")
         ]  # fmt: skip
         return load_manifest(write_manifest(rows), check_files=False)
@@ -174,3 +175,25 @@ def test_inner_folds_of_one_subject_are_refused_under_holdout_too(
     with pytest.raises(FoldsError, match=r"4 of 4 inner folds .*at most 2, or set search\.metric"):
         settled(manifest(6), **asked, **{"search.metric": "auroc"})
     settled(manifest(6), **asked, **{"search.metric": "brier"})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "num_folds", "sides"),
+    [
+        ("holdout", 2, ["validation side of fold 0", "validation side of fold 1"]),
+        ("nested", 2, ["outer fold 1 of 5, validation side of fold 0", "all subjects, held-out"]),
+    ],
+)
+def test_training_sides_with_too_few_subjects_of_a_class_are_named(
+    manifest: Callable[..., Manifest], protocol: str, num_folds: int, sides: list[str]
+) -> None:
+    model = {"model.name": "intensity_head", "modality": "intensities", "optim.epochs": 1}
+    given = {**model, "search.protocol": protocol, "folds.num_folds": num_folds}
+    check_training(settled(manifest(40), **given))
+    few = settled(manifest(20, (0, 0, 0, 3)), **given)  # five people have grade 3
+    with pytest.raises(FoldsError, match="intensity_head needs 3 training subjects") as caught:
+        check_training(few)
+    for side in sides:
+        assert side in str(caught.value)
+    assert "training side has 2 subjects of class 1" in str(caught.value)
+    check_training(settled(manifest(20, (0, 0, 0, 3)), **{**given, **PROBE, "modality": "rgb"}))

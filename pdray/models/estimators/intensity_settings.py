@@ -7,6 +7,7 @@ from pydantic import Field
 from pdray.models.entry import ModelEntry, ModelSettings
 
 RECURRENT = ("gru", "lstm")
+FEWEST_SUBJECTS = 3  # of each class; with two, a standard deviation says nothing of others
 
 
 class IntensityHeadConfig(ModelSettings):
@@ -70,5 +71,6 @@ ENTRY = ModelEntry(
     network=None,
     loop="once",
     learner="pdray.training.estimators.intensities:PARTS",
+    fewest_subjects=FEWEST_SUBJECTS,
     has_maps=False,
 )

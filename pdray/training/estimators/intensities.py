@@ -26,7 +26,7 @@ from pdray.errors import DecodeError, FoldsError
 from pdray.models.estimators.classifiers import build_pipeline, class_shares
 from pdray.models.estimators.intensity_numbers import LARGEST_LOG, intensity_numbers
 from pdray.models.estimators.intensity_recurrent import build_intensity_recurrent
-from pdray.models.estimators.intensity_settings import IntensityHeadConfig
+from pdray.models.estimators.intensity_settings import FEWEST_SUBJECTS, IntensityHeadConfig
 from pdray.training.estimators.fit import Parts
 from pdray.training.estimators.network_in_memory import NetworkLearner
 from pdray.training.frozen.keep import HELD
@@ -35,7 +35,6 @@ from pdray.training.settings import FitConfig
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-FEWEST_SUBJECTS = 3  # of each class
 # Of standardised numbers: an intensity of another visit may be 1e80 standard deviations away, which
 # float32 cannot hold, and nothing that was learnt says how far is very far.
 _FARTHEST = 10.0
