@@ -62,6 +62,7 @@ def _changes(table: PaperTable, plan: StudyPlan, run: str, given: Mapping[str, A
         and decides(key)
         and not key.startswith(_SILENT)
         and not (key == "pretrained" and "pretrained" in params)  # the table names it
+        and not (table.seeds > 1 and key in ("search.seed", "folds.seed"))  # so are its seeds
         and (key, new) != ("store.codec", "lz4")  # exact
     ]
 

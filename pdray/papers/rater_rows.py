@@ -22,8 +22,12 @@ def rater_block(rows: Mapping[str, pd.DataFrame], reference: Collection[int]) ->
     for label, table in rows.items():
         for one in rater_numbers(table, [], reference):
             if one.table == "raters" and one.metric in _METRICS:
-                is_model = one.group.startswith("model")
-                name = one.group.replace("model", label, 1) if is_model else one.group
+                name = one.group
+                if name.startswith("model"):
+                    who, target = name.split(" against ", 1)
+                    # Where a rater graded everything, the model has the same line for each.
+                    whole = one.num_rows == len(table)
+                    name = f"{label if whole else who.replace('model', label)} against {target}"
                 cells.setdefault(name, {}).setdefault(one.metric, one)
     # Lines of the same target stand together.
     order = sorted(cells, key=lambda name: (" against " in name, name.partition(" against ")[2]))
