@@ -1,0 +1,92 @@
+"""Times whole searches of classifiers on a table of features.
+
+    python -m benchmarks.features             # about half an hour on two cores
+    python -m benchmarks.features size=quick  # only a test run of a minute; ignore its numbers
+
+Each search is 200 trials of five folds with protocol ``holdout`` on a SYNTHETIC table of 489
+recordings of 240 subjects with 116 features and grades 0 to 4, the size of a public table of finger
+tapping. Its refit, its checks and its report are included. Wall time counts, so nothing else may
+run; CPU seconds over two cores are printed beside it.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from benchmarks.compare import cpu
+from pdray.config import Settings, load, written
+
+ROOT = Path(__file__).parents[1]
+GOALS = {"linear,ordinal,svm": 3.0, "boosting": 6.0, "forest": 25.0}
+"""Classifiers of each search, and the longest accepted time [min]."""
+
+
+class FeatureTimesConfig(Settings):
+    """Settings of the benchmark."""
+
+    size: Literal["full", "quick"] = Field("full", description="quick: a test run")
+
+
+def write_cohort(folder: Path, *, num_rows: int = 489, num_features: int = 116) -> Path:
+    """Write a SYNTHETIC manifest and its table of features; return the manifest."""
+    rng = np.random.default_rng(0)
+    grade = rng.choice(5, num_rows, p=[0.22, 0.37, 0.29, 0.1, 0.02])
+    x = rng.normal(size=(num_rows, num_features))
+    x[:, :30] += 0.3 * grade[:, None]
+    x[rng.random(x.shape) < 0.002] = np.nan
+    ids = [f"r{number}" for number in range(num_rows)]
+    table = pd.DataFrame(np.exp(x / 2), columns=[f"f{n}" for n in range(num_features)])
+    table.insert(0, "recording_id", ids)
+    table.to_csv(folder / "features.csv", index=False)
+    people = [f"S{number // 2}" for number in range(num_rows)]
+    rows = {"recording_id": ids, "subject_id": people, "item": "finger_tapping", "grade": grade}
+    manifest = folder / "manifest.csv"
+    pd.DataFrame(rows | {"features": "features.csv"}).to_csv(manifest, index=False)
+    return manifest
+
+
+def search_times(manifest: Path, classifiers: str, trials: int) -> tuple[float, float]:
+    """Run a search; return its wall and CPU seconds."""
+    words = {
+        "data.manifest": manifest,
+        "data.grade_cuts": (1, 2, 3, 4),
+        "space.model.classifier": f"{{choices: [{classifiers}]}}",
+        "search.trials": trials,
+        "search.metric": "kappa",
+        "search.name": classifiers.replace(",", "_"),
+        "output": manifest.parent / "output",
+    }
+    started, used = time.monotonic(), cpu()
+    job = [sys.executable, str(ROOT / "jobs/tune_tsa.py"), "--config"]
+    space = str(ROOT / "search_spaces/features.yaml")
+    given = [f"{key}={written(value)}" for key, value in words.items()]
+    subprocess.run([*job, space, *given], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - started, cpu() - used
+
+
+def main(argv: list[str]) -> None:
+    """Print the time of each search beside its goal."""
+    is_quick = load(FeatureTimesConfig, argv).size == "quick"
+    goals = dict(list(GOALS.items())[:1]) if is_quick else GOALS
+    trials, rows = (3, 200) if is_quick else (200, 489)
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_cohort(Path(folder), num_rows=rows, num_features=rows // 4)
+        for classifiers, goal in goals.items():
+            wall, used = search_times(manifest, classifiers, trials)
+            verdict = "<=" if wall / 60 <= goal else "ABOVE"
+            print(
+                f"{classifiers:<20} {trials} trials {wall / 60:6.1f} min wall {used / 60:6.1f} min "
+                f"CPU  {verdict} {goal:g} min",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
