@@ -16,9 +16,11 @@ Choices where the paper is silent:
 - The text encoder is frozen; prompts and gate learn.
 - The phrases (``expression_clip_settings.py``).
 
-Differs: ``pool=mean`` averages the patches and ``stem=convolution`` replaces the first layer. With
-both, the network learns from few recordings and random weights; a class token under a norm does
-not. Without a vocabulary file, words are tokens with random vectors.
+Differs: ``pool=mean`` averages the patches, ``stem=convolution`` replaces the first layer, and
+``norm=batch`` ends in a batch norm. With these, the network learns from few recordings and random
+weights; a class token under a norm does not. Random weights give all videos nearly one vector, and
+the loss leaves open how large its cosine with all phrases together is; the batch norm takes this
+vector away. Without a vocabulary file, words are tokens with random vectors.
 Letters: B batch, C channel, T time step, H height, W width, N frame (B T), S token of a frame, D
 feature of a token, E embedding, K class.
 """
@@ -69,6 +71,7 @@ class ExpressionClip(nn.Module):
             _SPREAD * torch.randn(config.max_frames + 1, config.embed_dim)
         )
         self.time = Blocks(config.embed_dim, depth=config.time_depth, num_heads=config.time_heads)
+        self.norm = _VideoNorm(config.embed_dim) if config.norm == "batch" else nn.Identity()
         self.text = PhraseEncoder(
             TowerShape(
                 config.text_width, config.text_depth, config.text_heads, config.embed_dim,
@@ -123,7 +126,7 @@ class ExpressionClip(nn.Module):
             f_BTE = gated(f_BTE, self.gate, slice(None))
         class_B1E = self.time_class.to(f_BTE.dtype).expand(len(f_BTE), 1, -1)
         x_BTE = torch.cat([class_B1E, f_BTE], dim=1)
-        f_BE: Tensor = self.time(x_BTE + self._times(steps).to(f_BTE.dtype))[:, 0]
+        f_BE: Tensor = self.norm(self.time(x_BTE + self._times(steps).to(f_BTE.dtype))[:, 0])
         return f_BE
 
     def _times(self, steps: int) -> Tensor:
@@ -166,6 +169,18 @@ class ExpressionClip(nn.Module):
         frozen = ("text.", "image.") if self.config.has_frozen_weights else ("text.",)
         names = (name for name in self.state_dict() if name.startswith(frozen))
         return frozenset(names) - {"text.prompts"}
+
+
+class _VideoNorm(nn.BatchNorm1d):
+    """Batch norm without learned factors; a single video is normalised as in evaluation."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__(num_features, affine=False)
+
+    def forward(self, x_BE: Tensor) -> Tensor:
+        if self.training and len(x_BE) == 1:
+            return functional.batch_norm(x_BE, self.running_mean, self.running_var, eps=self.eps)
+        return super().forward(x_BE)
 
 
 def gated(x: Tensor, attention: nn.Module, some: slice) -> Tensor:

@@ -57,6 +57,11 @@ class ExpressionClipConfig(ModelSettings):
         description="vector of a frame; class: the class token, as published; mean: the mean over "
         "the patches, to learn from random weights",
     )
+    norm: Literal["none", "batch"] = Field(
+        "none",
+        description="norm of the vectors of videos; batch: a batch norm, to learn from random "
+        "weights: then the mean video has no cosine with any phrase",
+    )
     image_width: int = Field(768, ge=1, description="features per token of the image encoder")
     image_depth: int = Field(12, ge=1, description="blocks of the image encoder")
     image_heads: int = Field(12, ge=1, description="attention heads of the image encoder")

@@ -24,6 +24,7 @@ from pdray.training.network import make_network
 from tests.fixtures.networks import State, draw, seeded, state_of
 
 SMALL = dict(NETWORKS["expression_clip"].small)
+_STATISTICS = ("norm.running_mean", "norm.running_var", "norm.num_batches_tracked")
 PHRASE = "a smiling face with an open mouth"  # of words that the closed vocabulary has
 
 
@@ -197,6 +198,18 @@ def test_a_frozen_image_encoder_can_be_replaced_by_what_was_kept(gate: str) -> N
     assert names
     assert all(name.startswith(("image.", "text.")) for name in names)
     assert names <= model.frozen_names()
+
+
+def test_a_batch_norm_takes_away_what_all_videos_share() -> None:
+    plain, normed, x = make(), make(norm="batch"), snippets(4)
+    assert not set(normed.state_dict()) - {*plain.state_dict(), *_STATISTICS}
+    normed.load_state_dict({**normed.state_dict(), **plain.state_dict()})
+    f = plain.features(x)
+    centred = f - f.mean(0)
+    expected = centred / (centred.square().mean(0) + 1e-5).sqrt()
+    torch.testing.assert_close(normed.train().features(x), expected)
+    alone = normed.features(x[:1])  # a last batch of one
+    torch.testing.assert_close(normed.eval().features(x[:1]), alone)
 
 
 def test_blocks_that_are_computed_again_give_the_same_gradients() -> None:
