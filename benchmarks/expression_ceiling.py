@@ -1,12 +1,12 @@
-"""Ceiling of the demo's posed expressions: scores of exact landmarks, which a picture cannot beat.
+"""Ceiling of the demo's posed expressions: scores of exact landmarks, a yardstick for networks.
 
 usage: python -m benchmarks.expression_ceiling [actors_seed] [cohort_seed ...]
 
 Linear discriminant analysis learns the four expressions from the exact landmarks of healthy actors
 of one seed. It then names the expressions of SYNTHETIC cohorts of other seeds, and a logistic
 regression on its 16 scores of each visit (4 recordings x 4 expressions) separates ill from healthy
-in five folds of subjects. A network that reads pictures of the same cohort cannot be expected to be
-better. The amplitudes of the expressions were chosen on seeds 100 and 101.
+in five folds of subjects. It learns full expressions alone: a network that also learns how they
+begin may name weak ones more often. The amplitudes of the expressions were chosen on seeds 100 and 101.
 """
 
 import sys
