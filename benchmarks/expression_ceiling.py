@@ -6,7 +6,8 @@ Linear discriminant analysis learns the four expressions from the exact landmark
 of one seed. It then names the expressions of SYNTHETIC cohorts of other seeds, and a logistic
 regression on its 16 scores of each visit (4 recordings x 4 expressions) separates ill from healthy
 in five folds of subjects. It learns full expressions alone: a network that also learns how they
-begin may name weak ones more often. The amplitudes of the expressions were chosen on seeds 100 and 101.
+begin may name weak ones more often. The amplitudes of the expressions were chosen on seeds 100 and
+101.
 """
 
 import sys
