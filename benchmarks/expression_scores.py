@@ -128,9 +128,9 @@ def tell_expressions(found: Scored, ceiling: Mapping[str, float], report: Report
         report.row(f"Spearman of grade and cosine of its own phrase, {name}", rho,
                    interval(rho_of, found.cohorts))  # fmt: skip
         if name == "neutral":
-            report.target(f"within {MOST_NEUTRAL_RHO} of 0", abs(rho) <= MOST_NEUTRAL_RHO)
+            report.target(f"{name}: within {MOST_NEUTRAL_RHO} of 0", abs(rho) <= MOST_NEUTRAL_RHO)
         else:
-            report.target(f"at most {MOST_RHO}", rho <= MOST_RHO)
+            report.target(f"{name}: at most {MOST_RHO}", rho <= MOST_RHO)
 
 
 def accuracy_of(found: Scored, grade: int, chosen: Numbers) -> float:
@@ -241,11 +241,11 @@ def tell_illness(found: Scored, ceiling: Mapping[str, float], report: Report) ->
         )
         for classifier in RANKED:
             report.target(
-                f"{classifier}: log at most {MOST_EXP_BETTER} below exp",
+                f"{name}, {classifier}: log at most {MOST_EXP_BETTER} below exp",
                 best[classifier, "log"][0] >= best[classifier, "exp"][0] - MOST_EXP_BETTER,
             )
         value, low = max(best[one, "log"] for one in JUDGED)
-        report.target(f"{' or '.join(JUDGED)} at most {MOST_BELOW_CEILING} below landmarks",
+        report.target(f"{name}: {' or '.join(JUDGED)} at most {MOST_BELOW_CEILING} below landmarks",
                       value >= top - MOST_BELOW_CEILING)  # fmt: skip
         if some is kept:
             report.target(f"at least {LEAST_AUROC}, interval above {LEAST_AUROC_LOW}",
