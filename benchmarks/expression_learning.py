@@ -155,7 +155,8 @@ def first_frame(recording: RatedRecording) -> Doubles:
     assert recording.stored is not None
     frame = Entry(recording.stored["rgb"]).read(np.array([0]))[0].astype(np.float64)
     height, width = frame.shape[:2]
-    return frame.reshape(height // 4, 4, width // 4, 4, 3).mean(axis=(1, 3)).ravel()
+    squares = frame.reshape(height // 4, 4, width // 4, 4, 3)
+    return np.asarray(squares.mean(axis=(1, 3)).ravel())
 
 
 def tell_phrases(network: ExpressionClip, found: Scored, report: Report) -> None:

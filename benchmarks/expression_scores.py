@@ -151,7 +151,8 @@ Learner = Callable[[Doubles, Numbers], Callable[[Doubles], Doubles]]
 
 def head(classifier: str, scale: str) -> Learner:
     """Return a learner of pdray's classifier on (V, 4, 4) cosines."""
-    config = IntensityHeadConfig(classifier=classifier, scale=scale, features="original")
+    words = {"classifier": classifier, "scale": scale, "features": "original"}
+    config = IntensityHeadConfig.model_validate(words)
 
     def learn(x: Doubles, y: Numbers) -> Callable[[Doubles], Doubles]:
         people = [str(number) for number in range(len(x))]
