@@ -1,6 +1,6 @@
 """Tests whether the expression network learns SYNTHETIC posed expressions, and what they tell.
 
-    python -m benchmarks.expression_learning             # about 20 minutes on one core
+    python -m benchmarks.expression_learning             # about ten minutes on one core
     python -m benchmarks.expression_learning quick=true  # only a test run; ignore its numbers
 
 The network of ``search_spaces/expression_demo.yaml`` learns four expressions from random weights,
