@@ -4,7 +4,7 @@ Confidence is the highest class probability. Coverage is the share of rows whose
 given, risk the share of wrong classes among these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -39,15 +39,20 @@ def withheld_numbers(units: pd.DataFrame) -> Iterator[Number]:
         return
     rows = Rows(units["subject_id"].to_numpy(), targets(units))
     given, wrong = is_given(units), is_wrong(units)
-    place = {"table": "withheld", "level": "recording"}
 
     def risk(weights: Numbers) -> Numbers:
         return share_of(wrong, weights * given)
 
-    yield measured("coverage", rows, lambda w: share_of(given, w), transform="logit", **place)
+    yield _number("coverage", rows, lambda w: share_of(given, w))
     nothing = "" if given.any() else "every prediction is withheld"
-    yield measured("risk", rows, risk, transform="logit", undefined=nothing, **place)
-    yield measured("risk_of_all", rows, lambda w: share_of(wrong, w), transform="logit", **place)
+    yield _number("risk", rows, risk, undefined=nothing)
+    yield _number("risk_of_all", rows, lambda w: share_of(wrong, w))
+
+
+def _number(
+    metric: str, rows: Rows, values: Callable[[Numbers], Numbers], undefined: str = ""
+) -> Number:
+    return measured(metric, rows, values, transform="logit", undefined=undefined, table="withheld")
 
 
 def is_wrong(table: pd.DataFrame) -> Flags:

@@ -20,9 +20,9 @@ from pdray.evaluation.controls import mixed_groups
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import WITHHELD_BELOW, num_classes, probabilities, targets
 from pdray.evaluation.report import aligned, headline
-from pdray.evaluation.score_intervals import RANKING, interval_of
+from pdray.evaluation.score_intervals import interval_of
 from pdray.evaluation.statistics.intervals import Interval, Transform
-from pdray.evaluation.uncertainty import Numbers, weighted_scores
+from pdray.evaluation.uncertainty import RANKING, Numbers, weighted_scores
 from pdray.evaluation.withheld_numbers import SET_COVERAGE, is_given, is_wrong, risk_at, share_of
 from pdray.papers.table import NUMBERS, RISK, PaperTable
 

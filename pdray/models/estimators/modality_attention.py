@@ -64,9 +64,11 @@ class ModalityAttention(nn.Module):
     def parts(self, x_BX: Tensor) -> Tensor:
         """Return the part of each modality in the fused logits, (B, M, K); zero where absent."""
         num = len(self.sizes)
-        *numbers, logs_BX, present_BM = x_BX.split([*self.sizes, num * self.num_classes, num], 1)
+        *numbers, logs_BX, present_BM = torch.split(
+            x_BX, [*self.sizes, num * self.num_classes, num], dim=1
+        )
         has_BM = present_BM > 0
-        logs_BMK = logs_BX.unflatten(1, (num, self.num_classes))
+        logs_BMK = logs_BX.reshape(-1, num, self.num_classes)
         h_BMH = torch.stack(
             [layer(one).relu() for layer, one in zip(self.tokens, numbers, strict=True)], dim=1
         )

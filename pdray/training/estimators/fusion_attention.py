@@ -106,14 +106,14 @@ class AttentionJoint:
         return values if values.ndim == 2 else values.mean(axis=1).reshape(len(values), -1)
 
     def _packed(self, x: Sequence[Mapping[str, Any]], logits: Floats) -> Floats:
-        present = np.isfinite(logits).all(axis=2)
+        present = np.asarray(np.isfinite(logits).all(axis=2), np.bool_)
         logs = log_softmax(np.where(present[:, :, None], logits, 0.0), axis=2)
         numbers = []
         for name, has in zip(self.names, present, strict=True):
             pipeline = self.scaled[name]
             found = np.zeros((len(x), pipeline[-1].n_components_))
             if has.any():
-                known_rows = [x[number][name] for number in np.flatnonzero(has)]
+                known_rows = [x[number][name] for number in np.flatnonzero(has).tolist()]
                 found[has] = pipeline.transform(self._rows(name, known_rows))
             numbers.append(torch.from_numpy(found))
         known = torch.from_numpy(np.maximum(logs, np.log(_LEAST)))

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from pdray.data.face.motion import Features, feature_columns
+from pdray.data.face.motion import feature_columns
 from pdray.data.face.settings import LandmarkFeatureConfig
+from pdray.data.tables.features import Features
 from pdray.models.estimators.landmark_head import LandmarkHead, build_landmark_head
 from pdray.models.estimators.landmark_settings import LandmarkChoiceConfig, LandmarkHeadConfig
 from pdray.training.estimators.inner_folds import Fold, inner_folds

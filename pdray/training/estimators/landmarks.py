@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.face.motion import Features, feature_columns, landmark_features
+from pdray.data.face.motion import feature_columns, landmark_features
 from pdray.data.face.shape import nose_centred
 from pdray.data.media.tracks import Track
 from pdray.data.store.entry import Entry
+from pdray.data.tables.features import Features
 from pdray.models.estimators.landmark_head import LandmarkHead, build_landmark_head
 from pdray.models.estimators.landmark_mlp import build_landmark_mlp
 from pdray.models.estimators.landmark_settings import (
