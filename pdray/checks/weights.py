@@ -13,6 +13,9 @@ from pdray.errors import FoldsError, StudyError
 from pdray.tracking.run_log import MODEL, StudyLog, study_of_winner
 
 _RANDOM = "every scored network started from random weights, or the model has none"
+_MEASURED = (
+    "the model has none; intensities are refused of people that the measuring network learnt from"
+)
 
 
 class _Start(NamedTuple):
@@ -40,7 +43,8 @@ def run(case: Case) -> Finding:
     if seen:
         found = f"weights were trained on {len(seen)} of {counted(len(held), 'scored subject')}"
     elif not files:
-        found = _RANDOM
+        stored = case.recordings[0].stored or {}
+        found = _MEASURED if "intensities" in stored else _RANDOM
     elif unknown:
         found = counted(len(files), "weights file")
     else:

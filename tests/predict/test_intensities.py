@@ -1,12 +1,14 @@
 """Intensities of visits: what is measured, who is refused, and what is absent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pdray.atomic import file_digest
 from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.face.intensities import Intensities, read_intensities
@@ -14,6 +16,9 @@ from pdray.errors import PdrayError
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.predict.intensities import extract_intensities
 from pdray.predict.intensity_settings import ExtractIntensitiesConfig
+from pdray.predict.learnt import find_learnt
+from pdray.predict.models import find_models
+from pdray.predict.studied import open_study
 from pdray.tracking.run_log import StudyLog
 
 # Fold 0 of the study did not learn from these two of six people.
@@ -85,9 +90,9 @@ def test_cosines_are_those_of_the_evaluation_and_the_manifest_opens(
 @pytest.mark.parametrize(
     ("people", "changes", "words", "told"),
     [
-        ((SEEN,), {}, (), "visit S004_V1: is of subject S004 of the study, by its id"),
+        ((SEEN,), {}, (), "visit S004_V1: is of its subject S004, by its id"),
         ((SEEN,), {}, ("other_people=true",), "by the content of its file"),
-        ((SEEN,), {"subject_id": "X9"}, (), "visit X9_V1: is of subject S004 .*by the content"),
+        ((SEEN,), {"subject_id": "X9"}, (), "visit X9_V1: is of its subject S004, by the content"),
         ((SEEN,), {"end_seconds": "0.5"}, ("other_people=true",), "by the content of its file"),
     ],
 )
@@ -99,6 +104,21 @@ def test_people_that_the_network_learnt_from_are_refused_whatever_their_name(
     with pytest.raises(PdrayError, match=told):
         measure(study, manifest, *words)
     assert not {*manifest.parent.iterdir()} - {manifest}
+
+
+def test_people_of_the_study_that_trained_its_first_weights_are_refused_too(
+    study: StudyLog, network_study: StudyLog, faces: Path
+) -> None:
+    studied = open_study(study.folder)
+    (model,) = find_models(studied, "fold:0")
+    start = {"pretrained": network_study.winner.model_path}
+    found = find_learnt(replace(studied, config=studied.config.model_copy(update=start)), model)
+    row = load_manifest(faces).recordings[1]  # S002, whom fold 0 did not learn
+    for learnt, known in ((find_learnt(studied, model), None), (found, ("S002", "by its id"))):
+        assert learnt.subject_of(row, (), other_people=False) == known
+    contents = [file_digest(file) for file in (row.video,) if file]
+    told = found.subject_of(row, contents, other_people=True)
+    assert told == ("S002", "by the content of its file")
 
 
 def test_an_absent_video_is_absent_and_not_zero(

@@ -95,7 +95,8 @@ class Intensities:
     @property
     def is_present(self) -> npt.NDArray[np.bool_]:
         """(V,) whether each video is there."""
-        return ~np.isnan(self.cosines).any(axis=1)
+        is_present: npt.NDArray[np.bool_] = ~np.isnan(self.cosines).any(axis=1)
+        return is_present
 
     @property
     def log(self) -> Floats:
