@@ -84,4 +84,5 @@ def _likeliest(x: Floats) -> Floats:
             np.where(goes_left, at_new, at_right),
             np.where(goes_left, at_left, at_new),
         )
-    return (low + high) / 2
+    found: Floats = (low + high) / 2
+    return found
