@@ -120,7 +120,9 @@ def _column_notes(column: str, table: Table, members: Sequence[Row]) -> Iterator
         told = "columns are constant or empty and say nothing"
         yield f"{column}: {len(names)} {told}: {_some(names)}"
     yield from _zeros(column, table.names, values)
-    yield from _units(column, table.names, values, [row.cells.get("site", "") for row in members])
+    for what in ("site", "recording_protocol"):
+        places = [row.cells.get(what, "") for row in members]
+        yield from _units(column, table.names, values, places, what)
 
 
 def _zeros(column: str, names: Sequence[str], values: NDArray[np.float64]) -> Iterator[str]:
@@ -139,9 +141,13 @@ def _zeros(column: str, names: Sequence[str], values: NDArray[np.float64]) -> It
 
 
 def _units(
-    column: str, names: Sequence[str], values: NDArray[np.float64], sites: Sequence[str]
+    column: str,
+    names: Sequence[str],
+    values: NDArray[np.float64],
+    sites: Sequence[str],
+    what: str,
 ) -> Iterator[str]:
-    """Find columns whose spread at one site is many times that at another."""
+    """Find columns whose spread at one site, or by one protocol, is many times that at another."""
     told = []
     known = sorted({site for site in sites if site})
     for name, of_column in zip(names, values.T, strict=True):
@@ -160,7 +166,7 @@ def _units(
     if told:
         yield (
             f"{column}: the spread of {len(told)} columns differs by {_SPREAD:g} times or more "
-            f"between sites; check their units: {_some(told)}"
+            f"by {what}; check their units: {_some(told)}"
         )
 
 

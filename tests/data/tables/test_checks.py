@@ -63,7 +63,7 @@ def test_columns_that_look_wrong_are_named(tmp_path: Path, tables: dict[str, pd.
     for part in (
         "features.smile: 1 columns are constant or empty and say nothing: c",
         "features.speech: 1 of 40 recordings have no value in any column",
-        "features.speech: the spread of 1 columns differs by 10 times or more between sites",
+        "features.speech: the spread of 1 columns differs by 10 times or more by site",
         "features.speech: 6 columns are zero together in 2 of 40 recordings (z0, z1, z2, z3, z4",
         "features.smile and features.speech both have the columns e",
     ):
