@@ -58,7 +58,8 @@ def standardised(values: Doubles) -> Doubles:
     known = values[:, ~np.isnan(values).all(axis=0)]
     centred = known - np.nanmean(known, axis=0)
     spread = np.nanstd(known, axis=0)
-    return np.nan_to_num(centred / np.where(spread > 0, spread, 1))
+    found: Doubles = np.nan_to_num(centred / np.where(spread > 0, spread, 1))
+    return found
 
 
 def part_distances(traits: Sequence[Traits]) -> dict[str, Doubles]:
@@ -81,7 +82,7 @@ def table_distances(tables: Mapping[str, Doubles]) -> dict[str, Doubles]:
     """Return distances by :func:`standardised` features, as :func:`part_distances`."""
     found = {}
     for modality, values in tables.items():
-        have = ~np.isnan(values).all(axis=1)
+        have = np.asarray(~np.isnan(values).all(axis=1))
         if have.sum() >= 2:
             square = _squares(standardised(values[have]), squares=False)
             found[modality] = _distances(square, have)

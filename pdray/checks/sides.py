@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from pdray.checks.case import Case, Split
 from pdray.checks.finding import Finding, State, counted
@@ -64,7 +65,7 @@ class _Index:
     def __init__(self, case: Case) -> None:
         rows = {one.recording_id: one for one in case.cohort.recordings}
         ids = {name: _number(name) for name in {one.subject_id for one in case.recordings}}
-        self._keys = [
+        self._keys: list[dict[str, set[Any]]] = [
             {
                 "subject": {one.subject_id},
                 "group": {one.people},

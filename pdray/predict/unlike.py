@@ -11,6 +11,7 @@ features are joined, and all held-out recordings count. Of recordings like those
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,8 +118,14 @@ def _vectors(
         )
     origin = Origin(study=studied.name, trial=0, fold=0, epoch=0)
     task = FitTask(origin, studied.config, tuple(recordings), (), studied.num_classes, 1)
-    found = describe(task)
+    found = [_numbers(one) for one in describe(task)]
     if not all(isinstance(one, np.ndarray) and one.shape == found[0].shape for one in found):
         return None
     vectors = np.stack(found).reshape(len(found), -1).astype(np.float64)
     return [vectors] * len(models)
+
+
+def _numbers(described: Any) -> Any:
+    """Return the values of features, or another description as it is."""
+    values = getattr(described, "values", None)
+    return values if isinstance(values, np.ndarray) else described

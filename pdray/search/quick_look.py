@@ -1,6 +1,10 @@
-"""A quick look at a cohort: a linear model on movement over all subjects, then a small network."""
+"""A quick look at a cohort: a linear model on movement over all subjects, then a small network.
+
+Without videos, the linear model learns from a table of features, and there is no network.
+"""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,7 +22,7 @@ from pdray.search.forecast import LONGEST, hours_of
 from pdray.search.plan import StudyPlan, plan_study
 from pdray.search.protocol import check_metric, num_searches, settle
 from pdray.search.quick_report import Looked, report
-from pdray.search.quick_settings import MINUTES, MOTION, NETWORK, QuickLookConfig
+from pdray.search.quick_settings import FEATURES, MINUTES, MOTION, NETWORK, QuickLookConfig
 from pdray.search.settings import StudyConfig
 from pdray.search.study import run_plan
 from pdray.tracking.run_log import StudyLog
@@ -29,6 +33,14 @@ _LONGEST = 60.0  # that a few steps of the paper's settings may take [s]
 # Outer and inner folds, and protocols with trials: best first.
 _MOTION_SPLITS = ((5, 5), (5, 3), (5, 2), (3, 3), (3, 2), (2, 2))
 _NETWORK_SPLITS = ((5, 2), (3, 2), (2, 2))
+_LINEAR: dict[str, Any] = {
+    "model": {
+        "name": "feature_choice",
+        "grid": [{"classifier": "linear", "strength": value} for value in (0.01, 0.1, 1.0)],
+    },
+    "optim": {"epochs": 1},
+    "search": {"trials": 1},
+}
 _EXTENTS = tuple((protocol, trials) for protocol in ("nested", "holdout") for trials in (6, 3, 1))
 
 
@@ -49,10 +61,29 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
     """
     with step("reading the manifest and the headers of its videos"):
         manifest = open_manifest(config.data, output=config.output)
-        motion = motion_plan(config, spaces, manifest)
-        motion = replace(motion, tags={MINUTES: f"{config.minutes:g}"})  # for --resume
-    with nullcontext() if _is_complete(config) else joined_cluster(config.resources.address):
-        return report(_looks(config, spaces, motion, manifest, say))
+        table = common_table(manifest, config.data.items)
+        first = (
+            features_plan(config, manifest, table)
+            if table
+            else motion_plan(config, spaces, manifest)
+        )
+        first = replace(first, tags={MINUTES: f"{config.minutes:g}"})  # for --resume
+    titles = (FEATURES,) if table else (MOTION, NETWORK) if config.minutes else (MOTION,)
+    is_complete = _is_complete(config, titles)
+    with nullcontext() if is_complete else joined_cluster(config.resources.address):
+        if table:
+            say(f"quick look: a linear model on {table}, tested on everybody; there are no videos")
+            return report([_look(table, first, None, say)])
+        return report(_looks(config, spaces, first, manifest, say))
+
+
+def common_table(manifest: Manifest, items: Sequence[str] | None) -> str:
+    """Return the modality of features that most recordings have; empty if there are videos."""
+    asked = [one for one in manifest.recordings if items is None or one.item in items]
+    counts = Counter(name for one in asked for name in sorted(one.features))
+    if any(one.video for one in asked) or not counts:
+        return ""
+    return counts.most_common(1)[0][0]
 
 
 def _looks(
@@ -73,9 +104,8 @@ def _looks(
     return looks
 
 
-def _is_complete(config: QuickLookConfig) -> bool:
+def _is_complete(config: QuickLookConfig, titles: Sequence[str]) -> bool:
     """Return whether nothing is left to run, so that Ray is not needed."""
-    titles = (MOTION, NETWORK) if config.minutes else (MOTION,)
     folder = config.output / "studies"
     return all(StudyLog(folder / f"{config.name}-{title}").is_complete() for title in titles)
 
@@ -98,6 +128,18 @@ def motion_plan(config: QuickLookConfig, spaces: Path, manifest: Manifest) -> St
     """
     name = f"{config.name}-{MOTION}"
     tree = _tree(config, name, spaces / "motion_linear.yaml")
+    return _begun(config, name, manifest) or nested_plan(tree, manifest, _MOTION_SPLITS)
+
+
+def features_plan(config: QuickLookConfig, manifest: Manifest, table: str) -> StudyPlan:
+    """Return the study of a linear model on a table of features, tested on all subjects.
+
+    Raises:
+        FoldsError: If the subjects cannot be split.
+        StudyError: If a study of this name has another manifest.
+    """
+    name = f"{config.name}-{FEATURES}"
+    tree = _asked(config, name, _LINEAR | {"modality": table})
     return _begun(config, name, manifest) or nested_plan(tree, manifest, _MOTION_SPLITS)
 
 
@@ -215,9 +257,13 @@ def _forecast(manifest: Manifest, plan: StudyPlan, *, longest: float = LONGEST) 
 
 def _tree(config: QuickLookConfig, name: str, file: Path) -> dict[str, Any]:
     """Return the settings of a new study: those of its file, and what the command line says."""
-    tree = read_tree(StudyConfig, ["--config", str(file)])
+    return _asked(config, name, read_tree(StudyConfig, ["--config", str(file)]))
+
+
+def _asked(config: QuickLookConfig, name: str, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with what the command line says."""
     given = {key: value for key, value in dump(config).items() if key in StudyConfig.model_fields}
-    return merge(merge(tree, given), {"search": {"name": name}})
+    return merge(merge(merge({}, tree), given), {"search": {"name": name}})
 
 
 def _begun(config: QuickLookConfig, name: str, manifest: Manifest) -> StudyPlan | None:

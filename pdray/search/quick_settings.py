@@ -12,7 +12,7 @@ from pdray.search.settings import OutputFolder, ResourcesConfig, default_output
 from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
 
-MOTION, NETWORK = "motion", "network"
+MOTION, NETWORK, FEATURES = "motion", "network", "features"
 MINUTES = "quick_look.minutes"  # tag of the first study
 
 
@@ -34,7 +34,8 @@ class QuickLookConfig(Settings):
     name: str = Field(
         "quick-look",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="the studies are <name>-motion and <name>-network in <output>/studies",
+        description="the studies are <name>-motion and <name>-network in <output>/studies; without "
+        "videos <name>-features",
     )
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -67,9 +68,11 @@ def load_quick_look(argv: Sequence[str]) -> QuickLookConfig:
 def _saved(tree: dict[str, Any], *, has_manifest: bool) -> dict[str, Any]:
     """Return what the quick look in the output folder was begun with: recordings and minutes."""
     whole = build(QuickLookConfig, merge({"data": {"manifest": ""}}, tree))
-    study, network = (
-        StudyLog(whole.output / "studies" / f"{whole.name}-{title}") for title in (MOTION, NETWORK)
+    study, network, features = (
+        StudyLog(whole.output / "studies" / f"{whole.name}-{title}")
+        for title in (MOTION, NETWORK, FEATURES)
     )
+    study = features if features.exists() else study
     if not study.exists() and has_manifest:
         return {}
     if not study.exists():

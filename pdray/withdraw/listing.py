@@ -92,6 +92,9 @@ def _owner(found: Found) -> Iterator[str]:
     for manifest in dict.fromkeys(row.manifest for row in person.rows):
         numbers = [str(row.number) for row in person.rows if row.manifest == manifest]
         yield f"{'yours':{_WIDTH}} {manifest}: delete its rows {', '.join(numbers)}"
+    for table in dict.fromkeys(table for row in person.rows for table in row.tables):
+        ids = [row.recording.recording_id for row in person.rows if table in row.tables]
+        yield f"{'yours':{_WIDTH}} {table}: delete the rows of {', '.join(dict.fromkeys(ids))}"
     for file in person.files:
         if file.is_file():
             yield f"{'yours':{_WIDTH}} {file}: delete it and its copies"

@@ -11,6 +11,8 @@ from pdray.config import build
 from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.settings import DataConfig
+from pdray.data.modalities import is_table
+from pdray.data.tables.features import is_single
 from pdray.errors import PdrayError
 from pdray.tracking.run_log import OUTER, PERMUTED, StudyLog
 from pdray.tracking.scorings import subject_marks
@@ -31,8 +33,14 @@ class Row(NamedTuple):
 
     @property
     def files(self) -> list[Path]:
-        """Files that the row names."""
-        return list(self.recording.files.values())
+        """Files that the row names and that are of this recording alone."""
+        named = self.recording.files.items()
+        return [file for name, file in named if not is_table(name) or is_single(file)]
+
+    @property
+    def tables(self) -> list[Path]:
+        """Tables with rows of many recordings that the row names."""
+        return [file for file in self.recording.files.values() if file not in self.files]
 
 
 @dataclass(frozen=True)

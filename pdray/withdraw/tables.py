@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pdray.atomic import replacing
-from pdray.data.cohort.rows import FILES
+from pdray.data.cohort.rows import file_columns
 from pdray.tracking.run_log import FINDINGS, REPORT
 from pdray.withdraw.person import Person
 from pdray.withdraw.trace import Kind, Trace
@@ -45,7 +45,8 @@ def recordings_in(path: Path, subject: str) -> set[str]:
 
 def names_files(path: Path) -> bool:
     """Return whether a table is a manifest, which is its owner's."""
-    return not set(FILES).isdisjoint(_header(path))
+    header = _header(path)
+    return not set(file_columns(header)).isdisjoint(header)
 
 
 def is_of_a_folder(path: Path) -> bool:

@@ -11,7 +11,13 @@ from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import FoldsError, StudyError
 from pdray.search.plan import StudyPlan
 from pdray.search.protocol import num_searches, settle
-from pdray.search.quick_look import choose_network, motion_plan, say_paper
+from pdray.search.quick_look import (
+    choose_network,
+    common_table,
+    features_plan,
+    motion_plan,
+    say_paper,
+)
 from pdray.search.quick_settings import MINUTES, QuickLookConfig, load_quick_look
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
@@ -53,6 +59,28 @@ def test_all_subjects_are_tested_in_the_most_folds_that_they_fill(
     )
     tested = [name for one in settle(plan, manifest).outer for name in one.cohort.folds.test]
     assert len(tested) == len(set(tested)) == num_subjects
+
+
+def test_without_videos_the_commonest_table_is_looked_at(
+    write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [
+        {"recording_id": f"r{number}", "subject_id": f"S{number:02d}", "item": "finger_tapping",
+         "grade": 3 * (number % 2), "features.smile": "smile.csv" * (number < 9),
+         "features.speech": "speech.csv"}
+        for number in range(20)
+    ]  # fmt: skip
+    given = {"data": {"manifest": str(write_manifest(rows))}, "output": str(tmp_path / "out")}
+    config = build(QuickLookConfig, given)
+    manifest = load_manifest(config.data.manifest, check_files=False)
+    table = common_table(manifest, None)
+    assert table == "features.speech"
+    plan = features_plan(config, manifest, table)
+    assert (plan.config.modality, plan.config.search.name) == (table, "quick-look-features")
+    assert plan.config.search.protocol == "nested"
+    with_video = [{**row, "video": f"{row['recording_id']}.mp4"} for row in rows]
+    path = write_manifest(with_video, name="with_video.csv")
+    assert common_table(load_manifest(path, check_files=False), None) == ""
 
 
 def test_too_few_subjects_are_refused_with_their_number(

@@ -90,9 +90,10 @@ def _superfluous(column: str, path: Path, table: Table, rows: Sequence[Row]) -> 
 def _other_columns(
     column: str, tables: Mapping[Path, Table], of_path: Mapping[Path, list[Row]]
 ) -> Iterator[Fault]:
-    (first, right), *others = tables.items() or [(Path(), None)]
+    if len(tables) < 2:
+        return
+    (first, right), *others = tables.items()
     for path, table in others:
-        assert right is not None, "there is a first one"
         if told := names_differ(right.names, table.names):
             yield (
                 of_path[path][0].number,
@@ -129,7 +130,8 @@ def _zeros(column: str, names: Sequence[str], values: NDArray[np.float64]) -> It
     """Find columns that are zero in the same recordings alone: absent values written as zero."""
     alike: dict[bytes, list[str]] = {}
     is_zero = values == 0
-    for place in np.flatnonzero((is_zero.sum(axis=0) > 1) & (is_zero.mean(axis=0) < 0.5)):
+    are_some = (is_zero.sum(axis=0) > 1) & (is_zero.mean(axis=0) < 0.5)
+    for place in np.flatnonzero(are_some).tolist():
         alike.setdefault(is_zero[:, place].tobytes(), []).append(names[place])
     for mask, together in alike.items():
         if len(together) >= _ZEROS:

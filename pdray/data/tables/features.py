@@ -118,7 +118,7 @@ def _read_table(path: Path, *_: int) -> Table:
         if count > 1 and name
     ]
     faults += [f"{ids.count('')} rows have no {KEY}"] * ("" in ids)
-    endless = np.isinf(values).any(axis=0)
+    endless = np.asarray(np.isinf(values).any(axis=0))
     faults += [
         f"column {name!r} holds an infinite number; leave the cell empty if absent"
         for name, is_endless in zip(names, endless, strict=True)
