@@ -236,8 +236,8 @@ root, video, killed = sys.argv[1:]
 if killed == "yes":
     import os, signal
     append = entry.EntryWriter.append
-    def half(self, seconds, item):
-        append(self, seconds, item)
+    def half(self, seconds, item, names=()):
+        append(self, seconds, item, names)
         if self.num_items == 20:
             self._flush()
             self._file.flush()
