@@ -22,7 +22,7 @@ from tests.predict.test_run import SHARES
 
 AS_FAR = {"tsa": 1, "motion_linear": 1, "region_attention": 4}
 """Of six people, how many are as far as noise."""
-WITHOUT = ("fusion", "landmark_choice")
+WITHOUT = ("fusion",)
 """Models whose descriptions are no vectors."""
 
 
