@@ -5,8 +5,7 @@ usage: python jobs/tune_expressions.py [--resume] [--config FILE]
 
 for example:
   python jobs/tune_expressions.py data.manifest=/data/intensities.csv
-  python jobs/tune_expressions.py data.manifest=/data/intensities.csv \
-    data.target=grade data.grade_cuts=[2] search.name=expressions
+  python jobs/tune_expressions.py data.manifest=/data/v.csv data.target=grade
   python jobs/tune_expressions.py --resume search.name=expressions
 
 A new study starts from search_spaces/expressions.yaml, after Huang et al. 2025:
