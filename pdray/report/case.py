@@ -11,6 +11,7 @@ import pandas as pd
 from pdray.checks.finding import Finding
 from pdray.checks.run import read_findings
 from pdray.config import build, dump
+from pdray.data.cohort.settings import target_of
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known, constant_control, group_control
 from pdray.evaluation.evaluate import evaluate
@@ -106,6 +107,11 @@ class Reported:
     small_cells: int = 5
     baselines: Mapping[str, float] = field(default_factory=dict)
     external: External | None = None
+
+    @property
+    def event(self) -> str:
+        """What class 1 of two is called in sentences: "class 1", or "being ill"."""
+        return "being ill" if target_of(self.settings) == "diagnosis" else "class 1"
 
     @property
     def names_people(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from pdray.report.case import read_case
 from pdray.report.cohort_table import cohort_csv, cohort_table
-from pdray.report.figures import confusion, roc
+from pdray.report.figures import confusion, roc, subjects
 from pdray.report.flow import CASE_CONTROL, class_names, flow
 from pdray.report.methods import outcome
 from tests.report.fixture import make_study, sixty
@@ -59,7 +59,9 @@ def test_a_study_of_the_diagnosis_has_no_grades(tmp_path):
     # An earlier version kept no table of recordings.
     named = [class_names(replace(one, cohort=None)) for one in (case, ill)]
     assert named == [{0: "class 0", 1: "class 1"}, {0: "healthy", 1: "ill"}]
-    assert roc.caption(ill).startswith("ROC curve of the ill; ")
+    assert roc.caption(ill).startswith("ROC curve of being ill; ")
+    assert "its probability of being ill (point" in subjects.caption(ill)
+    assert subjects.draw(ill).axes[0].get_ylabel() == "probability\nof being ill"
     ticks = confusion.draw(ill).axes[0].get_yticklabels()
     assert [one.get_text() for one in ticks] == ["0: healthy", "1: ill"]
 

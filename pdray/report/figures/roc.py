@@ -3,7 +3,6 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pdray.data.cohort.settings import target_of
 from pdray.evaluation.drawing import class_names, draw_roc, frame_roc
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import num_classes
@@ -59,9 +58,7 @@ def caption(case: Reported) -> str:
     rows = Rows.of(case.units, mean_of_runs=True)
     lacking = {one for k in _classes(case) if (one := no_band(rows, k))}
     words = [
-        f"ROC curve of {_positive(case)}"
-        if len(_classes(case)) == 1
-        else "ROC curves, one versus rest"
+        f"ROC curve of {case.event}" if len(_classes(case)) == 1 else "ROC curves, one versus rest"
     ]
     if rows.num_networks > 1:
         words.append(
@@ -85,10 +82,6 @@ def caption(case: Reported) -> str:
 def _classes(case: Reported) -> list[int]:
     count = num_classes(case.units)
     return [1] if count == 2 else list(range(count))
-
-
-def _positive(case: Reported) -> str:
-    return "the ill" if target_of(case.settings) == "diagnosis" else "class 1"
 
 
 def _too_many(case: Reported) -> str:

@@ -1,4 +1,4 @@
-"""Strip plot of subjects: the predicted class of each recording against the rated one."""
+"""Strip plot of subjects: the predicted class of each recording against the true one."""
 
 import math
 from typing import Any
@@ -34,8 +34,9 @@ def draw(case: Reported) -> Figure | str:
     """Draw all subjects in rows, ordered by their rated and then by their predicted class."""
     if reason := nothing_scored(case):
         return reason
-    if num_classes(case.units) > MOST_CLASSES:
-        return f"{num_classes(case.units)} classes are not the steps of one scale"
+    classes = num_classes(case.units)
+    if classes > MOST_CLASSES:
+        return f"{classes} classes are not the steps of one scale"
     points = _points(case.units)
     people = points["subject_id"].nunique()
     rows = min(_MOST_ROWS, math.ceil(people / _A_ROW))
@@ -46,7 +47,8 @@ def draw(case: Reported) -> Figure | str:
         top = 2 * LINE + row * (_HIGH + below + 2)
         axes = page.panel(_LEFT, top, WIDE - _LEFT - 3, _HIGH)
         some = points[points["slot"].between(row * each, (row + 1) * each - 1)]
-        _row(axes, some, num_classes(case.units), (row * each, each))
+        _row(axes, some, classes, (row * each, each))
+        axes.set_ylabel(f"probability\nof {case.event}" if classes == 2 else "class")
         axes.set_xlabel("subject" if row == rows - 1 else "", labelpad=POINTS * below)
     page.figure.axes[0].legend(
         handles=_legend(), loc="lower left", bbox_to_anchor=(0, 1.02), ncols=4, borderaxespad=0
@@ -56,13 +58,13 @@ def draw(case: Reported) -> Figure | str:
 
 def caption(case: Reported) -> str:
     """Return what points, dashes and lines are."""
-    mean = "probability of class 1"
+    mean = f"probability of {case.event}"
     if num_classes(case.units) > 2:
         mean = "mean of the classes, weighted by their probabilities"
     return (
         f"Each recording of each subject (running numbers): its {mean} (point or cross) and its "
-        "rated class (dash); an upright line between them is the error, a thin line joins "
-        "the recordings of a subject. Cross: the most probable class is not the rated one. "
+        "true class (dash); an upright line between them is the error, a thin line joins "
+        "the recordings of a subject. Cross: the most probable class is not the true one. "
         f"{sample(case)}"
     )
 
@@ -106,7 +108,6 @@ def _row(axes: Axes, points: pd.DataFrame, classes: int, place: tuple[int, int])
     axes.plot(x[wrong], mean[wrong], "x", color=RED, markersize=1.2 * size, markeredgewidth=0.9)
     axes.set(xlim=(first - 0.5, first + room - 0.5), yticks=range(classes))
     axes.set_ylim(-0.08 * (classes - 1), 1.08 * (classes - 1))
-    axes.set_ylabel("probability\nof class 1" if classes == 2 else "class")
     if classes == 2:
         axes.set_yticks([0, 0.5, 1])
     names = points.drop_duplicates("slot")
@@ -129,7 +130,7 @@ def _segments(axes: Axes, x: tuple[Any, Any], y: tuple[Any, Any], color: str, wi
 
 def _legend() -> list[Line2D]:
     return [
-        Line2D([], [], color="black", linewidth=1.2, label="rated class"),
+        Line2D([], [], color="black", linewidth=1.2, label="true class"),
         Line2D([], [], color=BLUE, marker="o", linestyle="", label="predicted, right"),
         Line2D([], [], color=RED, marker="x", linestyle="", label="predicted, wrong"),
         Line2D([], [], color="0.6", linewidth=0.6, label="recordings of one subject"),
