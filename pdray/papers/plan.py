@@ -117,12 +117,8 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
             run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()
         }
     base = build(StudyConfig, merge(merge({}, table.settings), given))
-    cuts = base.data.grade_cuts
-    if table.layout == "diagnosis" and len(cuts) > 1:
-        raise SettingsError(
-            f"data.grade_cuts: table {path.stem} tells two classes apart, but {list(cuts)} make "
-            f"{len(cuts) + 1}; give one cut, such as [{cuts[0]}]"
-        )
+    if table.layout == "diagnosis":
+        _check_cuts(path.stem, base.data.grade_cuts)
     runs, lacking = _with_files(runs, base, usable)
     notes += lacking
     if not runs:
@@ -172,6 +168,14 @@ def _begun_name(output: Path, name: str) -> str:
         if any(study == known or study.startswith(f"{known}-") for study in begun):
             return known
     return name
+
+
+def _check_cuts(name: str, cuts: tuple[int, ...]) -> None:
+    if len(cuts) > 1:
+        raise SettingsError(
+            f"data.grade_cuts: table {name} tells two classes apart, but {list(cuts)} make "
+            f"{len(cuts) + 1}; give one cut, such as [{cuts[0]}]"
+        )
 
 
 def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:
