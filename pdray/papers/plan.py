@@ -140,8 +140,8 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     plan = next(iter(plans.values()))
     changes = settings_notes(table, plan, given, is_rendered=is_rendered)
     kept = config.output / "tables" / f"{name}.txt"
-    items = table.items or config.data.items
-    notes += [*manifest.notes, *unable_notes(manifest.recordings, items)]
+    notes += manifest.notes
+    notes += unable_notes(manifest.recordings, table.items or config.data.items)
     return Reproduction(table, plans, (*table.notes, *changes, *notes), kept)
 
 
