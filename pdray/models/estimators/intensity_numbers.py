@@ -40,8 +40,8 @@ def video_statistics(intensities_NVP: Floats) -> Floats:
             hv_NV,
             mean_NV,
             std_NV,
-            _ratio(above_NV, std_NV),
-            _ratio(above_NV, mean_NV),
+            _ratio(above_NV, std_NV, high_NV > low_NV),  # std of equal ones is 0 but for rounding
+            _ratio(above_NV, mean_NV, mean_NV != 0),
             high_NV - low_NV,
             hv_NV - low_NV,
             hv_NV - high_NV,
@@ -80,6 +80,6 @@ def intensity_numbers(
     return np.concatenate([x_NVP, statistics_NVD], axis=2)
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    """Return above / below, NaN where below is 0."""
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
+def _ratio(above: Floats, below: Floats, exists: npt.NDArray[np.bool_]) -> Floats:
+    """Return above / below where it exists, else NaN."""
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=exists)

@@ -60,6 +60,12 @@ def test_what_cannot_be_computed_is_absent_and_nothing_else() -> None:
     assert found[1, 2].tolist()[:3] == [0.7, 0.7, 0.0]
 
 
+@pytest.mark.parametrize("num", range(2, 8))
+def test_equal_intensities_have_no_z_whatever_their_mean_is_rounded_to(num: int) -> None:
+    logs = np.random.default_rng(0).normal(0, 30, (500, 1, 1)) + np.zeros((num, num))
+    assert np.isnan(intensity_numbers(logs, "processed", "log")[:, :, STATISTICS.index("z")]).all()
+
+
 def test_the_largest_intensities_have_finite_statistics() -> None:
     logs = np.full((1000, 4, 4), LARGEST_LOG)
     logs[0] = -LARGEST_LOG
