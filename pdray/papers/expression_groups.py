@@ -21,8 +21,8 @@ from scipy.stats import mannwhitneyu
 
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.data.cohort.settings import LABELS, DataConfig
-from pdray.data.face.intensities import SHARED, Intensities, read_intensities
-from pdray.errors import DecodeError, ManifestError, refuse
+from pdray.data.face.intensities import read_intensities
+from pdray.data.face.intensity_checks import check_intensities
 from pdray.evaluation.metrics import predicted
 from pdray.evaluation.predictions import probabilities, targets
 from pdray.evaluation.statistics.paired import holm
@@ -96,16 +96,13 @@ def read_expressions(recordings: Sequence[Recording], data: DataConfig) -> Expre
         data: What makes a group of them.
 
     Raises:
-        ManifestError: If a file cannot be read, or files are not of one network.
+        DecodeError: If a file cannot be read, files are not of one network, or a visit is of a
+            person that the network learnt from.
     """
-    faults, found = [], dict[str, Intensities]()
-    for one in recordings:
-        assert one.intensities is not None, "chosen before"
-        try:
-            found[one.recording_id] = read_intensities(one.intensities)
-        except DecodeError as error:
-            faults.append(f"recording {one.recording_id}: {error}")
-    refuse(faults or _mixed(found), ManifestError, "intensities")
+    check_intensities(recordings)
+    found = {
+        one.recording_id: read_intensities(one.intensities) for one in recordings if one.intensities
+    }
     rows, logs, features = [], list[Floats](), list[Floats]()
     for one in recordings:
         made = found[one.recording_id]
@@ -128,18 +125,6 @@ def read_expressions(recordings: Sequence[Recording], data: DataConfig) -> Expre
         num_absent=len(first.items) * len(recordings) - len(units),
         num_visits=len(recordings),
     )
-
-
-def _mixed(found: dict[str, Intensities]) -> list[str]:
-    """Return what differs between files of intensities."""
-    (first, one), *others = found.items()
-    return [
-        f"recording {name}: {field} of its intensities are not those of {first}; make all files "
-        "with one network (jobs/extract_intensities.py)"
-        for name, other in others
-        for field in SHARED
-        if getattr(other, field) != getattr(one, field)
-    ]
 
 
 def accuracy_difference(found: Expressions) -> tuple[float, float, float]:

@@ -8,8 +8,8 @@ from sklearn.metrics import silhouette_score
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.settings import DataConfig
-from pdray.data.face.intensities import write_intensities
-from pdray.errors import ManifestError
+from pdray.data.face.intensities import text_digest, write_intensities
+from pdray.errors import DecodeError
 from pdray.papers.expression_groups import (
     Expressions,
     accuracy_difference,
@@ -109,17 +109,20 @@ def test_few_subjects_have_no_interval_and_no_test(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"tau": 0.07}, r"recording V5: tau of its intensities are not those of V0"),
-        ({"phrases": ("a", "b", "c", "d")}, r"V5: phrases of its intensities are not those of V0"),
+        ({"tau": 0.07}, "recording V5: its tau 0.07 differ from 0.01 of recording V0"),
+        ({"phrases": tuple("abcd")}, "V5: its phrases .* differ from .* of recording V0"),
+        ({"learnt_contents": (text_digest("file"),)}, "V5: .* learnt from a file of this visit"),
     ],
 )
-def test_files_of_two_networks_are_refused(tmp_path: Path, changes: dict, told: str) -> None:
-    with pytest.raises(ManifestError, match=told):
+def test_files_of_two_networks_and_people_that_it_learnt_from_are_refused(
+    tmp_path: Path, changes: dict, told: str
+) -> None:
+    with pytest.raises(DecodeError, match=told):
         read_expressions(made_visits(tmp_path, 6, **changes), DATA)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     visits = made_visits(tmp_path, 4)
     (tmp_path / "v2.npz").unlink()
-    with pytest.raises(ManifestError, match="recording V2: its file of intensities is not"):
+    with pytest.raises(DecodeError, match="recording V2: its file of intensities is not"):
         read_expressions(visits, DATA)
