@@ -49,7 +49,8 @@ class Measured:
     Attributes:
         visits: Those with at least one video that can be read, with their intensities.
         without: The others.
-        lacks: Visit, expression and reason of each absent video.
+        lacks: Visit, expression and reason of each absent video, and of each whose mean lacks a
+            recording.
     """
 
     visits: tuple[tuple[PosedVisit, Intensities], ...]
@@ -81,7 +82,7 @@ def measured_visits(
         lacks += [
             (visit.name, name, _reason(visit, name, failures))
             for name, found in some.items()
-            if not found
+            if not found or len(found) < len(visit.videos[name])
         ]
         if any(some.values()):
             made.append((visit, _intensities(visit, some, videos, shared)))
@@ -92,7 +93,9 @@ def measured_visits(
 
 def _reason(visit: PosedVisit, expression: str, failures: Mapping[str, str]) -> str:
     some = [one.recording_id for one in visit.videos.get(expression, ())]
-    told = [f"{name}: {failures[name]}" for name in some]
+    told = [f"{name}: {failures[name]}" for name in some if name in failures]
+    if len(told) < len(some):
+        told.append("its intensities are the mean of the others")
     return "; ".join(told) or "the manifest has no recording"
 
 
@@ -177,13 +180,14 @@ def _words(measured: Measured, *, is_synthetic: bool) -> list[str]:
     visits = [visit for visit, _ in measured.visits]
     first = measured.visits[0][1]
     present = [one.is_present for _, one in measured.visits]
+    absent = (len(visits) + len(measured.without)) * len(first.classes) - int(np.sum(present))
     subjects = {one.cells["subject_id"] for one in visits}
     graded = Counter(one.grade_of for one in visits)
     lines = [
         headline("Intensities of expressions", is_synthetic),
         f"visits     {len(visits)} of {len(subjects)} subjects; {len(measured.without)} more have "
         "no video that can be read",
-        f"videos     {int(np.sum(present))} measured; {len(measured.lacks)} absent",
+        f"videos     {int(np.sum(present))} measured; {absent} absent",
         f"log I      cosine / {first.tau:g} of a video of {first.num_frames} frames and a phrase; "
         "only differences count",
         *(f"phrase     {name}: {text}" for name, text in zip(first.classes, first.phrases,
@@ -192,8 +196,8 @@ def _words(measured: Measured, *, is_synthetic: bool) -> list[str]:
     ]  # fmt: skip
     if graded[""]:
         lines.append(
-            f"note: {graded['']} visits have no grade: they have no graded row of item "
-            "facial_expression, and their videos have no grade or several"
+            f"note: {graded['']} visits have no grade: their rows of item "
+            "facial_expression have several, or have none, and so have their videos"
         )
     if graded["its videos"]:
         lines.append(

@@ -86,14 +86,13 @@ def find_visits(
     by_visit: dict[tuple[str, str], list[Recording]] = {}
     for one in posed:
         by_visit.setdefault((one.subject_id, str(one.visit_id)), []).append(one)
-    ratings = {
-        (one.subject_id, str(one.visit_id)): one.grade
-        for one in manifest.recordings
-        if one.item == RATED and one.visit_id and one.grade is not None
-    }
+    ratings: dict[tuple[str, str], set[int]] = {}
+    for one in manifest.recordings:
+        if one.item == RATED and one.visit_id and one.grade is not None:
+            ratings.setdefault((one.subject_id, one.visit_id), set()).add(one.grade)
     cells = {row.cells["recording_id"]: row.cells for row in rows}
     visits = tuple(
-        _visit(some, items, [cells[one.recording_id] for one in some], ratings.get(key))
+        _visit(some, items, [cells[one.recording_id] for one in some], ratings.get(key, set()))
         for key, some in by_visit.items()
     )
     twice = [name for name, count in Counter(one.name for one in visits).items() if count > 1]
@@ -132,7 +131,7 @@ def _visit(
     recordings: Sequence[Recording],
     items: Mapping[str, str],
     cells: Sequence[Mapping[str, str]],
-    rating: int | None,
+    ratings: set[int],
 ) -> PosedVisit:
     videos = {
         name: tuple(one for one in recordings if one.item == item) for item, name in items.items()
@@ -141,9 +140,9 @@ def _visit(
         column: {one[column] for one in cells} - {""} for column in filter(_is_of_visit, cells[0])
     }
     agreed = {column: next(iter(values)) for column, values in found.items() if len(values) == 1}
-    graded = {one.grade for one in recordings if one.grade is not None}
-    own = next(iter(graded)) if len(graded) == 1 else None
-    grade, grade_of = (rating, RATED) if rating is not None else (own, "its videos")
+    graded = ratings or {one.grade for one in recordings if one.grade is not None}
+    grade = next(iter(graded)) if len(graded) == 1 else None
+    grade_of = RATED if ratings else "its videos"
     first = recordings[0]
     return PosedVisit(
         f"{first.subject_id}_{first.visit_id}",

@@ -173,6 +173,26 @@ def test_repeats_are_averaged_and_facts_that_differ_stay_empty(
     assert "medication_state differs between the videos of 1 visits" in words
 
 
+def test_a_repeat_that_cannot_be_read_and_ratings_that_differ_are_told(
+    study: StudyLog, clips: Callable[..., Path], write_manifest: Write
+) -> None:
+    manifest = clips(item="expression_neutral", start_seconds=["", "50", "", ""])
+    rows = pd.read_csv(manifest, dtype=str).fillna("")
+    rated = [
+        {**rows.iloc[2].to_dict(), "recording_id": f"S002_{grade}", "item": "facial_expression",
+         "grade": grade}
+        for grade in "23"
+    ]  # fmt: skip
+    manifest = write_manifest([*rows.to_dict("records"), *rated])
+    words, visits = measure(study, manifest, "repeats=mean", "items=[neutral]")
+    assert "2 measured; 0 absent" in words
+    lacks = pd.read_csv(manifest.with_name("visits.lacks.csv"))
+    assert lacks["visit"].tolist() == ["S001_V1"]
+    assert lacks["why"].str.match("S001_happiness: .*; its intensities are the mean of").all()
+    assert visits["grade"].tolist() == ["1", ""]
+    assert "1 visits have no grade: their rows of item facial_expression have several" in words
+
+
 def test_a_study_of_another_model_has_no_phrases(
     network_study: StudyLog, clips: Callable[..., Path]
 ) -> None:
