@@ -95,8 +95,7 @@ class Intensities:
     @property
     def is_present(self) -> npt.NDArray[np.bool_]:
         """(V,) whether each video is there."""
-        is_present: npt.NDArray[np.bool_] = ~np.isnan(self.cosines).any(axis=1)
-        return is_present
+        return ~np.isnan(self.cosines[:, 0])
 
     @property
     def log(self) -> Floats:
