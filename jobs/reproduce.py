@@ -25,7 +25,7 @@ _OPTIONS = """
 What has been run is not run again: the same command continues a table.
 
 --table NAME is one of these, of YouTubePD (Zhou et al. 2023), expressions
-(Huang et al. 2025), TSA (Yin et al.), hypomimia (WSSFN 2025), motion boundary:
+(Huang et al. 2025), TSA, hypomimia, motion boundary, and features of people:
 {tables}
 """
 

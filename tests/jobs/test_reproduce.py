@@ -12,11 +12,13 @@ NAMES = table_names(TABLES)
 
 def test_the_tables_of_the_papers_are_there() -> None:
     papers = {
-        "youtubepd": "table2 table3 table5 table7 table8 table9 table13 table14 landmarks",
+        "youtubepd": "table2 table3 table5 table7 table8 table9 table13 table14 landmarks fusion",
         "expressions": "groups table3",
         "tsa": "table2 table3 table5",
         "hypomimia": "frames",
         "motion_boundary": "table2 table3",
+        "tapping": "severity",
+        "ufnet": "smile speech fusion",
     }
     assert {f"{paper}.{one}" for paper, found in papers.items() for one in found.split()} == set(
         NAMES
@@ -66,7 +68,7 @@ def test_a_missing_name_is_answered_with_the_names(
 
 def test_an_unknown_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--table", "9.9", "data.manifest=/x.csv", f"output={tmp_path}"]) == 2
-    assert "error: there is no table 9.9; use one of: youtubepd.table2, " in capsys.readouterr().err
+    assert "error: there is no table 9.9; use one of: youtubepd.fusion, " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
