@@ -60,11 +60,12 @@ def help_text(
     end = f"--help-all lists all {len(fields)} settings with their full descriptions."
     if "model.name" in fields:
         end += "\nAdd model.name=NAME to either option to list the settings of that model only."
-    for most in range(4, 0, -1):
-        table = "\n".join(_table(groups, fields, tree, most=most))
-        text = f"{about.rstrip()}\n\n{table}\n\n{end}"
-        if len(text.splitlines()) <= MAX_LINES:
-            break
+    for listed in (groups, {title: _direct(keys, named) for title, keys in groups.items()}):
+        for most in range(4, 0, -1):
+            table = "\n".join(_table(listed, fields, tree, most=most))
+            text = f"{about.rstrip()}\n\n{table}\n\n{end}"
+            if len(text.splitlines()) <= MAX_LINES:
+                return text
     return text
 
 
@@ -137,6 +138,17 @@ def _chosen(root: type[Settings], fields: Fields, named: Mapping[str, Any]) -> G
     return groups
 
 
+def _direct(keys: Sequence[str], named: Mapping[str, Any]) -> list[str]:
+    """Leave out settings of sections of sections, unless the words name such a section."""
+    return [
+        key
+        for key in keys
+        if key.count(".") < 2
+        or key.endswith(".name")
+        or value_at(named, key.rpartition(".")[0]) is not None
+    ]
+
+
 def _sections(fields: Fields) -> Groups:
     """Return all optional settings by section."""
     groups: Groups = {}
@@ -178,6 +190,6 @@ def _right(value: str, text: str, *, wide: int, room: int, most: int | None) -> 
     if len(value) <= wide:
         first, *others = meaning or [""]
         return [f"{value:<{wide}}  {first}", *(f"{'':<{wide}}  {line}" for line in others)]
-    whole = value.replace(",", ", ")
+    whole = re.sub(", *", ", ", value)
     lines = wrap(whole, room, max_lines=None if most is None else 1, placeholder=MORE)
     return [*lines, *(f"{'':<{wide}}  {line}" for line in meaning)]
