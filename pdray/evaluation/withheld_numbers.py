@@ -15,8 +15,6 @@ from pdray.evaluation.predictions import WITHHELD_BELOW, probabilities, targets
 from pdray.evaluation.uncertainty import Numbers
 
 Flags = NDArray[np.bool_]
-SET_COVERAGE = 0.8
-"""Coverage at which the risk of any model is compared."""
 
 
 def given_scores(table: pd.DataFrame) -> dict[str, float]:

@@ -23,8 +23,8 @@ from pdray.evaluation.report import aligned, headline
 from pdray.evaluation.score_intervals import interval_of
 from pdray.evaluation.statistics.intervals import Interval, Transform
 from pdray.evaluation.uncertainty import RANKING, Numbers, weighted_scores
-from pdray.evaluation.withheld_numbers import SET_COVERAGE, is_given, is_wrong, risk_at, share_of
-from pdray.papers.table import NUMBERS, RISK, PaperTable
+from pdray.evaluation.withheld_numbers import is_given, is_wrong, risk_at, share_of
+from pdray.papers.table import NUMBERS, RISK, SET_COVERAGE, PaperTable
 
 _NOTHING = "-"
 _LEGEND = (

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator
 from pdray.config import Settings, load, merge, nearest
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.metrics import METRICS
-from pdray.evaluation.withheld_numbers import SET_COVERAGE
 from pdray.help import MORE, columns
 
 PAPERS = {
@@ -38,8 +37,12 @@ COLUMNS = (
 
 NUMBERS = ("MAE of the mean", "r of the mean")
 """Columns of layout paired: of the mean of more than two classes as a number."""
+
+SET_COVERAGE = 0.8
+"""Coverage at which the risks of models are compared."""
 RISK = f"risk at {SET_COVERAGE:.0%}"
 """Column of layout paired: share of wrong classes among the most confident predictions."""
+
 DIAGNOSIS_COLUMNS = (
     "accuracy", "95% interval", "P w", "R w", "F1 w", "P healthy", "R healthy", "F1 healthy",
     "R ill", "AUROC", "its 95% interval",
