@@ -74,7 +74,10 @@ def test_ratings_and_a_dead_column_of_finger_tapping(tmp_path: Path) -> None:
             tmp_path, rows, [*traps, *list(rows[0])[14:20]], grade="rating", rater_1="expert1"
         )
     )
-    assert "1 columns are constant or empty and say nothing: difficult_any" in manifest.notes[0]
+    assert (
+        "1 column is constant or empty and says nothing; remove it: difficult_any"
+        in manifest.notes[0]
+    )
     found = telling.run(_case(tmp_path, manifest)).found
     assert (
         found == "features: expert1 nearly tells the label; features: rating is equal to the label"

@@ -45,10 +45,8 @@ def table_faults(rows: Sequence[Row], folder: Path) -> tuple[list[Fault], list[s
             faults += _absent(column, path, tables[path], members)
             notes += _superfluous(column, path, tables[path], rows)
         faults += _other_columns(column, tables, of_path)
-        if len(tables) == 1:
-            ((path, table),) = tables.items()
-            known = [row for row in of_path[path] if row.cells["recording_id"] in table.places]
-            described[column] = table, known
+        if tables and not faults:
+            described[column] = _joined(tables, of_path)
     if not faults:
         for column, (table, members) in described.items():
             notes += _column_notes(column, table, members)
@@ -103,6 +101,21 @@ def _other_columns(
             )
 
 
+def _joined(
+    tables: Mapping[Path, Table], of_path: Mapping[Path, list[Row]]
+) -> tuple[Table, list[Row]]:
+    """Return one table of all, such as those of several sites, and its rows of the manifest."""
+    names = next(iter(tables.values())).names
+    members: list[Row] = []
+    values = [np.empty((0, len(names)))]
+    for path, table in tables.items():
+        known = [row for row in of_path[path] if row.cells["recording_id"] in table.places]
+        values.append(table.values[[table.places[row.cells["recording_id"]] for row in known]])
+        members += known
+    numbers = {row.cells["recording_id"]: place for place, row in enumerate(members)}
+    return Table(names, numbers, np.concatenate(values)), members
+
+
 def _column_notes(column: str, table: Table, members: Sequence[Row]) -> Iterator[str]:
     values = table.values[[table.places[row.cells["recording_id"]] for row in members]]
     count = len(values)
@@ -118,7 +131,9 @@ def _column_notes(column: str, table: Table, members: Sequence[Row]) -> Iterator
     is_constant = ~(low.min(axis=1, initial=np.inf) < high.max(axis=1, initial=-np.inf))
     if is_constant.any() and count > 1:
         names = [name for name, same in zip(table.names, is_constant, strict=True) if same]
-        told = "columns are constant or empty and say nothing"
+        told = "column is constant or empty and says nothing; remove it"
+        if len(names) > 1:
+            told = "columns are constant or empty and say nothing; remove them"
         yield f"{column}: {len(names)} {told}: {_some(names)}"
     yield from _zeros(column, table.names, values)
     for what in ("site", "recording_protocol"):
@@ -166,8 +181,9 @@ def _units(
         if spreads[high] >= _SPREAD * spreads[low]:
             told.append(f"{name} ({spreads[high] / spreads[low]:.0f} times, {high} and {low})")
     if told:
+        counted = f"{len(told)} column{'s' * (len(told) > 1)}"
         yield (
-            f"{column}: the spread of {len(told)} columns differs by {_SPREAD:g} times or more "
+            f"{column}: the spread of {counted} differs by {_SPREAD:g} times or more "
             f"by {what}; check their units: {_some(told)}"
         )
 

@@ -61,9 +61,9 @@ def test_columns_that_look_wrong_are_named(tmp_path: Path, tables: dict[str, pd.
     speech.loc[3, zeros] = np.nan
     told = _notes(tmp_path, tables).splitlines()
     for part in (
-        "features.smile: 1 columns are constant or empty and say nothing: c",
+        "features.smile: 1 column is constant or empty and says nothing; remove it: c",
         "features.speech: 1 of 40 recordings have no value in any column",
-        "features.speech: the spread of 1 columns differs by 10 times or more by site",
+        "features.speech: the spread of 1 column differs by 10 times or more by site",
         "features.speech: 6 columns are zero together in 2 of 40 recordings (z0, z1, z2, z3, z4",
         "features.smile and features.speech both have the columns e",
     ):
@@ -80,6 +80,19 @@ def test_tables_of_one_modality_have_the_same_columns(
     other = tables["smile"].rename(columns={"b": "B"})
     with pytest.raises(ManifestError, match=r"other.csv has other columns than smile.csv: lacks b"):
         _notes(tmp_path, tables | {"other": other})
+
+
+def test_tables_of_two_sites_are_compared(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
+    rows = pd.read_csv(tmp_path / "manifest.csv")
+    rows.loc[rows["site"] == "south", "features.smile"] = "other.csv"
+    rows.to_csv(tmp_path / "manifest.csv", index=False)
+    smile = tables["smile"]
+    smile["a"] = 7
+    other = smile.assign(b=smile["b"] * 1000)
+    used = {"smile": smile[rows["site"] == "north"], "other": other[rows["site"] == "south"]}
+    told = _notes(tmp_path, tables | used)
+    assert "features.smile: 1 column is constant or empty and says nothing; remove it: a" in told
+    assert "features.smile: the spread of 1 column differs by 10 times or more by site" in told
 
 
 def test_a_rater_of_few_recordings_is_named(tmp_path: Path) -> None:
