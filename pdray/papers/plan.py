@@ -14,6 +14,7 @@ from pdray.data.cohort.manifest import (
     select,
     unable_notes,
 )
+from pdray.data.cohort.members import usable as usable_visits
 from pdray.data.cohort.persons import NUM_PERSONS, person_sides
 from pdray.data.modalities import needed_field
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
@@ -104,9 +105,10 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     config = build(ReproduceConfig, merge(merge({}, table.settings), asked))
     _check_seeds(table, asked)
     manifest = open_manifest(config.data, output=config.output, check_files=False)
-    usable, _ = select(manifest, items=table.items or config.data.items, needs=("grade",))
     if table.layout == "groups":
         return _plan_groups(table, path.stem, config, manifest)
+    needs = (config.data.target,)
+    usable, _ = select(manifest, items=table.items or config.data.items, needs=needs)
     is_rendered = any(recording.is_synthetic for recording in usable)
     weights = {name: str(file) for name, file in config.weights.items()}
     asked.pop("weights", None)
@@ -149,11 +151,13 @@ def _plan_groups(
     table: PaperTable, name: str, config: ReproduceConfig, manifest: Manifest
 ) -> Reproduction:
     data = config.data
-    found, lacking = select(manifest, items=data.items, needs=("grade", "intensities"))
+    _check_cuts(name, data.grade_cuts)
+    found, lacking = usable_visits(manifest, data, ("intensities",))
     if len({grade_class(one.grade or 0, data.grade_cuts) for one in found}) != 2:
         raise ManifestError(
-            f"table {name} compares two groups, but {len(found)} visits with intensities are of "
-            "one; add visits of the other, or set data.grade_cuts with data.target=grade"
+            f"table {name} compares two groups, but all {len(found)} visits with intensities are "
+            f"on one side of data.grade_cuts={list(data.grade_cuts)}; add visits of the other, or "
+            "set another cut"
         )
     kept = config.output / "tables" / f"{config.search.name or name}.txt"
     left_out = [f"{len(ids)} visits without {one} left out" for one, ids in lacking.items() if ids]

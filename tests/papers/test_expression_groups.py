@@ -1,15 +1,17 @@
 """The expressions of two groups: numbers against plain loops, and the job's words."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_score
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.face.intensities import text_digest, write_intensities
-from pdray.errors import DecodeError
+from pdray.errors import DecodeError, PdrayError
 from pdray.papers.expression_groups import (
     Expressions,
     accuracy_difference,
@@ -18,10 +20,12 @@ from pdray.papers.expression_groups import (
     silhouettes,
 )
 from pdray.papers.expression_report import groups_text
+from pdray.papers.plan import Reproduction, plan_reproduction
 from pdray.papers.severity_table import Printed
 from tests.fixtures.intensities_made import CLASSES, made_intensities
 
 DATA = DataConfig(manifest=Path("m.csv"), target="diagnosis")
+TABLE = Path(__file__).parents[2] / "search_spaces" / "tables" / "expressions.groups.yaml"
 PAPER = {"healthy": {"right [%]": "80.9"}}
 
 
@@ -119,6 +123,53 @@ def test_files_of_two_networks_and_people_that_it_learnt_from_are_refused(
 ) -> None:
     with pytest.raises(DecodeError, match=told):
         read_expressions(made_visits(tmp_path, 6, **changes), DATA)
+
+
+ON_GRADES = ("data.target=grade", "data.grade_cuts=[2]")
+
+
+@pytest.fixture
+def plan(write_manifest: Callable[..., Path], tmp_path: Path) -> Callable[..., Reproduction]:
+    """Return a function that plans the table for a manifest of six visits."""
+
+    def make(*words: str, **changes: object) -> Reproduction:
+        rows = [
+            {"recording_id": f"V{number}", "subject_id": f"S{number}", "item": "expressions",
+             "grade": number % 4, "diagnosis": ("healthy", "PD")[number % 2],
+             "intensities": f"{number}.npz"}
+            for number in range(6)
+        ]  # fmt: skip
+        manifest = write_manifest(pd.DataFrame(rows).assign(**changes).to_dict("records"))
+        told = [f"data.manifest={manifest}", f"output={tmp_path / 'out'}", *words]
+        return plan_reproduction(TABLE, told)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "told"),
+    [
+        (("data.target=grade", "data.grade_cuts=[1,3]"), {}, r"\[1, 3\] make 3; give one cut"),
+        (ON_GRADES, {"grade": 3}, r"all 6 visits .* on one side of data.grade_cuts=\[2\]; add"),
+        ((), {"diagnosis": ""}, "6 have no diagnosis"),
+        ((), {"diagnosis": "PD"}, "all 6 recordings are of ill subjects"),
+    ],
+)
+def test_what_makes_no_two_groups_is_refused(
+    plan: Callable[..., Reproduction], words: tuple[str, ...], changes: dict, told: str
+) -> None:
+    with pytest.raises(PdrayError, match=told):
+        plan(*words, **changes)
+
+
+def test_visits_without_a_label_are_counted_by_what_they_lack(
+    plan: Callable[..., Reproduction],
+) -> None:
+    made = plan(diagnosis=["", "PD", "healthy", "PD", "healthy", ""])
+    assert made.groups is not None
+    assert [one.recording_id for one in made.groups.visits] == ["V1", "V2", "V3", "V4"]
+    assert "2 visits without diagnosis left out" in made.notes
+    assert "1 visits without grade left out" in plan(*ON_GRADES, grade=[*"01230", ""]).notes
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
