@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.people import Fault
 from pdray.data.modalities import is_table
-from pdray.data.tables.features import Table, is_single, names_differ, read_table
-from pdray.errors import ManifestError
+from pdray.data.tables.features import Table, is_single, names_differ, read_features, read_table
+from pdray.errors import DecodeError, ManifestError
 
 _SHOWN = 5
 _LEAST = 10  # values of a site from which its spread is compared
@@ -38,8 +38,8 @@ def table_faults(rows: Sequence[Row], folder: Path) -> tuple[list[Fault], list[s
         tables = {}
         for path, members in of_path.items():
             try:
-                tables[path] = read_table(path)
-            except ManifestError as error:
+                tables[path] = _read(path, members)
+            except (ManifestError, DecodeError) as error:
                 faults.append((members[0].number, f"{column}: {error}"))
                 continue
             faults += _absent(column, path, tables[path], members)
@@ -59,9 +59,19 @@ def _uses(rows: Sequence[Row], folder: Path) -> Uses:
     for row in rows:
         for column in filter(is_table, row.cells):
             cell = row.cells[column]
-            if cell and not is_single(cell) and (folder / cell).is_file():  # else it is said
+            if cell and (folder / cell).is_file():  # else it is said
                 found.setdefault(column, {}).setdefault(folder / cell, []).append(row)
     return found
+
+
+def _read(path: Path, members: Sequence[Row]) -> Table:
+    """Return a table; the features of one recording are a table of one row."""
+    if not is_single(path):
+        return read_table(path)
+    names, values = read_features((path, ""))
+    return Table(
+        names, dict.fromkeys((row.cells["recording_id"] for row in members), 0), values[None]
+    )
 
 
 def _absent(column: str, path: Path, table: Table, members: Sequence[Row]) -> Iterator[Fault]:

@@ -82,6 +82,22 @@ def test_tables_of_one_modality_have_the_same_columns(
         _notes(tmp_path, tables | {"other": other})
 
 
+def test_files_of_one_recording_have_the_columns_of_the_others(
+    tmp_path: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    rows = pd.read_csv(tmp_path / "manifest.csv")
+    rows.loc[5, "features.smile"], rows.loc[6, "features.speech"] = "r5.npz", "r6.npz"
+    rows.to_csv(tmp_path / "manifest.csv", index=False)
+    np.savez(tmp_path / "r5.npz", names=np.array(["a", "c"]), values=np.zeros(2))
+    (tmp_path / "r6.npz").write_bytes(b"no archive")
+    with pytest.raises(ManifestError) as told:
+        _notes(tmp_path, tables)
+    assert "row 7: features.smile r5.npz has other columns than smile.csv: lacks b" in str(
+        told.value
+    )
+    assert "row 8: features.speech: its features r6.npz are no .npz file" in str(told.value)
+
+
 def test_tables_of_two_sites_are_compared(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
     rows = pd.read_csv(tmp_path / "manifest.csv")
     rows.loc[rows["site"] == "south", "features.smile"] = "other.csv"
