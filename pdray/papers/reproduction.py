@@ -99,9 +99,11 @@ def _scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> Scoring
 
 
 def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> str:
-    """Return the table; draw its ROC curves."""
+    """Return the table; draw its ROC curves, where its layout has them."""
     table = reproduction.table
     synthetic = any(one.synthetic for one in found.values())
+    if table.layout == "paired":
+        return _paired(table, [*found.values()], synthetic)
     draw = partial(roc_figure, table.title, path=reproduction.files["roc"], synthetic=synthetic)
     if table.layout == "severity":
         printed = Printed(
@@ -111,8 +113,6 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
         persons = [_seed(table, one) for part, one in found.items() if part.person is not None]
         draw(severity_panels([one.tables for one in seeds]), pooled=table.pooled)
         return severity_table(printed, seeds, persons)
-    if table.layout == "paired":
-        return _paired(table, [*found.values()], synthetic)
     cells = _cells(table, {part.item: one for part, one in found.items()})
     draw(cell_panels(cells))
     if table.layout == "diagnosis":

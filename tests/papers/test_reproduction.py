@@ -236,6 +236,35 @@ def test_every_seed_is_a_comparison_with_folds_of_its_own(
     assert "paper" in text
 
 
+def test_a_paired_table_has_seeds_of_its_own_and_no_curves(
+    write_table: Callable[..., Path], words: list[str], tmp_path: Path, monkeypatch
+) -> None:
+    changes: dict[str, Any] = {
+        "layout": "paired", "seeds": 2, "first_seed": 3, "from_scratch": True, "items": None,
+        "metrics": ["mae"],
+    }  # fmt: skip
+    ready = plan_reproduction(write_table(**changes), words)
+    assert [plan.config.folds.seed for plan in ready.plans.values()] == [3, 4]
+    assert not any("seed" in note for note in ready.notes)
+    facts: dict[str, Any] = {
+        "recording_id": ["r0", "r1"], "snippet": [0, 0], "subject_id": ["s0", "s1"],
+        "item": ["finger_tapping"] * 2, "grade": [0, 3], "target": [0, 1],
+    }  # fmt: skip
+    groups = {"r0": "s0", "r1": "s1"}
+
+    def compare(plan: Any, name: str, say: Any) -> Comparison:
+        origin = Origin(study=name, trial=0, fold=0, epoch=1, seed=plan.config.search.seed,
+                        split="test")  # fmt: skip
+        table = predictions_table(origin, facts, pd.DataFrame([[2.0, 0], [2.0, 0]]).to_numpy())
+        return Comparison(tmp_path, {"one": table, "two": table}, False, {}, {}, groups)
+
+    monkeypatch.setattr(reproduction, "run_comparison", compare)
+    text, path = run_reproduction(ready, say=lambda line: None)
+    assert next(line for line in text.splitlines() if line.startswith("One")).split()[1] == "0.500"
+    assert "2 seeds" in text
+    assert {one.name for one in path.parent.iterdir()} == {"scorings.csv", path.name}
+
+
 def persons_of(tmp_path: Path, num_ill: int) -> list[str]:
     """Return words that name a manifest of six healthy subjects and some ill ones."""
     grades = [0] * 6 + [3] * num_ill
