@@ -24,9 +24,8 @@ class ExtractIntensitiesConfig(Settings):
     )
     items: tuple[str, ...] | None = Field(
         None,
-        min_length=1,
-        description="posed expressions to measure, in the order of videos and of phrases; null: "
-        "one for each class of the network",
+        description="two or more posed expressions to measure, in the order of videos and of "
+        "phrases; null: one for each class of the network",
     )
     repeats: Literal["refuse", "mean"] = Field(
         "refuse",
@@ -61,6 +60,15 @@ class ExtractIntensitiesConfig(Settings):
         if output.suffix != ".csv" or output.exists():
             raise ValueError(f"got {output}; give the name of a new .csv file")
         return output
+
+    @field_validator("items")
+    @classmethod
+    def _are_several(cls, items: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if items is not None and len(items) < 2:
+            raise ValueError(
+                f"got {list(items)}; give two or more, since only differences of phrases count"
+            )
+        return items
 
     @field_validator("items", "expressions")
     @classmethod
