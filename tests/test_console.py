@@ -80,7 +80,7 @@ def test_search_spaces_are_found_from_anywhere(
         ("pdray tune-", [name for name in JOBS if name.startswith("tune-")]),
         ("pdray compl", ["completion"]),
         ("pdray tune-tsa --res", ["--resume"]),
-        ("pdray tune-tsa model.name=i", ["model.name=i3d"]),
+        ("pdray tune-tsa model.name=i", ["model.name=i3d", "model.name=intensity_head"]),
         ("pdray tune-tsa model.name=s3d model.d", ["model.dropout="]),
         ("pdray tune-fusion model.bra", ["model.branches="]),
         ("pdray tune-tsa data.fold", []),
