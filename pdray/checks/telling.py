@@ -51,7 +51,7 @@ def run(case: Case) -> Finding:
         sure=f"a column is named from a rank correlation of {_RANKS:g} or an area under the ROC "
         f"curve of {_AREA:g}; a very good feature may reach that, too",
         advice="find out how these columns were made; remove what was made from the grade, and "
-        "write no zero or empty cell by the diagnosis; scores between visits are no ratings",
+        "leave no cell zero or empty because of a diagnosis; scores between visits are no ratings",
         numbers={"columns": columns, "telling": len(told)},
     )
 

@@ -81,8 +81,8 @@ class FitConfig(Settings):
     modality: SeenModality = Field(
         "rgb",
         description="input of the model: colours (rgb), optical flow or motion boundaries for a "
-        "network; landmarks, sound, features or features.NAME (tables of numbers) for an "
-        "estimator; several for a fusion",
+        "network; landmarks, sound, intensities, features or features.NAME (tables of "
+        "numbers) for an estimator; several for a fusion",
     )
     decode: DecodeConfig = DecodeConfig()
     limits: DecodeLimits = DecodeLimits()
