@@ -114,11 +114,12 @@ def find_learnt(studied: Studied, model: Model) -> Learnt:
         learnt = model.learnt if one is studied else frozenset(one.folds.development)
         found = {**one.subject_of_digest, **_by_entries(one)}
         found = {digest: subject for digest, subject in found.items() if subject in learnt}
-        if not found:
+        if lacking := learnt - set(found.values()):
             raise StudyError(
-                f"study {one.name}: which files its network learnt from is not known here, so a "
-                f"copy of one could not be found; restore its manifest {one.data.manifest.name} "
-                f"and the frame store {one.store.root}"
+                f"study {one.name}: the files of {len(lacking)} of the {len(learnt)} subjects that "
+                "its network learnt from are not known here, so a copy of one could not be found; "
+                f"restore its manifest {one.data.manifest.name} and the frame store "
+                f"{one.store.root}"
             )
         files |= found
         studies.append((one, learnt - _unnamed(one)))

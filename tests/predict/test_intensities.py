@@ -12,7 +12,7 @@ from pdray.atomic import file_digest
 from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.face.intensities import Intensities, read_intensities
-from pdray.errors import PdrayError
+from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.predict.intensities import extract_intensities
 from pdray.predict.intensity_settings import ExtractIntensitiesConfig
@@ -119,6 +119,21 @@ def test_people_of_the_study_that_trained_its_first_weights_are_refused_too(
     contents = [file_digest(file) for file in (row.video,) if file]
     told = found.subject_of(row, contents, other_people=True)
     assert told == ("S002", "by the content of its file")
+
+
+def test_a_network_is_refused_if_the_files_of_some_it_learnt_from_are_unknown(
+    study: StudyLog,
+) -> None:
+    studied = open_study(study.folder)
+    (model,) = find_models(studied, "fold:0")
+    missing = min(model.learnt)
+    for known in ("subject_of_digest", "subject_of_entry"):
+        of_file = getattr(studied, known)
+        others = {file: name for file, name in of_file.items() if name != missing}
+        studied.__dict__[known] = others  # as if the store had lost their entries
+    told = f"the files of 1 of the {len(model.learnt)} subjects that its network learnt from"
+    with pytest.raises(StudyError, match=told):
+        find_learnt(studied, model)
 
 
 def test_an_absent_video_is_absent_and_not_zero(
