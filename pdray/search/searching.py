@@ -1,13 +1,9 @@
 """Runs one search: its trials, the refit of the best one, and its report."""
 
 import json
-import math
 from dataclasses import dataclass, replace
-from typing import Any
 
-import ray
 from ray.tune import TuneConfig
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.atomic import write_text
 from pdray.command import Say
@@ -22,7 +18,7 @@ from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.proposals import StudySearch, naming_database
-from pdray.search.pruning import FoldRule, QuantileRule
+from pdray.search.pruner import start_pruner
 from pdray.search.trial import run_trials
 from pdray.tracking.run_log import IMPORTANCE, SEARCH_PICTURES, StudyLog
 
@@ -144,7 +140,7 @@ def _search(
             max_concurrent_trials=reservation.concurrent_trials,
             reuse_actors=reservation.workers.num_workers == 1,
         )
-        pruned = replace(trials, pruner=_pruner(plan, study, len(trials.sides)))
+        pruned = replace(trials, pruner=start_pruner(plan, study, len(trials.sides)))
         with step("training"):
             run_trials(pruned, how, callbacks=[progress], stopper=budget)
     spent.keep(now=True)
@@ -169,38 +165,3 @@ def _end_early(search: StudySearch, budget: Budget, logs: tuple[StudyLog, Spent]
     spent.ended = f"the search ended after {counted(search.num_ended(), 'trial')}: {budget.reason}"
     spent.keep(now=True)
     say(spent.ended)
-
-
-def _pruner(plan: StudyPlan, study: StudyLog, num_folds: int) -> Any:
-    """Start the actor that ends trials, with the scores of earlier sessions; or return None."""
-    config = plan.config.search
-    if not config.prune_quantile:
-        return None
-    rule: Any = FoldRule
-    own: dict[str, Any] = {"num_folds": num_folds}
-    if config.prune_rule == "quantile":
-        rule, own = QuantileRule, {"quantile": config.prune_quantile}
-    # Keep it on the driver's node, which stays; a zero-CPU actor could land on a spot machine.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(num_cpus=0, scheduling_strategy=here)(rule)
-    pruner = actor.remote(
-        num_trials=config.prune_after_trials,
-        num_epochs=plan.config.optim.epochs,
-        first_epoch=config.prune_after_epochs,
-        greater_is_better=METRICS[config.metric].greater_is_better,
-        **own,
-    )
-    _remember(pruner, study, config.metric)
-    return pruner
-
-
-def _remember(pruner: Any, study: StudyLog, metric: str) -> None:
-    """Give the pruning actor the scores of earlier sessions."""
-    for log in study.trials():
-        scores: list[list[float]] = []
-        for record in log.epochs():
-            if record.fold == len(scores):
-                scores.append([])
-            scores[record.fold].append(record.metrics.get(f"val/{metric}", math.nan))
-        if scores:
-            ray.get(pruner.observe.remote(log.read()["number"], scores))

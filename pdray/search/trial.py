@@ -37,6 +37,7 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.settings import Method
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
+from pdray.search.pruner import ask_pruner
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
@@ -219,7 +220,7 @@ class Recorder:
             if is_last:
                 return self._finish_fixed(step, value)
             return self._going_on(step, result, value)
-        reason = self._prune_reason()
+        reason = ask_pruner(self.plan.pruner, self.number, self._scores)
         if is_last:
             return self._finish_trial(step)
         if reason is not None:
@@ -240,12 +241,6 @@ class Recorder:
             self._scores.append([])
         name = f"{self.plan.origin.split}/{self.plan.metric}"
         self._scores[fold].append(metrics.get(name, float("nan")))
-
-    def _prune_reason(self) -> str | None:
-        if self.plan.pruner is None:
-            return None
-        reason: str | None = ray.get(self.plan.pruner.decide.remote(self.number, self._scores))
-        return reason
 
     def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:
         with replacing(self._checkpoint) as temporary:
@@ -455,13 +450,14 @@ def run_trials(
         ClusterError: If a node runs out of memory.
     """
     from pdray.search.overhead import Overhead  # of the driver alone
+    from pdray.search.restarts import Restarts
 
     workers, overhead = plan.workers, Overhead()
     run = RunConfig(
         name="tune",
         storage_path=str(plan.folder / "ray"),
         verbose=0,
-        callbacks=[*callbacks, overhead],
+        callbacks=[*callbacks, Restarts(plan.log), overhead],
         stop=stopper,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -120,6 +121,17 @@ class Job:
         paths = sorted(self.study().glob("trials/*/trial.json"))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
+    def outcome(self) -> list[object]:
+        """Return everything of a study that must not depend on a fault."""
+        names = ("number", "params", "state", "value", "chosen_epoch", "reason")
+        trials = [{name: trial[name] for name in names} for trial in self.trials()]
+        tables = [
+            pd.read_parquet(path).drop(columns="study").to_dict("list")
+            for path in sorted(self.study().glob("*/*/predictions.parquet"))
+        ]
+        winner = pd.read_parquet(self.study() / "winner/predictions.parquet").to_dict("list")
+        return [trials, tables, winner]
+
 
 def kill_all(process: subprocess.Popen[str]) -> None:
     """Kill a job and everything it started, its private Ray included, without warning."""
@@ -135,6 +147,18 @@ def kill_all(process: subprocess.Popen[str]) -> None:
             continue
     psutil.wait_procs(family, timeout=20)
     process.communicate(timeout=20)  # closes its pipes
+
+
+def kill_named(process: subprocess.Popen[str], title: str) -> int:
+    """Kill the processes of a job whose title begins so; return how many there were."""
+    found = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if " ".join(child.cmdline()).startswith(title)
+    ]
+    for child in found:
+        child.kill()
+    return len(found)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.evaluation.predictions import by_recording
 from tests.evaluation.study_checker import check_study
-from tests.integration.conftest import Job, kill_all
+from tests.integration.conftest import Job, kill_all, kill_named
 from tests.places import ROOT
 
 pytestmark = pytest.mark.integration
@@ -178,6 +178,44 @@ def test_ctrl_c_leaves_a_study_that_resumes(job: Job) -> None:
     assert [trial["state"] for trial in job.trials()] == ["complete"] * 2
 
 
+@pytest.mark.chaos
+def test_a_trial_goes_on_after_every_loss_that_follows_progress(
+    make_job: Callable[[str], Job],
+) -> None:
+    settings = ["search.max_concurrent_trials=1", "search.trials=1", "optim.epochs=6"]
+    whole, hit = make_job("whole"), make_job("hit")
+    done = whole.run(*whole.words(*settings))
+    assert done.returncode == 0, done.stderr
+
+    process = hit.start(*hit.words(*settings))
+    for losses in range(1, 7):  # of one trial; a trial may lose three without progress
+        hit.wait_for_epochs(process, losses + 1)
+        assert kill_named(process, "ray::study trial") == 1
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out + err
+    assert hit.outcome() == whole.outcome()
+    assert out.count("trial 0: its process was lost; it goes on after fold ") == 6
+    assert "Traceback" not in err
+
+
+@pytest.mark.chaos
+def test_a_killed_pruner_starts_again_and_decides_the_same(make_job: Callable[[str], Job]) -> None:
+    settings = ["search.max_concurrent_trials=1", "search.trials=6", "optim.epochs=3"]
+    settings += ["search.prune_quantile=0.25", "search.prune_after_trials=2"]
+    whole, hit = make_job("whole"), make_job("hit")
+    done = whole.run(*whole.words(*settings))
+    assert done.returncode == 0, done.stderr
+
+    process = hit.start(*hit.words(*settings))
+    for epochs in (4, 13, 20):
+        hit.wait_for_epochs(process, epochs)
+        assert kill_named(process, "ray::Pruner") == 1
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    assert hit.outcome() == whole.outcome()
+    assert "pruned" in {trial["state"] for trial in whole.trials()}
+
+
 @pytest.mark.parametrize(
     "epochs",
     [
@@ -201,20 +239,6 @@ def test_a_killed_and_resumed_study_ends_like_one_never_killed(
     done = killed.run("--resume", f"output={killed.output}")
     assert done.returncode == 0, done.stderr
 
-    assert _outcome(killed) == _outcome(whole)
+    assert killed.outcome() == whole.outcome()
     with sqlite3.connect(killed.study() / "optuna.db") as optuna:
         assert optuna.execute("select state from trials").fetchall() == [("COMPLETE",)] * 2
-
-
-def _outcome(job: Job) -> list[object]:
-    """Return everything of a study that must not depend on a kill."""
-    trials = [
-        (trial["number"], trial["params"], trial["state"], trial["value"], trial["chosen_epoch"])
-        for trial in job.trials()
-    ]
-    tables = [
-        pd.read_parquet(path).drop(columns="study").to_dict("list")
-        for path in sorted(job.study().glob("*/*/predictions.parquet"))
-    ]
-    winner = pd.read_parquet(job.study() / "winner/predictions.parquet").to_dict("list")
-    return [trials, tables, winner]

@@ -121,7 +121,7 @@ def test_the_job_ran_on_the_cluster_and_not_on_a_private_ray(
 ) -> None:
     actors = cluster.get("/api/v0/actors?detail=1&limit=100")["data"]["result"]["result"]
     names = [actor["class_name"] for actor in actors]
-    assert "FoldRule" in names, names
+    assert "Pruner" in names, names
     assert sum("ResourceTrainable" in name for name in names) >= TRIALS, names
     titles = {actor["repr_name"] for actor in actors}
     assert {"stored trial 0 and later", "stored winner"} <= titles, titles

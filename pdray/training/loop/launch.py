@@ -17,8 +17,9 @@ from pdray.errors import DivergedError, PdrayError
 from pdray.training.loop.worker import Place, fit
 from pdray.training.task import EpochResult, FitTask
 
-# How often a trial is resumed after its process was lost, for example with a spot machine.
 MAX_RESTARTS = 3
+"""How often a trial is resumed after its process was lost, such as with a spot machine, before it
+ends another epoch."""
 
 
 class Listener(Protocol):
