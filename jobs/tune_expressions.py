@@ -5,8 +5,7 @@ usage: python jobs/tune_expressions.py [--resume] [--config FILE]
 
 for example:
   python jobs/tune_expressions.py data.manifest=/data/visits.csv
-  python jobs/tune_expressions.py data.manifest=/data/visits.csv \
-    data.target=grade
+  python jobs/tune_expressions.py data.manifest=visits.csv data.target=grade
   python jobs/tune_expressions.py --resume search.name=expressions
 
 A new study starts from search_spaces/expressions.yaml, after Huang et al. 2025:
