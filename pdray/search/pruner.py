@@ -73,12 +73,10 @@ def ask_pruner(pruner: Any, trial: int, scores: Scores) -> str | None:
     """Return the reason to end a trial; None to go on, also while nobody answers.
 
     Args:
-        pruner: Result of :func:`start_pruner`.
+        pruner: Handle of the actor.
         trial: Its number.
         scores: Of the trial so far, as its log has them.
     """
-    if pruner is None:
-        return None
     try:
         reason: str | None = ray.get(pruner.decide.remote(trial, scores), timeout=ANSWER_SECONDS)
     except (RayActorError, GetTimeoutError):  # a helper that is gone must not fail a trial

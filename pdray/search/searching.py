@@ -18,7 +18,6 @@ from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.proposals import StudySearch, naming_database
-from pdray.search.pruner import start_pruner
 from pdray.search.trial import run_trials
 from pdray.tracking.run_log import IMPORTANCE, SEARCH_PICTURES, StudyLog
 
@@ -134,6 +133,8 @@ def _search(
         best = search.best()
         progress.best = (float(best.value or 0.0), best.number)
     if search.goes_on():
+        from pdray.search.pruner import start_pruner
+
         how = TuneConfig(
             search_alg=search,
             num_samples=left,

@@ -37,7 +37,6 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.settings import Method
 from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
-from pdray.search.pruner import ask_pruner
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
@@ -220,7 +219,7 @@ class Recorder:
             if is_last:
                 return self._finish_fixed(step, value)
             return self._going_on(step, result, value)
-        reason = ask_pruner(self.plan.pruner, self.number, self._scores)
+        reason = self._prune_reason()
         if is_last:
             return self._finish_trial(step)
         if reason is not None:
@@ -241,6 +240,13 @@ class Recorder:
             self._scores.append([])
         name = f"{self.plan.origin.split}/{self.plan.metric}"
         self._scores[fold].append(metrics.get(name, float("nan")))
+
+    def _prune_reason(self) -> str | None:
+        if self.plan.pruner is None:
+            return None
+        from pdray.search.pruner import ask_pruner  # a trial without a pruner does not need it
+
+        return ask_pruner(self.plan.pruner, self.number, self._scores)
 
     def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:
         with replacing(self._checkpoint) as temporary:

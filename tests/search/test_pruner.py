@@ -61,7 +61,3 @@ def test_while_nobody_answers_no_trial_ends(
     fault = OutOfMemoryError("another fault is not hidden")
     with pytest.raises(OutOfMemoryError):
         ask_pruner(Absent(), 0, [[0.1]])
-
-
-def test_without_pruning_nobody_is_asked() -> None:
-    assert ask_pruner(None, 0, [[0.1]]) is None

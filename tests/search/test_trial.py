@@ -216,7 +216,7 @@ def test_a_pruned_trial_stops_with_the_reason_of_the_rule(
     recorder = Recorder(plan, 0, {})
     recorder.resume()
     reasons = iter([None, "value 0.2 at step 1"])
-    monkeypatch.setattr("pdray.search.trial.ask_pruner", lambda *_: next(reasons))
+    monkeypatch.setattr(recorder, "_prune_reason", lambda: next(reasons))
     assert not recorder.record(result(plan, 0, 0.1))["last"]
     report = recorder.record(result(plan, 1, 0.2))
     assert (report["state"], report["last"]) == ("pruned", True)
