@@ -149,16 +149,19 @@ def kill_all(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=20)  # closes its pipes
 
 
-def kill_named(process: subprocess.Popen[str], title: str) -> int:
-    """Kill the processes of a job whose title begins so; return how many there were."""
-    found = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if " ".join(child.cmdline()).startswith(title)
-    ]
+def kill_named(process: subprocess.Popen[str], *titles: str) -> None:
+    """Kill the processes of a job with such a title, as soon as there are some."""
+    deadline = time.monotonic() + 60
+    while True:
+        family = psutil.Process(process.pid).children(recursive=True)
+        told = [(child, " ".join(child.cmdline())) for child in family if child.is_running()]
+        found = [child for child, title in told if title.startswith(titles)]
+        if found:
+            break
+        assert time.monotonic() < deadline, sorted({title[:60] for _, title in told})
+        time.sleep(0.02)
     for child in found:
         child.kill()
-    return len(found)
 
 
 @pytest.fixture
