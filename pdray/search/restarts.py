@@ -1,12 +1,14 @@
 """Lets trials whose processes are lost go on."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from pdray.display import say
-from pdray.tracking.run_log import TrialLog
 from pdray.training.loop.launch import MAX_RESTARTS
+
+if TYPE_CHECKING:
+    from pdray.search.trial import TrialPlan
 
 
 class Restarts(tune.Callback):
@@ -16,11 +18,11 @@ class Restarts(tune.Callback):
     the last loss may lose :data:`MAX_RESTARTS` more; one whose epoch never ends is given up.
 
     Args:
-        log: ``log(number, fold)`` returns the log of a trial.
+        plan: What all trials share.
     """
 
-    def __init__(self, log: Any) -> None:
-        self._log = log
+    def __init__(self, plan: "TrialPlan") -> None:
+        self._plan = plan
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -30,12 +32,14 @@ class Restarts(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print where the trial goes on."""
-        number = trial.config["number"]
-        log: TrialLog = self._log(number, trial.config.get("fold"))
+        place = trial.config["number"], trial.config.get("fold")
+        log = self._plan.log(*place)
         done = log.epochs() if log.exists() else []
-        after = f"after fold {done[-1].fold + 1} epoch {done[-1].epoch + 1}" if done else "anew"
+        how = "starts again"
+        if done:
+            how = f"goes on after fold {done[-1].fold + 1} epoch {done[-1].epoch + 1}"
         left = trial.max_failures - trial.num_failures + 1
         say(
-            f"trial {number}: its process was lost; it goes on {after} in another one (given up "
-            f"after {left} more without an epoch)"
+            f"{self._plan.title(*place)}: its process was lost; it {how} in a new one, and fails "
+            f"if {left} more in a row are lost before they end an epoch"
         )

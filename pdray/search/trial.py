@@ -463,7 +463,7 @@ def run_trials(
         name="tune",
         storage_path=str(plan.folder / "ray"),
         verbose=0,
-        callbacks=[*callbacks, Restarts(plan.log), overhead],
+        callbacks=[*callbacks, Restarts(plan), overhead],
         stop=stopper,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
     )

@@ -6,17 +6,15 @@ modalities that it has; ``model.rule`` chooses how (:mod:`pdray.models.estimator
 :mod:`pdray.training.estimators.fusion_attention`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pdray.data.batches.plan import derive_seed
-from pdray.errors import FoldsError
 from pdray.models.estimators.fusion import contributions, fuse
 from pdray.models.estimators.fusion_settings import FusionConfig
 from pdray.training.estimators.abstention import withheld_below
@@ -30,11 +28,11 @@ from pdray.training.estimators.fusion_branch import (
     describe_fusion_start,
 )
 from pdray.training.estimators.fusion_stack import Stack
+from pdray.training.estimators.inner_folds import Fold, folds_of_subjects
 from pdray.training.settings import FitConfig
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Sides = tuple[NDArray[np.intp], NDArray[np.intp]]
 Joint = Stack | AttentionJoint | None
 
 
@@ -75,7 +73,7 @@ class FusionEstimator:
         self.branches = self._learnt(seen, y, subjects, self.seed)
         learns, risk = self.config.rule in ("stacking", "attention"), self.config.abstain_risk
         if learns or risk is not None:
-            folds = list(self._inner_folds(y, subjects))
+            folds = self._inner_folds(y, subjects)
             logits = self._out_of_fold(seen, y, subjects, folds)
         else:
             logits = self._logits(self.branches, seen)
@@ -104,7 +102,7 @@ class FusionEstimator:
         return np.stack([branch.logits(x) for branch in branches])
 
     def _out_of_fold(
-        self, x: list[Seen], y: Labels, subjects: Sequence[str], folds: Sequence[Sides]
+        self, x: list[Seen], y: Labels, subjects: Sequence[str], folds: Sequence[Fold]
     ) -> Floats:
         """Return (M, N, K) logits from branches that did not learn from the recording's subject."""
         found = np.full((len(self.names), len(x), self.num_classes), np.nan)
@@ -115,19 +113,14 @@ class FusionEstimator:
             found[:, held] = self._logits(branches, [x[i] for i in held])
         return found
 
-    def _inner_folds(self, y: Labels, subjects: Sequence[str]) -> Iterator[Sides]:
-        people, count = np.asarray(subjects), self.config.num_folds
+    def _inner_folds(self, y: Labels, subjects: Sequence[str]) -> list[Fold]:
         asks = self.config.rule if self.config.abstain_risk is None else "abstain_risk"
-        for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
-            if len(set(members)) < count:
-                raise FoldsError(
-                    f"only {len(set(members))} training subjects are {told}, but {asks} needs "
-                    f"one for each of its {count} folds; lower model.num_folds, or set "
-                    "model.rule=mean without model.abstain_risk"
-                )
-        drawn = derive_seed(self.seed, "inner") % 2**32
-        folds = StratifiedGroupKFold(count, shuffle=True, random_state=drawn)
-        yield from folds.split(y, y > 0, people)
+        count, drawn = self.config.num_folds, derive_seed(self.seed, "inner")
+        needs = (
+            f"{asks} needs one for each of its {count} folds; lower model.num_folds, or set "
+            "model.rule=mean without model.abstain_risk"
+        )
+        return folds_of_subjects(y, subjects, count=count, seed=drawn, needs=needs)
 
     def _joint(self, x: list[Seen], logits: Floats, y: Labels) -> Joint:
         """Return what is learnt from (M, N, K) logits by the rule; None if nothing is."""
@@ -152,7 +145,7 @@ class FusionEstimator:
         return shares
 
     def _held_shares(
-        self, x: list[Seen], logits: Floats, y: Labels, folds: Sequence[Sides]
+        self, x: list[Seen], logits: Floats, y: Labels, folds: Sequence[Fold]
     ) -> Floats:
         """Return (N, K) probabilities from a rule that did not learn from the subject either."""
         found = np.zeros((len(x), self.num_classes))

@@ -29,14 +29,30 @@ def inner_folds(
     Raises:
         FoldsError: If there are fewer ill or fewer healthy subjects than folds.
     """
+    for repeat in range(repeats):
+        drawn = derive_seed(seed, "inner", repeat)
+        needs = f"each of the {count} inner folds needs one; lower model.num_folds"
+        yield folds_of_subjects(y, subjects, count=count, seed=drawn, needs=needs)
+
+
+def folds_of_subjects(
+    y: Labels, subjects: Sequence[str], *, count: int, seed: int, needs: str
+) -> list[Fold]:
+    """Return folds of subjects, stratified by healthy (class 0) or ill.
+
+    Args:
+        y: (N,) class.
+        subjects: Who must not be on two sides of a fold, for each recording.
+        count: Number of folds.
+        seed: Seed of the draw.
+        needs: End of the error: what needs a subject in each fold, and what to do.
+
+    Raises:
+        FoldsError: If there are fewer ill or fewer healthy subjects than folds.
+    """
     people = np.asarray(subjects)
     for told, members in (("ill", people[y > 0]), ("healthy", people[y == 0])):
         if len(set(members)) < count:
-            raise FoldsError(
-                f"only {len(set(members))} training subjects are {told}, but each of the "
-                f"{count} inner folds needs one; lower model.num_folds"
-            )
-    for repeat in range(repeats):
-        drawn = derive_seed(seed, "inner", repeat) % 2**32
-        folds = StratifiedGroupKFold(count, shuffle=True, random_state=drawn)
-        yield list(folds.split(y, y > 0, people))
+            raise FoldsError(f"only {len(set(members))} training subjects are {told}, but {needs}")
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
+    return list(folds.split(y, y > 0, people))
