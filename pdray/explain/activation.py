@@ -6,6 +6,9 @@ map. With y the score of a class, A_k channel k of the layer's output, and Z its
     L = ReLU(sum over k of alpha_k * A_k)               (Eq. 2)
 Differs: a cell is a place and a time step, so Z counts time steps too. For networks on single
 frames, the frames of a snippet are joined into one map over time.
+A network whose cells differ (``MAPS_BY_CELL``: a transformer knows its places) gets the map of
+Draelos and Carin 2020 (HiResCAM, arXiv:2011.08891): dy / dA_k of each cell in place of alpha_k. The
+mean over cells would put the map where the picture has the channel, not where the class reads it.
 
 The hypomimia abstract shows such maps of the intermediate layers of its network and does not say
 how it makes them. After the ReLU only parts that support the class are left. A map has no unit: of
@@ -57,7 +60,7 @@ def class_activation(
 
     Args:
         network: In evaluation mode; a snippet's output must not depend on the others. Its
-            parameters get no gradient.
+            parameters get no gradient. With ``MAPS_BY_CELL`` if its cells are not alike.
         x: (B, C, T, H, W) normalised snippets.
         score: Returns the class's score before the softmax; differentiable.
         layers: Names of submodules that give (B, K, T', H', W'), or (B T', K, H', W') of a network
@@ -94,10 +97,10 @@ def class_activation(
     finally:
         for hook in hooks:
             hook.remove()
-    maps = {}
+    maps, by_cell = {}, getattr(network, "MAPS_BY_CELL", False)
     for name, gradient in zip(layers, gradients, strict=True):
         slope, value = (as_map(one, len(x)) for one in (gradient, caught[name].detach()))
-        alpha = slope.mean(dim=(2, 3, 4), keepdim=True)
+        alpha = slope if by_cell else slope.mean(dim=(2, 3, 4), keepdim=True)
         maps[name] = (alpha * value).sum(dim=1).relu()
     return maps
 

@@ -13,6 +13,7 @@ class Tiny(nn.Module):
     """Two smooth layers with maps, a mean, a head."""
 
     MAP_LAYERS = ("early", "late")
+    MAPS_BY_CELL = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,8 +55,10 @@ def nudged(network: nn.Module, layer: str, x: Tensor, cell: tuple[int, ...], by:
     return outputs
 
 
-def by_differences(network: nn.Module, layer: str, x: Tensor, number: int) -> np.ndarray:
-    """Grad-CAM of one layer without automatic gradients: every cell is nudged."""
+def by_differences(
+    network: nn.Module, layer: str, x: Tensor, number: int, *, by_cell: bool = False
+) -> np.ndarray:
+    """Map of one layer without automatic gradients: every cell is nudged."""
     kept = []
     hook = network.get_submodule(layer).register_forward_hook(
         lambda _module, _inputs, output: kept.append(output.detach().clone())
@@ -72,18 +75,19 @@ def by_differences(network: nn.Module, layer: str, x: Tensor, number: int) -> np
     maps = np.zeros((num_snippets, *values.shape[2:]))
     for b in range(num_snippets):
         for k in range(num_channels):
-            alpha = slope[b, k].sum() / slope[b, k].size
+            alpha = slope[b, k] if by_cell else slope[b, k].sum() / slope[b, k].size
             maps[b] += alpha * values[b, k]
     return np.maximum(maps, 0)
 
 
 @pytest.mark.parametrize("layer", ["early", "late"])
-@pytest.mark.parametrize("number", [0, 2])
-def test_maps_are_those_of_equations_1_and_2_by_differences(
-    network: Tiny, layer: str, number: int
+@pytest.mark.parametrize(("number", "by_cell"), [(0, False), (2, False), (2, True)])
+def test_maps_are_those_of_their_equations_by_differences(
+    network: Tiny, layer: str, number: int, by_cell: bool
 ) -> None:
+    network.MAPS_BY_CELL = by_cell
     found = class_activation(network, snippets(), score_of(number), [layer])[layer]
-    expected = by_differences(network, layer, snippets(), number)
+    expected = by_differences(network, layer, snippets(), number, by_cell=by_cell)
     assert expected.max() > 0
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
 

@@ -95,11 +95,14 @@ class ImageTower(ClipTower):
         self.patch_size, self.side = patch_size, image_size // patch_size
         self.recomputes = False
         scale = width**-0.5
+        num_halvings = int(math.log2(patch_size))
         self.conv1 = (
             nn.Conv2d(num_channels, width, patch_size, stride=patch_size, bias=False)
             if stem == "patch"
-            else small_convolutions(num_channels, width, num_halvings=int(math.log2(patch_size)))
+            else small_convolutions(num_channels, width, num_halvings=num_halvings)
         )
+        # Layers of the stem whose maps have more cells than there are patches.
+        self.finer = range(2, 3 * num_halvings - 3, 3) if stem == "convolution" else range(0)
         self.class_embedding = nn.Parameter(scale * torch.randn(width))
         self.positional_embedding = nn.Parameter(scale * torch.randn(self.side**2 + 1, width))
         self.ln_pre = nn.LayerNorm(width)

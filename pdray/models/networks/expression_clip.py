@@ -51,7 +51,7 @@ _SPREAD = 0.02  # of the class token and of positions in time
 class ExpressionClip(nn.Module):
     """Image encoder, gate, temporal model, prompts and frozen text encoder."""
 
-    MAP_LAYERS: ClassVar[tuple[str, ...]] = ("image.conv1", "image.grid")
+    MAPS_BY_CELL: ClassVar[bool] = True  # each token knows its place
 
     def __init__(
         self, config: ExpressionClipConfig, *, phrases: Sequence[str], num_channels: int
@@ -65,6 +65,9 @@ class ExpressionClip(nn.Module):
         }  # fmt: skip
         activation = config.activation or "gelu"
         self.image = _image(config, activation, num_channels)
+        self.MAP_LAYERS = (
+            *(f"image.conv1.{number}" for number in self.image.finer), "image.conv1", "image.grid",
+        )  # fmt: skip
         self.gate = _gate(config)
         self.time_class = nn.Parameter(_SPREAD * torch.randn(config.embed_dim))
         self.time_positions = nn.Parameter(

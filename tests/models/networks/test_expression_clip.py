@@ -238,15 +238,24 @@ def test_other_sizes_and_lengths_stretch_the_learned_positions() -> None:
         short(draw(1, 3, 4, 24, 20))
 
 
-@pytest.mark.parametrize("gate", ["tokens", "none"])
-def test_its_maps_show_where_a_phrase_is_seen(gate: str) -> None:
-    model, x = make(gate=gate), snippets(1)
+@pytest.mark.parametrize(
+    ("settings", "finer"),
+    [
+        ({"gate": "tokens"}, {}),
+        ({"gate": "none"}, {}),
+        ({"stem": "convolution"}, {"image.conv1.2": (1, 5, 12, 12), "image.conv1.5": (1, 5, 6, 6)}),
+    ],
+)
+def test_its_maps_show_where_a_phrase_is_seen(
+    settings: dict[str, Any], finer: dict[str, tuple[int, ...]]
+) -> None:
+    model, x = make(**settings), snippets(1)
     layers = list(model.MAP_LAYERS)
     model(x).sum().backward()  # a gradient of before must not be in the way
     with torch.inference_mode():
         model(x)
     maps = class_activation(model, x, lambda logits: logits[:, 1] - logits[:, 0], layers)
-    assert {name: tuple(one.shape) for name, one in maps.items()} == {
+    assert {name: tuple(one.shape) for name, one in maps.items()} == finer | {
         "image.conv1": (1, 5, 3, 3), "image.grid": (1, 5, 3, 3),
     }  # fmt: skip
     assert all(one.any() for one in maps.values())
