@@ -3,16 +3,21 @@
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import ray
+from dataclasses import dataclass, field, replace
 
 from pdray.errors import ClusterError
+from pdray.nodes import (
+    TRAIN,
+    Node,
+    NodeType,
+    place,
+    possible_nodes,
+    reported_types,
+    running_nodes,
+    types_of,
+)
 from pdray.search.settings import ResourcesConfig, StudyConfig
 from pdray.training.loop.launch import Workers
-
-# The process of a distributed trial only waits for its workers, but Tune requires a CPU share.
-DISTRIBUTED_TRIAL_CPUS = 0.01
 
 
 @dataclass(frozen=True)
@@ -22,44 +27,118 @@ class Capacity:
     Attributes:
         cpus: CPUs [count].
         gpus: GPUs [count].
-        num_nodes: Nodes now [count].
-        nodes: CPUs and GPUs of each node, since a worker must fit on one node; empty if the
-            cluster may grow, because the size of new nodes is unknown.
+        num_nodes: Nodes that run now [count].
+        nodes: All nodes that there are or may be, since a worker must fit on one; empty if the
+            cluster may grow and the size of new nodes is unknown.
+        types: Node types that it may start.
+        grows: Whether it may start nodes.
     """
 
     cpus: float
     gpus: float
     num_nodes: int
-    nodes: tuple[tuple[float, float], ...] = ()
+    nodes: tuple[Node, ...] = ()
+    types: tuple[NodeType, ...] = ()
+    grows: bool = False
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """The resources of each trial, and how many trials run at once."""
+    """The resources of each trial, and how many trials run at once.
+
+    Attributes:
+        workers: Workers of a trial.
+        concurrent_trials: Trials that run at once at the start [count].
+        cpus_per_trial: CPUs of the workers and of reading [count].
+        most: Trials that run at once however large the cluster becomes [count].
+        resources: Settings of the cluster.
+        types: Its node types.
+    """
 
     workers: Workers
     concurrent_trials: int
     cpus_per_trial: float
+    most: int = sys.maxsize
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    types: tuple[NodeType, ...] = ()
+
+    def now(self) -> tuple[Capacity, int]:
+        """Return the size of the joined cluster, and how many trials run at once on it."""
+        capacity = measure(self.resources, self.types)
+        return capacity, max(1, min(self.most, self._fitting(capacity)))
+
+    def sharing(self, per_gpu: int) -> "Reservation":
+        """Return the same trials, so many of them on each GPU."""
+        share = math.floor(1e4 / per_gpu) / 1e4  # Ray counts in ten thousandths
+        found = replace(self, workers=replace(self.workers, gpus_per_worker=share))
+        return replace(found, concurrent_trials=found.now()[1])
+
+    def lacking(self, num_trials: int) -> str:
+        """Return what trials wait for, such as ``2 train nodes (1 of 3 up``; empty: for nothing.
+
+        Args:
+            num_trials: Trials that run or wait.
+        """
+        nodes = running_nodes()
+        fitting = self._fitting(_of_nodes(nodes, len(nodes)))
+        if fitting >= num_trials:
+            return ""
+        for one in self.types:
+            if each := _workers_on((one.node,), self.workers):
+                wanted = min(one.most, -(-num_trials * self.workers.num_workers // each))
+                up = sum(_workers_on((node,), self.workers) > 0 for node in nodes)
+                if up < wanted:
+                    return f"{counted(wanted - up, f'{one.name} node')} ({up} of {wanted} up"
+        short = counted(num_trials - fitting, "trial")
+        return f"room for {short} ({fitting} of {num_trials} have room"
+
+    def _fitting(self, capacity: Capacity) -> int:
+        return _fitting(capacity, self.workers, self.cpus_per_trial)
 
 
-def measure(config: ResourcesConfig) -> Capacity:
-    """Return what the cluster has now, or what it may grow to by the settings."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
-    grows = config.cluster_cpus is not None or config.cluster_gpus is not None
+def measure(config: ResourcesConfig, types: tuple[NodeType, ...] | None = None) -> Capacity:
+    """Return what the cluster has now, or what it may grow to.
+
+    Args:
+        config: May name node types, or its largest size.
+        types: Its node types; None: those of the settings, else those that the cluster reports.
+    """
+    if types is None:
+        types = _types_in(config) or reported_types()
+    is_told = config.cluster_cpus is not None or config.cluster_gpus is not None
+    found = _of_nodes(possible_nodes(types), len(running_nodes()))
     return Capacity(
-        cpus=config.cluster_cpus or sum(cpus for cpus, _ in nodes),
-        gpus=sum(gpus for _, gpus in nodes) if config.cluster_gpus is None else config.cluster_gpus,
-        num_nodes=len(nodes),
-        nodes=() if grows else nodes,
+        cpus=config.cluster_cpus or found.cpus,
+        gpus=found.gpus if config.cluster_gpus is None else config.cluster_gpus,
+        num_nodes=found.num_nodes,
+        nodes=found.nodes if types or not is_told else (),
+        types=types,
+        grows=is_told or bool(types),
     )
+
+
+def _types_in(config: ResourcesConfig) -> tuple[NodeType, ...]:
+    return types_of(
+        {
+            "available_node_types": {
+                name: {"resources": one, "max_workers": int(one["max_workers"])}
+                for name, one in config.node_types.items()
+            }
+        }
+    )
+
+
+def _of_nodes(nodes: tuple[Node, ...], num_nodes: int) -> Capacity:
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    return Capacity(cpus=cpus, gpus=gpus, num_nodes=num_nodes, nodes=nodes)
 
 
 def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool) -> Reservation:
     """Compute how many trials fit, and refuse those that would wait for ever.
 
-    A trial holds its workers and, if distributed, the process that starts them. A trial that
-    reads through Ray Data also needs CPUs for one reading task, or it would never get a batch.
+    A trial holds its workers. A trial that reads through Ray Data also needs CPUs for one reading
+    task, or it would never get a batch. Workers run on nodes that are meant for training, where
+    such nodes exist and are large enough.
 
     Raises:
         ClusterError: If one trial does not fit, or ``search.max_concurrent_trials`` do not; gives
@@ -69,23 +148,22 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
     gpus = asked.gpus_per_worker
     if gpus is None:
         gpus = 1.0 if capacity.gpus else 0.0
-    workers = Workers(asked.num_workers, asked.cpus_per_worker, gpus)
+    role = _role(capacity.nodes, Workers(asked.num_workers, asked.cpus_per_worker, gpus))
+    workers = Workers(asked.num_workers, asked.cpus_per_worker, gpus, place(role))
     reading = config.stream.cpus_per_task * asked.num_workers if reads_through_ray else 0.0
-    starting = DISTRIBUTED_TRIAL_CPUS if asked.num_workers > 1 else 0.0
-    cpus = asked.num_workers * asked.cpus_per_worker + starting + reading
-    fitting = min(
-        _times(capacity.cpus, cpus),
-        _times(capacity.gpus, gpus * asked.num_workers),
-        _workers_on(capacity.nodes, workers) // asked.num_workers,
-    )
+    cpus = asked.num_workers * asked.cpus_per_worker + reading
+    fitting = _fitting(capacity, workers, cpus)
     needs = describe_workers(workers) + (f", and {reading:g} CPUs for reading" if reading else "")
     has = describe_capacity(capacity)
     if not fitting:
+        way = "" if capacity.grows else (
+            "; if the cluster can grow, set resources.cluster_cpus and resources.cluster_gpus to "
+            "its largest size, or name its node types with resources.node_types"
+        )  # fmt: skip
         raise ClusterError(
             f"one trial needs {needs}, but the cluster has {has}, so no trial can start; lower "
             "resources.num_workers, resources.cpus_per_worker, resources.gpus_per_worker or "
-            "stream.cpus_per_task; if the cluster can grow, set resources.cluster_cpus and "
-            "resources.cluster_gpus to its largest size"
+            f"stream.cpus_per_task{way}"
         )
     wanted = config.search.max_concurrent_trials
     if wanted is not None and wanted > fitting:
@@ -93,8 +171,25 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
             f"search.max_concurrent_trials: got {wanted}, but only {fitting} fit: one trial needs "
             f"{needs}, and the cluster has {has}; lower it, or the resources of a trial"
         )
-    concurrent = min(wanted or fitting, config.search.trials)
-    return Reservation(workers, concurrent, cpus)
+    most = min(wanted or sys.maxsize, config.search.trials)
+    return Reservation(workers, min(fitting, most), cpus, most, asked, capacity.types)
+
+
+def _role(nodes: Sequence[Node], workers: Workers) -> str | None:
+    """Return the role of the nodes that train; None: any node, also where these are too small."""
+    train = [node for node in nodes if TRAIN in node.roles]
+    is_wasted = not workers.gpus_per_worker and any(node.gpus for node in train)
+    return TRAIN if _workers_on(train, workers) and train and not is_wasted else None
+
+
+def _fitting(capacity: Capacity, workers: Workers, cpus_per_trial: float) -> int:
+    return min(
+        _times(capacity.cpus, cpus_per_trial),
+        _times(capacity.gpus, workers.gpus_per_worker * workers.num_workers),
+        _workers_on(capacity.nodes, workers) // workers.num_workers
+        if capacity.nodes
+        else sys.maxsize,
+    )
 
 
 def describe_workers(workers: Workers) -> str:
@@ -107,8 +202,16 @@ def describe_workers(workers: Workers) -> str:
 
 def describe_capacity(capacity: Capacity) -> str:
     """Return the resources of a cluster, such as ``2 CPUs and no GPU on 1 node``."""
-    cpus, gpus = counted(capacity.cpus, "CPU"), counted(capacity.gpus, "GPU")
-    return f"{cpus} and {gpus} on {counted(capacity.num_nodes, 'node')}"
+    size = f"{counted(capacity.cpus, 'CPU')} and {counted(capacity.gpus, 'GPU')}"
+    nodes = counted(capacity.num_nodes, "node")
+    if not capacity.grows:
+        return f"{size} on {nodes}"
+    types = ", ".join(
+        f"up to {one.most} {one.name} with {counted(one.node.cpus, 'CPU')} and "
+        f"{counted(one.node.gpus, 'GPU')}"
+        for one in capacity.types
+    )
+    return f"at most {size} ({nodes} now{f'; {types}' if types else ''})"
 
 
 def counted(number: float, noun: str) -> str:
@@ -121,11 +224,10 @@ def _times(has: float, needs: float) -> int:
     return math.floor(has / needs + 1e-9) if needs else sys.maxsize
 
 
-def _workers_on(nodes: Sequence[tuple[float, float]], workers: Workers) -> int:
+def _workers_on(nodes: Sequence[Node], workers: Workers) -> int:
     """Return how many workers fit on the nodes; a worker needs one node for itself."""
-    if not nodes:
-        return sys.maxsize
     return sum(
-        min(_times(cpus, workers.cpus_per_worker), _times(gpus, workers.gpus_per_worker))
-        for cpus, gpus in nodes
+        min(_times(node.cpus, workers.cpus_per_worker), _times(node.gpus, workers.gpus_per_worker))
+        for node in nodes
+        if node.roles >= workers.place.keys()
     )

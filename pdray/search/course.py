@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pdray.search.cluster import Reservation
@@ -135,6 +135,10 @@ class Course:
             self._weight = kept + 1
         self._free.append(now)
         self._num_ended += 1
+
+    def resize(self, at_once: int) -> None:
+        """Take the number of trials that run at once from now on."""
+        self.work = replace(self.work, at_once=at_once)
 
     @property
     def step_seconds(self) -> float | None:

@@ -22,7 +22,7 @@ from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent
 from pdray.search.protocol import num_with_permutations
 from pdray.search.space import trial_config
-from pdray.search.trial import TrialPlan
+from pdray.search.trial_plan import TrialPlan
 from pdray.training.loop.launch import Workers
 from pdray.training.loop.timing import Pace, can_measure, measure_pace
 from pdray.training.loop.worker import Place
@@ -211,10 +211,9 @@ def measure(
 
 def _ask_workers(task: FitTask, reservation: Reservation, longest: float) -> Measured | None:
     workers, started = reservation.workers, time.perf_counter()
-    options = {"num_cpus": workers.cpus_per_worker, "num_gpus": workers.gpus_per_worker}
     asked = ray.put(_of_one_worker(task, workers.num_workers))
     tasks = [
-        _measure.options(**options).remote(asked, workers)
+        _measure.options(**workers.options).remote(asked, workers)
         for _ in range(min(reservation.concurrent_trials, _MOST_AT_ONCE))
     ]
     ready, late = ray.wait(tasks, num_returns=len(tasks), timeout=longest)

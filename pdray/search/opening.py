@@ -28,7 +28,7 @@ from pdray.search.plan import StudyPlan
 from pdray.search.preflight import describe_plan
 from pdray.search.progress import Mirror
 from pdray.search.resume import keep_entries
-from pdray.search.trial import TrialPlan
+from pdray.search.trial_plan import TrialPlan
 from pdray.search.weights import keep_weights, same_people_notes, start_files, start_notes
 from pdray.tracking.address import check_tracking, default_uri
 from pdray.tracking.provenance import source_identity, versions
@@ -172,9 +172,8 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
     plan, cohort = within.plan, within.cohort
     config = plan.config
     uri = config.tracking.uri or default_uri(config.output)
-    grows = config.resources.cluster_cpus or config.resources.cluster_gpus
     nodes = within.capacity.num_nodes
-    check_tracking(uri, max(nodes, 2) if grows else nodes)
+    check_tracking(uri, max(nodes, 2) if within.capacity.grows else nodes)
     if any("intensities" in one.sees or one.model.name == "expression_clip" for one in plan.fits):
         from pdray.search.expression_checks import check_expressions
 
@@ -388,6 +387,7 @@ def _trial_plan(
         ),
         metric=config.search.metric,
         workers=reservation.workers,
+        reservation=reservation,
         labels=tuple(start.label for start in plan.starts),
         synthetic=cohort.is_synthetic,
         interval=config.evaluation.interval,

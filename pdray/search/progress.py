@@ -159,6 +159,10 @@ class Progress(tune.Callback):
             )
         self._mirror.update(now=is_last)
 
+    def resize(self, at_once: int) -> None:
+        """Take the number of trials that run at once from now on."""
+        self._course.resize(at_once)
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Log the use of the machine; Tune takes a step at least every few seconds."""
         self._mirror.measure()

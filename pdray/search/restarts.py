@@ -8,7 +8,7 @@ from pdray.display import say
 from pdray.training.loop.launch import MAX_RESTARTS
 
 if TYPE_CHECKING:
-    from pdray.search.trial import TrialPlan
+    from pdray.search.trial_plan import TrialPlan
 
 
 class Restarts(tune.Callback):

@@ -121,7 +121,9 @@ def _search(
     if not left:
         return search
     from pdray.search.forecast import foresee
+    from pdray.search.gpu_sharing import share_gpus
 
+    trials, reservation = share_gpus(plan, trials, reservation, say)
     extent = Extent(ended + left, ended, len(trials.sides), plan.config.optim.epochs)
     course, forecast = foresee(plan, trials, reservation, extent, say)
     spent.begin(forecast)

@@ -186,7 +186,10 @@ class ResourcesConfig(Settings):
     )
     cpus_per_worker: float = Field(1.0, gt=0, description="CPUs per worker [count]")
     gpus_per_worker: float | None = Field(
-        None, ge=0, description="GPUs per worker [count]; null: 1 if the cluster has GPUs, else 0"
+        None,
+        ge=0,
+        description="GPUs per worker [count]; null: 1 if the cluster has GPUs, or a part of one if "
+        "more trials fit so by their measured memory; else 0",
     )
     cluster_cpus: float | None = Field(
         None,
@@ -198,11 +201,29 @@ class ResourcesConfig(Settings):
         ge=0,
         description="most GPUs of an autoscaling cluster [count]; null: those that it has now",
     )
+    node_types: dict[str, dict[str, float]] = Field(
+        {},
+        description="nodes that an autoscaling cluster may start, in the words of cluster.yaml: "
+        "{train: {CPU: 8, GPU: 1, max_workers: 4}}; empty: those that the cluster reports",
+    )
     address: ClusterAddress = Field(
         None,
         description="address of the Ray cluster; null: that of a submitted job, else a private "
         "local one",
     )
+
+    @field_validator("node_types")
+    @classmethod
+    def _types_have_a_size(cls, types: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        faults = [
+            f"{name}: {word} is missing or less than 1; write {name}: {{CPU: 8, max_workers: 4}}"
+            for name, one in types.items()
+            for word in ("CPU", "max_workers")
+            if one.get(word, 0) < 1
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return types
 
 
 class StudyEvaluationConfig(EvaluationConfig):

@@ -7,10 +7,10 @@ a Tune function around a Ray Train worker group. Both pass their results to the 
 
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,9 @@ from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
-from pdray.data.batches.plan import Evaluate, derive_seed
-from pdray.data.cohort.rated import FoldSides, RatedRecording
-from pdray.data.cohort.settings import Target
 from pdray.errors import ClusterError
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
 from pdray.evaluation.predictions import (
-    Origin,
     by_recording,
     num_classes,
     probabilities,
@@ -36,102 +32,17 @@ from pdray.evaluation.predictions import (
     targets,
 )
 from pdray.evaluation.settings import Method
-from pdray.search.cluster import DISTRIBUTED_TRIAL_CPUS
+from pdray.nodes import HEAD
 from pdray.search.pruning import choose_epoch, mean_over_folds
-from pdray.search.space import trial_config
-from pdray.tracking.run_log import PICTURES, StudyLog, TrialLog
-from pdray.training.loop.launch import MAX_RESTARTS, Workers, run_distributed, run_in_process
-from pdray.training.settings import FitConfig
-from pdray.training.task import EpochResult, FitTask
+from pdray.search.trial_plan import TrialPlan
+from pdray.tracking.run_log import PICTURES, StudyLog
+from pdray.training.loop.launch import MAX_RESTARTS, run_distributed, run_in_process
+from pdray.training.task import EpochResult
 
 APART = "val/largest_difference"
 """Score of a kept fold: how far its probabilities are from those of the trial that won."""
 
 _LOW_MEMORY = "running low on memory"
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """Everything that all trials of a study share; sent once to every trial actor.
-
-    Attributes:
-        folder: The study's folder, readable and writable from every node.
-        fit: Settings of a fit, before the values of a trial replace some.
-        recordings: Recordings to which the positions in ``sides`` refer.
-        sides: One entry per fold.
-        num_classes: K.
-        origin: Key columns of the predictions, except the trial's number.
-        metric: Score to optimise.
-        workers: Workers of a trial.
-        role: A search trial is scored on validation subjects after every epoch; the winner and
-            fixed trials are scored on test subjects once, after the last epoch. A winner without
-            test subjects is never scored. "fold": one fold of the winning trial, trained again to
-            keep its weights, and compared with what the trial predicted.
-        labels: Labels of fixed trials, or of the first trials of a search, by number.
-        epochs: Epochs per fold; None: as in the settings.
-        synthetic: Whether the cohort is SYNTHETIC; pictures say so.
-        pruner: Handle of the pruning actor; None: no pruning.
-        interval: How test scores get their intervals: ``evaluation.interval``.
-        reshuffle: Whether each trial of a search draws inner folds of its own.
-        target: ``data.target``, which names the classes in pictures.
-    """
-
-    folder: Path
-    fit: FitConfig
-    recordings: tuple[RatedRecording, ...]
-    sides: tuple[FoldSides, ...]
-    num_classes: int
-    origin: Origin
-    metric: str
-    workers: Workers
-    role: Literal["trial", "winner", "fixed", "fold"] = "trial"
-    labels: tuple[str, ...] = ()
-    epochs: int | None = None
-    synthetic: bool = False
-    pruner: Any = None
-    interval: Method = "transformed"
-    reshuffle: bool = False
-    target: Target = "grade"
-
-    def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
-        """Return the task of one trial."""
-        config = trial_config(self.fit, params)
-        return FitTask(
-            origin=replace(self.origin, trial=number),
-            config=config,
-            recordings=self.recordings,
-            sides=self._sides(number),
-            num_classes=self.num_classes,
-            epochs=self.epochs or config.optim.epochs,
-            evaluate=self._evaluate,
-        )
-
-    def _sides(self, number: int) -> tuple[FoldSides, ...]:
-        if not self.reshuffle or self.role not in ("trial", "fold"):
-            return self.sides
-        from pdray.data.cohort.reshuffling import reshuffled  # few searches draw folds anew
-
-        seed = derive_seed(self.origin.seed, "reshuffle", number)
-        return reshuffled(self.recordings, self.sides, num_classes=self.num_classes, seed=seed)
-
-    @property
-    def _evaluate(self) -> Evaluate:
-        if self.role == "trial":
-            return "every_epoch"
-        return "last_epoch" if self.sides[0].evaluation else "never"
-
-    def title(self, number: int, fold: int | None = None) -> str:
-        """Return study and trial, as Ray's dashboard, ``ps`` and ``nvidia-smi`` show them."""
-        what = "winner" if self.role == "winner" else f"trial {number}"
-        part = "" if fold is None else f" fold {fold}"
-        return f"{StudyLog(self.folder).name} {what}{part}"
-
-    def log(self, number: int, fold: int | None = None) -> TrialLog:
-        """Return the log of a trial, of the winner, or of a fold of it."""
-        study = StudyLog(self.folder)
-        if fold is not None:
-            return study.kept_fold(fold)
-        return study.winner if self.role == "winner" else study.trial(number)
 
 
 class Recorder:
@@ -371,6 +282,8 @@ class FoldTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], plan: TrialPlan) -> None:
         """Start the trial that ``config`` names."""
         torch.set_num_threads(max(1, int(plan.workers.cpus_per_worker)))
+        if 0 < plan.workers.gpus_per_worker < 1:  # what does not fit must not take from others
+            torch.cuda.set_per_process_memory_fraction(plan.workers.gpus_per_worker)
         self._plan = plan
         self._reports = self._begin(config)
         self._title = self._first = plan.title(config["number"], config.get("fold"))
@@ -459,20 +372,26 @@ def run_trials(
     from pdray.search.restarts import Restarts
 
     workers, overhead = plan.workers, Overhead()
+    listeners = [*callbacks, Restarts(plan), overhead]
+    if plan.reservation is not None:
+        from pdray.search.growth import Growth
+
+        growth = Growth(plan.reservation, how, callbacks)
+        how, plan = growth.how, replace(plan, reservation=None)
+        listeners.append(growth)
     run = RunConfig(
         name="tune",
         storage_path=str(plan.folder / "ray"),
         verbose=0,
-        callbacks=[*callbacks, Restarts(plan), overhead],
+        callbacks=listeners,
         stop=stopper,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
     )
-    trainable: Any = distributed_trial
-    resources = {"CPU": DISTRIBUTED_TRIAL_CPUS}
-    if workers.num_workers == 1:
-        trainable = FoldTrial
-        resources = {"CPU": workers.cpus_per_worker, "GPU": workers.gpus_per_worker}
-    trainable = tune.with_resources(tune.with_parameters(trainable, plan=plan), resources)
+    is_one = workers.num_workers == 1
+    # The process of a distributed trial only waits. It takes no CPU, because its workers may need
+    # all of a node, and it runs on the head node, which stays.
+    trainable: Any = tune.with_parameters(FoldTrial if is_one else distributed_trial, plan=plan)
+    trainable = tune.with_resources(trainable, workers.resources if is_one else HEAD)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tuner = Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run)

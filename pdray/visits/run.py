@@ -258,10 +258,7 @@ def _results(work: Mapping[Any, Any], say: Say, *, tell: Callable[[Any], str]) -
 
 
 def _remote(function: Any, reservation: Reservation) -> Any:
-    workers = reservation.workers
-    return ray.remote(function).options(
-        num_cpus=workers.cpus_per_worker, num_gpus=workers.gpus_per_worker, max_retries=2
-    )
+    return ray.remote(function).options(**reservation.workers.options, max_retries=2)
 
 
 def _fit_one(task: FitTask, path: Path) -> Answer[Path]:

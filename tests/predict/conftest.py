@@ -15,7 +15,8 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.evaluation.predictions import Origin
 from pdray.search.resume import keep_entries
-from pdray.search.trial import Recorder, TrialPlan
+from pdray.search.trial import Recorder
+from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import StudyLog
 from pdray.training.loop.launch import Workers, run_in_process
 from pdray.training.settings import FitConfig

@@ -11,6 +11,7 @@ from pdray.data.cohort.marks import MarksTable
 from pdray.data.cohort.members import make_cohort
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.store.prepare import Prepared
+from pdray.nodes import Node
 from pdray.search import opening
 from pdray.search.cluster import Capacity
 from pdray.search.opening import CheckedTrials, check_study, check_trials, prepare_trials, unjudged
@@ -49,7 +50,7 @@ def checked(
     tiny_manifest: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CheckedTrials:
     """Check a study of a network on pictures, on a cluster of two CPUs that is not there."""
-    monkeypatch.setattr(opening, "measure", lambda _: Capacity(2.0, 0.0, 1, ((2.0, 0.0),)))
+    monkeypatch.setattr(opening, "measure", lambda _: Capacity(2.0, 0.0, 1, (Node(2.0),)))
     monkeypatch.setattr(opening, "check_shared", lambda _: None)
     data = {"manifest": str(tiny_manifest())}
     plan = plan_study({"data": data, "frames": "video", "output": str(tmp_path / "output")})

@@ -17,7 +17,8 @@ from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import trial
-from pdray.search.trial import APART, Recorder, TrialPlan, held_out_score
+from pdray.search.trial import APART, Recorder, held_out_score
+from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import StudyLog
 from pdray.training.loop.launch import Workers
 from pdray.training.settings import FitConfig

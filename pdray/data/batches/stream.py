@@ -145,6 +145,8 @@ def _ray_blocks(
     import ray.data
     from ray.data import ExecutionResources
 
+    from pdray.nodes import DECODE, place
+
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     # A stalled stream ends with a message; Ray itself would wait half an hour.
@@ -157,12 +159,15 @@ def _ray_blocks(
     )
     shared = ray.put(reader)
     pieces = _cut(plan, reader)
+    has_role = ray.cluster_resources().get(DECODE)  # no node of that role: any node reads
+    on_decode_nodes = place(DECODE if has_role else None)
     while items := list(islice(pieces, _BLOCKS_PER_EXECUTION)):
         # from_items makes blocks directly; ray.data.range would use tasks of one whole CPU each.
         stream = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             partial(_read_block, shared),
             batch_size=None,
             num_cpus=config.cpus_per_task,
+            resources=on_decode_nodes,
             concurrency=config.tasks,
         )
         with closing(iter_blocks(stream)) as blocks:

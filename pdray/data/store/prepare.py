@@ -20,6 +20,7 @@ from pdray.data.store.entry import Entry
 from pdray.data.store.extract import available, sources
 from pdray.data.store.frame_store import FrameStore, findings_of
 from pdray.errors import DecodeError, StoreError
+from pdray.nodes import DECODE, place, role_if_known, telling_of_no_node
 from pdray.remote import answer, naming_lost_process, raise_fault
 
 # A task takes a while to start, so it gets several small recordings. A large one is its own task,
@@ -103,10 +104,13 @@ def prepare_store(
 
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
     quiet_context()
-    done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(add, num_cpus=1)
+    role = role_if_known(DECODE)
+    done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(
+        add, num_cpus=1, resources=place(role)
+    )
     prepared: dict[str, Prepared] = {}
     failures: dict[str, str] = {}
-    for number, row in enumerate(_rows(done), start=1):
+    for number, row in enumerate(_rows(done, role), start=1):
         name = recordings[row["position"]].recording_id
         try:
             raise_fault(row["fault"])
@@ -126,9 +130,10 @@ def quiet_context() -> None:
     context.execution_no_progress_timeout_s = -1
 
 
-def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
+def _rows(dataset: Any, role: str | None) -> Iterator[dict[str, Any]]:
     stays = "finished recordings stay in the store; run the command again to continue"
-    with naming_lost_process("a process that prepares recordings", stays):
+    lost = naming_lost_process("a process that prepares recordings", stays)
+    with lost, telling_of_no_node(role, cpus=1):
         yield from dataset.iter_rows()
 
 

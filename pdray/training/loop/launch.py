@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,11 +37,31 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Workers:
-    """The number of workers of a fit, and the CPUs and GPUs of each."""
+    """The number of workers of a fit, the CPUs and GPUs of each, and where they run.
+
+    Attributes:
+        place: Custom resources that only the nodes meant for training have; empty: any node.
+    """
 
     num_workers: int
     cpus_per_worker: float
     gpus_per_worker: float
+    place: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """Resources of each worker, as Ray Train and Ray Tune take them."""
+        gpus = {"GPU": self.gpus_per_worker} if self.gpus_per_worker else {}
+        return {"CPU": self.cpus_per_worker, **gpus, **self.place}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Resources of each worker, as the options of a Ray task."""
+        return {
+            "num_cpus": self.cpus_per_worker,
+            "num_gpus": self.gpus_per_worker,
+            "resources": dict(self.place),
+        }
 
 
 def run_in_process(
@@ -89,10 +109,7 @@ def run_distributed(
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
             use_gpu=workers.gpus_per_worker > 0,
-            resources_per_worker={
-                "CPU": workers.cpus_per_worker,
-                **({"GPU": workers.gpus_per_worker} if workers.gpus_per_worker else {}),
-            },
+            resources_per_worker=workers.resources,
         ),
         run_config=RunConfig(
             name=folder.name,

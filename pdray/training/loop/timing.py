@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import PdrayError
 from pdray.training.loop.worker import Place, fit
@@ -11,6 +13,9 @@ from pdray.training.task import FitTask
 
 FIRST = 4
 """Recordings to learn from in the first, shortest fit."""
+
+
+_CONTEXT_BYTES = 1 << 30  # of CUDA itself, in each process
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,23 @@ def measure_pace(task: FitTask, *, place: Place | None = None, seconds: float = 
         if number >= whole or (passed > seconds and fault is None):
             return pace
         number *= 4 if passed < seconds / 8 else 2
+
+
+def measure_memory(task: FitTask, device: torch.device) -> float:
+    """Return the share of a GPU's memory that a fit takes at most, from an epoch of whole batches.
+
+    Args:
+        task: The fit; see :func:`can_measure`.
+        device: The GPU.
+
+    Raises:
+        PdrayError: If it cannot be fitted.
+    """
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    _timed(_part(task, max(FIRST, task.config.optim.batch_size)), Place(device=device))
+    taken = torch.cuda.max_memory_reserved(device) + _CONTEXT_BYTES
+    return taken / torch.cuda.get_device_properties(device).total_memory
 
 
 def _timed(task: FitTask, place: Place | None) -> Pace:

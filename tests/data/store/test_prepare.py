@@ -115,6 +115,7 @@ def test_the_rate_is_that_of_frames_not_of_the_features_of_sound(
     tmp_path, monkeypatch, numbered_video, write_sound, write_track_file
 ):
     monkeypatch.setattr("ray.data.from_items", Here)
+    monkeypatch.setattr("pdray.data.store.prepare.role_if_known", lambda role: None)
     sound, track = write_sound("a.mp4"), write_track_file("t.npz")
     row = partial(Recording, subject_id="S", item="face_interview", audio=sound)
     recordings = [
