@@ -44,7 +44,8 @@ def run(case: Case) -> Finding:
 def edges(study: StudyLog, space: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """Return the ends of the space that the winner of a search has reached, in words.
 
-    An end beyond which the setting cannot go, such as a dropout of 0, is no edge.
+    An end beyond which the setting cannot go, such as a dropout of 0, is no edge. A setting without
+    effect on the winner has none.
 
     Args:
         study: Log of a finished search.
@@ -52,9 +53,10 @@ def edges(study: StudyLog, space: Mapping[str, Any]) -> dict[tuple[str, str], st
     """
     winner = study.trial(int(study.winner.read()["number"])).read()
     found = {}
+    fit, _ = attempt(FitConfig, winner["settings"])
     for key, entry in space.items():
         scale, value = _scale(entry), winner["params"].get(key)
-        if scale is None or not isinstance(value, int | float):
+        if scale is None or not isinstance(value, int | float) or _is_idle(fit, key):
             continue
         for end, limit, beyond in scale.reached(value):
             if any(_can_be(winner["settings"], key, one) for one in beyond):
@@ -111,6 +113,16 @@ def _scale(entry: Mapping[str, Any]) -> _Scale | None:
         few = (high - low) / step + 1 < _LEAST_VALUES
         return None if few else _Scale(low, high, step)
     return _Scale(low, high, (high - low) / 10, NEAR, bool(entry.get("log")))
+
+
+def _is_idle(fit: FitConfig | None, key: str) -> bool:
+    """Return whether a setting has no effect on the model: C of one classifier, with another."""
+    part: Any = fit
+    for name in key.split("."):
+        if name in getattr(part, "idle", ()):
+            return True
+        part = getattr(part, name, None)
+    return False
 
 
 def _can_be(settings: Mapping[str, Any], key: str, value: float) -> bool:

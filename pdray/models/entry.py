@@ -41,6 +41,11 @@ class ModelSettings(Settings):
         return False
 
     @property
+    def idle(self) -> frozenset[str]:
+        """Names of its settings without effect, since another setting rules them out."""
+        return frozenset()
+
+    @property
     def kept_facts(self) -> Mapping[str, Any]:
         """What the cached outputs depend on beside the weights of the frozen layers."""
         return {}

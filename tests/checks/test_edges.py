@@ -13,9 +13,9 @@ from tests.checks.cases import cohort_of, make_case
 FIT = dump(FitConfig())
 
 
-def won(study: StudyLog, params: dict[str, Any]) -> None:
-    study.trial(3).start(number=3, num_epochs=1, params=params, settings=FIT)
-    study.winner.start(number=3, num_epochs=1, params=params, settings=FIT, role="winner")
+def won(study: StudyLog, params: dict[str, Any], fit: dict[str, Any] = FIT) -> None:
+    study.trial(3).start(number=3, num_epochs=1, params=params, settings=fit)
+    study.winner.start(number=3, num_epochs=1, params=params, settings=fit, role="winner")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,35 @@ def test_only_ordered_numbers_that_can_go_on_have_an_edge(
     case = replace(case, config={**case.config, "space": {key: entry}})
     won(case.study, {key: value})
     assert run(case).state == state
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "state"),
+    [
+        ({"name": "feature_head", "classifier": "svm"}, "strength", "passed"),
+        ({"name": "feature_head", "classifier": "svm+linear"}, "strength", "warning"),
+        ({"name": "feature_head", "classifier": "forest"}, "num_components", "passed"),
+        ({"name": "feature_head", "classifier": "mlp"}, "mlp.num_hidden", "warning"),
+        ({"name": "intensity_head", "classifier": "gru"}, "strength", "passed"),
+        ({"name": "intensity_head", "classifier": "svm"}, "strength", "warning"),
+        ({"name": "fusion", "rule": "l1"}, "stack_strength", "passed"),
+        ({"name": "fusion", "rule": "stacking"}, "stack_strength", "warning"),
+        (
+            {"name": "fusion", "branches": "features", "head": {"classifier": "svm"}},
+            "head.strength",
+            "passed",
+        ),
+    ],
+)
+def test_a_setting_that_the_winner_does_not_use_has_no_edge(
+    model: dict[str, Any], key: str, state: str, tmp_path: Path
+) -> None:
+    names = {"feature_head": "features", "intensity_head": "intensities", "fusion": "several"}
+    fit = {"modality": names[model["name"]], "model": model, "optim": {"epochs": 1}}
+    case = make_case(tmp_path, cohort_of(8))
+    space = {f"model.{key}": {"low": 1, "high": 100}}
+    won(case.study, {f"model.{key}": 100}, fit)
+    assert run(replace(case, config={**case.config, "space": space})).state == state
 
 
 def test_searches_in_outer_folds_that_end_at_the_same_place_are_counted(tmp_path: Path) -> None:

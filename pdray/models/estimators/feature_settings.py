@@ -13,6 +13,30 @@ Classifier = Literal[
 ]  # fmt: skip
 CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)
 
+_LINEAR = {"strength": "strength", "is_balanced": "balanced"}
+_LEAVES = {"least_leaf": "least_leaf", "is_balanced": "balanced"}
+_BOOSTING = {
+    "num_steps": "boosting_trees",
+    "step_size": "boosting_rate",
+    "depth": "boosting_depth",
+}
+_FOREST = {"num_trees": "num_trees", **_LEAVES}
+GIVEN: dict[str, dict[str, str]] = {
+    **dict.fromkeys(("linear", "ordinal", "coral"), _LINEAR),
+    "rater": {"strength": "strength", "prior": "rater_prior"},
+    "svm": {"strength": "svm_strength", "width": "svm_width", "is_balanced": "balanced"},
+    "ridge": {"strength": "strength"},
+    "svr": {"strength": "svm_strength", "width": "svm_width"},
+    "boosted_grade": {**_BOOSTING, "least_leaf": "least_leaf"},
+    "tree": _LEAVES,
+    "bayes": {},
+    **dict.fromkeys(("forest", "trees"), _FOREST),
+    "boosting": {**_BOOSTING, **_LEAVES},
+    "mlp": {"config": "mlp"},
+}
+"""Keywords of each classifier, and the settings that give their values."""
+_SCALED = frozenset(["scale", "num_components"])  # of all classifiers but trees
+
 
 class FeatureHeadConfig(ModelSettings):
     """Settings of a classifier on features, and of their preparation."""
@@ -97,6 +121,14 @@ class FeatureHeadConfig(ModelSettings):
             if names.count(name) > 1:
                 raise ValueError(f"{name} is listed {names.count(name)} times; list it once")
         return classifier
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Settings of other classifiers."""
+        used = [frozenset(GIVEN[name].values()) for name in self.classifier.split("+")]
+        every = frozenset(key for keys in GIVEN.values() for key in keys.values())
+        has_scale = any("least_leaf" not in keys for keys in used)
+        return every.difference(*used) | (frozenset() if has_scale else _SCALED)
 
 
 HEAD = ModelEntry(

@@ -20,6 +20,7 @@ BRANCHES: tuple[Branch, ...] = get_args(Branch)
 FEATURES = "features"
 _TABLE = re.compile(rf"{FEATURES}(\.[a-z][a-z0-9_]*)?")  # as pdray.data.modalities has it
 Rule = Literal["l1", "mean", "stacking", "attention"]
+_LEARNT = ("stacking", "attention")
 if TYPE_CHECKING:
     HeadConfig = FeatureHeadConfig | FeatureChoiceConfig
 else:
@@ -149,6 +150,15 @@ class FusionConfig(ModelSettings):
         chosen = self.branches.split("+")
         known = [name for name in BRANCHES if name in chosen]
         return (*known, *(name for name in chosen if _is_table(name)))
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Settings of other rules, and of branches that there are not."""
+        inner = {"num_folds"} if self.rule in _LEARNT or self.abstain_risk is not None else set()
+        rules = {"stacking": {"stack_strength"}, "attention": {"attention"}}
+        has_heads = any(self.has_head(one) for one in self.modalities)
+        used = inner | rules.get(self.rule, set()) | ({"head"} if has_heads else set())
+        return frozenset(["num_folds", "stack_strength", "attention", "head"]) - used
 
     def has_head(self, branch: str) -> bool:
         """Whether ``head`` classifies a branch, which then has named features."""

@@ -7,6 +7,9 @@ from pydantic import Field
 from pdray.models.entry import ModelEntry, ModelSettings
 
 RECURRENT = ("gru", "lstm")
+_RECURRENT = {
+    "residual", "num_hidden", "num_layers", "dropout", "learning_rate", "batch_size", "num_epochs",
+}  # fmt: skip
 FEWEST_SUBJECTS = 3  # of each class; with two, a standard deviation says nothing of others
 
 
@@ -56,6 +59,14 @@ class IntensityHeadConfig(ModelSettings):
     def is_recurrent(self) -> bool:
         """Whether the classifier is a recurrent network."""
         return self.classifier in RECURRENT
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Settings of other classifiers."""
+        trees = {"tree": {"least_leaf"}, "forest": {"least_leaf", "num_trees"}}
+        used = {**trees, "svm": {"strength"}, **dict.fromkeys(RECURRENT, _RECURRENT)}
+        every = frozenset[str]().union(*used.values())
+        return every - frozenset(used.get(self.classifier, ()))
 
     @property
     def hierarchy_lambda(self) -> float:

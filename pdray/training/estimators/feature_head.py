@@ -23,34 +23,13 @@ from pdray.models.estimators.classifiers import (
     class_shares,
     preparing_steps,
 )
-from pdray.models.estimators.feature_settings import FeatureHeadConfig
+from pdray.models.estimators.feature_settings import GIVEN, FeatureHeadConfig
 from pdray.models.estimators.grade_regression import median_decided
 from pdray.models.estimators.rater_confusion import ABSENT, RaterConfusion
 from pdray.training.estimators.network_in_memory import NetworkLearner
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-
-# Keywords of each classifier, and the settings that give their values.
-_LINEAR = {"strength": "strength", "is_balanced": "balanced"}
-_LEAVES = {"least_leaf": "least_leaf", "is_balanced": "balanced"}
-_BOOSTING = {
-    "num_steps": "boosting_trees",
-    "step_size": "boosting_rate",
-    "depth": "boosting_depth",
-}
-_FOREST = {"num_trees": "num_trees", **_LEAVES}
-_GIVEN = {
-    **dict.fromkeys(("linear", "ordinal", "coral"), _LINEAR),
-    "svm": {"strength": "svm_strength", "width": "svm_width", "is_balanced": "balanced"},
-    "ridge": {"strength": "strength"},
-    "svr": {"strength": "svm_strength", "width": "svm_width"},
-    "boosted_grade": {**_BOOSTING, "least_leaf": "least_leaf"},
-    "tree": _LEAVES,
-    "bayes": {},
-    **dict.fromkeys(("forest", "trees"), _FOREST),
-    "boosting": {**_BOOSTING, **_LEAVES},
-}
 
 
 class Rated(NamedTuple):
@@ -146,11 +125,11 @@ class FeatureHead:
         given = Preparation(
             config.indicate_missing, config.num_selected, config.num_components, config.scale
         )
+        settings = {name: getattr(config, key) for name, key in GIVEN[kind].items()}
         if kind in CLASSIFIERS:
-            settings = {name: getattr(config, key) for name, key in _GIVEN[kind].items()}
             return build_pipeline(kind, seed=self.seed, preparation=given, **settings)
         if kind == "rater":
-            last: Any = RaterConfusion(strength=config.strength, prior=config.rater_prior)
+            last: Any = RaterConfusion(**settings)
         else:
             last = MlpStep(config.mlp, self.num_classes, self.seed)
         return Pipeline([*preparing_steps(given), ("classify", last)])
