@@ -119,7 +119,7 @@ def _years(cohort: Described) -> Figure | None:
     for number in classes:
         chosen = points[points[:, 2] == number]
         aside = number / (classes[-1] + 1) / 2  # side by side, so that no point hides another
-        axes.scatter(chosen[:, 0] + aside, chosen[:, 1], s=9, label=f"class {number:g}")
+        axes.scatter(chosen[:, 0] + aside, chosen[:, 1], s=9, label=cohort.class_name(number))
     figure.legend(loc="outside lower center", ncols=len(classes), fontsize=7)
     axes.set(xlabel="subjects, by the time between", ylabel="years since the first recording")
     axes.set_xticks([])

@@ -83,6 +83,10 @@ class Described:
             return recording.grade
         return grade_class(recording.grade, self.cuts)
 
+    def class_name(self, number: int) -> str:
+        """Return what a class is called."""
+        return LABELS[number] if self.target == "diagnosis" else f"class {number:g}"
+
     def seconds(self, recordings: Iterable[Recording]) -> list[float]:
         """Return the known lengths [s]."""
         found = (self.lengths[one.recording_id].seconds for one in recordings)
@@ -229,7 +233,7 @@ def by_class(cohort: Described) -> dict[str, str]:
     if cohort.is_action:
         return {}
     classes = {one.recording_id: cohort.class_of(one) for one in cohort.recordings}
-    return {key: NOT_GIVEN if k is None else f"class {k}" for key, k in classes.items()}
+    return {key: NOT_GIVEN if k is None else cohort.class_name(k) for key, k in classes.items()}
 
 
 def by_diagnosis(cohort: Described) -> dict[str, str]:

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pdray.atomic import replacing
-from pdray.data.cohort.settings import SYNTHETIC, Target
+from pdray.data.cohort.settings import SYNTHETIC, Target, event_name
 from pdray.evaluation.drawing import (
     class_names,
     draw_confusion,
@@ -94,7 +94,9 @@ def roc_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> None:
     save_picture(figure, path)
 
 
-def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> str:
+def reliability_picture(
+    table: pd.DataFrame, path: Path, *, synthetic: bool, target: Target = "grade"
+) -> str:
     """Draw the reliability diagram: how often an event happens where a model says how probable.
 
     Each panel is one event of :func:`~pdray.evaluation.statistics.calibration.events`. A number
@@ -105,6 +107,7 @@ def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> 
         table: A predictions table, or one row per recording.
         path: The PNG to write.
         synthetic: Whether the cohort is synthetic; the title then says so.
+        target: ``data.target``, which names the event of two classes.
 
     Returns:
         Why nothing is drawn; empty if the picture is written.
@@ -117,6 +120,8 @@ def reliability_picture(table: pd.DataFrame, path: Path, *, synthetic: bool) -> 
         if reason:
             return reason
         draw_reliability(axes, event, bins)
+    if len(every) == 1:
+        panels[0].set_xlabel(f"probability of {event_name(target)}")
     panels[0].set_ylabel("share of recordings where it is so")
     figure.suptitle(_title(table, "grey: 95% of a model that is right", synthetic), fontsize=9)
     save_picture(figure, path)

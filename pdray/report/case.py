@@ -11,7 +11,7 @@ import pandas as pd
 from pdray.checks.finding import Finding
 from pdray.checks.run import read_findings
 from pdray.config import build, dump
-from pdray.data.cohort.settings import target_of
+from pdray.data.cohort.settings import event_name, target_of
 from pdray.errors import StudyError
 from pdray.evaluation.controls import Known, constant_control, group_control
 from pdray.evaluation.evaluate import evaluate
@@ -111,7 +111,7 @@ class Reported:
     @property
     def event(self) -> str:
         """What class 1 of two is called in sentences: "class 1", or "being ill"."""
-        return "being ill" if target_of(self.settings) == "diagnosis" else "class 1"
+        return event_name(target_of(self.settings))
 
     @property
     def names_people(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from pdray.data.cohort.settings import SYNTHETIC_MARK, target_of
+from pdray.data.cohort.settings import LABELS, SYNTHETIC_MARK, target_of
 from pdray.evaluation.printed_table import NOT_GIVEN, Cell, Count, Table, csv_text
 from pdray.report.case import Reported
 from pdray.report.parts import ANALYSED, LEFT_OUT, SCORED, TRAINING, Parts, parts_of
@@ -45,7 +45,8 @@ def cohort_table(case: Reported) -> Table:
     parts = parts_of(case)
     if parts is None:
         return Table("cohort", title, 2, ("fact", "value"), [("recordings", NOT_KEPT)])
-    columns = _columns(parts)
+    is_graded = target_of(case.settings) != "diagnosis"
+    columns = _columns(parts, is_graded=is_graded)
     headings = [f"{name} {unit}" for name in columns for unit in ("people", "recordings")]
     rows: list[list[Cell]] = []
     if case.is_synthetic:
@@ -53,9 +54,8 @@ def cohort_table(case: Reported) -> Table:
     rows.append(["all", "", *_cells([parts.shown[key] for key in columns.values()])])
     labels = labelled(cast("pd.DataFrame", case.cohort))
     quartiles = dict(_quartile_rows(parts, columns, case.small_cells))
-    is_graded = target_of(case.settings) != "diagnosis"  # which has a row already
     for fact, name in _FACTS.items():
-        if fact == "grade" and not is_graded:
+        if fact == "grade" and not is_graded:  # the diagnosis has a row
             continue
         rows += quartiles.pop("age", []) if fact == "age band" else []
         rows += _block(labels[fact], name, parts, columns, case.small_cells)
@@ -107,11 +107,12 @@ def age_band(age: float) -> str:
     return next((words for end, words in _BANDS.items() if age < end), NOT_GIVEN)
 
 
-def _columns(parts: Parts) -> dict[str, str]:
+def _columns(parts: Parts, *, is_graded: bool) -> dict[str, str]:
     """Return the key of each group by its name in the table."""
     columns = {ANALYSED: ANALYSED}
     columns |= {name: name for name in (SCORED, TRAINING) if TRAINING in parts.rows}
-    columns |= parts.classes()
+    for name, key in parts.classes().items():
+        columns[name if is_graded else LABELS[int(name.removeprefix("class "))]] = key
     return columns | {name: name for name in (LEFT_OUT,) if name in parts.rows}
 
 

@@ -94,7 +94,8 @@ def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -
     """Write the report, the numbers and the pictures of an evaluation; return the report."""
     title = headline(f"Evaluation of {found.title}", found.synthetic)
     units, diagram = by_recording(found.table), folder / "reliability.png"
-    lacking = reliability_picture(units, diagram, synthetic=found.synthetic)
+    synthetic, target = found.synthetic, found.target
+    lacking = reliability_picture(units, diagram, synthetic=synthetic, target=target)
     if lacking:
         diagram.unlink(missing_ok=True)  # of an earlier evaluation
     notes = [*found.notes, *evaluation.notes, *([lacking] if lacking else [])]
@@ -102,10 +103,8 @@ def write_evaluation(folder: Path, found: Predictions, evaluation: Evaluation) -
     text = "\n\n".join(filter(None, (text, found.checks)))
     write_text(folder / REPORT, f"{text}\n")
     write_text(folder / NUMBERS, evaluation.frame.to_csv(index=False))
-    confusion_picture(
-        units, folder / "confusion.png", synthetic=found.synthetic, target=found.target
-    )
-    roc_picture(units, folder / "roc.png", synthetic=found.synthetic)
+    confusion_picture(units, folder / "confusion.png", synthetic=synthetic, target=target)
+    roc_picture(units, folder / "roc.png", synthetic=synthetic)
     return text
 
 

@@ -234,9 +234,9 @@ def test_a_cohort_described_by_its_diagnosis_has_no_table_of_grades(described: D
     assert items[:2] == [("expression_anger", "0", "healthy"), ("expression_anger", "1", "ill")]
     assert not (folder / "grades.csv").exists()
     assert not (folder / "grades.png").exists()
-    assert "what is learnt is the diagnosis: healthy (hc) against ill (PD)" in " ".join(
-        told.split()
-    )
+    words = " ".join(told.split())
+    assert "the classes are those of the diagnosis: healthy (hc) and ill (PD)" in words
+    assert {row["group"] for row in read(folder / "groups.csv")} >= {"healthy", "ill"}
 
 
 def test_recordings_that_name_no_subject_are_no_subjects(described: Described) -> None:

@@ -148,6 +148,9 @@ def test_the_reliability_diagram_counts_subjects_or_says_why_it_is_absent(
     panels = drawn[0].axes
     labels = [axes.get_xlabel() for axes in panels]
     assert labels == ["probability of class 1 or higher", "probability of class 2"]
+    table = make_table(num_subjects=40)
+    plots.reliability_picture(table, tmp_path / "r.png", synthetic=True, target="diagnosis")
+    assert drawn[1].axes[0].get_xlabel() == "probability of being ill"
     assert drawn[0].get_suptitle().startswith("SYNTHETIC data, ")
     points = [line for line in panels[0].lines if line.get_marker() == "o"]
     assert len(points) == len(panels[0].texts)

@@ -7,7 +7,7 @@ import pytest
 
 from pdray.report.case import read_case
 from pdray.report.cohort_table import cohort_csv, cohort_table
-from pdray.report.figures import confusion, roc, subjects
+from pdray.report.figures import confusion, reliability, roc, subjects
 from pdray.report.flow import CASE_CONTROL, class_names, flow
 from pdray.report.methods import outcome
 from tests.report.fixture import make_study, sixty
@@ -47,11 +47,15 @@ def test_every_count_is_that_of_the_raw_files(tmp_path, what):
 
 
 def test_a_study_of_the_diagnosis_has_no_grades(tmp_path):
-    case = read_case(make_study(tmp_path))
+    case = read_case(make_study(tmp_path, people=60, protocol="nested"))
     data = {**case.settings["data"], "target": "diagnosis", "grade_cuts": [1]}
     ill = replace(case, settings={**case.settings, "data": data})
-    facts = [{row[0] for row in cohort_table(one).rows} for one in (case, ill)]
-    assert facts[0] - facts[1] == {"grade"}
+    graded, table = cohort_table(case), cohort_table(ill)
+    assert {row[0] for row in graded.rows} - {row[0] for row in table.rows} == {"grade"}
+    renamed = [
+        one.replace("class 0", "healthy").replace("class 1", "ill") for one in graded.columns
+    ]
+    assert table.columns == tuple(renamed) != graded.columns
     assert outcome(ill) == (
         "The outcome was the diagnosis of the subject (finger tapping), in 2 classes: "
         "class 0 (healthy), class 1 (ill)."
@@ -62,6 +66,7 @@ def test_a_study_of_the_diagnosis_has_no_grades(tmp_path):
     assert roc.caption(ill).startswith("ROC curve of being ill; ")
     assert "its probability of being ill (point" in subjects.caption(ill)
     assert subjects.draw(ill).axes[0].get_ylabel() == "probability\nof being ill"
+    assert reliability.draw(ill).axes[0].get_xlabel() == "probability of being ill"
     ticks = confusion.draw(ill).axes[0].get_yticklabels()
     assert [one.get_text() for one in ticks] == ["0: healthy", "1: ill"]
 

@@ -89,6 +89,6 @@ def _told(recordings: Sequence[Recording]) -> str:
         for label in (0, 1)
     ]
     return (
-        f"what is learnt is the diagnosis: healthy ({words[0]}) against ill ({words[1]}); grades "
-        "are not used"
+        f"the classes are those of the diagnosis: healthy ({words[0]}) and ill ({words[1]}); "
+        "grades are not used"
     )

@@ -236,6 +236,11 @@ def target_of(settings: Mapping[str, Any]) -> Target:
     return found
 
 
+def event_name(target: Target) -> str:
+    """Return what class 1 of two is called in sentences."""
+    return "being ill" if target == "diagnosis" else "class 1"
+
+
 def highest_grade(item: str, scale: str | None) -> float:
     """Return the highest grade of an item; infinity for the class of an action, or without a scale.
 

@@ -42,7 +42,9 @@ def draw(case: Reported) -> Figure | str:
         axes = page.panel(side * column + 12, (axis + 6 * LINE) * row + 2.5 * LINE, axis, axis)
         draw_reliability(axes, event, bins, case.small_cells, BLUE)
         axes.set(aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-        axes.set_xlabel(f"probability of\n{event.name}" if columns > 1 else axes.get_xlabel())
+        axes.set_xlabel(
+            f"probability of\n{event.name}" if columns > 1 else f"probability of {case.event}"
+        )
         if column == 0:
             axes.set_ylabel("share of recordings")
     return page.figure

@@ -44,7 +44,7 @@ def test_a_diagnosis_stands_in_the_place_of_the_grade(write_manifest: Write) -> 
     assert [one.grade for one in manifest.recordings] == [0, 1, 0, 1, None, 1] * 2
     assert {one.raters for one in manifest.recordings} == {()}
     assert manifest.notes[-1] == (
-        "what is learnt is the diagnosis: healthy (HC, Healthy control) against ill (MSA, PD); "
+        "the classes are those of the diagnosis: healthy (HC, Healthy control) and ill (MSA, PD); "
         "grades are not used"
     )
     split = FoldsConfig(num_outer=2, num_folds=2)
