@@ -285,7 +285,7 @@ def load_manifest(
     """
     # Not at the top: the processes of trials need recordings alone.
     from pdray.data.cohort.files import file_faults
-    from pdray.data.cohort.people import id_notes, in_rows, rater_notes
+    from pdray.data.cohort.people import age_notes, id_notes, in_rows, rater_notes
 
     path = Path(path).absolute()
     content, (rows, notes), unnamed = _read(path, subjects)
@@ -305,6 +305,7 @@ def load_manifest(
     told = ", ".join(f"{item} ({number} recordings)" for item, number in own.items())
     notes += [f"items on the scale {scale}, which are not among the known ones: {told}"] * any(own)
     notes += [*id_notes(list(named)), *rater_notes([one.raters for one in recordings])]
+    notes += age_notes((one.subject_id, one.visit_id, one.age) for one in recordings)
     return Manifest(
         path, hashlib.sha256(content).hexdigest(), tuple(recordings), tuple(notes), digests
     )

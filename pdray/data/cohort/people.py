@@ -6,7 +6,7 @@ two that look alike until they are named as two people. What differs in letters 
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
 
 from pdray.data.cohort.csv_table import Row
@@ -19,6 +19,7 @@ HEALTHY = frozenset(
     ["healthy", "control", "healthy control", "hc", "normal", "no pd", "non-pd", "unaffected"]
 )
 _RISING = ("age", "disease_years")  # with time
+_YEARS = 2  # between two ages of one person in one visit
 
 
 def in_rows(faults: Sequence[Fault]) -> list[str]:
@@ -147,6 +148,29 @@ def rater_notes(raters: Sequence[Sequence[object]]) -> list[str]:
         f"raters with fewer than {_LEAST_RATED} recordings, whose agreement says nothing: "
         f"{', '.join(few)}"
     ] * bool(few)
+
+
+def age_notes(told: Iterable[tuple[str, str | None, float | None]]) -> list[str]:
+    """Say which subjects have ages in one visit, or without visits, that are years apart.
+
+    Args:
+        told: Subject, visit and age of each recording.
+    """
+    found: dict[tuple[str, str | None], list[float]] = {}
+    for subject, visit, age in told:
+        if age is not None:
+            found.setdefault((subject, visit), []).append(age)
+    names = dict.fromkeys(
+        subject for (subject, _), ages in found.items() if max(ages) - min(ages) > _YEARS
+    )
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [
+        f"{len(names)} subjects have ages more than {_YEARS} years apart in one visit, or without "
+        f"visits: {', '.join([*names][:_SHOWN])}{more}; if such an id stands for two people, write "
+        "two ids"
+    ]
 
 
 def fact_faults(rows: Sequence[Row]) -> list[Fault]:

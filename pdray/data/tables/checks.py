@@ -1,5 +1,6 @@
 """Tables of features beside their manifest: rows that fit no other, and columns that look wrong."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +17,12 @@ from pdray.errors import DecodeError, ManifestError
 _SHOWN = 5
 _LEAST = 10  # values of a site from which its spread is compared
 _SPREAD = 10.0  # ratio of spreads from which the unit may differ
+# Names of what is known of a person or of the disease, in published tables.
+_FACT = re.compile(
+    r"(non)?(expert|rat(er|ing))[_ ]?\d*|pd|gender|diagnos\w*|(\w+_)?updrs(_\w+)?|hoehn\w*"
+    r"|test_time|(subject|patient|participant)(#|_?id)?",
+    re.IGNORECASE,
+)
 _ZEROS = 6  # columns that are zero together; mean, spread and entropy of one thing may be
 
 Uses = dict[str, dict[Path, list[Row]]]  # rows by table, by column of the manifest
@@ -134,6 +141,11 @@ def _column_notes(column: str, table: Table, members: Sequence[Row]) -> Iterator
         yield (
             f"{column}: {empty} of {count} recordings have no value in any column; leave their "
             "cells of the manifest empty"
+        )
+    if facts := [name for name in table.names if _FACT.fullmatch(name)]:
+        yield (
+            f"{column}: by their names, {_some(facts)} are no features, but what is known of a "
+            "person or given by a rater; if so, move them to the manifest"
         )
     low, high = (
         np.where(absent, fill, values).T for fill in (np.inf, -np.inf)

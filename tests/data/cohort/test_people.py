@@ -76,6 +76,14 @@ def test_a_bare_number_beside_the_same_with_letters_is_noted(load):
     assert note.startswith("subjects 1 and P1, 2 and C02 differ only in letters; if they are one")
 
 
+def test_ages_of_one_visit_that_are_years_apart_are_noted(load):
+    visits = ["", "", "V1", "V1", "V1", "V2"]
+    ages = ["60", "72", "60", "62", "60", "72"]
+    (note,) = load(["A", "A", "B", "B", "C", "C"], visit_id=visits, age=ages).notes
+    assert note.startswith("1 subjects have ages more than 2 years apart in one visit")
+    assert ": A; if such an id stands for two people, write two ids" in note
+
+
 def test_the_setting_takes_groups_of_at_least_two_texts():
     tree = {"manifest": "m.csv", "different_subjects": [["P1", "P01"]]}
     assert build(DataConfig, tree).different_subjects == (("P1", "P01"),)

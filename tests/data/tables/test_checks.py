@@ -51,7 +51,7 @@ def test_rows_that_fit_no_other_are_counted(
 
 def test_columns_that_look_wrong_are_named(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
     smile, speech = tables["smile"], tables["speech"]
-    smile["c"] = 7
+    smile["c"], smile["nonexpert1"], smile["total_UPDRS"] = 7, smile["a"], smile["b"]
     smile["e"] = speech["e"]
     speech.loc[speech.index % 2 == 1, "d"] *= 1000
     speech.loc[3, ["d", "e", "f"]] = np.nan
@@ -62,13 +62,14 @@ def test_columns_that_look_wrong_are_named(tmp_path: Path, tables: dict[str, pd.
     told = _notes(tmp_path, tables).splitlines()
     for part in (
         "features.smile: 1 column is constant or empty and says nothing; remove it: c",
+        "features.smile: by their names, nonexpert1, total_UPDRS are no features",
         "features.speech: 1 of 40 recordings have no value in any column",
         "features.speech: the spread of 1 column differs by 10 times or more by site",
         "features.speech: 6 columns are zero together in 2 of 40 recordings (z0, z1, z2, z3, z4",
         "features.smile and features.speech both have the columns e",
     ):
         assert sum(part in line for line in told) == 1, part
-    assert len(told) == 5
+    assert len(told) == 6
 
 
 def test_tables_of_one_modality_have_the_same_columns(
