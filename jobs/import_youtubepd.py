@@ -29,6 +29,7 @@ def main(argv: list[str]) -> int:
 def work(words: list[str]) -> str:
     """Write the manifest; return what is in it and what is not."""
     config = load(ImportConfig, words)
+    from pdray.importers.terms import terms
     from pdray.importers.youtubepd.clips import batch, severity
     from pdray.importers.youtubepd.importing import count_lacks, import_youtubepd
 
@@ -52,7 +53,7 @@ def work(words: list[str]) -> str:
     for what, names in count_lacks(imported.lacking).items():
         some = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         lines.append(f"           {what}: {len(names)} ({some})")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note       {note}" for note in terms("youtubepd"))])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ def words(tmp_path):
 def test_it_says_what_it_wrote_and_what_lacks(words, tmp_path, capsys):
     assert main(words) == 0
     everyone = "video3, video7, video20, video136"
-    assert capsys.readouterr().out.splitlines() == [
+    *told, terms, nobody = capsys.readouterr().out.splitlines()
+    assert "CC0 by the paper's word alone; health judgements about real public figures" in terms
+    assert nobody == "note       do not try to find out who any of these people are"
+    assert told == [
         f"manifest   {tmp_path / 'm.csv'}",
         "           4 recordings; by split, batch and grade 0 to 5:",
         "           test  A    0    0    0    0    0    1",
@@ -24,8 +27,9 @@ def test_it_says_what_it_wrote_and_what_lacks(words, tmp_path, capsys):
         f"settings   --config {tmp_path / 'm.data.yaml'}",
         "subjects   some recordings have no subject id, so the settings file says subjects:",
         "           none; the same person may be in training and test",
-        f"lacking    {tmp_path / 'm.lacks.csv'}, 16 rows",
+        f"lacking    {tmp_path / 'm.lacks.csv'}, 17 rows",
         f"           audio files absent: 4 ({everyone})",
+        "           labels above 0 without a mark: 1 (video20)",
         "           landmarks lack frames: 1 (video7)",
         "           listed twice, taken once: 1 (video136)",
         "           marks incomplete: 1 (video3)",

@@ -5,7 +5,6 @@ videos and sound that the user has. Subjects are not published either; only the 
 Missing data are listed in a table next to the manifest and never filled in.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from pdray.importers.files import (
     text_faults,
 )
 from pdray.importers.youtubepd.clips import Clip, Content, Lack, batch, severity
-from pdray.importers.youtubepd.marks import is_whole
+from pdray.importers.youtubepd.marks import mark_lacks
 from pdray.importers.youtubepd.pack import read_pack
 from pdray.importers.youtubepd.release import read_release
 from pdray.importers.youtubepd.settings import ImportConfig
@@ -154,15 +153,7 @@ def _content_lacks(content: Content) -> list[Lack]:
         if flat := flat_frames(frames):
             numbers = " ".join(map(str, flat))
             lacks.append(Lack("regions have a polygon without an area", name, numbers))
-    known = {clip.name for clip in content.clips}
-    strange = Counter(mark.clip for mark in content.marks if mark.clip not in known)
-    lacks += [Lack("marks without a label", name, str(n)) for name, n in strange.items()]
-    lacks += [
-        Lack("marks incomplete", mark.clip, mark.note)
-        for mark in content.marks
-        if not is_whole(mark)
-    ]
-    return lacks
+    return [*lacks, *mark_lacks(content.marks, content.clips)]
 
 
 def _files(

@@ -6,12 +6,15 @@ or all of them; they are kept unchanged, with a note.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 
 from pdray.data.cohort.marks import HIGHEST, Mark
 from pdray.data.face.points import REGIONS
+from pdray.importers.youtubepd.clips import Clip, Lack
 
 _MOMENT = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,9})")
 _WHOLE = re.compile(r"[0-9]{1,9}")
+_FAR = 5  # from the label, both of 0 to 10, to the mean severity of the marks
 
 
 def parse_mark(clip: str, text: str) -> Mark:
@@ -55,3 +58,30 @@ def mark_faults(mark: Mark, place: str) -> list[str]:
 def is_whole(mark: Mark) -> bool:
     """Return whether a mark has region, moment, severity and confidence."""
     return None not in mark[:-1]
+
+
+def mark_lacks(marks: Sequence[Mark], clips: Sequence[Clip]) -> Iterator[Lack]:
+    """List marks that are irregular, and labels that the marks contradict."""
+    of_clip: dict[str, list[Mark]] = {}
+    for mark in marks:
+        of_clip.setdefault(mark.clip, []).append(mark)
+        if not is_whole(mark):
+            yield Lack("marks incomplete", mark.clip, mark.note)
+    for clip in clips:
+        if clip.name in of_clip:
+            yield from _contradictions(clip.name, clip.label, of_clip.pop(clip.name))
+        elif clip.label and marks:
+            yield Lack("labels above 0 without a mark", clip.name, f"label {clip.label}")
+    for name, found in of_clip.items():
+        yield Lack("marks without a label", name, str(len(found)))
+
+
+def _contradictions(name: str, label: int, marks: Sequence[Mark]) -> Iterator[Lack]:
+    told = [mark.severity for mark in marks if mark.severity is not None]
+    mean = sum(told) / len(told) if told else label
+    if abs(mean - label) > _FAR:
+        words = f"label {label}, mean of {len(told)} marks {mean:.1f}"
+        yield Lack("labels far from the marks", name, words)
+    totals = sorted({mark.total for mark in marks if mark.total is not None})
+    if len(totals) > 1:
+        yield Lack("marks count frames in two ways", name, " and ".join(map(str, totals)))

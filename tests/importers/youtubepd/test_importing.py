@@ -80,6 +80,7 @@ def test_what_lacks_is_listed(pack, tmp_path):
     assert count_lacks(imported.lacking) == {
         "audio files absent": everyone,
         "landmarks lack frames": ["video7"],
+        "labels above 0 without a mark": ["video20"],
         "listed twice, taken once": ["video136"],
         "marks incomplete": ["video3"],
         "marks without a label": ["video150"],
@@ -263,9 +264,19 @@ def test_the_real_marks_are_all_there(imported):
 
 
 @real
-def test_the_real_gaps_are_listed(imported):
-    rows = {row["name"]: row["detail"] for row in table(imported.lacks)
-            if row["what"] == "landmarks lack frames"}  # fmt: skip
+def test_the_real_gaps_and_labels_that_marks_contradict_are_listed(imported):
+    every = table(imported.lacks)
+    marked = {
+        what: {row["name"]: row["detail"] for row in every if row["what"] == what}
+        for what in ("labels far from the marks", "labels above 0 without a mark",
+                     "marks count frames in two ways")
+    }  # fmt: skip
+    assert marked["labels far from the marks"] == {
+        "video19": "label 1, mean of 9 marks 7.8", "video38": "label 10, mean of 9 marks 1.0",
+    }  # fmt: skip
+    assert [*marked["labels above 0 without a mark"]] == ["video61"]
+    assert [*marked["marks count frames in two ways"]] == ["video44", "video123"]
+    rows = {row["name"]: row["detail"] for row in every if row["what"] == "landmarks lack frames"}
     assert {name: len(detail.split()) for name, detail in rows.items()} == {
         "video84": 1, "video101": 8, "video136": 13,
     }  # fmt: skip
