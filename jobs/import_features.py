@@ -27,6 +27,7 @@ def work(words: list[str]) -> str:
     """Write the manifest and its tables; return what is in them."""
     config = load(ImportConfig, words)
     from pdray.importers.features.importing import import_features
+    from pdray.importers.terms import terms
 
     imported = import_features(config)
     found = imported.found
@@ -44,7 +45,8 @@ def work(words: list[str]) -> str:
     if imported.left_out is not None:
         lines.append(f"left out   {imported.left_out}, {len(found.left_out)} recordings")
         lines += [f"           {number}: {why}" for why, number in imported.reasons.items()]
-    return "\n".join([*lines, *(f"note       {note}" for note in found.notes)])
+    notes = [*found.notes, *terms(config.layout)]
+    return "\n".join([*lines, *(f"note       {note}" for note in notes)])
 
 
 if __name__ == "__main__":

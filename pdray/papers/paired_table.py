@@ -73,6 +73,18 @@ def paired_table(
         groups: Subject of each recording by id, or what stands for it.
         synthetic: Whether the cohort is synthetic.
     """
+    lines = paired_lines(table, rows, places=places, groups=groups)
+    return "\n".join([headline(table.title, synthetic), "", *lines])
+
+
+def paired_lines(
+    table: PaperTable,
+    rows: Mapping[str, pd.DataFrame],
+    *,
+    places: Mapping[str, str | None],
+    groups: Mapping[str, str],
+) -> list[str]:
+    """Return :func:`paired_table` as lines, without its title."""
     sorted_rows = {label: _sorted(one) for label, one in rows.items()}
     first = next(iter(sorted_rows.values()))
     people = first["recording_id"].map(dict(groups)).to_numpy()
@@ -97,15 +109,7 @@ def paired_table(
     for label in [name for name in table.paper if name not in scores]:
         body += [[label, *[_NOTHING] * (len(names) + len(compared))]]
         body += [_published(table.paper[label], names, len(compared))]
-    return "\n".join(
-        [
-            headline(table.title, synthetic),
-            "",
-            *aligned(body),
-            "",
-            *_legend(table, first, people, names),
-        ]
-    )
+    return [*aligned(body), "", *_legend(table, first, people, names)]
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
@@ -197,6 +201,8 @@ def _legend(
 ) -> Iterator[str]:
     ids = rows["subject_id"].to_numpy()
     who = "subjects" if (people == ids).all() else "groups of alike recordings"
+    if (people == rows["recording_id"]).all() and rows["recording_id"].nunique() > 1:
+        who = "recordings, each as if it were of another person"
     folds, seeds = rows["fold"].nunique(), rows["seed"].nunique()
     split = "one split" if folds == 1 else f"{folds} folds, recordings of one fold are ranked"
     split += f", {seeds} seeds" if seeds > 1 else ""

@@ -18,6 +18,7 @@ from pdray.data.cohort.members import usable as usable_visits
 from pdray.data.cohort.persons import NUM_PERSONS, person_sides
 from pdray.data.modalities import needed_field
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
+from pdray.importers.terms import terms
 from pdray.papers.notes import settings_notes
 from pdray.papers.settings import ReproduceConfig
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
@@ -144,6 +145,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     kept = config.output / "tables" / f"{name}.txt"
     notes += manifest.notes
     notes += unable_notes(manifest.recordings, table.items or config.data.items)
+    notes += () if is_rendered else terms(path.stem)
     return Reproduction(table, plans, (*table.notes, *changes, *notes), kept)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from pdray.address import submitted_commit
 from pdray.atomic import write_text
 from pdray.data.cohort.members import make_cohort
+from pdray.evaluation.controls import as_binary
 from pdray.papers.baseline_rows import baseline_rows
 from pdray.papers.detail_tables import Cells, Place, detail_table, matrix_table
 from pdray.papers.diagnosis_table import diagnosis_table
@@ -21,7 +22,7 @@ from pdray.papers.expression_figures import draw_groups
 from pdray.papers.expression_groups import read_expressions
 from pdray.papers.expression_report import groups_text
 from pdray.papers.fuse import fuse
-from pdray.papers.paired_table import paired_table
+from pdray.papers.paired_table import paired_lines, paired_table
 from pdray.papers.plan import Groups, Part, Reproduction
 from pdray.papers.rater_rows import rater_block
 from pdray.papers.roc import cell_panels, roc_figure, severity_panels
@@ -112,7 +113,9 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
         seeds = [_seed(table, one) for part, one in found.items() if part.person is None]
         persons = [_seed(table, one) for part, one in found.items() if part.person is not None]
         draw(severity_panels([one.tables for one in seeds]), pooled=table.pooled)
-        return severity_table(printed, seeds, persons)
+        text = severity_table(printed, seeds, persons)
+        whole = [one for part, one in found.items() if part.person is None]
+        return text if table.pooled else "\n".join([text, "", *_ill_lines(table, seeds, whole)])
     cells = _cells(table, {part.item: one for part, one in found.items()})
     draw(cell_panels(cells))
     if table.layout == "diagnosis":
@@ -123,6 +126,17 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
     if table.layout == "detail":
         return detail_table(table.title, cells, synthetic=synthetic)
     return matrix_table(table.title, cells, table.metrics, synthetic=synthetic)
+
+
+def _ill_lines(table: PaperTable, seeds: Sequence[Seed], found: Sequence[Comparison]) -> list[str]:
+    """Return AUROC and risk of ill or healthy with intervals, which the layout itself has not."""
+    alone = table.model_copy(update={"metrics": ("auroc",), "reference": "", "paper": {}})
+    rows = {
+        row: pd.concat([as_binary(one.tables[row]) for one in seeds], ignore_index=True)
+        for row in seeds[0].tables
+    }
+    lines = paired_lines(alone, rows, places=seeds[0].sites, groups=found[0].groups)
+    return ["ill or healthy, with intervals", *lines]
 
 
 def _paired(table: PaperTable, found: Sequence[Comparison], synthetic: bool) -> str:

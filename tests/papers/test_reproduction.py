@@ -325,5 +325,8 @@ def test_a_seed_of_the_users_does_not_go_with_the_tables_own(
 def test_what_a_table_says_of_itself_stands_beneath_it(
     write_table: Callable[..., Path], words: list[str]
 ) -> None:
-    ready = plan_reproduction(write_table(notes=["seen before"]), words)
-    assert ready.notes[0] == "seen before"
+    path = write_table(notes=["seen before"])
+    assert plan_reproduction(path, words).notes[0] == "seen before"
+    notes = plan_reproduction(path.rename(path.with_name("tapping.x.yaml")), words).notes
+    assert "without a data-use statement of the people seen" in notes[-2]
+    assert notes[-1] == "do not try to find out who any of these people are"
