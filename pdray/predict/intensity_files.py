@@ -165,7 +165,10 @@ def write_measured(
             rows.append(visit.row(f"{folder.name}/{name}"))
         write_text(beside["table.csv"], _table(measured))
         lacks = [dict(zip(_LACKS, one, strict=True)) for one in measured.lacks]
-        write_text(beside["lacks.csv"], table_text(_LACKS, lacks))
+        if lacks:
+            write_text(beside["lacks.csv"], table_text(_LACKS, lacks))
+        else:  # that of an earlier run is not taken for this one's
+            beside["lacks.csv"].unlink(missing_ok=True)
         write_text(beside["report.txt"], f"{report}\n")
         write_text(output, table_text(columns, rows))
     except OSError as error:

@@ -62,10 +62,12 @@ def read(manifest: Path, name: str = "S001_V1") -> Intensities:
 
 
 def test_cosines_are_those_of_the_evaluation_and_the_manifest_opens(
-    study: StudyLog, clips: Callable[..., Path]
+    study: StudyLog, clips: Callable[..., Path], tmp_path: Path
 ) -> None:
-    manifest = clips()
+    manifest, stale = clips(), tmp_path / "visits.lacks.csv"
+    stale.touch()  # of an earlier run, which lacked videos
     words, rows = measure(study, manifest)
+    assert not stale.exists()
     assert rows.columns.tolist() == [
         "recording_id", "subject_id", "visit_id", "item", "grade", "intensities", "sex",
     ]  # fmt: skip
