@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pdray.checks import confounding, duplicates, identity, sides, telling
+from pdray.checks import (
+    baselines,
+    confounding,
+    duplicates,
+    identity,
+    sides,
+    subjects,
+    telling,
+)
 from pdray.checks.case import Case, Split
 from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Manifest, load_manifest
@@ -74,14 +82,25 @@ def test_ratings_and_a_dead_column_of_finger_tapping(tmp_path: Path) -> None:
             tmp_path, rows, [*traps, *list(rows[0])[14:20]], grade="rating", rater_1="expert1"
         )
     )
-    assert (
-        "1 column is constant or empty and says nothing; remove it: difficult_any"
-        in manifest.notes[0]
+    facts, constant, *_ = manifest.notes
+    assert "by their names, expert1, nonexpert1, pd, rating are no features" in facts
+    assert "1 column is constant or empty and says nothing; remove it: difficult_any" in constant
+    case = _case(tmp_path, manifest)
+    assert telling.run(case).found == (
+        "features: expert1 nearly tells the label; features: rating is equal to the label"
     )
-    found = telling.run(_case(tmp_path, manifest)).found
-    assert (
-        found == "features: expert1 nearly tells the label; features: rating is equal to the label"
+    assert "class 4: 4" in subjects.run(case).found  # five recordings of grade 4
+
+
+def test_hands_of_a_person_on_both_sides_are_found(tmp_path: Path) -> None:
+    rows = _read(DATA / "rochci_finger_tapping" / "clips.csv")
+    manifest = load_manifest(_manifest(tmp_path, rows, list(rows[0])[14:20], grade="rating"))
+    places = range(len(rows))
+    by_rows = Split(
+        "test set", tuple(i for i in places if i % 2), tuple(i for i in places if not i % 2)
     )
+    found = sides.run(_case(tmp_path, manifest, splits=[by_rows]))
+    assert (found.state, "on both sides" in found.found) == ("warning", True)
 
 
 def test_people_with_both_diagnoses_are_refused(tmp_path: Path) -> None:
@@ -89,6 +108,33 @@ def test_people_with_both_diagnoses_are_refused(tmp_path: Path) -> None:
     named = [row | {"word": {"1.0": "pd", "0.0": "healthy"}.get(row["pd"], "")} for row in rows]
     with pytest.raises(ManifestError, match=r"diagnosis '(pd|healthy)', but subject R"):
         load_manifest(_manifest(tmp_path, named, ["f0m"], diagnosis="word"))
+
+
+@pytest.mark.parametrize("name", ["smile", "speech"])
+def test_ids_that_stand_for_two_people_are_noted(tmp_path: Path, name: str) -> None:
+    rows = _read(DATA / "ufnet_smile_speech" / f"{name}.csv")
+    manifest = load_manifest(_manifest(tmp_path, rows, list(rows[0])[8:9], age="age"))
+    assert any("4 subjects have ages more than 2 years apart" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "told"),
+    [
+        ("smile", {"age": "age", "recording_protocol": "protocol"}, "recording protocol"),
+        ("speech", {"age": "age", "sex": "gender"}, "age"),
+    ],
+)
+def test_who_is_ill_is_told_by_age_sex_and_protocol(
+    tmp_path: Path, name: str, facts: dict[str, str], told: str
+) -> None:
+    rows = [row for row in _read(DATA / "ufnet_smile_speech" / f"{name}.csv") if row["pd"]]
+    sexes: dict[str, set[str]] = {}
+    for row in rows:
+        sexes.setdefault(row["subject_id"], set()).add(row.get("gender", ""))
+    one = [row | {"grade": row["pd"][0]} for row in rows if len(sexes[row["subject_id"]]) == 1]
+    manifest = load_manifest(_manifest(tmp_path, one, list(rows[0])[8:12], grade="grade", **facts))
+    found = baselines.run(_case(tmp_path, manifest, settings={"data": {"grade_cuts": [1]}}))
+    assert (found.state, told in found.found) == ("warning", True)
 
 
 def test_speech_without_any_number_is_found(tmp_path: Path) -> None:
@@ -120,7 +166,9 @@ def test_interpolated_scores_of_vowels_are_found(tmp_path: Path) -> None:
     manifest = load_manifest(
         _manifest(tmp_path, made, ["total_UPDRS", "PPE"], grade="class", visit_score="motor_UPDRS")
     )
+    assert any("by their names, total_UPDRS are no features" in note for note in manifest.notes)
     found = telling.run(_case(tmp_path, manifest)).found
+    assert "total_UPDRS nearly tells the label" in found
     assert "total scores (visit_score) are no whole or half numbers" in found
 
 
