@@ -1,21 +1,29 @@
 """Lets trials whose processes are lost go on."""
 
+import pickle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray.exceptions import RayActorError
+from ray.train import WorkerGroupError
 
 from pdray.display import say
 from pdray.training.loop.launch import MAX_RESTARTS
+from pdray.training.loop.part import NoticeError
 
 if TYPE_CHECKING:
     from pdray.search.trial_plan import TrialPlan
+
+_MACHINE_LOST = "node has died"  # in Ray's message
 
 
 class Restarts(tune.Callback):
     """Tells that a trial goes on after a lost process, and counts losses without progress alone.
 
     A search of days on spot machines loses many processes. A trial that has ended an epoch since
-    the last loss may lose :data:`MAX_RESTARTS` more; one whose epoch never ends is given up.
+    the last loss may lose :data:`MAX_RESTARTS` more; one whose epoch never ends is given up. A
+    process that ends after a notice has saved what it did, so it counts as progress.
 
     Args:
         plan: What all trials share.
@@ -31,15 +39,48 @@ class Restarts(tune.Callback):
         trial.max_failures = trial.num_failures + MAX_RESTARTS
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Print where the trial goes on."""
-        place = trial.config["number"], trial.config.get("fold")
-        log = self._plan.log(*place)
-        done = log.epochs() if log.exists() else []
-        how = "starts again"
-        if done:
-            how = f"goes on after fold {done[-1].fold + 1} epoch {done[-1].epoch + 1}"
+        """Print what was lost, and where the trial goes on."""
+        error = last_error(trial)
+        if isinstance(error, NoticeError):
+            trial.max_failures = trial.num_failures + MAX_RESTARTS
+        number, fold = trial.config["number"], trial.config.get("fold")
         left = trial.max_failures - trial.num_failures + 1
+        last = f"; {left} more such losses before it ends an epoch fail it"
         say(
-            f"{self._plan.title(*place)}: its process was lost; it {how} in a new one, and fails "
-            f"if {left} more in a row are lost before they end an epoch"
+            f"{self._plan.title(number, fold)}: {told(error)}; it {self._next(number, fold)} "
+            f"{'on another machine' if _MACHINE_LOST in str(error) else 'in a new process'}"
+            f"{last if left < MAX_RESTARTS else ''}"
         )
+
+    def _next(self, number: int, fold: int | None) -> str:
+        log = self._plan.log(number, fold)
+        records = log.epochs() if log.exists() else []
+        if not records:
+            return "starts again"
+        at, epoch = divmod(records[-1].step + 1, int(log.read()["num_epochs"]))
+        return f"goes on from fold {at + 1} epoch {epoch + 1}"
+
+
+def last_error(trial: Any) -> BaseException | None:
+    """Return the error that ended a trial of Ray Tune the last time; None: it left none."""
+    path = trial.pickled_error_file
+    if path is None or not Path(path).is_file():
+        return None
+    error = pickle.loads(Path(path).read_bytes())  # Tune wrote it in this process
+    error = getattr(error, "cause", error)
+    if not isinstance(error, WorkerGroupError):
+        return error
+    order = (NoticeError, RayActorError, BaseException)
+    return min(
+        error.worker_failures.values(),
+        key=lambda one: next(place for place, kind in enumerate(order) if isinstance(one, kind)),
+    )
+
+
+def told(error: BaseException | None) -> str:
+    """Return in one line what ended a trial's process."""
+    if isinstance(error, NoticeError):
+        return f"its process had notice to end ({error})"
+    if error is None or isinstance(error, RayActorError):
+        return f"its {'machine' if _MACHINE_LOST in str(error) else 'process'} was lost"
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"

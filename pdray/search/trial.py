@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,12 @@ from pdray.nodes import HEAD
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import PICTURES, StudyLog
-from pdray.training.loop.launch import MAX_RESTARTS, run_distributed, run_in_process
+from pdray.training.loop.launch import (
+    MAX_RESTARTS,
+    EndsSoon,
+    run_distributed,
+    run_in_process,
+)
 from pdray.training.task import EpochResult
 
 APART = "val/largest_difference"
@@ -62,6 +68,7 @@ class Recorder:
         self.task = plan.task(number, params)
         self.log = plan.log(number, fold)
         self._checkpoint = self.log.folder / "checkpoint.pt"
+        self._in_epoch = self.log.folder / "checkpoint_in_epoch.pt"
         self._scores: list[list[float]] = []
 
     def ended(self) -> dict[str, Any] | None:
@@ -103,11 +110,27 @@ class Recorder:
             state = {"step": self.fold * self.task.epochs, "num_steps": self.task.num_steps}
         if self._checkpoint.exists():
             state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
-        self.log.truncate(int(state["step"]) if state else 0)
+        step = int(state["step"]) if state else 0
+        self.log.truncate(step)
         self._scores = []
         for record in self.log.epochs():
-            self._keep(record.fold, record.metrics)
-        return state
+            self._add_score(record.fold, record.metrics)
+        return self._inside_epoch(step) or state
+
+    def _inside_epoch(self, step: int) -> Mapping[str, Any] | None:
+        """Return the state saved inside the epoch that is next, if these workers can use it."""
+        workers = self.plan.workers
+        states_per_worker = 2 if workers.gpus_per_worker else 1
+        try:
+            state = torch.load(self._in_epoch, weights_only=True, map_location="cpu")
+            found = [len(part["random"]) for part in state["parts"]]
+            here = (state["step"], state["num_steps"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, UnpicklingError):
+            return None  # damaged: the epoch starts again
+        fits = here == (step, self.task.num_steps)
+        return state if fits and found == [states_per_worker] * workers.num_workers else None
 
     def record(self, result: EpochResult) -> dict[str, Any]:
         """Log an epoch, save the checkpoint, and end the trial if it is complete or pruned."""
@@ -117,7 +140,7 @@ class Recorder:
             metrics=result.metrics,
             predictions=result.predictions,
         )
-        self._keep(result.fold, result.metrics)
+        self._add_score(result.fold, result.metrics)
         step = int(result.state["step"]) - 1
         is_last = step == self.task.num_steps - 1
         if self.fold is not None:
@@ -135,7 +158,7 @@ class Recorder:
             return self._finish_trial(step)
         if reason is not None:
             self.log.finish(state="pruned", value=value, reason=reason)
-            self._checkpoint.unlink(missing_ok=True)
+            self._remove_checkpoints()
             return self._report(step, "pruned", value)
         return self._going_on(step, result, value)
 
@@ -146,7 +169,12 @@ class Recorder:
         self.log.finish(state="failed", reason=reason)
         return self._report(step, "failed", None)
 
-    def _keep(self, fold: int, metrics: Mapping[str, float]) -> None:
+    def keep(self, state: Mapping[str, Any]) -> None:
+        """Save the state inside an epoch; it counts until the epoch ends."""
+        with replacing(self._in_epoch) as temporary:
+            torch.save(state, temporary)
+
+    def _add_score(self, fold: int, metrics: Mapping[str, float]) -> None:
         while len(self._scores) <= fold:
             self._scores.append([])
         name = f"{self.plan.origin.split}/{self.plan.metric}"
@@ -162,7 +190,12 @@ class Recorder:
     def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:
         with replacing(self._checkpoint) as temporary:
             torch.save(result.state, temporary)
+        self._in_epoch.unlink(missing_ok=True)
         return self._report(step, "running", value)
+
+    def _remove_checkpoints(self) -> None:
+        for path in (self._checkpoint, self._in_epoch):
+            path.unlink(missing_ok=True)
 
     def _finish_trial(self, step: int) -> dict[str, Any]:
         better = METRICS[self.plan.metric].greater_is_better
@@ -212,7 +245,7 @@ class Recorder:
     ) -> dict[str, Any]:
         draw = None if self.fold is not None else self._draw
         self.log.finish(state="complete", value=value, chosen_epoch=epoch, scores=scores, draw=draw)
-        self._checkpoint.unlink(missing_ok=True)
+        self._remove_checkpoints()
         return self._report(step, "complete", value)
 
     def _held_out_scores(self, rows: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -284,7 +317,7 @@ class FoldTrial(tune.Trainable):
         torch.set_num_threads(max(1, int(plan.workers.cpus_per_worker)))
         if 0 < plan.workers.gpus_per_worker < 1:  # what does not fit must not take from others
             torch.cuda.set_per_process_memory_fraction(plan.workers.gpus_per_worker)
-        self._plan = plan
+        self._plan, self._ends_soon = plan, EndsSoon()
         self._reports = self._begin(config)
         self._title = self._first = plan.title(config["number"], config.get("fold"))
 
@@ -298,12 +331,14 @@ class FoldTrial(tune.Trainable):
         if ended is not None:
             yield ended
             return
-        yield from run_in_process(recorder.task, recorder, self._plan.workers)
+        workers, ends_soon = self._plan.workers, self._ends_soon
+        yield from run_in_process(recorder.task, recorder, workers, ends_soon)
 
     def step(self) -> dict[str, Any]:
         """Run one epoch of one fold and report it."""
         ray._raylet.setproctitle(f"ray::{self._title}")  # Ray puts its own after this method
-        report = next(self._reports)
+        with self._ends_soon.heeding_sigterm():
+            report = next(self._reports)
         if report["last"]:
             self.cleanup()
         return {**report, "done": report["last"]}

@@ -24,7 +24,7 @@ def artefact_traces(touched: Touched) -> Iterator[Trace]:
     folder = touched.log.folder
     yield from _removed("reports", (folder / PAGE).parent, "page, numbers, figures")
     yield from _removed("runs", folder / "ray", "state of trials")
-    for path in sorted(folder.glob("**/checkpoint.pt")):
+    for path in sorted(folder.glob("**/checkpoint*.pt")):
         yield from _removed("runs", path, "checkpoint")
     for path in sorted(private_folder(touched.log).glob("*.json")):
         yield from _removed("features", path, "numbers that predict has fitted")

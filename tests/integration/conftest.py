@@ -149,8 +149,10 @@ def kill_all(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=20)  # closes its pipes
 
 
-def kill_named(process: subprocess.Popen[str], *titles: str) -> None:
-    """Kill the processes of a job with such a title, as soon as there are some."""
+def kill_named(
+    process: subprocess.Popen[str], *titles: str, by: signal.Signals = signal.SIGKILL
+) -> None:
+    """Send a signal to the processes of a job with such a title, as soon as there are some."""
     deadline = time.monotonic() + 60
     while True:
         family = psutil.Process(process.pid).children(recursive=True)
@@ -161,7 +163,7 @@ def kill_named(process: subprocess.Popen[str], *titles: str) -> None:
         assert time.monotonic() < deadline, sorted({title[:60] for _, title in told})
         time.sleep(0.02)
     for child in found:
-        child.kill()
+        child.send_signal(by)
 
 
 @pytest.fixture

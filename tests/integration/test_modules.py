@@ -21,6 +21,7 @@ from pdray.training.loop.launch import Workers, run_in_process
 class Once:
     def resume(self): return None
     def record(self, result): return {"last": True}
+    def keep(self, state): sys.exit("nobody gave notice")
     def fail(self, reason): sys.exit(reason)
 
 with open(sys.argv[1], "rb") as file:

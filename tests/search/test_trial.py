@@ -117,6 +117,34 @@ def test_a_restart_goes_on_after_the_checkpoint(tmp_path: Path) -> None:
     assert again.record(result(plan, 3, 0.2))["value"] == pytest.approx(0.4)
 
 
+def test_a_state_inside_an_epoch_counts_for_this_epoch_and_these_workers_only(
+    tmp_path: Path,
+) -> None:
+    plan = make_plan(tmp_path)
+    recorder = Recorder(plan, 0, {})
+    recorder.resume()
+    recorder.record(result(plan, 0, 0.1))
+    inside = {"step": 1, "num_steps": 4, "parts": [{"random": [torch.zeros(1)]}]}
+    recorder.keep(inside)
+    (kept,) = plan.log(0).folder.glob("checkpoint_in_epoch.pt")
+    assert "parts" in (Recorder(plan, 0, {}).resume() or {})
+    for workers in (Workers(2, 1.0, 0.0), Workers(1, 1.0, 1.0)):
+        other = Recorder(replace(plan, workers=workers), 0, {}).resume() or {}
+        assert (other["step"], "parts" in other) == (1, False)
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])
+    assert "parts" not in (Recorder(plan, 0, {}).resume() or {})
+    recorder.record(result(plan, 1, 0.5))
+    assert not kept.exists()
+    recorder.keep(inside)  # as if the process was killed before it was removed
+    again = Recorder(plan, 0, {})
+    assert "parts" not in (again.resume() or {})
+    again.record(result(plan, 2, 0.5))
+    recorder.keep(inside)
+    again.record(result(plan, 3, 0.5))
+    assert not list(plan.log(0).folder.glob("checkpoint*"))
+
+
 def die_while_saving(folder: Path) -> None:
     """Record two epochs; the process kills itself half-way through the second checkpoint."""
     plan = make_plan(folder)

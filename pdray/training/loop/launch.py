@@ -1,25 +1,32 @@
 """Runs a fit in the calling process, or on several workers in a Ray Train worker group."""
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import ray
 import ray.train
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed as dist
 
 from pdray.errors import DivergedError, PdrayError
+from pdray.training.loop.part import Notice, NoticeError
 from pdray.training.loop.worker import Place, fit
 from pdray.training.task import EpochResult, FitTask
 
 MAX_RESTARTS = 3
 """How often a trial is resumed after its process was lost, such as with a spot machine, before it
 ends another epoch."""
+_LOOK_SECONDS = 2.0
 
 
 class Listener(Protocol):
@@ -30,6 +37,9 @@ class Listener(Protocol):
 
     def record(self, result: EpochResult) -> dict[str, Any]:
         """Store a result; return plain values to report, with ``last`` true to end the fit."""
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        """Store a state inside an epoch, from which the fit resumes in another process."""
 
     def fail(self, reason: str) -> dict[str, Any]:
         """Store why the fit cannot continue; return plain values to report."""
@@ -64,22 +74,74 @@ class Workers:
         }
 
 
+class EndsSoon:
+    """Whether this process will end soon: it got SIGTERM, or Ray drains its machine.
+
+    A machine is drained before a spot machine is taken back, a pod is deleted, or the cluster
+    shrinks; what runs on it goes on until it ends.
+    """
+
+    def __init__(self) -> None:
+        self._is_told = False
+        if ray.is_initialized():
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def __call__(self) -> bool:
+        """Return whether the process will end soon."""
+        return self._is_told
+
+    @contextmanager
+    def heeding_sigterm(self) -> Iterator[None]:
+        """Take SIGTERM as a notice until the block ends; Ray would end the process at once."""
+        before = signal.signal(signal.SIGTERM, self.note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def note(self, *_: Any) -> None:
+        """Note that the process will end; a handler of signals."""
+        self._is_told = True
+
+    def _watch(self) -> None:
+        node = ray.get_runtime_context().get_node_id()
+        while not self._is_told:
+            with suppress(Exception):  # a cluster that does not answer now may do so later
+                self._is_told = node in ray._private.state.state.get_draining_nodes()
+            time.sleep(_LOOK_SECONDS)
+
+
 def run_in_process(
-    task: FitTask, listener: Listener, workers: Workers
+    task: FitTask,
+    listener: Listener,
+    workers: Workers,
+    ends_soon: Callable[[], bool] = bool,
 ) -> Generator[dict[str, Any]]:
     """Fit in this process and yield the listener's reports, one per epoch.
 
     Closing the iterator stops the fit and its reading ahead.
+
+    Args:
+        task: What to train.
+        listener: Takes the results.
+        workers: The resources of this process.
+        ends_soon: Returns whether this process will end soon; default: it will not.
+
+    Raises:
+        NoticeError: If it will end soon; what was done is stored.
     """
     # A process to which Ray gave no GPU still sees those of the machine.
     place = Place(device=torch.device("cuda" if workers.gpus_per_worker else "cpu"))
-    with closing(fit(task, place=place, resume=listener.resume())) as results:
+    notice = Notice(ends_soon, listener.keep)
+    with closing(fit(task, place=place, resume=listener.resume(), notice=notice)) as results:
         try:
             for result in results:
                 report = listener.record(result)
                 yield report
                 if report["last"]:
                     return
+                if ends_soon():
+                    raise NoticeError(f"fold {result.fold}, epoch {result.epoch} is done")
         except PdrayError as error:  # a restart would fail in the same way
             yield listener.fail(str(error))
 
@@ -100,12 +162,13 @@ def run_distributed(
         folder: Folder for Ray Train's own files; unique to this fit.
 
     Raises:
-        WorkerGroupError: If a worker was lost or failed; a ``PdrayError``, which a restart would
-            repeat, was reported to a listener first.
+        WorkerGroupError: If a worker was lost, had notice to end, or failed; a ``PdrayError``,
+            which a restart would repeat, was reported to a listener first.
     """
     trainer = TorchTrainer(
         _train_loop,
         train_loop_config={"task": task, "make_listener": make_listener},
+        torch_config=_TorchConfig(),
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
             use_gpu=workers.gpus_per_worker > 0,
@@ -115,10 +178,31 @@ def run_distributed(
             name=folder.name,
             storage_path=str(folder.parent),
             callbacks=[TuneReportCallback()],
-            failure_config=FailureConfig(max_failures=0),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
         ),
     )
     trainer.fit()
+
+
+class _TorchConfig(TorchConfig):
+    """Torch's process group, whose workers take SIGTERM as a notice."""
+
+    @property
+    def backend_cls(self) -> type:
+        return _Backend
+
+
+class _Backend(TorchConfig().backend_cls):  # type: ignore[misc] # a class that Ray does not name
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        super().on_start(worker_group, backend_config)
+        # Not in the training loop, whose thread may not set handlers of signals.
+        worker_group.execute(lambda: signal.signal(signal.SIGTERM, _worker_ends_soon().note))
+
+
+@lru_cache(maxsize=1)
+def _worker_ends_soon() -> EndsSoon:
+    """Return the one instance of a process in a worker group."""
+    return EndsSoon()
 
 
 def _train_loop(config: dict[str, Any]) -> None:
@@ -127,7 +211,8 @@ def _train_loop(config: dict[str, Any]) -> None:
     place = Place(context.get_world_rank(), context.get_world_size(), get_device())
     listener: Listener | None = config["make_listener"]() if place.rank == 0 else None
     resume = _broadcast(listener.resume() if listener else None)
-    with closing(fit(config["task"], place=place, resume=resume)) as results:
+    notice = Notice(_worker_ends_soon(), listener.keep if listener else _not_here)
+    with closing(fit(config["task"], place=place, resume=resume, notice=notice)) as results:
         try:
             for result in results:
                 report = _broadcast(listener.record(result) if listener else None)
@@ -139,6 +224,10 @@ def _train_loop(config: dict[str, Any]) -> None:
         except PdrayError as error:  # on this rank only; the others wait for it: do not report
             (listener or config["make_listener"]()).fail(str(error))
             raise
+
+
+def _not_here(state: Mapping[str, Any]) -> None:
+    raise AssertionError("rank 0 alone saves a state")
 
 
 def _broadcast(value: Any) -> Any:

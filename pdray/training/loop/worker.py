@@ -6,7 +6,7 @@ resumes from the state of an epoch gives the same numbers as one without interru
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from pdray.data.batches.plan import derive_seed, plan_batches
+from pdray.data.batches.plan import PlannedBatch, derive_seed, plan_batches
 from pdray.data.batches.reader import Batch
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.batches.stream import open_stream
@@ -29,6 +29,7 @@ from pdray.evaluation.metrics import compute_metrics
 from pdray.evaluation.predictions import by_recording, predictions_table, probabilities, targets
 from pdray.models.layers.settings import NUM_REGIONS
 from pdray.training.loop.optimiser import learning_rate_factor, make_optimizer
+from pdray.training.loop.part import EpochPart, Notice, NoticeError, Scored, part_of
 from pdray.training.loop.predicting import (
     make_reader,
     number_format,
@@ -59,14 +60,18 @@ def fit(
     place: Place | None = None,
     resume: Mapping[str, Any] | None = None,
     blank: bool = False,
+    notice: Notice | None = None,
 ) -> Generator[EpochResult]:
     """Train and evaluate every fold of a task, one after the other.
 
     Args:
         task: What to train.
         place: Rank and device; default: a single worker on the CPU.
-        resume: ``state`` of the last valid result; training continues with the next epoch.
+        resume: ``state`` of the last valid result, after which training continues with the next
+            epoch; or a state that a notice saved, inside an epoch.
         blank: Whether random pictures are read, which need no file; only times mean something.
+        notice: Ends the fit after the batch during which it is given; several workers end
+            together, after a training batch. Estimators, which have no batches, do not ask.
 
     Yields:
         One result per epoch, equally often on every worker.
@@ -76,6 +81,7 @@ def fit(
             epoch.
         DecodeError: If a recording cannot be read; names it.
         StudyError: If ``resume`` is from a task with another number of folds and epochs.
+        NoticeError: After a notice, when the state inside the epoch is saved.
     """
     place = place or Place()
     if task.config.entry.loop == "once":
@@ -91,14 +97,16 @@ def fit(
     stored = all(recording.stored is not None for recording in task.recordings)
     kind = config.stream.chosen(num_workers=place.num_workers, stored=stored or blank)
     learner: _Learner | None = None
-    with open_stream(plan, reader, config.stream, kind=kind, device=place.device) as stream:
+    part = part_of(resume, place.rank)
+    left = plan[part.num_batches :]
+    with open_stream(left, reader, config.stream, kind=kind, device=place.device) as stream:
         for (fold, epoch), planned in groupby(plan, key=lambda batch: (batch.fold, batch.epoch)):
-            phases = [batch.training for batch in planned]
             if learner is None or epoch == 0:
                 learner = _Learner(task, fold, place)
-                if resume is not None and epoch > 0:
+                if resume is not None and (epoch > 0 or part.num_batches):
                     learner.load(resume)
-            yield _run_epoch(learner, stream, (epoch, sum(phases), len(phases)))
+            yield _run_epoch(learner, stream, list(planned), part, notice)
+            part = EpochPart()
 
 
 def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
@@ -113,25 +121,34 @@ def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
 
 
 def _run_epoch(
-    learner: "_Learner", stream: Iterator[Batch], counts: tuple[int, int, int]
+    learner: "_Learner",
+    stream: Iterator[Batch],
+    planned: Sequence[PlannedBatch],
+    part: EpochPart,
+    notice: Notice | None,
 ) -> EpochResult:
-    """Train on the next batches of the stream, then evaluate on the other batches of the epoch."""
-    epoch, num_training, num_batches = counts
-    started, waited = time.perf_counter(), 0.0
-    learner.begin_epoch(epoch)
-    losses: list[Tensor] = []
-    scored: list[tuple[Batch, Tensor, Tensor]] = []
-    for number in range(num_batches):
+    """Train on the training batches of an epoch, then evaluate on the others; add to the part."""
+    epoch, num_training = planned[0].epoch, sum(batch.training for batch in planned)
+    spent, waited = part.seconds
+    started = time.perf_counter() - spent
+    learner.begin_epoch(epoch, part, is_training=part.num_batches < num_training)
+    for number in range(part.num_batches, len(planned)):
         asked = time.perf_counter()
         batch = next(stream)
         waited += time.perf_counter() - asked
         if number < num_training:
-            losses.append(learner.learn(batch, number, num_training))
+            part.losses.append(learner.learn(batch, number, num_training))
+        else:
+            part.scored.append(learner.evaluate(batch))
         if number == num_training - 1:
             learner.end_training()
-        if number >= num_training:
-            scored.append(learner.evaluate(batch))
-    metrics, predictions = learner.summarise(epoch, losses, scored)
+        is_last = number == len(planned) - 1
+        if notice and not is_last and learner.must_end(notice, is_training=number < num_training):
+            part.seconds = time.perf_counter() - started, waited
+            learner.keep(notice, epoch, part)
+            done = f"fold {learner.fold}, epoch {epoch}, {number + 1} of {len(planned)} batches"
+            raise NoticeError(f"{done} are done")
+    metrics, predictions = learner.summarise(epoch, part)
     if learner.place.rank == 0:
         seconds = time.perf_counter() - started
         metrics["time/epoch_seconds"] = seconds
@@ -157,10 +174,11 @@ class _Learner:
         self.region_target = _region_labels(task) if task.config.beside else None
         self.num_rows = 1 if joins_segments(task.config) else snippet_shape(task.config.snippet)[0]
 
-    def begin_epoch(self, epoch: int) -> None:
+    def begin_epoch(self, epoch: int, part: EpochPart, *, is_training: bool) -> None:
         # Dropout takes no generator, so seed the worker's global one, once per epoch.
         torch.manual_seed(derive_seed(self.seed, "dropout", self.fold, epoch, self.place.rank))
-        self.model.train()
+        part.restore_random(self.place.device)
+        self.model.train(is_training)
 
     def learn(self, batch: Batch, number: int, num_batches: int) -> Tensor:
         """Take one optimiser step; return the sum of this worker's losses."""
@@ -223,22 +241,33 @@ class _Learner:
         for buffer in self.model.buffers() if self.place.num_workers > 1 else ():
             dist.broadcast(buffer, src=0)
 
-    def evaluate(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
+    def evaluate(self, batch: Batch) -> Scored:
         how = self.task.config, self.objective, self.precision, self.task.num_classes
         outputs, loss = score_batch(self.model, self._with_regions(batch), *how)
-        return replace(batch, inputs={}, moved=None), outputs, loss
+        return batch.planned.recordings, outputs, loss
+
+    def must_end(self, notice: Notice, *, is_training: bool) -> bool:
+        """Return, on every worker at once, whether a notice was given to one of them."""
+        # Workers evaluate different numbers of batches, so they cannot ask each other then.
+        if not is_training and self.place.num_workers > 1:
+            return False
+        return _anywhere(notice.is_given(), self.place)
+
+    def keep(self, notice: Notice, epoch: int, part: EpochPart) -> None:
+        """Save the weights, and the parts of all workers, inside an epoch."""
+        parts = _gather(part.state(self.place.device), self.place)
+        if self.place.rank == 0:
+            notice.keep({**self.state(epoch - 1), "parts": parts})
 
     def summarise(
-        self, epoch: int, losses: list[Tensor], scored: list[tuple[Batch, Tensor, Tensor]]
+        self, epoch: int, part: EpochPart
     ) -> tuple[dict[str, float], pd.DataFrame | None]:
         """Join the results of all workers on rank 0; other ranks get nothing."""
-        total = torch.stack(losses).sum()
+        total = torch.stack(part.losses).sum()
         rows = [
             (index, logits.numpy(), loss.numpy())
-            for batch, batch_logits, batch_loss in scored
-            for index, logits, loss in zip(
-                batch.planned.recordings, batch_logits, batch_loss, strict=True
-            )
+            for recordings, batch_logits, batch_loss in part.scored
+            for index, logits, loss in zip(recordings, batch_logits, batch_loss, strict=True)
         ]
         if _anywhere(not all(np.isfinite(logits).all() for _, logits, _ in rows), self.place):
             raise DivergedError(

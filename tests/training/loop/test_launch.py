@@ -1,5 +1,6 @@
 """Fits in this process, in two processes of a gloo group, and in a Ray Train worker group."""
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,9 @@ from pdray.data.cohort.rated import FoldSides
 from pdray.errors import DivergedError
 from pdray.training.loop import predicting, worker
 from pdray.training.loop.launch import Workers, run_distributed, run_in_process
+from pdray.training.loop.part import Notice, NoticeError
 from pdray.training.loop.worker import Place, fit
+from tests.training.loop.test_worker import RICH, same, saved
 
 ONE = Workers(num_workers=1, cpus_per_worker=1.0, gpus_per_worker=0.0)
 
@@ -45,6 +48,9 @@ class Notes:
     def record(self, result):
         self.heard.append((result.fold, result.epoch, result.metrics))
         return {"number": len(self.heard), "value": 0.5, "last": len(self.heard) == self.num_epochs}
+
+    def keep(self, state):
+        raise AssertionError("nobody gave notice")
 
     def fail(self, reason):
         return {"number": -1, "value": math.nan, "last": True, "reason": reason}
@@ -157,9 +163,9 @@ def test_a_diverging_fit_is_a_report_and_not_an_error(make_task):
 def test_closing_the_reports_closes_the_fit(make_task, monkeypatch):
     closed = []
 
-    def endless(task, *, place, resume):
+    def endless(task, **how):
         try:
-            yield from fit(task, place=place, resume=resume)
+            yield from fit(task, **how)
         finally:
             closed.append(True)
 
@@ -203,6 +209,40 @@ def test_a_worker_without_a_share_of_the_evaluation_waits_for_nobody(make_task, 
     train_twice(replace(make_task(), sides=sides), tmp_path / "two")
     table = pd.read_parquet(tmp_path / "two/1.parquet")
     assert table["recording_id"].tolist() == ["R6"]
+
+
+def end_and_go_on(rank: int, task: Any, folder: Path) -> None:
+    """Fit as one of two workers, whole and in parts; the second worker alone gets the notices."""
+    torch.set_num_threads(1)
+    method = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=method, rank=rank, world_size=2)
+    place, asked, states = Place(rank, 2), itertools.count(), []
+    notice = Notice(lambda: rank == 1 and next(asked) % 2 == 1, states.append)
+    whole = [replace_state(result) for result in fit(task, place=place)]
+    parts: list[Any] = []
+    while len(parts) < len(whole):
+        state = states[-1:] or [None]
+        dist.broadcast_object_list(state, src=0)
+        try:
+            for result in fit(task, place=place, resume=state[0], notice=notice):
+                parts.append(replace_state(result))
+                states.append(saved(result.state))
+        except NoticeError:
+            states[-1:] = map(saved, states[-1:])
+    for one, other in zip(whole, parts, strict=True):
+        if rank == 0:
+            same(one, other)
+    (folder / f"notices{rank}").write_text(str(next(asked)))
+    dist.destroy_process_group()
+
+
+@pytest.mark.integration
+def test_two_workers_end_together_inside_an_epoch_and_go_on_with_the_same_numbers(
+    make_task, tmp_path
+):
+    task = make_task({**RICH, "optim": {**RICH["optim"], "batch_size": 2}})
+    multiprocessing.spawn(end_and_go_on, (task, tmp_path), nprocs=2)
+    assert int((tmp_path / "notices1").read_text()) > 6
 
 
 @pytest.mark.integration

@@ -1,0 +1,91 @@
+"""Fits that end inside an epoch, after a notice, and go on in another process."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pdray.training.loop import worker
+from pdray.training.loop.launch import EndsSoon, Workers, run_in_process
+from pdray.training.loop.part import NoticeError
+from pdray.training.task import FitTask
+from tests.training.loop.test_worker import RICH, run, same, saved
+
+FIVE = {"optim": {**RICH["optim"], "batch_size": 2}}  # batches per epoch, two of them evaluation
+ONE = Workers(num_workers=1, cpus_per_worker=1.0, gpus_per_worker=0.0)
+
+
+class Saving:
+    """A listener that keeps the last state, as a file would, and all results."""
+
+    def __init__(self) -> None:
+        self.state: Mapping[str, Any] | None = None
+        self.results: list[Any] = []
+
+    def resume(self) -> Mapping[str, Any] | None:
+        return self.state
+
+    def record(self, result: Any) -> dict[str, Any]:
+        self.state = saved(result.state)
+        self.results.append(result)
+        return {"last": False}
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        self.state = saved(state)
+
+    def fail(self, reason: str) -> dict[str, Any]:
+        raise AssertionError(reason)
+
+
+@pytest.mark.parametrize(("optimizer", "numbers"), [("sgd", (1, 3, 4, 5, 8)), ("adamw", (7,))])
+def test_a_fit_that_ends_after_any_batch_goes_on_with_the_same_numbers(
+    make_task: Callable[..., FitTask], optimizer: str, numbers: Sequence[int]
+) -> None:
+    task = make_task({**RICH, "optim": {**FIVE["optim"], "optimizer": optimizer}})
+    task = replace(task, sides=task.sides[1:])
+    whole = run(task)
+    for number in numbers:
+        listener, asked = Saving(), iter([False] * (number - 1) + [True])
+        with pytest.raises(NoticeError):
+            list(run_in_process(task, listener, ONE, partial(next, asked)))
+        assert len(listener.results) == number // 5
+        assert ("parts" in (listener.state or {})) == bool(number % 5)
+        rest = run(task, resume=listener.state)
+        for one, other in zip(whole[number // 5 :], rest, strict=True):
+            same(one, other)
+
+
+@pytest.mark.chaos
+def test_a_hundred_sigterms_at_random_moments_lose_no_step(
+    make_task: Callable[..., FitTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task({**RICH, "optim": {**FIVE["optim"], "epochs": 14}})
+    whole, steps, train_step = run(task), [], worker.train_step
+
+    def counted(*args: Any, **settings: Any) -> Any:
+        steps.append(True)
+        return train_step(*args, **settings)
+
+    monkeypatch.setattr(worker, "train_step", counted)
+    listener, draw, num_signals = Saving(), random.Random(5), 0
+    while len(listener.results) < len(whole):
+        ends_soon = EndsSoon()
+        seconds = draw.uniform(0.0, 0.02)
+        sender = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+        with ends_soon.heeding_sigterm():
+            sender.start()
+            try:
+                list(run_in_process(task, listener, ONE, ends_soon))
+            except NoticeError:
+                num_signals += 1
+            sender.join()
+    assert num_signals >= 100
+    assert len(steps) == 2 * 14 * 3
+    for one, other in zip(whole, listener.results, strict=True):
+        same(one, other)
