@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +63,8 @@ def _join(address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send them to its makers
     # RunConfig(verbose=0) silences Ray Tune's old output only, so choose that one.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # A lost process would be a page of text; restarts.py says it in one line.
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         options |= {
@@ -83,12 +87,12 @@ def _join(address: str | None) -> None:
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    # On a full disk every restart of every trial would print it; the end of the study says it once.
-    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_is_not_of_a_full_disk)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # lists trials that Ctrl-C ended
 
 
 def _start_ray(address: str, options: Mapping[str, Any]) -> None:
     """Connect to Ray, or start it; a second time where a busy machine was too slow."""
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, **options)
     except Exception as error:
@@ -96,10 +100,8 @@ def _start_ray(address: str, options: Mapping[str, Any]) -> None:
             raise
         ray.shutdown()
         ray.init(address=address, **options)
-
-
-def _is_not_of_a_full_disk(record: logging.LogRecord) -> bool:
-    return "No space left on device" not in str(record.exc_info and record.exc_info[1])
+    if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaced that of the job
 
 
 def check_shared(folders: list[Path]) -> None:

@@ -17,8 +17,11 @@ import errno
 import os
 import select
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
@@ -85,8 +88,8 @@ def run_job(
 
     Returns:
         0 on success; 2 after an error that the user can correct, which is printed to standard
-        error without a traceback; 130 after an interruption; 141, as of other programs, if nobody
-        reads standard output any more (``| head``).
+        error without a traceback; 130 after Ctrl-C; 143 after SIGTERM, which ends a job like
+        Ctrl-C; 141, as of other programs, if nobody reads standard output any more (``| head``).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a letter that a terminal cannot show ends no job
@@ -99,7 +102,7 @@ def run_job(
             tell = completions if argv[0] == COMPLETE else help_text
             report = tell(settings, argv, about=text, start=start())
         else:
-            with shown():
+            with shown(), _ended_by_sigterm(lambda: _way(resume, argv)):
                 report = work(list(argv))
         say(report)
     except (PdrayError, OSError, KeyboardInterrupt) as error:
@@ -107,10 +110,49 @@ def run_job(
     return 0
 
 
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM has ended the work; the user has been told."""
+
+
+@contextmanager
+def _ended_by_sigterm(way: Callable[[], str]) -> Iterator[None]:
+    """Let SIGTERM, which schedulers and a shutdown send, end the work like Ctrl-C.
+
+    They kill a job seconds later, so the command that continues is printed at once.
+    """
+    told: list[str] = []
+
+    def end(_: int, frame: Any) -> None:
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not told:
+            told.append(way())
+            # print() would fail here if the signal came in the middle of another print().
+            os.write(sys.stderr.fileno(), f"interrupted by SIGTERM; {told[0]}\n".encode())
+            if callable(interrupt) and interrupt is not signal.default_int_handler:
+                interrupt(signal.SIGINT, frame)  # of Ray Tune, which then ends its trials
+                return
+        raise _TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except BaseException as error:
+        if told and not (isinstance(error, KeyboardInterrupt) and error.args):
+            raise _TerminatedError from error  # whatever failed since: its helpers got SIGTERM too
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _end(
     error: BaseException, resume: str | Callable[[], str], argv: Sequence[str]
-) -> Literal[2, 130, 141]:
+) -> Literal[2, 130, 141, 143]:
     """Say why a job ended early; raise a fault of the program again."""
+    if isinstance(error, _TerminatedError):
+        return 143
     if isinstance(error, BrokenPipeError) and _is_unread():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
         return 141

@@ -1,6 +1,7 @@
 import errno
 import io
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,31 @@ def test_every_end_has_its_exit_code(
     told = capsys.readouterr()
     assert told.out == out
     assert told.err.startswith(err)
+
+
+@pytest.mark.parametrize("during", ["work", "tune", "deaf"])
+def test_sigterm_ends_a_job_like_ctrl_c_and_says_at_once_how_to_go_on(
+    during: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    before, caught = signal.getsignal(signal.SIGTERM), []
+
+    def work(_: list[str]) -> str:
+        if during == "tune":  # which ends its trials first
+            signal.signal(signal.SIGINT, lambda *_: caught.append(True))
+        if during == "deaf":  # as below nohup
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.raise_signal(signal.SIGTERM)
+        raise RuntimeError("a helper got SIGTERM, too")
+
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        code = run_job([], work, about=None, settings=Fit, resume="go on")
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    assert (code, caught) == (143, [True] if during == "tune" else [])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capfd.readouterr().err == "interrupted by SIGTERM; go on\n"
 
 
 @pytest.mark.parametrize(
