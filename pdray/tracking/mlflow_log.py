@@ -280,7 +280,7 @@ class _Mirror:
         metrics = []
         for record in records:
             if record.step >= entry["num_steps"]:
-                points = curve_points(record, metric_of(self.facts))
+                points = curve_points(record, metric_of(self.facts), trial["role"])
                 metrics += _metrics(points, _milliseconds(record.time), record.epoch)
         num_steps = max(entry["num_steps"], records[-1].step + 1 if records else 0)
         tags = {"pdray.num_steps": str(num_steps), "state": trial["state"]}

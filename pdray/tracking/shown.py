@@ -60,9 +60,13 @@ def study_params(study: Mapping[str, Any]) -> dict[str, str]:
     return {key: _told(value) for key, value in flat} | _named(study)
 
 
-def curve_points(record: EpochRecord, metric: str) -> dict[str, float]:
-    """Return what is shown of one epoch of one fold: losses, the deciding score and the time."""
-    scored = [f"{split}/{name}" for split in ("val", "test") for name in ("loss", metric)]
+def curve_points(record: EpochRecord, metric: str, role: str = "trial") -> dict[str, float]:
+    """Return what is shown of one epoch of one fold: losses, the deciding score and the time.
+
+    Of the winner only the training loss and the time: its test score stands at its end alone.
+    """
+    splits = () if role == "winner" else ("val", "test")
+    scored = [f"{split}/{name}" for split in splits for name in ("loss", metric)]
     wanted = ["train/loss", *scored, "time/epoch_seconds"]
     return {
         f"fold{record.fold}/{name}": record.metrics[name]
@@ -75,6 +79,8 @@ def mean_curve(
     records: Sequence[EpochRecord], trial: Mapping[str, Any], metric: str
 ) -> dict[int, dict[str, float]]:
     """Return the mean over folds of the deciding score by epoch, where all folds have it."""
+    if trial["role"] == "winner":
+        return {}
     name = f"{_SPLITS[trial['role']]}/{metric}"
     num_folds = len({record.fold for record in records})
     curve = {}

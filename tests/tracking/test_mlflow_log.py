@@ -66,7 +66,8 @@ def end_study(study: StudyLog, run_trial: RunTrial) -> None:
     end_trial(run_trial(study, 2, num_steps=1), "failed", 0.0)
     winner = study.winner
     winner.start(number=0, num_epochs=1, params={"loss.gamma": 2.0}, settings={}, role="winner")
-    winner.write_epoch(fold=0, epoch=0, metrics={"train/loss": 0.1})
+    scored = {"train/loss": 0.1, "test/loss": 0.7, "test/mcc": 0.6}
+    winner.write_epoch(fold=0, epoch=0, metrics=scored)
     winner.model_path.write_bytes(b"weights")
     scores = {"test/mcc": {"value": 0.6, "low": 0.2, "high": 0.8}}
     winner.finish(state="complete", value=0.3, chosen_epoch=0, scores=scores)
@@ -131,6 +132,7 @@ def test_the_winner_has_test_scores_with_their_interval_and_plain_files(
         metrics = runs[key].data.metrics
         names = ("test/mcc", "test/mcc_low", "test/mcc_high")
         assert [metrics[name] for name in names] == [0.6, 0.2, 0.8]
+        assert {name for name in metrics if "test/" in name} == {*names}  # and no curve of one
     assert runs["study"].data.metrics["val/mcc"] == 0.3
     assert files_of(uri, runs["winner"]) == {"settings.json", "epochs.jsonl", "model.pt"}
     whole = {"settings.json", "epochs.jsonl", "predictions.parquet", "confusion.png", "roc.png"}
@@ -341,7 +343,7 @@ def test_a_server_that_dies_and_comes_back_misses_and_doubles_nothing(
     kill(server)
     end_study(study, run_trial)
     start = time.monotonic()
-    with pytest.raises(TrackingError, match="nothing is lost: the log is on disk, send"):
+    with pytest.raises(TrackingError, match="nothing is lost: the log is on disk"):
         mirror_study(study.folder, address, "e")
     assert time.monotonic() - start < 20
 
