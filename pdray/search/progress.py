@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 from ray import tune
@@ -22,12 +23,17 @@ _MIRROR_SHARE = 0.2  # of the driver's time at most, since short trials may outp
 
 
 class Mirror:
-    """Mirrors a study's log to MLflow at intervals; without a server the study continues."""
+    """Mirrors a study's log to MLflow at intervals; without a server the study continues.
+
+    A thread sends it, so that trials never wait for a server that is slow, hangs or is locked.
+    """
 
     def __init__(self, study: StudyLog, *, uri: str, experiment: str, say: Say) -> None:
         self._where = (study.folder, uri, experiment)
         self._say = say
         self._next = self._earliest = 0.0
+        self._thread: Thread | None = None
+        self._fault: Exception | None = None
         self.error: TrackingError | None = None
         self.page = ""
         self._study = study
@@ -49,32 +55,55 @@ class Mirror:
         self._next_measure = time.monotonic() + _MEASURE_SECONDS
 
     def finish(self) -> None:
-        """Send what is new without waiting for the interval."""
-        self._next = self._earliest = 0.0
-        self.update(now=True)
+        """Send what is new without waiting for the interval; return when it is sent.
+
+        Raises:
+            PdrayError: If the log of the study cannot be read.
+        """
+        with step("sending the log to MLflow"):
+            is_sending = self._thread is not None and self._thread.is_alive()
+            if self._thread is not None:
+                self._thread.join()
+            if not (is_sending and self.error):  # which it would only wait for again
+                self._send()
+        self._raise_fault()
 
     def update(self, *, now: bool = False) -> None:
-        """Send what is new if the interval has passed.
+        """Begin to send what is new if the interval has passed; do not wait for it.
 
         Args:
             now: Send before the interval has passed, unless the server failed or was slow last
-                time: a search must not wait for it at the end of every trial.
-        """
-        started = time.monotonic()
-        if started < self._earliest or (started < self._next and not now):
-            return
-        try:
-            with step("sending the log to MLflow"):  # which takes seconds to import
-                from pdray.tracking.mlflow_log import mirror_study
+                time, since short trials may outpace it.
 
-                sent = mirror_study(*self._where)
+        Raises:
+            PdrayError: If the log of the study could not be read last time.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._raise_fault()
+        started = time.monotonic()
+        if started >= self._earliest and (started >= self._next or now):
+            # Not waited for at the end of the process, as if that was killed: nothing is lost.
+            self._thread = Thread(target=self._send, name="mirror", daemon=True)
+            self._thread.start()
+
+    def _raise_fault(self) -> None:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+
+    def _send(self) -> None:
+        started = time.monotonic()
+        try:
+            from pdray.tracking.mlflow_log import mirror_study  # it takes seconds to import
+
+            sent = mirror_study(*self._where)
         except TrackingError as error:
             if self.error is None:
-                self._say(
-                    f"tracking: {error}\ntracking: the study continues and its log on disk is "
-                    "complete"
-                )
+                self._say(f"tracking: {error}; the study continues and sends it later")
             self.error = error
+        except Exception as fault:  # noqa: BLE001 - it ends the study, whose thread is another
+            self._fault = fault
         else:
             if self.error is not None:
                 self._say("tracking: MLflow is up to date again")

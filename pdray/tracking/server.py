@@ -2,9 +2,10 @@
 
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,8 +20,9 @@ with warnings.catch_warnings():
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     from mlflow import MlflowClient
 
-# Hide messages about created tables (INFO) and about every retry (WARNING).
-logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
+# Hide messages about created tables (INFO) and about every retry (WARNING), and the traceback of an
+# error of a database (ERROR), which is raised as well.
+logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 # Packages of artifact stores and databases, where they are not called like their module.
@@ -31,8 +33,17 @@ _PACKAGES = {
     "psycopg2": "psycopg2-binary",
     "MySQLdb": "mysqlclient",
 }
+_SECONDS = "8"  # to connect, and between two answers
+_LOCK_SECONDS = 1.0  # MLflow itself waits 20 s for the lock of a database
+_LOCKED = "database is locked"
+_CAUSES = {
+    "Connection refused": "nothing answers at this address",
+    "timed out": f"it does not answer within {_SECONDS} s",
+    "500 error responses": "it answers with error 500",
+    _LOCKED: "another program has locked the database",
+}
 _HTTP = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",  # [s] to connect, and between two answers
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": _SECONDS,
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -41,6 +52,8 @@ _HTTP = {
 def prepare_tracking(uri: str, experiment: str) -> None:
     """Create or migrate the store and the experiment, once before any other use.
 
+    A file that another program has locked is left alone: a study says so and sends its log later.
+
     Args:
         uri: A tracking URI that ``check_tracking`` accepts.
         experiment: Name of the MLflow experiment.
@@ -48,15 +61,31 @@ def prepare_tracking(uri: str, experiment: str) -> None:
     Raises:
         TrackingError: If the server cannot be reached or refuses a request.
     """
-    with explained(uri), limited():
+    with explained(uri), limited(), suppress(sqlite3.OperationalError):
         experiment_id_of(connect(uri), uri, experiment)
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return a client; make the folder of an SQLite file."""
+    """Return a client; make the folder of an SQLite file.
+
+    Raises:
+        sqlite3.OperationalError: If another program has locked this file for longer than a second.
+    """
     if uri.startswith("sqlite:"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(uri.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and _is_locked(path):
+            raise sqlite3.OperationalError(_LOCKED)
     return MlflowClient(tracking_uri=uri)
+
+
+def _is_locked(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.DatabaseError as error:  # others are explained where they are met
+            return _LOCKED in str(error)
+        return False
 
 
 def experiment_id_of(client: MlflowClient, uri: str, name: str) -> str:
@@ -122,8 +151,9 @@ def explained(uri: str) -> Iterator[None]:
             hint = f"; install the package it needs: pip install {package}"
         if "Invalid Host header" in str(error):
             hint = f"; start the server with --allowed-hosts '{urlsplit(uri).hostname}'"
-        text = bare(str(error) or type(error).__name__).splitlines()[0]
+        whole = str(error) or type(error).__name__
+        causes = (told for words, told in _CAUSES.items() if words in whole)
+        text = next(causes, bare(whole).splitlines()[0])
         raise TrackingError(
-            f"tracking server {bare(uri)}: {text}{hint}; nothing is lost: the log is on disk, send "
-            "it later with jobs/sync_tracking.py"
+            f"tracking server {bare(uri)}: {text}{hint}; nothing is lost: the log is on disk"
         ) from error

@@ -1,10 +1,12 @@
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pdray.errors import TrackingError
+from pdray.errors import StudyError, TrackingError
 from pdray.search import progress
 from pdray.search.course import Course, Work
 from pdray.search.progress import Extent, Mirror, Progress
@@ -17,6 +19,19 @@ class StillMirror:
 
     def update(self, *, now: bool = False) -> None:
         self.updates.append(now)
+
+
+class AtOnce:
+    """A thread that has ended when it has started."""
+
+    def __init__(self, target: Callable[[], None], **_: object) -> None:
+        self.start = target
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self) -> None:
+        pass
 
 
 WORK = Work(3, steps=6, num_whole=3, share=1.0, at_once=1, refit_steps=0.0)
@@ -142,6 +157,7 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
         return SimpleNamespace(page="/#there", notes=("the winner is there",))
 
     monkeypatch.setattr("pdray.tracking.mlflow_log.mirror_study", mirror_study)
+    monkeypatch.setattr(progress, "Thread", AtOnce)
     lines: list[str] = []
     mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=lines.append)
     mirror.update()
@@ -150,9 +166,7 @@ def test_a_dead_server_is_told_once_and_tried_again_later(
     assert len(calls) == 1
     mirror.finish()
     assert len(calls) == 2
-    assert lines == [
-        "tracking: no server\ntracking: the study continues and its log on disk is complete"
-    ]
+    assert lines == ["tracking: no server; the study continues and sends it later"]
     assert mirror.error is not None
     alive = True
     mirror.finish()
@@ -174,6 +188,7 @@ def test_a_slow_server_takes_a_fifth_of_the_time_at_most(
 
     monkeypatch.setattr("pdray.tracking.mlflow_log.mirror_study", mirror_study)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(progress, "Thread", AtOnce)
     mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=pytest.fail)
     mirror.update(now=True)
     for _ in range(12):  # a trial ends every second
@@ -182,3 +197,41 @@ def test_a_slow_server_takes_a_fifth_of_the_time_at_most(
     assert calls == [100.0, 115.0]
     mirror.finish()
     assert len(calls) == 3
+
+
+def test_trials_do_not_wait_for_a_server_that_hangs_and_it_gets_all_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers, calls = threading.Event(), threading.Event(), []
+
+    def mirror_study(folder: Path, uri: str, experiment: str) -> SimpleNamespace:
+        calls.append(folder)
+        asked.set()
+        assert answers.wait(60)
+        return SimpleNamespace(page="", notes=())
+
+    monkeypatch.setattr("pdray.tracking.mlflow_log.mirror_study", mirror_study)
+    mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=pytest.fail)
+    mirror.update(now=True)
+    assert asked.wait(60)
+    mirror.update(now=True)
+    assert len(calls) == 1
+    answers.set()
+    mirror.finish()
+    assert len(calls) == 2
+
+
+def test_a_log_that_cannot_be_read_ends_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mirror_study(folder: Path, uri: str, experiment: str) -> None:
+        raise StudyError("epochs.jsonl line 2: cannot be read")
+
+    monkeypatch.setattr("pdray.tracking.mlflow_log.mirror_study", mirror_study)
+    monkeypatch.setattr(progress, "Thread", AtOnce)
+    mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=pytest.fail)
+    mirror.update()
+    with pytest.raises(StudyError, match="line 2"):
+        mirror.update()
+    with pytest.raises(StudyError, match="line 2"):
+        mirror.finish()
