@@ -21,10 +21,10 @@ from ray.tune.error import TuneError
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import StudyError
+from pdray.search.kept_study import KeptStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.space import Choices, Range, Value, combinations
 from pdray.tracking.run_log import TrialLog
@@ -101,13 +101,13 @@ class StudySearch(OptunaSearch):
         self._study_seed = plan.seed
         self._starts = () if plan.fixed else plan.starts
         self._startup_trials = plan.config.search.startup_trials
+        self._kept = KeptStudy(storage, name, "maximize" if mode == "max" else "minimize")
         super().__init__(
             space={key: distribution(entry) for key, entry in plan.space.items()} or _no_space,
             metric="value",
             mode=mode,
             study_name=name,
-            # Without a pool, no connection stays open when the study, or its first question, ends.
-            storage=optuna.storages.RDBStorage(storage, engine_kwargs={"poolclass": NullPool}),
+            storage=self._kept,
         )
         self._interrupted = self._adopt(plan.space.keys())
         # Of fixed trials each is one of its own.
@@ -141,9 +141,9 @@ class StudySearch(OptunaSearch):
         return self._trials_in(TrialState.COMPLETE)
 
     def best(self) -> FrozenTrial:
-        """Return the best completed trial; at least one must be complete."""
-        best: FrozenTrial = self._ot_study.best_trial
-        return best
+        """Return the best completed trial, the first of equals; at least one must be complete."""
+        sign = 1.0 if self.mode == "max" else -1.0
+        return max(self.completed(), key=lambda one: (sign * float(one.value or 0.0), -one.number))
 
     def importance(self) -> dict[str, float]:
         """Return the importance of each searched setting; empty where too few trials differ."""
@@ -239,25 +239,24 @@ class StudySearch(OptunaSearch):
             fixed = None
         elif not waiting and start is not None:
             self._ot_study.enqueue_trial(dict(start.params))
-        elif not waiting and self._combinations and fixed:
-            self._replace_repeat(number, fixed)
         trial: Trial = self._ot_study.ask(fixed_distributions=fixed)
+        if not waiting and start is None and self._combinations and fixed:
+            trial = self._replace_repeat(trial, fixed)
+        self._kept.keep(trial._trial_id)
         return trial
 
-    def _replace_repeat(self, number: int, fixed: dict[str, BaseDistribution]) -> None:
-        """Queue a combination that was not tried, where the sampler would repeat one."""
-        trials = self._ot_study.get_trials()
-        tried = self._tried(trials)
-        # What the sampler would propose, without a trial of that in the storage.
-        copy = optuna.create_study(
-            direction=self._ot_study.direction.name.lower(), sampler=self._sampler_of(number)
-        )
-        copy.add_trials(trials)
-        if self._tried([copy.ask(fixed)]) <= tried:
-            left = [one for one in self._combinations or () if one not in tried]
-            if left:
-                place = derive_seed(self._study_seed, "repeat", number) % len(left)
-                self._ot_study.enqueue_trial(dict(zip(self._entries, left[place], strict=True)))
+    def _replace_repeat(self, trial: Trial, fixed: dict[str, BaseDistribution]) -> Trial:
+        """Give a trial that repeats another a combination that was not tried, if one is left."""
+        trials = self._ot_study.get_trials(deepcopy=False)
+        tried = self._tried([one for one in trials if one.number != trial.number])
+        left = [one for one in self._combinations or () if one not in tried]
+        if not left or not self._tried([trial]) <= tried:
+            return trial
+        place = derive_seed(self._study_seed, "repeat", trial.number) % len(left)
+        for key, value in zip(self._entries, left[place], strict=True):
+            chosen = fixed[key].to_internal_repr(value)
+            self._kept.set_trial_param(trial._trial_id, key, chosen, fixed[key])
+        return Trial(self._ot_study, trial._trial_id)
 
     def _tried(self, trials: Sequence[FrozenTrial | Trial]) -> set[tuple[Value, ...]]:
         whole = [one.params for one in trials if one.params.keys() >= self._entries.keys()]
@@ -277,7 +276,7 @@ class StudySearch(OptunaSearch):
         return whole
 
     def _trials_in(self, state: TrialState) -> list[FrozenTrial]:
-        trials: list[FrozenTrial] = self._ot_study.get_trials(states=(state,))
+        trials: list[FrozenTrial] = self._ot_study.get_trials(deepcopy=False, states=(state,))
         return trials
 
     def _sampler_of(self, number: int) -> TPESampler:
