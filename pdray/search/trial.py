@@ -19,7 +19,7 @@ import ray
 import torch
 from ray import tune
 from ray.train import WorkerGroupError
-from ray.tune import FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
 
 from pdray.atomic import replacing
 from pdray.config import dump
@@ -354,13 +354,6 @@ class FoldTrial(tune.Trainable):
         """Stop reading ahead."""
         self._reports.close()
 
-    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Give Tune nothing: the trial's folder holds everything that a restart needs."""
-        return {}
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Take nothing from Tune; see :meth:`save_checkpoint`."""
-
 
 def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
     """Run a trial with two or more workers."""
@@ -421,6 +414,8 @@ def run_trials(
         callbacks=listeners,
         stop=stopper,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
+        # The trial's folder holds everything that a restart needs.
+        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
     )
     is_one = workers.num_workers == 1
     # The process of a distributed trial only waits. It takes no CPU, because its workers may need
