@@ -55,11 +55,11 @@ def _table(reproduction: Reproduction, say: Callable[[str], None]) -> str:
         return _groups(reproduction, reproduction.groups)
     found: dict[Part, Comparison] = {}
     for number, (part, plan) in enumerate(reproduction.plans.items(), start=1):
-        if not StudyLog(plan.config.output / "studies" / part.name).is_complete():
-            if len(reproduction.plans) > 1:
-                say(f"study {number} of {len(reproduction.plans)}: {part.name}")
-            note_scoring(plan.config.output, _scoring(reproduction, part, plan))
-        found[part] = run_comparison(plan, part.name, say)
+        is_complete = StudyLog(plan.config.output / "studies" / part.name).is_complete()
+        if not is_complete and len(reproduction.plans) > 1:
+            say(f"study {number} of {len(reproduction.plans)}: {part.name}")
+        note = partial(_note, reproduction, part, plan)
+        found[part] = run_comparison(plan, part.name, say, note)
     return _laid_out(reproduction, found)
 
 
@@ -83,11 +83,12 @@ def _groups(reproduction: Reproduction, groups: Groups) -> str:
     return groups_text(printed, found, config.data)
 
 
-def _scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> Scoring:
+def _note(reproduction: Reproduction, part: Part, plan: StudyPlan) -> None:
+    """Add the study to the list of scorings."""
     config = plan.config
     manifest = manifest_of(StudyLog(config.output / "studies" / part.name), config)
     folds = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False).folds
-    return Scoring(
+    scoring = Scoring(
         table=reproduction.path.stem,
         study=part.name,
         seed=part.seed,
@@ -97,6 +98,7 @@ def _scoring(reproduction: Reproduction, part: Part, plan: StudyPlan) -> Scoring
         digest=manifest.digest,
         subjects=subject_marks(folds.test or folds.development),
     )
+    note_scoring(config.output, scoring)
 
 
 def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> str:

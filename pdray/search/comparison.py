@@ -6,7 +6,7 @@ selected by these scores.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,13 +61,16 @@ class Comparison:
     sides: tuple[FoldSides, ...] = ()
 
 
-def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
+def run_comparison(
+    plan: StudyPlan, name: str, say: Say, note: Callable[[], None] = lambda: None
+) -> Comparison:
     """Run or continue the fixed trials of a checked plan.
 
     Args:
         plan: From :func:`pdray.search.plan.plan_comparison`.
         name: Name of the study; an existing one is continued, or read if it is complete.
         say: Prints a line of progress.
+        note: Called before test subjects are scored, once no other job can run the study.
 
     Returns:
         The predictions of every trial.
@@ -85,6 +88,7 @@ def run_comparison(plan: StudyPlan, name: str, say: Say) -> Comparison:
         say(standing(study, plan.num_trials))
         check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():
+            note()
             with joined_cluster(config.resources.address):
                 within = check_study(plan, cohort, study)
                 _run(plan, open_study(within, say), study, say)

@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 
 from pdray.data.cohort.manifest import load_manifest
-from pdray.errors import SettingsError
+from pdray.errors import SettingsError, StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.papers import reproduction
 from pdray.papers.plan import Part, plan_reproduction
 from pdray.papers.reproduction import run_reproduction
 from pdray.search.comparison import Comparison
+from pdray.search.resume import only_driver
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.scorings import read_scorings
 
@@ -147,7 +148,7 @@ def test_the_table_is_laid_out_from_the_saved_predictions_and_kept(
     wrong = predictions_table(origin, facts, pd.DataFrame([[0, 9.0], [9.0, 0]]).to_numpy())
     names = []
 
-    def compare(plan: Any, name: str, say: Any) -> Comparison:
+    def compare(plan: Any, name: str, say: Any, note: Any) -> Comparison:
         names.append(name)
         return Comparison(tmp_path / "study", {"one": right, "two": wrong}, False, {}, {}, {})
 
@@ -163,6 +164,18 @@ def test_the_table_is_laid_out_from_the_saved_predictions_and_kept(
     assert ready.files == {"table": path, "roc": path.with_name("9.9.roc.png")}
     assert ready.files["roc"].read_bytes().startswith(b"\x89PNG")
     assert path.read_text(encoding="utf-8") == f"{text}\n"
+
+
+def test_a_study_that_another_job_runs_adds_no_line_to_the_list_of_scorings(
+    write_table: Callable[..., Path], words: list[str]
+) -> None:
+    ready = plan_reproduction(write_table(from_scratch=True), words)
+    ((part, plan),) = ready.plans.items()
+    study = StudyLog(plan.config.output / "studies" / part.name)
+    runs = pytest.raises(StudyError, match="already run by another job")
+    with only_driver(study, pytest.fail), runs:
+        run_reproduction(ready, say=lambda line: None)
+    assert read_scorings(plan.config.output) == []
 
 
 def test_fewer_items_than_the_tables_may_be_asked_for_and_no_others(
@@ -213,7 +226,8 @@ def test_every_seed_is_a_comparison_with_folds_of_its_own(
     log = tmp_path / "out" / "tables" / "scorings.csv"
     lines = []
 
-    def compare(plan: Any, name: str, say: Any) -> Comparison:
+    def compare(plan: Any, name: str, say: Any, note: Any) -> Comparison:
+        note()
         lines.append(log.read_text(encoding="utf-8").splitlines())
         known = {0: [Known(0, None), Known(1, None)]}
         tables = {"one": table, "two": table}
@@ -252,7 +266,8 @@ def test_a_paired_table_has_seeds_of_its_own_and_no_curves(
     }  # fmt: skip
     groups = {"r0": "s0", "r1": "s1"}
 
-    def compare(plan: Any, name: str, say: Any) -> Comparison:
+    def compare(plan: Any, name: str, say: Any, note: Any) -> Comparison:
+        note()
         origin = Origin(study=name, trial=0, fold=0, epoch=1, seed=plan.config.search.seed,
                         split="test")  # fmt: skip
         table = predictions_table(origin, facts, pd.DataFrame([[2.0, 0], [2.0, 0]]).to_numpy())
