@@ -16,6 +16,7 @@ from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.data.cohort.settings import SYNTHETIC, highest_grade
 from pdray.display import step
+from pdray.errors import SettingsError
 from pdray.predict.calibration import Scaling, fit_calibration
 from pdray.predict.models import Model, find_models
 from pdray.predict.new_recordings import New, find_rows, known_lengths
@@ -78,10 +79,14 @@ def predict_new(config: PredictConfig, say: Say, *, device: torch.device = _CPU)
         The rows.
 
     Raises:
-        PdrayError: If the study, its weights or the recordings cannot be used, or nothing can be
-            written.
+        PdrayError: If the study, its weights or the recordings cannot be used, the file exists, or
+            nothing can be written.
     """
     require_writable(config.output.parent, key="output")
+    if config.output.exists():  # it may be of other models or other recordings
+        raise SettingsError(
+            f"output: {config.output} is there already; give the name of a new file, or delete it"
+        )
     studied = open_study(config.study)
     models = find_models(studied, config.model)
     rows = find_rows(studied, config)

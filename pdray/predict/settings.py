@@ -29,7 +29,7 @@ class PredictConfig(Settings):
         "cluster": ("resources.address",),
     }
     study: Path = Field(description="folder of a complete study, which contains study.json")
-    output: Path = Field(description="CSV file to write, outside the study's folder")
+    output: Path = Field(description="new CSV file to write, outside the study's folder")
     videos: Path | None = Field(
         None, description="folder of videos to grade; it or data.manifest is required"
     )

@@ -20,7 +20,8 @@ SHARES = ["probability_0", "probability_1"]
 
 
 def predicted(study: StudyLog, output: Path, *words: str) -> pd.DataFrame:
-    """Run the job and read its file."""
+    """Run the job and read its file; one of an earlier call is deleted."""
+    (output / "new.csv").unlink(missing_ok=True)
     asked = [f"study={study.folder}", f"output={output / 'new.csv'}", *words]
     predict_new(load(PredictConfig, asked), lambda line: None)
     assert (output / "new.csv").stat().st_mode & 0o777 == 0o600  # its owner's alone
@@ -230,6 +231,14 @@ def test_what_cannot_be_graded_is_refused_and_nothing_is_written(
     with pytest.raises(PdrayError, match=message):
         predicted(network_study, tmp_path, *(word.format(**places) for word in words))
     assert not (tmp_path / "new.csv").exists()
+
+
+def test_a_table_that_is_there_is_kept(network_study: StudyLog, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("of last week")
+    words = [f"study={network_study.folder}", f"videos={tmp_path}", f"output={tmp_path}/new.csv"]
+    with pytest.raises(PdrayError, match="is there already; give the name of a new file"):
+        predict_new(load(PredictConfig, words), pytest.fail)
+    assert (tmp_path / "new.csv").read_text() == "of last week"
 
 
 def test_a_study_without_weights_says_how_to_get_them(
