@@ -15,6 +15,7 @@ from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
 from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
+from pdray.data.modalities import MODALITIES
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
@@ -255,7 +256,8 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
     recordings, keeps = checked.cohort.recordings, plan.config.frames == "store"
     done = "in the store" if keeps else "decoded once, to check them"
     checked.cohort.manifest.keep_digests()
-    with step("decoding recordings") as now:
+    is_decoded = any(MODALITIES[one].kind in ("pictures", "sound") for one in plan.modalities)
+    with step(f"{'decoding' if is_decoded else 'reading'} recordings") as now:
         prepared, failures = prepare_store(
             recordings,
             checked.store,
