@@ -53,6 +53,7 @@ def held(path: Path) -> Iterator[bool]:
 
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO)
 _RENEWALS = 4  # within the time of a lease
+_PROBE_BYTES = 64 << 10
 _RACE_SECONDS = 1.0  # longer than two processes need to see each other's file
 
 
@@ -121,8 +122,23 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _put_in_place(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) is None:  # torch and NumPy do not say why
+            _check_room(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_room(path: Path) -> None:
+    """Raise the error of a full disk, if it is full."""
+    probe = _sibling(path)
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -150,6 +166,19 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     with temporary.open("rb+") as written:
         os.fsync(written.fileno())
     temporary.replace(path)
+
+
+def sweep(folder: Path, *, seconds: float = 0.0) -> None:
+    """Remove the temporary files below a folder that killed writers have left.
+
+    Args:
+        folder: The folder.
+        seconds: Age from which a file has no writer any more [s]; a writer changes it all the time.
+    """
+    for path in folder.rglob(".*.tmp"):
+        with suppress(OSError):  # gone since, or a folder
+            if time.time() - path.stat().st_mtime >= seconds:
+                path.unlink()
 
 
 def folder_faults(folder: Path, *, key: str) -> list[str]:

@@ -29,7 +29,7 @@ from typing import Any, Literal
 from pdray.address import is_submitted
 from pdray.config import HELP, Settings
 from pdray.display import Progress, Say, each_tenth, say, shown
-from pdray.errors import PdrayError
+from pdray.errors import PdrayError, full_disk
 
 __all__ = ["COMPLETE", "Progress", "Say", "again", "console", "each_tenth", "run_job", "say"]
 
@@ -161,10 +161,11 @@ def _end(
         print(f"interrupted; {way}", file=sys.stderr)
         return 130
     if isinstance(error, OSError):
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if full_disk(error) is None:
             raise error
         place = f" ({error.filename})" if error.filename else ""
-        told = f"the disk is full{place}; make room, then {_way(resume, argv)}"
+        what = "the disk is full" if error.errno == errno.ENOSPC else "your disk quota is used up"
+        told = f"{what}{place}; make room, then {_way(resume, argv)}"
     else:
         told = str(error)
     print(f"error: {told}", file=sys.stderr)

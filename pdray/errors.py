@@ -1,11 +1,14 @@
 """Errors that a user can correct; their message is the whole explanation."""
 
+import errno
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _OF_ROW = re.compile(r"row ([0-9]+): (.*)", re.DOTALL)
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[0-9/]\S*")
+_FULL = {code: os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT)}
 _MANY, _SHOWN = 10, 3  # faults that are grouped; rows, and texts with other values, that are shown
 
 
@@ -63,6 +66,22 @@ class DivergedError(PdrayError):
 
 class StudyError(PdrayError):
     """A study cannot be started, resumed or read."""
+
+
+def full_disk(error: BaseException) -> OSError | None:
+    """Return the error of a full disk or a used-up quota that caused an error; None: neither did.
+
+    An error that came from another process has no cause any more, and is known by its text.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return cause
+        for code, words in _FULL.items():
+            if match := re.search(rf"{words}(?:: '([^'\n]+)')?", str(cause)):
+                return OSError(code, words, match[1])
+        cause = cause.__cause__
+    return None
 
 
 @contextmanager

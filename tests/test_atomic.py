@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pdray.atomic import file_digest, folder_faults, replacing, safe_name, write_bytes, write_text
+from pdray.atomic import (
+    file_digest,
+    folder_faults,
+    replacing,
+    safe_name,
+    sweep,
+    write_bytes,
+    write_text,
+)
 
 
 def names(folder):
@@ -63,6 +71,55 @@ def test_a_failure_before_anything_was_written_is_passed_on(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a"):
         pass
     assert names(tmp_path) == []
+
+
+def write_and_fail(path, error):
+    with replacing(path) as temporary:
+        temporary.write_text("ha")
+        raise error
+
+
+def test_a_library_that_does_not_say_why_it_cannot_write_is_asked_about_the_disk(
+    tmp_path, monkeypatch
+):
+    path, probed = tmp_path / "a", []
+
+    def full(probe, content):
+        probed.append((probe.parent, len(content) >= 4096))
+        raise OSError(errno.ENOSPC, "no space", str(probe))
+
+    for vague in (RuntimeError("write failed"), OSError("8 requested and 4 written")):
+        with pytest.raises(type(vague)) as caught:
+            write_and_fail(path, vague)
+        assert caught.value is vague  # there is room
+        assert names(tmp_path) == []
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_bytes", full)
+            with pytest.raises(OSError, match="no space") as caught:
+                write_and_fail(path, vague)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert probed == [(tmp_path, True)] * 2
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for clear in (OSError(errno.EROFS, "read-only"), ValueError("of mine")):
+        with pytest.raises(type(clear)) as caught:
+            write_and_fail(path, clear)
+        assert caught.value is clear
+    assert len(probed) == 2
+
+
+def test_temporary_files_of_killed_writers_are_swept(tmp_path):
+    for name in ("a/.x.json.1234.tmp", "a/b/.y.pt.5678.tmp", "a/x.json", "a/.z", "a/b.tmp"):
+        write_text(tmp_path / name, "")
+    (tmp_path / ".folder.9abc.tmp").mkdir()
+    sweep(tmp_path, seconds=3600)
+    assert (tmp_path / "a" / ".x.json.1234.tmp").exists()
+    os.utime(tmp_path / "a" / ".x.json.1234.tmp", (0, 0))
+    sweep(tmp_path, seconds=3600)
+    assert sorted(names(tmp_path / "a")) == [".z", "b", "b.tmp", "x.json"]
+    assert names(tmp_path / "a" / "b") == [".y.pt.5678.tmp"]
+    sweep(tmp_path)
+    assert names(tmp_path / "a" / "b") == []
+    assert (tmp_path / ".folder.9abc.tmp").is_dir()
 
 
 def test_racing_writers_leave_one_whole_file(tmp_path):

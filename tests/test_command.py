@@ -52,7 +52,7 @@ def test_help_tells_about_the_job_and_its_settings(capsys: pytest.CaptureFixture
             OSError(errno.EDQUOT, "quota"),
             2,
             "",
-            "error: the disk is full; make room",
+            "error: your disk quota is used up; make room",
         ),
     ],
 )

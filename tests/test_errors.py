@@ -1,7 +1,9 @@
+import errno
+
 import pytest
 
 from pdray import errors
-from pdray.errors import ManifestError, PdrayError, SettingsError, refuse
+from pdray.errors import ManifestError, PdrayError, SettingsError, StoreError, full_disk, refuse
 
 
 def test_every_error_is_a_user_mistake():
@@ -27,3 +29,31 @@ def test_several_faults_are_counted_and_listed_in_order():
     with pytest.raises(SettingsError) as caught:
         refuse(["b is wrong", "a is wrong"], SettingsError, "settings")
     assert str(caught.value) == "settings, 2 faults:\n  - b is wrong\n  - a is wrong"
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "/x/y")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "place"),
+    [
+        (FULL, errno.ENOSPC, "/x/y"),
+        (OSError(errno.EDQUOT, "quota"), errno.EDQUOT, None),
+        (caused(StoreError("no entry"), caused(StoreError("none"), FULL)), errno.ENOSPC, "/x/y"),
+        (RuntimeError(f"Traceback\nOSError: {FULL}\nmore"), errno.ENOSPC, "/x/y"),
+        (StoreError("recording r: Disk quota exceeded; mend it"), errno.EDQUOT, None),
+    ],
+)
+def test_a_full_disk_is_found_beneath_what_it_caused(error, code, place):
+    found = full_disk(error)
+    assert (found.errno, found.filename) == (code, place)
+
+
+def test_other_faults_are_no_full_disk():
+    assert full_disk(caused(StoreError("no entry"), OSError(errno.EROFS, "read-only"))) is None
+    assert full_disk(ValueError("the list is full")) is None

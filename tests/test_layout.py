@@ -21,7 +21,7 @@ REGISTRIES = {
 }
 # Tests of families of modules and of the documentation, and what tests share: they mirror no
 # package.
-FREE_FOLDERS = {"contracts", "docs", "earlier", "fixtures", "integration", "journey"}
+FREE_FOLDERS = {"contracts", "crash", "docs", "earlier", "fixtures", "integration", "journey"}
 # Written so that this file does not match itself.
 MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|tmp)/\w")
 

@@ -256,6 +256,7 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
     recordings, keeps = checked.cohort.recordings, plan.config.frames == "store"
     done = "in the store" if keeps else "decoded once, to check them"
     checked.cohort.manifest.keep_digests()
+    checked.store.sweep()
     is_decoded = any(MODALITIES[one].kind in ("pictures", "sound") for one in plan.modalities)
     with step(f"{'decoding' if is_decoded else 'reading'} recordings") as now:
         prepared, failures = prepare_store(

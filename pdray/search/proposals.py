@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import StudyError
+from pdray.search.full_disk import FULL_DISK
 from pdray.search.kept_study import KeptStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.space import Choices, Range, Value, combinations
@@ -45,6 +46,8 @@ _DATABASE_FAULTS = {
     "no longer compatible": "it was made by another version of Optuna; install that version, or "
     "start a new study with another search.name",
     "disk is full": "the disk is full; make room, then continue with --resume",
+    "disk I/O error": "the disk failed, or your quota of it is used up; make room, then continue "
+    "with --resume",
     "malformed": f"it is damaged; {_RESTORE}",
     "not a database": f"it is damaged; {_RESTORE}",
     "readonly": "it cannot be written; mend its permissions, then run the job again",
@@ -200,7 +203,7 @@ class StudySearch(OptunaSearch):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value under its (fold, epoch)."""
-        if result["state"] in ("running", "pruned"):
+        if result["state"] in ("running", "pruned") and FULL_DISK not in result:
             self._ot_trials[trial_id].report(result["value"], result["step"])
 
     def on_trial_complete(

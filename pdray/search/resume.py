@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import LEASE_SECONDS, file_digest, held, write_text
+from pdray.atomic import LEASE_SECONDS, file_digest, held, sweep, write_text
 from pdray.command import Say
 from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.manifest import Manifest, open_manifest
@@ -17,6 +17,8 @@ from pdray.plugins import require
 from pdray.search.plan import StudyPlan
 from pdray.search.settings import StudyConfig
 from pdray.tracking.run_log import StudyLog
+
+_WRITING_SECONDS = 60.0  # a temporary file that has not changed for so long has no writer
 
 
 @contextmanager
@@ -47,6 +49,8 @@ def only_driver(study: StudyLog, say: Say) -> Iterator[None]:
             ) from error
         if not has_locks:
             say(f"note: the disk of {study.folder} has no file locks; a lease file is used instead")
+        # Of a complete study, another job may make a report now.
+        sweep(study.folder, seconds=_WRITING_SECONDS if study.is_complete() else 0.0)
         try:
             yield
         finally:

@@ -19,11 +19,19 @@ import ray
 import torch
 from ray import tune
 from ray.train import WorkerGroupError
-from ray.tune import CheckpointConfig, FailureConfig, ResultGrid, RunConfig, TuneConfig, Tuner
+from ray.tune import (
+    CheckpointConfig,
+    FailureConfig,
+    ResultGrid,
+    RunConfig,
+    TuneConfig,
+    TuneError,
+    Tuner,
+)
 
 from pdray.atomic import replacing
 from pdray.config import dump
-from pdray.errors import ClusterError
+from pdray.errors import ClusterError, PdrayError, full_disk
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
 from pdray.evaluation.predictions import (
     by_recording,
@@ -34,6 +42,7 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.settings import Method
 from pdray.nodes import HEAD
+from pdray.search.full_disk import FULL_DISK, FullDisk
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import PICTURES, StudyLog
@@ -174,6 +183,13 @@ class Recorder:
         with replacing(self._in_epoch) as temporary:
             torch.save(state, temporary)
 
+    def stop(self, full: OSError) -> dict[str, Any]:
+        """Report that the disk is full; the trial goes on when the study is continued."""
+        records = self.log.epochs()
+        report = self._report(records[-1].step if records else 0, "running", None)
+        place = full.filename or self.log.folder
+        return {**report, "last": True, FULL_DISK: f"{full.errno} {place}"}
+
     def _add_score(self, fold: int, metrics: Mapping[str, float]) -> None:
         while len(self._scores) <= fold:
             self._scores.append([])
@@ -309,6 +325,30 @@ def held_out_score(
     return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
+def run_trial(
+    plan: TrialPlan, config: Mapping[str, Any], ends_soon: Callable[[], bool] = bool
+) -> Generator[dict[str, Any]]:
+    """Run or continue a trial in this process, and yield its reports; closing it stops the trial.
+
+    Args:
+        plan: What all trials share.
+        config: Arguments of the :class:`Recorder`.
+        ends_soon: Returns whether this process will end soon; default: it will not.
+    """
+    recorder = Recorder(plan, **config)
+    ended = recorder.ended()
+    if ended is not None:
+        yield ended
+        return
+    try:
+        yield from run_in_process(recorder.task, recorder, plan.workers, ends_soon)
+    except (OSError, PdrayError) as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        yield recorder.stop(full)
+
+
 class FoldTrial(tune.Trainable):
     """A trial with one worker; Tune reuses its actor for the next trial."""
 
@@ -318,21 +358,12 @@ class FoldTrial(tune.Trainable):
         if 0 < plan.workers.gpus_per_worker < 1:  # what does not fit must not take from others
             torch.cuda.set_per_process_memory_fraction(plan.workers.gpus_per_worker)
         self._plan, self._ends_soon = plan, EndsSoon()
-        self._reports = self._begin(config)
+        self._reports = run_trial(plan, config, self._ends_soon)
         self._title = self._first = plan.title(config["number"], config.get("fold"))
 
     def __repr__(self) -> str:
         """Return the actor's name in Ray's dashboard, which asks for it once."""
         return self._first if self._plan.role == "winner" else f"{self._first} and later"
-
-    def _begin(self, config: dict[str, Any]) -> Generator[dict[str, Any]]:
-        recorder = Recorder(self._plan, **config)
-        ended = recorder.ended()
-        if ended is not None:
-            yield ended
-            return
-        workers, ends_soon = self._plan.workers, self._ends_soon
-        yield from run_in_process(recorder.task, recorder, workers, ends_soon)
 
     def step(self) -> dict[str, Any]:
         """Run one epoch of one fold and report it."""
@@ -346,7 +377,7 @@ class FoldTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start the next trial in the same process."""
         self.cleanup()
-        self._reports = self._begin(new_config)
+        self._reports = run_trial(self._plan, new_config, self._ends_soon)
         self._title = self._plan.title(new_config["number"], new_config.get("fold"))
         return True
 
@@ -366,8 +397,10 @@ def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
     folder = plan.folder / "ray" / recorder.log.folder.name
     try:
         run_distributed(recorder.task, make_listener, plan.workers, folder=folder)
-    except WorkerGroupError:
-        failed = recorder.ended()
+    except WorkerGroupError as error:
+        failed, full = recorder.ended(), full_disk(error)
+        if failed is None and full is not None:
+            failed = recorder.stop(full)
         if failed is None:  # a lost worker: Tune restarts the trial from its checkpoint
             raise
         tune.report(failed)
@@ -395,11 +428,12 @@ def run_trials(
 
     Raises:
         ClusterError: If a node runs out of memory.
+        OSError: If a disk is full; the trials that ran are not marked as ended.
     """
     from pdray.search.overhead import Overhead  # of the driver alone
     from pdray.search.restarts import Restarts
 
-    workers, overhead = plan.workers, Overhead()
+    workers, overhead, room = plan.workers, Overhead(), FullDisk(stopper)
     listeners = [*callbacks, Restarts(plan), overhead]
     if plan.reservation is not None:
         from pdray.search.growth import Growth
@@ -412,7 +446,7 @@ def run_trials(
         storage_path=str(plan.folder / "ray"),
         verbose=0,
         callbacks=listeners,
-        stop=stopper,
+        stop=room,
         failure_config=FailureConfig(max_failures=MAX_RESTARTS),
         # The trial's folder holds everything that a restart needs.
         checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
@@ -428,7 +462,13 @@ def run_trials(
         try:
             found = tuner.fit()
             overhead.end()
+            room.check()
             return found
+        except TuneError as error:  # what a callback of Tune raised, as text
+            full = full_disk(error)
+            if full is None:
+                raise
+            raise full from error
         except RuntimeError as error:
             # Tune raises this if Ray killed one of its own processes; anything else is a defect.
             if _LOW_MEMORY not in str(error):

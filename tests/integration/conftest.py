@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import pandas as pd
 import psutil
 import pytest
 
 from pdray.config import build
 from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
+from tests.fixtures.outcome import outcome
 from tests.places import ROOT
 
 SPACE = """\
@@ -121,16 +121,9 @@ class Job:
         paths = sorted(self.study().glob("trials/*/trial.json"))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
-    def outcome(self) -> list[object]:
-        """Return everything of a study that must not depend on a fault."""
-        names = ("number", "params", "state", "value", "chosen_epoch", "reason")
-        trials = [{name: trial[name] for name in names} for trial in self.trials()]
-        tables = [
-            pd.read_parquet(path).drop(columns="study").to_dict("list")
-            for path in sorted(self.study().glob("*/*/predictions.parquet"))
-        ]
-        winner = pd.read_parquet(self.study() / "winner/predictions.parquet").to_dict("list")
-        return [trials, tables, winner]
+    def outcome(self) -> dict[str, object]:
+        """Return everything of the study that must not depend on a fault."""
+        return outcome(self.study())
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -17,7 +18,8 @@ from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
 from pdray.search import trial
-from pdray.search.trial import APART, Recorder, held_out_score
+from pdray.search.full_disk import FULL_DISK
+from pdray.search.trial import APART, Recorder, held_out_score, run_trial
 from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import StudyLog
 from pdray.training.loop.launch import Workers
@@ -340,3 +342,44 @@ def test_a_winner_without_test_subjects_is_never_scored(tmp_path: Path) -> None:
     assert log.model_path.is_file()
     assert not log.predictions_path.exists()
     assert log.read()["scores"] == {}
+
+
+def test_a_full_disk_ends_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(tmp_path)
+    results = [result(plan, step, score) for step, score in enumerate([0.1, 0.5, 0.7, 0.2])]
+    monkeypatch.setattr(trial, "run_in_process", lambda task, recorder, *_: fit(recorder))
+    fsync, is_full = os.fsync, [False]
+
+    def fit(recorder: Recorder) -> Any:
+        recorder.resume()
+        for one in results[len(recorder.log.epochs()) :]:
+            yield recorder.record(one)
+
+    def written(file: int) -> None:
+        if is_full[0]:
+            raise OSError(errno.ENOSPC, "no space")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", written)
+    reports = run_trial(plan, {"number": 0, "params": {}})
+    first = next(reports)
+    is_full[0] = True
+    (stopped,) = reports
+    assert stopped == {
+        **first, "value": pytest.approx(np.nan, nan_ok=True), "last": True,
+        FULL_DISK: f"{errno.ENOSPC} {plan.log(0).folder}",
+    }  # fmt: skip
+    assert plan.log(0).read()["state"] == "running"
+    is_full[0] = False
+    *_, last = run_trial(plan, {"number": 0, "params": {}})
+    assert (last["state"], last["value"]) == ("complete", pytest.approx(0.4))
+    assert [record.step for record in plan.log(0).epochs()] == [0, 1, 2, 3]
+
+
+def test_a_broken_disk_is_no_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(trial, "run_in_process", broken)
+    with pytest.raises(OSError, match="broken"):
+        list(run_trial(make_plan(tmp_path), {"number": 1, "params": {}}))

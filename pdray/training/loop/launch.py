@@ -18,7 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 from torch import distributed as dist
 
-from pdray.errors import DivergedError, PdrayError
+from pdray.errors import DivergedError, PdrayError, full_disk
 from pdray.training.loop.part import Notice, NoticeError
 from pdray.training.loop.worker import Place, fit
 from pdray.training.task import EpochResult, FitTask
@@ -128,6 +128,7 @@ def run_in_process(
         ends_soon: Returns whether this process will end soon; default: it will not.
 
     Raises:
+        OSError, PdrayError: If a disk is full.
         NoticeError: If it will end soon; what was done is stored.
     """
     # A process to which Ray gave no GPU still sees those of the machine.
@@ -143,6 +144,8 @@ def run_in_process(
                 if ends_soon():
                     raise NoticeError(f"fold {result.fold}, epoch {result.epoch} is done")
         except PdrayError as error:  # a restart would fail in the same way
+            if full_disk(error):  # but not when there is room again
+                raise
             yield listener.fail(str(error))
 
 
@@ -222,6 +225,8 @@ def _train_loop(config: dict[str, Any]) -> None:
         except DivergedError as error:  # on every rank at once: see worker.py
             ray.train.report(_broadcast(listener.fail(str(error)) if listener else None))
         except PdrayError as error:  # on this rank only; the others wait for it: do not report
+            if full_disk(error):
+                raise
             (listener or config["make_listener"]()).fail(str(error))
             raise
 

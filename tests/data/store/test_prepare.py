@@ -20,6 +20,7 @@ from pdray.data.store.prepare import (
 )
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError
+from tests.fixtures.without_ray import Here
 
 CONFIG = DecodeConfig(height=24, width=24)
 SOUNDS = ("log_mel", "mfcc")
@@ -95,19 +96,6 @@ def test_other_rates_and_varying_ones_are_told_with_the_setting_that_mends_them(
         "the frame rate varies within 1 recordings (R2). Set decode.frame_rate "
     )
     assert all("decode.frame_rate" in note for note in notes)
-
-
-class Here:
-    """Rows of a data set that are mapped in this process, without a cluster."""
-
-    def __init__(self, rows, **_):
-        self.rows = rows
-
-    def map(self, function, **_):
-        return Here([function(row) for row in self.rows])
-
-    def iter_rows(self):
-        return iter(self.rows)
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray warns about itself
