@@ -202,7 +202,7 @@ def _legend(
     ids = rows["subject_id"].to_numpy()
     who = "subjects" if (people == ids).all() else "groups of alike recordings"
     if (people == rows["recording_id"]).all() and rows["recording_id"].nunique() > 1:
-        who = "recordings, each as if it were of another person"
+        who = "recordings, each taken for a person,"
     folds, seeds = rows["fold"].nunique(), rows["seed"].nunique()
     split = "one split" if folds == 1 else f"{folds} folds, recordings of one fold are ranked"
     split += f", {seeds} seeds" if seeds > 1 else ""

@@ -114,15 +114,13 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     weights = {name: str(file) for name, file in config.weights.items()}
     asked.pop("weights", None)
     given = merge(merge({}, table.synthetic if is_rendered else {}), asked)
-    runs, notes = _with_weights(table, weights)
-    if is_rendered:
-        runs = {
-            run: {**params, **table.synthetic_runs.get(run, {})} for run, params in runs.items()
-        }
     base = build(StudyConfig, merge(merge({}, table.settings), given))
     if table.layout == "diagnosis":
         _check_cuts(path.stem, base.data.grade_cuts)
+    added = table.synthetic_runs if is_rendered else {}
+    runs = {run: {**params, **added.get(run, {})} for run, params in table.runs.items()}
     runs, lacking = _with_files(runs, base, usable)
+    runs, notes = _with_weights(table, weights, runs)
     notes += lacking
     if not runs:
         raise SettingsError(f"table {path.stem}: no run can be started: {'; '.join(notes)}")
@@ -269,7 +267,9 @@ def _with_files(
     ]
 
 
-def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, list[str]]:
+def _with_weights(
+    table: PaperTable, weights: Mapping[str, str], given: Runs
+) -> tuple[Runs, list[str]]:
     """Replace names of weights by files; leave out runs without their file, or note it."""
     named = {name for params in table.runs.values() for name in weights_of(params).values()}
     refuse(
@@ -282,7 +282,7 @@ def _with_weights(table: PaperTable, weights: Mapping[str, str]) -> tuple[Runs, 
         "settings",
     )
     runs, notes = {}, []
-    for run, params in table.runs.items():
+    for run, params in given.items():
         wanted = weights_of(params)
         missing = {key: name for key, name in wanted.items() if name not in weights}
         found = {key: weights[name] for key, name in wanted.items() if name in weights}

@@ -194,16 +194,21 @@ def test_a_run_of_a_modality_that_no_recording_has_is_left_out(
     write_table: Callable[..., Path], words: list[str]
 ) -> None:
     points = {"modality": "landmarks", "model.name": "landmark_head", "optim.epochs": 1}
+    regions = {"model.name": "region_attention", "pretrained": "weights.faces"}
     changes: dict[str, Any] = {
         "settings": {},
-        "runs": {"one": {}, "two": points},
-        "rows": {"One": {"": ["one"]}, "Two": {"": ["two"]}},
+        "runs": {"one": {}, "two": points, "three": regions},
+        "rows": {"One": {"": ["one"]}, "Two": {"": ["two"]}, "Three": {"": ["three"]}},
         "synthetic_runs": {},
+        "from_scratch": True,
     }
     ready = plan_reproduction(write_table(**changes), words)
     (plan,) = ready.plans.values()
     assert list(plan.fixed) == ["one"]
-    assert ready.notes == ("two is left out: no recording has landmarks",)
+    assert ready.notes == (  # and nothing on the weights of a run that is left out
+        "three is left out: no recording has regions",
+        "two is left out: no recording has landmarks",
+    )
 
 
 def test_every_seed_is_a_comparison_with_folds_of_its_own(
