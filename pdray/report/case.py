@@ -19,9 +19,10 @@ from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.evaluation.score_intervals import Rows
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.tracking.address import shared_settings
+from pdray.tracking.epoch_lines import EpochRecord
 from pdray.tracking.leaving import are_told, small_cells, told_finding, without_few
 from pdray.tracking.numbering import COHORT, private_folder, without_ids
-from pdray.tracking.run_log import CHANCE, IMPORTANCE, NUMBERS, EpochRecord, StudyLog
+from pdray.tracking.run_log import CHANCE, IMPORTANCE, NUMBERS, StudyLog
 
 UNKNOWN = "unknown"
 

@@ -4,7 +4,6 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from pdray.evaluation.metrics import METRICS
 from pdray.search.course import Course
 from pdray.search.plan import StudyPlan, with_search
 from pdray.search.settings import SearchConfig
-from pdray.tracking.run_log import StudyLog, TrialLog
+from pdray.tracking.run_log import StudyLog, TrialLog, read_json
 
 NOISE = 0.25
 """Standard errors, paired over the folds, by which a trial must be better to count as better."""
@@ -59,7 +58,7 @@ class Spent:
         self._path = study.folder / "time.json"
         saved: Mapping[str, Any] = {}
         if self._path.is_file():
-            saved = json.loads(self._path.read_text(encoding="utf-8"))
+            saved = read_json(self._path)
         self._is_new, self._kept = not saved, -math.inf
         self._before, self._started = float(saved.get("seconds", 0.0)), time.monotonic()
         self.forecast: float | None = saved.get("forecast")
@@ -137,7 +136,7 @@ class Budget(Stopper):
     def __init__(self, config: SearchConfig, study: StudyLog, spent: Spent, course: Course) -> None:
         self._config, self._study, self._spent, self._course = config, study, spent, course
         self._sign = 1.0 if METRICS[config.metric].greater_is_better else -1.0
-        self._folds: dict[int, tuple[float, NDArray[np.float64]]] = {}
+        self._folds: dict[int, NDArray[np.float64]] = {}
         self.reason: str | None = None
         self.is_over = False
 
@@ -193,15 +192,13 @@ class Budget(Stopper):
         patience = self._config.patience
         if patience is None:
             return None
-        for log in self._study.trials():
-            if (number := int(log.folder.name)) not in self._folds:
-                trial = log.read()
-                if trial["state"] == "complete":
-                    folds = self._sign * fold_scores(log, self._config.metric)
-                    self._folds[number] = trial["ended"], folds
-        since = num_since_better(
-            [folds for _, folds in sorted(self._folds.values(), key=itemgetter(0))]
-        )
+        new = [log for log in self._study.trials() if int(log.folder.name) not in self._folds]
+        # In the order in which they are seen, since a clock may jump; those of before by its time.
+        for trial, log in sorted(((log.read(), log) for log in new), key=_ended):
+            if trial["state"] == "complete":
+                folds = self._sign * fold_scores(log, self._config.metric)
+                self._folds[trial["number"]] = folds
+        since = num_since_better([*self._folds.values()])
         if since < patience:
             return None
         return (
@@ -226,6 +223,10 @@ class Budget(Stopper):
         if self._config.hours is None:
             return None
         return self._config.hours * 3600 - self._spent.seconds - self._course.refit_seconds()
+
+
+def _ended(found: tuple[Mapping[str, Any], TrialLog]) -> float:
+    return float(found[0]["ended"] or math.inf)
 
 
 def fold_scores(log: TrialLog, metric: str) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ the held-out subjects of the fold, so its predictions cover every subject of the
 selected by these scores.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +24,13 @@ from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
 from pdray.search.course import Course, work_of
+from pdray.search.files import check_files
 from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.resume import check_same, manifest_of, only_driver, standing
 from pdray.search.trial import run_trials
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.run_log import StudyLog, read_json
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def run_comparison(
     manifest = manifest_of(study, config)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
     with only_driver(study, say):
+        check_files(study)
         say(standing(study, plan.num_trials))
         check_same(plan, study, cohort.manifest.digest, say)
         if not study.is_complete():
@@ -138,6 +139,7 @@ def _run(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> None:
             f"{len(failed)} of {len(params)} trials failed: {told}; correct the cause and run it "
             "again: complete trials are kept"
         )
+    progress.refuse_lost()
     if len(states) < len(params) or any(one["state"] != "complete" for one in states.values()):
         raise KeyboardInterrupt  # Tune caught it and ended its trials
     study.finish(state="complete")
@@ -150,7 +152,7 @@ def _read(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> Comparison:
         for number, label in enumerate(plan.fixed)
     }
     entries = study.folder / "entries.json"  # unreadable recordings are not in it
-    read = json.loads(entries.read_text(encoding="utf-8")) if entries.is_file() else None
+    read = read_json(entries) if entries.is_file() else None
     rows = [one for one in cohort.recordings if read is None or one.recording_id in read]
     recordings = rated(replace(cohort, recordings=tuple(rows)), plan.config.data, None)
     sites = {one.recording_id: one.site for one in rows}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdray.address import submitted_commit
-from pdray.atomic import write_text
 from pdray.cluster import check_plugins, check_shared
 from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
@@ -428,4 +427,4 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
             what = tag.replace(".", " ")
             say(f"note: the study started with {what} {was} and continues with {now}")
     study.start(name=study.name, settings=plan.tree, tags=tags)
-    write_text(study.folds_path, folds_to_json(cohort.folds))
+    study.write(study.folds_path.name, folds_to_json(cohort.folds))

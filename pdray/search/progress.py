@@ -11,7 +11,7 @@ from ray import tune
 from pdray.command import Say
 from pdray.config import value_at
 from pdray.display import clock, detail, is_live, step
-from pdray.errors import TrackingError
+from pdray.errors import ClusterError, TrackingError
 from pdray.search.course import Course
 from pdray.tracking.run_log import SYSTEM_METRICS, StudyLog
 
@@ -144,6 +144,10 @@ class Progress(tune.Callback):
         extent: The amount of work.
         course: Estimates the time left; it is given every result.
         direction: Name of the score, and whether more is better.
+
+    Attributes:
+        best: Score and number of the best complete trial so far; None: there is none.
+        lost: Numbers of the trials that this session gave up; the next one goes on with them.
     """
 
     def __init__(
@@ -163,6 +167,7 @@ class Progress(tune.Callback):
         self._last_line = 0.0
         self._num_ended = extent.num_ended
         self.best: tuple[float, int] | None = None
+        self.lost: list[int] = []
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -197,15 +202,35 @@ class Progress(tune.Callback):
         self._mirror.measure()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Log and print that a trial's process was lost."""
+        """Log and print that a trial is given up, since its processes were lost."""
         number = trial.config["number"]
         self._course.end(number, time.monotonic())
-        self._num_ended += 1
         reason = f"its process was lost: {trial.error_file}"
         log = self._study.trial(number)
-        if log.exists():
-            log.finish(state="failed", reason=reason)
+        if not log.exists() or log.lose(reason):
+            self.lost.append(number)
+            self._line(f"trial {number} is given up until --resume: {reason}")
+            return
+        self._num_ended += 1
         self._line(f"trial {number} failed: {reason}")
+
+    def refuse_lost(self) -> None:
+        """Refuse to end a study without the trials that this session gave up.
+
+        Raises:
+            ClusterError: Names them, and says how they go on.
+        """
+        if not self.lost:
+            return
+        log = self._study.trial(self.lost[0])
+        reason = log.read()["reason"] if log.exists() else "no process of it started"
+        self._mirror.update(now=True)
+        raise ClusterError(
+            f"trials {', '.join(map(str, sorted(self.lost)))} were given up, the first since "
+            f"{reason}; all others are kept. Correct the cause, then continue with --resume: they "
+            "go on after the last epoch that they ended. One that is given up again before it "
+            "ends an epoch fails, and the study goes on without it"
+        )
 
     def _is_better(self, value: float) -> bool:
         if value != value or self.best is None:

@@ -1,7 +1,7 @@
 """Proposes trials with Optuna, and reports to it how each trial ended."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from optuna.distributions import (
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from ray.tune.error import TuneError
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
@@ -27,31 +27,36 @@ from pdray.errors import StudyError
 from pdray.search.full_disk import FULL_DISK
 from pdray.search.kept_study import KeptStudy
 from pdray.search.plan import StudyPlan
-from pdray.search.space import Choices, Range, Value, combinations
+from pdray.search.space import Choices, Range, Start, Value, combinations
 from pdray.tracking.run_log import TrialLog
 
 # pdray prints its own lines about trials.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_STATES = {
+STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
 
 
-_RESTORE = "restore a copy, or start a new study with another search.name"
+_AGAIN = "which makes it again from the logs of the trials"
+_DAMAGED = f"it is damaged; continue with --resume, {_AGAIN}"
 _DATABASE_FAULTS = {
     "database is locked": "another program has it open; close that program, then run the job again",
     "no longer compatible": "it was made by another version of Optuna; install that version, or "
-    "start a new study with another search.name",
+    f"delete the file and continue with --resume, {_AGAIN}",
     "disk is full": "the disk is full; make room, then continue with --resume",
     "disk I/O error": "the disk failed, or your quota of it is used up; make room, then continue "
     "with --resume",
-    "malformed": f"it is damaged; {_RESTORE}",
-    "not a database": f"it is damaged; {_RESTORE}",
+    "malformed": _DAMAGED,
+    "not a database": _DAMAGED,
     "readonly": "it cannot be written; mend its permissions, then run the job again",
 }
+
+
+class DamagedError(StudyError):
+    """Optuna's database is damaged."""
 
 
 @contextmanager
@@ -78,8 +83,9 @@ def naming_database(path: Path) -> Iterator[None]:
 
 def _database_error(path: Path, text: str) -> StudyError:
     causes = (told for words, told in _DATABASE_FAULTS.items() if words in text)
-    cause = next(causes, f"{text.splitlines()[0]}; {_RESTORE}")
-    return StudyError(f"Optuna's database {path}: {cause}")
+    cause = next(causes, f"{text.splitlines()[0]}; delete the file and use --resume, {_AGAIN}")
+    kind = DamagedError if cause == _DAMAGED else StudyError
+    return kind(f"Optuna's database {path}: {cause}")
 
 
 class StudySearch(OptunaSearch):
@@ -112,23 +118,20 @@ class StudySearch(OptunaSearch):
             study_name=name,
             storage=self._kept,
         )
-        self._interrupted = self._adopt(plan.space.keys())
+        self._entries = plan.space
+        self._interrupted = self._adopt()
         # Of fixed trials each is one of its own.
         self._combinations = None if plan.fixed else combinations(plan.space)
-        self._entries = plan.space
 
     def num_ended(self) -> int:
         """Return how many trials have ended in any state, in this session or before."""
-        trials = self._ot_study.get_trials(deepcopy=False)
-        return sum(trial.state.is_finished() for trial in trials)
+        return sum(trial.state.is_finished() for trial in self.trials())
 
     def num_left(self, trials: int) -> int:
         """Return how many of a study's trials are still to run, at most one per combination."""
         left = trials - self.num_ended()
         if self._combinations is not None:
-            ended = [
-                one for one in self._ot_study.get_trials(deepcopy=False) if one.state.is_finished()
-            ]
+            ended = [one for one in self.trials() if one.state.is_finished()]
             tried = self._tried(ended)
             # What an earlier version began although it was tried is ended too.
             again = len(self._interrupted) - len(self._tried(self._interrupted) - tried)
@@ -138,6 +141,32 @@ class StudySearch(OptunaSearch):
             )
             left = min(left, len(set(self._combinations)) - len(tried) + again + outside)
         return max(left, 0)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials, by number."""
+        trials: list[FrozenTrial] = self._ot_study.get_trials(deepcopy=False)
+        return trials
+
+    def fill(self, logged: Mapping[int, FrozenTrial], proposed: Mapping[int, FrozenTrial]) -> None:
+        """Add the trials of the logs to a study without trials, under their numbers.
+
+        Args:
+            logged: Trials of the logs, by number.
+            proposed: Trials that Optuna had; those without a log run again, unless they failed. A
+                number that is in neither is proposed again.
+        """
+        for number in range(max([*logged, *proposed], default=-1) + 1):
+            trial = logged.get(number) or proposed.get(number)
+            if trial is None or not (trial.state.is_finished() or self._is_whole(trial)):
+                self._next_trial()
+                continue
+            if number not in logged and trial.state != TrialState.FAIL:
+                trial = create_trial(
+                    state=TrialState.RUNNING,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                )
+            self._kept.keep(self._kept.create_new_trial(self._ot_study._study_id, trial))
 
     def completed(self) -> list[FrozenTrial]:
         """Return the trials that ran all their folds."""
@@ -162,9 +191,16 @@ class StudySearch(OptunaSearch):
         """Return whether the next trial may start."""
         return self.may_start(self._interrupted[0].number if self._interrupted else None)
 
-    def is_running(self) -> bool:
-        """Return whether a trial of this session has not ended."""
-        return len(self._trials_in(TrialState.RUNNING)) > len(self._interrupted)
+    def num_running(self) -> int:
+        """Return how many trials of this session have not ended."""
+        return len(self._trials_in(TrialState.RUNNING)) - len(self._interrupted)
+
+    def end_failed(self, log_of: Callable[[int], TrialLog]) -> None:
+        """End the trials that failed in their logs alone, since their processes were lost."""
+        for trial in self._trials_in(TrialState.RUNNING):
+            log = log_of(trial.number)
+            if log.exists() and log.read()["state"] == "failed":
+                self._ot_study.tell(trial.number, state=TrialState.FAIL)
 
     def end_running(self, log_of: Callable[[int], TrialLog], reason: str) -> None:
         """End the trials that run as pruned, in their logs and in Optuna.
@@ -181,7 +217,7 @@ class StudySearch(OptunaSearch):
                 value = next(reversed(trial.intermediate_values.values()), None)
                 log.finish(state="pruned", value=value, reason=reason)
             found = log.read() if log.exists() else {}
-            state = _STATES[str(found.get("state", "failed"))]
+            state = STATES[str(found.get("state", "failed"))]
             value = found["value"] if state == TrialState.COMPLETE else None
             self._ot_study.tell(trial.number, value, state=state)
         self._interrupted.clear()
@@ -197,9 +233,8 @@ class StudySearch(OptunaSearch):
 
     def params_of(self, trial: Trial | FrozenTrial) -> dict[str, Any]:
         """Return the values of a trial's settings, by dotted key."""
-        if trial.number < len(self._starts):
-            return dict(self._starts[trial.number].params)
-        return dict(trial.params)
+        start = self._start_of(trial.number)
+        return dict(trial.params if start is None else start.params)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value under its (fold, epoch)."""
@@ -209,16 +244,16 @@ class StudySearch(OptunaSearch):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Report the trial's state to Optuna; a lost trial counts as failed."""
-        if trial_id in self._completed_trials:
+        """Report the trial's state to Optuna.
+
+        One whose process was lost, or that Ctrl-C stopped between two epochs, stays RUNNING.
+        """
+        state = STATES.get(result["state"]) if result and not error else None
+        if trial_id in self._completed_trials or result is None or state is None:
             return
         trial = self._ot_trials[trial_id]
-        state = _STATES.get(result["state"]) if result and not error else TrialState.FAIL
-        if state is None:  # stopped between two epochs, for example by Ctrl-C: it stays RUNNING
-            return
-        if result is not None:
-            self.on_trial_result(trial_id, result)
-        value = result["value"] if result and state == TrialState.COMPLETE else None
+        self.on_trial_result(trial_id, result)
+        value = result["value"] if state == TrialState.COMPLETE else None
         self._ot_study.tell(trial, value, state=state)
         self._completed_trials.add(trial_id)
 
@@ -234,10 +269,10 @@ class StudySearch(OptunaSearch):
             return Trial(self._ot_study, frozen._trial_id)
         # One that a kill left waiting has its number already, and Optuna takes it first.
         waiting = self._trials_in(TrialState.WAITING)
-        number = waiting[0].number if waiting else len(self._ot_study.get_trials(deepcopy=False))
+        number = waiting[0].number if waiting else len(self.trials())
         self._ot_study.sampler = self._sampler_of(number)
         fixed = None if callable(self._space) else self._space
-        start = self._starts[number] if number < len(self._starts) else None
+        start = self._start_of(number)
         if start is not None and not start.is_held:
             fixed = None
         elif not waiting and start is not None:
@@ -268,15 +303,24 @@ class StudySearch(OptunaSearch):
             for params in whole
         }
 
-    def _adopt(self, keys: Set[str]) -> list[FrozenTrial]:
-        """Return the trials that a kill left running; half-proposed ones become failed."""
-        whole = []
+    def _adopt(self) -> list[FrozenTrial]:
+        """Return the trials that a kill left running; complete those that were half proposed."""
+        fixed = {} if callable(self._space) else self._space
         for trial in self._trials_in(TrialState.RUNNING):
-            if trial.params.keys() == keys or trial.number < len(self._starts):
-                whole.append(trial)
-            else:
-                self._ot_study.tell(trial.number, state=TrialState.FAIL)
-        return whole
+            if not self._is_whole(trial):
+                self._ot_study.sampler = self._sampler_of(trial.number)
+                again = Trial(self._ot_study, trial._trial_id)
+                for key, entry in fixed.items():
+                    again._suggest(key, entry)
+        return self._trials_in(TrialState.RUNNING)
+
+    def _is_whole(self, trial: FrozenTrial) -> bool:
+        start = self._start_of(trial.number)
+        keys = self._entries.keys() if start is None or start.is_held else {}
+        return trial.params.keys() == {*keys}
+
+    def _start_of(self, number: int) -> Start | None:
+        return self._starts[number] if number < len(self._starts) else None
 
     def _trials_in(self, state: TrialState) -> list[FrozenTrial]:
         trials: list[FrozenTrial] = self._ot_study.get_trials(deepcopy=False, states=(state,))

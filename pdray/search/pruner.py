@@ -1,6 +1,5 @@
 """The actor that decides which trials end early; it starts with what the logs of the study hold."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.evaluation.metrics import METRICS
 from pdray.search.plan import StudyPlan
-from pdray.search.pruning import FoldRule, QuantileRule, Scores
+from pdray.search.pruning import FoldRule, QuantileRule, Scores, scores_by_fold
 from pdray.tracking.run_log import StudyLog
 
 ANSWER_SECONDS = 60.0
@@ -32,12 +31,7 @@ class Pruner:
     def __init__(self, rule: FoldRule | QuantileRule, folder: Path, metric: str) -> None:
         self._rule = rule
         for log in StudyLog(folder).trials():
-            scores: list[list[float]] = []
-            for record in log.epochs():
-                if record.fold == len(scores):
-                    scores.append([])
-                scores[record.fold].append(record.metrics.get(f"val/{metric}", math.nan))
-            if scores:
+            if scores := scores_by_fold(log.epochs(), f"val/{metric}"):
                 rule.observe(log.read()["number"], scores)
 
     def decide(self, trial: int, scores: Scores) -> str | None:

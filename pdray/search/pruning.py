@@ -1,12 +1,15 @@
 """Rules that end bad trials early (pruning), and the choice of a trial's epoch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pdray.errors import StudyError
+from pdray.tracking.epoch_lines import EpochRecord
 
 Floats = NDArray[np.float64]
 
@@ -198,6 +201,12 @@ def _spread(complete: Mapping[int, Floats], best: int) -> float:
         if count > 1
     ]
     return math.sqrt(_mean(np.concatenate(squares))) if squares else math.nan
+
+
+def scores_by_fold(records: Iterable[EpochRecord], name: str) -> list[list[float]]:
+    """Return a score of a log: one row per fold, one value per epoch; nan where it is lacking."""
+    rows = groupby(records, key=attrgetter("fold"))
+    return [[one.metrics.get(name, math.nan) for one in fold] for _, fold in rows]
 
 
 def mean_over_folds(scores: Sequence[Sequence[float]], fold: int, epoch: int) -> float:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pdray.atomic import LEASE_SECONDS, file_digest, held, sweep, write_text
+from pdray.atomic import LEASE_SECONDS, file_digest, held, sweep
 from pdray.command import Say
 from pdray.config import leaves, plain_default, require_writable
 from pdray.data.cohort.manifest import Manifest, open_manifest
@@ -16,7 +16,7 @@ from pdray.errors import ManifestError, StudyError
 from pdray.plugins import require
 from pdray.search.plan import StudyPlan
 from pdray.search.settings import StudyConfig
-from pdray.tracking.run_log import StudyLog
+from pdray.tracking.run_log import StudyLog, read_json
 
 _WRITING_SECONDS = 60.0  # a temporary file that has not changed for so long has no writer
 
@@ -147,7 +147,7 @@ def check_same(plan: StudyPlan, study: StudyLog, digest: str, say: Say) -> None:
         key for key in old.keys() | new.keys() if before.get(key) != new.get(key) and decides(key)
     )
     kept = study.weights_path
-    digests = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    digests = read_json(kept) if kept.exists() else {}
     digests[before.get("data.manifest")] = digest
     moved = [key for key in changed if _is_moved(before.get(key), new.get(key), digests)]
     for key in moved:
@@ -197,9 +197,9 @@ def keep_entries(study: StudyLog, stored: Mapping[str, StoredRecording]) -> None
     now = {name: [path.stem for path in one.paths.values()] for name, one in stored.items()}
     table = study.folder / "entries.json"
     if not (study.exists() and table.exists()):
-        write_text(table, json.dumps(now, indent=1, sort_keys=True))
+        study.write(table.name, json.dumps(now, indent=1, sort_keys=True))
         return
-    before = json.loads(table.read_text(encoding="utf-8"))
+    before = read_json(table)
     changed = sorted(
         name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
     )

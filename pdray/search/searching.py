@@ -111,12 +111,9 @@ def _search(
     """Run the remaining trials."""
     config, trials, reservation = plan.config.search, ready.trials, ready.reservation
     better = METRICS[config.metric].greater_is_better
-    search = StudySearch(
-        plan,
-        storage=f"sqlite:///{study.optuna_path}",
-        name=study.name,
-        mode="max" if better else "min",
-    )
+    from pdray.search.rebuild import open_search  # no trial needs it
+
+    search = open_search(plan, study, mode="max" if better else "min", say=say)
     ended, left = search.num_ended(), search.num_left(config.trials)
     if not left:
         return search
@@ -147,6 +144,9 @@ def _search(
         with step("training"):
             run_trials(pruned, how, callbacks=[progress], stopper=budget)
     spent.keep(now=True)
+    search.end_failed(study.trial)
+    if not budget.is_over and search.num_running() == len(progress.lost):
+        progress.refuse_lost()
     if search.num_left(config.trials):
         _end_early(search, budget, (study, spent), say)
     return search
@@ -160,7 +160,7 @@ def _end_early(search: StudySearch, budget: Budget, logs: tuple[StudyLog, Spent]
         StudyError: If no trial is complete; the search can go on with more time.
     """
     study, spent = logs
-    if budget.reason is None or (search.is_running() and not budget.is_over):
+    if budget.reason is None or (search.num_running() and not budget.is_over):
         raise KeyboardInterrupt
     if not search.completed():
         raise StudyError(budget.none_complete())

@@ -86,7 +86,10 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
             from pdray.search.starts import check_same_people
 
             check_same_people(plan.start_study, settled.cohort)
+    from pdray.search.files import check_files  # no trial needs it
+
     with only_driver(study, say):
+        check_files(study)
         lacks = _lacks(plan, study) if study.is_complete() else ""
         say(standing(study, plan.num_trials * (len(settled.outer) + 1), lacks))
         check_same(plan, study, manifest.digest, say)

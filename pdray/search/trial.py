@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,7 @@ from pdray.evaluation.predictions import (
 )
 from pdray.evaluation.settings import Method
 from pdray.nodes import HEAD
+from pdray.search.checkpoint import find_start, owner_of, read_state, save_checkpoint
 from pdray.search.full_disk import FULL_DISK, FullDisk
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.trial_plan import TrialPlan
@@ -78,7 +78,9 @@ class Recorder:
         self.log = plan.log(number, fold)
         self._checkpoint = self.log.folder / "checkpoint.pt"
         self._in_epoch = self.log.folder / "checkpoint_in_epoch.pt"
+        self._owner = owner_of(plan.role, fold, self.task, self.params)
         self._scores: list[list[float]] = []
+        self._note = ""
 
     def ended(self) -> dict[str, Any] | None:
         """Return the last report of a trial that ended before a kill, else None.
@@ -114,31 +116,27 @@ class Recorder:
             role=self.plan.role,
             label=next(iter(self.plan.labels[self.number :]), None),
         )
-        state: Mapping[str, Any] | None = None
-        if self.fold is not None:  # a fit that begins with this fold
-            state = {"step": self.fold * self.task.epochs, "num_steps": self.task.num_steps}
-        if self._checkpoint.exists():
-            state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
-        step = int(state["step"]) if state else 0
+        first = (self.fold or 0) * self.task.epochs
+        start = find_start(self._checkpoint, self.log, self.task, owner=self._owner, first=first)
+        step = int(start.state["step"]) if start.state else 0
         self.log.truncate(step)
-        self._scores = []
+        self._scores, self._note = [], start.note
         for record in self.log.epochs():
             self._add_score(record.fold, record.metrics)
-        return self._inside_epoch(step) or state
+        return self._inside_epoch(step) or start.state
 
     def _inside_epoch(self, step: int) -> Mapping[str, Any] | None:
         """Return the state saved inside the epoch that is next, if these workers can use it."""
+        if not self._in_epoch.exists():
+            return None
         workers = self.plan.workers
         states_per_worker = 2 if workers.gpus_per_worker else 1
-        try:
-            state = torch.load(self._in_epoch, weights_only=True, map_location="cpu")
-            found = [len(part["random"]) for part in state["parts"]]
-            here = (state["step"], state["num_steps"])
-        except FileNotFoundError:
+        state, damage = read_state(self._in_epoch, self._owner, ("step", "num_steps", "parts"))
+        if damage:
+            self._note = self._note or f"{damage}; the epoch starts again"
             return None
-        except (OSError, ValueError, LookupError, TypeError, RuntimeError, UnpicklingError):
-            return None  # damaged: the epoch starts again
-        fits = here == (step, self.task.num_steps)
+        found = [len(part["random"]) for part in state["parts"]]
+        fits = (state["step"], state["num_steps"]) == (step, self.task.num_steps)
         return state if fits and found == [states_per_worker] * workers.num_workers else None
 
     def record(self, result: EpochResult) -> dict[str, Any]:
@@ -180,8 +178,7 @@ class Recorder:
 
     def keep(self, state: Mapping[str, Any]) -> None:
         """Save the state inside an epoch; it counts until the epoch ends."""
-        with replacing(self._in_epoch) as temporary:
-            torch.save(state, temporary)
+        save_checkpoint(self._in_epoch, state, self._owner)
 
     def stop(self, full: OSError) -> dict[str, Any]:
         """Report that the disk is full; the trial goes on when the study is continued."""
@@ -204,8 +201,7 @@ class Recorder:
         return ask_pruner(self.plan.pruner, self.number, self._scores)
 
     def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:
-        with replacing(self._checkpoint) as temporary:
-            torch.save(result.state, temporary)
+        save_checkpoint(self._checkpoint, result.state, self._owner)
         self._in_epoch.unlink(missing_ok=True)
         return self._report(step, "running", value)
 
@@ -281,7 +277,9 @@ class Recorder:
 
     def _report(self, step: int, state: str, value: float | None) -> dict[str, Any]:
         # ``value`` is a number in every report, because Tune requires the metric.
+        note, self._note = self._note, ""
         return {
+            "note": note,
             "number": self.number,
             "step": step,
             "fold": step // self.task.epochs,
@@ -430,11 +428,12 @@ def run_trials(
         ClusterError: If a node runs out of memory.
         OSError: If a disk is full; the trials that ran are not marked as ended.
     """
-    from pdray.search.overhead import Overhead  # of the driver alone
+    from pdray.search.files import TrialFiles  # of the driver alone
+    from pdray.search.overhead import Overhead
     from pdray.search.restarts import Restarts
 
     workers, overhead, room = plan.workers, Overhead(), FullDisk(stopper)
-    listeners = [*callbacks, Restarts(plan), overhead]
+    listeners = [*callbacks, Restarts(plan), TrialFiles(plan), overhead]
     if plan.reservation is not None:
         from pdray.search.growth import Growth
 

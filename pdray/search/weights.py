@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pdray.atomic import file_digest, write_text
+from pdray.atomic import file_digest
 from pdray.data.modalities import EMBEDDED
 from pdray.errors import PdrayError, SettingsError, StudyError, refuse
 from pdray.search.plan import StudyPlan
-from pdray.tracking.run_log import StudyLog, learnt_from_rendered, study_of_winner
+from pdray.tracking.run_log import StudyLog, learnt_from_rendered, read_json, study_of_winner
 from pdray.training.network import describe_start
 from pdray.training.settings import FitConfig
 
@@ -103,7 +103,7 @@ def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
     """
     now = {str(file): file_digest(file) for file in files}
     table = study.weights_path
-    before = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
+    before = read_json(table) if table.exists() else {}
     changed = [file for file in now if file in before and before[file] != now[file]]
     if changed:
         raise StudyError(
@@ -111,4 +111,4 @@ def keep_weights(study: StudyLog, files: Iterable[Path]) -> None:
             "study started; restore the old file, or start a new study with another search.name"
         )
     if now:
-        write_text(table, json.dumps(before | now, indent=1))
+        study.write(table.name, json.dumps(before | now, indent=1))

@@ -34,6 +34,7 @@ from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import StudyError, TrackingError
 from pdray.tracking.address import bare, shared_settings
+from pdray.tracking.epoch_lines import EpochRecord, undefined_steps
 from pdray.tracking.leaving import leaving
 from pdray.tracking.run_log import (
     FINDINGS,
@@ -43,10 +44,8 @@ from pdray.tracking.run_log import (
     PREDICTIONS,
     REPORT,
     SEARCH_PICTURES,
-    EpochRecord,
     StudyLog,
     TrialLog,
-    undefined_steps,
 )
 from pdray.tracking.shown import (
     curve_points,

@@ -1,6 +1,7 @@
 """The log of a study: files in one folder, complete without any tracking server.
 
     <study>/study.json                       name, study_id, settings, tags, state, best
+    <study>/digests.jsonl                    digests of these files, see digests.py
     <study>/report.txt                       leaderboard, test scores and checks, as printed
     <study>/checks.json                      what the checks found
     <study>/time.json                        seconds of trials, refit and folds, and their forecast
@@ -25,19 +26,19 @@ which is dropped on reading and before the next line is written. One process wri
 """
 
 import json
-import math
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pdray.atomic import held, replacing, write_text
 from pdray.errors import StudyError, TrackingError
+from pdray.tracking.digests import Digests
+from pdray.tracking.epoch_lines import EpochRecord, decoded, encode, encoded, read_epochs
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import, also for a command line with a mistake
     import pandas as pd
@@ -59,25 +60,6 @@ NUMBERS = "numbers.csv"
 EXPORTS = "exports.jsonl"
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """One line of ``epochs.jsonl``.
-
-    Attributes:
-        fold: From 0.
-        epoch: From 0, within the fold.
-        step: fold * num_epochs + epoch.
-        time: When the epoch ended [unix s].
-        metrics: Value of each metric, by logged name; nan where a score is undefined.
-    """
-
-    fold: int
-    epoch: int
-    step: int
-    time: float
-    metrics: dict[str, float]
-
-
 class StudyLog:
     """The folder of one study."""
 
@@ -89,6 +71,10 @@ class StudyLog:
         self.winner = TrialLog(folder / "winner")
         self.evaluation = folder / "evaluation"
         self.pooled_path = folder / OUTER / PREDICTIONS
+        names = ("study.json", "folds.json", "entries.json", "weights.json")
+        self.own_files = tuple(folder / name for name in names)  # with which it goes on
+        # Written again until the study is complete.
+        self.final_files = (folder / REPORT, folder / FINDINGS, folder / CHANCE, self.pooled_path)
 
     @property
     def name(self) -> str:
@@ -139,7 +125,7 @@ class StudyLog:
         new = {"name": name, "study_id": uuid.uuid4().hex, "started": now, "settings": settings}
         study = self.read() if self.exists() else {**new, "tags": dict(tags)}
         study |= {"settings": settings, "state": "running", "ended": None, "best": None}
-        _write_json(self.folder / "study.json", study)
+        self.write("study.json", _json(study))
         return study
 
     def is_complete(self) -> bool:
@@ -149,7 +135,13 @@ class StudyLog:
     def finish(self, *, state: State, best: int | None = None) -> None:
         """Write how the study ended and, if there is a winner, which trial it is."""
         ended = {"state": state, "ended": time.time(), "best": best}
-        _write_json(self.folder / "study.json", self.read() | ended)
+        if state == "complete":
+            Digests(self.folder).add(self.final_files)
+        self.write("study.json", _json(self.read() | ended))
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a file of the study that the driver alone writes; its digest is listed."""
+        Digests(self.folder).write(self.folder / name, text.encode())
 
     def read(self) -> dict[str, Any]:
         """Return the content of ``study.json``.
@@ -163,7 +155,7 @@ class StudyLog:
                 f"{self.folder}: holds no study, whose folder has a study.json; give the folder of "
                 "one, such as OUTPUT/studies/NAME"
             )
-        return _read_json(path)
+        return read_json(path)
 
     def system_metrics(self) -> list[tuple[float, dict[str, float]]]:
         """Return the time [unix s] and the numbers of each complete line of system metrics."""
@@ -218,6 +210,9 @@ class TrialLog:
         self.predictions_path = folder / PREDICTIONS
         self.model_path = folder / MODEL
         self._lines = folder / "epochs.jsonl"
+        # What is left of a trial that has ended; its state is written last.
+        ended = (PREDICTIONS, MODEL, "trial.json")
+        self.files = (self._lines, *(folder / name for name in ended))
         self._last_step: int | None = None
 
     def exists(self) -> bool:
@@ -245,7 +240,7 @@ class TrialLog:
                 "fixed" for a trial of a comparison.
             label: Name of the trial; None: its number.
         """
-        started = self.read()["started"] if self.exists() else time.time()
+        before = self.read() if self.exists() else {}
         trial = {
             "number": number,
             "role": role,
@@ -253,12 +248,13 @@ class TrialLog:
             "num_epochs": num_epochs,
             "params": dict(params),
             "settings": settings,
-            "started": started,
+            "started": before.get("started", time.time()),
             "ended": None,
             "state": "running",
             "value": None,
             "chosen_epoch": None,
             "reason": None,
+            "lost_after": before.get("lost_after"),
         }
         _write_json(self.folder / "trial.json", trial)
 
@@ -268,8 +264,8 @@ class TrialLog:
         Raises:
             StudyError: If it is absent or is not JSON.
         """
-        trial = _read_json(self.folder / "trial.json")
-        scores = {name: _decoded(numbers) for name, numbers in trial.get("scores", {}).items()}
+        trial = read_json(self.folder / "trial.json")
+        scores = {name: decoded(numbers) for name, numbers in trial.get("scores", {}).items()}
         value = trial["value"]
         return trial | {"value": None if value is None else float(value), "scores": scores}
 
@@ -295,10 +291,8 @@ class TrialLog:
         if predictions is not None:
             with replacing(self._epoch_predictions(fold, epoch)) as temporary:
                 predictions.to_parquet(temporary, index=False)
-        record = {"fold": fold, "epoch": epoch, "step": step, "time": time.time()}
-        line = json.dumps(record | {"metrics": _encoded(metrics)}, allow_nan=False)
         with self._lines.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+            file.write(EpochRecord(fold, epoch, step, time.time(), dict(metrics)).line)
             file.flush()
             os.fsync(file.fileno())
         self._last_step = step
@@ -309,16 +303,28 @@ class TrialLog:
         Raises:
             StudyError: If a line before the last cannot be read; names file and line.
         """
-        return list(self._records())
+        return list(read_epochs(self._lines))
+
+    def whole_epochs(self) -> tuple[list[EpochRecord], str]:
+        """Return the lines before the first one that cannot be read, and what is wrong with it."""
+        found: list[EpochRecord] = []
+        try:
+            for record in read_epochs(self._lines):
+                found.append(record)
+        except StudyError as error:
+            return found, str(error).partition(";")[0]
+        return found, ""
+
+    def has_table(self, record: EpochRecord) -> bool:
+        """Return whether the predictions of an epoch are there, by their first and last bytes."""
+        path = self._epoch_predictions(record.fold, record.epoch)
+        content = path.read_bytes() if path.is_file() else b""
+        return len(content) > 8 and content[:4] == content[-4:] == b"PAR1"
 
     def truncate(self, num_steps: int) -> None:
         """Keep only the steps 0..num_steps-1, as after a restart from a checkpoint."""
-        kept = [record for record in self._records() if record.step < num_steps]
-        lines = (
-            json.dumps(vars(record) | {"metrics": _encoded(record.metrics)}, allow_nan=False)
-            for record in kept
-        )
-        write_text(self._lines, "".join(f"{line}\n" for line in lines))
+        kept = [record for record in self.whole_epochs()[0] if record.step < num_steps]
+        write_text(self._lines, "".join(record.line for record in kept))
         names = {self._epoch_predictions(record.fold, record.epoch).name for record in kept}
         for path in (self.folder / "predictions").glob("*.parquet"):
             if path.name not in names:
@@ -368,35 +374,35 @@ class TrialLog:
                 draw(table, self.folder)
         ended = {
             "state": state,
-            "value": None if value is None else _encode(value),
+            "value": None if value is None else encode(value),
             "chosen_epoch": chosen_epoch,
             "reason": reason,
             "ended": time.time(),
-            "scores": {name: _encoded(numbers) for name, numbers in (scores or {}).items()},
+            "scores": {name: encoded(numbers) for name, numbers in (scores or {}).items()},
         }
-        _write_json(self.folder / "trial.json", _read_json(self.folder / "trial.json") | ended)
+        _write_json(self.folder / "trial.json", read_json(self.folder / "trial.json") | ended)
         shutil.rmtree(self.folder / "predictions", ignore_errors=True)
+
+    def lose(self, reason: str) -> bool:
+        """Note that a session gave the trial up, because its processes were lost.
+
+        Args:
+            reason: How they were lost.
+
+        Returns:
+            Whether another session goes on with it. If it was given up before and has ended no
+            epoch since, it has failed.
+        """
+        path, num_epochs = self.folder / "trial.json", len(self.epochs())
+        trial = read_json(path)
+        if trial.get("lost_after") == num_epochs:
+            self.finish(state="failed", reason=reason)
+            return False
+        _write_json(path, trial | {"reason": reason, "lost_after": num_epochs})
+        return True
 
     def _epoch_predictions(self, fold: int, epoch: int) -> Path:
         return self.folder / "predictions" / f"fold{fold}_epoch{epoch:03d}.parquet"
-
-    def _records(self) -> Iterator[EpochRecord]:
-        if not self._lines.is_file():
-            return
-        *lines, rest = self._lines.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = json.loads(line)
-                metrics = _decoded(entry.pop("metrics"))
-                yield EpochRecord(metrics=metrics, **entry)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                # A power cut may leave a last line of zeros that ends with a newline.
-                if number == len(lines) and not rest:
-                    return
-                raise StudyError(
-                    f"{self._lines} line {number}: cannot be read: {error}; restore the file from "
-                    "a copy, or start a new study with another search.name"
-                ) from error
 
 
 def learnt_from_rendered(file: Path) -> bool:
@@ -431,34 +437,20 @@ def flat_scores(trial: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def undefined_steps(records: Iterable[EpochRecord]) -> str:
-    """List the steps at which metrics are not finite: "val/auroc at step 0 3; ..."."""
-    found: dict[str, list[str]] = {}
-    for record in records:
-        for name, value in record.metrics.items():
-            if not math.isfinite(value):
-                found.setdefault(name, []).append(str(record.step))
-    return "; ".join(f"{name} at step {' '.join(at)}" for name, at in sorted(found.items()))
-
-
-def _encode(value: float) -> float | str:
-    # JSON has no nan; float() reads the texts "nan", "inf" and "-inf".
-    return float(value) if math.isfinite(value) else repr(float(value))
-
-
-def _encoded(numbers: Mapping[str, float]) -> dict[str, float | str]:
-    return {name: _encode(value) for name, value in numbers.items()}
-
-
-def _decoded(numbers: Mapping[str, float | str]) -> dict[str, float]:
-    return {name: float(value) for name, value in numbers.items()}
-
-
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2, default=str, allow_nan=False) + "\n")
+    write_text(path, _json(content))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, default=str, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        StudyError: If it cannot be read or holds something else; names it.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

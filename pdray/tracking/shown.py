@@ -17,7 +17,8 @@ from urllib.parse import quote, urlencode
 
 from pdray.config import value_at
 from pdray.tracking.address import shared_settings
-from pdray.tracking.run_log import FINDINGS, NUMBERS, EpochRecord, StudyLog, flat_scores
+from pdray.tracking.epoch_lines import EpochRecord
+from pdray.tracking.run_log import FINDINGS, NUMBERS, StudyLog, flat_scores
 
 PAPERS = {
     "model": "model.name",

@@ -35,6 +35,7 @@ from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
 from pdray.remote import Answer, answer, answers, raise_fault
 from pdray.search.cluster import Reservation
+from pdray.search.files import check_files
 from pdray.search.opening import check_study, prepare_frames, start_log
 from pdray.search.plan import StudyPlan
 from pdray.search.resume import check_same, only_driver
@@ -124,6 +125,7 @@ def _run(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> Ass
 def _check_same(plan: VisitPlan, study: StudyLog, settings: StudyPlan, say: Say) -> None:
     """Refuse to continue with networks that were trained on other settings, data or folds."""
     check_same(settings, study, plan.cohort.manifest.digest, say)
+    check_files(study)
     if not study.exists():
         return
     before = study.folds_path.read_text(encoding="utf-8")

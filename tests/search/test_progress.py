@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pdray.errors import StudyError, TrackingError
+from pdray.errors import ClusterError, StudyError, TrackingError
 from pdray.search import progress
 from pdray.search.course import Course, Work
 from pdray.search.progress import Extent, Mirror, Progress
@@ -109,15 +109,23 @@ def test_the_best_never_gets_worse_and_a_pruned_trial_is_not_best(tmp_path: Path
     assert told.best == (0.3, 0)
 
 
-def test_a_lost_trial_is_logged_as_failed(tmp_path: Path) -> None:
-    lines: list[str] = []
-    told, _ = make(tmp_path, lines)
+def test_a_lost_trial_waits_for_a_resume_and_fails_without_progress(tmp_path: Path) -> None:
     log = StudyLog(tmp_path).trial(2)
-    log.start(number=2, num_epochs=3, params={}, settings={})
-    told.on_trial_error(0, [], SimpleNamespace(config={"number": 2}, error_file="error.txt"))
-    assert log.read()["state"] == "failed"
-    assert "error.txt" in log.read()["reason"]
-    assert "trial 2 failed" in lines[0]
+    for num_epochs, state in ((1, "running"), (2, "running"), (2, "failed")):
+        lines: list[str] = []
+        told, _ = make(tmp_path, lines)
+        log.start(number=2, num_epochs=3, params={}, settings={})  # of each session
+        log.write_epoch(fold=0, epoch=num_epochs - 1, metrics={})
+        told.on_trial_error(0, [], SimpleNamespace(config={"number": 2}, error_file="error.txt"))
+        assert log.read()["state"] == state
+        assert "error.txt" in log.read()["reason"]
+        if state == "failed":
+            assert "trial 2 failed" in lines[0]
+            told.refuse_lost()
+            break
+        assert "trial 2 is given up until --resume" in lines[0]
+        with pytest.raises(ClusterError, match=r"trials 2 were given up.*error\.txt.*--resume"):
+            told.refuse_lost()
 
 
 def test_the_machine_is_measured_at_intervals_where_it_is_asked_for(

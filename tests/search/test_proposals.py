@@ -78,12 +78,18 @@ def test_a_complete_trial_has_its_final_value_and_a_failed_one_none(tmp_path: Pa
         search.suggest(name)
     search.on_trial_complete("a", report("complete", 0.7, 5))
     search.on_trial_complete("a", report("complete", 0.9, 5))  # said again, as Tune may
-    search.on_trial_complete("b", report("complete", 0.8, 5), error=True)
-    search.on_trial_complete("c", None)
-    failed = (TrialState.FAIL, None)
+    search.on_trial_complete("b", report("failed", 0.8, 5))
+    search.on_trial_complete("c", None, error=True)
     ended = [(trial.state, trial.value) for trial in stored(tmp_path)]
-    assert ended == [(TrialState.COMPLETE, 0.7), failed, failed]
-    assert search.num_ended() == 3
+    lost = (TrialState.RUNNING, None)  # another session goes on with it
+    assert ended == [(TrialState.COMPLETE, 0.7), (TrialState.FAIL, None), lost]
+    assert (search.num_ended(), search.num_running()) == (2, 1)
+    log = StudyLog(tmp_path).trial(2)
+    log.start(number=2, num_epochs=2, params={}, settings={})
+    for state in (TrialState.RUNNING, TrialState.FAIL):
+        search.end_failed(StudyLog(tmp_path).trial)
+        assert stored(tmp_path)[2].state == state
+        log.finish(state="failed")
     assert search.best().number == 0
     assert [trial.number for trial in search.completed()] == [0]
 
@@ -113,12 +119,13 @@ def test_a_trial_stopped_between_epochs_stays_running_and_comes_first_next_time(
     assert states == [TrialState.COMPLETE] * 3
 
 
-def test_a_trial_killed_while_it_was_proposed_has_failed(tmp_path: Path) -> None:
+def test_a_trial_that_an_earlier_version_proposed_in_half_gets_its_values(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    expected = open_search(tmp_path / "whole").suggest("a")
     open_search(tmp_path)
-    load(tmp_path).ask()  # number without values, as an earlier version wrote it
-    again = open_search(tmp_path)
-    assert again.suggest("a")["number"] == 1
-    assert [trial.state for trial in stored(tmp_path)] == [TrialState.FAIL, TrialState.RUNNING]
+    load(tmp_path).ask()  # a number without values, as between two writes
+    assert open_search(tmp_path).suggest("a") == expected
+    assert stored(tmp_path)[0].params == expected["params"]
 
 
 def test_a_reopened_study_proposes_what_an_unbroken_one_would(tmp_path: Path) -> None:
@@ -407,8 +414,8 @@ def overwrite(path: Path) -> None:
     [
         (lock, "another program has it open; close that program"),
         (make_newer, "made by another version of Optuna; install that version"),
-        (cut, "damaged; restore a copy"),
-        (overwrite, "damaged; restore a copy"),
+        (cut, "damaged; continue with --resume"),
+        (overwrite, "damaged; continue with --resume"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_named_with_cause_and_way_out(
@@ -456,7 +463,7 @@ def test_a_search_that_may_not_start_a_trial_is_finished_and_ends_those_that_run
     for name in "abc":
         search.suggest(name)
     assert search.suggest("d") == Searcher.FINISHED
-    assert (asked, search.is_running()) == ([None] * 4, True)
+    assert (asked, search.num_running()) == ([None] * 4, 3)
     study = StudyLog(tmp_path)
     for number, value in enumerate([0.1, 0.9]):
         search.on_trial_result("ab"[number], report("running", value, 0))
@@ -471,7 +478,7 @@ def test_a_search_that_may_not_start_a_trial_is_finished_and_ends_those_that_run
     ]
     ended = study.trial(0).read()
     assert (ended["state"], ended["value"], ended["reason"]) == ("pruned", 0.1, "time")
-    assert not search.is_running()
+    assert search.num_running() == 0
 
 
 def test_a_search_asks_for_the_number_of_an_interrupted_trial(tmp_path: Path) -> None:
@@ -481,4 +488,4 @@ def test_a_search_asks_for_the_number_of_an_interrupted_trial(tmp_path: Path) ->
     search.may_start = lambda number: bool(asked.append(number))
     assert not search.goes_on()
     assert asked == [0]
-    assert not search.is_running()  # it was not started again
+    assert search.num_running() == 0  # it was not started again

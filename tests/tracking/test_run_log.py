@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 
 from pdray.errors import StudyError
+from pdray.tracking.epoch_lines import EpochRecord, undefined_steps
 from pdray.tracking.run_log import (
-    EpochRecord,
     StudyLog,
     TrialLog,
     flat_scores,
     learnt_from_rendered,
-    undefined_steps,
 )
 
 Rows = Callable[[int, int], pd.DataFrame]
