@@ -23,7 +23,8 @@ unexport PYTHONPATH PYTHONHOME
 # Percentage of the faults put into a file that its tests must notice.
 MUTATION_SCORE := 90
 
-.PHONY: help demo head submit head-stop test pythons lint integration slow chaos mutation bench docs ci clean
+.PHONY: help demo head submit head-stop test pythons lint integration slow chaos mutation audit \
+  bench docs ci clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -96,6 +97,10 @@ mutation: $(READY) ## put faults into six files and count those that tests notic
 	      100 * sum_noticed / sum, sum_noticed, sum, least; \
 	    exit low \
 	  }'
+
+audit: $(READY) ## look for known weaknesses in the pinned packages (asks the package index)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
+	@$(PYTHON) -m pip_audit -r constraints.txt --no-deps --disable-pip --progress-spinner off
 
 bench: $(READY) ## measure speed of data and networks, and what networks learn, against other tools
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

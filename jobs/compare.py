@@ -18,6 +18,7 @@ all pairs and scores.
 import sys
 
 from pdray.command import run_job
+from pdray.rights import written_for
 from pdray.search.compare_settings import CompareStudiesConfig, load_comparison
 
 
@@ -31,7 +32,8 @@ def work(words: list[str]) -> str:
     config = load_comparison(words)
     from pdray.search.compare_studies import compare_studies  # heavy: import after the checks
 
-    return compare_studies(config)
+    with written_for(config.output_mode):
+        return compare_studies(config)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 from pdray.command import run_job
 from pdray.config import load
 from pdray.papers.settings import MarksConfig
+from pdray.rights import written_for
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +29,8 @@ def work(words: list[str]) -> str:
     config = load(MarksConfig, words)
     from pdray.papers.region_marks import correlate_marks
 
-    return correlate_marks(config)
+    with written_for(config.output_mode):
+        return correlate_marks(config)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 from pdray.command import run_job
 from pdray.config import part
 from pdray.data.store.settings import Recipe
+from pdray.rights import written_for
 from pdray.search.settings import DescribeConfig, load_description
 
 
@@ -26,9 +27,9 @@ def work(words: list[str]) -> str:
     config = load_description(words)
     from pdray.evaluation.describe import describe_cohort  # heavy: import after the checks
 
-    return describe_cohort(
-        config.data, config.output, part(config, Recipe), small_cells=config.report.small_cells
-    )
+    recipe, cells = part(config, Recipe), config.report.small_cells
+    with written_for(config.output_mode):
+        return describe_cohort(config.data, config.output, recipe, small_cells=cells)
 
 
 if __name__ == "__main__":

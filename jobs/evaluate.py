@@ -19,6 +19,7 @@ import sys
 from pdray.command import run_job, say
 from pdray.config import load
 from pdray.display import step
+from pdray.rights import written_for
 from pdray.search.evaluate_settings import EvaluateConfig
 
 
@@ -33,14 +34,16 @@ def work(words: list[str]) -> str:
     if config.data.manifest is None:
         from pdray.search.evaluating import run_evaluation  # heavy: import after the checks
 
-        return run_evaluation(config)
+        with written_for(config.output_mode):
+            return run_evaluation(config)
     with step("loading libraries"):
         import torch
 
         from pdray.external.validate import validate
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return validate(config, say, device=device)
+    with written_for(config.output_mode):
+        return validate(config, say, device=device)
 
 
 if __name__ == "__main__":

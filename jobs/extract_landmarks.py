@@ -45,6 +45,8 @@ def work(words: list[str]) -> str:
         f"{done.num_closer} of them by a closer look",
         f"lacking    {done.lacks}, {len(done.without)} rows",
     ]
+    if done.is_outside:
+        lines.append("note       it names videos outside its folder: give data.allow_outside=true")
     return "\n".join([*lines, *(f"           {id}: {why}" for id, why in done.without[:SHOWN])])
 
 

@@ -17,6 +17,7 @@ import sys
 
 from pdray.command import run_job, say
 from pdray.display import step
+from pdray.rights import written_for
 from pdray.search.settings import PrepareConfig, load_preparation
 
 
@@ -34,7 +35,8 @@ def work(words: list[str]) -> str:
 
     with step("reading the manifest"):
         preparation = plan_preparation(config)
-    with step("checking files" if "--verify" in words else "preparing recordings") as now:
+    steps = step("checking files" if "--verify" in words else "preparing recordings")
+    with written_for(config.output_mode), steps as now:
         progress = now.counting(say, "{} recordings")
         if "--verify" in words:
             return verify_preparation(preparation, progress=progress)

@@ -43,7 +43,8 @@ def work(words: list[str]) -> str:
     from pdray.tracking.withdrawn import refuse_withdrawn
 
     refuse_withdrawn(StudyLog(config.study), "is not sent any more")
-    report = mirror_study(config.study, uri, config.tracking.experiment)
+    told = config.tracking.subjects if "subjects" in config.tracking.model_fields_set else None
+    report = mirror_study(config.study, uri, config.tracking.experiment, told)
     sent = (
         f"sent {report.num_metrics} metric values and {report.num_artifacts} files; the server has "
         f"{report.num_runs} runs of this study; parent run {report.parent_run_id}"

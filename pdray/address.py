@@ -17,7 +17,7 @@ def _joinable(address: str | None) -> str | None:
     for start, reason in wrong.items():
         if (address or "").startswith(start):
             raise ValueError(
-                f"got '{address}'; {reason}; give the address of the cluster, such as host:6379, "
+                f"got '{start}...'; {reason}; give the address of the cluster, such as host:6379, "
                 "or submit the job with `ray job submit`"
             )
     return address

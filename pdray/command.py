@@ -30,6 +30,7 @@ from pdray.address import is_submitted
 from pdray.config import HELP, Settings
 from pdray.display import Progress, Say, each_tenth, say, shown
 from pdray.errors import PdrayError, full_disk
+from pdray.rights import written_for
 
 __all__ = ["COMPLETE", "Progress", "Say", "again", "console", "each_tenth", "run_job", "say"]
 
@@ -102,7 +103,7 @@ def run_job(
             tell = completions if argv[0] == COMPLETE else help_text
             report = tell(settings, argv, about=text, start=start())
         else:
-            with shown(), _ended_by_sigterm(lambda: _way(resume, argv)):
+            with shown(), written_for(), _ended_by_sigterm(lambda: _way(resume, argv)):
                 report = work(list(argv))
         say(report)
     except (PdrayError, OSError, KeyboardInterrupt) as error:

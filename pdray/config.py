@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from pdray import plain_yaml
 from pdray.atomic import folder_faults
 from pdray.errors import SettingsError, refuse
 from pdray.plugins import refuse_faults
@@ -327,10 +328,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     is_shipped = path.parts[:1] == ("search_spaces",) and not path.exists()
     found = next((one for one in shipped if is_shipped and one.is_file()), path)
     try:
-        content = yaml.load(found.read_text(encoding="utf-8"), _PlainLoader)
+        with found.open(encoding="utf-8") as file:
+            content = plain_yaml.load(file)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--config {path}: the file cannot be read: {error}") from error
-    except _Twice as error:
+    except plain_yaml.Refused as error:
         raise SettingsError(f"--config {path}: {error}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"--config {path}: the file is not valid YAML: {error}") from error
@@ -341,30 +343,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """A safe YAML loader that refuses repeated keys in a section."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping; of two equal keys YAML would silently keep the later one."""
-        lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            key, line = key_node.value, key_node.start_mark.line + 1
-            if not isinstance(key, str):  # a list or a mapping, such as {{name}} of a template
-                continue
-            if key in lines:
-                raise _Twice(f"'{key}' is in line {lines[key]} and in line {line}; join the two")
-            lines[key] = line
-        return super().construct_mapping(node, deep)
-
-
-class _Twice(yaml.YAMLError):
-    """A key is repeated."""
-
-
 def _parse_word(root: type[Settings], key: str, text: str) -> object:
     """Read the text after ``key=`` as its declared type; if none fits, as YAML."""
     try:
-        plain = yaml.safe_load(text)
+        plain = plain_yaml.load(text)
     except yaml.YAMLError:
         plain = text
     fields = dict(leaves(root))

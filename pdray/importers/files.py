@@ -1,6 +1,6 @@
 """Reads folders of an import, and makes the files that are written next to a manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,15 @@ def shown(path: Path | None, folder: Path) -> str:
         return ""
     path = path.absolute()
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
+def outside(cells: Iterable[str]) -> dict[str, bool]:
+    """Return the settings that a manifest needs for its files.
+
+    Args:
+        cells: Paths as :func:`shown` writes them: absolute outside the manifest's folder.
+    """
+    return {"allow_outside": True} if any(Path(cell).is_absolute() for cell in cells) else {}
 
 
 def settings_text(data: Mapping[str, Any], **sections: Any) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pdray.config import Settings
 from pdray.data.cohort.settings import DataConfig, FoldsConfig
+from pdray.rights import OutputMode
 from pdray.search.settings import OutputFolder, StudyConfig, default_output
 
 
@@ -27,6 +28,7 @@ class MarksConfig(Settings):
         validate_default=True,
         description="output folder of the studies; the list of scorings in it gets a line",
     )
+    output_mode: OutputMode = "owner"
 
 
 class ReproduceConfig(StudyConfig):

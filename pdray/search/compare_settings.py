@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from pdray.config import Settings, load
 from pdray.evaluation.settings import CompareConfig
+from pdray.rights import OutputMode
 from pdray.search.settings import OutputFolder, default_output
 
 
@@ -37,6 +38,7 @@ class CompareStudiesConfig(Settings):
         validate_default=True,
         description="comparison.csv and comparison.txt go to <output>/comparisons/<name>",
     )
+    output_mode: OutputMode = "owner"
 
     @field_validator("name")
     @classmethod

@@ -23,6 +23,7 @@ from pdray.errors import StudyError
 from pdray.evaluation.controls import Known
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import read_predictions
+from pdray.rights import written_for
 from pdray.search.course import Course, work_of
 from pdray.search.files import check_files
 from pdray.search.opening import OpenStudy, check_study, open_study
@@ -84,7 +85,7 @@ def run_comparison(
     study = StudyLog(config.output / "studies" / name)
     manifest = manifest_of(study, config)
     cohort = make_cohort(manifest, config.data, config.folds, needs=plan.needs, searches=False)
-    with only_driver(study, say):
+    with written_for(config.output_mode), only_driver(study, say):
         check_files(study)
         say(standing(study, plan.num_trials))
         check_same(plan, study, cohort.manifest.digest, say)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pdray.data.cohort.settings import NewDataConfig
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.predict.settings import WhichModels
+from pdray.rights import OutputMode
 from pdray.search.settings import OutputFolder
 from pdray.training.settings import ClusterConfig
 
@@ -68,6 +69,7 @@ class EvaluateConfig(EvaluationSettings):
         description="the report, its numbers and pictures go to <output>/evaluation/<name of the "
         "table or study>; null: the study's output folder, or ~/pdray_output for a table",
     )
+    output_mode: OutputMode = "owner"
 
     @field_validator("study")
     @classmethod

@@ -18,7 +18,14 @@ from pdray.data.modalities import MODALITIES
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
-from pdray.data.store.prepare import Prepared, check_failures, lack_notes, prepare_store, rate_notes
+from pdray.data.store.prepare import (
+    Prepared,
+    check_failures,
+    lack_notes,
+    mended_notes,
+    prepare_store,
+    rate_notes,
+)
 from pdray.display import step
 from pdray.evaluation.metrics import METRICS
 from pdray.evaluation.predictions import Origin
@@ -298,7 +305,7 @@ def _notes(checked: CheckedStudy, prepared: Mapping[str, Prepared]) -> list[str]
     told = {numbers[name]: one for name, one in prepared.items()}
     rows = [replace(one, recording_id=numbers[one.recording_id]) for one in recordings]
     notes = picture_notes(told, rows, checked.plan.config.decode)
-    return [*rate_notes(told), *lack_notes(told), *notes]
+    return [*mended_notes(told), *rate_notes(told), *lack_notes(told), *notes]
 
 
 def unjudged(plan: StudyPlan, prepared: Mapping[str, Prepared]) -> dict[str, str]:

@@ -13,7 +13,13 @@ from pdray.data.modalities import PICTURES, SOUND, TRACKS, in_order, needed_fiel
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
-from pdray.data.store.prepare import Prepared, check_failures, prepare_store, rate_notes
+from pdray.data.store.prepare import (
+    Prepared,
+    check_failures,
+    mended_notes,
+    prepare_store,
+    rate_notes,
+)
 from pdray.data.store.settings import Recipe
 from pdray.errors import StoreError, refuse
 from pdray.search.settings import PrepareConfig
@@ -92,7 +98,7 @@ def run_preparation(
             preparation.recordings, store, config.modalities, progress=progress
         )
     notes = picture_notes(prepared, preparation.recordings, config.decode)
-    for note in [*rate_notes(prepared), *notes]:
+    for note in [*mended_notes(prepared), *rate_notes(prepared), *notes]:
         say(f"note       {note}")
     table = config.output / "decode_failures.csv"
     summary = _summary(prepared, failures, table)

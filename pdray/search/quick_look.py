@@ -17,6 +17,7 @@ from pdray.config import dump, merge, read_tree
 from pdray.data.cohort.manifest import Manifest, open_manifest
 from pdray.display import Say, clock, step
 from pdray.errors import FoldsError, PdrayError, StudyError
+from pdray.rights import written_for
 from pdray.search.cluster import measure, reserve
 from pdray.search.forecast import LONGEST, hours_of
 from pdray.search.plan import StudyPlan, plan_study
@@ -70,7 +71,8 @@ def run_quick_look(config: QuickLookConfig, spaces: Path, say: Say) -> str:
         first = replace(first, tags={MINUTES: f"{config.minutes:g}"})  # for --resume
     titles = (FEATURES,) if table else (MOTION, NETWORK) if config.minutes else (MOTION,)
     is_complete = _is_complete(config, titles)
-    with nullcontext() if is_complete else joined_cluster(config.resources.address):
+    joined = nullcontext() if is_complete else joined_cluster(config.resources.address)
+    with written_for(config.output_mode), joined:
         if table:
             say(f"quick look: a linear model on {table}, tested on everybody; there are no videos")
             return report([_look(table, first, None, say)])
@@ -284,6 +286,6 @@ def _begun(config: QuickLookConfig, name: str, manifest: Manifest) -> StudyPlan 
         )
     here = {"data": dump(config.data), "output": str(config.output)}  # it may have been copied
     given = config.model_dump(
-        mode="json", exclude_unset=True, include={"resources", "tracking"}
+        mode="json", exclude_unset=True, include={"resources", "tracking", "output_mode"}
     )  # the command line comes before what was saved
     return plan_study(merge(merge(merge({}, saved["settings"]), here), given))

@@ -8,6 +8,7 @@ from pydantic import Field
 from pdray.config import Settings, build, merge, read_tree
 from pdray.data.cohort.settings import DataConfig
 from pdray.errors import StudyError
+from pdray.rights import OutputMode
 from pdray.search.settings import OutputFolder, ResourcesConfig, default_output
 from pdray.tracking.address import TrackingConfig
 from pdray.tracking.run_log import StudyLog
@@ -44,6 +45,7 @@ class QuickLookConfig(Settings):
         validate_default=True,
         description="folder for everything that the studies write",
     )
+    output_mode: OutputMode = "owner"
 
 
 def load_quick_look(argv: Sequence[str]) -> QuickLookConfig:

@@ -90,7 +90,7 @@ def manifest_of(study: StudyLog, config: StudyConfig) -> Manifest:
     """
     _refuse_withdrawn(study)
     try:
-        return open_manifest(config.data, output=config.output)
+        return open_manifest(config.data, output=config.output, any_id=study.exists())
     except ManifestError as error:
         if not study.exists():
             raise
@@ -220,6 +220,7 @@ def decides(key: str) -> bool:
         "search.trials", "search.max_concurrent_trials", "search.name", "output",
         "search.nested_hours", "search.keep_folds", "evaluation.permutations",
         "data.different_subjects",  # they are split as two people in any case
+        "data.allow_outside",
     )  # fmt: skip
     return not key.startswith((*sections, *values))
 

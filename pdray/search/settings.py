@@ -28,6 +28,7 @@ from pdray.evaluation.settings import (
     SmallCells,
     StudyReportConfig,
 )
+from pdray.rights import OutputMode
 from pdray.tracking.address import TrackingConfig
 from pdray.training.settings import FitConfig
 
@@ -299,6 +300,7 @@ class StudyConfig(FitConfig):
         validate_default=True,
         description="folder for everything that a study writes",
     )
+    output_mode: OutputMode = "owner"
 
     @property
     def fit(self) -> FitConfig:
@@ -328,6 +330,7 @@ class PrepareConfig(Recipe):
         validate_default=True,
         description="output folder of the studies; the frame store is <output>/store",
     )
+    output_mode: OutputMode = "owner"
     address: ClusterAddress = Field(
         None,
         description="address of the Ray cluster; null: that of a submitted job, else a private "
@@ -354,6 +357,7 @@ class DescribeConfig(Recipe):
         description="tables and pictures go to <output>/describe/<name of the manifest>; frames "
         "that are in <output>/store are counted there",
     )
+    output_mode: OutputMode = "owner"
 
 
 def load_preparation(argv: Sequence[str], root: type[PreparationT]) -> PreparationT:

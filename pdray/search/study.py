@@ -10,6 +10,7 @@ from pdray.config import value_at
 from pdray.data.cohort.manifest import Manifest
 from pdray.display import step
 from pdray.errors import StudyError
+from pdray.rights import written_for
 from pdray.search.budget import Spent, share_hours, told_time
 from pdray.search.course import keeps_folds
 from pdray.search.opening import OpenStudy, check_study, open_study
@@ -88,7 +89,7 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
             check_same_people(plan.start_study, settled.cohort)
     from pdray.search.files import check_files  # no trial needs it
 
-    with only_driver(study, say):
+    with written_for(config.output_mode), only_driver(study, say):
         check_files(study)
         lacks = _lacks(plan, study) if study.is_complete() else ""
         say(standing(study, plan.num_trials * (len(settled.outer) + 1), lacks))

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import unquote
 
 from pydantic import Field, field_validator
 
@@ -17,8 +18,8 @@ _SERVER = (
 )
 
 _SERVERS = (
-    "give user and password of the server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
-    "instead"
+    "give user and password of the server in MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD, or its token in MLFLOW_TRACKING_TOKEN, instead"
 )
 # How the drivers of databases read user and password.
 _PASSWORDS = {
@@ -29,8 +30,15 @@ _PASSWORDS = {
 
 _COUNTED = {"shared_files": "files", "different_subjects": "groups"}
 _PATHS = ("manifest", "marks", "pretrained", "folder")
-# What a database's address may hold behind its "?".
-_SECRETS = "user|password|passwd|pwd|passphrase|token|odbc_connect"
+# Names behind the "?" of an address whose values nobody else may see.
+_SECRET = re.compile(
+    r"pass(word|wd|phrase)|pwd|token|secret|credential|signature|(api|access|private).?key"
+    r"|odbc_connect|^(pass|pw|user|username|uid|login|auth|sig|key)$",
+    re.IGNORECASE,
+)
+
+
+ToldSubjects = Literal["numbers", "none", "as_is"]
 
 
 class TrackingConfig(Settings):
@@ -40,6 +48,12 @@ class TrackingConfig(Settings):
         None,
         description="MLflow tracking URI, such as http://host:5000; null: mlflow.db (SQLite) in the"
         " output folder",
+    )
+    subjects: ToldSubjects = Field(
+        "numbers",
+        description="how the predictions tables that are sent name subjects and recordings. "
+        "numbers: by running numbers, whose key stays in the study's folder private; none: not at "
+        "all; as_is: by the ids of the manifest, for a server that only those see who may see them",
     )
     experiment: str = Field("pdray", description="name of the MLflow experiment", min_length=1)
     system_metrics: bool = Field(
@@ -55,7 +69,8 @@ class TrackingConfig(Settings):
         if uri is not None and uri != bare(uri):
             scheme = uri.partition(":")[0].partition("+")[0]
             raise ValueError(
-                f"got '{bare(uri)}' with a user name; {_PASSWORDS.get(scheme, _SERVERS)}"
+                f"got '{bare(uri)}' with a user name, password or token; "
+                f"{_PASSWORDS.get(scheme, _SERVERS)}"
             )
         return uri
 
@@ -114,10 +129,14 @@ def check_tracking(uri: str, num_nodes: int) -> None:
 
 
 def bare(uri: str) -> str:
-    """Return a URI, or a text with URIs in it, without user names and passwords."""
+    """Return a URI, or a text with URIs in it, without user names, passwords and tokens."""
     # Up to the last "@": a password may hold "@" and "/".
     bared = re.sub(r"//[^\s?#'\"]*@", "//", uri)
-    return re.sub(rf"(?<=[?&])({_SECRETS})=[^&\s'\"]*", r"\1=", bared, flags=re.IGNORECASE)
+    return re.sub(r"(?<=[?&;#])([^=?&;#\s'\"]+)=[^&;\s'\"]*", _without_secret, bared)
+
+
+def _without_secret(pair: re.Match[str]) -> str:
+    return f"{pair[1]}=" if _SECRET.search(unquote(pair[1])) else pair[0]
 
 
 def shared_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pdray.atomic import replacing, write_text
 from pdray.config import value_at
+from pdray.tracking.address import ToldSubjects
 from pdray.tracking.numbering import (
     SMALL,
     number_recordings,
@@ -26,7 +27,9 @@ _OF_CLASS = re.compile(r"\b(\d+)((?:\s+subject)?)s?(?=\s+of\s+class\b)")
 _BY_CLASS = re.compile(r"\s+\(class\s+0:\s+\d+(?:,\s+class\s+\d+:\s+\d+)+\)")
 
 
-def leaving(path: Path, study: StudyLog, folder: Path) -> Path | None:
+def leaving(
+    path: Path, study: StudyLog, folder: Path, subjects: ToldSubjects | None = None
+) -> Path | None:
     """Return a file as it may leave the room: itself if it names nobody, or else a copy.
 
     A damaged file of those that name somebody must stay: None.
@@ -35,11 +38,15 @@ def leaving(path: Path, study: StudyLog, folder: Path) -> Path | None:
         path: A file of the study.
         study: The study, or a search inside it.
         folder: Folder for a copy, which gets the same name.
+        subjects: How predictions name subjects and recordings; None: as the study's settings say.
 
     Raises:
         StudyError: If the key of the running numbers cannot be read or written.
     """
     write = _COPIES.get(path.name)
+    if path.name == PREDICTIONS:
+        told = subjects or _setting(study, "tracking.subjects")
+        write = {"as_is": None, "none": _nameless}.get(told, write)
     if write is None:
         return path
     copy = folder / path.name
@@ -52,9 +59,13 @@ def leaving(path: Path, study: StudyLog, folder: Path) -> Path | None:
 
 def small_cells(study: StudyLog) -> int:
     """Return the number of people below which a group of a study is not told."""
-    whole = StudyLog(private_folder(study).parent)
-    found = value_at(whole.read()["settings"], "report.small_cells")
+    found = _setting(study, "report.small_cells")
     return found if isinstance(found, int) else SMALL
+
+
+def _setting(study: StudyLog, key: str) -> Any:
+    """Return a setting of the whole study; None where its version had none."""
+    return value_at(StudyLog(private_folder(study).parent).read()["settings"], key)
 
 
 def are_told(groups: Sequence[tuple[str, str, int]], least: int) -> list[bool]:
@@ -129,8 +140,23 @@ def told_finding(finding: Mapping[str, Any], study: StudyLog) -> dict[str, Any]:
 def _predictions(path: Path, study: StudyLog, copy: Path) -> None:
     import pandas as pd
 
+    table = without_ids(pd.read_parquet(path), study)
+    # The rows of the manifest's order would tell the order of its ids.
+    table = table.sort_values(["recording_id"], kind="stable", ignore_index=True)
     with replacing(copy) as temporary:
-        without_ids(pd.read_parquet(path), study).to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False)
+
+
+def _nameless(path: Path, study: StudyLog, copy: Path) -> None:
+    import pandas as pd
+
+    _predictions(path, study, copy)
+    table = pd.read_parquet(copy).drop(
+        columns=["recording_id", "subject_id", "visit_id"], errors="ignore"
+    )
+    table = table.sort_values(list(table.columns), ignore_index=True)
+    with replacing(copy) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def _numbers(path: Path, study: StudyLog, copy: Path) -> None:

@@ -33,7 +33,7 @@ from mlflow.exceptions import MlflowException
 from pdray.atomic import write_text
 from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import StudyError, TrackingError
-from pdray.tracking.address import bare, shared_settings
+from pdray.tracking.address import ToldSubjects, bare, shared_settings
 from pdray.tracking.epoch_lines import EpochRecord, undefined_steps
 from pdray.tracking.leaving import leaving
 from pdray.tracking.run_log import (
@@ -97,13 +97,16 @@ class MirrorReport:
     notes: tuple[str, ...] = ()
 
 
-def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
+def mirror_study(
+    folder: Path, uri: str, experiment: str, subjects: ToldSubjects | None = None
+) -> MirrorReport:
     """Send everything of a study that the server does not have yet.
 
     Args:
         folder: The study folder.
         uri: A tracking URI that ``check_tracking`` accepts.
         experiment: Name of the MLflow experiment; made if missing.
+        subjects: How predictions name subjects and recordings; None: as the study's settings say.
 
     Returns:
         A summary of what was sent.
@@ -116,13 +119,13 @@ def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
     study = StudyLog(folder)
     ended, place = study.read()["ended"], _place(uri, experiment)
     outer = [
-        mirror_study(one.folder, uri, experiment)
+        mirror_study(one.folder, uri, experiment, subjects)
         for one in study.outer_studies()
         # While the last search runs, those that were sent are not asked for again.
         if ended is not None or not _has_all(one, place)
     ]
     with study.mirroring(), explained(uri), limited():
-        sent = _Mirror(study, uri, experiment).send()
+        sent = _Mirror(study, uri, experiment, subjects).send()
     return replace(
         sent,
         num_runs=sum(one.num_runs for one in (sent, *outer)),
@@ -134,8 +137,10 @@ def mirror_study(folder: Path, uri: str, experiment: str) -> MirrorReport:
 class _Mirror:
     """One call of :func:`mirror_study`: the client, and what the server is known to have."""
 
-    def __init__(self, study: StudyLog, uri: str, experiment: str) -> None:
-        self.study = study
+    def __init__(
+        self, study: StudyLog, uri: str, experiment: str, subjects: ToldSubjects | None
+    ) -> None:
+        self.study, self.subjects = study, subjects
         self.facts = study.read()
         whole = study.whole()
         self.whole = None if whole is None else whole.read()
@@ -406,7 +411,7 @@ class _Mirror:
     def _send_file(self, run_id: str, path: Path) -> None:
         """Send a file as it may leave the room: with running numbers in the place of ids."""
         with TemporaryDirectory() as folder:
-            sent = leaving(path, self.study, Path(folder))
+            sent = leaving(path, self.study, Path(folder), self.subjects)
             if sent is not None:
                 self.client.log_artifact(run_id, str(sent))
 

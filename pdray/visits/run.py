@@ -34,6 +34,7 @@ from pdray.data.cohort.settings import SYNTHETIC_MARK
 from pdray.errors import PdrayError, StudyError
 from pdray.evaluation.predictions import Origin, read_predictions, write_predictions
 from pdray.remote import Answer, answer, answers, raise_fault
+from pdray.rights import written_for
 from pdray.search.cluster import Reservation
 from pdray.search.files import check_files
 from pdray.search.opening import check_study, prepare_frames, start_log
@@ -88,7 +89,7 @@ def run_assembly(config: AssembleConfig, say: Say) -> Assembly:
     """
     plan = plan_visits(config)
     study = StudyLog(config.folder)
-    with only_driver(study, say):
+    with written_for(config.output_mode), only_driver(study, say):
         settings = StudyPlan(config.study, {}, {})
         _check_same(plan, study, settings, say)
         with joined_cluster(config.resources.address):

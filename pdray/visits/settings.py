@@ -15,6 +15,7 @@ from pdray.earlier import as_begun
 from pdray.errors import SettingsError, refuse
 from pdray.evaluation.settings import EvaluationConfig
 from pdray.losses.settings import LossConfig
+from pdray.rights import OutputMode
 from pdray.search.settings import OutputFolder, ResourcesConfig, StudyConfig, default_output
 from pdray.search.space import fit_faults
 from pdray.tracking.run_log import StudyLog
@@ -145,6 +146,7 @@ class AssembleConfig(FitConfig):
         validate_default=True,
         description="folder of all files of a run",
     )
+    output_mode: OutputMode = "owner"
     levels: LevelsConfig = LevelsConfig()
     assembling: AssemblingConfig = AssemblingConfig()
     heads: HeadsConfig = HeadsConfig()

@@ -46,6 +46,8 @@ def test_a_password_is_never_shown() -> None:
     assert bare("at http://jane:secret@host:5000/x") == "at http://host:5000/x"
     assert bare("postgresql://jane:sec/r@t@db/mlflow") == "postgresql://db/mlflow"
     assert bare("mysql://db/x?user=jane&Password=s@t&a=1 b") == "mysql://db/x?user=&Password=&a=1 b"
+    harmless = "postgresql://db/x?sslkey=/k.pem&sslmode=require&keepalives=1"
+    assert bare(harmless) == harmless
     with pytest.raises(TrackingError) as caught:
         check_tracking("ftp://jane:secret@host", num_nodes=1)
     assert "secret" not in str(caught.value)
@@ -97,6 +99,10 @@ def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
         ("mysql+pymysql://jane:secret@db/mlflow", "read_default_file=~/.my.cnf"),
         ("postgresql://db/mlflow?user=jane&password=secret", "PGPASSWORD"),
         ("https://jane:secret@host", "MLFLOW_TRACKING_PASSWORD"),
+        ("https://host?access_token=secret", "MLFLOW_TRACKING_TOKEN"),
+        ("https://host/x?a=1;api-key=secret", "MLFLOW_TRACKING_TOKEN"),
+        ("https://host/x#pass%77ord=secret", "MLFLOW_TRACKING_TOKEN"),
+        ("postgresql://db/mlflow?sslmode=require&sslpassword=secret", "PGPASSWORD"),
     ],
 )
 def test_a_password_is_refused_with_the_place_where_its_driver_looks(uri: str, told: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pdray.tracking.address import ToldSubjects
 from pdray.tracking.leaving import leaving
 from pdray.tracking.run_log import StudyLog
 
@@ -108,3 +109,30 @@ def test_no_sentence_tells_how_many_people_a_small_class_has(
     assert told["report.txt"] == (
         f"mcc 0.5 (no interval: {hidden})\nPDR009 passed: 27 subjects were scored\n"
     )
+
+
+def test_predictions_name_people_as_the_settings_or_the_caller_say(
+    study: StudyLog, tmp_path: Path
+) -> None:
+    names = [f"Roe-{number}" for number in range(9)]
+    table = pd.DataFrame({"recording_id": names, "subject_id": names, "visit_id": "base"})
+    table["probability_1"] = [number / 10 for number in (3, 1, 4, 0, 5, 9, 2, 6, 8)]
+    path = study.folder / "predictions.parquet"
+    table.to_parquet(path)
+
+    def sent(subjects: ToldSubjects | None = None) -> pd.DataFrame:
+        copy = leaving(path, study, tmp_path, subjects)
+        assert copy is not None
+        return pd.read_parquet(copy)
+
+    numbered = sent()
+    assert not numbered.astype(str).apply(lambda column: column.str.contains("Roe")).any(axis=None)
+    # In the order of the numbers, which were drawn, not in that of the manifest.
+    assert numbered["recording_id"].tolist() == sorted(numbered["recording_id"])
+    assert sorted(numbered["probability_1"]) == sorted(table["probability_1"])
+    pd.testing.assert_frame_equal(sent("as_is"), table)
+    study.start(name="demo", settings={"tracking": {"subjects": "none"}}, tags={})
+    nameless = sent()
+    assert list(nameless) == ["probability_1"]
+    assert nameless["probability_1"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(sent("numbers"), numbered)

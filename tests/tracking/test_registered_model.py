@@ -238,7 +238,7 @@ def test_a_registry_that_fails_keeps_nothing_else_back(
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "create_model_version", fail)
-        with pytest.raises(TrackingError, match="the database is locked; nothing is lost"):
+        with pytest.raises(TrackingError, match="has locked the database; nothing is lost"):
             mirror_study(folder, uri, "e")
     statuses = {one.info.status for one in MlflowClient(uri).search_runs(["1", "2"])}
     assert statuses == {"FINISHED"}

@@ -5,6 +5,7 @@ cell is no value: as an id it would make one person of many.
 """
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from pdray.data.cohort.rows import (
     TEXTS,
     UNABLE,
     WORDS,
+    file_columns,
     is_known,
 )
 from pdray.data.cohort.settings import (
@@ -55,6 +57,9 @@ _DATE = re.compile(
 _LETTERS = r"[^\W\d_][^\d,;@]*"
 _NAME = re.compile(rf"{_LETTERS}, ?{_LETTERS}")
 _MAIL = re.compile(r"\S+@\S+\.\S+")
+# An id stands in names of files, in pages and in tables that a spreadsheet opens.
+_NO_WORD = re.compile(r"[/\\<>\x00-\x1f\x7f]|\.\.|^[=@]")
+_LONGEST_ID = 200
 
 
 def is_unnamed(row: Row) -> bool:
@@ -66,6 +71,41 @@ def with_subject(row: Row) -> Row:
     """Let a public video without a subject be its own; other rows keep what they have."""
     name = "recording_id" if is_unnamed(row) else "subject_id"
     return row._replace(cells={**row.cells, "subject_id": row.cells.get(name, "")})
+
+
+def outside_faults(row: Row, folder: Path) -> list[str]:
+    """Return which files of a row lie outside the manifest's folder, by the text of their paths.
+
+    A link inside the folder may lead out of it: no table can make one.
+
+    Args:
+        row: Of the manifest.
+        folder: Of the manifest, absolute.
+    """
+    root = os.path.normpath(folder)
+    named = {name: row.cells.get(name, "") for name in file_columns(row.cells)}
+    return [
+        f"{name} {cell} lies outside the manifest's folder; if the manifest may name files "
+        "anywhere on this machine, give data.allow_outside=true, else copy the file there"
+        for name, cell in named.items()
+        if cell and not Path(os.path.normpath(Path(root, cell))).is_relative_to(root)
+    ]
+
+
+def word_faults(row: Row) -> list[str]:
+    """Return the ids of a row that are no words: with parts of paths, of pages or of formulas."""
+    faults = []
+    for name in IDS:
+        cell = row.cells.get(name, "")
+        if found := _NO_WORD.search(cell):
+            right = re.sub(r"[^\w.-]+|\.{2,}", "-", cell).strip("-") or "id-1"
+            faults.append(
+                f"{name} {cell!r} holds {found[0]!r}; write it with letters, digits, '_', '-' and "
+                f"'.' alone, such as {right!r}"
+            )
+        elif len(cell) > _LONGEST_ID:
+            faults.append(f"{name} has {len(cell)} characters; write at most {_LONGEST_ID}")
+    return faults
 
 
 def read_row(

@@ -194,10 +194,14 @@ class Allowed(NamedTuple):
     Attributes:
         different_subjects: Groups of ids that look alike and are different people.
         shared_files: Files with parts of several people, which then stay on one side of a split.
+        outside: Whether files may lie outside the manifest's folder.
+        any_id: Whether ids may hold any character: a study of them was begun by an earlier version.
     """
 
     different_subjects: Sequence[Sequence[str]] = ()
     shared_files: Sequence[Path] = ()
+    outside: bool = True
+    any_id: bool = False
 
 
 NOTHING = Allowed()
@@ -221,7 +225,11 @@ def grade_class(grade: int, cuts: Sequence[int]) -> int:
 
 
 def open_manifest(
-    data: DataConfig, *, output: Path | None = None, check_files: bool = True
+    data: DataConfig,
+    *,
+    output: Path | None = None,
+    check_files: bool = True,
+    any_id: bool = False,
 ) -> Manifest:
     """Read and check the manifest that settings name; see :func:`load_manifest`.
 
@@ -231,6 +239,7 @@ def open_manifest(
         data: The settings.
         output: Folder with the frame store, where digests of files are kept.
         check_files: As :func:`load_manifest` takes it.
+        any_id: As :class:`Allowed` takes it.
     """
     from pdray.data.cohort.digests import SOURCES, Digests
 
@@ -240,7 +249,7 @@ def open_manifest(
         check_files=check_files,
         subjects=data.subjects,
         scale=data.scale,
-        allowed=Allowed(data.different_subjects, data.shared_files),
+        allowed=Allowed(data.different_subjects, data.shared_files, any_id=any_id),
         digests=Digests(kept, writes=False),
     )
     if data.target == "grade":
@@ -266,8 +275,8 @@ def load_manifest(
         check_files: Also check that every file exists and every video's header can be read.
         subjects: "none" gives a public video that names no subject its own id for one.
         scale: Grades of items that are not among the known ones, such as "0..4"; None refuses them.
-        allowed: Look-alike ids and shared files that the user has named. None looks for neither:
-            the manifest was accepted when a study of it began.
+        allowed: What the user has allowed. None looks for nothing of it: the manifest was accepted
+            when a study of it began.
         digests: Of files that were read before; None is none.
 
     Returns:
@@ -327,10 +336,10 @@ def check_rows(
         folder: Of the manifest; paths are relative to it.
         unnamed: Recordings whose id stands for a subject's.
         scale: Grades of items that are not among the known ones; None refuses them.
-        allowed: Look-alike ids and shared files that the user has named; None looks for neither.
+        allowed: What the user has allowed; None looks for nothing of it.
         digests: Of files that were read before; None is none.
     """
-    from pdray.data.cohort.cells import is_personal, read_row
+    from pdray.data.cohort.cells import is_personal, outside_faults, read_row, word_faults
     from pdray.data.cohort.files import Owners, find_owners
     from pdray.data.cohort.people import fact_faults, id_faults, repeated_ids
 
@@ -345,6 +354,10 @@ def check_rows(
         owners = find_owners(people, folder, allowed.shared_files, digests)
         faults += id_faults(people, unnamed, allowed.different_subjects)
         faults += [*fact_faults(people), *owners.faults]
+        for row in people:
+            texts = [] if allowed.any_id else word_faults(row)
+            texts += [] if allowed.outside else outside_faults(row, folder)
+            faults += [(row.number, text) for text in texts]
     recordings = [
         Recording(**values, together=owners.together.get(values["subject_id"], frozenset()))
         for values, _ in checks

@@ -27,10 +27,12 @@ class StoredRecording:
     Attributes:
         recording_id: As in the manifest.
         paths: The entry of each modality.
+        mended: Modalities whose entry had changed on disk and was made again.
     """
 
     recording_id: str
     paths: Mapping[Modality, Path]
+    mended: tuple[Modality, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,11 @@ class DataConfig(Settings):
         description="files of several people, as the manifest names them, who stay on one side of "
         "every split",
     )
+    allow_outside: bool = Field(
+        False,
+        description="whether the manifest may name files outside its own folder",
+        json_schema_extra={"earlier": True},
+    )
     grade_cuts: tuple[int, ...] = Field(
         (2,), description="first grade of each class but the lowest: [2] is {0,1} against {2,3,4}"
     )
@@ -158,6 +163,9 @@ class NewDataConfig(Settings):
     )
     shared_files: tuple[Path, ...] = Field(
         (), description="files of several people, as it names them"
+    )
+    allow_outside: bool = Field(
+        False, description="whether it may name files outside its own folder"
     )
 
 

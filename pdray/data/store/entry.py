@@ -3,15 +3,16 @@
 The file is Arrow IPC with one row per item: its time and its encoded bytes. The rows are in batches
 of a few megabytes, each with the SHA-256 of its content. The file is mapped into memory, so only
 the wanted items are read. Arrow writes its index last, so a file that was cut cannot be opened;
-:meth:`Entry.verify` finds every other changed byte.
+:func:`is_whole` finds every other changed byte.
 """
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from pdray.errors import StoreError
 _BATCH_BYTES = 4 << 20  # of decoded items
 _BATCH_ITEMS = 4096  # at most
 _SCHEMA = pa.schema([("seconds", pa.float64()), ("data", pa.large_binary())])
+_KINDS = "uifb"  # of numbers: never objects, whose bytes would be addresses in memory
+_MOST_AXES = 8
+_MOST_RATIO = 1024  # decoded to stored bytes: LZ4 reaches 255, a JPEG of one colour about 200
 _ADVICE = "delete this file; the next run makes it again"
 
 
@@ -141,7 +145,8 @@ class Entry:
         """Open an entry; reads only its index and the header of its last batch.
 
         Raises:
-            StoreError: If the file is missing, cut short or not an entry.
+            StoreError: If the file is missing, cut short or not an entry, or cannot hold as many
+                items as it says.
         """
         self.path = path
         try:
@@ -154,7 +159,9 @@ class Entry:
             self.made_of: tuple[str, ...] = tuple(facts.get("made_of", ()))
             self.names: tuple[str, ...] = tuple(facts.get("names", ()))
             last: int = self._reader.num_record_batches - 1
-            self._length: int = last * self._per_batch + int(self._reader.get_batch(last).num_rows)
+            num_last = int(self._reader.get_batch(last).num_rows)
+            self._length: int = last * self._per_batch + num_last
+            self._check(num_last, path.stat().st_size)
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path}: this file of the frame store is missing; run the command again to make it"
@@ -163,6 +170,21 @@ class Entry:
             raise StoreError(
                 f"{path}: is damaged or not an entry of the frame store: {error}; {_ADVICE}"
             ) from error
+
+    def _check(self, num_last: int, num_bytes: int) -> None:
+        """Refuse facts that no writer writes, before memory is taken for items of this size."""
+        counts = (*self.shape, self._per_batch, num_last)
+        if not self._reader.schema.equals(_SCHEMA):
+            raise ValueError(f"its columns are {self._reader.schema.names}")
+        if any(type(one) is not int or one < 0 for one in counts) or len(self.shape) > _MOST_AXES:
+            raise ValueError(f"its items have the shape {self.shape}")
+        if not 0 < num_last <= self._per_batch:
+            raise ValueError(f"its last batch has {num_last} of {self._per_batch} items")
+        if self.dtype.kind not in _KINDS or self.codec not in get_args(CodecName):
+            raise ValueError(f"its items are {self.dtype} in codec {self.codec!r}")
+        decoded = self._length * math.prod(self.shape) * self.dtype.itemsize
+        if decoded > num_bytes * (1 if self.codec == "raw" else _MOST_RATIO):
+            raise ValueError(f"{num_bytes} bytes cannot hold {self._length} items {self.shape}")
 
     def __len__(self) -> int:
         return self._length
@@ -212,10 +234,12 @@ class Entry:
         Raises:
             StoreError: If a byte has changed.
         """
-        for number in range(self._reader.num_record_batches):
+        last = self._reader.num_record_batches - 1
+        for number in range(last + 1):
             try:
                 batch, metadata = self._reader.get_batch_with_custom_metadata(number)
                 whole = metadata[b"sha256"].decode() == _digest(batch)
+                whole &= number == last or batch.num_rows == self._per_batch
             except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
                 raise StoreError(f"{self.path}: is damaged: {error}; {_ADVICE}") from error
             if not whole:
@@ -224,6 +248,28 @@ class Entry:
                     f"{self.path}: items {first} to {first + batch.num_rows - 1} have changed "
                     f"since they were written; {_ADVICE}"
                 )
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether an entry exists and has not changed since it was written.
+
+    A process compares all digests of a file once, and again if the file is another one.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return False
+    state = (status.st_ino, status.st_mtime_ns, status.st_size)
+    if _WHOLE.get(path) != state:
+        try:
+            Entry(path).verify()
+        except StoreError:
+            return False
+        _WHOLE[path] = state
+    return True
+
+
+_WHOLE: dict[Path, tuple[int, int, int]] = {}
 
 
 def _offsets(batch: Any) -> npt.NDArray[np.int64]:

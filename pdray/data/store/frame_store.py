@@ -26,7 +26,7 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.findings import Findings
 from pdray.data.modalities import PICTURES, Modality, is_table
-from pdray.data.store.entry import Entry, EntryWriter
+from pdray.data.store.entry import Entry, EntryWriter, is_whole
 from pdray.data.store.extract import extract, sources
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError, naming
@@ -64,7 +64,7 @@ class FrameStore:
     def add(
         self, recording: Recording, modalities: Sequence[Modality] = ("rgb",)
     ) -> StoredRecording:
-        """Return the entries of a recording; make those that are missing.
+        """Return the entries of a recording; make those that are missing or have changed on disk.
 
         Args:
             recording: A row with the files that the modalities need.
@@ -75,7 +75,7 @@ class FrameStore:
 
         Raises:
             DecodeError: If a file is missing or cannot be read whole; names the recording.
-            StoreError: If an entry is damaged, or the store cannot be written.
+            StoreError: If the store cannot be written.
         """
         digests: dict[Path, str] = {}
         paths: dict[Modality, Path] = {}
@@ -84,18 +84,18 @@ class FrameStore:
             digests |= found
         try:
             with naming(recording.recording_id):
-                missing = {modality: path for modality, path in paths.items() if not path.exists()}
+                # Here once, not at every read: a changed bit would change scores without a word.
+                missing = {one: path for one, path in paths.items() if not is_whole(path)}
+                mended = tuple(one for one, path in missing.items() if path.exists())
                 if missing:
                     self._write(recording, missing, digests)
-                for path in paths.values():
-                    Entry(path)  # finds a damaged entry now, not in the middle of a study
         except OSError as error:
             raise StoreError(
                 f"recording {recording.recording_id}: the frame store {self.root} cannot be "
                 f"written: {_reason(error)}; no partial file was kept. Free space or allow writing "
                 "there, choose another output, or set store.codec=jpeg"
             ) from error
-        return StoredRecording(recording.recording_id, paths)
+        return StoredRecording(recording.recording_id, paths, mended)
 
     def inspect(self, recording: Recording) -> StoredRecording:
         """Decode a recording's pictures once and keep what was found, but not the pictures.
@@ -291,7 +291,7 @@ def open_recording(
     Raises:
         SettingsError: If a setting is unknown or wrong.
         DecodeError: If a file is lacking or cannot be read whole; names the recording.
-        StoreError: If an entry is damaged, or the store cannot be written.
+        StoreError: If the store cannot be written.
 
     Example:
         >>> import numpy as np

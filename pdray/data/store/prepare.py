@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def prepare_store(
     needed: Collection[Modality] | None = None,
     keeps: bool = True,
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
-    """Add every recording to the store; a known one is only checked for changes.
+    """Add every recording to the store; of a known one, files and entries are compared.
 
     Args:
         recordings: Rows with the files that the needed modalities are made from.
@@ -104,6 +105,10 @@ def prepare_store(
 
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
     quiet_context()
+    # By this process, whose rights are those of output_mode: no worker of a cluster that was joined
+    # makes the folder that keeps others out.
+    with suppress(OSError):  # a task says it, with the recording
+        store.root.mkdir(parents=True, exist_ok=True)
     role = role_if_known(DECODE)
     done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(
         add, num_cpus=1, resources=place(role)
@@ -168,6 +173,7 @@ def _kept(entry: StoredRecording) -> dict[str, Any]:
     found = findings_of(pictures[0]) if pictures else None
     return {
         "paths": {modality: str(path) for modality, path in entry.paths.items()},
+        "mended": entry.mended,
         "findings": found and found.plain(),
     }
 
@@ -191,7 +197,7 @@ def _prepared(name: str, facts: dict[str, Any]) -> Prepared:
     paths = {modality: Path(path) for modality, path in facts.pop("paths").items()}
     lacks, found = tuple(facts.pop("lacks")), facts.pop("findings")
     return Prepared(
-        stored=StoredRecording(name, paths),
+        stored=StoredRecording(name, paths, tuple(facts.pop("mended"))),
         lacks=lacks,
         findings=None if found is None else Findings.of(found),
         **facts,
@@ -240,6 +246,16 @@ def lack_notes(prepared: Mapping[str, Prepared]) -> list[str]:
         f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
         for modality, names in lacking.items()
     ]
+
+
+def mended_notes(prepared: Mapping[str, Prepared]) -> list[str]:
+    """Return a note about entries that had changed on disk, one sentence, if there are any."""
+    names = sorted(name for name, one in prepared.items() if one.stored.mended)
+    told = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+    return [
+        f"the stored frames of {len(names)} of {len(prepared)} recordings had changed on disk and "
+        f"were made again: {told}. Check this disk"
+    ] * bool(names)
 
 
 def check_failures(failures: dict[str, str], table: Path, *, allowed: int) -> None:

@@ -31,7 +31,7 @@ from pdray.importers.actions.found import (
 )
 from pdray.importers.actions.lists import Listed, read_hmdb51, read_kinetics, read_ucf101
 from pdray.importers.actions.settings import LISTS, ImportConfig
-from pdray.importers.files import inside, settings_text, shown, text_faults
+from pdray.importers.files import inside, outside, settings_text, shown, text_faults
 
 COLUMNS = ("recording_id", "subject_id", "item", "grade", "video", "split", "site")
 
@@ -287,6 +287,7 @@ def _settings_text(output: Path, found: Found) -> str:
         "items": [ACTION],
         "subjects": "required" if all(one.subject_id for one in found.recordings) else "none",
         "grade_cuts": list(range(1, len(found.classes))),
+        **outside(shown(one.video, output.parent) for one in found.recordings),
     }
     return settings_text(data)
 

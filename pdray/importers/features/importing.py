@@ -11,12 +11,13 @@ from pdray.data.cohort.cells import is_unnamed, with_subject
 from pdray.data.cohort.csv_table import Row, table_text
 from pdray.data.cohort.manifest import check_rows
 from pdray.data.cohort.people import in_rows
+from pdray.data.cohort.rows import file_columns
 from pdray.errors import ManifestError, refuse
 from pdray.importers.features.found import Found
 from pdray.importers.features.others import read_telemonitoring, read_youtubepd
 from pdray.importers.features.rochester import read_both, read_smile, read_speech, read_tapping
 from pdray.importers.features.settings import ImportConfig
-from pdray.importers.files import settings_text, text_faults
+from pdray.importers.files import outside, settings_text, text_faults
 
 _LAYOUTS: dict[str, Callable[[ImportConfig], Found]] = {
     "rochci": read_tapping,
@@ -94,7 +95,9 @@ def import_features(config: ImportConfig) -> Imported:
         pairs = ({"recording_id": name, "reason": why} for name, why in found.left_out.items())
         texts[aside] = table_text(("recording_id", "reason"), pairs)
     folds = {"folds": found.folds} if found.folds else {}
-    texts[settings] = settings_text({"manifest": str(output), **found.data}, **folds)
+    files = (row.get(name) or "" for row in rows for name in file_columns(columns))
+    data = {"manifest": str(output), **found.data, **outside(files)}
+    texts[settings] = settings_text(data, **folds)
     texts[output] = table_text(columns, rows)
     refuse(text_faults(texts), ManifestError, "nothing was written")
     for path, text in texts.items():

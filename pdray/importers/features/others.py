@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from pdray import plain_yaml
 from pdray.data.cohort.rows import file_columns
 from pdray.data.cohort.rows import read_rows as read_manifest
 from pdray.errors import ManifestError
@@ -75,7 +76,8 @@ def _embeddings(path: Path) -> dict[str, Cells]:
 def _settings_of(manifest: Path) -> tuple[dict[str, object], dict[str, object]]:
     """Return the sections data and folds that an importer wrote beside its manifest."""
     try:
-        tree = yaml.safe_load(manifest.with_suffix(".data.yaml").read_text(encoding="utf-8"))
+        with manifest.with_suffix(".data.yaml").open(encoding="utf-8") as file:
+            tree = plain_yaml.load(file)
         data = {key: value for key, value in tree["data"].items() if key != "manifest"}
         return data, tree.get("folds", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):

@@ -30,7 +30,7 @@ from pdray.data.media.decode import content_box, decode_frames
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.media.tracks import Track, write_track
 from pdray.errors import DecodeError, ManifestError
-from pdray.importers.files import shown
+from pdray.importers.files import outside, shown
 from pdray.importers.mediapipe.closer import SMALLEST, FaceSearch, without_brief
 from pdray.importers.mediapipe.landmarker import OpenLandmarker
 from pdray.importers.mediapipe.points import NUM_MESH, to_landmarks, to_regions
@@ -68,6 +68,7 @@ class Extracted:
         num_seen: Those of these frames that show a face.
         num_closer: Those of them whose face only a closer look found.
         without: Recording id, and the reason why it has no track.
+        is_outside: Whether the new manifest names files outside its folder.
     """
 
     manifest: Path
@@ -78,6 +79,7 @@ class Extracted:
     num_seen: int
     num_closer: int
     without: tuple[tuple[str, str], ...]
+    is_outside: bool = False
 
 
 def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted:
@@ -126,7 +128,8 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
         raise ManifestError(f"{error.filename}: cannot be written: {error.strerror}") from error
     kept = len(wanted) - len(todo)
     done = (len(found), kept, num_frames, num_seen, num_closer, tuple(without))
-    return Extracted(config.output, lacks, *done)
+    far = outside(row.get(name) or "" for row in cells for name in FILES)
+    return Extracted(config.output, lacks, *done, is_outside=bool(far))
 
 
 def follow_face(

@@ -26,9 +26,10 @@ def report(config: MakeManifestConfig, made: Made) -> str:
     texts += [("hint", line) for one in made.joins for line in one.hints[:_SHOWN]]
     texts += [("note", line) for table in made.tables for line in table.notes]
     texts += _aside(config, made)
-    scale = [f"data.scale={config.scale}"] if config.scale else []
+    given = [f"data.scale={config.scale}"] if config.scale else []
+    given += [] if _is_below(config) else ["data.allow_outside=true"]
     job = "quick-look" if any(row.cells["grade"] for row in made.rows) else "describe"
-    texts.append(("next", console(job, f"data.manifest={config.output}", *scale)))
+    texts.append(("next", console(job, f"data.manifest={config.output}", *given)))
     lines, before = [], ""
     for name, text in texts:
         # A command and a path stay on one line, so that they can be copied.
@@ -37,6 +38,10 @@ def report(config: MakeManifestConfig, made: Made) -> str:
             lines.append(f"{'' if name == before else name:<{_WIDTH}}{line}")
             before = name
     return "\n".join(lines)
+
+
+def _is_below(config: MakeManifestConfig) -> bool:
+    return config.folder.absolute().is_relative_to(config.output.parent)
 
 
 def _written(config: MakeManifestConfig, made: Made) -> Iterator[tuple[str, str]]:
@@ -52,7 +57,7 @@ def _written(config: MakeManifestConfig, made: Made) -> Iterator[tuple[str, str]
         yield "manifest", counts
     else:
         yield "manifest", "grade is empty in all of them: recordings to predict"
-    if not config.folder.absolute().is_relative_to(config.output.parent):
+    if not _is_below(config):
         above = config.folder / config.output.name
         far = "the videos lie outside its folder, so it names them by absolute paths, which hold on"
         yield "manifest", f"{far} this machine alone; an output above them is {above}"

@@ -14,11 +14,13 @@ import numpy as np
 from pdray.atomic import write_text
 from pdray.data.cohort.csv_table import read_table, table_text
 from pdray.data.cohort.marks import marks_text
+from pdray.data.cohort.rows import FILES
 from pdray.data.media.tracks import Track, read_track, write_track
 from pdray.errors import DecodeError, ManifestError, refuse
 from pdray.importers.files import (
     OTHER_CONTENT,
     inside,
+    outside,
     settings_text,
     shown,
     text_faults,
@@ -120,7 +122,9 @@ def import_youtubepd(config: ImportConfig) -> Imported:
     texts = {
         imported.marks: marks_text(content.marks, names),
         imported.lacks: table_text(("what", "name", "detail"), [one._asdict() for one in lacks]),
-        imported.settings: _settings_text(imported),
+        imported.settings: _settings_text(
+            imported, outside(row[name] for row in rows for name in FILES if name in row)
+        ),
         output: table_text(COLUMNS, rows),
     }
     _write(tracks, texts)
@@ -246,12 +250,13 @@ def _track_cells(name: str, tracks: Mapping[Path, Track], folder: Path) -> dict[
     return {what: shown(path, folder) for what, path in paths.items() if path in tracks}
 
 
-def _settings_text(imported: Imported) -> str:
+def _settings_text(imported: Imported, allowed: Mapping[str, bool]) -> str:
     data = {
         "manifest": str(imported.manifest),
         "items": [ITEM],
         "subjects": "required" if imported.has_subjects else "none",
         "grade_cuts": [1, 2, 3, 4, 5],  # the benchmark's six classes
+        **allowed,
     }
     # The benchmark's split; with split=none there is none.
     folds = {"folds": {"from_split": True}} if imported.has_split else {}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import yaml
 
+from pdray import plain_yaml
 from pdray.atomic import write_text
 from pdray.config import nearest
 from pdray.errors import StudyError, refuse
@@ -57,7 +58,8 @@ def read_answers(folder: Path) -> dict[str, Answer]:
     """
     path = folder / FILE
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        with path.open(encoding="utf-8") as file:
+            node = plain_yaml.compose(file)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pdray.atomic import replacing
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import Modality
-from pdray.data.store.entry import Entry, EntryWriter
+from pdray.data.store.entry import Entry, EntryWriter, is_whole
 from pdray.data.store.settings import StoreConfig
 from pdray.data.tables.features import Features
 from pdray.errors import DecodeError, PdrayError, StoreError
@@ -66,14 +66,14 @@ def frozen_path(frozen: Frozen, recording: RatedRecording) -> Path:
 
 
 def keep_frozen(frozen: Frozen, recording: RatedRecording) -> Path:
-    """Return the entry of a recording's items; compute it if it is missing.
+    """Return the entry of a recording's items; compute it if it is missing or has changed.
 
     Raises:
         PdrayError: If a source is not stored or cannot be read, or the store cannot be written;
             names the recording.
     """
     path = frozen_path(frozen, recording)
-    if path.exists():
+    if is_whole(path):
         return path
     try:
         entries = {

@@ -9,8 +9,10 @@ entry and are moved like the view's pictures when maps are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -18,13 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pdray.cpus import granted_cpus
 from pdray.data.batches.augment import Augmentation
 from pdray.data.batches.normalise import normalise_frames
 from pdray.data.batches.settings import Views
 from pdray.data.batches.views import view_augmentation
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.modalities import Modality
-from pdray.data.store.entry import Entry
+from pdray.data.store.entry import Entry, is_whole
 from pdray.errors import DecodeError
 from pdray.training.frozen.keep import file_state, frozen_path, keep_frozen, weights_digest
 from pdray.training.network import build_network
@@ -122,19 +125,25 @@ def keep_views(
     return tuple(
         replace(
             one,
-            views=tuple(
-                keep_frozen(stages.view(one.recording_id, number), one)
-                for number in range(config.views.count)
-            ),
+            views=tuple(_kept(stages, one, number) for number in range(config.views.count)),
         )
         for one in recordings
     )
 
 
+def _kept(stages: FrozenStages, recording: RatedRecording, number: int) -> Path:
+    view = stages.view(recording.recording_id, number)
+    path = frozen_path(view, recording)
+    # Those that are there were compared once, when the study began: they are large.
+    return path if path.exists() else keep_frozen(view, recording)
+
+
 def lacking_views(
     recordings: Sequence[RatedRecording], config: FitConfig
 ) -> list[tuple[RatedRecording, int]]:
-    """Return every recording and view that :func:`keep_views` would have to compute.
+    """Return every recording and view that :func:`keep_views` has to compute.
+
+    A view that has changed on disk is one of them.
 
     Raises:
         PdrayError: See :func:`keep_views`.
@@ -142,12 +151,14 @@ def lacking_views(
     if config.views is None:
         return []
     stages = frozen_stages(config)
-    return [
-        (one, number)
-        for one in recordings
-        for number in range(config.views.count)
-        if not frozen_path(stages.view(one.recording_id, number), one).exists()
-    ]
+    views = [(one, number) for one in recordings for number in range(config.views.count)]
+    paths = [frozen_path(stages.view(one.recording_id, number), one) for one, number in views]
+    with ThreadPoolExecutor(granted_cpus()) as pool:
+        whole = list(pool.map(is_whole, paths))
+    lacking = [number for number, is_there in enumerate(whole) if not is_there]
+    for number in lacking:  # one that has changed on disk is computed again
+        paths[number].unlink(missing_ok=True)
+    return [views[number] for number in lacking]
 
 
 def frozen_stages(config: FitConfig) -> FrozenStages:

@@ -55,10 +55,30 @@ def test_what_names_nobody_or_somebody_is_refused_as_subject(load, cell, cause):
 @pytest.mark.parametrize(
     "cell",
     ["1E5", "12E4", "MAR-01", "DEC01", "01-02-03", "1001-01-02", "S.1.2", "na1", "Nan1", "000123",
-     "unknown1", "12/3", "A,1", "S 1"],
+     "unknown1", "A,1", "S 1", "-x_1", "(1)"],
 )  # fmt: skip
 def test_odd_pseudonyms_are_taken_as_they_stand(load, cell):
     assert load(subject_id=cell).subject_id == cell
+
+
+@pytest.mark.parametrize("column", ["recording_id", "subject_id", "visit_id"])
+@pytest.mark.parametrize(
+    ("cell", "sign", "right"),
+    [
+        ("12/3", "/", "12-3"),
+        ("a\\b", r"\\", "a-b"),
+        ("a..b", "..", "a-b"),
+        ("<b>S1</b>", "<", "b-S1-b"),
+        ("=1+1", "=", "1-1"),
+        ("@S1", "@", "S1"),
+        ("S\t1", r"\t", "S-1"),
+    ],
+)
+def test_an_id_that_is_no_word_is_refused_with_the_id_to_write(load, column, cell, sign, right):
+    with pytest.raises(ManifestError) as caught:
+        load(**{column: cell})
+    told = f"row 2: {column} {cell!r} holds '{sign}'; write it with letters, digits, '_', '-' and "
+    assert f"{told}'.' alone, such as {right!r}" in str(caught.value)
 
 
 def test_absent_words_are_no_visit_and_no_site(load):

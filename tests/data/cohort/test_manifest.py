@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 from pdray.config import build
-from pdray.data.cohort.manifest import Manifest, Recording, grade_class, load_manifest, select
+from pdray.data.cohort.manifest import (
+    Allowed,
+    Manifest,
+    Recording,
+    grade_class,
+    load_manifest,
+    select,
+)
 from pdray.data.cohort.settings import ITEMS, DataConfig
 from pdray.errors import ManifestError, SettingsError
 
@@ -77,6 +84,24 @@ def test_every_column_arrives(write_manifest, tmp_path):
             site="A",
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("video", "/elsewhere/a.mp4"),
+        ("video", "../a.mp4"),
+        ("audio", "videos/../../a.wav"),
+        ("features.smile", "../smile.csv"),
+    ],
+)
+def test_files_outside_the_folder_of_the_manifest_are_refused(write_manifest, column, cell):
+    path = write_manifest([{**ROW, "video": "videos/x/../a.mp4", column: cell}])
+    told = rf"row 2: {column} {cell} lies outside the manifest's folder; .*data.allow_outside=true"
+    with pytest.raises(ManifestError, match=told):
+        load_manifest(path, check_files=False, allowed=Allowed(outside=False))
+    (recording,) = load_manifest(path, check_files=False).recordings
+    assert recording.files[column] == path.parent / cell
 
 
 def test_an_empty_cell_is_absent_never_zero(write_manifest):

@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pdray.data.store.entry import Entry, EntryWriter
+from pdray.data.store.entry import Entry, EntryWriter, is_whole
 from pdray.data.store.settings import StoreConfig
 from pdray.errors import StoreError
 
@@ -117,11 +119,37 @@ def test_an_arrow_file_of_somebody_else_is_reported(tmp_path):
         Entry(tmp_path / "a.arrow")
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"shape": [100_000, 100_000, 3]}, "bytes cannot hold 23 items"),
+        ({"shape": [4] * 9}, "its items have the shape"),
+        ({"shape": [-1, 4]}, "its items have the shape"),
+        ({"dtype": "O"}, "its items are object in codec 'raw'"),
+        ({"codec": "zip"}, "its items are uint8 in codec 'zip'"),
+        ({"items_per_batch": 1}, "its last batch has 3 of 1 items"),
+        ({"codec": "lz4", "shape": [9_000, 9_000, 3]}, "bytes cannot hold 23 items"),
+    ],
+)
+def test_facts_that_no_writer_writes_are_refused_before_memory_is_taken(path, facts, reason):
+    with pa.ipc.open_file(path.read_bytes()) as reader:
+        batches = [reader.get_batch(n) for n in range(reader.num_record_batches)]
+        known = json.loads(reader.schema.metadata[b"pdray"])
+        schema = reader.schema.with_metadata({"pdray": json.dumps(known | facts)})
+    with pa.ipc.new_file(str(path), schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch.cast(schema))
+    with pytest.raises(StoreError, match=f"is damaged or not an entry of the frame.*{reason}"):
+        Entry(path)
+
+
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
 def test_one_changed_bit_is_found(path, place):
+    assert is_whole(path)
     content = bytearray(path.read_bytes())
     content[int(len(content) * place)] ^= 1
     path.write_bytes(content)
+    assert not is_whole(path)
     with pytest.raises(StoreError, match=r"items \d+ to \d+ have changed since they were written"):
         Entry(path).verify()
 
