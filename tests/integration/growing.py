@@ -20,7 +20,11 @@ from typing import Any
 import psutil
 import yaml
 from ray._private.services import get_node_ip_address
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+from ray.autoscaler._private.fake_multi_node.node_provider import (
+    FAKE_HEAD_NODE_ID,
+    FAKE_HEAD_NODE_TYPE,
+    FakeMultiNodeProvider,
+)
 from ray.autoscaler.v2.sdk import get_cluster_status
 
 _OF_RAY_UP = (
@@ -42,8 +46,8 @@ class GrowingCluster:
     def nodes(self) -> list[str]:
         """Return the types of the nodes that run, without the head."""
         status = get_cluster_status(self.address)
-        found = [one.ray_node_type_name for one in (*status.active_nodes, *status.idle_nodes)]
-        return sorted(name for name in found if name != "head")
+        found = [*status.active_nodes, *status.idle_nodes]
+        return sorted(one.ray_node_type_name for one in found if one.node_id != FAKE_HEAD_NODE_ID)
 
     def lose(self, name: str) -> None:
         """Kill a node of a type, as a cloud takes back a spot machine."""
@@ -102,7 +106,8 @@ def growing_cluster(types: dict[str, dict[str, Any]]) -> Iterator[GrowingCluster
 
 
 def _written(types: dict[str, dict[str, Any]], address: str) -> dict[str, Any]:
-    nodes: dict[str, Any] = {"head": {"resources": {"CPU": 0}, "max_workers": 0, "node_config": {}}}
+    head = {"resources": {"CPU": 0}, "max_workers": 0, "node_config": {}}
+    nodes: dict[str, Any] = {FAKE_HEAD_NODE_TYPE: head}
     for name, one in types.items():
         resources = {**one, "object_store_memory": _STORE_BYTES}
         most = resources.pop("max_workers")
@@ -113,7 +118,8 @@ def _written(types: dict[str, dict[str, Any]], address: str) -> dict[str, Any]:
         "upscaling_speed": 100.0,
         "idle_timeout_minutes": 0.1,
         "provider": {
-            "type": "fake_multinode",
+            "type": "external",
+            "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
             "use_node_id_as_ip": True,  # all nodes share the address of this machine
             "disable_node_updaters": True,
             "disable_launch_config_check": True,
@@ -122,7 +128,7 @@ def _written(types: dict[str, dict[str, Any]], address: str) -> dict[str, Any]:
             "gcs_address": address,
         },
         "available_node_types": nodes,
-        "head_node_type": "head",
+        "head_node_type": FAKE_HEAD_NODE_TYPE,
         "auth": {},
         "docker": {},
         "file_mounts": {},

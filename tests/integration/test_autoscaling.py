@@ -47,15 +47,15 @@ def test_a_search_grows_from_no_node_survives_a_loss_and_leaves_none(
 
     assert cluster.nodes() == []
     process = start(grown, cluster)
-    wait_until(lambda: cluster.nodes() == ["decode"], 60)
-    wait_until(lambda: cluster.nodes()[-2:] == ["train", "train"], 90)
+    wait_until(lambda: cluster.nodes() == ["decode"], 120)
+    wait_until(lambda: cluster.nodes()[-2:] == ["train", "train"], 120)
     grown.wait_for_epochs(process, 1)
     cluster.lose("train")
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, out + err
     assert "2 trials run at once; the cluster has at most 3 CPUs and no GPU (1 node now;" in out
     assert grown.outcome() == alone.outcome()
-    wait_until(lambda: cluster.nodes() == [], 60)
+    wait_until(lambda: cluster.nodes() == [], 90)
 
 
 def test_a_trial_that_takes_whole_nodes_starts_and_one_above_every_type_is_refused(
