@@ -30,7 +30,7 @@ from pdray.search.opening import OpenStudy, check_study, open_study
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.resume import check_same, manifest_of, only_driver, standing
-from pdray.search.trial import run_trials
+from pdray.search.running import run_trials
 from pdray.tracking.run_log import StudyLog, read_json
 
 

@@ -17,7 +17,8 @@ from pdray.display import step
 from pdray.errors import StudyError
 from pdray.search.cluster import counted
 from pdray.search.progress import Mirror, RefitProgress
-from pdray.search.trial import APART, run_trials
+from pdray.search.running import run_trials
+from pdray.search.trial import APART
 from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import StudyLog, TrialLog
 

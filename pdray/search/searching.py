@@ -18,7 +18,7 @@ from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.proposals import StudySearch, naming_database
-from pdray.search.trial import run_trials
+from pdray.search.running import run_trials
 from pdray.tracking.run_log import IMPORTANCE, SEARCH_PICTURES, StudyLog
 
 

@@ -5,9 +5,7 @@ a Tune function around a Ray Train worker group. Both pass their results to the 
 :class:`Recorder`, which calls the pruning actor, so a trial always ends itself.
 """
 
-import warnings
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,6 @@ import ray
 import torch
 from ray import tune
 from ray.train import WorkerGroupError
-from ray.tune import (
-    CheckpointConfig,
-    FailureConfig,
-    ResultGrid,
-    RunConfig,
-    TuneConfig,
-    TuneError,
-    Tuner,
-)
 
 from pdray.atomic import replacing
 from pdray.config import dump
@@ -40,14 +29,12 @@ from pdray.evaluation.predictions import (
     targets,
 )
 from pdray.evaluation.settings import Method
-from pdray.nodes import HEAD
 from pdray.search.checkpoint import find_start, owner_of, read_state, save_checkpoint
-from pdray.search.full_disk import FULL_DISK, FullDisk
+from pdray.search.full_disk import FULL_DISK
 from pdray.search.pruning import choose_epoch, mean_over_folds
 from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.run_log import PICTURES, StudyLog
 from pdray.training.loop.launch import (
-    MAX_RESTARTS,
     EndsSoon,
     run_distributed,
     run_in_process,
@@ -56,8 +43,6 @@ from pdray.training.task import EpochResult
 
 APART = "val/largest_difference"
 """Score of a kept fold: how far its probabilities are from those of the trial that won."""
-
-_LOW_MEMORY = "running low on memory"
 
 
 class Recorder:
@@ -402,78 +387,3 @@ def distributed_trial(config: dict[str, Any], plan: TrialPlan) -> None:
         if failed is None:  # a lost worker: Tune restarts the trial from its checkpoint
             raise
         tune.report(failed)
-
-
-def run_trials(
-    plan: TrialPlan,
-    how: TuneConfig,
-    *,
-    callbacks: list[tune.Callback],
-    param_space: dict[str, Any] | None = None,
-    stopper: tune.Stopper | None = None,
-) -> ResultGrid:
-    """Run trials with Ray Tune until all have ended.
-
-    Args:
-        plan: Everything that the trials share.
-        how: Search algorithm, number of trials, and how many run at once.
-        callbacks: Listeners on the driver.
-        param_space: Numbers and values of the trials, if no search algorithm proposes them.
-        stopper: Ends all trials; None: nothing does.
-
-    Returns:
-        Tune's results; those of pdray are in the log.
-
-    Raises:
-        ClusterError: If a node runs out of memory.
-        OSError: If a disk is full; the trials that ran are not marked as ended.
-    """
-    from pdray.search.files import TrialFiles  # of the driver alone
-    from pdray.search.overhead import Overhead
-    from pdray.search.restarts import Restarts
-
-    workers, overhead, room = plan.workers, Overhead(), FullDisk(stopper)
-    listeners = [*callbacks, Restarts(plan), TrialFiles(plan), overhead]
-    if plan.reservation is not None:
-        from pdray.search.growth import Growth
-
-        growth = Growth(plan.reservation, how, callbacks)
-        how, plan = growth.how, replace(plan, reservation=None)
-        listeners.append(growth)
-    run = RunConfig(
-        name="tune",
-        storage_path=str(plan.folder / "ray"),
-        verbose=0,
-        callbacks=listeners,
-        stop=room,
-        failure_config=FailureConfig(max_failures=MAX_RESTARTS),
-        # The trial's folder holds everything that a restart needs.
-        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
-    )
-    is_one = workers.num_workers == 1
-    # The process of a distributed trial only waits. It takes no CPU, because its workers may need
-    # all of a node, and it runs on the head node, which stays.
-    trainable: Any = tune.with_parameters(FoldTrial if is_one else distributed_trial, plan=plan)
-    trainable = tune.with_resources(trainable, workers.resources if is_one else HEAD)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tuner = Tuner(trainable, param_space=param_space or {}, tune_config=how, run_config=run)
-        try:
-            found = tuner.fit()
-            overhead.end()
-            room.check()
-            return found
-        except TuneError as error:  # what a callback of Tune raised, as text
-            full = full_disk(error)
-            if full is None:
-                raise
-            raise full from error
-        except RuntimeError as error:
-            # Tune raises this if Ray killed one of its own processes; anything else is a defect.
-            if _LOW_MEMORY not in str(error):
-                raise
-            raise ClusterError(
-                "a node ran low on memory, and Ray ended processes that the trials need; complete "
-                "trials are kept; lower search.max_concurrent_trials or close other programs, and "
-                "run it again"
-            ) from error

@@ -26,7 +26,7 @@ from pdray.search.cluster import counted
 from pdray.search.evaluating import evaluate_winner
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Mirror, RefitProgress
-from pdray.search.trial import run_trials
+from pdray.search.running import run_trials
 from pdray.search.trial_plan import TrialPlan
 from pdray.tracking.address import shared_settings
 from pdray.tracking.run_log import REPORT, StudyLog, TrialLog

@@ -17,7 +17,7 @@ from pdray.config import build
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.errors import ClusterError
 from pdray.evaluation.predictions import Origin, predictions_table
-from pdray.search import trial
+from pdray.search import running, trial
 from pdray.search.full_disk import FULL_DISK
 from pdray.search.trial import APART, Recorder, held_out_score, run_trial
 from pdray.search.trial_plan import TrialPlan
@@ -309,14 +309,14 @@ def test_a_node_without_memory_is_told_in_words_and_other_faults_are_not_hidden(
         def fit(self) -> None:
             raise RuntimeError(said["reason"])
 
-    monkeypatch.setattr(trial, "Tuner", Tuner)
-    monkeypatch.setattr(trial.tune, "with_parameters", lambda trainable, **_: trainable)
-    monkeypatch.setattr(trial.tune, "with_resources", lambda trainable, _: trainable)
+    monkeypatch.setattr(running, "Tuner", Tuner)
+    monkeypatch.setattr(running.tune, "with_parameters", lambda trainable, **_: trainable)
+    monkeypatch.setattr(running.tune, "with_resources", lambda trainable, _: trainable)
     with pytest.raises(ClusterError, match=r"ran low on memory, .* complete trials are kept"):
-        trial.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
+        running.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
     said["reason"] = "a fault of ours"
     with pytest.raises(RuntimeError, match="a fault of ours"):
-        trial.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
+        running.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
 
 
 def test_reshuffled_trials_have_inner_folds_of_their_own(tmp_path: Path) -> None:

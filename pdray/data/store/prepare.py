@@ -105,17 +105,11 @@ def prepare_store(
 
     num_tasks = -(-len(rows) // _per_task(recordings, modalities))
     quiet_context()
-    # By this process, whose rights are those of output_mode: no worker of a cluster that was joined
-    # makes the folder that keeps others out.
-    with suppress(OSError):  # a task says it, with the recording
-        store.root.mkdir(parents=True, exist_ok=True)
-    role = role_if_known(DECODE)
-    done = ray.data.from_items(rows, override_num_blocks=num_tasks).map(
-        add, num_cpus=1, resources=place(role)
-    )
+    _make_folder(store)
+    done = ray.data.from_items(rows, override_num_blocks=num_tasks)
     prepared: dict[str, Prepared] = {}
     failures: dict[str, str] = {}
-    for number, row in enumerate(_rows(done, role), start=1):
+    for number, row in enumerate(_rows(done, add), start=1):
         name = recordings[row["position"]].recording_id
         try:
             raise_fault(row["fault"])
@@ -127,6 +121,13 @@ def prepare_store(
     return prepared, failures
 
 
+def _make_folder(store: FrameStore) -> None:
+    # By this process, whose rights are those of output_mode: no worker of a cluster that was joined
+    # makes the folder that keeps others out.
+    with suppress(OSError):  # a task says it, with the recording
+        store.root.mkdir(parents=True, exist_ok=True)
+
+
 def quiet_context() -> None:
     """Let the executions of Ray Data that follow print no bars, and take as long as they need."""
     context = ray.data.DataContext.get_current()
@@ -135,11 +136,13 @@ def quiet_context() -> None:
     context.execution_no_progress_timeout_s = -1
 
 
-def _rows(dataset: Any, role: str | None) -> Iterator[dict[str, Any]]:
+def _rows(dataset: Any, add: Callable[[dict[str, Any]], Any]) -> Iterator[dict[str, Any]]:
+    """Yield what is added, by tasks on nodes that are meant for decoding if there are any."""
+    role = role_if_known(DECODE)
     stays = "finished recordings stay in the store; run the command again to continue"
     lost = naming_lost_process("a process that prepares recordings", stays)
     with lost, telling_of_no_node(role, cpus=1):
-        yield from dataset.iter_rows()
+        yield from dataset.map(add, num_cpus=1, resources=place(role)).iter_rows()
 
 
 def _add(
