@@ -40,6 +40,10 @@ class Mirror:
         self._machine: Any = None
         self._next_measure = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to save: the study's folder holds everything."""
+        return {}
+
     def measure(self) -> None:
         """Log the use of this machine at intervals, if ``tracking.system_metrics`` asks for it."""
         if time.monotonic() < self._next_measure:

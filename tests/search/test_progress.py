@@ -1,3 +1,4 @@
+import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -224,6 +225,7 @@ def test_trials_do_not_wait_for_a_server_that_hangs_and_it_gets_all_at_the_end(
     assert asked.wait(60)
     mirror.update(now=True)
     assert len(calls) == 1
+    pickle.dumps(mirror)  # as Ray Tune does with what listens to its trials
     answers.set()
     mirror.finish()
     assert len(calls) == 2
