@@ -18,6 +18,7 @@ from pdray.checks.run import findings_text
 from pdray.command import Say
 from pdray.config import build, part, require_writable
 from pdray.data.cohort.labels import labelled
+from pdray.data.cohort.made import refuse_made
 from pdray.data.cohort.manifest import Allowed, load_manifest
 from pdray.data.store.prepare import check_failures
 from pdray.evaluation.evaluate import Evaluation, evaluate
@@ -99,6 +100,7 @@ def _grade(
     allowed = Allowed(config.data.different_subjects, config.data.shared_files)
     assert config.data.manifest is not None, "the job has looked"
     manifest = load_manifest(config.data.manifest, scale=studied.data.scale, allowed=allowed)
+    refuse_made(manifest.made)
     manifest = labelled(manifest, studied.data.target)
     reasons = reasons_before(studied, manifest, other_people=config.other_people)
     rows = tuple(one for one in manifest.recordings if one.recording_id not in reasons)

@@ -105,7 +105,8 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     asked = read_tree(ReproduceConfig, argv)
     config = build(ReproduceConfig, merge(merge({}, table.settings), asked))
     _check_seeds(table, asked)
-    manifest = open_manifest(config.data, output=config.output, check_files=False)
+    learns_from_made = config.data.made == "training"  # whose files tell whom they carry
+    manifest = open_manifest(config.data, output=config.output, check_files=learns_from_made)
     if table.layout == "groups":
         return _plan_groups(table, path.stem, config, manifest)
     needs = (config.data.target,)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pdray.command import Progress
 from pdray.data.cohort.labels import with_labels
+from pdray.data.cohort.made import refuse_made
 from pdray.data.cohort.manifest import Allowed, Recording, load_manifest
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
@@ -52,8 +53,9 @@ def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
     if config.data.manifest is not None:
         allowed = Allowed(config.data.different_subjects, config.data.shared_files)
         path, scale = config.data.manifest, studied.data.scale
-        rows = load_manifest(path, scale=scale, allowed=allowed).recordings
-        rows = with_labels(rows, studied.data.target)
+        manifest = load_manifest(path, scale=scale, allowed=allowed)
+        refuse_made(manifest.made)
+        rows = with_labels(manifest.recordings, studied.data.target)
     else:
         assert config.videos is not None, "the settings ask for one of them"
         item = _item(studied, config.item)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pdray.data.cohort.csv_table import Row
+from pdray.data.cohort.made import refuse_made
 from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rows import FILES, RATER, REQUIRED, read_rows
 from pdray.data.cohort.settings import VISIT
@@ -73,6 +74,7 @@ def find_visits(
     """
     # Any scale will do for other items, whose grades are not used.
     manifest = load_manifest(path, scale="0..99", allowed=None)
+    refuse_made(manifest.made)
     rows, _ = read_rows(manifest.path, manifest.path.read_bytes())
     items = {f"expression_{one}": one for one in expressions}
     posed = [one for one in manifest.recordings if one.item in items]

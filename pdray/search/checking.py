@@ -43,6 +43,7 @@ def make_case(
 ) -> Case:
     """Return the search as the checks see it."""
     output, outer = plan.config.output, study.outer_studies()
+    recordings = tuple(one for one in recordings if not one.carries)
     table = (
         of_outer_folds(study).table if outer else read_predictions(study.winner.predictions_path)
     )

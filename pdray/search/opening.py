@@ -12,7 +12,14 @@ from pdray.address import submitted_commit
 from pdray.cluster import check_plugins, check_shared
 from pdray.command import Say
 from pdray.data.cohort.folds import folds_to_json
-from pdray.data.cohort.members import Cohort, compared_sides, inner_sides, rated, readable
+from pdray.data.cohort.members import (
+    Cohort,
+    compared_sides,
+    inner_sides,
+    rated,
+    rated_made,
+    readable,
+)
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.data.modalities import MODALITIES
 from pdray.data.store.forecast import Forecast, check_room, forecast
@@ -226,7 +233,14 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
     prepared = prepare_frames(checked.within, say)
     cohort = readable(cohort, data, prepared)
     stored = prepared if plan.config.frames == "store" else None
-    recordings = rated(cohort, data, stored)
+    recordings = (*rated(cohort, data, stored), *rated_made(cohort, stored))
+    if cohort.made:
+        from pdray.data.cohort.made import made_lines  # few studies learn from them
+
+        split = compared_sides if plan.fixed else inner_sides
+        told = made_lines(split(cohort.folds, recordings, cohort.made_share), recordings)
+        cohort = replace(cohort, notes=(*cohort.notes, *told))
+        say(*told)
     if any("regions" in config.beside for config in plan.fits):
         from pdray.search.region_preparation import check_regions, with_marks
 
@@ -259,7 +273,8 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
         StudyError: If the study goes on and a recording's file has changed.
     """
     plan, study = checked.plan, checked.study
-    recordings, keeps = checked.cohort.recordings, plan.config.frames == "store"
+    made = tuple(one.recording for one in checked.cohort.made)
+    recordings, keeps = checked.cohort.recordings + made, plan.config.frames == "store"
     done = "in the store" if keeps else "decoded once, to check them"
     checked.cohort.manifest.keep_digests()
     checked.store.sweep()
@@ -296,7 +311,7 @@ def _notes(checked: CheckedStudy, prepared: Mapping[str, Prepared]) -> list[str]
     """Return what is to be known of the recordings, which are told by their running numbers."""
     from pdray.tracking.numbering import number_recordings, number_subjects
 
-    recordings = checked.cohort.recordings
+    recordings = checked.cohort.recordings + tuple(one.recording for one in checked.cohort.made)
     # All at once, so that numbers do not tell who is on which side of a split.
     number_subjects(checked.study, (one.subject_id for one in recordings))
     numbers = number_recordings(
@@ -384,7 +399,9 @@ def _trial_plan(
         folder=study.folder,
         fit=config.fit,
         recordings=recordings,
-        sides=(compared_sides if plan.fixed else inner_sides)(cohort.folds, recordings),
+        sides=(compared_sides if plan.fixed else inner_sides)(
+            cohort.folds, recordings, cohort.made_share
+        ),
         num_classes=cohort.num_classes,
         origin=Origin(
             study=study.name,
@@ -402,6 +419,7 @@ def _trial_plan(
         interval=config.evaluation.interval,
         reshuffle=config.search.reshuffle and not plan.fixed,
         target=config.data.target,
+        made_share=cohort.made_share,
     )
 
 

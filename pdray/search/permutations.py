@@ -190,6 +190,7 @@ def _with_classes(
     return tuple(
         replace(one, grade=new.grade, target=new.target, shares=new.shares, facts=new.facts)
         for one in recordings
+        if not one.carries  # made with the class that it was to show
         for new in [grades[one.recording_id]]
     )
 

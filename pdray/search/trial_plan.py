@@ -44,6 +44,7 @@ class TrialPlan:
         interval: How test scores get their intervals: ``evaluation.interval``.
         reshuffle: Whether each trial of a search draws inner folds of its own.
         target: ``data.target``, which names the classes in pictures.
+        made_share: Most made recordings of a class in a fold, for each real one.
         reservation: How resources were chosen; the driver follows the cluster with it. None: the
             number of trials at once stays.
     """
@@ -64,6 +65,7 @@ class TrialPlan:
     interval: Method = "transformed"
     reshuffle: bool = False
     target: Target = "grade"
+    made_share: float = 0.0
     reservation: "Reservation | None" = None
 
     def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
@@ -85,7 +87,13 @@ class TrialPlan:
         from pdray.data.cohort.reshuffling import reshuffled  # few searches draw folds anew
 
         seed = derive_seed(self.origin.seed, "reshuffle", number)
-        return reshuffled(self.recordings, self.sides, num_classes=self.num_classes, seed=seed)
+        return reshuffled(
+            self.recordings,
+            self.sides,
+            num_classes=self.num_classes,
+            seed=seed,
+            made_share=self.made_share,
+        )
 
     @property
     def _evaluate(self) -> Evaluate:

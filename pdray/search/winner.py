@@ -61,7 +61,7 @@ def refit(
     plan = replace(
         trials,
         labels=(),
-        sides=outer_sides(cohort.folds, trials.recordings),
+        sides=outer_sides(cohort.folds, trials.recordings, cohort.made_share),
         origin=replace(trials.origin, split="test", fold=-1),
         role="winner",
         epochs=chosen + 1,

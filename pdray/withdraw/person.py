@@ -139,7 +139,7 @@ def rows_of_manifests(
         try:
             found[path] = load_manifest(
                 path, check_files=False, subjects=data.subjects, scale=data.scale, allowed=None
-            ).recordings
+            ).listed
         except PdrayError as error:
             if data in given:
                 raise

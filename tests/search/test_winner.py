@@ -46,7 +46,7 @@ def test_a_refit_begun_for_another_trial_is_not_continued(
     trial.start(number=9, num_epochs=2, params={}, settings={})
     trial.finish(state="complete", value=0.5, chosen_epoch=1)
     nothing: Any = type("Plan", (), {"recordings": ()})()
-    cohort: Any = type("Cohort", (), {"folds": None})()
+    cohort: Any = type("Cohort", (), {"folds": None, "made_share": 0.0})()
     with pytest.raises(RefitBeginsError):
         refit(nothing, (study, study.folder), (9, {}), cohort, (nothing, lambda line: None))
     assert not study.winner.exists()

@@ -13,8 +13,11 @@ from typing import Any
 
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.rows import (
+    CONSENT,
+    CONSENTS,
     FILES,
     IDS,
+    MADE,
     NUMBERS,
     PLACES,
     RATER,
@@ -130,6 +133,7 @@ def read_row(
     faults += [_missing(name, cells) for name in REQUIRED if not cells[name]]
     faults += _text_faults(cells, scale, is_unnamed=cells["recording_id"] in unnamed)
     words = {name: _word(name, cells.get(name, ""), faults) for name in WORDS}
+    words[CONSENT] = _consents(cells.get(CONSENT, ""), faults)
     numbers = {name: _number(name, cells.get(name, ""), faults) for name in NUMBERS}
     faults += _span_faults(numbers["start_seconds"], numbers["end_seconds"])
     raters = sorted((name for name in cells if RATER.fullmatch(name)), key=lambda n: int(n[6:]))
@@ -140,7 +144,7 @@ def read_row(
         return None, faults
     values: dict[str, Any] = {name: cells[name] for name in REQUIRED}
     values |= {name: cells.get(name) or None for name in ("visit_id", "side", *TEXTS)}
-    values |= {name: folder / cells[name] if cells.get(name) else None for name in FILES}
+    values |= {name: folder / cells[name] if cells.get(name) else None for name in (*FILES, MADE)}
     tables = {name: folder / cells[name] for name in cells if is_table(name) and cells[name]}
     values |= {"grade": grade, "raters": tuple(rated), "features": tables}
     return values | words | numbers, []
@@ -236,6 +240,18 @@ def _word(column: str, cell: str, faults: list[str]) -> str | None:
     right = _either(tuple(WORDS[column]))
     faults.append(f"{column} {cell!r} is not {right}; leave the cell empty if it is not known")
     return None
+
+
+def _consents(cell: str, faults: list[str]) -> str | None:
+    """Return what a person agreed to, as words in the order of :data:`CONSENTS`."""
+    given = re.split("[ ,;+]+", normal_form(cell)) if cell else []
+    if wrong := [word for word in given if word not in CONSENTS]:
+        faults.append(
+            f"{CONSENT} {cell!r}: {wrong[0]!r} does not say what the person agreed to; write some "
+            "of: learn (a generator may learn from the pictures), change (the pictures may be "
+            "changed), show (changed pictures may be shown outside the study); empty is no consent"
+        )
+    return " ".join(word for word in CONSENTS if word in given) or None
 
 
 def _number(column: str, cell: str, faults: list[str]) -> float | None:

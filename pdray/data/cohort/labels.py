@@ -34,7 +34,11 @@ def labelled(manifest: Manifest, target: Target) -> Manifest:
     if target == "grade":
         return manifest
     recordings = with_labels(manifest.recordings, target)
-    return replace(manifest, recordings=recordings, notes=(*manifest.notes, _told(recordings)))
+    made = tuple(
+        replace(one, recording=with_labels([one.recording], target)[0]) for one in manifest.made
+    )
+    notes = (*manifest.notes, _told(recordings))
+    return replace(manifest, recordings=recordings, made=made, notes=notes)
 
 
 def check_diagnoses(recordings: Sequence[Recording]) -> None:

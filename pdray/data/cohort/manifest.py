@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdray.config import nearest
 from pdray.data.cohort.csv_table import Row
-from pdray.data.cohort.rows import COLUMNS, FILES, REQUIRED, UNABLE, Sheet, read_rows
+from pdray.data.cohort.rows import COLUMNS, FILES, MADE, REQUIRED, UNABLE, Sheet, read_rows
 from pdray.data.cohort.settings import (
     ACTION,
     KNOWN_ITEMS,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
 
     from pdray.data.cohort.digests import Digests
+    from pdray.data.cohort.made import Made
     from pdray.data.cohort.people import Fault
 
 
@@ -68,6 +69,10 @@ class Recording:
         diagnosis, sex, site: Free text.
         recording_protocol: How it was recorded, free text.
         consent_pictures: "yes" if the subject agreed that pictures of it are shown.
+        consent_synthesis: What the subject agreed to, of "learn", "change" and "show", with spaces
+            between; see :mod:`pdray.data.cohort.made`.
+        consent_version: Of the consent form, free text.
+        made_by: Absolute path of the provenance file, if the recording is made; None is real.
         together: Subjects that share a file with this one, and this one; empty if none does. All
             of them belong on one side of a split.
     """
@@ -101,6 +106,9 @@ class Recording:
     hours_since_dose: float | None = None
     recording_protocol: str | None = None
     consent_pictures: str | None = None
+    consent_synthesis: str | None = None
+    consent_version: str | None = None
+    made_by: Path | None = None
     together: frozenset[str] = frozenset()
     features: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
@@ -142,7 +150,9 @@ class Manifest:
     Attributes:
         path: Absolute path of the file.
         digest: SHA-256 of the file's content, hexadecimal.
-        recordings: In the order of the file, at least one.
+        recordings: The real ones in the order of the file, at least one.
+        made: The made ones; they take part in training alone, where that is asked for.
+        listed: Both, in the order of the file.
         notes: What the user should know of the file and its people, one sentence each.
         digests: Of the files that had to be compared; a reader that has accepted its settings
             keeps them.
@@ -153,6 +163,8 @@ class Manifest:
     recordings: tuple[Recording, ...]
     notes: tuple[str, ...] = ()
     digests: "Digests | None" = None
+    made: "tuple[Made, ...]" = ()
+    listed: tuple[Recording, ...] = ()
 
     def keep_digests(self) -> None:
         """Write the digests of sources that had to be computed beside the frame store.
@@ -308,6 +320,12 @@ def load_manifest(
 
             wrong, told_of_tables = table_faults(rows, path.parent)
             faults, notes = faults + wrong, notes + told_of_tables
+    made: tuple[Made, ...] = ()
+    listed = tuple(recordings)
+    if any(one.made_by is not None for one in recordings):
+        recordings, made, wrong = _apart(recordings, rows, digests, check_files=check_files)
+        faults += wrong
+        notes.append(f"{len(made)} made recordings: never scored, and learnt from only if asked")
     refuse(in_rows(faults), ManifestError, path.name)
     named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
     own = Counter(one.item for one in recordings if one.item not in KNOWN_ITEMS)
@@ -315,9 +333,31 @@ def load_manifest(
     notes += [f"items on the scale {scale}, which are not among the known ones: {told}"] * any(own)
     notes += [*id_notes(list(named)), *rater_notes([one.raters for one in recordings])]
     notes += age_notes((one.subject_id, one.visit_id, one.age) for one in recordings)
-    return Manifest(
-        path, hashlib.sha256(content).hexdigest(), tuple(recordings), tuple(notes), digests
-    )
+    digest = hashlib.sha256(content).hexdigest()
+    return Manifest(path, digest, tuple(recordings), tuple(notes), digests, made, listed)
+
+
+def _apart(
+    recordings: Sequence[Recording],
+    rows: Sequence[Row],
+    digests: "Digests | None",
+    *,
+    check_files: bool,
+) -> tuple[list[Recording], "tuple[Made, ...]", list["Fault"]]:
+    """Return real and made recordings apart from each other, and what is wrong with the made ones.
+
+    Without a look at files, made recordings whose provenance cannot be followed are left out.
+    """
+    from pdray.data.cohort.digests import Digests
+    from pdray.data.cohort.made import find_made
+
+    made, faults = find_made(recordings, digests or Digests(None))
+    number = {row.cells["recording_id"]: row.number for row in rows}
+    real = [one for one in recordings if one.made_by is None]
+    if not real:
+        faults.append((recordings[0].recording_id, "every row is a made recording; add real ones"))
+    wrong = [(number[name], text) for name, text in faults] if check_files or not real else []
+    return real, tuple(made), wrong
 
 
 def check_rows(
@@ -353,7 +393,9 @@ def check_rows(
         people = [row for row in rows if not is_personal(row.cells["subject_id"])]
         owners = find_owners(people, folder, allowed.shared_files, digests)
         faults += id_faults(people, unnamed, allowed.different_subjects)
-        faults += [*fact_faults(people), *owners.faults]
+        # A made recording of a healthy person may show an ill one.
+        real = [row for row in people if not row.cells.get(MADE)]
+        faults += [*fact_faults(real), *owners.faults]
         for row in people:
             texts = [] if allowed.any_id else word_faults(row)
             texts += [] if allowed.outside else outside_faults(row, folder)

@@ -27,6 +27,7 @@ from pdray.data.cohort.rated import (
     StoredRecording,
     manifest_facts,
     rater_shares,
+    with_made,
 )
 from pdray.data.cohort.settings import (
     ACTION,
@@ -43,6 +44,8 @@ from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
 
+    from pdray.data.cohort.made import Made
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -55,6 +58,8 @@ class Cohort:
         folds: Subjects by side.
         notes: What has to be said beside its scores, one sentence each.
         grade_cuts: First grade of each class but the lowest.
+        made: Made recordings that a fold may learn from; see :mod:`pdray.data.cohort.made`.
+        made_share: Most made recordings of a class in a fold, for each real one of its training.
     """
 
     manifest: Manifest
@@ -63,6 +68,8 @@ class Cohort:
     folds: Folds
     notes: tuple[str, ...]
     grade_cuts: tuple[int, ...]
+    made: "tuple[Made, ...]" = ()
+    made_share: float = 0.0
 
     @property
     def is_synthetic(self) -> bool:
@@ -191,6 +198,11 @@ def make_cohort(
     cohort = Cohort(
         manifest, recordings, lacking, with_people(folds, people), (), config.grade_cuts
     )
+    if config.made == "training":
+        from pdray.data.cohort.made import usable_made  # few studies learn from them
+
+        made = usable_made(manifest.made, config, needs)
+        cohort = replace(cohort, made=made, made_share=config.made_share)
     return replace(cohort, notes=_notes(cohort, config))
 
 
@@ -306,6 +318,21 @@ def rated(
     )
 
 
+def rated_made(
+    cohort: Cohort, stored: Mapping[str, StoredRecording] | None
+) -> tuple[RatedRecording, ...]:
+    """Return the made recordings that can be read, as a fit reads them; see :func:`rated`."""
+    return tuple(
+        replace(
+            rate(one.recording, cohort.grade_cuts, stored=stored and stored[name]),
+            carries=one.people,
+        )
+        for one in cohort.made
+        for name in [one.recording.recording_id]
+        if stored is None or name in stored
+    )
+
+
 def rate(
     recording: Recording, cuts: Sequence[int], *, stored: StoredRecording | None
 ) -> RatedRecording:
@@ -333,22 +360,40 @@ def rate(
     )
 
 
-def inner_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return both sides of each fold as positions; no test subject is in any."""
+def inner_sides(
+    folds: Folds, recordings: Sequence[RatedRecording], made_share: float = 0.0
+) -> tuple[FoldSides, ...]:
+    """Return both sides of each fold as positions; no test subject is in any.
+
+    Args:
+        folds: Subjects by side.
+        recordings: Real ones, and made ones with ``carries``.
+        made_share: As :func:`~pdray.data.cohort.rated.with_made` takes it.
+    """
     return tuple(
-        _sides(recordings, folds.train(fold), folds.validation(fold))
+        _sides(recordings, folds.train(fold), folds.validation(fold), made_share)
         for fold in range(len(folds.folds))
     )
 
 
-def outer_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return the one fold that trains on all development subjects and scores the test set."""
-    return (_sides(recordings, folds.development, folds.test),)
+def outer_sides(
+    folds: Folds, recordings: Sequence[RatedRecording], made_share: float = 0.0
+) -> tuple[FoldSides, ...]:
+    """Return the one fold that trains on all development subjects and scores the test set.
+
+    Arguments as of :func:`inner_sides`.
+    """
+    return (_sides(recordings, folds.development, folds.test, made_share),)
 
 
-def compared_sides(folds: Folds, recordings: Sequence[RatedRecording]) -> tuple[FoldSides, ...]:
-    """Return the folds of a comparison: each held out in turn, or the one that its owner fixed."""
-    return outer_sides(folds, recordings) if folds.test else inner_sides(folds, recordings)
+def compared_sides(
+    folds: Folds, recordings: Sequence[RatedRecording], made_share: float = 0.0
+) -> tuple[FoldSides, ...]:
+    """Return the folds of a comparison: each held out in turn, or the one that its owner fixed.
+
+    Arguments as of :func:`inner_sides`.
+    """
+    return (outer_sides if folds.test else inner_sides)(folds, recordings, made_share)
 
 
 def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
@@ -390,10 +435,14 @@ def _class(recording: Recording, cuts: Sequence[int]) -> int:
 
 
 def _sides(
-    recordings: Sequence[RatedRecording], learnt: frozenset[str], held: frozenset[str]
+    recordings: Sequence[RatedRecording],
+    learnt: frozenset[str],
+    held: frozenset[str],
+    made_share: float,
 ) -> FoldSides:
+    real = [place for place, one in enumerate(recordings) if not one.carries]
     training, evaluation = (
-        tuple(place for place, one in enumerate(recordings) if one.subject_id in subjects)
+        tuple(place for place in real if recordings[place].subject_id in subjects)
         for subjects in (learnt, held)
     )
-    return FoldSides(training, evaluation)
+    return with_made(recordings, FoldSides(training, evaluation), made_share)

@@ -4,8 +4,10 @@ Raters disagree, and a class that one of three saw is not the class that all thr
 of their grades say so to the loss; what is scored stays the class of the consensus grade.
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,8 @@ class RatedRecording:
         facts: Those of :data:`FACTS` that the manifest has for it (text), and the grade by each
             rater (``rater_1``, ..., float). Predictions tables carry them; no network sees them.
         votes: Class by each rater, -1 where one did not rate; empty if the manifest has no raters.
+        carries: Subjects whom a made recording carries; empty is a real recording. A made one is
+            learnt from where all of them are, and never evaluated.
     """
 
     recording_id: str
@@ -74,6 +78,7 @@ class RatedRecording:
     group: str = ""
     facts: Mapping[str, str | float] = field(default_factory=dict)
     votes: tuple[int, ...] = ()
+    carries: frozenset[str] = frozenset()
 
     @property
     def people(self) -> str:
@@ -87,6 +92,35 @@ class FoldSides:
 
     training: tuple[int, ...]
     evaluation: tuple[int, ...]
+
+
+def with_made(recordings: Sequence[RatedRecording], side: FoldSides, share: float) -> FoldSides:
+    """Return a fold whose training side has the made recordings that belong on it.
+
+    Args:
+        recordings: Real and made.
+        side: Positions of real ones.
+        share: Most made recordings of a class, for each real one that is learnt from. Those that
+            are left out are drawn by their ids, so that the same ones take part in every run.
+
+    Returns:
+        The fold; the made ones are those that carry nobody but subjects of its training side.
+    """
+    learnt = {recordings[i].subject_id for i in side.training}
+    of_class: dict[int, list[int]] = {}
+    for place, one in enumerate(recordings):
+        if one.carries and one.carries <= learnt:
+            of_class.setdefault(one.target, []).append(place)
+    real = Counter(recordings[i].target for i in side.training)
+    chosen: list[int] = []
+    for target, places in of_class.items():
+        drawn = sorted(places, key=lambda place: _draw(recordings[place].recording_id))
+        chosen += drawn[: int(share * real[target])]
+    return replace(side, training=(*side.training, *sorted(chosen)))
+
+
+def _draw(recording_id: str) -> bytes:
+    return hashlib.sha256(recording_id.encode()).digest()
 
 
 def manifest_facts(recording: Recording) -> dict[str, str | float]:
@@ -130,7 +164,7 @@ def check_sides(
         scored: Whether there must be recordings to evaluate.
 
     Raises:
-        FoldsError: Naming the fold and the subjects.
+        FoldsError: Naming the fold and the subjects, or the made recordings that would be scored.
     """
     for fold, side in enumerate(sides):
         if not side.training or (scored and not side.evaluation):
@@ -138,9 +172,10 @@ def check_sides(
                 f"fold {fold}: {len(side.training)} recordings to train on and "
                 f"{len(side.evaluation)} to evaluate; each side needs at least one"
             )
-        both = {recordings[i].subject_id for i in side.training} & {
-            recordings[i].subject_id for i in side.evaluation
-        }
+        if any(recordings[i].carries for i in side.evaluation):
+            raise FoldsError(f"fold {fold}: made recordings on the side that is evaluated")
+        learnt = (recordings[i].carries | {recordings[i].subject_id} for i in side.training)
+        both = frozenset().union(*learnt) & {recordings[i].subject_id for i in side.evaluation}
         if both:
             raise FoldsError(f"fold {fold}: subjects on both sides: {', '.join(sorted(both))}")
 

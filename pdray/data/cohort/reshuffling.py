@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pdray.data.cohort.folds import make_held_out_folds
-from pdray.data.cohort.rated import FoldSides, RatedRecording
+from pdray.data.cohort.rated import FoldSides, RatedRecording, with_made
 from pdray.data.cohort.settings import FoldsConfig
 from pdray.errors import FoldsError
 
@@ -17,6 +17,7 @@ def reshuffled(
     *,
     num_classes: int,
     seed: int,
+    made_share: float = 0.0,
 ) -> tuple[FoldSides, ...]:
     """Return other inner folds of the same subjects, as many and stratified as the study's own.
 
@@ -28,8 +29,10 @@ def reshuffled(
         sides: The study's own folds.
         num_classes: How many classes the model has.
         seed: Of the draw.
+        made_share: Most made recordings of a class, for each real one.
     """
-    places = sorted({place for side in sides for place in (*side.training, *side.evaluation)})
+    used = {place for side in sides for place in (*side.training, *side.evaluation)}
+    places = sorted(place for place in used if not recordings[place].carries)
     people = [recordings[place].people for place in places]
     classes = [recordings[place].target for place in places]
     for draw in range(_DRAWS):
@@ -41,9 +44,13 @@ def reshuffled(
         except FoldsError:
             continue
         return tuple(
-            FoldSides(
-                tuple(place for place in places if recordings[place].people not in held),
-                tuple(place for place in places if recordings[place].people in held),
+            with_made(
+                recordings,
+                FoldSides(
+                    tuple(place for place in places if recordings[place].people not in held),
+                    tuple(place for place in places if recordings[place].people in held),
+                ),
+                made_share,
             )
             for held in folds.folds
         )

@@ -93,6 +93,17 @@ class DataConfig(Settings):
         description="what is learnt: grade: the class of the grade; diagnosis: ill or healthy, by "
         "the column diagnosis, with grade_cuts [1]",
     )
+    made: Literal["none", "training"] = Field(
+        "none",
+        description="made recordings (column made_by): training: each fold learns from those that "
+        "carry nobody but subjects of its training side; none: they take no part",
+    )
+    made_share: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="most made recordings of a class, for each real one that a fold learns from",
+    )
     marks: Path | None = Field(None, description="table of marked regions, as importers write it")
     max_decode_failures: int = Field(
         0, ge=0, description="unreadable recordings that a job may leave out [recordings]"

@@ -100,7 +100,7 @@ def extract(config: ExtractConfig, opens: OpenLandmarker, say: Say) -> Extracted
     with opens():
         pass
     rows, _ = read_rows(manifest.path, manifest.path.read_bytes(), required=())
-    wanted = [one for one in manifest.recordings if one.item in config.items]
+    wanted = [one for one in manifest.listed if one.item in config.items]
     todo = [one for one in wanted if one.landmarks is None and one.regions is None]
     found: dict[str, dict[str, str]] = {}
     without: list[tuple[str, str]] = []

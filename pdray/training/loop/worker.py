@@ -316,7 +316,7 @@ class _Learner:
 
 
 def _objective(task: FitTask, fold: int, device: torch.device) -> TrainingLoss:
-    training = task.sides[fold].training
+    training = [i for i in task.sides[fold].training if not task.recordings[i].carries]
     if task.config.loss.soft_targets:
         counts = expected_counts([np.asarray(_shares(task, index)) for index in training])
     else:

@@ -1,0 +1,255 @@
+"""Twelve people, a generator that learnt from three of them, and who learns from its pictures."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from pdray.config import build
+from pdray.data.cohort.folds import Folds, folds_to_json
+from pdray.data.cohort.made import made_lines, refuse_made
+from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.members import inner_sides, make_cohort, outer_sides, rated, rated_made
+from pdray.data.cohort.provenance import Provenance, Source, read_provenance, write_provenance
+from pdray.data.cohort.rated import FoldSides, check_sides
+from pdray.data.cohort.reshuffling import reshuffled
+from pdray.errors import FoldsError, ManifestError
+from pdray.search.settings import StudyConfig
+
+PEOPLE = [f"S{number:02d}" for number in range(1, 13)]
+LEARNT = ("S03", "S05", "S06")
+SOURCES = ("S05", "S06", "S07")
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def write(tmp_path, write_manifest):
+    """Return a function that writes 12 people with one track each, and three made ones.
+
+    Files are landmark tracks by name alone, so that nothing has to be decoded.
+    """
+
+    def build_files(*, rows=None, made=None, provenance=None, extra=()):
+        for name in PEOPLE:
+            (tmp_path / f"{name}.npz").write_bytes(f"track of {name}".encode())
+        for name in SOURCES:
+            (tmp_path / f"made_{name}.npz").write_bytes(f"made of {name}".encode())
+        values = {
+            "method": "cut",
+            "study": "translator",
+            "weights": digest(b"weights"),
+            "learnt_subjects": LEARNT,
+            "learnt_contents": tuple(digest(f"track of {name}".encode()) for name in LEARNT),
+            "made": {
+                digest(f"made of {name}".encode()): Source(
+                    recording_id=f"R{name}", target_class=1, strength=1.0
+                )
+                for name in SOURCES
+            },
+            **(provenance or {}),
+        }
+        write_provenance(tmp_path / "made.json", Provenance(**values))
+        found = [
+            {
+                "recording_id": f"R{name}",
+                "subject_id": name,
+                "item": "face_interview",
+                "grade": 3 * (number % 2),
+                "landmarks": f"{name}.npz",
+                "consent_synthesis": "learn change",
+                "made_by": "",
+                **(rows or {}).get(name, {}),
+            }
+            for number, name in enumerate(PEOPLE)
+        ]
+        found += [
+            {
+                "recording_id": f"M{name}",
+                "subject_id": name,
+                "item": "face_interview",
+                "grade": 3,
+                "landmarks": f"made_{name}.npz",
+                "consent_synthesis": "",
+                "made_by": "made.json",
+                **(made or {}).get(name, {}),
+            }
+            for name in SOURCES
+        ]
+        return write_manifest([*found, *extra])
+
+    return build_files
+
+
+def load(path, seed=0, **data):
+    tree = {"data": {"manifest": "m.csv", "items": ["face_interview"], **data}}
+    tree["folds"] = {"num_outer": 3, "num_folds": 2, "seed": seed}
+    config = build(StudyConfig, tree)
+    manifest = load_manifest(path, allowed=None)
+    return make_cohort(manifest, config.data, config.folds, needs=("landmarks",)), config.data
+
+
+def members(cohort, data, share=None):
+    recordings = (*rated(cohort, data, None), *rated_made(cohort, None))
+    share = cohort.made_share if share is None else share
+    sides = inner_sides(cohort.folds, recordings, share)
+    return recordings, (*sides, *outer_sides(cohort.folds, recordings, share))
+
+
+def learnt_made(recordings, side):
+    return {recordings[i].recording_id for i in side.training if recordings[i].carries}
+
+
+def test_no_fold_that_holds_a_person_out_learns_from_what_carries_that_person(write):
+    carried = {"MS05": {*LEARNT}, "MS06": {*LEARNT}, "MS07": {*LEARNT, "S07"}}
+    path, right, wrong = write(), 0, 0
+    for seed in range(6):
+        cohort, data = load(path, seed, made="training", made_share=9)
+        recordings, sides = members(cohort, data)
+        for side in sides:
+            held = {recordings[i].subject_id for i in side.evaluation}
+            training = {recordings[i].subject_id for i in side.training}
+            expected = {name for name, people in carried.items() if people <= training}
+            assert learnt_made(recordings, side) == expected
+            right += len(expected)
+            wrong += sum(bool(people & held) for people in carried.values())
+        check_sides(recordings, sides)
+    # So many would be learnt from without the rule, beside a person whom they carry.
+    assert (right, wrong) == (5, 41)
+
+
+@pytest.mark.parametrize(("other", "content"), [("S11", b"track of S03"), ("S12", b"track of S05")])
+def test_a_person_under_another_id_is_told_by_the_content(write, tmp_path, other, content):
+    path = write()
+    (tmp_path / f"{other}.npz").write_bytes(content)
+    cohort, _ = load(path, made="training")
+    assert all(other in one.people for one in cohort.made)
+
+
+def test_folds_and_classes_are_those_of_the_real_recordings(write):
+    path = write()
+    plain, data = load(path)
+    with_made, _ = load(path, made="training")
+    assert folds_to_json(plain.folds) == folds_to_json(with_made.folds)
+    assert [one.recording_id for one in with_made.recordings] == [f"R{name}" for name in PEOPLE]
+    assert (plain.made, len(with_made.made)) == ((), 3)
+    assert members(plain, data)[1] == members(with_made, data, share=0.0)[1]
+    assert "3 made recordings: never scored, and learnt from only if asked" in plain.notes
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 1), (0.17, 0), (9.0, 3)])
+def test_made_recordings_of_a_class_are_at_most_a_share_of_its_real_ones(write, share, expected):
+    cohort, data = load(write(), made="training", made_share=share)
+    recordings, _ = members(cohort, data)
+    everyone = Folds(test=frozenset(), folds=(frozenset(PEOPLE[:2]), frozenset(PEOPLE[2:])))
+    side = inner_sides(everyone, recordings, share)[0]  # trains on S03 to S12, five with grade 3
+    found = learnt_made(recordings, side)
+    assert len(found) == min(3, int(share * 5)) >= expected
+    again = inner_sides(everyone, (*recordings[:12], *recordings[:11:-1]), share)[0]
+    assert learnt_made((*recordings[:12], *recordings[:11:-1]), again) == found
+
+
+def test_folds_that_are_drawn_anew_keep_the_rule(write):
+    cohort, data = load(write(), made="training", made_share=9)
+    recordings, sides = members(cohort, data)
+    seen = set()
+    for seed in range(8):
+        for side in reshuffled(
+            recordings, sides[:-1], num_classes=2, seed=seed, made_share=cohort.made_share
+        ):
+            training = {recordings[i].subject_id for i in side.training}
+            for name in learnt_made(recordings, side):
+                seen.add(name)
+                assert {*LEARNT} <= training
+            assert not any(recordings[i].carries for i in side.evaluation)
+    assert seen or not any(learnt_made(recordings, side) for side in sides)
+
+
+def test_a_made_recording_is_never_evaluated_nor_learnt_from_beside_who_is_in_it(write):
+    cohort, data = load(write(), made="training", made_share=9)
+    recordings, _ = members(cohort, data)
+    with pytest.raises(FoldsError, match="made recordings on the side that is evaluated"):
+        check_sides(recordings, [FoldSides((0, 1), (12,))])
+    with pytest.raises(FoldsError, match="subjects on both sides: S03"):
+        check_sides(recordings, [FoldSides((0, 1, 12), (2,))])
+
+
+def test_a_study_in_which_no_fold_learns_from_any_is_refused(write):
+    cohort, data = load(write(provenance={"learnt_subjects": tuple(PEOPLE)}), made="training")
+    recordings, sides = members(cohort, data)
+    with pytest.raises(FoldsError, match="none of 3 made recordings can be learnt from"):
+        made_lines(sides, recordings)
+    some = replace(sides[0], training=(*sides[0].training, 12))
+    assert made_lines([some, sides[1]], recordings) == [
+        "made recordings learnt from: 1, 0 of 3, by fold; none is scored"
+    ]
+
+
+def test_nothing_made_is_scored(write):
+    with pytest.raises(ManifestError, match=r"3 rows are made recordings .* first MS05"):
+        refuse_made(load_manifest(write(), allowed=None).made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"rows": {"S05": {"consent_synthesis": ""}}},
+            "1 of 1 subjects did not .* 'change'",
+        ),
+        (
+            {"rows": {"S03": {"consent_synthesis": "change show"}}},
+            r"1 of 3 subjects did not consent to 'learn' \(S03\)",
+        ),
+        (
+            {"rows": {"S03": {"consent_synthesis": "yes"}}},
+            "'yes' does not say .* learn .* show",
+        ),
+        ({"provenance": {"learnt_subjects": ("S03", "S77")}}, r"1 subjects .* lacks \(S77\)"),
+        ({"made": {"S05": {"subject_id": "S08"}}}, "its subject S08 is not that of its source"),
+        ({"made": {"S05": {"grade": ""}}}, "neither grade nor diagnosis"),
+        ({"made": {"S05": {"landmarks": "S05.npz"}}}, "none of those that made_by lists"),
+        ({"made": {"S05": {"made_by": ""}}}, "RM?S05|its file is a made one"),
+        ({"made": {"S05": {"made_by": "absent.json"}}}, "absent.json cannot be read: No such file"),
+    ],
+)
+def test_a_made_recording_that_cannot_be_followed_is_refused(write, changes, told):
+    with pytest.raises(ManifestError, match=told):
+        load_manifest(write(**changes), check_files=True, allowed=None)
+
+
+def test_a_made_recording_is_no_source_of_another(write):
+    made = {
+        digest(b"made of S05"): Source(recording_id="MS06", target_class=1, strength=1.0),
+        digest(b"made of S06"): Source(recording_id="RS06", target_class=1, strength=1.0),
+        digest(b"made of S07"): Source(recording_id="RS07", target_class=1, strength=1.0),
+    }
+    with pytest.raises(ManifestError, match=r"source MS06 is no real recording .* nothing is"):
+        load_manifest(write(provenance={"made": made}), allowed=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda tree: tree.update(seed=5), "was changed after it was written"),
+        (lambda tree: tree.update(version=2), "version: Input should be less than"),
+        (lambda tree: tree.update(made={}), "made: Dictionary should have at least 1 item"),
+        (lambda tree: tree.pop("made"), "is no provenance file"),
+        (lambda tree: tree.update(people=["S01"]), "people: Extra inputs are not permitted"),
+    ],
+)
+def test_a_provenance_file_that_was_changed_is_refused(write, tmp_path, change, told):
+    write()
+    path = tmp_path / "made.json"
+    tree = json.loads(path.read_text())
+    assert read_provenance(path).method == "cut"
+    change(tree)
+    path.write_text(json.dumps(tree))
+    with pytest.raises(ManifestError, match=told):
+        read_provenance(path)
+    path.write_text("{")
+    with pytest.raises(ManifestError, match=r"made.json is no JSON file"):
+        read_provenance(path)
