@@ -230,17 +230,14 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
 
             prepare_tracking(checked.uri, plan.config.tracking.experiment)
     keep_weights(checked.within.study, checked.files)
+    made = _made(plan, cohort)
+    for line in made:
+        say(line)
     prepared = prepare_frames(checked.within, say)
     cohort = readable(cohort, data, prepared)
     stored = prepared if plan.config.frames == "store" else None
     recordings = (*rated(cohort, data, stored), *rated_made(cohort, stored))
-    if cohort.made:
-        from pdray.data.cohort.made import made_lines  # few studies learn from them
-
-        split = compared_sides if plan.fixed else inner_sides
-        told = made_lines(split(cohort.folds, recordings, cohort.made_share), recordings)
-        cohort = replace(cohort, notes=(*cohort.notes, *told))
-        say(*told)
+    cohort = replace(cohort, notes=(*cohort.notes, *made))
     if any("regions" in config.beside for config in plan.fits):
         from pdray.search.region_preparation import check_regions, with_marks
 
@@ -251,6 +248,17 @@ def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
 
         prepare_views(plan, recordings, checked.within.capacity, say)
     return PreparedTrials(cohort, recordings)
+
+
+def _made(plan: StudyPlan, cohort: Cohort) -> list[str]:
+    """Return how many made recordings each fold learns from, in words; nothing without any."""
+    if not cohort.made:
+        return []
+    from pdray.data.cohort.made import made_lines  # few studies learn from them
+
+    recordings = (*rated(cohort, plan.config.data, None), *rated_made(cohort, None))
+    split = compared_sides if plan.fixed else inner_sides
+    return made_lines(split(cohort.folds, recordings, cohort.made_share), recordings)
 
 
 def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording]:
