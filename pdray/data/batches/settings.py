@@ -2,20 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings
 
 _WHOLE = (1.0,)
-_WHOLE_LENGTH = (0.0, 1.0)
 # Defaults of the dense views, from the motion boundary paper; other values are refused without
 # dense views.
 _NUM_VIEWS, _VIEW_FRAMES = 64, 16
@@ -36,11 +29,6 @@ class SnippetConfig(Settings):
     stride: int = Field(
         1, ge=1, description="mode segments and dense views: frame step inside a run [frames]"
     )
-    within: tuple[float, float] = Field(
-        _WHOLE_LENGTH,
-        description="mode segments: part of the recording that is cut into segments, as shares of "
-        "its length; a run that is longer covers it [0..1]",
-    )
     views: Literal["same", "dense"] = Field(
         "same",
         description="snippets in evaluation; same: the central snippets of mode; dense: num_views "
@@ -60,27 +48,10 @@ class SnippetConfig(Settings):
         description="order of the frames; controls without motion: shuffled, or one_frame repeated",
     )
 
-    @model_serializer(mode="wrap")
-    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the default of ``within``: caches of versions without it keep their names."""
-        tree: dict[str, Any] = plain(self)
-        return {k: v for k, v in tree.items() if k != "within" or self.within != _WHOLE_LENGTH}
-
     @model_validator(mode="after")
     def _no_idle_setting(self) -> Self:
         """Refuse a setting that would have no effect."""
         dense = self.views == "dense"
-        start, end = self.within
-        if not 0 <= start < end <= 1:
-            raise ValueError(
-                f"within {list(self.within)} is no part of a recording; write two rising shares "
-                "from 0 to 1, such as [0.2,0.75]"
-            )
-        if self.within != _WHOLE_LENGTH and (self.mode == "uniform" or dense):
-            raise ValueError(
-                f"within {list(self.within)} needs mode segments and views same; set both, or "
-                f"leave it at {list(_WHOLE_LENGTH)}"
-            )
         if self.mode == "uniform" and dense and self.num_segments != 1:
             raise ValueError(
                 f"num_segments {self.num_segments} needs mode segments; set mode=segments or "

@@ -1,12 +1,11 @@
 """Chooses the frames of a recording that form snippets.
 
 There are two modes. ``uniform`` spreads the frames over the whole recording, as temporal
-self-attention (TSA) does; ``segments`` cuts the recording, or a part of it (``within``), into equal
-segments and takes a run of frames from each (the motion boundary paper). In evaluation the same
-mode is used, or ``dense`` views: short runs spread evenly over the recording, whose scores are
-averaged (the motion boundary paper tests with 64 runs of 16 consecutive frames). The choice depends
-only on the settings, the seed and the length, so it is the same on any worker, in any order, before
-and after a resume.
+self-attention (TSA) does; ``segments`` cuts the recording into equal segments and takes a run of
+frames from each (the motion boundary paper). In evaluation the same mode is used, or ``dense``
+views: short runs spread evenly over the recording, whose scores are averaged (the motion boundary
+paper tests with 64 runs of 16 consecutive frames). The choice depends only on the settings, the
+seed and the length, so it is the same on any worker, in any order, before and after a resume.
 """
 
 import hashlib
@@ -150,9 +149,7 @@ def _spread(num_available: int, num_frames: int, offset: float) -> Indices:
 
 def _runs(num_available: int, config: "SnippetConfig", offsets: npt.NDArray[np.float64]) -> Indices:
     span = span_frames(config)
-    start = int(config.within[0] * num_available)
-    length = int(config.within[1] * num_available) - start
-    bounds = start + np.arange(config.num_segments + 1) * length // config.num_segments
+    bounds = np.arange(config.num_segments + 1) * num_available // config.num_segments
     first, last = bounds[:-1], bounds[1:] - span
     if num_available < span:
         # The recording is too short for a choice: every run reaches its end and loops.

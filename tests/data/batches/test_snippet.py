@@ -29,7 +29,6 @@ SEGMENTS = st.builds(
     num_frames=FRAMES,
     num_segments=st.integers(1, 6),
     stride=st.integers(1, 4),
-    within=st.sampled_from([(0.0, 1.0), (0.2, 0.75), (0.9, 0.95)]),
     order=ORDERS,
 )
 UNIFORM = st.builds(SnippetConfig, num_frames=FRAMES, order=ORDERS)
@@ -275,28 +274,6 @@ def test_dense_controls_shuffle_and_repeat_inside_each_view():
 def test_an_empty_recording_is_refused():
     with pytest.raises(ValueError, match="got 0"):
         frame_indices(0, SnippetConfig(), None)
-
-
-@given(LENGTHS, DRAWS)
-def test_runs_lie_in_the_part_of_the_recording_or_cover_it(num_available, draw):
-    config = SnippetConfig(mode="segments", num_frames=4, stride=3, within=(0.25, 0.75))
-    start, end = num_available // 4, num_available * 3 // 4
-    (run,) = frame_indices(num_available, config, draw)
-    if end - start >= 10:
-        assert start <= run[0]
-        assert run[-1] < end
-    elif num_available >= 10:
-        assert run[0] <= start
-        assert run[-1] >= end - 1
-
-
-def test_a_part_of_the_recording_is_one_and_needs_segments():
-    for within in ((0.5, 0.5), (-0.1, 1.0), (0.0, 1.1)):
-        with pytest.raises(ValueError, match="is no part of a recording; write two rising shares"):
-            SnippetConfig(mode="segments", within=within)
-    for other in ({}, {"mode": "segments", "views": "dense"}):
-        with pytest.raises(ValueError, match="needs mode segments and views same"):
-            SnippetConfig(within=(0.2, 0.8), **other)
 
 
 def test_segment_settings_need_segments_mode():
