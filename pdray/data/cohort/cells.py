@@ -86,7 +86,7 @@ def outside_faults(row: Row, folder: Path) -> list[str]:
         folder: Of the manifest, absolute.
     """
     root = os.path.normpath(folder)
-    named = {name: row.cells.get(name, "") for name in file_columns(row.cells)}
+    named = {name: row.cells.get(name, "") for name in (*file_columns(row.cells), MADE)}
     return [
         f"{name} {cell} lies outside the manifest's folder; if the manifest may name files "
         "anywhere on this machine, give data.allow_outside=true, else copy the file there"

@@ -166,9 +166,9 @@ def _faults(
     if not listed:
         return [f"its file is none of those that made_by lists, or was changed; {_AGAIN}"]
     sources = {source.recording_id for source in listed}
-    if absent := sources - real.keys():
+    if made := sources - real.keys():
         return [
-            f"its source {min(absent)} is no real recording of the manifest; nothing is made of a "
+            f"its source {min(made)} is no real recording of the manifest; nothing is made of a "
             "made recording, and the source's row must be there"
         ]
     if {real[name].subject_id for name in sources} != {one.subject_id}:

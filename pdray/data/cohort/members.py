@@ -324,7 +324,7 @@ def rated_made(
     """Return the made recordings that can be read, as a fit reads them; see :func:`rated`."""
     return tuple(
         replace(
-            rate(one.recording, cohort.grade_cuts, stored=stored and stored[name]),
+            rate(one.recording, cohort.grade_cuts, stored=None if stored is None else stored[name]),
             carries=one.people,
         )
         for one in cohort.made

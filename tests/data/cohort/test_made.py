@@ -9,7 +9,7 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.folds import Folds, folds_to_json
 from pdray.data.cohort.made import made_lines, refuse_made
-from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.manifest import Allowed, load_manifest
 from pdray.data.cohort.members import inner_sides, make_cohort, outer_sides, rated, rated_made
 from pdray.data.cohort.provenance import Provenance, Source, read_provenance, write_provenance
 from pdray.data.cohort.rated import FoldSides, check_sides
@@ -213,12 +213,13 @@ def test_nothing_made_is_scored(write):
         ({"made": {"S05": {"grade": ""}}}, "neither grade nor diagnosis"),
         ({"made": {"S05": {"landmarks": "S05.npz"}}}, "none of those that made_by lists"),
         ({"made": {"S05": {"made_by": ""}}}, "RM?S05|its file is a made one"),
+        ({"made": {"S05": {"made_by": "../made.json"}}}, "made_by ../made.json lies outside"),
         ({"made": {"S05": {"made_by": "absent.json"}}}, "absent.json cannot be read: No such file"),
     ],
 )
 def test_a_made_recording_that_cannot_be_followed_is_refused(write, changes, told):
     with pytest.raises(ManifestError, match=told):
-        load_manifest(write(**changes), check_files=True, allowed=None)
+        load_manifest(write(**changes), allowed=Allowed(outside=False))
 
 
 def test_a_made_recording_is_no_source_of_another(write):
