@@ -87,11 +87,12 @@ def parts_table(
         row: dict[str, Any] = {name: getattr(one, name) for name in FACTS}
         row |= {f"rater_{n}": grade for n, grade in enumerate(one.raters, start=1)}
         reason = reasons.get(one.recording_id)
+        lasts = one.video or one.audio or one.landmarks or one.regions  # numbers have no length
         rows.append(
             row
             | {
                 "class": None if reason else grade_class(one.grade or 0, grade_cuts),
-                "seconds": seconds.get(one.recording_id),
+                "seconds": seconds.get(one.recording_id) if lasts else None,
                 "part": LEFT_OUT if reason else TRAINING if one.subject_id in learnt else SCORED,
                 "reason": reason,
             }
