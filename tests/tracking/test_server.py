@@ -4,9 +4,13 @@ import logging
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +77,38 @@ def test_a_server_that_never_answers_is_given_up_within_seconds(study: StudyLog)
         with pytest.raises(TrackingError, match="does not answer within 8 s"):
             mirror_study(study.folder, f"http://127.0.0.1:{silent.getsockname()[1]}", "e")
         assert time.monotonic() - start < 12
+
+
+def test_a_server_that_fails_is_told_in_one_line(study: StudyLog) -> None:
+    class Fails(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Fails) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(TrackingError) as caught:
+            mirror_study(study.folder, uri, "e")
+        server.shutdown()
+    told = "it answers with error 500; nothing is lost: the log is on disk"
+    assert str(caught.value) == f"tracking server {uri}: {told}"
+
+
+def test_a_locked_database_is_told_in_one_line_and_gets_all_later(
+    study: StudyLog, uri: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(study.folder.parent / "mlflow.db", isolation_level=None)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        start = time.monotonic()
+        prepare_tracking(uri, "e")  # a study begins nevertheless
+        with pytest.raises(TrackingError, match="another program has locked the database; not"):
+            mirror_study(study.folder, uri, "e")
+        assert time.monotonic() - start < 15  # MLflow waits 20 s for each question
+    assert capfd.readouterr() == ("", "")
+    assert mirror_study(study.folder, uri, "e").num_runs == 1
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "postgresql+psycopg"])
