@@ -69,8 +69,10 @@ class Mirror:
             if self._thread is not None:
                 self._thread.join()
             if not (is_sending and self.error):  # which it would only wait for again
+                self._fault = None
                 self._send()
-        self._raise_fault()
+        if self._fault is not None:
+            raise self._fault
 
     def update(self, *, now: bool = False) -> None:
         """Begin to send what is new if the interval has passed; do not wait for it.
@@ -78,47 +80,42 @@ class Mirror:
         Args:
             now: Send before the interval has passed, unless the server failed or was slow last
                 time, since short trials may outpace it.
-
-        Raises:
-            PdrayError: If the log of the study could not be read last time.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._fault is not None or (self._thread is not None and self._thread.is_alive()):
             return
-        self._raise_fault()
         started = time.monotonic()
         if started >= self._earliest and (started >= self._next or now):
             # Not waited for at the end of the process, as if that was killed: nothing is lost.
             self._thread = Thread(target=self._send, name="mirror", daemon=True)
             self._thread.start()
 
-    def _raise_fault(self) -> None:
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            raise fault
-
     def _send(self) -> None:
         started = time.monotonic()
         try:
-            from pdray.tracking.mlflow_log import mirror_study  # it takes seconds to import
-
-            sent = mirror_study(*self._where)
-        except TrackingError as error:
-            if self.error is None:
-                self._say(f"tracking: {error}; the study continues and sends it later")
-            self.error = error
-        except Exception as fault:  # noqa: BLE001 - it ends the study, whose thread is another
+            self._mirror()
+        except Exception as fault:  # noqa: BLE001 - this thread cannot end the study
             self._fault = fault
-        else:
-            if self.error is not None:
-                self._say("tracking: MLflow is up to date again")
-            self.error, self.page = None, sent.page
-            for note in sent.notes:
-                self._say(f"tracking: {note}")
         ended = time.monotonic()
         pause = _DEAD_SECONDS if self.error else _MIRROR_SECONDS
         self._next = ended + pause
         slow = (ended - started) * (1 / _MIRROR_SHARE - 1)
         self._earliest = self._next if self.error else ended + slow
+
+    def _mirror(self) -> None:
+        from pdray.tracking.mlflow_log import mirror_study  # it takes seconds to import
+
+        try:
+            sent = mirror_study(*self._where)
+        except TrackingError as error:
+            if self.error is None:
+                self._say(f"tracking: {error}; the study continues and sends it later")
+            self.error = error
+            return
+        if self.error is not None:
+            self._say("tracking: MLflow is up to date again")
+        self.error, self.page = None, sent.page
+        for note in sent.notes:
+            self._say(f"tracking: {note}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Runs the trials of a study with Ray Tune until all have ended."""
 
+import errno
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,9 +97,11 @@ def _naming_faults() -> Iterator[None]:
         yield
     except TuneError as error:  # what a callback of Tune raised, as text
         full = full_disk(error)
-        if full is None:
-            raise
-        raise full from error
+        if full is not None:
+            raise full from error
+        if "BrokenPipeError" in str(error):  # nobody reads its lines any more: | head
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
+        raise
     except RuntimeError as error:
         # Tune raises this if Ray killed one of its own processes; anything else is a defect.
         if _LOW_MEMORY not in str(error):

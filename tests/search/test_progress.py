@@ -241,7 +241,6 @@ def test_a_log_that_cannot_be_read_ends_the_study(
     monkeypatch.setattr(progress, "Thread", AtOnce)
     mirror = Mirror(StudyLog(tmp_path), uri="http://x", experiment="e", say=pytest.fail)
     mirror.update()
-    with pytest.raises(StudyError, match="line 2"):
-        mirror.update()
+    mirror.update()  # inside Ray Tune, which would make a page of it
     with pytest.raises(StudyError, match="line 2"):
         mirror.finish()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ray.tune import TuneConfig
+from ray.tune import TuneConfig, TuneError
 
 from pdray.config import build
 from pdray.data.cohort.rated import FoldSides, RatedRecording
@@ -301,21 +301,26 @@ def test_a_failed_refit_is_tried_again_and_a_failed_trial_is_not(tmp_path: Path)
 def test_a_node_without_memory_is_told_in_words_and_other_faults_are_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {"reason": "Caught: 3 worker(s) were killed due to the node running low on memory. More"}
+    low = RuntimeError("Caught: 3 worker(s) were killed due to the node running low on memory. A")
+    said = {"fault": low}
 
     class Tuner:
         def __init__(self, *_: Any, **__: Any) -> None: ...
 
         def fit(self) -> None:
-            raise RuntimeError(said["reason"])
+            raise said["fault"]
 
     monkeypatch.setattr(running, "Tuner", Tuner)
     monkeypatch.setattr(running.tune, "with_parameters", lambda trainable, **_: trainable)
     monkeypatch.setattr(running.tune, "with_resources", lambda trainable, _: trainable)
     with pytest.raises(ClusterError, match=r"ran low on memory, .* complete trials are kept"):
         running.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
-    said["reason"] = "a fault of ours"
+    said["fault"] = RuntimeError("a fault of ours")
     with pytest.raises(RuntimeError, match="a fault of ours"):
+        running.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
+    # Nobody reads the lines of a callback any more, which Tune tells as text.
+    said["fault"] = TuneError("Traceback ...\nBrokenPipeError: [Errno 32] Broken pipe")
+    with pytest.raises(BrokenPipeError):
         running.run_trials(make_plan(tmp_path), TuneConfig(), callbacks=[])
 
 
