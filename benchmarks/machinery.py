@@ -74,8 +74,8 @@ def search_costs(manifest: Path, trials: int) -> tuple[float, int]:
 def proposal_seconds(plan: StudyPlan, folder: Path, trials: int) -> Iterator[float]:
     """Yield the CPU seconds per trial of pdray's proposals and of Optuna's own."""
     storage = f"sqlite:///{folder}/pdray.db"
-    started = time.process_time()
     search = StudySearch(plan, storage=storage, name="study", mode="max")
+    started = time.process_time()
     for number in range(trials):
         name = f"trial{number}"
         search.suggest(name)
@@ -86,7 +86,6 @@ def proposal_seconds(plan: StudyPlan, folder: Path, trials: int) -> Iterator[flo
                 name, result
             )
     yield (time.process_time() - started) / trials
-    started = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sampler = TPESampler(multivariate=True, group=True, constant_liar=True, seed=0)
@@ -94,6 +93,7 @@ def proposal_seconds(plan: StudyPlan, folder: Path, trials: int) -> Iterator[flo
         storage=f"sqlite:///{folder}/optuna.db", sampler=sampler, direction="maximize"
     )
     space = {key: distribution(entry) for key, entry in plan.space.items()}
+    started = time.process_time()
     for number in range(trials):
         trial = study.ask(space)
         for step in range(NUM_FOLDS - 1):
