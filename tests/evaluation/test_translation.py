@@ -1,0 +1,68 @@
+import math
+
+import numpy as np
+import pytest
+
+from pdray.evaluation.translation import (
+    cosine,
+    directions,
+    is_right_person,
+    nearest_frame,
+    over_subjects,
+)
+
+
+def slow_cosine(one, other):
+    """Return the cosine of two vectors in plain Python."""
+    dot = sum(a * b for a, b in zip(one, other, strict=True))
+    norms = math.sqrt(sum(a * a for a in one)) * math.sqrt(sum(b * b for b in other))
+    return dot / norms if norms else float("nan")
+
+
+def test_directions_are_those_of_equation_1():
+    rng = np.random.default_rng(0)
+    changed, source, ill, healthy = rng.normal(size=(4, 6, 5))
+    changed[2] = source[2]
+    found = directions(changed, source, ill, healthy)
+    for towards, target in ((found.towards_ill, ill), (found.towards_healthy, healthy)):
+        expected = [slow_cosine(changed[k] - source[k], target[k] - source[k]) for k in range(6)]
+        np.testing.assert_allclose(towards, expected, rtol=1e-12)
+    np.testing.assert_array_equal(np.isnan(found.excess), np.arange(6) == 2)
+    assert found.num_absent == 1
+
+
+def test_another_healthy_frame_has_a_direction_of_a_half_and_no_excess():
+    rng = np.random.default_rng(1)
+    source, ill, healthy, another = rng.normal(size=(4, 4000, 64))
+    found = directions(another, source, ill, healthy)
+    assert np.mean(found.towards_ill) == pytest.approx(0.5, abs=0.01)
+    assert np.mean(found.excess) == pytest.approx(0.0, abs=0.01)
+    assert np.mean(directions(ill, source, ill, healthy).excess) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_frame_most_alike_is_one_of_the_same_person():
+    frames = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [1.0, 0.1]])
+    subjects = ["A", "B", "A", "B"]
+    assert nearest_frame(np.array([1.0, 0.0]), "A", frames, subjects) == 0
+    assert nearest_frame(np.array([1.0, 0.0]), "B", frames, subjects) == 3
+    assert nearest_frame(np.array([1.0, 0.0]), "C", frames, subjects) is None
+    assert nearest_frame(np.zeros(2), "A", frames, subjects) is None
+
+
+def test_the_right_person_is_the_one_of_the_nearest_real_frame():
+    changed = np.array([[1.0, 0.1], [0.1, 1.0]])
+    real = np.array([[10.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(
+        is_right_person(changed, ["A", "A"], real, ["A", "B"]), [True, False]
+    )
+    assert np.isnan(cosine(np.zeros((1, 2)), real[:1]))[0]
+
+
+def test_intervals_resample_people_and_not_frames():
+    values = np.repeat([0.0, 1.0, 2.0, 3.0], 50)
+    subjects = [f"S{k}" for k in range(4) for _ in range(50)]
+    low, high = over_subjects(lambda chosen: float(values[chosen].mean()), subjects)
+    assert high - low > 1.5  # 200 frames by themselves would give 0.3
+    assert low == over_subjects(lambda chosen: float(values[chosen].mean()), subjects)[0]
+    nothing = over_subjects(lambda chosen: float("nan"), subjects, num_resamples=3)
+    assert np.isnan(nothing).all()
