@@ -91,6 +91,8 @@ def _join(address: str | None) -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # lists trials that Ctrl-C ended
+    # What Tune keeps of a run is not needed; on a full disk it would tell so with a traceback.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
 
 
 def _start_ray(address: str, options: Mapping[str, Any]) -> None:

@@ -99,7 +99,7 @@ class _Watch:
             if tree == self._tree and self._states:
                 return
             last, self._tree = self._tree, tree
-            for name, cut in _halves(last, tree).items():
+            for name, cut in _halves(last, tree).items() if self._states else ():
                 told = f"{before}: {name} by half"
                 self._states.append(State({**last, **_folders(tree), name: cut}, told))
             self._states.append(State(tree, before))
