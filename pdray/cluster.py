@@ -3,10 +3,12 @@
 import logging
 import os
 import signal
+import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pdray.address import joined_address
 from pdray.atomic import write_text
 from pdray.cpus import granted_cpus
-from pdray.display import step
+from pdray.display import say, step
 from pdray.errors import ClusterError, refuse
 from pdray.plugins import lacking
 from pdray.remote import naming_lost_process
 
 _LOCAL_STORE_BYTES = 400 << 20
 _NONCE_SECONDS = 60
+_HEAD_LIMIT = "RAY_gcs_rpc_server_reconnect_timeout_s"
+_HEAD_SECONDS = 5.0
+_HEAD_SHARE = 0.6  # of the time after which Ray aborts
 _NO_ANSWER = (
     "; check that the cluster runs, that its token is in ~/.ray/auth_token or in the file of "
     "RAY_AUTH_TOKEN_PATH, and that RAY_AUTH_MODE=token is set"
@@ -52,11 +57,39 @@ def joined_cluster(asked: str | None) -> Iterator[None]:
     address = joined_address(asked)
     with step("connecting to the Ray cluster" if address else "starting Ray"):
         _join(address)
+    ended = threading.Event()
+    head = ray.get_runtime_context().gcs_address
+    threading.Thread(target=_watch_head, args=(head, ended), daemon=True).start()
     try:
         yield
     finally:
+        ended.set()
         with step("ending Ray"):
             ray.shutdown()
+
+
+def _watch_head(address: str, ended: threading.Event) -> None:
+    """End this job if the head of its cluster is lost; Ray would abort it later, in its own words.
+
+    A head that keeps its state in Redis may start again within Ray's own limit.
+    """
+    host, _, port = address.rpartition(":")
+    limit = float(os.environ.get(_HEAD_LIMIT, "60"))
+    answered = time.monotonic()
+    while not ended.wait(_HEAD_SECONDS):
+        with (
+            suppress(OSError),
+            socket.create_connection((host.strip("[]"), int(port)), _HEAD_SECONDS),
+        ):
+            answered = time.monotonic()
+        silent = time.monotonic() - answered
+        if silent > _HEAD_SHARE * limit:
+            say(
+                f"the head of the Ray cluster at {address} has not answered for {silent:.0f} s, so "
+                "this job ends; what is in its log stays"
+            )
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 def _join(address: str | None) -> None:

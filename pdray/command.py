@@ -111,6 +111,10 @@ def run_job(
     return 0
 
 
+_END_SECONDS = 10.0
+"""Time that a job has to end after SIGTERM, since Ray waits a minute for a head that got it too."""
+
+
 class _TerminatedError(KeyboardInterrupt):
     """SIGTERM has ended the work; the user has been told."""
 
@@ -122,6 +126,8 @@ def _ended_by_sigterm(way: Callable[[], str]) -> Iterator[None]:
     They kill a job seconds later, so the command that continues is printed at once.
     """
     told: list[str] = []
+    leaves = threading.Timer(_END_SECONDS, os._exit, (143,))
+    leaves.daemon = True
 
     def end(_: int, frame: Any) -> None:
         interrupt = signal.getsignal(signal.SIGINT)
@@ -129,6 +135,7 @@ def _ended_by_sigterm(way: Callable[[], str]) -> Iterator[None]:
             told.append(way())
             # print() would fail here if the signal came in the middle of another print().
             os.write(sys.stderr.fileno(), f"interrupted by SIGTERM; {told[0]}\n".encode())
+            leaves.start()
             if callable(interrupt) and interrupt is not signal.default_int_handler:
                 interrupt(signal.SIGINT, frame)  # of Ray Tune, which then ends its trials
                 return
@@ -145,6 +152,7 @@ def _ended_by_sigterm(way: Callable[[], str]) -> Iterator[None]:
             raise _TerminatedError from error  # whatever failed since: its helpers got SIGTERM too
         raise
     finally:
+        leaves.cancel()
         signal.signal(signal.SIGTERM, before)
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -124,6 +125,8 @@ def test_a_slow_start_of_ray_is_tried_a_second_time(monkeypatch):
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
+    context = SimpleNamespace(gcs_address="127.0.0.1:6379")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     with joined_cluster(None):
         assert [options["num_cpus"] for options in started] == [granted_cpus({})]

@@ -1,13 +1,16 @@
 import copy
+import os
 import re
 import subprocess
+import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
-from ray.scripts.scripts import start
+from ray.scripts.scripts import drain_node, start
 
 from tests.places import ROOT
 
@@ -132,6 +135,33 @@ def test_mlflow_listens_on_the_head_alone_and_its_options_exist(commands: list[s
     assert "export MLFLOW_DISABLE_TELEMETRY=true" in server
     assert {"--allowed-hosts", "--backend-store-uri", "--artifacts-destination"} <= set(used)
     assert set(used) <= _mlflow_options()
+
+
+def test_the_notice_of_a_spot_node_drains_it(commands: list[str], tmp_path: Path) -> None:
+    (command,) = [one for one in commands if "drain-node" in one]
+    used = _flags(command, "drain-node")
+    assert set(used) <= {name for option in drain_node.params for name in option.opts}
+    asked, ran = tmp_path / "asked", tmp_path / "ran"
+    programs = {  # of AWS the second answer is the notice
+        "ray": f'echo "$@" > {ran}.new; mv {ran}.new {ran}',
+        "sleep": "",
+        "curl": f'[[ $* != *instance-action* ]] || {{ echo "$@" >> {asked}; '
+        f"(( $(wc -l < {asked}) > 1 )); }}",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o700)
+    (tmp_path / "env/bin").mkdir(parents=True)
+    (tmp_path / "env/bin/activate").touch()
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = {"HOME": str(tmp_path), "PATH": path, "RAY_HEAD_IP": "10.0.0.1"}
+    subprocess.run(["bash", "-c", command], check=True, env=environment)
+    deadline = time.monotonic() + 20
+    while not ran.exists():
+        assert time.monotonic() < deadline, (tmp_path / "spot.log").read_text()
+        time.sleep(0.01)
+    assert ran.read_text().startswith("drain-node --address=10.0.0.1:6379 --reason=DRAIN_NODE_")
+    assert "/latest/meta-data/spot/instance-action" in asked.read_text()
 
 
 def test_placeholders_are_the_two_that_the_head_of_the_file_speaks_of() -> None:

@@ -66,15 +66,13 @@ def last_error(trial: Any) -> BaseException | None:
     path = trial.pickled_error_file
     if path is None or not Path(path).is_file():
         return None
-    error = pickle.loads(Path(path).read_bytes())  # Tune wrote it in this process
+    error: BaseException = pickle.loads(Path(path).read_bytes())  # Tune wrote it in this process
     error = getattr(error, "cause", error)
     if not isinstance(error, WorkerGroupError):
         return error
-    order = (NoticeError, RayActorError, BaseException)
-    return min(
-        error.worker_failures.values(),
-        key=lambda one: next(place for place, kind in enumerate(order) if isinstance(one, kind)),
-    )
+    found: list[BaseException] = list(error.worker_failures.values())
+    first = [one for kind in (NoticeError, RayActorError) for one in found if isinstance(one, kind)]
+    return [*first, *found][0]
 
 
 def told(error: BaseException | None) -> str:

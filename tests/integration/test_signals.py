@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from ray._raylet import GcsClient
+import ray
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION
 
@@ -77,6 +78,23 @@ def test_sigterm_to_the_driver_leaves_a_study_that_resumes(job: Job, whole: list
     assert job.outcome() == whole
 
 
+def test_a_job_whose_head_is_lost_says_how_to_go_on(job: Job, whole: list[object]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "20")
+        process = job.start(*job.words(*SETTINGS))
+    job.wait_for_epochs(process, 3)
+    family = psutil.Process(process.pid).children(recursive=True)
+    (head,) = [one for one in family if "gcs_server" in one.name()]
+    head.kill()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert "the head of the Ray cluster at 127.0.0.1" in out
+    assert err.startswith("interrupted by SIGTERM; continue: ")
+    done = job.run("--resume", f"output={job.output}")
+    assert done.returncode == 0, done.stderr
+    assert job.outcome() == whole
+
+
 def test_a_search_goes_on_after_all_machines_that_train_were_lost(
     job: Job, whole: list[object], cluster: Cluster
 ) -> None:
@@ -112,7 +130,7 @@ def test_a_trial_leaves_a_machine_that_is_drained(
 def drain(cluster: Cluster, node: str) -> None:
     """Let Ray drain a node, as after the notice of a spot machine, with 30 s left."""
     end = int(1000 * (time.time() + 30))
-    done, why = GcsClient(address=cluster.address).drain_node(
+    done, why = ray._raylet.GcsClient(address=cluster.address).drain_node(
         node, DRAIN_NODE_REASON_PREEMPTION, "spot", end
     )
     assert done, why

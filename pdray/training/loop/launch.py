@@ -195,7 +195,7 @@ class _TorchConfig(TorchConfig):
         return _Backend
 
 
-class _Backend(TorchConfig().backend_cls):  # type: ignore[misc] # a class that Ray does not name
+class _Backend(TorchConfig().backend_cls):  # type: ignore[misc] # Ray does not name it
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
         super().on_start(worker_group, backend_config)
         # Not in the training loop, whose thread may not set handlers of signals.
