@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pdray.address import joined_address
@@ -131,6 +132,9 @@ def _join(address: str | None) -> None:
 def _start_ray(address: str, options: Mapping[str, Any]) -> None:
     """Connect to Ray, or start it; a second time where a busy machine was too slow."""
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    has_clusters = ray_constants.ENABLE_RAY_CLUSTER
+    # A Ray that knows of no clusters takes 127.0.0.1 for its address, and listens there alone.
+    ray_constants.ENABLE_RAY_CLUSTER = has_clusters and address != "local"
     try:
         ray.init(address=address, **options)
     except Exception as error:
@@ -138,6 +142,8 @@ def _start_ray(address: str, options: Mapping[str, Any]) -> None:
             raise
         ray.shutdown()
         ray.init(address=address, **options)
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = has_clusters
     if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaced that of the job
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import ray
+from ray._private import ray_constants
 
 from pdray import cluster
 from pdray.address import is_submitted, submitted_commit
@@ -121,7 +122,7 @@ def test_a_slow_start_of_ray_is_tried_a_second_time(monkeypatch):
     def init(**options):
         if left:
             raise left.pop()
-        started.append(options)
+        started.append(options | {"is_reached": ray_constants.ENABLE_RAY_CLUSTER})
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
@@ -130,6 +131,8 @@ def test_a_slow_start_of_ray_is_tried_a_second_time(monkeypatch):
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     with joined_cluster(None):
         assert [options["num_cpus"] for options in started] == [granted_cpus({})]
+        assert not started[0]["is_reached"]  # from other machines
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"  # Ray would send them
     with joined_cluster("127.0.0.1:6379"):
         assert "num_cpus" not in started[-1]
+        assert started[-1]["is_reached"]

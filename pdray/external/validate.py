@@ -97,7 +97,8 @@ def _grade(
             "resources": {"address": config.resources.address},
         },
     )
-    allowed = Allowed(config.data.different_subjects, config.data.shared_files)
+    data = config.data
+    allowed = Allowed(data.different_subjects, data.shared_files, data.allow_outside)
     assert config.data.manifest is not None, "the job has looked"
     manifest = load_manifest(config.data.manifest, scale=studied.data.scale, allowed=allowed)
     refuse_made(manifest.made)

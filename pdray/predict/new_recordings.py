@@ -51,7 +51,8 @@ def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
         StudyError: If the model cannot read a video, or learnt none of their items.
     """
     if config.data.manifest is not None:
-        allowed = Allowed(config.data.different_subjects, config.data.shared_files)
+        data = config.data
+        allowed = Allowed(data.different_subjects, data.shared_files, data.allow_outside)
         path, scale = config.data.manifest, studied.data.scale
         manifest = load_manifest(path, scale=scale, allowed=allowed)
         refuse_made(manifest.made)

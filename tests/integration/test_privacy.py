@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from pdray.config import build
@@ -16,6 +17,15 @@ from tests.integration.conftest import Job
 pytestmark = pytest.mark.integration
 
 
+def listening(pid: int) -> set[str]:
+    """Return the addresses on which a process and those that it started take connections."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    found = [one for process in processes for one in process.net_connections("tcp")]
+    return {
+        one.laddr.ip.removeprefix("::ffff:") for one in found if one.status == psutil.CONN_LISTEN
+    }
+
+
 def test_no_pseudonym_name_date_or_rare_fact_leaves_the_room(
     tiny_manifest: Callable[..., Path],
     write_manifest: Callable[..., Path],
@@ -25,10 +35,14 @@ def test_no_pseudonym_name_date_or_rare_fact_leaves_the_room(
     rows = telltale_rows(sorted((tmp_path / "videos").iterdir()), tmp_path)
     job = Job(write_manifest(rows), tmp_path / "job")
     job.folder.mkdir()
-    done = job.run(*job.words("search.trials=1", "optim.epochs=1", "snippet.num_frames=8",
-                              'data.different_subjects=[["Quokka 1","Quokka 01"]]'))  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert found(done.stdout + done.stderr) == []
+    process = job.start(*job.words("search.trials=1", "optim.epochs=1", "snippet.num_frames=8",
+                                   'data.different_subjects=[["Quokka 1","Quokka 01"]]'))  # fmt: skip
+    job.wait_for_epochs(process, 1)
+    assert listening(process.pid) == {"127.0.0.1"}
+    out, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    assert found(out + errors) == []
+    assert [path for path in job.output.rglob("*") if path.stat().st_mode & 0o077] == []
 
     sent = job.output / "mlflow_files"
     tables = list(sent.rglob("predictions.parquet"))

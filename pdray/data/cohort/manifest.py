@@ -261,7 +261,7 @@ def open_manifest(
         check_files=check_files,
         subjects=data.subjects,
         scale=data.scale,
-        allowed=Allowed(data.different_subjects, data.shared_files, any_id=any_id),
+        allowed=Allowed(data.different_subjects, data.shared_files, data.allow_outside, any_id),
         digests=Digests(kept, writes=False),
     )
     if data.target == "grade":
