@@ -101,8 +101,11 @@ def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pdray.external.validate.write_report", lambda case, folder: None)
 
 
+FAR = "data.allow_outside=true"  # the manifest names videos of another folder
+
+
 def run(study: StudyLog, manifest: Path, output: Path, *words: str) -> tuple[str, Path]:
-    asked = [f"study={study.folder}", f"data.manifest={manifest}", f"output={output}", *words]
+    asked = [f"study={study.folder}", f"data.manifest={manifest}", f"output={output}", FAR, *words]
     text = validate(load(EvaluateConfig, asked), lambda line: None, device=CPU)
     return text, output / "evaluation" / f"{study.name}-{manifest.stem}"
 
@@ -119,7 +122,7 @@ def test_who_is_not_of_the_study_is_scored_and_everybody_else_is_counted(
     assert (parts["part"] == "scored").sum() == len(SCORED)
     # The same models, the same code: the numbers are those of jobs/predict.py.
     words = [f"study={study.folder}", f"data.manifest={manifest}", f"output={tmp_path / 'p.csv'}"]
-    predict_new(load(PredictConfig, words), lambda line: None)
+    predict_new(load(PredictConfig, [*words, FAR]), lambda line: None)
     predicted = pd.read_csv(tmp_path / "p.csv", comment="#").set_index("recording_id")
     shares = predicted.loc[table["recording_id"], ["probability_0", "probability_1"]].to_numpy()
     np.testing.assert_array_equal(probabilities(table), shares)

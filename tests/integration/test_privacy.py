@@ -35,8 +35,9 @@ def test_no_pseudonym_name_date_or_rare_fact_leaves_the_room(
     rows = telltale_rows(sorted((tmp_path / "videos").iterdir()), tmp_path)
     job = Job(write_manifest(rows), tmp_path / "job")
     job.folder.mkdir()
-    process = job.start(*job.words("search.trials=1", "optim.epochs=1", "snippet.num_frames=8",
-                                   'data.different_subjects=[["Quokka 1","Quokka 01"]]'))  # fmt: skip
+    alike = 'data.different_subjects=[["Quokka 1","Quokka 01"]]'
+    words = ["search.trials=1", "optim.epochs=1", "snippet.num_frames=8", alike]
+    process = job.start(*job.words(*words))
     job.wait_for_epochs(process, 1)
     assert listening(process.pid) == {"127.0.0.1"}
     out, errors = process.communicate(timeout=400)

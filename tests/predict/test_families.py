@@ -54,7 +54,8 @@ def test_every_model_grades_those_it_did_not_see_as_the_trial_did_and_notes_who_
                          intensities="")  # fmt: skip
         known = pd.concat([known, new])
     known.to_csv(tmp_path / "both.csv", index=False)
-    words = [f"data.manifest={tmp_path / 'both.csv'}", f"output={tmp_path / 'new.csv'}"]
+    words = [f"data.manifest={tmp_path / 'both.csv'}", f"output={tmp_path / 'new.csv'}",
+             "data.allow_outside=true"]  # fmt: skip
     predict_new(load(PredictConfig, [f"study={study.folder}", *words]), lines.append)
     now = pd.read_csv(tmp_path / "new.csv", comment="#").set_index("recording_id")
     then = by_recording(read_predictions(study.trial(0).predictions_path)).set_index("recording_id")

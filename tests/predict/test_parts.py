@@ -11,7 +11,7 @@ from pdray.predict.parts import parts_folder
 from pdray.predict.run import predict_new
 from pdray.predict.settings import PredictConfig
 from pdray.tracking.run_log import StudyLog
-from tests.predict.test_run import SHARES, copy_shorter, part_of, predicted
+from tests.predict.test_run import FAR, SHARES, copy_shorter, part_of, predicted
 
 
 def test_a_prediction_that_was_interrupted_computes_what_is_left(
@@ -30,7 +30,7 @@ def test_a_prediction_that_was_interrupted_computes_what_is_left(
         return predict(studied, model, *rest)
 
     monkeypatch.setattr(module, "predict", first_alone)
-    asked = [f"study={network_study.folder}", f"output={tmp_path / 'new.csv'}", words]
+    asked = [f"study={network_study.folder}", f"output={tmp_path / 'new.csv'}", *FAR, words]
     with pytest.raises(KeyboardInterrupt):
         predict_new(load(PredictConfig, asked), lambda line: None)
     kept = parts_folder(tmp_path / "new.csv")

@@ -19,10 +19,13 @@ from pdray.tracking.run_log import StudyLog
 SHARES = ["probability_0", "probability_1"]
 
 
+FAR = ["data.allow_outside=true"]  # parts of a manifest that lies with its videos elsewhere
+
+
 def predicted(study: StudyLog, output: Path, *words: str) -> pd.DataFrame:
     """Run the job and read its file; one of an earlier call is deleted."""
     (output / "new.csv").unlink(missing_ok=True)
-    asked = [f"study={study.folder}", f"output={output / 'new.csv'}", *words]
+    asked = [f"study={study.folder}", f"output={output / 'new.csv'}", *FAR, *words]
     predict_new(load(PredictConfig, asked), lambda line: None)
     assert (output / "new.csv").stat().st_mode & 0o777 == 0o600  # its owner's alone
     lines = (output / "new.csv").read_text(encoding="utf-8").split("\n", 1)
@@ -201,7 +204,7 @@ def test_what_is_not_used_or_not_there_is_told(
     )
     (copy.folder / "study.json").write_text(tags, encoding="utf-8")
     asked = [f"study={copy.folder}", f"output={tmp_path / 'new.csv'}",
-             f"data.manifest={part_of(faces, tmp_path, 'S001')}"]  # fmt: skip
+             f"data.manifest={part_of(faces, tmp_path, 'S001')}", *FAR]  # fmt: skip
     predict_new(load(PredictConfig, asked), lines.append)
     told = "\n".join(lines)
     assert "note: decision.threshold=mcc of the study is not used here, but highest" in told

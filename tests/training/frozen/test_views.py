@@ -97,6 +97,13 @@ def test_a_fit_makes_the_maps_that_are_not_there_and_draws_a_view_an_epoch(make:
     metrics = scores(task)
     assert lacking_views(task.recordings, task.config) == []
     assert metrics == scores(task)
+    first = keep_views(task.recordings, task.config)[0]
+    assert first.views is not None
+    content = bytearray(first.views[1].read_bytes())
+    content[len(content) // 2] ^= 1  # a bit changes on disk
+    first.views[1].write_bytes(content)
+    found = lacking_views(task.recordings, task.config)
+    assert [(one.recording_id, number) for one, number in found] == [(first.recording_id, 1)]
     plain = scores(make(ONE_VIEW))
     assert plain[0]["train/loss"] != metrics[0]["train/loss"]
 
