@@ -9,6 +9,14 @@ from tests.integration.conftest import Job, kill_all, kill_named
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
 
+def flip_frame(job: Job) -> None:
+    """Flip one bit in the middle of an entry of the frame store."""
+    path = sorted((job.output / "store").glob("??/*.arrow"))[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def flip_last_tensor(job: Job) -> None:
     """Flip one bit in the middle of the checkpoint of the trial that runs."""
     (path,) = job.study().glob("trials/*/checkpoint.pt")
@@ -29,10 +37,12 @@ def test_a_study_whose_files_were_lost_or_whose_trial_was_given_up_ends_the_same
     hit.wait_for_epochs(process, 11)  # of trial 1 in its second fold
     kill_all(process)
     flip_last_tensor(hit)
+    flip_frame(hit)
     (hit.study() / "optuna.db").unlink()
     done = hit.run("--resume", f"output={hit.output}")
     assert done.returncode == 0, done.stderr
     assert "optuna.db is missing; it was made again from the logs of 2 trials" in done.stdout
+    assert "the stored frames of 1 of " in done.stdout
     assert "study trial 1: " in done.stdout
     assert "the trial goes on from the start of fold 2, with the same results" in done.stdout
     assert hit.outcome() == whole.outcome()
