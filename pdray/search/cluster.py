@@ -53,6 +53,7 @@ class Reservation:
         most: Trials that run at once however large the cluster becomes [count].
         resources: Settings of the cluster.
         types: Its node types.
+        folds_at_once: Folds of a trial that train at once, each with the resources of ``workers``.
     """
 
     workers: Workers
@@ -61,6 +62,7 @@ class Reservation:
     most: int = sys.maxsize
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     types: tuple[NodeType, ...] = ()
+    folds_at_once: int = 1
 
     def now(self) -> tuple[Capacity, int]:
         """Return the size of the joined cluster, and how many trials run at once on it."""
@@ -85,7 +87,8 @@ class Reservation:
             return ""
         for one in self.types:
             if each := _workers_on((one.node,), self.workers):
-                wanted = min(one.most, -(-num_trials * self.workers.num_workers // each))
+                num = num_trials * self.workers.num_workers * self.folds_at_once
+                wanted = min(one.most, -(-num // each))
                 up = sum(_workers_on((node,), self.workers) > 0 for node in nodes)
                 if up < wanted:
                     return f"{counted(wanted - up, f'{one.name} node')} ({up} of {wanted} up"
@@ -93,7 +96,7 @@ class Reservation:
         return f"room for {short} ({fitting} of {num_trials} have room"
 
     def _fitting(self, capacity: Capacity) -> int:
-        return _fitting(capacity, self.workers, self.cpus_per_trial)
+        return _fitting(capacity, self.workers, self.cpus_per_trial, self.folds_at_once)
 
 
 def measure(config: ResourcesConfig, types: tuple[NodeType, ...] | None = None) -> Capacity:
@@ -172,7 +175,10 @@ def reserve(config: StudyConfig, capacity: Capacity, *, reads_through_ray: bool)
             f"{needs}, and the cluster has {has}; lower it, or the resources of a trial"
         )
     most = min(wanted or sys.maxsize, config.search.trials)
-    return Reservation(workers, min(fitting, most), cpus, most, asked, capacity.types)
+    at_once, folds = min(fitting, most), 1
+    if config.search.parallel_folds == "auto" and asked.num_workers == 1 and not reading:
+        folds = min(fitting // at_once, config.folds.num_folds)
+    return Reservation(workers, at_once, cpus, most, asked, capacity.types, folds)
 
 
 def _role(nodes: Sequence[Node], workers: Workers) -> str | None:
@@ -182,13 +188,13 @@ def _role(nodes: Sequence[Node], workers: Workers) -> str | None:
     return TRAIN if _workers_on(train, workers) and train and not is_wasted else None
 
 
-def _fitting(capacity: Capacity, workers: Workers, cpus_per_trial: float) -> int:
+def _fitting(capacity: Capacity, workers: Workers, cpus: float, folds_at_once: int = 1) -> int:
+    """Return how many trials fit, each with so many CPUs and workers for each of its folds."""
+    num = workers.num_workers * folds_at_once
     return min(
-        _times(capacity.cpus, cpus_per_trial),
-        _times(capacity.gpus, workers.gpus_per_worker * workers.num_workers),
-        _workers_on(capacity.nodes, workers) // workers.num_workers
-        if capacity.nodes
-        else sys.maxsize,
+        _times(capacity.cpus, cpus * folds_at_once),
+        _times(capacity.gpus, workers.gpus_per_worker * num),
+        _workers_on(capacity.nodes, workers) // num if capacity.nodes else sys.maxsize,
     )
 
 

@@ -211,10 +211,11 @@ def measure(
 
 def _ask_workers(task: FitTask, reservation: Reservation, longest: float) -> Measured | None:
     workers, started = reservation.workers, time.perf_counter()
+    num_fits = reservation.concurrent_trials * reservation.folds_at_once
     asked = ray.put(_of_one_worker(task, workers.num_workers))
     tasks = [
         _measure.options(**workers.options).remote(asked, workers)
-        for _ in range(min(reservation.concurrent_trials, _MOST_AT_ONCE))
+        for _ in range(min(num_fits, _MOST_AT_ONCE))
     ]
     ready, late = ray.wait(tasks, num_returns=len(tasks), timeout=longest)
     for one in late:  # of a cluster that has yet to grow, or a network that is very slow
@@ -224,7 +225,9 @@ def _ask_workers(task: FitTask, reservation: Reservation, longest: float) -> Mea
     if not found:
         return None
     pace = Pace(
-        epoch=fmean(pace.epoch for pace, _ in found) / workers.num_workers,
+        epoch=fmean(pace.epoch for pace, _ in found)
+        / workers.num_workers
+        / reservation.folds_at_once,
         once=fmean(pace.once for pace, _ in found),
     )
     return Measured(pace, start=max(0.0, passed - max(seconds for _, seconds in found)))

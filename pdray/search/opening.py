@@ -421,6 +421,7 @@ def _trial_plan(
         ),
         metric=config.search.metric,
         workers=reservation.workers,
+        folds_at_once=reservation.folds_at_once,
         reservation=reservation,
         labels=tuple(start.label for start in plan.starts),
         synthetic=cohort.is_synthetic,

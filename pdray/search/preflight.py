@@ -43,7 +43,7 @@ def describe_plan(
         + told * (config.data.target == "grade"),
         f"classes    {_describe_classes(plan, cohort)}",
         *_describe_work(plan, cohort),
-        f"resources  each trial uses {describe_workers(reservation.workers)}; "
+        f"resources  each {_fit_told(reservation)} uses {describe_workers(reservation.workers)}; "
         f"{counted(at_once, 'trial')} run{'s' if at_once == 1 else ''} at once; the cluster has "
         f"{describe_capacity(capacity)}",
         f"frames     {describe_frames(plan, expected)}",
@@ -64,6 +64,11 @@ def describe_plan(
     if cohort.is_synthetic:
         lines.append(f"note       {SYNTHETIC_MARK}")
     return "\n".join(lines)
+
+
+def _fit_told(reservation: Reservation) -> str:
+    folds = reservation.folds_at_once
+    return "trial" if folds == 1 else f"of {folds} folds of a trial that train at once"
 
 
 def _describe_classes(plan: StudyPlan, cohort: Cohort) -> str:

@@ -216,7 +216,7 @@ def decides(key: str) -> bool:
     """Return whether a study's scores depend on a setting; ``key`` is dotted."""
     sections = ("resources.", "tracking.", "stream.", "limits.", "report.", "checks.")
     values = (
-        "search.hours", "search.patience",
+        "search.hours", "search.patience", "search.parallel_folds",
         "search.trials", "search.max_concurrent_trials", "search.name", "output",
         "search.nested_hours", "search.keep_folds", "evaluation.permutations",
         "data.different_subjects",  # they are split as two people in any case

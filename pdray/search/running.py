@@ -12,6 +12,7 @@ from ray import tune
 from ray.tune import (
     CheckpointConfig,
     FailureConfig,
+    PlacementGroupFactory,
     ResultGrid,
     RunConfig,
     TuneConfig,
@@ -86,9 +87,14 @@ def run_trials(
 def _trainable(plan: TrialPlan) -> Any:
     is_one = plan.workers.num_workers == 1
     trainable: Any = tune.with_parameters(FoldTrial if is_one else distributed_trial, plan=plan)
-    # The process of a distributed trial only waits. It takes no CPU, because its workers may need
-    # all of a node, and it runs on the head node, which stays.
-    return tune.with_resources(trainable, plan.workers.resources if is_one else HEAD)
+    resources: Any = plan.workers.resources
+    if not is_one:
+        # The process of a distributed trial only waits. It takes no CPU, because its workers may
+        # need all of a node, and it runs on the head node, which stays.
+        resources = HEAD
+    elif plan.lanes > 1:  # its process waits, too, beside one of its folds
+        resources = PlacementGroupFactory([{}, *([plan.workers.resources] * plan.lanes)])
+    return tune.with_resources(trainable, resources)
 
 
 @contextmanager

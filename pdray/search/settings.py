@@ -160,6 +160,11 @@ class SearchConfig(Settings):
     max_concurrent_trials: int | None = Field(
         None, ge=1, description="trials that run at once [count]; null: as many as fit the cluster"
     )
+    parallel_folds: Literal["off", "auto"] = Field(
+        "off",
+        description="auto: if more workers fit the cluster than trials run at once, they train "
+        "folds of one trial at once; scores stay the same, but a lost process repeats whole folds",
+    )
 
     @field_validator("hours")
     @classmethod

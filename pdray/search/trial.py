@@ -186,7 +186,11 @@ class Recorder:
         return ask_pruner(self.plan.pruner, self.number, self._scores)
 
     def _going_on(self, step: int, result: EpochResult, value: float | None) -> dict[str, Any]:
-        save_checkpoint(self._checkpoint, result.state, self._owner)
+        state = result.state
+        if "model" not in state:  # of a fold that trains in another process: it would begin again
+            whole = result.fold + (result.epoch + 1 == self.task.epochs)
+            state = {**state, "step": whole * self.task.epochs, "model": {}, "optimizer": {}}
+        save_checkpoint(self._checkpoint, state, self._owner)
         self._in_epoch.unlink(missing_ok=True)
         return self._report(step, "running", value)
 
@@ -324,6 +328,12 @@ def run_trial(
         yield ended
         return
     try:
+        if plan.lanes > 1:
+            from pdray.training.loop.parallel_folds import run_folds  # few searches need it
+
+            how = plan.workers, plan.lanes, ends_soon
+            yield from run_folds(recorder.task, recorder, *how)
+            return
         yield from run_in_process(recorder.task, recorder, plan.workers, ends_soon)
     except (OSError, PdrayError) as error:
         full = full_disk(error)

@@ -45,6 +45,8 @@ class TrialPlan:
         reshuffle: Whether each trial of a search draws inner folds of its own.
         target: ``data.target``, which names the classes in pictures.
         made_share: Most made recordings of a class in a fold, for each real one.
+        folds_at_once: Folds of a search trial or a fixed trial that train at once, each with the
+            resources of ``workers``.
         reservation: How resources were chosen; the driver follows the cluster with it. None: the
             number of trials at once stays.
     """
@@ -66,6 +68,7 @@ class TrialPlan:
     reshuffle: bool = False
     target: Target = "grade"
     made_share: float = 0.0
+    folds_at_once: int = 1
     reservation: "Reservation | None" = None
 
     def task(self, number: int, params: Mapping[str, Any]) -> FitTask:
@@ -100,6 +103,11 @@ class TrialPlan:
         if self.role == "trial":
             return "every_epoch"
         return "last_epoch" if self.sides[0].evaluation else "never"
+
+    @property
+    def lanes(self) -> int:
+        """Folds of a trial of this role that train at once."""
+        return self.folds_at_once if self.role in ("trial", "fixed") else 1
 
     def title(self, number: int, fold: int | None = None) -> str:
         """Return study and trial, as Ray's dashboard, ``ps`` and ``nvidia-smi`` show them."""

@@ -42,8 +42,10 @@ def test_a_search_grows_from_no_node_survives_a_loss_and_leaves_none(
     make_job: Callable[[str], Job], cluster: GrowingCluster
 ) -> None:
     alone, grown = make_job("alone"), make_job("grown")
-    done = alone.run(*alone.words("search.max_concurrent_trials=1"))
+    # Both folds of a trial train at once, which changes nothing.
+    done = alone.run(*alone.words("search.max_concurrent_trials=1", "search.parallel_folds=auto"))
     assert done.returncode == 0, done.stderr
+    assert "each of 2 folds of a trial that train at once uses 1 CPU" in done.stdout
 
     assert cluster.nodes() == []
     process = start(grown, cluster)

@@ -207,6 +207,20 @@ def test_as_many_trials_run_at_once_as_fit_the_nodes_of_now_and_at_least_one(joi
     assert made.now()[1] == 1
 
 
+def test_idle_resources_train_folds_of_one_trial_at_once_if_asked():
+    def folds(**search):
+        config = study(search=search)
+        made = reserve(config, Capacity(cpus=7, gpus=0, num_nodes=1), reads_through_ray=False)
+        return made.concurrent_trials, made.folds_at_once
+
+    assert folds(max_concurrent_trials=2) == (2, 1)
+    auto = {"parallel_folds": "auto"}
+    assert folds(max_concurrent_trials=2, **auto) == (2, 3)
+    assert folds(max_concurrent_trials=1, **auto) == (1, study().folds.num_folds)
+    assert folds(**auto) == (7, 1)
+    assert folds(trials=3, **auto) == (3, 2)
+
+
 @pytest.mark.parametrize("one", [{"CPU": 8}, {"max_workers": 2}, {"CPU": 0, "max_workers": 2}])
 def test_a_node_type_without_a_size_is_refused_with_an_example(one):
     with pytest.raises(SettingsError, match=r"train: .* write train: \{CPU: 8, max_workers: 4\}"):
@@ -215,5 +229,5 @@ def test_a_node_type_without_a_size_is_refused_with_an_example(one):
 
 @pytest.mark.parametrize("address", ["ray://host:10001", "http://host:8265", "https://host"])
 def test_addresses_that_are_no_clusters_are_refused_with_the_right_one(address):
-    with pytest.raises(SettingsError, match=f"got '{address}'; that is .* such as host:6379"):
+    with pytest.raises(SettingsError, match=r"got '(ray:|http)\.\.\.'; that is .* such as host:6379"):
         build(ResourcesConfig, {"address": address})
