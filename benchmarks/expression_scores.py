@@ -64,22 +64,31 @@ class Scored:
 
 
 class Report:
-    """Lines to print, and the targets that were missed."""
+    """Lines to print, and the targets that were missed.
 
-    def __init__(self) -> None:
+    Args:
+        say: Takes each line as soon as it is known.
+    """
+
+    def __init__(self, say: Callable[[str], object] = lambda _line: None) -> None:
+        self.say = say
         self.lines: list[str] = []
         self.missed: list[str] = []
+
+    def _add(self, line: str) -> None:
+        self.lines.append(line)
+        self.say(line)
 
     def row(
         self, name: str, value: float, limits: tuple[float, float] | None, more: str = ""
     ) -> None:
         """Add a score."""
         between = f"{limits[0]:.3f} to {limits[1]:.3f}" if limits else ""
-        self.lines.append(f"{name:<58}{value:7.3f}  {between:17}{more}".rstrip())
+        self._add(f"{name:<58}{value:7.3f}  {between:17}{more}".rstrip())
 
     def target(self, name: str, is_met: bool) -> None:
         """Add a target."""
-        self.lines.append(f"{'met' if is_met else 'MISSED':8}{name}")
+        self._add(f"{'met' if is_met else 'MISSED':8}{name}")
         if not is_met:
             self.missed.append(name)
 
