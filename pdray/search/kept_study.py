@@ -6,6 +6,7 @@ starts, gets each proposed trial whole in one commit, and then each of its value
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -22,10 +23,12 @@ class KeptStudy(InMemoryStorage):
     Args:
         database: URL of the database, such as ``sqlite:////folder/optuna.db``.
         name: Name of the study, which is made if it is not there.
-        direction: "maximize" or "minimize".
+        direction: Whether more or less is better.
     """
 
-    def __init__(self, database: str, name: str, direction: str) -> None:
+    def __init__(
+        self, database: str, name: str, direction: Literal["maximize", "minimize"]
+    ) -> None:
         super().__init__()
         # Without a pool, no connection stays open when the study, or its first question, ends.
         engine = RDBStorage(database, engine_kwargs={"poolclass": NullPool})
