@@ -2,12 +2,16 @@
 
 import json
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+import optuna
 import ray
 import torch
+from optuna.samplers import RandomSampler
 
 from pdray.command import Say, console
 from pdray.config import dump
@@ -20,6 +24,7 @@ from pdray.search.course import Course, Work, last_end, work_of
 from pdray.search.overhead import run_overhead
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent
+from pdray.search.proposals import distribution
 from pdray.search.protocol import num_with_permutations
 from pdray.search.space import trial_config
 from pdray.search.trial_plan import TrialPlan
@@ -34,6 +39,7 @@ DAY = 86_400.0
 LONGEST = 30.0
 """Time that the first trial waits for the measurement at most [s]."""
 _MOST_AT_ONCE = 4  # measured workers
+_DRAWN = 5  # timed settings of a search of estimators
 _measured: dict[str, "Measured | None"] = {}
 
 
@@ -188,8 +194,10 @@ def measure(
 ) -> Measured | None:
     """Time the first trial's settings in workers of this study, or return None.
 
-    As many workers run at once as trials will, up to four, since they slow each other down. What
-    was measured once in this process is not measured again.
+    Classifiers of one search differ in cost by orders of magnitude, so of a long search of
+    estimators some drawn settings are timed instead. As many workers run at once as trials will, up
+    to four, since they slow each other down. What was measured once in this process is not measured
+    again.
 
     Args:
         plan: The study.
@@ -202,17 +210,31 @@ def measure(
     if not can_measure(task):
         return None
     stored = task.recordings[0].stored is not None
-    key = json.dumps([dump(task.config), stored, str(reservation)], default=str)
+    asked = _drawn(plan, task)
+    configs = [dump(one.config) for one in asked]
+    key = json.dumps([configs, stored, str(reservation)], default=str)
     if key not in _measured:
         with step("timing a few steps of training"):
-            _measured[key] = _ask_workers(task, reservation, longest)
+            _measured[key] = _ask_workers(asked, reservation, longest)
     return _measured[key]
 
 
-def _ask_workers(task: FitTask, reservation: Reservation, longest: float) -> Measured | None:
+def _drawn(plan: StudyPlan, task: FitTask) -> list[FitTask]:
+    """Return trials that a long search of estimators may propose; of another study the first."""
+    if task.config.entry.loop != "once" or plan.num_trials <= 2 * _DRAWN or not plan.space:
+        return [task]
+    draws = optuna.create_study(sampler=RandomSampler(seed=0))
+    space = {key: distribution(entry) for key, entry in plan.space.items()}
+    settings = [draws.ask(space).params for _ in range(_DRAWN)]
+    return [replace(task, config=trial_config(plan.config.fit, one)) for one in settings]
+
+
+def _ask_workers(
+    trials: Sequence[FitTask], reservation: Reservation, longest: float
+) -> Measured | None:
     workers, started = reservation.workers, time.perf_counter()
     num_fits = reservation.concurrent_trials * reservation.folds_at_once
-    asked = ray.put(_of_one_worker(task, workers.num_workers))
+    asked = ray.put([_of_one_worker(one, workers.num_workers) for one in trials])
     tasks = [
         _measure.options(**workers.options).remote(asked, workers)
         for _ in range(min(num_fits, _MOST_AT_ONCE))
@@ -250,12 +272,16 @@ def _got(reference: Any) -> tuple[Pace, float] | None:
 
 
 @ray.remote(max_retries=0)
-def _measure(task: FitTask, workers: Workers) -> tuple[Pace, float] | None:
+def _measure(trials: Sequence[FitTask], workers: Workers) -> tuple[Pace, float] | None:
     torch.set_num_threads(max(1, int(workers.cpus_per_worker)))
     started = time.perf_counter()
     device = torch.device("cuda" if workers.gpus_per_worker else "cpu")
-    try:
-        pace = measure_pace(task, place=Place(device=device))
-    except PdrayError:  # the trials will say it
+    paces = []
+    for task in trials:
+        with suppress(PdrayError):  # the trials will say it
+            paces.append(measure_pace(task, place=Place(device=device), seconds=2 / len(trials)))
+    if not paces:
         return None
+    # The first of them describes the recordings, once per process.
+    pace = Pace(fmean(one.epoch for one in paces), max(one.once for one in paces))
     return pace, time.perf_counter() - started

@@ -1,6 +1,7 @@
 """A study says before its first trial how long it takes, and a way out of more than a day."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,3 +83,26 @@ def test_a_limit_and_exchanged_grades_are_in_the_forecast(
     seconds, lines = foreseen(10.0, 1, evaluation={"permutations": 5})
     assert seconds == pytest.approx(300 + 12)
     assert lines == ["time       about 31m12s for 6 searches, one after the other"]
+
+
+@pytest.mark.parametrize(("trials", "timed"), [(200, 5), (4, 1)])
+def test_of_a_long_search_of_estimators_drawn_settings_are_timed(
+    make_task: Callable[..., FitTask],
+    monkeypatch: pytest.MonkeyPatch,
+    trials: int,
+    timed: int,
+) -> None:
+    plan = plan_study(
+        {"data": {"manifest": "/m.csv"}, "modality": "features", "optim": {"epochs": 1},
+         "model": {"name": "feature_head", "classifier": "forest"}, "search": {"trials": trials},
+         "space": {"model.classifier": {"choices": ["linear", "svm", "ordinal"]},
+                   "model.strength": {"low": 0.01, "high": 1.0}}}
+    )  # fmt: skip
+    asked: list[FitTask] = []
+    monkeypatch.setattr(forecast, "_measured", {})
+    monkeypatch.setattr(forecast, "_ask_workers", lambda found, *_: asked.extend(found))
+    task = replace(make_task(), config=plan.config.fit)
+    forecast.measure(plan, task, Reservation(Workers(1, 1, 0), 1, 1))
+    found = {one.config.model.classifier for one in asked}  # type: ignore[union-attr]
+    assert len(asked) == timed
+    assert found <= ({"linear", "svm", "ordinal"} if timed > 1 else {"forest"})
