@@ -100,7 +100,7 @@ mutation: $(READY) ## put faults into six files and count those that tests notic
 
 audit: $(READY) ## look for known weaknesses in the pinned packages (asks the package index)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
-	@$(PYTHON) -m pip_audit -r constraints.txt --no-deps --disable-pip --progress-spinner off
+	@$(PYTHON) -m pip_audit -r constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 bench: $(READY) ## measure speed of data and networks, and what networks learn, against other tools
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
