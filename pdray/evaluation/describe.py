@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pdray.atomic import write_text
 from pdray.config import require_writable
-from pdray.data.cohort.manifest import open_manifest, select, unable_notes
+from pdray.data.cohort.manifest import open_manifest, select
 from pdray.data.cohort.members import is_unnamed
 from pdray.data.cohort.settings import DataConfig
+from pdray.data.cohort.unable import unable_notes
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.lengths import lengths
 from pdray.data.store.settings import Recipe

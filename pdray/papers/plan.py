@@ -12,10 +12,10 @@ from pdray.data.cohort.manifest import (
     grade_class,
     open_manifest,
     select,
-    unable_notes,
 )
 from pdray.data.cohort.members import usable as usable_visits
 from pdray.data.cohort.persons import NUM_PERSONS, person_sides
+from pdray.data.cohort.unable import unable_notes
 from pdray.data.modalities import needed_field
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 from pdray.importers.terms import terms

@@ -8,7 +8,8 @@ from pathlib import Path
 from pdray.cluster import check_shared, joined_cluster
 from pdray.command import Say
 from pdray.config import part, require_writable
-from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, select, unable_notes
+from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, select
+from pdray.data.cohort.unable import unable_notes
 from pdray.data.modalities import PICTURES, SOUND, TRACKS, in_order, needed_field
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from pdray.config import dump
 from pdray.data.cohort.folds import make_held_out_folds, with_people
-from pdray.data.cohort.manifest import open_manifest, select, unable_notes
+from pdray.data.cohort.manifest import open_manifest, select
 from pdray.data.cohort.members import Cohort, check_action_classes, readable
 from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from pdray.data.cohort.settings import FoldsConfig
+from pdray.data.cohort.unable import unable_notes
 from pdray.errors import FoldsError, ManifestError, SettingsError, StudyError, refuse
 from pdray.evaluation.predictions import Origin
 from pdray.training.frozen.features import feature_shapes

@@ -306,7 +306,7 @@ def load_manifest(
     """
     # Not at the top: the processes of trials need recordings alone.
     from pdray.data.cohort.files import file_faults
-    from pdray.data.cohort.people import age_notes, id_notes, in_rows, rater_notes
+    from pdray.data.cohort.people import in_rows
 
     path = Path(path).absolute()
     content, (rows, notes), unnamed = _read(path, subjects)
@@ -327,14 +327,26 @@ def load_manifest(
         faults += wrong
         notes.append(f"{len(made)} made recordings: never scored, and learnt from only if asked")
     refuse(in_rows(faults), ManifestError, path.name)
-    named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
-    own = Counter(one.item for one in recordings if one.item not in KNOWN_ITEMS)
-    told = ", ".join(f"{item} ({number} recordings)" for item, number in own.items())
-    notes += [f"items on the scale {scale}, which are not among the known ones: {told}"] * any(own)
-    notes += [*id_notes(list(named)), *rater_notes([one.raters for one in recordings])]
-    notes += age_notes((one.subject_id, one.visit_id, one.age) for one in recordings)
+    notes += _people_notes(recordings, unnamed, scale)
     digest = hashlib.sha256(content).hexdigest()
     return Manifest(path, digest, tuple(recordings), tuple(notes), digests, made, listed)
+
+
+def _people_notes(
+    recordings: Sequence[Recording], unnamed: frozenset[str], scale: str | None
+) -> list[str]:
+    """Return what to know of items of the user's own, and of the people and their raters."""
+    from pdray.data.cohort.people import age_notes, id_notes, rater_notes
+
+    own = Counter(one.item for one in recordings if one.item not in KNOWN_ITEMS)
+    told = ", ".join(f"{item} ({number} recordings)" for item, number in own.items())
+    named = dict.fromkeys(one.subject_id for one in recordings if one.recording_id not in unnamed)
+    return [
+        *[f"items on the scale {scale}, which are not among the known ones: {told}"] * any(own),
+        *id_notes(list(named)),
+        *rater_notes([one.raters for one in recordings]),
+        *age_notes((one.subject_id, one.visit_id, one.age) for one in recordings),
+    ]
 
 
 def _apart(
@@ -440,7 +452,7 @@ def select(
     Returns:
         The usable recordings, and for each needed field the ids of recordings (of the asked
         items) that lack it - to be listed by the job. Who could not be rated lacks no grade, and
-        takes no part where one is needed; see :func:`unable_notes`.
+        takes no part where one is needed; see ``unable.py``.
 
     Raises:
         ManifestError: If an item is unknown, or no recording is left; with the counts.
@@ -480,46 +492,6 @@ def _or_visits(items: Sequence[str] | None) -> str:
 def _or_diagnosis(recordings: Sequence[Recording], needs: Sequence[str]) -> str:
     known = "grade" in needs and any(one.diagnosis for one in recordings)
     return "; to learn who is ill, set data.target=diagnosis" if known else ""
-
-
-def unable_notes(recordings: Sequence[Recording], items: Sequence[str] | None) -> list[str]:
-    """Count who could not be rated, by item, state and site.
-
-    Args:
-        recordings: All of a manifest.
-        items: Those that are used; None is every one.
-
-    Returns:
-        One sentence; none where everybody could be rated.
-    """
-    asked = [one for one in recordings if items is None or one.item in items]
-    unable = [one for one in asked if one.is_unable]
-    if not unable:
-        return []
-    counts = (
-        ", ".join(f"{value} {count}" for value, count in sorted(found.items()))
-        for found in (
-            Counter(one.item for one in unable),
-            Counter(_state(one) for one in unable),
-            Counter(one.site or "no site given" for one in unable),
-        )
-    )
-    return [
-        f"{len(unable)} of {len(asked)} recordings could not be rated and take no part: "
-        f"{'; '.join(counts)}. Who cannot be rated is seldom mild, so scores are of milder people"
-    ]
-
-
-def _state(recording: Recording) -> str:
-    told = [
-        f"{name} {state}"
-        for name, state in (
-            ("medication", recording.medication_state),
-            ("stimulation", recording.stimulation_state),
-        )
-        if state
-    ]
-    return " and ".join(told) or "no state given"
 
 
 assert {field.name for field in fields(Recording)} == {*COLUMNS, FEATURES, "raters", "together"}

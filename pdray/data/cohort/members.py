@@ -19,7 +19,6 @@ from pdray.data.cohort.manifest import (
     grade_class,
     recordings_table,
     select,
-    unable_notes,
 )
 from pdray.data.cohort.rated import (
     FoldSides,
@@ -414,6 +413,8 @@ def _notes(cohort: Cohort, config: DataConfig) -> tuple[str, ...]:
     if config.target == "grade" and any(one.item in (*POSED, VISIT) for one in recordings):
         notes.append(PROXY)
     notes += cohort.manifest.notes
+    from pdray.data.cohort.unable import unable_notes  # no trial needs it
+
     notes += unable_notes(cohort.manifest.recordings, config.items)
     return tuple(notes)
 

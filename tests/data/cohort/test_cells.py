@@ -2,8 +2,9 @@
 
 import pytest
 
-from pdray.data.cohort.manifest import load_manifest, select, unable_notes
+from pdray.data.cohort.manifest import load_manifest, select
 from pdray.data.cohort.rows import NUMBERS, WORDS
+from pdray.data.cohort.unable import unable_notes
 from pdray.errors import ManifestError
 
 ROW = {"recording_id": "r1", "subject_id": "S1", "item": "gait"}
