@@ -55,10 +55,6 @@ _DATABASE_FAULTS = {
 }
 
 
-class DamagedError(StudyError):
-    """Optuna's database is damaged."""
-
-
 @contextmanager
 def naming_database(path: Path) -> Iterator[None]:
     """Turn the errors of Optuna's database into one that names the file, the cause and a way out.
@@ -84,8 +80,7 @@ def naming_database(path: Path) -> Iterator[None]:
 def _database_error(path: Path, text: str) -> StudyError:
     causes = (told for words, told in _DATABASE_FAULTS.items() if words in text)
     cause = next(causes, f"{text.splitlines()[0]}; delete the file and use --resume, {_AGAIN}")
-    kind = DamagedError if cause == _DAMAGED else StudyError
-    return kind(f"Optuna's database {path}: {cause}")
+    return StudyError(f"Optuna's database {path}: {cause}")
 
 
 class StudySearch(OptunaSearch):

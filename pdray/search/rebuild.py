@@ -5,7 +5,9 @@ has no log yet is to try, and the sampler proposes that again.
 """
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from math import isnan, nan
 from pathlib import Path
@@ -18,7 +20,6 @@ from pdray.errors import StudyError
 from pdray.search.plan import StudyPlan
 from pdray.search.proposals import (
     STATES,
-    DamagedError,
     StudySearch,
     distribution,
     naming_database,
@@ -52,22 +53,35 @@ def open_search(plan: StudyPlan, study: StudyLog, *, mode: str, say: Say) -> Stu
     proposed: Trials = {}
     if not path.exists() and logged:
         reason = "is missing"
+    elif _is_damaged(path):
+        reason = "is damaged"
     else:
-        try:
-            with naming_database(path):
-                search = opened(storage=f"sqlite:///{path}")
-        except DamagedError:
-            reason = "is damaged"
-        else:
-            reason, proposed = difference(search.trials(), logged)
-            if not reason:
-                return search
+        search = opened(storage=f"sqlite:///{path}")
+        reason, proposed = difference(search.trials(), logged)
+        if not reason:
+            return search
     _make_again(path, partial(_fill, opened, logged, proposed))
     say(
         f"note: {path} {reason}; it was made again from the logs of {len(logged)} trials, "
         "which say what was tried"
     )
     return opened(storage=f"sqlite:///{path}")
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether SQLite finds a database damaged; Optuna would meet it at some later question.
+
+    A database that cannot be asked now, such as a locked one, is left to Optuna.
+    """
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            return bool(database.execute("pragma integrity_check").fetchone() != ("ok",))
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True
 
 
 def _fill(
