@@ -75,25 +75,28 @@ class Reservation:
         found = replace(self, workers=replace(self.workers, gpus_per_worker=share))
         return replace(found, concurrent_trials=found.now()[1])
 
-    def lacking(self, num_trials: int) -> str:
-        """Return what trials wait for, such as ``2 train nodes (1 of 3 up``; empty: for nothing.
+    def lacking(self, num_trials: int) -> tuple[str, str] | None:
+        """Return what trials wait for, and how much of it there is; None: they wait for nothing.
 
         Args:
             num_trials: Trials that run or wait.
+
+        Returns:
+            Such as ``("2 train nodes", "1 of 3 up")``.
         """
         nodes = running_nodes()
         fitting = self._fitting(_of_nodes(nodes, len(nodes)))
         if fitting >= num_trials:
-            return ""
+            return None
         for one in self.types:
             if each := _workers_on((one.node,), self.workers):
                 num = num_trials * self.workers.num_workers * self.folds_at_once
                 wanted = min(one.most, -(-num // each))
                 up = sum(_workers_on((node,), self.workers) > 0 for node in nodes)
                 if up < wanted:
-                    return f"{counted(wanted - up, f'{one.name} node')} ({up} of {wanted} up"
+                    return counted(wanted - up, f"{one.name} node"), f"{up} of {wanted} up"
         short = counted(num_trials - fitting, "trial")
-        return f"room for {short} ({fitting} of {num_trials} have room"
+        return f"room for {short}", f"{fitting} of {num_trials} have room"
 
     def _fitting(self, capacity: Capacity) -> int:
         return _fitting(capacity, self.workers, self.cpus_per_trial, self.folds_at_once)

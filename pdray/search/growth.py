@@ -26,7 +26,8 @@ class Growth(tune.Callback):
 
     Args:
         reservation: Resources of a trial.
-        how: Search algorithm, and how many trials run at once at the start.
+        how: Search algorithm, and how many trials run at once at the start; None: there is one
+            trial, as in a refit.
         listeners: Callbacks; the forecast of a ``Progress`` is told of a change.
 
     Attributes:
@@ -41,7 +42,7 @@ class Growth(tune.Callback):
         self._next = time.monotonic() + LOOK_SECONDS
         self._since: float | None = None
         self._said = 0.0
-        at_once = how.max_concurrent_trials or 1
+        at_once, self._is_one = how.max_concurrent_trials or 1, how.max_concurrent_trials is None
         self._limiter: Any = BasicVariantGenerator(max_concurrent=at_once)
         if how.search_alg is not None:
             self._limiter = ConcurrencyLimiter(how.search_alg, max_concurrent=at_once)
@@ -53,7 +54,8 @@ class Growth(tune.Callback):
         if now < self._next:
             return
         self._next = now + LOOK_SECONDS
-        self._follow()
+        if not self._is_one:
+            self._follow()
         self._tell(sum(trial.status in ("PENDING", "RUNNING") for trial in trials), now)
 
     def _follow(self) -> None:
@@ -70,11 +72,11 @@ class Growth(tune.Callback):
 
     def _tell(self, num_live: int, now: float) -> None:
         # The process of a distributed trial runs while its workers wait.
-        lacks = self._reservation.lacking(num_live) if num_live else ""
-        if not lacks:
+        lacks = self._reservation.lacking(num_live)
+        if lacks is None:
             self._since = None
         elif self._since is None:
             self._since = self._said = now
         elif now - self._said >= WAITING_SECONDS:
             self._said = now
-            say(f"waiting for {lacks}, {now - self._since:.0f} s)")
+            say(f"waiting for {lacks[0]} ({lacks[1]}, {now - self._since:.0f} s)")

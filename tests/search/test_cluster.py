@@ -180,17 +180,17 @@ def test_what_trials_wait_for_is_told_in_nodes_of_the_type_that_they_need(joined
     joined(HEAD)
     config = study(resources=TYPED, search={"trials": 9})
     made = reserve(config, measure(config.resources), reads_through_ray=False)
-    assert made.lacking(2) == "2 train nodes (0 of 2 up"
+    assert made.lacking(2) == ("2 train nodes", "0 of 2 up")
     up = {"CPU": 8.0, "GPU": 1.0, "train": 1.0}
     joined(HEAD, up)
-    assert made.lacking(9) == "2 train nodes (1 of 3 up"
-    assert made.lacking(1) == ""
+    assert made.lacking(9) == ("2 train nodes", "1 of 3 up")
+    assert made.lacking(1) is None
     joined(HEAD, up, up, up)
-    assert made.lacking(9) == "room for 6 trials (3 of 9 have room"
+    assert made.lacking(9) == ("room for 6 trials", "3 of 9 have room")
     pair = study(resources={**TYPED, "num_workers": 2, "cpus_per_worker": 8})
     made = reserve(pair, measure(pair.resources), reads_through_ray=False)
     joined(HEAD, up)
-    assert made.lacking(1) == "1 train node (1 of 2 up"
+    assert made.lacking(1) == ("1 train node", "1 of 2 up")
 
 
 def test_as_many_trials_run_at_once_as_fit_the_nodes_of_now_and_at_least_one(joined):

@@ -96,6 +96,14 @@ def test_known_trials_follow_it_too(cluster):
     assert found.how.search_alg.max_concurrent == 4
 
 
+def test_a_refit_stays_one_trial(cluster, capsys):
+    found = Growth(follow(cluster)[0]._reservation, TuneConfig(), [])
+    cluster.seconds, cluster.nodes = 9, 4
+    found.on_step_begin(1, [])
+    assert found.how.search_alg.max_concurrent == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_waiting_is_told_every_15_seconds_until_the_nodes_are_up(cluster, capsys):
     _, step, _ = follow(cluster, node_types=TYPES)
     for _ in range(9):
