@@ -28,7 +28,7 @@ _LOCAL_STORE_BYTES = 400 << 20
 _NONCE_SECONDS = 60
 _HEAD_LIMIT = "RAY_gcs_rpc_server_reconnect_timeout_s"
 _HEAD_SECONDS = 5.0
-_HEAD_SHARE = 0.6  # of the time after which Ray aborts
+_HEAD_SHARE = 0.5  # of the time after which Ray aborts
 _NO_ANSWER = (
     "; check that the cluster runs, that its token is in ~/.ray/auth_token or in the file of "
     "RAY_AUTH_TOKEN_PATH, and that RAY_AUTH_MODE=token is set"
@@ -89,6 +89,11 @@ def _watch_head(address: str, ended: threading.Event) -> None:
                 f"the head of the Ray cluster at {address} has not answered for {silent:.0f} s, so "
                 "this job ends; what is in its log stays"
             )
+            # The main thread may wait inside Ray, where it takes no signal: say here how to go on.
+            on_sigterm = signal.getsignal(signal.SIGTERM)
+            with suppress(BaseException):
+                if callable(on_sigterm):
+                    on_sigterm(signal.SIGTERM, None)
             os.kill(os.getpid(), signal.SIGTERM)
             return
 

@@ -23,7 +23,7 @@ TRIAL = ("ray::study trial", "ray::FoldTrial")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, small_cohort: Path) -> list[object]:
+def whole(tmp_path_factory: pytest.TempPathFactory, small_cohort: Path) -> dict[str, object]:
     """Return the outcome of an undisturbed study."""
     job = Job(small_cohort, tmp_path_factory.mktemp("whole"))
     done = job.run(*job.words(*SETTINGS))
@@ -45,7 +45,14 @@ def on(cluster: Cluster) -> list[str]:
     return [*SETTINGS, f"resources.address={cluster.address}", "tracking.uri=http://127.0.0.1:9"]
 
 
-def test_sigterm_to_the_process_of_a_trial_costs_no_epoch(job: Job, whole: list[object]) -> None:
+def scored(outcome: dict[str, object]) -> dict[str, object]:
+    """Return an outcome but for the names of files: without MLflow one less is kept."""
+    return {name: value for name, value in outcome.items() if name != "files"}
+
+
+def test_sigterm_to_the_process_of_a_trial_costs_no_epoch(
+    job: Job, whole: dict[str, object]
+) -> None:
     process, draw = job.start(*job.words(*SETTINGS)), random.Random(3)
     for number in range(8):
         job.wait_for_epochs(process, 2 * number + 1)
@@ -60,7 +67,9 @@ def test_sigterm_to_the_process_of_a_trial_costs_no_epoch(job: Job, whole: list[
     assert err == ""
 
 
-def test_sigterm_to_the_driver_leaves_a_study_that_resumes(job: Job, whole: list[object]) -> None:
+def test_sigterm_to_the_driver_leaves_a_study_that_resumes(
+    job: Job, whole: dict[str, object]
+) -> None:
     words = job.words(*SETTINGS)
     for epochs, to_all in ((3, False), (8, True)):
         process = job.start(*words)
@@ -78,9 +87,9 @@ def test_sigterm_to_the_driver_leaves_a_study_that_resumes(job: Job, whole: list
     assert job.outcome() == whole
 
 
-def test_a_job_whose_head_is_lost_says_how_to_go_on(job: Job, whole: list[object]) -> None:
+def test_a_job_whose_head_is_lost_says_how_to_go_on(job: Job, whole: dict[str, object]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "20")
+        patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "40")
         process = job.start(*job.words(*SETTINGS))
     job.wait_for_epochs(process, 3)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -96,7 +105,7 @@ def test_a_job_whose_head_is_lost_says_how_to_go_on(job: Job, whole: list[object
 
 
 def test_a_search_goes_on_after_all_machines_that_train_were_lost(
-    job: Job, whole: list[object], cluster: Cluster
+    job: Job, whole: dict[str, object], cluster: Cluster
 ) -> None:
     process = job.start(*job.words(*on(cluster)))
     for epochs in (3, 14):
@@ -107,13 +116,13 @@ def test_a_search_goes_on_after_all_machines_that_train_were_lost(
         cluster.add_node(num_cpus=1)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
-    assert job.outcome() == whole
+    assert scored(job.outcome()) == scored(whole)
     assert out.count("its machine was lost; it goes on from fold") == 2
     assert err == ""
 
 
 def test_a_trial_leaves_a_machine_that_is_drained(
-    job: Job, whole: list[object], cluster: Cluster
+    job: Job, whole: dict[str, object], cluster: Cluster
 ) -> None:
     process = job.start(*job.words(*on(cluster)))
     job.wait_for_epochs(process, 3)
@@ -124,7 +133,7 @@ def test_a_trial_leaves_a_machine_that_is_drained(
     cluster.remove_node(old, allow_graceful=False)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
-    assert job.outcome() == whole
+    assert scored(job.outcome()) == scored(whole)
 
 
 def drain(cluster: Cluster, node: str) -> None:
