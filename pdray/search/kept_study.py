@@ -2,15 +2,18 @@
 
 Optuna asks its storage dozens of questions for each trial that it proposes, and a database takes
 milliseconds for each. Here it asks a copy in memory. The database, from which the next session
-starts, gets each proposed trial whole in one commit, and then each of its values and its end.
+starts, gets each proposed trial whole in one commit, and then each of its values and its end. What
+is new there is inserted without a question whether it is there, which Optuna asks for each value.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import TrialState
 from sqlalchemy.pool import NullPool
 
@@ -31,7 +34,7 @@ class KeptStudy(InMemoryStorage):
     ) -> None:
         super().__init__()
         # Without a pool, no connection stays open when the study, or its first question, ends.
-        engine = RDBStorage(database, engine_kwargs={"poolclass": NullPool})
+        self._engine = engine = RDBStorage(database, engine_kwargs={"poolclass": NullPool})
         self._study = optuna.create_study(
             study_name=name, storage=engine, direction=direction, load_if_exists=True
         )
@@ -45,8 +48,31 @@ class KeptStudy(InMemoryStorage):
         """Write a new trial to the database, with all that is known of it, in one commit."""
         if trial_id in self._kept:
             return
-        trial = self.get_trial(trial_id)
-        self._kept[trial_id] = self._database.create_new_trial(self._study._study_id, trial)
+        trial, study_id = self.get_trial(trial_id), self._study._study_id
+        if (
+            trial.state != TrialState.RUNNING or trial.intermediate_values
+        ):  # one of an earlier session
+            self._kept[trial_id] = self._database.create_new_trial(study_id, trial)
+            return
+        row = models.TrialModel(
+            study_id=study_id,
+            number=trial.number,
+            state=trial.state,
+            datetime_start=trial.datetime_start,
+        )
+        row.params = [
+            models.TrialParamModel(
+                param_name=name,
+                param_value=one.to_internal_repr(trial.params[name]),
+                distribution_json=distribution_to_json(one),
+            )
+            for name, one in trial.distributions.items()
+        ]
+        with _create_scoped_session(self._engine.scoped_session) as session:
+            session.add(row)
+            session.flush()
+            kept: Any = row.trial_id
+        self._kept[trial_id] = kept
 
     def set_trial_param(
         self,
@@ -64,10 +90,18 @@ class KeptStudy(InMemoryStorage):
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        """Write the value of an epoch."""
+        """Write the value of an epoch, which a trial has only once."""
         if trial_id in self._kept:
-            kept = self._kept[trial_id]
-            self._database.set_trial_intermediate_value(kept, step, intermediate_value)
+            kind = models.TrialIntermediateValueModel
+            value, value_type = kind.intermediate_value_to_stored_repr(intermediate_value)
+            row = kind(
+                trial_id=self._kept[trial_id],
+                step=step,
+                intermediate_value=value,
+                intermediate_value_type=value_type,
+            )
+            with _create_scoped_session(self._engine.scoped_session) as session:
+                session.add(row)
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
 
     def set_trial_state_values(
