@@ -18,7 +18,6 @@ from pdray.search.opening import OpenStudy
 from pdray.search.plan import StudyPlan
 from pdray.search.progress import Extent, Progress
 from pdray.search.proposals import StudySearch, naming_database
-from pdray.search.running import run_trials
 from pdray.tracking.run_log import IMPORTANCE, SEARCH_PICTURES, StudyLog
 
 
@@ -133,6 +132,7 @@ def _search(
         progress.best = (float(best.value or 0.0), best.number)
     if search.goes_on():
         from pdray.search.pruner import start_pruner
+        from pdray.search.running import run_trials
 
         how = TuneConfig(
             search_alg=search,
