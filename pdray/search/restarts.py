@@ -45,7 +45,7 @@ class Restarts(tune.Callback):
             trial.max_failures = trial.num_failures + MAX_RESTARTS
         number, fold = trial.config["number"], trial.config.get("fold")
         left = trial.max_failures - trial.num_failures + 1
-        last = f"; {left} more such losses before it ends an epoch fail it"
+        last = f"; after {left} more such losses before it ends an epoch it is given up"
         say(
             f"{self._plan.title(number, fold)}: {told(error)}; it {self._next(number, fold)} "
             f"{'on another machine' if _MACHINE_LOST in str(error) else 'in a new process'}"

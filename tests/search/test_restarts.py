@@ -73,7 +73,7 @@ def test_losses_count_until_a_batch_is_saved_or_an_epoch_ends(
         trial.num_failures += 1
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("it starts again in a new process")
-    assert second.endswith("; 2 more such losses before it ends an epoch fail it")
+    assert second.endswith("; after 2 more such losses before it ends an epoch it is given up")
     notice = make_trial(tmp_path, RayTaskError("step", "text", NOTICE), num_failures=3)
     restarts.on_trial_recover(0, [], notice)
     assert notice.max_failures == 3 + MAX_RESTARTS
