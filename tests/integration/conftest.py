@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -149,7 +150,10 @@ def kill_named(
     deadline = time.monotonic() + 60
     while True:
         family = psutil.Process(process.pid).children(recursive=True)
-        told = [(child, " ".join(child.cmdline())) for child in family if child.is_running()]
+        told = []
+        for child in family:
+            with suppress(psutil.Error):  # it has ended since
+                told.append((child, " ".join(child.cmdline())))
         found = [child for child, title in told if title.startswith(titles)]
         if found:
             break
