@@ -49,9 +49,8 @@ class KeptStudy(InMemoryStorage):
         if trial_id in self._kept:
             return
         trial, study_id = self.get_trial(trial_id), self._study._study_id
-        if (
-            trial.state != TrialState.RUNNING or trial.intermediate_values
-        ):  # one of an earlier session
+        is_new = trial.state == TrialState.RUNNING and not trial.intermediate_values
+        if not is_new:  # it is one of an earlier session
             self._kept[trial_id] = self._database.create_new_trial(study_id, trial)
             return
         row = models.TrialModel(
