@@ -1,5 +1,6 @@
 """Checks that the files with which a study goes on are those that it wrote."""
 
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from math import isclose
@@ -51,7 +52,8 @@ def check_files(study: StudyLog) -> None:
     Files that are listed in ``digests.jsonl`` must have a listed content. Others are of an earlier
     version, or of a trial that ended while nobody listed it: they must fit each other, and are
     listed. Files of trials that have not ended are left to :mod:`pdray.search.checkpoint`. The
-    folder of a trial may be missing as a whole: the trial then runs again.
+    folder of a trial may be missing as a whole: the trial then runs again. What a kill left of a
+    trial that had ended is removed.
 
     Args:
         study: A study, or a comparison; one that was not begun passes.
@@ -61,6 +63,7 @@ def check_files(study: StudyLog) -> None:
     """
     faults = [fault for one in _searches(study) for fault in _faults(one)]
     if not faults:
+        _remove_rest(study.folder)
         return
     lines = [f"{path}: {told}" for path, told in faults[:_SHOWN]]
     lines += [f"and {len(faults) - _SHOWN} more files"] if len(faults) > _SHOWN else []
@@ -76,6 +79,18 @@ def check_files(study: StudyLog) -> None:
         + "\n".join(lines)
         + f"\nRestore them from a copy, {way}"
     )
+
+
+def _remove_rest(folder: Path) -> None:
+    """Remove what a trial needs only while it runs, where a kill came right after its end."""
+    for rest in [*folder.rglob("checkpoint*.pt"), *folder.rglob("predictions")]:
+        log = TrialLog(rest.parent)
+        if not (log.exists() and log.read()["state"] in ("complete", "pruned")):
+            continue
+        if rest.is_dir():
+            shutil.rmtree(rest)
+        else:
+            rest.unlink()
 
 
 def _searches(study: StudyLog) -> Iterator[StudyLog]:

@@ -143,3 +143,17 @@ def test_a_broken_line_of_a_trial_that_runs_is_cut_off(study: StudyLog) -> None:
     log.files[0].write_text("".join([lines[0], "{broken\n", lines[2]]))
     check_files(study)
     assert [one.step for one in log.epochs()] == [0]
+
+
+def test_what_a_kill_left_of_an_ended_trial_is_removed(study: StudyLog) -> None:
+    for number in (0, 2):  # complete, and running
+        folder = study.trial(number).folder
+        (folder / "checkpoint.pt").write_bytes(b"state")
+        (folder / "checkpoint_in_epoch.pt").write_bytes(b"state")
+        (folder / "predictions").mkdir(exist_ok=True)
+        (folder / "predictions" / "fold0_epoch000.parquet").write_bytes(b"table")
+    check_files(study)
+    left = {path.name for path in study.trial(0).folder.iterdir()}
+    assert not left & {"checkpoint.pt", "checkpoint_in_epoch.pt", "predictions"}
+    left = {path.name for path in study.trial(2).folder.iterdir()}
+    assert left >= {"checkpoint.pt", "checkpoint_in_epoch.pt", "predictions"}
