@@ -28,6 +28,8 @@ def load(file: TextIO | str) -> Any:
         return None if node is None else loader.construct_document(node)
     except ValueError as error:  # such as a date in month 13, or a number of 5,000 digits
         raise yaml.YAMLError(str(error)) from error
+    except (AttributeError, KeyError, TypeError) as error:  # such as !!bool x
+        raise Refused("a tag (!!type) does not fit its value; remove the tag") from error
 
 
 def compose(file: TextIO | str) -> yaml.Node | None:

@@ -32,7 +32,10 @@ def test_what_would_take_memory_or_means_two_things_is_refused(text, reason):
         load(text)
 
 
-@pytest.mark.parametrize("text", ["a: 2024-13-01\n", f"a: {'9' * 5000}\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["a: 2024-13-01\n", f"a: {'9' * 5000}\n", "a: !!bool x", "a: !!map [1]", "a: !!timestamp x"],
+)
 def test_a_value_that_python_cannot_hold_is_no_yaml(text):
     with pytest.raises(yaml.YAMLError):
         load(text)

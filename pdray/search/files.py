@@ -111,8 +111,10 @@ def _faults(study: StudyLog) -> list[Fault]:
         metric = saved["settings"].get("search", {}).get("metric")
     except (StudyError, KeyError, AttributeError) as error:
         return [(file, _told(file, error))]
-    faults = [fault for fault in digests.changed() if not _is_free(study, fault[0], is_complete)]
-    digests.add(study.own_files)
+    changed = list(digests.changed())
+    digests.forget(file for file, _ in changed if _runs_again(file))
+    faults = [fault for fault in changed if not _is_free(study, fault[0], is_complete)]
+    digests.add(one for one in study.own_files if not digests.lists(one))
     winner = study.winner
     kept = [TrialLog(path.parent) for path in winner.folder.glob("folds/*/trial.json")]
     for log in [*study.trials(), *([winner] if winner.exists() else []), *kept]:
@@ -141,7 +143,11 @@ def _is_free(study: StudyLog, file: Path, is_complete: bool) -> bool:
     """Return whether a listed file may be missing or other."""
     if file in study.final_files:
         return not (is_complete and file.exists())  # who reads one says that it is missing
-    # Of a trial or a kept fold that runs again.
+    return _runs_again(file)
+
+
+def _runs_again(file: Path) -> bool:
+    """Return whether a listed file is of a trial or a kept fold whose folder was deleted."""
     return file.parent.parent.name in ("trials", "folds") and not file.parent.exists()
 
 

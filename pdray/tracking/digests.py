@@ -3,13 +3,13 @@
 ``<study>/digests.jsonl`` has one line per file and content. Lines are only added: a file may have
 any content that was listed for it, so that a kill between a file and its line locks no study. The
 driver alone adds lines: for its own files before it replaces them, for those of a trial once that
-has ended.
+has ended. A line without a digest says that what was listed of a file before counts no more.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pdray.atomic import file_digest, write_bytes
@@ -27,8 +27,7 @@ class Digests:
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / DIGESTS
         self._listed: dict[str, set[str]] = {}
-        for name, digest in self._lines():
-            self._listed.setdefault(name, set()).add(digest)
+        self._note(self._lines())
 
     def lists(self, file: Path) -> bool:
         """Return whether any content of a file is listed."""
@@ -37,6 +36,10 @@ class Digests:
     def add(self, files: Iterable[Path]) -> None:
         """List the content that files have now; those that are not there are left out."""
         self._append({self._name(one): file_digest(one) for one in files if one.is_file()})
+
+    def forget(self, files: Iterable[Path]) -> None:
+        """Let files have any content until they are listed again, as those that are made again."""
+        self._append(dict.fromkeys(map(self._name, files)))
 
     def write(self, file: Path, content: bytes) -> None:
         """List a new content of a file, then replace the file, whole or not at all."""
@@ -56,7 +59,7 @@ class Digests:
     def _name(self, file: Path) -> str:
         return file.relative_to(self._folder).as_posix()
 
-    def _append(self, found: dict[str, str]) -> None:
+    def _append(self, found: Mapping[str, str | None]) -> None:
         new = [(name, one) for name, one in found.items() if one not in self._listed.get(name, ())]
         if not new:
             return
@@ -69,16 +72,22 @@ class Digests:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())
-        for name, one in new:
-            self._listed.setdefault(name, set()).add(one)
+        self._note(new)
 
-    def _lines(self) -> Iterator[tuple[str, str]]:
+    def _note(self, lines: Iterable[tuple[str, str | None]]) -> None:
+        for name, digest in lines:
+            if digest is None:
+                self._listed.pop(name, None)
+            else:
+                self._listed.setdefault(name, set()).add(digest)
+
+    def _lines(self) -> Iterator[tuple[str, str | None]]:
         """Return the whole lines; a file whose line is damaged counts as not listed."""
         if not self._path.is_file():
             return
         for line in self._path.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
-                yield str(entry["file"]), str(entry["sha256"])
+                yield str(entry["file"]), entry["sha256"] and str(entry["sha256"])
             except (ValueError, KeyError, TypeError):
                 continue

@@ -94,6 +94,8 @@ def test_a_changed_file_is_named_with_a_way_out(
     damage(study.folder / name)
     with pytest.raises(StudyError) as caught:
         check_files(study)
+    with pytest.raises(StudyError, match=re.escape(name)):  # it is not listed by the refusal
+        check_files(study)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("study whole cannot go on")
     assert lines[1].startswith(f"{study.folder / name}: ")
@@ -114,6 +116,30 @@ def test_files_that_a_resume_may_find_otherwise_are_no_faults(study: StudyLog) -
     study.start(name="whole", settings={"search": {"metric": "auroc"}}, tags={})
     check_files(study)
     check_files(StudyLog(study.folder / "absent"))
+
+
+def test_a_trial_that_runs_again_may_be_interrupted(study: StudyLog) -> None:
+    check_files(study)
+    shutil.rmtree(study.folder / "trials/0001")  # the way out of the message
+    check_files(study)
+    plan = make_plan(study.folder)
+    recorder = Recorder(plan, 1, {"loss.gamma": 1.0})
+    recorder.resume()
+    for step in range(4):
+        check_files(study)  # as after a kill
+        report = recorder.record(result(plan, step, 0.1, number=1))
+    check_files(study)
+    assert report["state"] == "complete"
+    cut_line(study.folder / LINES)
+    with pytest.raises(StudyError, match=LINES):
+        check_files(study)
+
+
+def test_an_own_file_that_was_changed_is_refused_each_time(study: StudyLog) -> None:
+    (study.folder / "entries.json").write_text("{}")
+    for _ in range(2):
+        with pytest.raises(StudyError, match=r"entries\.json: has another content"):
+            check_files(study)
 
 
 def test_searches_inside_a_study_are_checked_too(study: StudyLog, ended: Path) -> None:
