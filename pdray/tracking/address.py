@@ -33,7 +33,7 @@ _PATHS = ("manifest", "marks", "pretrained", "folder")
 # Names behind the "?" of an address whose values nobody else may see.
 _SECRET = re.compile(
     r"pass(word|wd|phrase)|pwd|token|secret|credential|signature|(api|access|private).?key"
-    r"|odbc_connect|^(pass|pw|user|username|uid|login|auth|sig|key)$",
+    r"|authorization|bearer|jwt|odbc_connect|^(pass|pw|user|username|uid|login|auth|sig|key)$",
     re.IGNORECASE,
 )
 
@@ -130,9 +130,11 @@ def check_tracking(uri: str, num_nodes: int) -> None:
 
 def bare(uri: str) -> str:
     """Return a URI, or a text with URIs in it, without user names, passwords and tokens."""
-    # Up to the last "@": a password may hold "@" and "/".
-    bared = re.sub(r"//[^\s?#'\"]*@", "//", uri)
-    return re.sub(r"(?<=[?&;#])([^=?&;#\s'\"]+)=[^&;\s'\"]*", _without_secret, bared)
+    pairs = r"(?<=[?&;#])([^=?&;#\s'\"]+)=[^&;\s'\"]*"
+    bared = re.sub(pairs, _without_secret, uri)
+    # Up to the last "@": SQLAlchemy takes a password with "@", "/", "?", "#" and quotes.
+    # After more than two slashes there is a path, whose folders may have an "@".
+    return re.sub(r"(?<!/)//(?!/)\S*@", "//", bared)
 
 
 def _without_secret(pair: re.Match[str]) -> str:

@@ -48,6 +48,7 @@ def test_a_password_is_never_shown() -> None:
     assert bare("mysql://db/x?user=jane&Password=s@t&a=1 b") == "mysql://db/x?user=&Password=&a=1 b"
     harmless = "postgresql://db/x?sslkey=/k.pem&sslmode=require&keepalives=1"
     assert bare(harmless) == harmless
+    assert bare("sqlite:////data/jane@clinic/mlflow.db") == "sqlite:////data/jane@clinic/mlflow.db"
     with pytest.raises(TrackingError) as caught:
         check_tracking("ftp://jane:secret@host", num_nodes=1)
     assert "secret" not in str(caught.value)
@@ -98,6 +99,7 @@ def test_paths_lose_their_folders_and_uris_their_passwords() -> None:
         ("postgresql://jane:secret@db/mlflow", "PGPASSWORD, or in the file ~/.pgpass"),
         ("mysql+pymysql://jane:secret@db/mlflow", "read_default_file=~/.my.cnf"),
         ("postgresql://db/mlflow?user=jane&password=secret", "PGPASSWORD"),
+        ("postgresql://jane:sec?ret#secret'@db/mlflow", "PGPASSWORD"),
         ("https://jane:secret@host", "MLFLOW_TRACKING_PASSWORD"),
         ("https://host?access_token=secret", "MLFLOW_TRACKING_TOKEN"),
         ("https://host/x?a=1;api-key=secret", "MLFLOW_TRACKING_TOKEN"),
