@@ -1,11 +1,16 @@
-"""A disk that fills up while a study runs changes none of its scores."""
+"""Full disks and killed processes while a study runs change none of its scores."""
 
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.fixtures.outcome import differences, outcome
@@ -74,3 +79,29 @@ def test_a_study_whose_disk_was_full_goes_on_when_there_is_room(
     assert errors[0].startswith("error: the disk is full (")
     assert '"state": "failed"' not in done.stdout
     assert differences(outcome(Path(f"{disk}.kept/study")), whole) == []
+
+
+def kill_while_running(process: subprocess.Popen[str], most: Mapping[str, int]) -> Counter[str]:
+    """Kill processes of a job by the start of their titles, each as often; return the counts."""
+    killed: Counter[str] = Counter()
+    while process.poll() is None and any(killed[title] < most[title] for title in most):
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                told = " ".join(child.cmdline())
+                for title in most:
+                    if told.startswith(title) and killed[title] < most[title]:
+                        child.kill()
+                        killed[title] += 1
+        time.sleep(0.2)
+    return killed
+
+
+def test_reading_tasks_that_are_killed_again_and_again_change_nothing(
+    job: Job, whole: dict[str, Any]
+) -> None:
+    process = job.start(*job.words(*SETTINGS, "stream.reader=ray"))
+    killed = kill_while_running(process, {"ray::Map(add)": 2, "ray::MapBatches": 8})
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    assert min(killed["ray::Map(add)"], killed["ray::MapBatches"]) >= 1, killed
+    assert differences(outcome(job.study()), whole) == []
