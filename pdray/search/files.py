@@ -68,6 +68,7 @@ def check_files(study: StudyLog) -> None:
     lines = [f"{path}: {told}" for path, told in faults[:_SHOWN]]
     lines += [f"and {len(faults) - _SHOWN} more files"] if len(faults) > _SHOWN else []
     of_trials = [path.parent for path, _ in faults if path.parent.parent.name == "trials"]
+    of_trials = [one for one in of_trials if not StudyLog(one.parents[1]).is_complete()]
     way = "or start a new study with another search.name"
     if of_trials:
         way = (
@@ -112,8 +113,10 @@ def _faults(study: StudyLog) -> list[Fault]:
     except (StudyError, KeyError, AttributeError) as error:
         return [(file, _told(file, error))]
     changed = list(digests.changed())
-    digests.forget(file for file, _ in changed if _runs_again(file))
-    faults = [fault for fault in changed if not _is_free(study, fault[0], is_complete)]
+    again = [] if is_complete else [file for file, _ in changed if _runs_again(file)]
+    digests.forget(again)
+    free = {*again, *(one for one in study.final_files if not (is_complete and one.exists()))}
+    faults = [fault for fault in changed if fault[0] not in free]
     digests.add(one for one in study.own_files if not digests.lists(one))
     winner = study.winner
     kept = [TrialLog(path.parent) for path in winner.folder.glob("folds/*/trial.json")]
@@ -137,13 +140,6 @@ def _faults_of_winner(study: StudyLog) -> list[Fault]:
     if winner.read()["params"] == trial.read()["params"]:
         return []
     return [(winner.files[-1], f"has other params than {trial.files[-1]}")]
-
-
-def _is_free(study: StudyLog, file: Path, is_complete: bool) -> bool:
-    """Return whether a listed file may be missing or other."""
-    if file in study.final_files:
-        return not (is_complete and file.exists())  # who reads one says that it is missing
-    return _runs_again(file)
 
 
 def _runs_again(file: Path) -> bool:

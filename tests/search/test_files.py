@@ -142,6 +142,14 @@ def test_an_own_file_that_was_changed_is_refused_each_time(study: StudyLog) -> N
             check_files(study)
 
 
+def test_no_trial_of_a_complete_study_runs_again(study: StudyLog) -> None:
+    study.finish(state="complete", best=0)
+    shutil.rmtree(study.folder / "trials/0001")
+    with pytest.raises(StudyError, match=f"{TRIAL}: cannot be read") as caught:
+        check_files(study)
+    assert "runs again" not in str(caught.value)
+
+
 def test_searches_inside_a_study_are_checked_too(study: StudyLog, ended: Path) -> None:
     inner = study.permuted(0).outer("00")
     for one in (study.permuted(0), inner):
