@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ray.tune import Stopper
 
 from pdray.atomic import write_text
 from pdray.display import clock
+from pdray.errors import StudyError
 from pdray.evaluation.metrics import METRICS
 from pdray.search.course import Course
 from pdray.search.plan import StudyPlan, with_search
@@ -56,9 +58,7 @@ class Spent:
 
     def __init__(self, study: StudyLog) -> None:
         self._path = study.folder / "time.json"
-        saved: Mapping[str, Any] = {}
-        if self._path.is_file():
-            saved = read_json(self._path)
+        saved = _read_times(self._path) if self._path.is_file() else {}
         self._is_new, self._kept = not saved, -math.inf
         self._before, self._started = float(saved.get("seconds", 0.0)), time.monotonic()
         self.forecast: float | None = saved.get("forecast")
@@ -89,6 +89,20 @@ class Spent:
         what = "trials, refit and kept folds" if folds else "trials and refit"
         # The forecast was of all trials.
         return told_time(what, self.seconds, None if self.ended else self.forecast)
+
+
+def _read_times(path: Path) -> Mapping[str, Any]:
+    way = "restore the file, or delete it: search.hours then counts from 0 again"
+    try:
+        saved = read_json(path)
+    except StudyError as error:
+        raise StudyError(f"{str(error).removesuffix('; restore the file')}; {way}") from error
+    for key, other in (("seconds", 0.0), ("forecast", None)):
+        value = saved.get(key, other)
+        is_time = isinstance(value, int | float) and 0 <= value < math.inf
+        if not is_time and (key == "seconds" or value is not None):
+            raise StudyError(f"{path}: {key}: got {value!r}; {way}")
+    return saved
 
 
 def told_time(what: str, seconds: float, forecast: float | None) -> str:

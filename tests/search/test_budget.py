@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pdray.errors import StudyError
 from pdray.search import budget
 from pdray.search.budget import Budget, Spent, fold_scores, num_since_better, share_hours
 from pdray.search.course import Course, Work
@@ -116,6 +117,15 @@ def test_the_first_trial_starts_even_if_the_forecast_says_that_it_takes_too_long
     assert make(tmp_path, 10.0, hours=30 / 3600).may_start(None)
     assert not make(tmp_path, 20.0, hours=30 / 3600).may_start(None)  # no time beside the refit
     assert make(tmp_path, 1e9).may_start(None)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"seconds": null}', '{"seconds": NaN}', '{"seconds": 1, "forecast": "2"}']
+)
+def test_damaged_times_are_refused_with_a_way_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / "time.json").write_text(text)
+    with pytest.raises(StudyError, match=r"time\.json: .*; restore the file, or delete it"):
+        Spent(StudyLog(tmp_path))
 
 
 def test_the_time_of_earlier_sessions_counts_and_the_first_forecast_stays(

@@ -60,8 +60,9 @@ _DATE = re.compile(
 _LETTERS = r"[^\W\d_][^\d,;@]*"
 _NAME = re.compile(rf"{_LETTERS}, ?{_LETTERS}")
 _MAIL = re.compile(r"\S+@\S+\.\S+")
-# An id stands in names of files, in pages and in tables that a spreadsheet opens.
-_NO_WORD = re.compile(r"[/\\<>\x00-\x1f\x7f]|\.\.|^[=@]")
+# An id stands in names of files, in pages, in logs and in tables that a spreadsheet opens. The last
+# signs begin lines, or turn the text that follows.
+_NO_WORD = re.compile(r"\.\.|^[=@]|[/\\<>\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _LONGEST_ID = 200
 
 

@@ -73,6 +73,8 @@ def test_odd_pseudonyms_are_taken_as_they_stand(load, cell):
         ("=1+1", "=", "1-1"),
         ("@S1", "@", "S1"),
         ("S\t1", r"\t", "S-1"),
+        ("S\x851", r"\x85", "S-1"),
+        ("S\u202e1", r"\u202e", "S-1"),
     ],
 )
 def test_an_id_that_is_no_word_is_refused_with_the_id_to_write(load, column, cell, sign, right):
