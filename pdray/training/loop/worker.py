@@ -142,8 +142,8 @@ def _run_epoch(
             part.scored.append(learner.evaluate(batch))
         if number == num_training - 1:
             learner.end_training()
-        is_last = number == len(planned) - 1
-        if notice and not is_last and learner.must_end(notice, is_training=number < num_training):
+        now = {"is_training": number < num_training, "is_last": number == len(planned) - 1}
+        if notice and learner.must_end(notice, **now):
             part.seconds = time.perf_counter() - started, waited
             learner.keep(notice, epoch, part)
             done = f"fold {learner.fold}, epoch {epoch}, {number + 1} of {len(planned)} batches"
@@ -246,12 +246,12 @@ class _Learner:
         outputs, loss = score_batch(self.model, self._with_regions(batch), *how)
         return batch.planned.recordings, outputs, loss
 
-    def must_end(self, notice: Notice, *, is_training: bool) -> bool:
+    def must_end(self, notice: Notice, *, is_training: bool, is_last: bool) -> bool:
         """Return, on every worker at once, whether a notice was given to one of them."""
-        # Workers evaluate different numbers of batches, so they cannot ask each other then.
-        if not is_training and self.place.num_workers > 1:
-            return False
-        return _anywhere(notice.is_given(), self.place)
+        if self.place.num_workers == 1:
+            return not is_last and notice.is_given()
+        # Workers evaluate different numbers of batches, or none: they cannot ask each other then.
+        return is_training and _anywhere(notice.is_given(), self.place)
 
     def keep(self, notice: Notice, epoch: int, part: EpochPart) -> None:
         """Save the weights, and the parts of all workers, inside an epoch."""
