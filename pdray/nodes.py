@@ -1,6 +1,5 @@
 """Nodes of a Ray cluster: those that run, and the types that its autoscaler may start."""
 
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ WAITING_SECONDS = 15.0
 """Time between two lines while work waits for nodes [s]."""
 
 _FILE_OPTION = "--autoscaling-config="
+_MOST_NODES = 1000  # of a type, also where a platform names no limit
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def types_of(config: Mapping[str, Any]) -> tuple[NodeType, ...]:
     Returns:
         Empty if the file leaves the size of a type to the cloud.
     """
-    most, found = int(config.get("max_workers", sys.maxsize)), []
+    most, found = min(_MOST_NODES, int(config.get("max_workers", _MOST_NODES))), []
     for name, one in config["available_node_types"].items():
         resources = one.get("resources") or {}
         if name == config.get("head_node_type"):
@@ -84,7 +84,7 @@ def reported_types() -> tuple[NodeType, ...]:
         groups = {
             one.name: {
                 "resources": dict(one.resources),
-                "max_workers": one.max_count if one.max_count >= 0 else sys.maxsize,
+                "max_workers": one.max_count if one.max_count >= 0 else _MOST_NODES,
             }
             for one in told.node_group_configs
         }

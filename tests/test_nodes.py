@@ -8,7 +8,15 @@ import pytest
 import yaml
 
 from pdray import nodes
-from pdray.nodes import DECODE, Node, NodeType, reported_types, role_if_known, types_of
+from pdray.nodes import (
+    DECODE,
+    Node,
+    NodeType,
+    possible_nodes,
+    reported_types,
+    role_if_known,
+    types_of,
+)
 from tests.places import ROOT
 
 TRAIN = NodeType("train", Node(8, 1, frozenset({"train"})), 8)
@@ -46,6 +54,8 @@ def test_types_come_from_what_the_platform_reports_to_ray(cluster):
     group = SimpleNamespace(name="train", resources={"CPU": 8, "GPU": 1, "train": 1}, max_count=8)
     cluster(group)
     assert reported_types() == (TRAIN,)
+    group.max_count = -1  # no limit; all nodes that may be are counted one by one
+    assert len(possible_nodes(reported_types())) == 1000
     cluster(nodes=[{"CPU": 2.0}])
     assert reported_types() == ()
 
