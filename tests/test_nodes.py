@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -68,12 +69,13 @@ def test_types_come_from_the_file_of_the_autoscaler_that_serves_this_cluster(
 ):
     path = tmp_path / "ray_bootstrap_config.yaml"
     path.write_text(written)
-    words = [f"--autoscaling-config={path}", "--gcs-address=10.0.0.1:6379"]
+    address = f"10.0.0.1:{os.getpid()}"  # other tests that run now have other clusters
+    words = [f"--autoscaling-config={path}", f"--gcs-address={address}"]
     command = [sys.executable, "-c", "input()", *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         while str(path) not in _command_line(process.pid):
             time.sleep(0.01)
-        cluster()
+        cluster(address=address)
         found = reported_types()
         cluster(address="10.0.0.2:6379")
         others = reported_types()

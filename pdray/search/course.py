@@ -48,6 +48,8 @@ def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Wor
     at_once = min(reservation.concurrent_trials, num_trials)
     prunes = bool(config.prune_quantile) and not plan.fixed
     num_rounds = -(-num_folds // min(reservation.concurrent_trials, num_folds))
+    # Where folds train at once, a step of a trial takes a part of the time of one of the refit.
+    whole_epochs = float(plan.epochs * reservation.folds_at_once)
     return Work(
         num_trials=num_trials,
         steps=num_folds * plan.epochs,
@@ -56,8 +58,8 @@ def work_of(plan: StudyPlan, reservation: Reservation, *, num_folds: int) -> Wor
         share=SHARES[config.prune_rule] if prunes else 1.0,
         at_once=at_once,
         # A fold's two sides together are what the refit learns from.
-        refit_steps=0.0 if plan.fixed else float(plan.epochs),
-        fold_steps=float(num_rounds * plan.epochs) if keeps_folds(plan) else 0.0,
+        refit_steps=0.0 if plan.fixed else whole_epochs,
+        fold_steps=num_rounds * whole_epochs if keeps_folds(plan) else 0.0,
     )
 
 

@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from pdray.search.course import Course, Work, last_end
+from pdray.search.cluster import Reservation
+from pdray.search.course import Course, Work, last_end, work_of
+from pdray.search.plan import plan_study
+from pdray.training.loop.launch import Workers
 
 WORK = Work(num_trials=6, steps=10, num_whole=2, share=0.4, at_once=2, refit_steps=5.0)
 
@@ -16,6 +21,15 @@ def test_before_the_first_result_the_forecast_counts_pruned_trials_concurrency_a
     course = Course(WORK, step_seconds=2.0, start_seconds=3.0)
     assert course.seconds_left(0.0) == 2.0 * (10 + 4 + 4 + 5) + 3.0
     assert Course(WORK).seconds_left(0.0) is None
+
+
+def test_a_refit_takes_whole_epochs_where_the_folds_of_a_trial_train_at_once() -> None:
+    plan = plan_study({"data": {"manifest": "m.csv"}, "search": {"name": "a"}})
+    one = Reservation(Workers(1, 1, 0), concurrent_trials=1, cpus_per_trial=1)
+    alone, both = (work_of(plan, replace(one, folds_at_once=num), num_folds=4) for num in (1, 2))
+    assert both.steps == alone.steps
+    assert both.refit_steps == 2 * alone.refit_steps == 2 * plan.epochs
+    assert both.fold_steps == 2 * alone.fold_steps == 2 * 4 * plan.epochs
 
 
 def test_measured_steps_outweigh_the_forecast_and_lost_time_counts() -> None:
