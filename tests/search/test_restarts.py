@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,17 @@ def test_a_lost_process_is_one_line(
     trial = make_trial(tmp_path, error)
     Restarts(plan).on_trial_recover(0, [], trial)
     assert capsys.readouterr().out == f"x trial 3: {said}\n"
+
+
+def test_folds_that_train_at_once_begin_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = replace(make_plan(tmp_path / "x"), folds_at_once=2)
+    recorder = Recorder(plan, 3, {})
+    recorder.resume()
+    recorder.record(result(plan, 0, 0.5))
+    Restarts(plan).on_trial_recover(0, [], make_trial(tmp_path, RayActorError()))
+    assert "goes on from fold 1 epoch 1 in a new process" in capsys.readouterr().out
 
 
 def test_losses_count_until_a_batch_is_saved_or_an_epoch_ends(
