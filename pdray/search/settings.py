@@ -227,6 +227,12 @@ class ResourcesConfig(Settings):
             for word in ("CPU", "max_workers")
             if one.get(word, 0) < 1
         ]
+        faults += [  # Ray would take other words for resources of your own
+            f"{name}: got {word} {number:g}; write GPU, and 0 or more"
+            for name, one in types.items()
+            for word, number in one.items()
+            if word.upper() == "GPU" and (word != "GPU" or number < 0)
+        ]
         if faults:
             raise ValueError("; ".join(faults))
         return types

@@ -227,6 +227,13 @@ def test_a_node_type_without_a_size_is_refused_with_an_example(one):
         study(resources={"node_types": {"train": one}})
 
 
+@pytest.mark.parametrize(("word", "told"), [({"gpu": 1}, "gpu 1"), ({"GPU": -1}, "GPU -1")])
+def test_a_node_type_whose_gpus_would_not_count_is_refused(word, told):
+    one = {"CPU": 8, "max_workers": 2, **word}
+    with pytest.raises(SettingsError, match=f"train: got {told}; write GPU, and 0 or more"):
+        study(resources={"node_types": {"train": one}})
+
+
 @pytest.mark.parametrize("address", ["ray://host:10001", "http://host:8265", "https://host"])
 def test_addresses_that_are_no_clusters_are_refused_with_the_right_one(address):
     with pytest.raises(SettingsError, match=r"got '(ray:|http).* such as host:6379"):
