@@ -38,7 +38,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
 import numpy as np
@@ -71,7 +71,7 @@ from pdray.errors import DecodeError
 if TYPE_CHECKING:  # an exported model has this file, and no pydantic
     from pdray.data.media.settings import DecodeConfig, DecodeLimits
 
-    AnyLimits = DecodeLimits | Limits
+    AnyLimits: TypeAlias = DecodeLimits | Limits
 
 # In its user data (MPEG-4 part 2) an encoder says that it packs two pictures into a chunk.
 _PACKED = re.compile(rb"DivX\d+[bB](?:uild)?\d+p")
