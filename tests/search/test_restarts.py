@@ -15,7 +15,7 @@ from pdray.training.loop.part import NoticeError
 from tests.search.test_trial import make_plan, result
 
 NODE = "The actor died because its node has died. Node Id: 4f"
-NOTICE = NoticeError("fold 0, epoch 1, 2 of 5 batches are done")
+NOTICE = NoticeError("fold 1 epoch 2: 2 of 5 batches are done")
 
 
 def of_workers(**failures: Exception) -> RayTaskError:

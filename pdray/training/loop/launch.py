@@ -142,7 +142,7 @@ def run_in_process(
                 if report["last"]:
                     return
                 if ends_soon():
-                    raise NoticeError(f"fold {result.fold}, epoch {result.epoch} is done")
+                    raise NoticeError(f"fold {result.fold + 1} epoch {result.epoch + 1} is done")
         except PdrayError as error:  # a restart would fail in the same way
             if full_disk(error):  # but not when there is room again
                 raise

@@ -146,8 +146,9 @@ def _run_epoch(
         if notice and learner.must_end(notice, **now):
             part.seconds = time.perf_counter() - started, waited
             learner.keep(notice, epoch, part)
-            done = f"fold {learner.fold}, epoch {epoch}, {number + 1} of {len(planned)} batches"
-            raise NoticeError(f"{done} are done")
+            done = f"{number + 1} of {len(planned)} batches are done"
+            # From 1, as in the line that says where the trial goes on.
+            raise NoticeError(f"fold {learner.fold + 1} epoch {epoch + 1}: {done}")
     metrics, predictions = learner.summarise(epoch, part)
     if learner.place.rank == 0:
         seconds = time.perf_counter() - started

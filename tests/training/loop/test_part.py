@@ -52,7 +52,8 @@ def test_a_fit_that_ends_after_any_batch_goes_on_with_the_same_numbers(
     whole = run(task)
     for number in numbers:
         listener, asked = Saving(), iter([False] * (number - 1) + [True])
-        with pytest.raises(NoticeError):
+        done = f": {number % 5} of 5 batches are done" if number % 5 else " is done"
+        with pytest.raises(NoticeError, match=f"^fold 1 epoch {-(-number // 5)}{done}$"):
             list(run_in_process(task, listener, ONE, partial(next, asked)))
         assert len(listener.results) == number // 5
         assert ("parts" in (listener.state or {})) == bool(number % 5)
