@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shlex
 import signal
 import time
@@ -117,7 +118,8 @@ def test_a_search_goes_on_after_all_machines_that_train_were_lost(
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert scored(job.outcome()) == scored(whole)
-    assert out.count("its machine was lost; it goes on from fold") == 2
+    # Ray may learn of the process before it learns of the machine.
+    assert len(re.findall("its (machine|process) was lost; it goes on from fold", out)) == 2
     assert err == ""
 
 
