@@ -154,13 +154,15 @@ def kill_named(
         for child in family:
             with suppress(psutil.Error):  # it has ended since
                 told.append((child, " ".join(child.cmdline())))
-        sent = 0
+        sent = []
         for child, title in told:
             if title.startswith(titles):
                 with suppress(psutil.NoSuchProcess):  # it ends by itself just now
                     child.send_signal(by)
-                    sent += 1
+                    sent.append(child)
         if sent:
+            if by == signal.SIGKILL:
+                psutil.wait_procs(sent, timeout=20)  # so that the next call finds another
             return
         assert time.monotonic() < deadline, sorted({title[:60] for _, title in told})
         time.sleep(0.02)

@@ -48,8 +48,8 @@ def test_a_study_whose_files_were_lost_or_whose_trial_was_given_up_ends_the_same
     assert hit.outcome() == whole.outcome()
 
     process = lost.start(*lost.words(*settings))
-    for _ in range(4):
-        kill_named(process, "ray::FoldTrial")
+    for _ in range(4):  # in its first epoch, whose first batch takes seconds
+        kill_named(process, "ray::study trial 0")
     out, err = process.communicate(timeout=200)
     assert process.returncode == 2, out + err
     assert "Traceback" not in err
