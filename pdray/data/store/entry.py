@@ -257,7 +257,7 @@ def is_whole(path: Path) -> bool:
     """
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     state = (status.st_ino, status.st_mtime_ns, status.st_size)
     if _WHOLE.get(path) != state:
