@@ -63,7 +63,7 @@ from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask
 
 SETTINGS = Path(__file__).resolve().parents[1] / "search_spaces" / "expression_demo.yaml"
-ACTORS, COHORTS, OTHER_ACTORS = 80, (84, 85), 86  # seeds; those of choices were 200 to 203
+ACTORS, COHORTS, OTHER_ACTORS = 80, (87, 88), 89  # seeds; those of choices were 200 to 203
 NUM_WORDS, NUM_DRAWS = 8, 20  # of phrases of random words
 MOST_RANDOM_WORDS = 0.4
 ORDER = [2, 0, 3, 1]  # of the permuted phrases
@@ -74,8 +74,8 @@ FOLDER = "~/pdray_output/expression_learning"
 class Size:
     """Numbers of subjects, visits of each actor, and changes of the settings."""
 
-    actors: int = 160
-    visits: int = 3
+    actors: int = 480
+    visits: int = 2
     subjects: int = 120
     changes: Mapping[str, Any] | None = None
 

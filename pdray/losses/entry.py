@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-ARGUMENTS = ("gamma", "alpha", "hierarchy_lambda")
+ARGUMENTS = ("gamma", "alpha", "hierarchy_lambda", "label_smoothing")
 """Settings of :class:`pdray.losses.settings.LossConfig` that a loss may take."""
 
 

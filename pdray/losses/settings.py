@@ -16,7 +16,9 @@ _LOSSES = {
         "pdray.losses.focal:class_balanced_focal_loss", ("gamma",), weighs_classes=True
     ),
     "focal": LossEntry("pdray.losses.softmax_focal:softmax_focal_loss", ("gamma", "alpha")),
-    "cross_entropy": LossEntry("pdray.losses.softmax_focal:softmax_focal_loss"),
+    "cross_entropy": LossEntry(
+        "pdray.losses.softmax_focal:softmax_focal_loss", ("label_smoothing",)
+    ),
     "hierarchy": LossEntry("pdray.losses.hierarchy:hierarchy_loss", ("hierarchy_lambda",)),
     "coral": LossEntry("pdray.losses.ordinal:coral_loss", is_ordered=True),
     "cumulative_link": LossEntry("pdray.losses.ordinal:cumulative_link_loss", is_ordered=True),
@@ -53,6 +55,12 @@ class LossConfig(Settings):
         le=1,
         description="hierarchy: weight of ill or healthy; 1 minus it is the weight of the class. "
         "YouTubePD: 0.9 for video, 0.5 for landmarks and sound",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="cross_entropy: share of each label that is spread evenly over the classes",
     )
     region_weight: float = Field(
         1.0,

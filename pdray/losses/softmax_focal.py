@@ -2,7 +2,7 @@
 
 Source: the motion boundary paper, Eq. 4, after Lin et al. 2017
 (arXiv:1708.02002). Differs: the paper's y is one-hot; here it may also be the shares of several
-raters' votes.
+raters' votes, and be smoothed (Szegedy et al. 2016, arXiv:1512.00567, section 7).
 Letters: B batch, K class.
 """
 
@@ -16,7 +16,12 @@ from pdray.losses.soft_target import target_shares, widened
 
 
 def softmax_focal_loss(
-    logits_BK: Tensor, target: Tensor, *, alpha: float = 1.0, gamma: float = 0.0
+    logits_BK: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 1.0,
+    gamma: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Compute the focal loss of each snippet.
 
@@ -30,6 +35,8 @@ def softmax_focal_loss(
         target: (B,) int64 class, 0 to K-1; or (B, K) float, shares y from 0 to 1 that sum to 1.
         alpha: Factor, above 0.
         gamma: Focusing exponent, at least 0.
+        label_smoothing: Share e of the target, 0 to below 1, that is spread evenly over the
+            classes: ``(1 - e) y + e / K``.
 
     Returns:
         (B,) loss in nats, not reduced; 0 is perfect where the target is one class.
@@ -43,6 +50,7 @@ def softmax_focal_loss(
         raise ValueError(f"a softmax needs at least 2 classes, got {num_classes}")
     logits_BK = widened(logits_BK)
     y_BK = target_shares(target, num_classes, logits_BK.dtype)
+    y_BK = (1.0 - label_smoothing) * y_BK + label_smoothing / num_classes
     log_p_BK = functional.log_softmax(logits_BK, dim=1)
     if gamma > 0:
         hardness_BK = torch.exp(gamma * _log_rest(logits_BK, log_p_BK))

@@ -209,6 +209,9 @@ def loss(case: Reported) -> str:
     if kind is None or not uses(case, "loss"):
         return ""
     words = _LOSS.get(str(kind), f"the loss {kind}")
+    spread = chosen(case, "loss.label_smoothing")
+    if spread:
+        words += f" with {spread:g} of each label spread evenly over the classes"
     return f"It learnt by {words.format(gamma=chosen(case, 'loss.gamma') or 0)}."
 
 

@@ -49,6 +49,23 @@ def test_alpha_one_and_gamma_zero_are_cross_entropy_of_classes_and_of_shares() -
         torch.testing.assert_close(loss, expected)
 
 
+def test_smoothed_labels_are_those_of_their_formula() -> None:
+    generator = torch.Generator().manual_seed(2)
+    logits = 3 * torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    classes = torch.tensor([0, 1, 2, 3, 0, 1])
+    loss = softmax_focal_loss(logits, classes, label_smoothing=0.15)
+    shares = [[0.0375 + 0.85 * (k == one) for k in range(4)] for one in classes.tolist()]
+    expected = [
+        slow_loss(row, y, alpha=1.0, gamma=0.0)
+        for row, y in zip(logits.tolist(), shares, strict=True)
+    ]
+    torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64))
+    theirs = torch.nn.functional.cross_entropy(
+        logits, classes, reduction="none", label_smoothing=0.15
+    )
+    torch.testing.assert_close(loss, theirs)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_logits_of_any_size_give_finite_losses_and_gradients(
