@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 
@@ -140,32 +141,35 @@ def test_folds_and_classes_are_those_of_the_real_recordings(write):
     assert "3 made recordings: never scored, and learnt from only if asked" in plain.notes
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 1), (0.17, 0), (9.0, 3)])
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 2), (0.17, 0), (9.0, 3)])
 def test_made_recordings_of_a_class_are_at_most_a_share_of_its_real_ones(write, share, expected):
     cohort, data = load(write(), made="training", made_share=share)
     recordings, _ = members(cohort, data)
     everyone = Folds(test=frozenset(), folds=(frozenset(PEOPLE[:2]), frozenset(PEOPLE[2:])))
     side = inner_sides(everyone, recordings, share)[0]  # trains on S03 to S12, five with grade 3
     found = learnt_made(recordings, side)
-    assert len(found) == min(3, int(share * 5)) >= expected
+    assert len(found) == expected
     again = inner_sides(everyone, (*recordings[:12], *recordings[:11:-1]), share)[0]
     assert learnt_made((*recordings[:12], *recordings[:11:-1]), again) == found
 
 
 def test_folds_that_are_drawn_anew_keep_the_rule(write):
-    cohort, data = load(write(), made="training", made_share=9)
-    recordings, sides = members(cohort, data)
-    seen = set()
-    for seed in range(8):
-        for side in reshuffled(
-            recordings, sides[:-1], num_classes=2, seed=seed, made_share=cohort.made_share
-        ):
+    path, seen = write(), set()
+    for seed in range(6):  # in some of these cohorts nobody whom it learnt from is tested
+        cohort, data = load(path, seed, made="training", made_share=9)
+        recordings, sides = members(cohort, data)
+        drawn = (
+            reshuffled(recordings, sides[:-1], num_classes=2, seed=draw, made_share=9.0)
+            for draw in range(8)
+        )
+        for side in chain.from_iterable(drawn):
             training = {recordings[i].subject_id for i in side.training}
-            for name in learnt_made(recordings, side):
-                seen.add(name)
-                assert {*LEARNT} <= training
+            carried = {"MS05": {*LEARNT}, "MS06": {*LEARNT}, "MS07": {*LEARNT, "S07"}}
+            expected = {name for name, people in carried.items() if people <= training}
+            assert learnt_made(recordings, side) == expected
             assert not any(recordings[i].carries for i in side.evaluation)
-    assert seen or not any(learnt_made(recordings, side) for side in sides)
+            seen |= expected
+    assert seen  # else nothing was tried
 
 
 def test_a_made_recording_is_never_evaluated_nor_learnt_from_beside_who_is_in_it(write):
@@ -212,7 +216,7 @@ def test_nothing_made_is_scored(write):
         ({"made": {"S05": {"subject_id": "S08"}}}, "its subject S08 is not that of its source"),
         ({"made": {"S05": {"grade": ""}}}, "neither grade nor diagnosis"),
         ({"made": {"S05": {"landmarks": "S05.npz"}}}, "none of those that made_by lists"),
-        ({"made": {"S05": {"made_by": ""}}}, "RM?S05|its file is a made one"),
+        ({"made": {"S05": {"made_by": ""}}}, "recording MS05: its file is a made one"),
         ({"made": {"S05": {"made_by": "../made.json"}}}, "made_by ../made.json lies outside"),
         ({"made": {"S05": {"made_by": "absent.json"}}}, "absent.json cannot be read: No such file"),
     ],
