@@ -17,8 +17,6 @@ import pytest
 
 from tests.places import ROOT
 
-pytestmark = pytest.mark.integration
-
 PATCHES = Path(__file__).parent / "patches"
 COPIED = ("pdray", "jobs", "tests", "search_spaces", "pyproject.toml")
 
@@ -157,6 +155,13 @@ def test_every_patch_is_tried() -> None:
     assert {path.stem for path in PATCHES.glob("*.patch")} == set(ADDITIONS)
 
 
+@pytest.mark.parametrize("kind", ADDITIONS)
+def test_a_patch_applies(kind: str) -> None:
+    patch = str(PATCHES / f"{kind}.patch")
+    subprocess.run(["git", "apply", "--check", patch], cwd=ROOT, check=True)
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ADDITIONS)
 def test_an_addition_touches_few_files_and_works(kind: str, copy: Path, tmp_path: Path) -> None:
     addition, patch = ADDITIONS[kind], PATCHES / f"{kind}.patch"
