@@ -1,0 +1,1 @@
+"""Optimisation steps of translators, which change the class of a picture."""
