@@ -1,4 +1,4 @@
-"""Networks and estimators by name.
+"""Networks, estimators and translators by name.
 
 One table names all models, one per line. Every list of models is derived from it. Models of
 plug-ins come last.
@@ -44,6 +44,8 @@ _ESTIMATORS = {
     "motion_linear": "pdray.models.estimators.motion_linear:ENTRY",
     "intensity_head": "pdray.models.estimators.intensity_settings:ENTRY",
 }
+# Translators learn from single pictures to change those of class 0 into those of another class.
+_TRANSLATORS: dict[str, str] = {}
 
 if TYPE_CHECKING:
     NETWORKS: dict[str, ModelEntry]
@@ -62,7 +64,8 @@ def __getattr__(name: str) -> Any:
     if name not in ("NETWORKS", "MODELS", "BackboneConfig", "ModelConfig"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()
-    added = parts("pdray.models", ModelEntry, {*_NETWORKS, *_ESTIMATORS}, check=_other_name)
+    own = {*_NETWORKS, *_ESTIMATORS, *_TRANSLATORS}
+    added = parts("pdray.models", ModelEntry, own, check=_other_name)
     networks = {key: resolve_name(place) for key, place in _NETWORKS.items()}
     networks |= {key: one for key, one in added.items() if one.loop == "steps"}
     made["NETWORKS"] = networks
@@ -70,10 +73,13 @@ def __getattr__(name: str) -> Any:
         [one for one in networks.values() if not one.beside], default=DEFAULT_BACKBONE
     )
     # Below ``BackboneConfig``: the settings of an estimator may contain those of a network.
-    estimators = {key: resolve_name(place) for key, place in _ESTIMATORS.items()}
-    made["MODELS"] = networks | estimators | added
+    others = {key: resolve_name(place) for key, place in (_ESTIMATORS | _TRANSLATORS).items()}
+    made["MODELS"] = networks | others | added
     made["ModelConfig"] = settings_union(made["MODELS"].values(), default=DEFAULT)
     return made[name]
+
+
+_KINDS = {"steps": "network", "once": "estimator", "translate": "translator"}
 
 
 def _other_name(name: str, entry: ModelEntry) -> str:
@@ -81,13 +87,14 @@ def _other_name(name: str, entry: ModelEntry) -> str:
 
 
 def list_models() -> "pd.DataFrame":
-    """List all models, networks first.
+    """List all models: networks, estimators, then translators.
 
     Returns:
         A data frame with one row per model, whose index is ``name``, the value of ``model.name``.
-        Columns: ``kind``, "network" (learns in steps) or "estimator" (learns from all recordings
-        at once); ``description``; ``modality`` that it accepts, as text ("pictures" is rgb, flow
-        or boundaries); ``has_maps``, whether class activation maps of it can be drawn.
+        Columns: ``kind``, "network" (learns in steps), "estimator" (learns from all recordings at
+        once) or "translator" (learns to change pictures); ``description``; ``modality`` that it
+        accepts, as text ("pictures" is rgb, flow or boundaries); ``has_maps``, whether class
+        activation maps of it can be drawn.
 
     Example:
         >>> models = pdray.list_models()
@@ -98,12 +105,12 @@ def list_models() -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from pdray.models import MODELS, NETWORKS  # made at their first use
+    from pdray.models import MODELS  # made at its first use
 
     rows = [
         {
             "name": name,
-            "kind": "network" if name in NETWORKS else "estimator",
+            "kind": _KINDS[entry.loop],
             "description": entry.description,
             "modality": ", ".join(entry.sees),
             "has_maps": entry.has_maps,

@@ -78,15 +78,17 @@ class ModelEntry:
         description: One line for ``--help`` and the page of models.
         builder: ``module:function`` that builds the network from its settings, imported when
             called; empty for an estimator.
-        learner: ``module:PARTS`` of an estimator, imported when it is fitted; empty for a network.
+        learner: ``module:PARTS`` of an estimator, or ``module:build`` of a translator (see
+            :mod:`pdray.training.translators.method`), imported when it is fitted; empty for a
+            network.
         loader: ``module:function`` that loads published weights, as
             :func:`pdray.models.weights.pretrained.load_pretrained` does.
         sees: Values of ``modality`` that it accepts; ``pictures`` means all kinds of pictures.
         beside: Modalities that it needs in addition to that of the fit.
         branches: Modalities that its branches can read; one of them is enough for a recording.
         sections: Sections of a fit that it uses, beyond those that every model uses.
-            ``optim.epochs=1``: this key must have this value. ``augment.crop_size``: only this key
-            of the section is used.
+            ``optim.epochs=1``: this key must have this value. ``augment.crop_size``: of the section
+            only this key is used, and others that are listed so.
         network: Key of the settings of its network on pictures; None if it has none.
         faults: ``faults(settings, num_frames=, height=, width=)`` lists the values that its
             network cannot take (see :mod:`pdray.models.layers.limits`).
@@ -94,7 +96,11 @@ class ModelEntry:
             classes.
         checks: ``checks(fit)`` lists contradictions between the sections of a fit.
         loop: ``steps``: it learns from batches in epochs, on one worker or more, and leaves
-            weights. ``once``: it learns from all recordings at once, on one worker.
+            weights. ``once``: it learns from all recordings at once, on one worker. ``translate``:
+            it learns from pictures of two kinds to change one into the other, in epochs, on one
+            worker or more, and leaves weights; it predicts no class.
+        is_guided: Whether a translator learns from a classifier of pictures (``synthesis.guide``),
+            and needs one.
         fewest_subjects: Subjects of each class that it needs to learn from.
         has_maps: Whether activation maps of its network can be drawn.
         small: Settings of a small example.
@@ -113,7 +119,8 @@ class ModelEntry:
     faults: Callable[..., list[str]] = _none
     class_faults: Callable[..., list[str]] = _none
     checks: Callable[[Any], list[str]] = _none
-    loop: Literal["steps", "once"] = "steps"
+    loop: Literal["steps", "once", "translate"] = "steps"
+    is_guided: bool = False
     fewest_subjects: int = 0
     has_maps: bool = True
     small: Mapping[str, Any] = field(default_factory=dict)
@@ -125,7 +132,7 @@ class ModelEntry:
         if ":" not in made:
             raise ValueError(
                 f"{self.name}: got {made!r}; give a builder as 'module:function', or with "
-                "loop='once' a learner"
+                "loop='once' or loop='translate' a learner"
             )
         if self.loop == "once" and "optim" in self.sections:
             raise ValueError(
@@ -141,7 +148,12 @@ class ModelEntry:
     @property
     def keeps_weights(self) -> bool:
         """Whether a fit leaves trained weights."""
-        return self.loop == "steps"
+        return self.loop != "once"
+
+    @property
+    def predicts(self) -> bool:
+        """Whether a fit predicts the classes of recordings."""
+        return self.loop != "translate"
 
     def build(self, settings: ModelSettings, num_classes: int, num_channels: int = 3) -> Any:
         """Build the network; its weights are drawn from torch's global generator.

@@ -33,6 +33,7 @@ _FIXED = (
     "augment.crop_scales",  # a list cannot be searched
     "model.name",
     "model.backbone.name",
+    "synthesis.",  # its measure would be another one
 )
 _SHAPING = ("model.", "snippet.", "segments.", "modality", "loss.kind")
 _WEIGHED = ("model.", "modality", "loss.kind", "pretrained")  # decide the tensors of a network

@@ -29,7 +29,7 @@ _PASSWORDS = {
 
 
 _COUNTED = {"shared_files": "files", "different_subjects": "groups"}
-_PATHS = ("manifest", "marks", "pretrained", "folder")
+_PATHS = ("manifest", "marks", "pretrained", "folder", "guide")
 # Names behind the "?" of an address whose values nobody else may see.
 _SECRET = re.compile(
     r"pass(word|wd|phrase)|pwd|token|secret|credential|signature|(api|access|private).?key"

@@ -81,7 +81,7 @@ def make_network(
     """
     config = build(FitConfig, lay(FitConfig, {}, {**(settings or {}), "model.name": name}))
     faults = size_faults(config)
-    if not config.entry.keeps_weights:
+    if config.entry.loop != "steps":
         faults = [f"{name} is no network; networks are {', '.join(NETWORKS)}"]
     refuse(faults, SettingsError, "network")
     return build_network(config, num_classes)

@@ -65,6 +65,22 @@ class OptimConfig(Settings):
     )
 
 
+class SynthesisConfig(Settings):
+    """Settings of a translator, which learns from single pictures and has no snippets."""
+
+    guide: Path | None = Field(
+        None,
+        description="folder of a finished study whose network grades single pictures of the same "
+        "kind: hrfae learns from it, and the translated pictures of other people are compared with "
+        "their ill ones by its features, which a search maximises; null: nothing is compared",
+    )
+    frames: int = Field(
+        8,
+        ge=1,
+        description="pictures of each recording in an epoch, and of each that is held out [count]",
+    )
+
+
 class ClusterConfig(Settings):
     """Where models run."""
 
@@ -119,6 +135,7 @@ class FitConfig(Settings):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     stream: StreamConfig = StreamConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
 
     @property
     def entry(self) -> ModelEntry:
@@ -183,13 +200,13 @@ def _idle_faults(config: FitConfig) -> list[str]:
         if section in (*_OF_ALL, *entry.sections):
             continue
         default = field.get_default()
-        used = next((one for one in entry.sections if one.startswith(f"{section}.")), "")
-        if used:
-            key, _, value = used.partition(".")[2].partition("=")
+        used = [one for one in entry.sections if one.startswith(f"{section}.")]
+        for one in used:
+            key, _, value = one.partition(".")[2].partition("=")
             right = json.loads(value) if value else getattr(getattr(config, section), key)
             default = default.model_copy(update={key: right})
         if getattr(config, section) != default:
-            told = f", except {used}" if used else ""
+            told = f", except {', '.join(used)}" if used else ""
             faults.append(f"{section}: {name} does not use it; leave it out{told}")
     if "loss" in entry.sections and not entry.beside:
         faults += [
