@@ -90,6 +90,18 @@ class DecisionConfig(Settings):
     )
 
 
+class CopySettings(Settings):
+    """How many made faces may look like somebody whom their generator learnt from."""
+
+    max_copies: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of made faces that may be nearer to another training person than real "
+        "faces are in 1% of cases, or than to their source; above it nothing is written [0..1]",
+    )
+
+
 SecondaryTest = Literal["obuchowski", "clustered_mcnemar", "mcnemar", "corrected_t"]
 
 
