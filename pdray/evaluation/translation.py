@@ -67,6 +67,9 @@ def nearest_frame(
         subject: Whose it is.
         frames: (K, D) frames to choose from.
         subjects: Whose each of these is.
+
+    Returns:
+        Its place in ``frames``, by the cosine; of equally alike frames, the first.
     """
     own = [place for place, name in enumerate(subjects) if name == subject]
     if not own:
@@ -89,7 +92,11 @@ def directions(changed: Numbers, source: Numbers, ill: Numbers, healthy: Numbers
 
 
 def is_right_person(
-    changed: Numbers, subjects: Sequence[str], frames: Numbers, others: Sequence[str]
+    changed: Numbers,
+    subjects: Sequence[str],
+    frames: Numbers,
+    others: Sequence[str],
+    itself: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
     """Return whether the most alike real frame is of the person who was changed.
 
@@ -98,13 +105,38 @@ def is_right_person(
         subjects: Whose each is.
         frames: (K, D) real frames of all people; not the sources themselves.
         others: Whose each of these is.
+        itself: (F,) which of ``frames`` a changed one is, and is not compared with; -1: none.
 
     Returns:
-        (F,).
+        (F,) of equally alike frames, the first counts.
     """
-    units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (changed, frames)]
-    nearest = (units[0] @ units[1].T).argmax(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        units = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (changed, frames)]
+    alike = np.nan_to_num(units[0] @ units[1].T, nan=-np.inf)
+    if itself is not None:
+        own = np.flatnonzero(itself >= 0)
+        alike[own, itself[own]] = -np.inf
+    nearest = alike.argmax(axis=1)
     return np.array([others[place] == name for place, name in zip(nearest, subjects, strict=True)])
+
+
+def face_errors(
+    changed: NDArray[np.uint8], truth: NDArray[np.uint8], inside: NDArray[np.bool_]
+) -> Numbers:
+    """Return how far changed pictures are from the true ones, inside the face.
+
+    Args:
+        changed: (F, H, W, C) changed pictures.
+        truth: (F, H, W, C) true pictures of the same people, moments and light.
+        inside: (F, H, W) where the face is.
+
+    Returns:
+        (F,) mean absolute difference, 0..255 grey levels; NaN where nothing is inside.
+    """
+    apart = np.abs(changed.astype(np.float64) - truth.astype(np.float64)).mean(axis=3)
+    area = inside.sum(axis=(1, 2))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(inside, apart, 0.0).sum(axis=(1, 2)) / area)
 
 
 def over_subjects(

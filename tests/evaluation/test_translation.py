@@ -6,6 +6,7 @@ import pytest
 from pdray.evaluation.translation import (
     cosine,
     directions,
+    face_errors,
     is_right_person,
     nearest_frame,
     over_subjects,
@@ -66,3 +67,28 @@ def test_intervals_resample_people_and_not_frames():
     assert low == over_subjects(lambda chosen: float(values[chosen].mean()), subjects)[0]
     nothing = over_subjects(lambda chosen: float("nan"), subjects, num_resamples=3)
     assert np.isnan(nothing).all()
+
+
+def test_errors_are_means_inside_the_face():
+    rng = np.random.default_rng(2)
+    changed, truth = rng.integers(0, 256, size=(2, 3, 4, 5, 3), dtype=np.uint8)
+    inside = rng.random((3, 4, 5)) < 0.5
+    inside[2] = False
+    found = face_errors(changed, truth, inside)
+    for k in (0, 1):
+        total = [
+            abs(int(changed[k, y, x, c]) - int(truth[k, y, x, c]))
+            for y in range(4)
+            for x in range(5)
+            for c in range(3)
+            if inside[k, y, x]
+        ]
+        assert found[k] == pytest.approx(sum(total) / len(total), rel=1e-12)
+    assert np.isnan(found[2])
+
+
+def test_a_real_frame_is_not_its_own_neighbour():
+    real = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    found = is_right_person(real[:1], ["A"], real, ["A", "B", "C"], itself=np.array([0]))
+    np.testing.assert_array_equal(found, [False])
+    np.testing.assert_array_equal(is_right_person(real[:1], ["A"], real, ["A", "B", "C"]), [True])
