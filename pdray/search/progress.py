@@ -13,6 +13,7 @@ from pdray.config import value_at
 from pdray.display import clock, detail, is_live, step
 from pdray.errors import ClusterError, TrackingError
 from pdray.search.course import Course
+from pdray.search.restarts import last_error, told
 from pdray.tracking.run_log import SYSTEM_METRICS, StudyLog
 
 _MIRROR_SECONDS = 10.0
@@ -168,7 +169,7 @@ class Progress(tune.Callback):
         self._last_line = 0.0
         self._num_ended = extent.num_ended
         self.best: tuple[float, int] | None = None
-        self.lost: list[int] = []
+        self.lost: dict[int, str] = {}  # trials given up, and why
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -181,10 +182,10 @@ class Progress(tune.Callback):
             self.best = (result["value"], number)
         if is_last:
             self._num_ended += 1
-            told = f"{self._metric} {_told(result['value'])}"
+            outcome = f"{self._metric} {_told(result['value'])}"
             if state == "failed":
-                told = self._study.trial(number).read()["reason"]
-            self._line(f"trial {number} {state}: {told}")
+                outcome = self._study.trial(number).read()["reason"]
+            self._line(f"trial {number} {state}: {outcome}")
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._line(
                 f"trial {number} fold {result['fold'] + 1}/{self._extent.num_folds} "
@@ -206,10 +207,10 @@ class Progress(tune.Callback):
         """Log and print that a trial is given up, since its processes were lost."""
         number = trial.config["number"]
         self._course.end(number, time.monotonic())
-        reason = f"its process was lost: {trial.error_file}"
+        reason = f"{told(last_error(trial))}; see {trial.error_file}"
         log = self._study.trial(number)
         if not log.exists() or log.lose(reason):
-            self.lost.append(number)
+            self.lost[number] = reason
             self._line(f"trial {number} is given up until --resume: {reason}")
             return
         self._num_ended += 1
@@ -223,14 +224,12 @@ class Progress(tune.Callback):
         """
         if not self.lost:
             return
-        log = self._study.trial(self.lost[0])
-        reason = log.read()["reason"] if log.exists() else "no process of it started"
         self._mirror.update(now=True)
         raise ClusterError(
-            f"trials {', '.join(map(str, sorted(self.lost)))} were given up, the first since "
-            f"{reason}; all others are kept. Correct the cause, then continue with --resume: they "
-            "go on after the last epoch that they ended. One that is given up again before it "
-            "ends an epoch fails, and the study goes on without it"
+            f"trials {', '.join(map(str, sorted(self.lost)))} were given up; of the first: "
+            f"{next(iter(self.lost.values()))}. All others are kept. Correct the cause, then "
+            "continue with --resume: they go on after the last epoch that they ended. One that "
+            "is given up again before it ends an epoch fails, and the study goes on without it"
         )
 
     def _is_better(self, value: float) -> bool:
@@ -242,14 +241,14 @@ class Progress(tune.Callback):
         self._last_line = time.monotonic()
         best = "-" if self.best is None else f"{self.best[0]:.3f} (trial {self.best[1]})"
         # Fixed trials are scored on test subjects, and none of them is selected.
-        told = f", best {best}" if self._metric.startswith("val/") else ""
+        best = f", best {best}" if self._metric.startswith("val/") else ""
         now = time.monotonic()
         spent, seconds = now - self._started, self._course.seconds_left(now)
         left = f"about {clock(seconds)}" if seconds else "-"
         ended = f"{self._num_ended}/{self._extent.num_trials} trials"
-        detail(f"{ended}, {left} left{told}; {what}")
+        detail(f"{ended}, {left} left{best}; {what}")
         if is_kept or not is_live():
-            self._say(f"[{ended}, {clock(spent)} spent, {left} left{told}] {what}")
+            self._say(f"[{ended}, {clock(spent)} spent, {left} left{best}] {what}")
 
 
 class RefitProgress(tune.Callback):

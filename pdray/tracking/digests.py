@@ -2,8 +2,9 @@
 
 ``<study>/digests.jsonl`` has one line per file and content. Lines are only added: a file may have
 any content that was listed for it, so that a kill between a file and its line locks no study. The
-driver alone adds lines: for its own files before it replaces them, for those of a trial once that
-has ended. A line without a digest says that what was listed of a file before counts no more.
+driver alone adds lines: for its own files after it made them and before it replaces them, for those
+of a trial once that has ended. A line without a digest says that what was listed of a file before
+counts no more.
 """
 
 import hashlib
@@ -42,9 +43,12 @@ class Digests:
         self._append(dict.fromkeys(map(self._name, files)))
 
     def write(self, file: Path, content: bytes) -> None:
-        """List a new content of a file, then replace the file, whole or not at all."""
-        self._append({self._name(file): hashlib.sha256(content).hexdigest()})
+        """Write a file, whole or not at all, and list its content."""
+        line = {self._name(file): hashlib.sha256(content).hexdigest()}
+        if file.exists():
+            self._append(line)
         write_bytes(file, content)
+        self._append(line)  # of a new file; listed before, it would be missing after a kill
 
     def changed(self) -> Iterator[tuple[Path, str]]:
         """Return each listed file that is missing or has another content, and which of both."""

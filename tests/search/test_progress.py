@@ -112,12 +112,16 @@ def test_the_best_never_gets_worse_and_a_pruned_trial_is_not_best(tmp_path: Path
 
 def test_a_lost_trial_waits_for_a_resume_and_fails_without_progress(tmp_path: Path) -> None:
     log = StudyLog(tmp_path).trial(2)
+    cause = tmp_path / "error.pkl"
+    cause.write_bytes(pickle.dumps(ImportError("no module named 'spam'")))
+    place = {"error_file": "error.txt", "pickled_error_file": str(cause)}
+    lost = SimpleNamespace(config={"number": 2}, **place)
     for num_epochs, state in ((1, "running"), (2, "running"), (2, "failed")):
         lines: list[str] = []
         told, _ = make(tmp_path, lines)
         log.start(number=2, num_epochs=3, params={}, settings={})  # of each session
         log.write_epoch(fold=0, epoch=num_epochs - 1, metrics={})
-        told.on_trial_error(0, [], SimpleNamespace(config={"number": 2}, error_file="error.txt"))
+        told.on_trial_error(0, [], lost)
         assert log.read()["state"] == state
         assert "error.txt" in log.read()["reason"]
         if state == "failed":
@@ -125,7 +129,9 @@ def test_a_lost_trial_waits_for_a_resume_and_fails_without_progress(tmp_path: Pa
             told.refuse_lost()
             break
         assert "trial 2 is given up until --resume" in lines[0]
-        with pytest.raises(ClusterError, match=r"trials 2 were given up.*error\.txt.*--resume"):
+        with pytest.raises(
+            ClusterError, match=r"trials 2 were given up.*spam.*error\.txt.*--resume"
+        ):
             told.refuse_lost()
 
 

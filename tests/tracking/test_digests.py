@@ -35,6 +35,18 @@ def test_a_kill_between_a_line_and_its_file_is_no_change(tmp_path: Path, digests
         assert [*Digests(tmp_path).changed()] == []
 
 
+def test_a_kill_before_a_new_file_leaves_no_line_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pdray.tracking.digests.write_bytes", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Digests(tmp_path).write(tmp_path / "new.json", b"1")
+    assert [*Digests(tmp_path).changed()] == []
+
+
 def test_a_line_that_a_kill_left_half_is_as_if_it_was_not_written(
     tmp_path: Path, digests: Digests
 ) -> None:
