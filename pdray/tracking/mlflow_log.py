@@ -15,7 +15,7 @@ Files are sent as ``pdray/tracking/leaving.py`` makes them: running numbers stan
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -66,7 +66,7 @@ _STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "FINISHED", "
 _FILES = ("epochs.jsonl", PREDICTIONS, *PICTURES)
 _LEADERBOARD = "leaderboard.json"
 _MEMORY = "mirror.json"
-_METRICS_A_BATCH = 1000  # MLflow refuses more
+_METRICS_A_BATCH = 800  # MLflow refuses more than 1000 metrics, params and tags together
 _PARAMS_A_BATCH = 100
 _DIGEST = 36  # letters of a data set's digest
 _MAX_PARAM = 6000
@@ -224,7 +224,8 @@ class _Mirror:
 
     def _remember(self) -> None:
         memory = _memory(self.study) | {self.place: self.runs}
-        write_text(self.study.folder / _MEMORY, json.dumps(memory, indent=2) + "\n")
+        # Not indented, since that is slow: it is written several times per trial.
+        write_text(self.study.folder / _MEMORY, json.dumps(memory) + "\n")
 
     def _entry(
         self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, str]
@@ -290,34 +291,27 @@ class _Mirror:
         tags = {"pdray.num_steps": str(num_steps), "state": trial["state"]}
         undefined = undefined_steps(records)
         tags |= {"pdray.undefined": undefined} if undefined else {}
+        if trial["ended"] is not None:
+            metrics += self._last_metrics(trial, records)
+            tags |= _last_tags(trial)
         if metrics or trial["ended"] is not None:
             self._batch(entry, metrics=metrics, tags=tags)
         entry["num_steps"] = num_steps
         if trial["ended"] is not None:
-            self._end_trial(entry, trial, records, log)
+            self._files(entry, [log.folder / name for name in _FILES])
+            self._end(entry, trial)
         self._remember()
 
-    def _end_trial(
-        self,
-        entry: dict[str, Any],
-        trial: Mapping[str, Any],
-        records: list[EpochRecord],
-        log: TrialLog,
-    ) -> None:
+    def _last_metrics(
+        self, trial: Mapping[str, Any], records: Sequence[EpochRecord]
+    ) -> list[Metric]:
+        """Return the scores of a trial that has ended, and its mean curve over folds."""
         at, step = _milliseconds(trial["ended"]), trial["chosen_epoch"] or 0
         metric = metric_of(self.facts)
         metrics = _metrics(final_metrics(records, trial, metric), at, step)
         for epoch, point in mean_curve(records, trial, metric).items():
             metrics += _metrics(point, at, epoch)
-        tags = {"pdray.chosen_epoch": str(trial["chosen_epoch"])}
-        if trial["state"] == "failed":
-            # An error message may contain paths of videos, and these may contain names of people.
-            tags["pdray.reason"] = "in trial.json of the study folder"
-        elif trial["reason"]:
-            tags["pdray.reason"] = trial["reason"]
-        self._batch(entry, metrics=metrics, tags=tags)
-        self._files(entry, [log.folder / name for name in _FILES])
-        self._end(entry, trial)
+        return metrics
 
     def _end_study(self, parent: dict[str, Any]) -> None:
         if self.facts["ended"] is None or self.facts["ended"] == parent["ended"]:
@@ -390,18 +384,16 @@ class _Mirror:
         The store keeps one copy of a metric with the same step, time and value, so metrics that
         are sent again after an interruption are not duplicated.
         """
-        metrics = metrics or []
-        for start in range(0, len(metrics), _METRICS_A_BATCH):
-            part = metrics[start : start + _METRICS_A_BATCH]
-            self.client.log_batch(entry["run_id"], metrics=part)
-            self.num_metrics += len(part)
+        left = list(metrics or [])
         shown = [Param(key, text[:_MAX_PARAM]) for key, text in (params or {}).items()]
-        for start in range(0, len(shown), _PARAMS_A_BATCH):
-            self.client.log_batch(entry["run_id"], params=shown[start : start + _PARAMS_A_BATCH])
-        self.client.log_batch(
-            entry["run_id"],
-            tags=[RunTag(key, text[:_MAX_TAG]) for key, text in (tags or {}).items()],
-        )
+        while len(left) > _METRICS_A_BATCH or len(shown) > _PARAMS_A_BATCH:
+            part, left = left[:_METRICS_A_BATCH], left[_METRICS_A_BATCH:]
+            some, shown = shown[:_PARAMS_A_BATCH], shown[_PARAMS_A_BATCH:]
+            self.client.log_batch(entry["run_id"], metrics=part, params=some)
+        given = [RunTag(key, text[:_MAX_TAG]) for key, text in (tags or {}).items()]
+        # The server writes tags after metrics.
+        self.client.log_batch(entry["run_id"], metrics=left, params=shown, tags=given)
+        self.num_metrics += len(metrics or [])
 
     def _files(self, entry: Mapping[str, Any], paths: Iterable[Path]) -> None:
         for path in paths:
@@ -462,6 +454,17 @@ def _has_all(study: StudyLog, place: str) -> bool:
     ended = study.read()["ended"]
     sent = _memory(study).get(place, {}).get("study", {}).get("ended")
     return ended is not None and ended == sent
+
+
+def _last_tags(trial: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a trial that has ended."""
+    tags = {"pdray.chosen_epoch": str(trial["chosen_epoch"])}
+    if trial["state"] == "failed":
+        # An error message may contain paths of videos, and these may contain names of people.
+        tags["pdray.reason"] = "in trial.json of the study folder"
+    elif trial["reason"]:
+        tags["pdray.reason"] = trial["reason"]
+    return tags
 
 
 def _metrics(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
