@@ -26,6 +26,7 @@ from pdray.search.compare_settings import CompareStudiesConfig
 from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.quick_settings import QuickLookConfig
 from pdray.search.settings import DescribeConfig, PrepareConfig, StudyConfig
+from pdray.synthesis.settings import SynthesizeConfig
 from pdray.visits.settings import AssembleConfig
 from pdray.withdraw.settings import WithdrawConfig
 
@@ -53,6 +54,7 @@ ROOTS: dict[str, type[Settings]] = {
     "quick_look": QuickLookConfig,
     "report": ReportStudyConfig,
     "sync_tracking": SyncConfig,
+    "synthesize": SynthesizeConfig,
     "start_head": HeadConfig,
     "stop_head": HeadConfig,
     "submit": SubmitConfig,

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import threading
 import time
 import uuid
@@ -128,6 +129,55 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``; on success it becomes ``path``, else it goes.
+
+    What a killed process has left of an earlier one is removed first.
+
+    Raises:
+        FileExistsError: If ``path`` is there, before or after the work.
+    """
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        with _locked(left) as is_mine:
+            if is_mine:
+                shutil.rmtree(left, ignore_errors=True)
+    _refuse_there(path)
+    temporary = _sibling(path)
+    temporary.mkdir()
+    try:
+        with _locked(temporary):
+            yield temporary
+            _refuse_there(path)
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_there(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder until the block ends; tell whether it is locked by this block now."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # gone since
+        yield False
+        return
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_mine = True
+    except OSError:  # of another process, or the disk has no locks
+        is_mine = False
+    try:
+        yield is_mine
+    finally:
+        os.close(number)
 
 
 def _check_room(path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pdray.atomic import (
     file_digest,
     folder_faults,
+    new_folder,
     replacing,
     safe_name,
     sweep,
@@ -205,3 +206,39 @@ def test_ids_that_no_file_may_have_get_a_name_of_their_own():
     assert found[-1].startswith("a" * 80 + "-")
     assert len(set(found)) == len(odd)
     assert all("/" not in name and len(name) < 100 for name in found)
+
+
+def test_a_new_folder_appears_at_once_and_replaces_nothing(tmp_path):
+    path = tmp_path / "made"
+    with new_folder(path) as temporary:
+        (temporary / "a").write_text("1")
+        assert not path.exists()
+    assert names(tmp_path) == ["made"]
+    with pytest.raises(FileExistsError), new_folder(path):
+        pytest.fail("the folder is there")
+    assert (path / "a").read_text() == "1"
+
+
+def test_a_failure_in_a_new_folder_leaves_nothing(tmp_path):
+    def fail(path):
+        with new_folder(path) as temporary:
+            (temporary / "a").write_text("1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail(tmp_path / "made")
+    assert names(tmp_path) == []
+
+
+def test_the_rest_of_a_killed_process_is_removed_and_that_of_a_running_one_stays(tmp_path):
+    left = tmp_path / ".made.00000000.tmp"
+    left.mkdir()
+    (left / "a").write_text("1")
+    first = new_folder(tmp_path / "made")
+    running = first.__enter__()
+    assert names(tmp_path) == [running.name]
+    with new_folder(tmp_path / "made"):
+        assert running.exists()
+    with pytest.raises(FileExistsError):  # the second one was ready before
+        first.__exit__(None, None, None)
+    assert names(tmp_path) == ["made"]

@@ -11,6 +11,7 @@ Axes: F changed frames, D features of a recogniser of faces.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,3 +170,19 @@ def over_subjects(
         return float("nan"), float("nan")
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
+
+
+def flicker(made: NDArray[np.floating[Any]], source: NDArray[np.floating[Any]]) -> float:
+    """Return the mean change between frames of a made recording over that of its source.
+
+    Args:
+        made: (N, ...) N frames of pictures or points; NaN where absent.
+        source: (N, ...) the same frames of its source.
+
+    Returns:
+        At least 0; 1 is as much change as in the source, NaN where that does not change.
+    """
+    change, of_source = (np.abs(np.diff(one.astype(np.float64), axis=0)) for one in (made, source))
+    there = ~(np.isnan(change) | np.isnan(of_source))
+    whole = of_source[there].sum()
+    return float(change[there].sum() / whole) if whole else float("nan")

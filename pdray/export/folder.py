@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pdray.atomic import file_digest
+from pdray.atomic import file_digest, new_folder
 from pdray.errors import SettingsError
 
 SUMS = "SHA256SUMS"
@@ -48,14 +47,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         SettingsError: If ``path`` exists.
     """
     refuse_existing(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+    with new_folder(path) as temporary:
         yield temporary
         refuse_existing(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_existing(path: Path) -> None:

@@ -7,6 +7,7 @@ from pdray.evaluation.translation import (
     cosine,
     directions,
     face_errors,
+    flicker,
     is_right_person,
     nearest_frame,
     over_subjects,
@@ -92,3 +93,18 @@ def test_a_real_frame_is_not_its_own_neighbour():
     found = is_right_person(real[:1], ["A"], real, ["A", "B", "C"], itself=np.array([0]))
     np.testing.assert_array_equal(found, [False])
     np.testing.assert_array_equal(is_right_person(real[:1], ["A"], real, ["A", "B", "C"]), [True])
+
+
+def test_flicker_is_the_change_between_frames_over_that_of_the_source():
+    rng = np.random.default_rng(5)
+    made, source = rng.normal(size=(2, 6, 4, 2))
+    made[2, 1] = np.nan
+    sums = [0.0, 0.0]
+    for frame, point, axis in np.ndindex(5, 4, 2):
+        pair = [one[frame + 1, point, axis] - one[frame, point, axis] for one in (made, source)]
+        if not np.isnan(pair).any():
+            sums = [total + abs(change) for total, change in zip(sums, pair, strict=True)]
+    assert flicker(made, source) == pytest.approx(sums[0] / sums[1])
+    pictures = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    assert flicker(pictures, pictures) == 1
+    assert np.isnan(flicker(pictures, np.zeros_like(pictures)))

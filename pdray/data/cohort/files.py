@@ -19,11 +19,12 @@ from typing import NamedTuple
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.digests import Digests
 from pdray.data.cohort.people import Fault
-from pdray.data.cohort.rows import file_columns
+from pdray.data.cohort.rows import MADE, file_columns
 from pdray.data.modalities import is_table
 from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError
 
+_TRACKS = ("landmarks", "regions")
 _READERS = 8  # threads that open files; they wait for the disk, not for a core
 
 Key = tuple[object, ...]  # equal for what is one file
@@ -124,7 +125,32 @@ def file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
         (number, f"{name} {cell}: {reason}")
         for number, name, cell in named
         if (reason := found[name == "video", cell])
+    ] + _unsaid_made(rows, folder)
+
+
+def _unsaid_made(rows: Sequence[Row], folder: Path) -> list[Fault]:
+    """Return the rows that say they are real, and whose track is marked as made.
+
+    The mark stays in a track that is saved again, whose digest no provenance file lists.
+    """
+    named = [
+        (row.number, name, cell)
+        for row in rows
+        if not row.cells.get(MADE)
+        for name in _TRACKS
+        if (cell := row.cells.get(name, ""))
     ]
+    if not named:
+        return []
+    from pdray.data.media.tracks import is_made
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        marks = pool.map(lambda one: is_made(folder / one[2]), named)
+        return [
+            (number, f"{name} {cell}: is marked as made; fill in its made_by, or remove the row")
+            for (number, name, cell), mark in zip(named, marks, strict=True)
+            if mark
+        ]
 
 
 def _file_fault(folder: Path, cell: str, *, is_video: bool) -> str | None:

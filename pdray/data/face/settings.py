@@ -29,3 +29,19 @@ class LandmarkFeatureConfig(Settings):
             if names.count(name) > 1:
                 raise ValueError(f"{name} is listed {names.count(name)} times; list it once")
         return groups
+
+
+class DampConfig(Settings):
+    """Settings of making a face move less."""
+
+    factor: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="what movement is multiplied by, in every part of the face; null: the median "
+        "movement of the target class over that of class 0, in each part, of the training side",
+    )
+    head: bool = Field(
+        False,
+        description="whether the movement of the head in the plane of the picture is scaled too",
+    )

@@ -7,6 +7,7 @@ A track is an ``.npz`` file, read without pickle, of these arrays:
   vertices  (R,) integer, only for regions: vertices of each polygon; the points are the vertices
             of all polygons back to back
   names     text, may lack: of each point, or of each polygon where there are ``vertices``
+  made      () text, only of a made track: SYNTHETIC, the method and the date
 "Shown" is turned as the recording asks, left and right as seen. The corner of the picture is the
 origin, so that pixel (0, 0) covers 0 to 1 with its centre at 0.5 and the picture reaches from 0
 to its width: a detector that counts from the centre of pixels adds 0.5. Points may lie outside.
@@ -14,6 +15,7 @@ to its width: a detector that counts from the centre of pixels adds 0.5. Points 
 Messages carry no path and no name: whoever knows the recording's id puts it in front.
 """
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from pdray.errors import DecodeError, refuse
 
 MAX_BYTES = 256 * 1024**2  # an hour of 25 Hz with 372 points; more is no track but a bomb
 _NEEDED = ("points", "seconds", "size")
-_OPTIONAL = ("vertices", "names")
+_OPTIONAL = ("vertices", "names", "made")
 _TIE_SECONDS = 1e-6  # times are sums of floats: nearer by less than this is not nearer
 _FAR_SECONDS = 0.1  # a row farther from a frame shows another moment
 _LEAST_SHARE = 0.5  # of the frames between a track's first and last row that need one
@@ -45,6 +47,7 @@ class Track:
         size: Width and height of the picture [px].
         vertices: (R,) int64, each at least 3, of regions; None of landmarks.
         names: One for each point, or for each polygon of regions; None where the file has none.
+        made: The mark of a made track; None is one of a real recording.
     """
 
     points: npt.NDArray[np.float32]
@@ -52,6 +55,7 @@ class Track:
     size: tuple[float, float]
     vertices: npt.NDArray[np.int64] | None = None
     names: tuple[str, ...] | None = None
+    made: str | None = None
 
 
 def read_track(path: Path) -> Track:
@@ -69,7 +73,7 @@ def read_track(path: Path) -> Track:
     num_known = len(_NEEDED + _OPTIONAL)
     arrays = load_arrays(path, "track", num_known=num_known, max_bytes=MAX_BYTES)
     refuse(_faults(arrays), DecodeError, "its track cannot be used")
-    vertices, names = arrays.get("vertices"), arrays.get("names")
+    vertices, names, made = (arrays.get(name) for name in _OPTIONAL)
     width, height = arrays["size"].tolist()
     return Track(
         points=arrays["points"].astype(np.float32),
@@ -77,7 +81,17 @@ def read_track(path: Path) -> Track:
         size=(float(width), float(height)),
         vertices=None if vertices is None else vertices.astype(np.int64),
         names=None if names is None else tuple(names.tolist()),
+        made=None if made is None else str(made),
     )
+
+
+def is_made(path: Path) -> bool:
+    """Return whether a track file is marked as made; False for one that cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "made.npy" in file.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def write_track(path: Path, track: Track) -> None:
@@ -95,6 +109,8 @@ def write_track(path: Path, track: Track) -> None:
         arrays["vertices"] = np.asarray(track.vertices)
     if track.names is not None:
         arrays["names"] = np.array(track.names)
+    if track.made is not None:
+        arrays["made"] = np.array(track.made)
     refuse(_faults(arrays), DecodeError, "the track cannot be written")
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -209,6 +225,7 @@ def _faults(arrays: Arrays) -> list[str]:
         "size": _size_faults,
         "vertices": _vertices_faults,
         "names": _names_faults,
+        "made": _made_faults,
     }
     return faults + [
         fault for name, check in checks.items() if name in arrays for fault in check(arrays)
@@ -285,6 +302,13 @@ def _names_faults(arrays: Arrays) -> list[str]:
         return _count_fault(len(names), len(vertices), "polygons") if vertices.ndim == 1 else []
     if points is not None and points.ndim == 3:
         return _count_fault(len(names), points.shape[1], "points")
+    return []
+
+
+def _made_faults(arrays: Arrays) -> list[str]:
+    made = arrays["made"]
+    if made.dtype.kind != "U" or made.ndim:
+        return [f"made is {array_form(made)}, not one text"]
     return []
 
 

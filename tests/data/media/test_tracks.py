@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pdray.data.batches.boxes import region_boxes
 from pdray.data.media import tracks
 from pdray.data.media.picture import Box
-from pdray.data.media.tracks import Track, align, read_track, to_canvas, write_track
+from pdray.data.media.tracks import Track, align, is_made, read_track, to_canvas, write_track
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD
 
@@ -40,6 +40,18 @@ def track(**changes):
     found = arrays()
     plain = Track(found["points"].astype(np.float32), found["seconds"], (320.0, 240.0))
     return replace(plain, **changes)
+
+
+def test_the_mark_of_a_made_track_is_kept_and_read_without_the_points(tmp_path):
+    path = tmp_path / "made.npz"
+    write_track(path, track(made="SYNTHETIC, damp"))
+    assert (read_track(path).made, is_made(path)) == ("SYNTHETIC, damp", True)
+    write_track(path, track())
+    assert (read_track(path).made, is_made(path)) == (None, False)
+    path.write_bytes(b"no track")
+    assert not is_made(path)
+    with pytest.raises(DecodeError, match="made is int64 of shape"):
+        read_track(save(tmp_path / "wrong.npz", made=np.array([1])))
 
 
 def test_a_track_is_read_as_it_is_written(tmp_path):

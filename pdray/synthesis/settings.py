@@ -1,0 +1,78 @@
+"""Settings of ``jobs/synthesize.py``."""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from pdray.config import Settings, nearest
+from pdray.data.cohort.settings import DataConfig, FoldsConfig
+from pdray.data.face.settings import DampConfig
+from pdray.synthesis.methods import METHODS
+
+Protocol = Literal["holdout", "nested", "comparison"]
+
+
+class SynthesisConfig(Settings):
+    """Settings of every method."""
+
+    strengths: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0),
+        min_length=1,
+        description="strengths of the edit to make of each recording, rising from 0 (none) to 1; "
+        "only those of strength 1 become rows of the manifest",
+    )
+    protocol: Protocol | None = Field(
+        None,
+        description="whose folds get a set each: holdout: one search; nested: a search in each "
+        "outer fold; comparison: folds.num_outer; null: as a search of an estimator chooses",
+    )
+
+    @field_validator("strengths")
+    @classmethod
+    def _rise(cls, strengths: tuple[float, ...]) -> tuple[float, ...]:
+        rising = list(strengths) == sorted(set(strengths))
+        if not rising or strengths[0] < 0 or strengths[-1] != 1:
+            raise ValueError(f"got {list(strengths)}: expected rising numbers from 0 to 1, with 1")
+        return strengths
+
+
+class SynthesizeConfig(Settings):
+    """Settings of ``jobs/synthesize.py``."""
+
+    help_groups: ClassVar = {
+        "recordings": (
+            "data.items", "data.grade_cuts", "data.target", "data.allow_outside",
+            "folds.num_outer", "folds.num_folds", "folds.outer_fold", "folds.seed",
+        ),
+        "settings": ("synthesis.strengths", "synthesis.protocol", "damp.factor", "damp.head"),
+    }  # fmt: skip
+    method: str = Field(description=f"how recordings are changed: {', '.join(METHODS)}")
+    output: Path = Field(
+        description="manifest to write, .csv; made recordings go into a folder next to it"
+    )
+    data: DataConfig
+    folds: FoldsConfig = FoldsConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    damp: DampConfig = DampConfig()
+
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, method: str) -> str:
+        if method not in METHODS:
+            hint = nearest(method, list(METHODS))
+            raise ValueError(f"got '{method}': {hint}methods: {', '.join(METHODS)}")
+        return method
+
+    @field_validator("output")
+    @classmethod
+    def _is_new(cls, output: Path) -> Path:
+        if output.suffix != ".csv" or output.exists():
+            raise ValueError(f"got {output}; give the name of a new .csv file")
+        return output.absolute()
+
+    @model_validator(mode="after")
+    def _learns_from_real_ones(self) -> Self:
+        if self.data.made != "none":
+            raise ValueError("data.made: nothing is made of made recordings; leave it out")
+        return self
