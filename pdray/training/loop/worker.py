@@ -89,9 +89,15 @@ def fit(
 
         yield from fit_estimator(task, resume=resume)
         return
-    first_step = _first_step(task, resume)
+    if task.config.entry.loop == "translate":
+        from pdray.training.loop.translate import fit_translator
+
+        how: dict[str, Any] = {"resume": resume, "blank": blank, "notice": notice}
+        yield from fit_translator(task, place, **how)
+        return
+    first = first_step(task, resume)
     worker = {"rank": place.rank, "num_workers": place.num_workers}
-    plan = plan_batches(task.sides, task.schedule(first_step), **worker)
+    plan = plan_batches(task.sides, task.schedule(first), **worker)
     config = task.config
     reader = make_reader(task.recordings, config, task.origin.seed, blank=blank)
     stored = all(recording.stored is not None for recording in task.recordings)
@@ -109,7 +115,12 @@ def fit(
             part = EpochPart()
 
 
-def _first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
+def first_step(task: FitTask, resume: Mapping[str, Any] | None) -> int:
+    """Return the number of the first (fold, epoch) pair that is left.
+
+    Raises:
+        StudyError: If ``resume`` is from a task with another number of folds and epochs.
+    """
     if resume is None:
         return 0
     if resume["num_steps"] != task.num_steps:
@@ -205,7 +216,7 @@ class _Learner:
             )
         except DivergedError as error:
             mine = [self.task.recordings[index].recording_id for index in planned.recordings]
-            ids = ", ".join(sorted(_of_all(mine, self.place)))
+            ids = ", ".join(sorted(of_all(mine, self.place)))
             where = f"fold {self.fold}, epoch {planned.epoch}"
             raise DivergedError(
                 f"{where}: {error}, in the batch of recordings {ids}; lower optim.learning_rate or "
@@ -252,11 +263,11 @@ class _Learner:
         if self.place.num_workers == 1:
             return not is_last and notice.is_given()
         # Workers evaluate different numbers of batches, or none: they cannot ask each other then.
-        return is_training and _anywhere(notice.is_given(), self.place)
+        return is_training and anywhere(notice.is_given(), self.place)
 
     def keep(self, notice: Notice, epoch: int, part: EpochPart) -> None:
         """Save the weights, and the parts of all workers, inside an epoch."""
-        parts = _gather(part.state(self.place.device), self.place)
+        parts = gather(part.state(self.place.device), self.place)
         if self.place.rank == 0:
             notice.keep({**self.state(epoch - 1), "parts": parts})
 
@@ -270,12 +281,12 @@ class _Learner:
             for recordings, batch_logits, batch_loss in part.scored
             for index, logits, loss in zip(recordings, batch_logits, batch_loss, strict=True)
         ]
-        if _anywhere(not all(np.isfinite(logits).all() for _, logits, _ in rows), self.place):
+        if anywhere(not all(np.isfinite(logits).all() for _, logits, _ in rows), self.place):
             raise DivergedError(
                 f"fold {self.fold}, epoch {epoch}: the logits are not finite; lower "
                 "optim.learning_rate"
             )
-        shares = _gather((total.item(), rows), self.place)
+        shares = gather((total.item(), rows), self.place)
         if self.place.rank != 0:
             return {}, None
         num_trained = len(self.task.sides[self.fold].training) * self.num_rows
@@ -363,7 +374,7 @@ def _trained(model: nn.Module, config: OptimConfig, place: Place) -> Callable[..
     return torch.compile(network) if config.compiled else network
 
 
-def _anywhere(broken: bool, place: Place) -> bool:
+def anywhere(broken: bool, place: Place) -> bool:
     """Return on every worker whether ``broken`` is true on any of them."""
     flag = torch.tensor(float(broken), device=place.device)
     if place.num_workers > 1:
@@ -371,7 +382,7 @@ def _anywhere(broken: bool, place: Place) -> bool:
     return bool(flag)
 
 
-def _of_all(mine: list[str], place: Place) -> list[str]:
+def of_all(mine: list[str], place: Place) -> list[str]:
     """Return on every worker the items of all workers."""
     if place.num_workers == 1:
         return mine
@@ -380,7 +391,7 @@ def _of_all(mine: list[str], place: Place) -> list[str]:
     return [one for share in shares for one in share]
 
 
-def _gather(share: Any, place: Place) -> list[Any]:
+def gather(share: Any, place: Place) -> list[Any]:
     """Collect the shares of all workers on rank 0, by rank; other ranks get an empty list."""
     if place.num_workers == 1:
         return [share]

@@ -7,7 +7,7 @@ Pictures are (B, 3, S, S) float32 in -1..1, of any square side S of 64 to 512 px
 Letters: B pictures per worker, S side, K classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -15,24 +15,36 @@ from torch import Tensor, nn
 
 from pdray.training.settings import FitConfig
 
+Average = Callable[[Sequence[Tensor]], None]
+
+
+def alone(tensors: Sequence[Tensor]) -> None:
+    """Leave the gradients and losses of a single worker as they are."""
+
 
 class Method(Protocol):
     """A translator that is being trained.
 
     The same weights, state, pictures and generator give the same step. Several workers hold the
-    same weights: the loop averages the gradients of an optimiser's parameters over the workers in
-    a hook before each of its steps (``Optimizer.register_step_pre_hook``), so networks are not
-    wrapped. Each worker steps each optimiser equally often, and then every parameter of the
-    optimiser has a gradient.
+    same weights and step together; networks are not wrapped, since their gradients are averaged
+    before each optimiser moves. The loop calls ``step`` and ``translate`` under the autocast of the
+    fit; what needs float32 switches it off.
 
     Attributes:
         networks: Everything with weights, by name; to move to the device and to save. The guide is
             not among them.
         optimizers: Optimisers of these weights, by name; to save.
+        average: Called in each step of each optimiser with the gradients of its weights and its
+            losses, on the device: replaces them by their means over the workers. Does nothing
+            unless it is set.
+        blends: Whether a strength between 0 and 1 mixes the source with its translation, pixel by
+            pixel, since the method has no weaker edit.
     """
 
     networks: nn.ModuleDict
     optimizers: Mapping[str, torch.optim.Optimizer]
+    average: Average
+    blends: bool
 
     def begin_epoch(self, epoch: int, num_epochs: int) -> None:
         """Set the learning rates of an epoch.
@@ -55,10 +67,11 @@ class Method(Protocol):
             generator: On the CPU; all random numbers of the step come from it.
 
         Returns:
-            Losses by name, unweighted, mean over this worker's pictures; all are finite.
+            Losses by name, unweighted, mean over the pictures of all workers; all are finite.
 
         Raises:
-            DivergedError: If a loss is not finite; names it. Its optimiser does not move.
+            DivergedError: If a loss of any worker is not finite, on every worker; names it. Its
+                optimiser does not move.
         """
 
     def translate(self, source: Tensor, target_class: Tensor, strength: Tensor) -> Tensor:
