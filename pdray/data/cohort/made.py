@@ -6,13 +6,14 @@ A fold trains on a made one only if the people in it, and all whom its generator
 the training side of that fold.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdray.data.cohort.provenance import Provenance, read_provenance
-from pdray.data.modalities import needed_field
+from pdray.data.modalities import is_table, needed_field
+from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError, FoldsError, ManifestError
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class Made:
         provenance: Who made it.
         people: Subjects of the manifest whom it carries: the source's, those that the generator
             learnt from, and those with a file of the same content as one of theirs.
+        contents: SHA-256 of the files of these people that went into it, as far as they are known:
+            those that the generator learnt from, and those of the source.
     """
 
     recording: "Recording"
     provenance: Provenance
     people: frozenset[str]
+    contents: frozenset[str] = frozenset()
 
 
 def find_made(
@@ -56,30 +60,24 @@ def find_made(
         The made recordings without a fault, in the order of the rows; and the id of each recording
         with a fault, with the fault.
     """
-    known: dict[Path, Provenance | str] = {}
-    for one in recordings:
-        if one.made_by is not None and one.made_by not in known:
-            try:
-                known[one.made_by] = read_provenance(one.made_by)
-            except ManifestError as error:
-                known[one.made_by] = str(error)
-    real = {one.recording_id: one for one in recordings if one.made_by is None}
-    of_content = _contents(recordings, digests)
+    rows = _Rows(recordings, digests)
+    sets: dict[Path, _MadeSet | str] = {}
     found, faults = [], []
     for one in recordings:
         if one.made_by is None:
             continue
-        provenance = known[one.made_by]
-        if isinstance(provenance, str):
-            told = [f"made_by {provenance}; {_AGAIN}"]
-        else:
-            contents = [name for name, ids in of_content.items() if one.recording_id in ids]
-            told = _faults(one, provenance, real, contents)
+        if one.made_by not in sets:
+            try:
+                sets[one.made_by] = _MadeSet(read_provenance(one.made_by), rows)
+            except ManifestError as error:
+                sets[one.made_by] = f"made_by {error}; {_AGAIN}"
+        of = sets[one.made_by]
+        told = [of] if isinstance(of, str) else of.faults(one)
         faults += [(one.recording_id, f"recording {one.recording_id}: {text}") for text in told]
-        if not told and not isinstance(provenance, str):
-            found.append(Made(one, provenance, _people(one, provenance, real, of_content)))
-    sets = [one for one in known.values() if isinstance(one, Provenance)]
-    return found, faults + _renamed(real, of_content, sets)
+        if not told and not isinstance(of, str):
+            found.append(of.made(one))
+    known = [one for one in sets.values() if not isinstance(one, str)]
+    return found, faults + _renamed(rows, known)
 
 
 def usable_made(
@@ -140,105 +138,151 @@ def refuse_made(made: Sequence[Made]) -> None:
         )
 
 
-def _contents(recordings: Sequence["Recording"], digests: "Digests") -> dict[str, frozenset[str]]:
-    """Return the ids of the recordings with a file of each content."""
-    found: dict[str, set[str]] = {}
-    for one in recordings:
-        for file in (one.video, one.landmarks, one.audio):
-            if file is not None:
-                try:
-                    found.setdefault(digests.digest(file), set()).add(one.recording_id)
-                except (OSError, DecodeError):  # said of the file
-                    continue
-    return {content: frozenset(ids) for content, ids in found.items()}
+class _Rows:
+    """The real recordings of a manifest, and the files of all rows by their content.
 
+    Args:
+        recordings: All rows.
+        digests: Of files that were read before.
+    """
 
-def _faults(
-    one: "Recording",
-    provenance: Provenance,
-    real: Mapping[str, "Recording"],
-    contents: Collection[str],
-) -> list[str]:
-    """Return what is wrong with a made recording; ``contents`` are the digests of its files."""
-    if one.grade is None and one.diagnosis is None:
-        return ["it has neither grade nor diagnosis; a made recording has those of its target"]
-    listed = [provenance.made[name] for name in contents if name in provenance.made]
-    if not listed:
-        return [f"its file is none of those that made_by lists, or was changed; {_AGAIN}"]
-    sources = {source.recording_id for source in listed}
-    if made := sources - real.keys():
-        return [
-            f"its source {min(made)} is no real recording of the manifest; nothing is made of a "
-            "made recording, and the source's row must be there"
-        ]
-    if {real[name].subject_id for name in sources} != {one.subject_id}:
-        return [
-            f"its subject {one.subject_id} is not that of its source; write the source's subject_id"
-        ]
-    subjects = {row.subject_id for row in real.values()}
-    if absent := sorted({*provenance.learnt_subjects} - subjects):
-        return [
-            f"its generator learnt from {len(absent)} subjects that the manifest lacks "
-            f"({', '.join(absent[:_SHOWN])}{', ...' if len(absent) > _SHOWN else ''}), so that no "
-            "split can keep them apart; add their rows, or remove this one"
-        ]
-    return _without_consent(one, provenance, real)
-
-
-def _without_consent(
-    one: "Recording", provenance: Provenance, real: Mapping[str, "Recording"]
-) -> list[str]:
-    asked = {CHANGE: {one.subject_id}, LEARN: set(provenance.learnt_subjects)}
-    faults = []
-    for word, people in asked.items():
-        lacks = {
-            row.subject_id
-            for row in real.values()
-            if row.subject_id in people and word not in (row.consent_synthesis or "").split()
+    def __init__(self, recordings: Sequence["Recording"], digests: "Digests") -> None:
+        self.real = {one.recording_id: one for one in recordings if one.made_by is None}
+        self.subjects = {one.subject_id for one in self.real.values()}
+        self.without = {
+            word: {
+                one.subject_id
+                for one in self.real.values()
+                if word not in (one.consent_synthesis or "").split()
+            }
+            for word in (LEARN, CHANGE)
         }
-        if lacks:
-            faults.append(
-                f"{len(lacks)} of {len(people)} subjects did not consent to {word!r} "
-                f"({', '.join(sorted(lacks)[:_SHOWN])}): consent_synthesis must have that word in "
-                "all rows of a subject; an empty cell is no consent. Remove the made recording"
-            )
-    return faults
+        self.contents: dict[str, dict[str, str]] = {}
+        self.of_content: dict[str, set[str]] = {}
+        for one in recordings:
+            found = self.contents[one.recording_id] = _contents(one, digests)
+            for content in found.values():
+                self.of_content.setdefault(content, set()).add(one.recording_id)
+
+    def with_file_of(self, contents: Iterable[str]) -> set[str]:
+        """Return the subjects of the real recordings with a file of one of these contents."""
+        names = {name for one in contents for name in self.of_content.get(one, ())}
+        return {self.real[name].subject_id for name in names & self.real.keys()}
 
 
-def _people(
-    one: "Recording",
-    provenance: Provenance,
-    real: Mapping[str, "Recording"],
-    of_content: Mapping[str, frozenset[str]],
-) -> frozenset[str]:
-    named = {one.subject_id, *provenance.learnt_subjects}
-    learnt = {
-        name for content in provenance.learnt_contents for name in of_content.get(content, ())
-    }
-    sources = {source.recording_id for source in provenance.made.values()} & real.keys()
-    same = {
-        name
-        for ids in of_content.values()
-        if any(other in sources and real[other].subject_id == one.subject_id for other in ids)
-        for name in ids
-    }
-    return frozenset(named | {real[name].subject_id for name in (learnt | same) & real.keys()})
+def _contents(one: "Recording", digests: "Digests") -> dict[str, str]:
+    """Return the SHA-256 of the files that are of a recording alone, by column."""
+    found = {}
+    for column, file in one.files.items():
+        if not is_table(column) or is_single(file):
+            try:
+                found[column] = digests.digest(file)
+            except (OSError, DecodeError):  # said of the file
+                continue
+    return found
 
 
-def _renamed(
-    real: Mapping[str, "Recording"],
-    of_content: Mapping[str, frozenset[str]],
-    sets: Sequence[Provenance],
-) -> list[tuple[str, str]]:
+class _MadeSet:
+    """The made recordings of one provenance file; what holds for all of them is found once."""
+
+    def __init__(self, provenance: Provenance, rows: _Rows) -> None:
+        self.provenance, self._rows = provenance, rows
+        learnt = set(provenance.learnt_subjects)
+        self._learnt = learnt | rows.with_file_of(provenance.learnt_contents)
+        self._all_faults = self._of_generator(learnt)
+        self._sources: dict[str, set[str]] = {}
+        for source in provenance.made.values():
+            if source.recording_id in rows.real:
+                subject = rows.real[source.recording_id].subject_id
+                self._sources.setdefault(subject, set()).add(source.recording_id)
+        self._of_subject: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+
+    def _of_generator(self, learnt: set[str]) -> list[str]:
+        if absent := sorted(learnt - self._rows.subjects):
+            return [
+                f"its generator learnt from {len(absent)} subjects that the manifest lacks "
+                f"({_some(absent)}), so that no split can keep them apart; add their rows, or "
+                "remove this one"
+            ]
+        return _without_consent(LEARN, learnt, self._rows)
+
+    def faults(self, one: "Recording") -> list[str]:
+        """Return what is wrong with a made recording of the set."""
+        if one.grade is None and one.diagnosis is None:
+            return ["it has neither grade nor diagnosis; a made recording has those of its target"]
+        contents, made = self._rows.contents[one.recording_id], self.provenance.made
+        sources = {made[name].recording_id for name in contents.values() if name in made}
+        if told := self._file_faults(one, sources):
+            return told
+        if absent := sources - self._rows.real.keys():
+            return [
+                f"its source {min(absent)} is no real recording of the manifest; nothing is made "
+                "of a made recording, and the source's row must be there"
+            ]
+        if {self._rows.real[name].subject_id for name in sources} != {one.subject_id}:
+            return [
+                f"its subject {one.subject_id} is not that of its source; write the source's "
+                "subject_id"
+            ]
+        return [*_without_consent(CHANGE, {one.subject_id}, self._rows), *self._all_faults]
+
+    def _file_faults(self, one: "Recording", sources: Collection[str]) -> list[str]:
+        """Return which files of a made recording are neither listed nor those of its sources."""
+        tables = [name for name, file in one.files.items() if is_table(name) and not
+                  is_single(file)]  # fmt: skip
+        if tables:
+            return [
+                f"its {tables[0]} are a row of a table of many recordings, whose content does not "
+                "tell what was made; write them into an .npz file of their own that made_by lists, "
+                "or leave the cell empty"
+            ]
+        known = set(self.provenance.made)
+        for name in sources:
+            known.update(self._rows.contents.get(name, {}).values())
+        contents = self._rows.contents[one.recording_id]
+        wrong = [column for column, content in contents.items() if content not in known]
+        if sources and not wrong:
+            return []
+        named = f"file ({', '.join(wrong)})" if wrong else "file"
+        return [f"its {named} is none of those that made_by lists, or was changed; {_AGAIN}"]
+
+    def made(self, one: "Recording") -> Made:
+        """Return a recording without a fault as a made one."""
+        if one.subject_id not in self._of_subject:
+            sources = self._sources.get(one.subject_id, set())
+            contents = {
+                content for name in sources for content in self._rows.contents[name].values()
+            }
+            people = self._learnt | self._rows.with_file_of(contents) | {one.subject_id}
+            contents |= set(self.provenance.learnt_contents)
+            self._of_subject[one.subject_id] = frozenset(people), frozenset(contents)
+        return Made(one, self.provenance, *self._of_subject[one.subject_id])
+
+
+def _without_consent(word: str, people: Collection[str], rows: _Rows) -> list[str]:
+    lacks = sorted(rows.without[word] & {*people})
+    if not lacks:
+        return []
+    return [
+        f"{len(lacks)} of {len(people)} subjects did not consent to {word!r} ({_some(lacks)}): "
+        "consent_synthesis must have that word in all rows of a subject; an empty cell is no "
+        "consent. Remove the made recording"
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+
+
+def _renamed(rows: _Rows, sets: Sequence[_MadeSet]) -> list[tuple[str, str]]:
     """Return the rows that say they are real, and whose file a provenance file lists as made."""
-    made = {content for one in sets for content in one.made}
+    made = {content for one in sets for content in one.provenance.made}
     return [
         (
             name,
             f"recording {name}: its file is a made one, by a provenance file of this manifest; "
             "fill in its made_by, or remove the row",
         )
-        for content in sorted(made)
-        for name in sorted(of_content.get(content, ()))
-        if name in real
+        for content in sorted(made & rows.of_content.keys())
+        for name in sorted(rows.of_content[content] & rows.real.keys())
     ]

@@ -143,7 +143,15 @@ def table_rows(recordings: Sequence[RatedRecording], num_snippets: int = 1) -> d
     Returns:
         N x ``num_snippets`` entries of each column. A fact has a column if one of the recordings
         has it; the others then have None.
+
+    Raises:
+        FoldsError: If one of them is made; names the first.
     """
+    if made := [one.recording_id for one in recordings if one.carries]:
+        raise FoldsError(
+            f"{len(made)} of {len(recordings)} recordings are made ones, the first {made[0]}; "
+            "nothing made is scored, so no predictions table has them"
+        )
     each = [one for one in recordings for _ in range(num_snippets)]
     known = dict.fromkeys(name for one in recordings for name in one.facts)
     return {
