@@ -21,11 +21,13 @@ class Split(NamedTuple):
         name: Such as "test set".
         training: Positions of the recordings that were learnt from, in :attr:`Case.recordings`.
         held: Positions of the recordings that were scored.
+        made: Positions of the made recordings that were learnt from, in :attr:`Case.made`.
     """
 
     name: str
     training: tuple[int, ...]
     held: tuple[int, ...]
+    made: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Case:
         searches: Logs of the searches: this study, or each outer one and the last.
         cache: Folder beside the frame store for features that use no grade, named by store entry.
         output: Output folder of the study.
+        made: Made recordings that its splits may learn from; none is scored.
     """
 
     study: StudyLog
@@ -54,6 +57,7 @@ class Case:
     searches: tuple[StudyLog, ...]
     cache: Path
     output: Path
+    made: tuple[RatedRecording, ...] = ()
 
     def number_of(self, place: int) -> str:
         """Return the running number of a recording, which stands in the place of its id.

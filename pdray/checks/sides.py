@@ -7,6 +7,7 @@ from typing import Any
 
 from pdray.checks.case import Case, Split
 from pdray.checks.finding import Finding, State, counted
+from pdray.checks.made import made_faults, made_words
 from pdray.config import build
 from pdray.data.cohort.members import num_unnamed
 from pdray.data.cohort.settings import DataConfig
@@ -31,6 +32,7 @@ def run(case: Case) -> Finding:
     unnamed = num_unnamed(case.cohort.recordings, data)
     index = _Index(case)
     found = [fault for split in case.splits for fault in index.faults(split)]
+    found += made_faults(case)
     folds = case.config["folds"]
     if unnamed and (folds["of_recordings"] or folds.get("alike")):
         how = "those with alike features kept together" if folds.get("alike") else "split at random"
@@ -47,15 +49,18 @@ def run(case: Case) -> Finding:
         )
     if not found:
         found.append("each person and each file is on one side")
+    found += made_words(case)
     return Finding(
         state=state,
         looked_at="subject ids, people who share a file, files by path, and content of the frame "
-        f"store, on both sides of each split ({len(case.splits)})",
+        f"store, on both sides of each split ({len(case.splits)}); made recordings, by the "
+        "content of files that provenance files list",
         found="; ".join([*found, *_allowed(case, data)]),
-        sure="as sure as the ids are: one person under two ids is not seen here",
+        sure="as sure as the ids are: one person under two ids is not seen here, nor a made file "
+        "that was encoded anew",
         advice="write one subject_id for each person; without ids, use the split of the data set's "
         "owner or do not report the score",
-        numbers={"unnamed": unnamed},
+        numbers={"unnamed": unnamed, "made": len(case.made)},
     )
 
 

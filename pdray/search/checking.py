@@ -43,6 +43,7 @@ def make_case(
 ) -> Case:
     """Return the search as the checks see it."""
     output, outer = plan.config.output, study.outer_studies()
+    made = tuple(one for one in recordings if one.carries)
     recordings = tuple(one for one in recordings if not one.carries)
     table = (
         of_outer_folds(study).table if outer else read_predictions(study.winner.predictions_path)
@@ -53,20 +54,28 @@ def make_case(
         config=plan.tree,
         cohort=cohort,
         recordings=recordings,
-        splits=tuple(Split(name, *_sides(one, recordings)) for name, one in tested.items()),
+        splits=tuple(_split(name, one, cohort, (recordings, made)) for name, one in tested.items()),
         table=by_recording(table),
         searches=(*outer, study),
         cache=output / "store" / "checks",
         output=output,
+        made=made,
     )
 
 
-def _sides(
-    search: StudyLog, recordings: tuple[RatedRecording, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(
+    name: str,
+    search: StudyLog,
+    cohort: Cohort,
+    recordings: tuple[tuple[RatedRecording, ...], tuple[RatedRecording, ...]],
+) -> Split:
+    """Return both sides on which the winner of a search was scored; real recordings, then made."""
     folds = folds_from_json(search.folds_path.read_text(encoding="utf-8"))
-    (sides,) = outer_sides(folds, recordings)
-    return sides.training, sides.evaluation
+    real, made = recordings
+    (sides,) = outer_sides(folds, (*real, *made), cohort.made_share)
+    training = tuple(place for place in sides.training if place < len(real))
+    learnt = tuple(place - len(real) for place in sides.training if place >= len(real))
+    return Split(name, training, sides.evaluation, learnt)
 
 
 def read_report(folder: Path) -> tuple[str, str]:

@@ -309,6 +309,10 @@ def prepare_frames(checked: CheckedStudy, say: Say) -> dict[str, StoredRecording
         say(f"note: {note}")
     stored = {name: one.stored for name, one in prepared.items()}
     keep_entries(study, stored)
+    if checked.cohort.made:
+        from pdray.tracking.made import keep_made  # few studies learn from them
+
+        keep_made(study, checked.cohort.made)
     from pdray.search.recordings import keep_recordings  # pandas' Parquet, once per study
 
     keep_recordings(study, checked.cohort, plan.config.data.items, prepared, reasons)

@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import pytest
 
 from pdray.checks.case import Split
 from pdray.checks.sides import run
-from pdray.data.cohort.rated import StoredRecording
+from pdray.data.cohort.provenance import Provenance, Source, write_provenance
+from pdray.data.cohort.rated import RatedRecording, StoredRecording
 from tests.checks.cases import cohort_of, make_case
 
 COHORT = cohort_of(12, 2)
@@ -81,4 +83,47 @@ def test_recordings_without_a_subject_are_a_warning_or_unknown(tmp_path: Path) -
         settings = {"data": data, "folds": folds}
         held = [[f"S{s:03d}_R0" for s in range(4)]]
         found = run(make_case(tmp_path, unnamed, held=held, settings=settings))
-        assert (found.state, found.numbers) == (state, {"unnamed": 24})
+        assert (found.state, found.numbers) == (state, {"unnamed": 24, "made": 0})
+
+
+def made_of(subject: str, *learnt: str) -> RatedRecording:
+    return RatedRecording(f"M{subject}", subject, "finger_tapping", 4, 1, Path("made.mp4"),
+                          carries=frozenset({subject, *learnt}))  # fmt: skip
+
+
+def test_made_recordings_are_counted_and_those_that_carry_a_scored_subject_named(
+    tmp_path: Path,
+) -> None:
+    made = (made_of("S005"), made_of("S006", "S000", "S001"), made_of("S007", "S000"))
+    case = replace(make_case(tmp_path, COHORT, splits=split()), made=made)
+    (one,) = case.splits
+    kept = run(replace(case, splits=(one._replace(made=(0,)),)))
+    assert (kept.state, kept.numbers["made"]) == ("passed", 3)
+    assert kept.found.endswith("; 3 made recordings, learnt from: test set 1; none is scored")
+    broken = run(replace(case, splits=(one._replace(made=(0, 1, 2)),)))
+    assert broken.state == "warning"
+    assert (
+        "test set: 2 made recordings that were learnt from carry 2 scored subjects" in broken.found
+    )
+
+
+@pytest.mark.parametrize(("number", "side"), [(3, "scored"), (20, "learnt from")])
+@pytest.mark.parametrize("where", ["videos", "output/synthesis/film"])
+def test_a_made_file_under_the_row_of_a_real_recording_is_named(
+    tmp_path: Path, number: int, side: str, where: str
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    rows = [replace(one, video=folder / f"{one.recording_id}.mp4") for one in COHORT]
+    for one in rows:
+        (folder / f"{one.recording_id}.mp4").write_bytes(one.recording_id.encode())
+    case = make_case(tmp_path / "output", rows, splits=split())
+    (folder / "other.json").write_text('{"version": 1}')
+    assert run(case).state == "passed"
+    (tmp_path / where).mkdir(parents=True, exist_ok=True)
+    content = hashlib.sha256(rows[number].recording_id.encode()).hexdigest()
+    made = {content: Source(recording_id="R1", target_class=1, strength=1.0)}
+    write_provenance(tmp_path / where / "film.json", Provenance(method="cut", made=made))
+    found = run(case)
+    assert found.state == "warning"
+    assert f"test set: 1 made recording {side} as if real ({case.number_of(number)})" in found.found

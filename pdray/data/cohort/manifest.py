@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
 
     from pdray.data.cohort.digests import Digests
-    from pdray.data.cohort.made import Made
+    from pdray.data.cohort.made_sets import Made
     from pdray.data.cohort.people import Fault
 
 

@@ -43,7 +43,7 @@ from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 if TYPE_CHECKING:  # 0.4 s, for a table alone
     import pandas as pd
 
-    from pdray.data.cohort.made import Made
+    from pdray.data.cohort.made_sets import Made
 
 
 @dataclass(frozen=True)

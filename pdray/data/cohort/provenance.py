@@ -8,7 +8,7 @@ names these people, and a fold takes a made recording only if all of them are on
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pdray.errors import ManifestError
 VERSION = 1
 _SHA256 = r"^[0-9a-f]{64}$"
 _DIGEST = "digest"
+_START = f'{{\n "version": {VERSION},\n "method": '.encode()  # of a file that was written here
 
 
 class Source(BaseModel):
@@ -100,6 +101,19 @@ def read_provenance(path: Path) -> Provenance:
             "or make the recordings again"
         )
     return found
+
+
+def provenance_files(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the provenance files in folders, by how they begin; folders inside are not searched."""
+    for folder in folders:
+        for path in sorted(folder.glob("*.json")):
+            try:
+                with path.open("rb") as file:
+                    start = file.read(len(_START))
+            except OSError:
+                continue
+            if start == _START:
+                yield path
 
 
 def _digest(tree: Mapping[str, Any]) -> str:
