@@ -20,7 +20,7 @@ _SHOWN = 5
 def made_faults(case: Case) -> list[str]:
     """Return what made recordings do on a side of a split where they must not be."""
     made = _made_contents(case)
-    renamed = _renamed(case, made) if made else frozenset()
+    renamed = _with(case, made) if made else frozenset()
     return [fault for split in case.splits for fault in _split_faults(case, split, renamed)]
 
 
@@ -30,6 +30,17 @@ def made_words(case: Case) -> list[str]:
         return []
     each = ", ".join(f"{split.name} {len(split.made)}" for split in case.splits)
     return [f"{counted(len(case.made), 'made recording')}, learnt from: {each}; none is scored"]
+
+
+def people_with(case: Case, contents: Collection[str]) -> frozenset[str]:
+    """Return the subjects of the case with a recording of which a file has one of these contents.
+
+    Args:
+        case: The finished search.
+        contents: SHA-256 of files.
+    """
+    places = _with(case, contents) if contents else ()
+    return frozenset(case.recordings[place].subject_id for place in places)
 
 
 def _split_faults(case: Case, split: Split, renamed: Collection[int]) -> Iterator[str]:
@@ -51,14 +62,14 @@ def _split_faults(case: Case, split: Split, renamed: Collection[int]) -> Iterato
             )
 
 
-def _renamed(case: Case, made: frozenset[str]) -> frozenset[int]:
-    """Return the positions of real recordings of which a file is a made one."""
+def _with(case: Case, contents: Collection[str]) -> frozenset[int]:
+    """Return the positions of the recordings of which a file has one of these contents."""
     digests = Digests(case.output / "store" / SOURCES, writes=False)
-    rows = {one.recording_id: one for one in case.cohort.recordings}
+    rows, wanted = {one.recording_id: one for one in case.cohort.recordings}, frozenset(contents)
     return frozenset(
         place
         for place, one in enumerate(case.recordings)
-        if not made.isdisjoint(_contents(rows[one.recording_id], digests))
+        if not wanted.isdisjoint(_contents(rows[one.recording_id], digests))
     )
 
 

@@ -8,8 +8,10 @@ from typing import NamedTuple
 from pdray.atomic import file_digest
 from pdray.checks.case import Case
 from pdray.checks.finding import Finding, State, counted
+from pdray.checks.made import people_with
 from pdray.data.cohort.folds import folds_from_json
 from pdray.errors import FoldsError, StudyError
+from pdray.tracking.made import read_made
 from pdray.tracking.run_log import MODEL, StudyLog, study_of_winner
 
 _RANDOM = "every scored network started from random weights, or the model has none"
@@ -24,10 +26,12 @@ class _Start(NamedTuple):
     Attributes:
         seen: Scored subjects that it was trained on.
         why: Why that is not known; empty if it is.
+        made: Those of them whom made recordings carried into it.
     """
 
     seen: frozenset[str]
     why: str
+    made: frozenset[str] = frozenset()
 
 
 def run(case: Case) -> Finding:
@@ -38,10 +42,13 @@ def run(case: Case) -> Finding:
     files = dict.fromkeys(file for log in scored for file in _files(log))
     starts = [start for file in files for start in _ancestry(case, file, frozenset(held), set())]
     seen = frozenset().union(*(one.seen for one in starts))
+    made = frozenset().union(*(one.made for one in starts))
     unknown = list(dict.fromkeys(one.why for one in starts if one.why))
     state: State = "warning" if seen else "unknown" if unknown else "passed"
     if seen:
         found = f"weights were trained on {len(seen)} of {counted(len(held), 'scored subject')}"
+        if made:
+            found += f", {len(made)} of whom are carried by made recordings that they learnt from"
     elif not files:
         stored = case.recordings[0].stored or {}
         found = _MEASURED if "intensities" in stored else _RANDOM
@@ -52,13 +59,19 @@ def run(case: Case) -> Finding:
     return Finding(
         state=state,
         looked_at="weights files that the scored models start from, the studies that trained them "
-        "(their folds, manifests and frames), and the files that those started from",
+        "(their folds, manifests, frames and made recordings), and the files that those started "
+        "from",
         found="; ".join([found, *unknown]),
         sure="exact for winners of pdray by subject id, manifest and frames; what is in files of "
         "others cannot be seen",
         advice="pretrain on other people, or with the same folds; for published weights, read on "
         "which data they were trained",
-        numbers={"files": len(files), "seen": len(seen), "scored": len(held)},
+        numbers={
+            "files": len(files),
+            "seen": len(seen),
+            "scored": len(held),
+            "made": len(made),
+        },
     )
 
 
@@ -94,11 +107,13 @@ def _seen_by(case: Case, study: StudyLog, held: frozenset[str]) -> _Start:
     try:
         digest = study.read()["tags"].get("manifest_digest")
         folds = folds_from_json(study.folds_path.read_text(encoding="utf-8"))
+        groups = [one for one in read_made(study) if one.people.keys() - {""} <= folds.development]
     except (OSError, ValueError, KeyError, StudyError, FoldsError):
         return _Start(frozenset(), "the study that trained a weights file cannot be read")
     learnt = folds.development & held
     if digest == case.cohort.manifest.digest:
-        return _Start(learnt, "")
+        made = frozenset(name for group in groups for name in group.people) & held
+        return _Start(learnt | made, "", made)
     # Another manifest: the same frames are the same recordings, whatever its ids are.
     frames = _frames_of(study)
     same = {
@@ -106,6 +121,9 @@ def _seen_by(case: Case, study: StudyLog, held: frozenset[str]) -> _Start:
         for one in case.recordings
         if one.subject_id in held and frames & {path.stem for path in (one.stored or {}).values()}
     }
+    made = people_with(case, {content for group in groups for some in group.people.values()
+                              for content in some}) & held  # fmt: skip
+    same |= made
     why = ""
     if learnt - same:
         why = (
@@ -113,7 +131,7 @@ def _seen_by(case: Case, study: StudyLog, held: frozenset[str]) -> _Start:
             "manifest on which a weights file was trained; whether these are the same people is "
             "not known"
         )
-    return _Start(frozenset(same), why)
+    return _Start(frozenset(same), why, made)
 
 
 def _frames_of(study: StudyLog) -> set[str]:

@@ -42,6 +42,14 @@ def cropped(frames: Frames) -> Frames:
     )
 
 
+def edited(frames: Frames) -> Frames:
+    """Change a part of each picture, as a generator does, and add the noise of another encoding."""
+    found = frames.astype(int)
+    found[:, 20:26, 8:24] += 20
+    found += np.random.default_rng(0).normal(0, 3, found.shape).round().astype(int)
+    return found.clip(0, 255).astype(np.uint8)
+
+
 COPIES: dict[str, Callable[[Frames], Frames]] = {
     "none": lambda frames: moving(99),
     "the same": lambda frames: frames,
@@ -50,6 +58,7 @@ COPIES: dict[str, Callable[[Frames], Frames]] = {
     ).clip(0, 255).astype(np.uint8),
     "mirrored": lambda frames: np.ascontiguousarray(frames[:, :, ::-1]),
     "cropped": cropped,
+    "made of it, and encoded anew": edited,
 }  # fmt: skip
 
 
@@ -76,6 +85,32 @@ def test_only_copies_of_one_movement_are_pairs(
         assert f"{pair[2]},S015_R0\n" in key
         assert "S0" not in found.found
         assert ("mirrored" in found.found) == (kind == "mirrored")
+
+
+def face(seed: int, movement: float = 1.0) -> NDArray[np.float32]:
+    """Draw the 106 points of a face that nods and speaks; ``movement`` scales it about its mean."""
+    rng = np.random.default_rng(seed)
+    shape = np.random.default_rng(3).uniform(20, 100, (106, 2))
+    time = np.arange(COUNT)[:, None, None] / 25
+    waves = (rng.normal(0, 2, (106, 2)) * np.sin(2 * np.pi * rate * time + rng.uniform(0, 6))
+             for rate in rng.uniform(0.3, 2.5, 3))  # fmt: skip
+    points = shape + sum(waves) + np.cumsum(rng.normal(0, 0.3, (COUNT, 1, 2)), axis=0)
+    mean = points.mean(axis=0)
+    return (mean + movement * (points - mean)).astype(np.float32)
+
+
+def test_landmarks_whose_movement_was_damped_are_a_copy(
+    tmp_path: Path, write_entry: Callable[..., Path]
+) -> None:
+    cohort = cohort_of(16, 1)
+    for made, copies in ((None, 0), (0.4, 1)):
+        stored = {}
+        for number, one in enumerate(cohort):
+            points = face(0, made) if made and number == 15 else face(number)
+            entry = write_entry(tmp_path / f"{made}_{number}.arrow", points)
+            stored[one.recording_id] = StoredRecording(one.recording_id, {"landmarks": entry})
+        case = make_case(tmp_path / str(made), cohort, stored=stored)
+        assert run(case).numbers["copies"] == copies
 
 
 def test_without_pictures_and_sound_nothing_is_known(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Weights files of studies in one output folder, followed back to who was trained on."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -97,6 +98,46 @@ def test_another_manifest_counts_by_its_frames(
     assert ("also stand in another manifest" in found.found) == (state == "unknown")
     far = pretrain(tmp_path, ["S500"], digest="e" * 64, frames={"x": ["e2"]}, name="far")
     assert run(case_from(tmp_path, far)).state == "passed"
+
+
+def learn_from_made(log: StudyLog, people: dict[str, list[str]]) -> None:
+    """Note that a study had one made recording, which carries these subjects."""
+    group = {"method": "cut", "study": "t", "recordings": ["M1"], "people": people}
+    log.write("made.json", json.dumps([group]))
+
+
+def test_people_in_made_recordings_that_weights_learnt_from_are_named(tmp_path: Path) -> None:
+    file = pretrain(tmp_path, [*HELD[:3], "S002"])
+    learn_from_made(StudyLog(tmp_path / "studies" / "before"), {HELD[0]: [], "S002": [], "": []})
+    found = run(case_from(tmp_path, file))
+    assert found.found == (
+        "weights were trained on 3 of 6 scored subjects, 1 of whom are carried by made recordings "
+        "that they learnt from"
+    )
+    assert (found.numbers["seen"], found.numbers["made"]) == (3, 1)
+
+
+def test_people_in_made_recordings_of_another_manifest_are_told_by_content(tmp_path: Path) -> None:
+    video = tmp_path / "S001.mp4"
+    video.write_bytes(b"a held-out person")
+    rows = [replace(one, video=video) if one.recording_id == "S001_R0" else one for one in COHORT]
+    content = hashlib.sha256(b"a held-out person").hexdigest()
+    file = pretrain(tmp_path, ["X77", "X78"], digest="e" * 64)
+    log = StudyLog(file.parents[1])
+    case = make_case(tmp_path, rows, held=[HELD])
+    start_from(case.study, file)
+    assert run(case).state == "passed"  # not known without the list
+    learn_from_made(log, {"X77": [content], "X78": []})
+    found = run(case)
+    assert (found.state, found.numbers["seen"], found.numbers["made"]) == ("warning", 1, 1)
+    learn_from_made(log, {"X77": [content], "X99": []})  # no fold could learn from that one
+    assert run(case).state == "passed"
+
+
+def test_a_damaged_list_of_made_recordings_is_unknown(tmp_path: Path) -> None:
+    file = pretrain(tmp_path, ["S002"])
+    (tmp_path / "studies" / "before" / "made.json").write_text("[{}]")
+    assert run(case_from(tmp_path, file)).state == "unknown"
 
 
 def test_every_search_of_outer_folds_is_asked(tmp_path: Path) -> None:
