@@ -1,7 +1,7 @@
 """A finished search as a check sees it: its recordings, its splits and its predictions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,7 +57,7 @@ class Case:
     searches: tuple[StudyLog, ...]
     cache: Path
     output: Path
-    made: tuple[RatedRecording, ...] = ()
+    made: tuple[RatedRecording, ...] = field(default=(), kw_only=True)
 
     def number_of(self, place: int) -> str:
         """Return the running number of a recording, which stands in the place of its id.
