@@ -24,6 +24,7 @@ from pdray.export.program import Features, Linear, LinearScores, NetworkScores, 
 from pdray.predict.learning import fold_sides, origin_of, training_recordings
 from pdray.predict.models import Model, predict, read_network
 from pdray.predict.studied import REFIT, Studied
+from pdray.tracking.generators import generator_of
 from pdray.training.estimators.fit import describe, fit_learner
 from pdray.training.task import FitTask
 
@@ -61,6 +62,11 @@ def refuse_model(studied: Studied) -> None:
     """
     config = studied.config
     name, why = config.model.name, ""
+    if generator_of(studied.trial["settings"]):
+        raise StudyError(
+            f"study {studied.name}: {name} is never exported: it makes pictures, and whoever has "
+            "its weights can bring out faces that it learnt. Share numbers and tables instead"
+        )
     kinds = _ROWS.get(name, ())
     others = [one for one in config.sees if one not in PICTURES]
     if kinds is None or getattr(config.model, "kind", None) in kinds:

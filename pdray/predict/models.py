@@ -17,6 +17,7 @@ from pdray.errors import StudyError
 from pdray.evaluation.predictions import by_recording, predictions_table
 from pdray.predict.learning import learn_and_predict, origin_of
 from pdray.predict.studied import REFIT, Studied
+from pdray.tracking.generators import refuse_generator
 from pdray.tracking.withdrawn import refuse_learnt
 from pdray.training.frozen.features import load_network
 from pdray.training.frozen.keep import keep_frozen, read_vector
@@ -56,8 +57,9 @@ def find_models(studied: Studied, asked: str) -> tuple[Model, ...]:
 
     Raises:
         StudyError: If the study has no such fold, or has not kept its weights, or they learnt from
-            a withdrawn subject.
+            a withdrawn subject, or they make pictures and predict nothing.
     """
+    refuse_generator(studied.name, studied.trial["settings"])
     development = frozenset(studied.folds.development)
     chosen = [REFIT] if asked == "refit" else _folds(studied, asked)
     models = tuple(Model(fold, development - studied.held_out(fold)) for fold in chosen)

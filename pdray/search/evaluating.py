@@ -23,6 +23,7 @@ from pdray.evaluation.settings import EvaluationSettings
 from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.outer import read_pooled
 from pdray.search.settings import default_output
+from pdray.tracking.generators import refuse_generator
 from pdray.tracking.run_log import NUMBERS, OUTER, REPORT, StudyLog, TrialLog, study_around
 from pdray.tracking.scorings import note_study
 from pdray.tracking.withdrawn import read_marks, withdrawn_notes
@@ -155,6 +156,7 @@ def _of_study(config: EvaluateConfig) -> Predictions:
     assert config.study is not None, "it is set where table is not"
     log = StudyLog(config.study)
     facts = log.read()
+    refuse_generator(str(facts["name"]), facts["settings"])
     if config.trial is None and config.split != "val" and log.pooled_path.is_file():
         return replace(of_outer_folds(log), checks=findings_text(read_findings(log.folder)))
     trial = _chosen(log, facts, config)

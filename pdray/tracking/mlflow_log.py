@@ -341,12 +341,18 @@ class _Mirror:
             self._remember()
 
     def _send_model(self) -> None:
-        """Register the winner's network; its weights are a file of its run where that cannot be."""
+        """Register the winner's network; its weights are a file of its run where that cannot be.
+
+        Weights of a model that makes pictures stay on disk.
+        """
         entry = self.runs.get("winner")
         if entry is None or entry["ended"] is None or entry.get("has_model"):
             return
+        from pdray.tracking.generators import generator_of
         from pdray.tracking.registered_model import Winner
 
+        if generator_of(self.study.winner.read()["settings"]):
+            return  # its weights can bring out faces
         winner = Winner(self.study, self.client, entry["run_id"], self.experiment)
         if self.whole is None and winner.shape is not None:
             self._file(lambda: self.notes.append(winner.register()))

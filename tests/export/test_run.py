@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,12 @@ from pdray.export import run
 from pdray.export.folder import COPIED
 from pdray.export.reading import describe, grade
 from pdray.export.settings import ExportConfig
+from pdray.external.validate import validate
+from pdray.models import MODELS
+from pdray.predict.models import find_models
+from pdray.predict.studied import open_study
+from pdray.search.evaluate_settings import EvaluateConfig
+from pdray.search.evaluating import run_evaluation
 from pdray.tracking.run_log import EXPORTS, StudyLog
 from tests.export.conftest import exported
 from tests.places import ROOT
@@ -98,6 +105,32 @@ def test_one_model_is_the_model_that_did_not_learn_from_the_fold(
         columns = json.loads((folder / "settings.json").read_text())["columns"]
         assert columns == ["recording_id", "item", "probability_0", "probability_1",
                            "estimated_grade", "num_models", "note"]  # fmt: skip
+
+
+def test_a_generator_is_neither_exported_nor_asked_for_grades(
+    study_of: Callable[[str], StudyLog],
+    faces: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = study_of("network")
+    entry = replace(MODELS["frame_resnet"], loop="translate", learner="module:build")
+    monkeypatch.setitem(MODELS, "frame_resnet", entry)
+    with pytest.raises(
+        PdrayError, match=r"frame_resnet is never exported: .* faces that it learnt"
+    ):
+        exported(study, tmp_path / "model")
+    with pytest.raises(PdrayError, match=r"its model frame_resnet makes pictures and grades nob"):
+        predicted(study, tmp_path, f"data.manifest={faces}", "other_people=true")
+    with pytest.raises(PdrayError, match=r"its model frame_resnet makes pictures and grades nob"):
+        find_models(open_study(study.folder), "refit")
+    for words in ([], [f"data.manifest={faces}"]):
+        config = load(EvaluateConfig, [f"study={study.folder}", *words])
+        job = validate if words else run_evaluation
+        how = {"say": print, "device": torch.device("cpu")} if words else {}
+        with pytest.raises(PdrayError, match=r"its model frame_resnet makes pictures and grades"):
+            job(config, **how)
+    assert sorted(tmp_path.iterdir()) == []
 
 
 def test_it_needs_neither_pdray_nor_its_packages(

@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import SnippetReader
 from pdray.errors import TrackingError
 from pdray.evaluation.predictions import by_recording, probabilities
+from pdray.models import MODELS
 from pdray.tracking.mlflow_log import MirrorReport, mirror_study
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.withdrawn import sent_runs
@@ -205,6 +207,22 @@ def test_what_cannot_be_used_by_its_pictures_is_not_registered(
     assert report.notes == ()
     assert winner_files(uri, report) & {"model.pt"} == kept
     assert registered(uri) == []
+
+
+def test_weights_that_make_pictures_stay_on_disk(
+    study: StudyLog, small: Callable[..., FitTask], uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study.folder.parent / "studies" / "tapping"
+    search(folder, small())
+    name = StudyLog(folder).winner.read()["settings"]["model"]["name"]
+    entry = replace(MODELS[name], loop="translate", learner="module:build")
+    monkeypatch.setitem(MODELS, name, entry)
+    report = mirror_study(folder, uri, "e")
+    assert "model.pt" not in winner_files(uri, report)
+    assert registered(uri) == []
+    monkeypatch.undo()
+    mirror_study(folder, uri, "e")
+    assert len(registered(uri)) == 1  # as any other model
 
 
 def test_a_server_without_a_registry_gets_the_weights_as_a_file(
