@@ -9,6 +9,7 @@ for example:
     items=[expression_neutral,expression_happiness]
 
 With face interviews, it writes a SYNTHETIC table of marks for `data.marks`.
+`static_signs=1` lets single frames of faces show the grade, too.
 """
 
 import sys
@@ -41,7 +42,7 @@ def work(words: list[str]) -> str:
     """Draw the cohort; return where its tables are."""
     job = load(MakeDemoConfig, words)
     require_writable(job.folder, key="folder")
-    from pdray.demo.cohort import make_cohort, marks_beside
+    from pdray.demo.cohort import counterfactuals_beside, make_cohort, marks_beside
 
     config, processes = part(job, DemoConfig), job.num_processes
     with step("drawing SYNTHETIC recordings") as now:
@@ -50,6 +51,8 @@ def work(words: list[str]) -> str:
     lines = [f"manifest {manifest} (synthetic)"]
     if "face_interview" in config.items:
         lines.append(f"marks    {marks_beside(manifest)} (synthetic)")
+    if config.counterfactual:
+        lines.append(f"scoring  {counterfactuals_beside(manifest)} (synthetic; do not train on it)")
     return "\n".join(lines)
 
 

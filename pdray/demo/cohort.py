@@ -2,9 +2,10 @@
 
 How severe a recording is, is planned in ``severity.py``. The look of the picture belongs to the
 subject and the visit and knows nothing of the grade; length and frame rate neither. The same
-settings give the same pixels before encoding. A face interview comes with its landmarks and
-regions, known exactly, as tracks, and ill ones with SYNTHETIC marks on regions
-(``marks.py``) in a table beside the manifest.
+settings give the same pixels before encoding. With ``static_signs`` the rest of a face follows the
+grade, and with ``counterfactual`` healthy faces are drawn again as ill ones. A face interview comes
+with its landmarks and regions, known exactly, as tracks, and ill ones with SYNTHETIC marks on
+regions (``marks.py``) in a table beside the manifest.
 """
 
 import csv
@@ -13,7 +14,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -27,6 +28,7 @@ from pdray.command import Progress
 from pdray.config import build, dump
 from pdray.cpus import granted_cpus
 from pdray.data.cohort.marks import marks_text
+from pdray.data.cohort.rows import CONSENT, CONSENTS
 from pdray.data.cohort.settings import SYNTHETIC_SITE
 from pdray.data.media.tracks import Track, write_track
 from pdray.demo.body.arm import held_figure, reaching_figure
@@ -35,8 +37,10 @@ from pdray.demo.body.hand import opening_figure, tapping_figure, turning_figure
 from pdray.demo.body.leg import lifted_figure, toes_figure
 from pdray.demo.body.limb import Appearance, Figure, draw_appearance, draw_frames
 from pdray.demo.body.tremor import draw_posture, draw_reaching
+from pdray.demo.counterfactual import counterfactual_text, plan_counterfactuals
 from pdray.demo.encode import encode
 from pdray.demo.face.interview import Face, Interview, draw_face, draw_interview, draw_points
+from pdray.demo.face.static_signs import StaticSigns, draw_static_signs
 from pdray.demo.face.voice import SAMPLE_RATE, draw_voice
 from pdray.demo.illness.movement import LEGS, TAPPING, TOES, TURNING, Movement, Reach, draw_movement
 from pdray.demo.illness.severity import (
@@ -58,6 +62,8 @@ from pdray.errors import SettingsError
 
 ROOM = 0.002  # standard deviation of the noise of a silent room
 HIGHEST_VOICE = 4  # the voice's scale ends here; interviews are rated up to 5
+LATER_SETTINGS = ("healthy", "static_signs", "progression", "counterfactual")  # each off at first
+NOBODY = "SYNTHETIC: nobody was filmed"  # version of the consent form
 VERSION = 1  # of the drawing; a folder drawn by another version is refused, not mixed
 COLUMNS = (
     "recording_id", "subject_id", "visit_id", "item", "side", "grade", "video", "audio",
@@ -69,6 +75,11 @@ README = """SYNTHETIC DATA - not patients.
 Every recording in this folder was drawn and spoken by a program (pdray.demo.cohort).
 Nobody was filmed. Grades, ages and medication states are random numbers. Nothing measured
 on this folder says anything about Parkinson's disease; it shows that the software works.
+"""
+COUNTERFACTUAL_README = """
+The recordings in counterfactual/ (manifest.counterfactual.csv) are SYNTHETIC and for scoring only:
+each is a recording of grade 0, drawn again with all its chance as if it were of a higher grade.
+Train nothing on them; they are the same persons.
 """
 MARKS_README = """
 The marks on regions of faces (manifest.marks.csv) are SYNTHETIC too: no clinician made them.
@@ -153,6 +164,7 @@ def make_cohort(
     Every file appears whole or not at all and the manifest last, so a call that was interrupted
     is finished by the next one. A cohort with face interviews has a table of marks beside its
     manifest; where it was drawn before there were marks it gets them, and is else left alone.
+    Counterfactuals have a table of their own there, too.
 
     Args:
         folder: Where the cohort goes; made when missing.
@@ -161,25 +173,30 @@ def make_cohort(
         progress: Is called after each recording that this call draws.
 
     Returns:
-        Path of ``manifest.csv``; that of the marks is :func:`marks_beside`.
+        Path of ``manifest.csv``; that of the marks is :func:`marks_beside`, that of the
+        counterfactuals :func:`counterfactuals_beside`.
 
     Raises:
-        SettingsError: If the folder holds a cohort of other settings, or a foreign manifest or
-            table of marks.
+        SettingsError: If the folder holds a cohort of other settings, or a foreign table.
     """
     manifest, marker = folder / "manifest.csv", folder / "demo.json"
     marks = marks_beside(manifest) if MARKED_ITEM in config.items else None
-    _check_folder([manifest, *([marks] if marks else [])], marker, config)
-    missing = [one for one in plan_cohort(config) if not (folder / one.video).exists()]
+    others = counterfactuals_beside(manifest) if config.counterfactual else None
+    beside = [table for table in (marks, others) if table]
+    _check_folder([manifest, *beside], marker, config)
+    plan = [*plan_cohort(config), *plan_counterfactuals(config)]
+    missing = [one for one in plan if not (folder / one.video).exists()]
     is_whole = not missing and manifest.exists()
-    if is_whole and (marks is None or marks.exists()):
+    if is_whole and all(table.exists() for table in beside):
         return manifest
-    write_text(folder / "README.txt", README + (MARKS_README if marks else ""))
+    write_text(folder / "README.txt", _readme_text(config))
     if not is_whole:
         write_text(marker, _marker_text(config))
         _draw_all(folder, config, missing, num_processes or granted_cpus(), progress)
     if marks:
         write_text(marks, _marks_text(config))
+    if others:
+        write_text(others, counterfactual_text(config))
     if not is_whole:
         write_text(manifest, _manifest_text(config))
     return manifest
@@ -188,6 +205,11 @@ def make_cohort(
 def marks_beside(manifest: Path) -> Path:
     """Return where the table of marks of a cohort with face interviews is."""
     return manifest.with_suffix(".marks.csv")
+
+
+def counterfactuals_beside(manifest: Path) -> Path:
+    """Return where the table of counterfactuals is, for scoring only."""
+    return manifest.with_suffix(".counterfactual.csv")
 
 
 def draw_recording(recording: DemoRecording, config: DemoConfig) -> Drawn:
@@ -261,10 +283,19 @@ def _film(recording: DemoRecording, config: DemoConfig) -> tuple[Face, dict[str,
         stream(config, Purpose.VISIT_FACE, recording.subject, recording.visit),
         size=config.size,
     )
+    face = replace(face, signs=_signs(recording, config), source_grade=recording.source_grade)
     performed = recording.item.removeprefix("expression_") if recording.item in POSED_ITEMS else ""
     return face, {
         "rng": rng, "num_frames": num_frames, "fps": config.fps, "performed": performed,
     }  # fmt: skip
+
+
+def _signs(recording: DemoRecording, config: DemoConfig) -> StaticSigns | None:
+    if not config.static_signs:
+        return None
+    subject_rng = stream(config, Purpose.STATIC_SUBJECT, recording.subject)
+    recording_rng = stream(config, Purpose.STATIC_RECORDING, *recording.key)
+    return draw_static_signs(config.static_signs, subject_rng, recording_rng)
 
 
 def _length(recording: DemoRecording, config: DemoConfig) -> tuple[np.random.Generator, int]:
@@ -330,10 +361,19 @@ def _check_folder(tables: Sequence[Path], marker: Path, config: DemoConfig) -> N
 
 
 def _marker_text(config: DemoConfig, *, without: Sequence[str] = ()) -> str:
-    # A cohort of everybody says nothing of it, as before there was a choice.
-    absent = (*without, *([] if config.healthy else ["healthy"]))
+    # What is not asked for is not said, as before there was a choice.
+    absent = (*without, *(key for key in LATER_SETTINGS if not getattr(config, key)))
     settings = {key: value for key, value in dump(config).items() if key not in absent}
     return json.dumps({"version": VERSION, "synthetic": True, **settings}, indent=1)
+
+
+def _readme_text(config: DemoConfig) -> str:
+    parts = [README]
+    if MARKED_ITEM in config.items:
+        parts.append(MARKS_README)
+    if config.counterfactual:
+        parts.append(COUNTERFACTUAL_README)
+    return "".join(parts)
 
 
 def _person(subject: int, config: DemoConfig) -> tuple[str, int]:
@@ -354,19 +394,25 @@ def _manifest_text(config: DemoConfig) -> str:
     ill = {one.recording.subject for one in rated if one.recording.grade > 0}
     # Cohorts of before there were posed expressions had no diagnosis.
     is_told = config.healthy or any(item in POSED_ITEMS for item in config.items)
+    # So had cohorts of before there were these settings no consent.
+    may_change = bool(config.static_signs or config.progression or config.counterfactual)
+    consent = [" ".join(CONSENTS), NOBODY] * may_change
+    has_drug = not (config.healthy or config.progression)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([*COLUMNS, *["diagnosis"] * is_told])
+    writer.writerow(
+        [*COLUMNS, *["diagnosis"] * is_told, *[CONSENT, "consent_version"] * may_change]
+    )
     for one in (one.recording for one in rated if one.is_kept):
         sex, age = _person(one.subject, config)
         subject_id, visit_id = one.recording_id.split("_")[:2]
-        medication = "" if config.healthy else "on" if one.is_on else "off"
+        medication = ("on" if one.is_on else "off") if has_drug else ""
         writer.writerow(
             [one.recording_id, subject_id, visit_id, one.item, one.side, one.grade, one.video,
              one.video, medication, sex, age, SYNTHETIC_SITE,
              scores.get((one.subject, one.visit), ""), one.track("landmarks"),
              one.track("regions"), *rater_grades(one, config),
-             *["PD" if one.subject in ill else "healthy"] * is_told]
+             *["PD" if one.subject in ill else "healthy"] * is_told, *consent]
         )  # fmt: skip
     return table.getvalue()
 

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -101,6 +102,49 @@ def test_everything_says_synthetic_and_no_path_is_absolute(tiny_cohort: Path) ->
     assert (tiny_cohort / "README.txt").read_text().startswith("SYNTHETIC")
     assert '"synthetic": true' in (tiny_cohort / "demo.json").read_text()
     assert all(not Path(row["video"]).is_absolute() for row in rows_of(tiny_cohort))
+
+
+# Of the code that knew neither static signs nor progressions nor counterfactuals.
+TEXT_BEFORE = {
+    "tiny": {
+        "README.txt": "d9de2d18357b51749e2cc8779c3aded8043f648833b8ad420c8f3b0ea96a9452",
+        "demo.json": "376b0531aac6aa34ecc8dd1e0336f68397f2997b52f28313f02c25508bdb148e",
+        "manifest.csv": "faef390bdc200c855aacf95961f0e61bf2b6bebb80b7f9d13744f202d379471d",
+    },
+    "whole": {
+        "README.txt": "2cf16943e7e587c6a908f65be07dc66e2ba4be0ddfa2c97d4599b2f764159834",
+        "demo.json": "0d26a504410501763b8be97fc807cdfbafb1866513a581e894081eb5ecc65750",
+        "manifest.csv": "7323b6ffa28f618dc9dcd215fdb08f040c8c65f7701bf1b0991619ef2627c02c",
+        "manifest.marks.csv": "a68dc89dbd6df45eb0e7eedbb883c6190a7fb472e7d164e281769c1948b18ede",
+    },
+    "actors": {
+        "README.txt": "d9de2d18357b51749e2cc8779c3aded8043f648833b8ad420c8f3b0ea96a9452",
+        "demo.json": "0e382add76e06f6c7506f3bcced4a125a795f2b8510a63222b5edbccf7ef389d",
+        "manifest.csv": "39ee1e4afb1b7e2923c0f8090a1b81a8c4bb1521c0805bee38775efe12b35f7b",
+    },
+}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.*")}
+
+
+def test_tables_and_texts_are_what_they_always_were(tiny_cohort: Path) -> None:
+    assert digests(tiny_cohort) == TEXT_BEFORE["tiny"]
+
+
+def test_people_who_may_be_changed_agreed_to_it_and_have_no_drug(tmp_path: Path) -> None:
+    small = TINY.model_copy(update={"num_subjects": 2, "items": ("face_interview",)})
+    for number, (key, value) in enumerate(
+        (("static_signs", 1.0), ("progression", True), ("counterfactual", True))
+    ):
+        folder, changed = tmp_path / str(number), small.model_copy(update={key: value})
+        recordings = load_manifest(make_cohort(folder, changed, num_processes=1)).recordings
+        for one in recordings:
+            assert one.consent_synthesis == "learn change show"
+            assert one.consent_version == "SYNTHETIC: nobody was filmed"
+            assert (one.medication_state is None) == (key == "progression")
+        assert f'"{key}": ' in (folder / "demo.json").read_text()
 
 
 def test_encoded_frames_and_sound_are_what_was_drawn(tiny_cohort: Path) -> None:
@@ -233,6 +277,7 @@ def test_a_cohort_of_before_there_was_a_choice_of_items_is_taken_as_it_is(tmp_pa
 
 def test_a_cohort_of_every_item_has_its_columns_and_tracks(tmp_path: Path) -> None:
     manifest = load_manifest(make_cohort(tmp_path, WHOLE, num_processes=1))
+    assert digests(tmp_path) == TEXT_BEFORE["whole"]
     plan = {one.recording_id: one for one in plan_cohort(WHOLE)}
     scores = visit_scores(rate_cohort(WHOLE))
     assert {one.item for one in manifest.recordings} == set(DEMO_ITEMS)
@@ -282,6 +327,7 @@ def test_healthy_actors_have_grade_0_a_diagnosis_and_no_drug(
     recordings = load_manifest(make_cohort(tmp_path, actors, num_processes=1)).recordings
     told = [(one.grade, one.diagnosis, one.medication_state) for one in recordings]
     assert told == [(0, "healthy", None)] * 2
+    assert digests(tmp_path) == TEXT_BEFORE["actors"]
     assert '"healthy": true' in (tmp_path / "demo.json").read_text()
     with pytest.raises(SettingsError, match="other settings"):
         make_cohort(tmp_path, actors.model_copy(update={"healthy": False}))

@@ -69,6 +69,19 @@ def test_the_marks_of_faces_can_be_correlated_with_their_grades(
     assert int(shares["right eye"][-1]) > int(shares["right eye"][0])
 
 
+def test_counterfactuals_are_said_to_be_for_scoring(
+    main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["num_subjects=4", "num_visits=1", "missing=0", "size=32", "min_seconds=1"]
+    words += ["max_seconds=1", "items=[face_interview]", "static_signs=1", "counterfactual=true"]
+    assert main([f"folder={tmp_path}", "num_processes=1", *words]) == 0
+    told = capsys.readouterr().out.splitlines()
+    table = tmp_path / "manifest.counterfactual.csv"
+    assert told[-1] == f"scoring  {table} (synthetic; do not train on it)"
+    videos = list((tmp_path / "counterfactual" / "videos").iterdir())
+    assert [path.name for path in videos] == ["S004_V1_face_interview_counterfactual.mp4"]
+
+
 def test_a_folder_that_cannot_be_made_is_refused(
     main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

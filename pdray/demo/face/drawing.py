@@ -59,7 +59,7 @@ def _paint_nose(scene: Scene) -> None:
         fold = scene.part(f"nose_{side}_contour3", f"mouth_{side}_corner")
         outwards = px(0.13 if side == "right" else -0.13)
         fold[:, :, 0] += np.array([0.5, 1.0], np.float32) * outwards
-        scene.line(fold, dark, 0.06, 0.25, soft=0.1)
+        scene.line(fold, dark, 0.06, min(0.25 * scene.fold, 1.0), soft=0.1)
         wing = scene.part(*(f"nose_{side}_contour{k}" for k in (3, 4, 5)), "nose_middle_contour")
         scene.line(smooth(wing, scene.steps), dark, 0.03, 0.8, soft=0.03)
         nostril = scene.part(f"nose_{side}_contour4", f"nose_{side}_contour5").mean(axis=1)

@@ -39,6 +39,7 @@ class Scene:
         points: (N, 106, 2) landmarks [px].
         picture: (3, N, H, W) float32 RGB, 0 to 1, painted in place.
         creases: Of a face that performs an expression; None of one that talks.
+        fold: Depth of the fold between nose and mouth at rest, around 1.
     """
 
     shape: Shape
@@ -48,6 +49,7 @@ class Scene:
     points: Floats
     picture: Floats
     creases: Creases | None = None
+    fold: float = 1.0
 
     def part(self, *names: str) -> Floats:
         """Return (N, len(names), 2) landmarks by name [px]."""

@@ -1,10 +1,11 @@
 """A SYNTHETIC film of a face that talks or performs, whose every landmark and region is known.
 
-The worse the grade, the less the face moves: blinks, brows, lips, smile and the head itself. Who
-it is and how it is lit and held belong to the subject and the visit and do not know the grade.
+The worse the grade, the less the face moves: blinks, brows, lips, smile and the head itself. With
+static signs its rest follows the grade, too. Who it is and how it is lit and held belong to the
+subject and the visit and do not know the grade.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,7 @@ from pdray.demo.face.look import Look, draw_look
 from pdray.demo.face.movement import Expression, draw_expression
 from pdray.demo.face.performed import draw_performed
 from pdray.demo.face.shape import Placement, Shape, chin_of, draw_shape, place_points
+from pdray.demo.face.static_signs import StaticSigns
 from pdray.demo.illness.movement import Doubles, Floats
 
 CHUNK = 16  # frames drawn together: their working set stays in a core's cache
@@ -37,6 +39,9 @@ class Face:
         scale: Size in the picture, around 1.
         centre: (2,) displacement to the right and down [distances between the eyes].
         sway_px: Size of the camera's slow sway [px].
+        signs: Chance of what the rest of the face shows of the grade; None: it shows nothing.
+        source_grade: Of the source of a counterfactual: gaze and head move as at that grade, so
+            that frames can be compared. None: all moves as at the recording's grade.
     """
 
     shape: Shape
@@ -46,6 +51,8 @@ class Face:
     scale: float
     centre: tuple[float, float]
     sway_px: float
+    signs: StaticSigns | None = None
+    source_grade: int | None = None
 
     @property
     def size(self) -> int:
@@ -162,6 +169,7 @@ class _Action:
     placement: Placement
     sway: Doubles
     sensor: np.random.Generator
+    fold: float
 
 
 def _draw_action(
@@ -179,17 +187,26 @@ def _draw_action(
     if num_frames < 2:
         raise ValueError(f"num_frames {num_frames} is below 2: nothing moves in it")
     # Streams of their own: what the grade makes the face draw moves neither camera nor noise.
-    camera, motion, sensor = (np.random.default_rng(rng.integers(0, 2**63, 4)) for _ in range(3))
+    seeds = [rng.integers(0, 2**63, 4) for _ in range(3)]
+    camera, motion, sensor = map(np.random.default_rng, seeds)
     sway = face.sway_px * _sway(num_frames, fps, camera)
     draw = partial(draw_performed, performed) if performed else draw_expression
-    expression = draw(grade, face.liveliness, motion, num_frames=num_frames, fps=fps)
+    length = {"num_frames": num_frames, "fps": fps}
+    expression = draw(grade, face.liveliness, motion, **length)
+    if face.source_grade is not None:
+        again = np.random.default_rng(seeds[1])
+        source = draw(face.source_grade, face.liveliness, again, **length)
+        expression = replace(expression, gaze=source.gaze, turn=source.turn)
+    if face.signs:
+        expression = face.signs.droop(expression, grade)
     unit_px = face.scale * face.size / PICTURE_UNITS
     moved = expression.turn.astype(np.float64)
     # A head turns on its neck, so that its middle moves as well.
     lean = np.stack([0.6 * moved[:, 0] + 1.2 * moved[:, 2], 0.5 * moved[:, 1]], axis=1)
     pivot = face.size / 2 + (np.array(face.centre) + lean) * unit_px + sway
     placement = Placement(unit_px, pivot, np.array(face.pose) + moved)
-    return _Action(expression, placement, sway, sensor)
+    fold = face.signs.fold(grade) if face.signs else 1.0
+    return _Action(expression, placement, sway, sensor, fold)
 
 
 def _sway(num_frames: int, fps: int, rng: np.random.Generator) -> Doubles:
@@ -229,7 +246,8 @@ def _draw_frames(action: _Action, face: Face, points: Floats) -> NDArray[np.uint
         picture = look.background[:, None] - dx * slope_x - dy * slope_y
         here = Placement(placement.unit_px, placement.pivot[part], placement.turn[part])
         seen = creases and Creases(creases.frown[part], creases.cheek[part])
-        paint_face(Scene(face.shape, look, here, chin[part], points[part], picture, seen))
+        who = face.shape, look, here, chin[part], points[part]
+        paint_face(Scene(*who, picture, seen, action.fold))
         picture *= gain
         for offset, (number, down, right) in enumerate(places[part]):
             picture[:, offset] += np.roll(grain[number], (down, right), axis=(0, 1))

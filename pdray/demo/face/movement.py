@@ -44,7 +44,8 @@ class Expression:
         brow: (N,) float32 how far the brows are raised, below 0 lowered.
         mouth: (N,) float32 gap between the lips, at least 0.
         spread: (N,) float32 how much farther out the corners of the mouth are; below 0 rounded.
-        smile: (N,) float32 -1 (corners down) to 1 (up) of a talking face; a posed one goes beyond.
+        smile: (N,) float32 -1 (corners down) to 1 (up) of a talking face; a posed one and one with
+            static signs go beyond.
         turn: (N, 3) float32 yaw, pitch and roll of the head about the visit's pose [rad].
         frown: (N,) float32 how much the brows are drawn together and down, the lips pressed: 0 of
             a talking face, about 1 of an angry one.

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings, nearest
 from pdray.data.cohort.settings import ITEMS, POSED
+from pdray.demo.illness.progression import draw_stages
 
 # Places in this tuple are part of the random streams: new items go to its end.
 DEMO_ITEMS = (
@@ -27,6 +28,7 @@ FACES = ("face_interview", *POSED_ITEMS)
 WHOLE_BODY = ("gait", *FACES)  # items of no side
 NOT_MOTOR = FACES  # no part of a visit's score: other scales, and one rating for four clips
 SIDES = ("left", "right")
+COUNTERFACTUAL = "counterfactual"  # folder of counterfactual recordings, and part of their ids
 GRADE_SHARES = {
     4: (0.2, 0.26, 0.26, 0.17, 0.11),  # by the highest grade; slight {0, 1} is 46 percent
     5: (0.2, 0.26, 0.2, 0.15, 0.11, 0.08),
@@ -53,6 +55,9 @@ class Purpose(IntEnum):
     SUBJECT_FACE = 11
     VISIT_FACE = 12
     MARKS = 13
+    STATIC_SUBJECT = 14
+    STATIC_RECORDING = 15
+    COUNTERFACTUAL = 16
 
 
 class DemoConfig(Settings):
@@ -67,6 +72,17 @@ class DemoConfig(Settings):
     healthy: bool = Field(
         False, description="every subject is a healthy actor: grade 0, to learn expressions from"
     )
+    static_signs: float = Field(
+        0, ge=0, le=3, description="strength of signs of the grade in single frames of faces, 1 is "
+        "moderate; 0: only movement shows the grade"
+    )  # fmt: skip
+    progression: bool = Field(
+        False, description="visits of each subject rise from grade 0 to a grade of its own"
+    )
+    counterfactual: bool = Field(
+        False, description="also draw each face recording of grade 0 with a grade from 3 on, for "
+        "scoring only, in manifest.counterfactual.csv"
+    )  # fmt: skip
     size: int = Field(96, ge=32, le=1024, multiple_of=2, description="height and width [px]")
     fps: int = Field(25, ge=5, le=120, description="frames per second [1/s]")
     min_seconds: float = Field(3.6, ge=1, le=60, description="shortest recording [s]")
@@ -88,6 +104,24 @@ class DemoConfig(Settings):
         return tuple(sorted(items, key=DEMO_ITEMS.index))  # their order says nothing
 
     @model_validator(mode="after")
+    def _check_faces(self) -> "DemoConfig":
+        faults = [
+            f"{key} needs faces: {', '.join(self.items)} show none; add face_interview to items"
+            for key, is_set in (
+                ("static_signs", self.static_signs > 0),
+                ("counterfactual=true", self.counterfactual),
+            )
+            if is_set and not set(FACES) & set(self.items)
+        ]
+        if self.progression and self.healthy:
+            faults.append("progression=true and healthy=true exclude each other; set one of them")
+        if self.progression and self.num_visits < 2:
+            faults.append(f"progression=true needs 2 visits, num_visits is {self.num_visits}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @model_validator(mode="after")
     def _check_seconds(self) -> "DemoConfig":
         if self.min_seconds > self.max_seconds:
             raise ValueError(
@@ -99,7 +133,10 @@ class DemoConfig(Settings):
 
 @dataclass(frozen=True, slots=True)
 class DemoRecording:
-    """One recording to draw; subject and visit count from 0, the rest is as in the manifest."""
+    """One recording to draw; subject and visit count from 0, the rest is as in the manifest.
+
+    With ``source_grade`` it is the counterfactual of a recording of that grade.
+    """
 
     subject: int
     visit: int
@@ -107,6 +144,7 @@ class DemoRecording:
     side: str
     is_on: bool
     grade: int = 0
+    source_grade: int | None = None
 
     @property
     def key(self) -> tuple[int, int, int, int]:
@@ -118,16 +156,23 @@ class DemoRecording:
     def recording_id(self) -> str:
         """Return for instance ``S007_V1_finger_tapping_left``, or ``S007_V1_gait``."""
         side = f"_{self.side}" if self.side else ""
-        return f"S{self.subject + 1:03d}_V{self.visit + 1}_{self.item}{side}"
+        other = "" if self.source_grade is None else f"_{COUNTERFACTUAL}"
+        return f"S{self.subject + 1:03d}_V{self.visit + 1}_{self.item}{side}{other}"
 
     @property
     def video(self) -> str:
         """Return the file's path inside the cohort's folder."""
-        return f"videos/{self.recording_id}.mp4"
+        return f"{self._folder}videos/{self.recording_id}.mp4"
 
     def track(self, kind: str) -> str:
         """Return the path of its ``landmarks`` or ``regions``; empty for an item without."""
-        return f"tracks/{self.recording_id}_{kind}.npz" if self.item in FACES else ""
+        if self.item not in FACES:
+            return ""
+        return f"{self._folder}tracks/{self.recording_id}_{kind}.npz"
+
+    @property
+    def _folder(self) -> str:
+        return "" if self.source_grade is None else f"{COUNTERFACTUAL}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +231,14 @@ def rate_cohort(config: DemoConfig) -> list[Rated]:
         rated += _rate_posed(courses, config)
     asked = [one for one in rated if one.recording.item in config.items]
     if config.healthy:
-        asked = [replace(one, recording=replace(one.recording, grade=0)) for one in asked]
+        asked = [_regraded(one, 0) for one in asked]
+    if config.progression:
+        stages = draw_stages([one.own for one in courses], config.num_visits, GRADE_SHARES)
+        asked = [
+            _regraded(one, stages[ITEMS[at.item]][at.subject][at.visit])
+            for one in asked
+            for at in [one.recording]
+        ]
     return sorted(asked, key=lambda one: one.recording.key)
 
 
@@ -228,6 +280,10 @@ def rater_grades(recording: DemoRecording, config: DemoConfig) -> tuple[int, ...
 def stream(config: DemoConfig, purpose: Purpose, *key: int) -> np.random.Generator:
     """Return the generator of one purpose: what one thing draws never moves another."""
     return np.random.default_rng([config.seed, purpose, *key])
+
+
+def _regraded(one: Rated, grade: int) -> Rated:
+    return replace(one, recording=replace(one.recording, grade=grade))
 
 
 def _rate_first_items(config: DemoConfig) -> tuple[list[Course], list[Rated]]:
