@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdray.data.cohort.made import CHANGE, LEARN
+from pdray.data.cohort.made_sets import CHANGE, LEARN
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.errors import ManifestError, refuse
 from pdray.synthesis.methods import Example
