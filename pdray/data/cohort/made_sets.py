@@ -146,8 +146,8 @@ class MadeSet:
         wrong = [column for column, content in contents.items() if content not in known]
         if sources and not wrong:
             return []
-        named = f"file ({', '.join(wrong)})" if wrong else "file"
-        return [f"its {named} is none of those that made_by lists, or was changed; {AGAIN}"]
+        named = f" ({', '.join(wrong)})" if wrong else ""
+        return [f"its file is none of those that made_by lists, or was changed{named}; {AGAIN}"]
 
     def made(self, one: Recording) -> Made:
         """Return a recording without a fault as a made one."""
