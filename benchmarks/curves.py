@@ -39,7 +39,7 @@ from pdray.data.cohort.manifest import grade_class, load_manifest, select
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.cohort.settings import FoldsConfig, Subjects
 from pdray.data.media.settings import FlowConfig
-from pdray.data.modalities import needed_field
+from pdray.data.modalities import needed_fields
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.demo.cohort import make_cohort
@@ -177,9 +177,8 @@ def prepare(one: Recorded, config: RecordingConfig) -> tuple[RatedRecording, ...
         path = make_cohort(folder, one.cohort, num_processes=1)
     (modality,) = fitted.sees
     subjects: Subjects = "none" if one.cohort is None else "required"
-    chosen, _ = select(
-        load_manifest(path, subjects=subjects), items=None, needs=(needed_field(modality), "grade")
-    )
+    needs = (*needed_fields([modality]), "grade")
+    chosen, _ = select(load_manifest(path, subjects=subjects), items=None, needs=needs)
     store = FrameStore(
         config.folder / "frames", Recipe(decode=fitted.decode, flow=FlowConfig(method="dis"))
     )

@@ -57,7 +57,7 @@ class ModalitySpec(NamedTuple):
     """What is known of a modality.
 
     Attributes:
-        kind: What its items are. All modalities of a kind are made in one pass over the source.
+        kind: What its items are.
         needs: Field of :class:`pdray.data.cohort.manifest.Recording` that must be there.
         steps: ``module:function`` of each step that makes it, imported when it is made; it takes
             what the step before returned and ``section`` of the settings. The first one takes, and
@@ -66,6 +66,10 @@ class ModalitySpec(NamedTuple):
             from a path (of a table: path and recording id) to (seconds, item), or (seconds, item,
             names). Steps that several modalities begin with run once. Without a step it is the
             source itself.
+        placed_by: Track whose points place its pictures in the frames; its file must be there too.
+            The first step takes :class:`pdray.data.store.full_frames.FullFrames`, frames of the
+            size that they are recorded in. Other pictures are made in one pass over the frames as
+            ``decode`` draws them.
         section: Section of the settings that the steps take; None is none.
         keys: Settings of the section that its items depend on; None is all of them.
         picture: How pictures are varied and taken.
@@ -77,6 +81,7 @@ class ModalitySpec(NamedTuple):
     kind: Kind
     needs: str
     steps: tuple[str, ...] = ()
+    placed_by: str | None = None
     section: str | None = None
     keys: tuple[str, ...] | None = None
     picture: PictureSpec | None = None
@@ -84,7 +89,13 @@ class ModalitySpec(NamedTuple):
     is_slow: bool = False
     is_embedded: bool = False
 
+    @property
+    def is_colour(self) -> bool:
+        """Whether its items are pictures in colours."""
+        return self.picture is not None and self.picture.has_colour
 
+
+_COLOURS = PictureSpec(KINETICS_MEAN, KINETICS_STD, has_colour=True)
 _MOTION = PictureSpec((NO_MOTION / 127,) * 2, (1.0,) * 2, unit=127, nothing=NO_MOTION)
 
 
@@ -99,8 +110,14 @@ class _Specs(dict[str, ModalitySpec]):
 
 MODALITIES: dict[str, ModalitySpec] = _Specs()
 MODALITIES |= {
-    "rgb": ModalitySpec(
-        "pictures", "video", picture=PictureSpec(KINETICS_MEAN, KINETICS_STD, has_colour=True)
+    "rgb": ModalitySpec("pictures", "video", picture=_COLOURS),
+    "portraits": ModalitySpec(
+        "pictures",
+        "video",
+        ("pdray.data.face.portraits:cut_portraits",),
+        placed_by="landmarks",
+        section="portraits",
+        picture=_COLOURS,
     ),
     "flow": ModalitySpec(
         "pictures",
@@ -184,6 +201,8 @@ def picture_spec(modality: Modality) -> PictureSpec:
     return spec
 
 
-def needed_field(modality: Modality) -> str:
-    """Return the field of :class:`Recording` that must be there for a modality."""
-    return MODALITIES[modality].needs
+def needed_fields(modalities: Iterable[Modality]) -> tuple[str, ...]:
+    """Return the fields of :class:`Recording` that must be there for modalities, each once."""
+    specs = [MODALITIES[one] for one in modalities]
+    needs = [(one.needs, one.placed_by and MODALITIES[one.placed_by].needs) for one in specs]
+    return tuple(dict.fromkeys(field for fields in needs for field in fields if field))

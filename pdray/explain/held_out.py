@@ -20,7 +20,7 @@ from pdray.data.batches.snippet import frame_indices
 from pdray.data.cohort.manifest import Manifest, Recording, select
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.tracks import read_track
-from pdray.data.modalities import Modality, needed_field
+from pdray.data.modalities import MODALITIES, Modality, needed_fields
 from pdray.data.store.entry import Entry
 from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
@@ -197,8 +197,11 @@ def see(held: HeldOut, row: Recording, *, pictures: bool) -> Seen:
     """
     config = held.config
     modality: Modality = config.sees[0]
-    beside: list[Modality] = ["rgb"] if pictures and modality != "rgb" else []
-    beside += ["regions"] if row.regions is not None else []
+    # Regions stand on the frames; portraits are no frames, and are pictures themselves.
+    spec = MODALITIES[modality]
+    beside: list[Modality] = [] if spec.is_colour or not pictures else ["rgb"]
+    has_regions = row.regions is not None and spec.placed_by is None
+    beside += ["regions"] if has_regions else []
     recording = held.rated(row, *beside)
     assert recording.stored is not None, "it was just put into the store"
     reader = SnippetReader(
@@ -215,11 +218,12 @@ def see(held: HeldOut, row: Recording, *, pictures: bool) -> Seen:
     snippets = normalise_frames(read[modality], augmentation=view, modality=modality)
     shown = None
     if pictures:
-        seen = read["rgb"] if view is None else move_frames(read["rgb"], view)
+        drawn = read[modality if spec.is_colour else "rgb"]
+        seen = drawn if view is None else move_frames(drawn, view)
         shown = seen.flatten(0, 1).numpy()[first]
     height, width = snippets.shape[3:]
     regions = grid(len(frames), height=height, width=width)
-    if row.regions is not None:
+    if row.regions is not None and has_regions:
         points = read["regions"]
         if view is not None:
             stored_size = (read[modality].shape[2], read[modality].shape[3])
@@ -253,7 +257,7 @@ def _check_frozen(study: StudyLog, config: FitConfig) -> None:
 def _sides(studied: Studied, manifest: Manifest) -> tuple[tuple[Recording, ...], ...]:
     """Return the test recordings, and those that the winner learnt from."""
     entries, folds = studied.entries, studied.folds
-    needs = ("video", "grade", *(needed_field(one) for one in studied.config.beside))
+    needs = ("video", "grade", *needed_fields(studied.config.needs))
     usable, _ = select(manifest, items=studied.data.items, needs=needs)
     read = [one for one in usable if entries is None or one.recording_id in entries]
     held, learnt = (

@@ -18,7 +18,7 @@ from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.members import outer_sides
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.movement_spectrum import NUM_BANDS
-from pdray.data.modalities import PICTURES, picture_spec
+from pdray.data.modalities import MODALITIES, PICTURES, picture_spec
 from pdray.errors import StudyError
 from pdray.export.program import Features, Linear, LinearScores, NetworkScores, safe_names
 from pdray.predict.learning import fold_sides, origin_of, training_recordings
@@ -68,7 +68,7 @@ def refuse_model(studied: Studied) -> None:
             "its weights can bring out faces that it learnt. Share numbers and tables instead"
         )
     kinds = _ROWS.get(name, ())
-    others = [one for one in config.sees if one not in PICTURES]
+    others = [one for one in config.sees if one not in PICTURES or MODALITIES[one].placed_by]
     if kinds is None or getattr(config.model, "kind", None) in kinds:
         why = "it keeps rows of people (support vectors), and reads landmarks"
     elif others:
@@ -109,9 +109,8 @@ def _blank(studied: Studied) -> Tensor:
     """Return a black snippet."""
     config = studied.config
     _, num_frames = snippet_shape(config.snippet, training=False)
-    size = (config.decode.height, config.decode.width)
     channels = picture_spec(config.modality).num_channels
-    return torch.zeros((1, num_frames, *size, channels), dtype=torch.uint8)
+    return torch.zeros((1, num_frames, *config.picture_size, channels), dtype=torch.uint8)
 
 
 def _learners(studied: Studied, models: Sequence[Model]) -> tuple[Mapping[Model, Any], Shares]:

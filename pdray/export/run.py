@@ -133,7 +133,7 @@ def _facts(
 ) -> dict[str, Any]:
     """Return the content of ``settings.json``; no path, id or name of a file is in it."""
     config, names = studied.config, [one.name for one in models]
-    height, width = config.augment.crop_size or (config.decode.height, config.decode.width)
+    height, width = config.augment.crop_size or config.picture_size
     settings = dump(config)
     order = columns_of(studied.num_classes, is_calibrated=calibration.kind != "none")
     unknown = _UNKNOWN | (set() if len(names) > 1 else {"disagreement"})

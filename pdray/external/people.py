@@ -11,7 +11,7 @@ from pathlib import Path
 from pdray.data.cohort.manifest import Manifest, Recording
 from pdray.data.cohort.members import check_action_classes
 from pdray.data.cohort.spelling import look_alike_form
-from pdray.data.modalities import needed_field
+from pdray.data.modalities import needed_fields
 from pdray.errors import StudyError
 from pdray.predict.new_recordings import New
 from pdray.predict.studied import Studied
@@ -120,6 +120,6 @@ def _reason(studied: Studied, one: Recording, known: Mapping[str, str]) -> str:
         return "unable to rate"
     if one.grade is None:
         return _NO_GRADE
-    fields = map(needed_field, studied.config.needs)
+    fields = needed_fields(studied.config.needs)
     lacking = next((field for field in fields if one.given(field) in (None, ())), None)
     return f"{_LACKS}{lacking}" if lacking else known.get(look_alike_form(one.subject_id), "")

@@ -16,7 +16,7 @@ from pdray.data.cohort.manifest import (
 from pdray.data.cohort.members import usable as usable_visits
 from pdray.data.cohort.persons import NUM_PERSONS, person_sides
 from pdray.data.cohort.unable import unable_notes
-from pdray.data.modalities import needed_field
+from pdray.data.modalities import needed_fields
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 from pdray.importers.terms import terms
 from pdray.papers.notes import settings_notes
@@ -254,7 +254,7 @@ def _with_files(
         seen = trial_config(config.fit, params).sees
         lacking = [
             field
-            for field in dict.fromkeys(map(needed_field, seen))
+            for field in needed_fields(seen)
             if all(recording.given(field) is None for recording in usable)
         ]
         if lacking:

@@ -12,7 +12,7 @@ from pdray.data.cohort.made import refuse_made
 from pdray.data.cohort.manifest import Allowed, Recording, load_manifest
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.modalities import MODALITIES, PICTURES, SOUND
+from pdray.data.modalities import SOUND, needed_fields
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import available
 from pdray.errors import DecodeError, StudyError
@@ -153,11 +153,8 @@ def _item(studied: Studied, asked: str | None) -> str:
 
 
 def _videos(studied: Studied, folder: Path) -> list[Path]:
-    others = [
-        one
-        for one in studied.config.needs
-        if one not in PICTURES and MODALITIES[one].needs not in ("video", "sound")
-    ]
+    fields = needed_fields(studied.config.needs)
+    others = [one for one in fields if one not in ("video", "sound")]
     if others:
         raise StudyError(
             f"study {studied.name}: {studied.config.model.name} reads {', '.join(others)}, which a "

@@ -7,6 +7,7 @@ from pdray.data.cohort.members import Cohort, num_unnamed
 from pdray.data.cohort.settings import LABELS, SYNTHETIC_MARK
 from pdray.data.modalities import PICTURES
 from pdray.data.store.forecast import Forecast
+from pdray.data.store.settings import picture_sizes
 from pdray.search.cluster import (
     Capacity,
     Reservation,
@@ -134,12 +135,12 @@ def _describe_work(plan: StudyPlan, cohort: Cohort) -> list[str]:
 
 def describe_frames(plan: StudyPlan, expected: Forecast) -> str:
     """Return how much there is to decode, its size on disk and the time that it takes."""
-    config, decode = plan.config, plan.config.decode
+    config = plan.config
     if not set(PICTURES) & set(plan.modalities):
         return f"{', '.join(plan.modalities)} of {expected.num_recordings} recordings, no pictures"
     text = (
-        f"about {expected.seconds / 3600:.2f} hours of video, {', '.join(plan.modalities)} at "
-        f"{decode.width}x{decode.height}"
+        f"about {expected.seconds / 3600:.2f} hours of video, "
+        f"{picture_sizes(plan.modalities, config.decode, config.portraits)}"
     )
     if config.frames == "video":
         return f"{text}; each read decodes the video again"

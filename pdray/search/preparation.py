@@ -10,7 +10,7 @@ from pdray.command import Say
 from pdray.config import part, require_writable
 from pdray.data.cohort.manifest import Manifest, Recording, open_manifest, select
 from pdray.data.cohort.unable import unable_notes
-from pdray.data.modalities import PICTURES, SOUND, TRACKS, in_order, needed_field
+from pdray.data.modalities import PICTURES, SOUND, TRACKS, in_order, needed_fields
 from pdray.data.store.forecast import Forecast, check_room, forecast
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.notes import picture_notes
@@ -21,7 +21,7 @@ from pdray.data.store.prepare import (
     prepare_store,
     rate_notes,
 )
-from pdray.data.store.settings import Recipe
+from pdray.data.store.settings import Recipe, picture_sizes
 from pdray.errors import StoreError, refuse
 from pdray.search.settings import PrepareConfig
 
@@ -53,7 +53,7 @@ def plan_preparation(config: PrepareConfig) -> Preparation:
     """
     wanted = [one for one in in_order(config.modalities) if one not in SOUND]
     needs = ["video"] if set(wanted) & set(TRACKS) else []
-    needs = list(dict.fromkeys([*needs, *map(needed_field, wanted)]))
+    needs = list(dict.fromkeys([*needs, *needed_fields(wanted)]))
     manifest = open_manifest(config.data, output=config.output)
     recordings, lacking = select(manifest, items=config.data.items, needs=needs)
     notes = tuple(
@@ -152,8 +152,8 @@ def _announce(preparation: Preparation, expected: Forecast) -> str:
     effort = f"about {max(1.0, expected.cpu_seconds / 60):.0f} CPU minutes"
     lines = [
         f"recordings {expected.num_recordings}, about {expected.seconds / 3600:.2f} hours",
-        f"to make    {', '.join(config.modalities)} at {config.decode.width}x"
-        f"{config.decode.height}: {expected.num_missing} recordings"
+        f"to make    {picture_sizes(config.modalities, config.decode, config.portraits)}: "
+        f"{expected.num_missing} recordings"
         + (f", {size}, {effort}" if expected.num_missing else "; all are in the store")
         + ("" if set(config.modalities) <= set(PICTURES) else "; sound and tracks come on top"),
         f"store      {preparation.store.root}",

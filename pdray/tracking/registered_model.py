@@ -31,7 +31,10 @@ from pdray.config import build, value_at
 from pdray.data.batches.settings import SnippetConfig
 from pdray.data.batches.snippet import snippet_shape
 from pdray.data.cohort.settings import SYNTHETIC_MARK
+from pdray.data.face.settings import PortraitConfig
+from pdray.data.media.settings import DecodeConfig
 from pdray.data.modalities import picture_spec
+from pdray.data.store.settings import picture_size
 from pdray.earlier import as_begun
 from pdray.models import NETWORKS
 from pdray.tracking.address import bare, shared_settings
@@ -75,7 +78,10 @@ class Winner:
         snippet = settings["snippet"]
         chosen = build(SnippetConfig, as_begun(SnippetConfig, snippet, snippet))
         _, num_frames = snippet_shape(chosen, training=False)
-        size = (settings["decode"]["height"], settings["decode"]["width"])
+        drawn = {name: settings["decode"][name] for name in ("height", "width")}
+        # An earlier version's log has no portraits.
+        portraits = build(PortraitConfig, settings.get("portraits", {}))
+        size = picture_size(settings["modality"], build(DecodeConfig, drawn), portraits)
         return (num_frames, *size, picture_spec(settings["modality"]).num_channels)
 
     def register(self) -> str:

@@ -156,7 +156,7 @@ def load_weights(
     from pdray.models.weights.pixels import Pixels
 
     # pdray's own weights expect pdray's pixel scale; a published first layer is adapted to it.
-    is_kept = is_own(file, trained_on) or modality != "rgb"
+    is_kept = is_own(file, trained_on) or not picture_spec(modality).has_colour
     seen = None if is_kept else Pixels(KINETICS_MEAN, KINETICS_STD)
     return list(resolve_name(loader)(network, file, pixels=seen, trained_on=trained_on).told())
 

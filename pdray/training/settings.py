@@ -20,9 +20,18 @@ from pdray.data.batches.settings import (
     seen_size,
 )
 from pdray.data.batches.snippet import snippet_shape
-from pdray.data.face.settings import LandmarkFeatureConfig
+from pdray.data.face.settings import LandmarkFeatureConfig, PortraitConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
-from pdray.data.modalities import EMBEDDED, FEATURES, Modality, SeenModality, is_table, named
+from pdray.data.modalities import (
+    EMBEDDED,
+    FEATURES,
+    MODALITIES,
+    Modality,
+    SeenModality,
+    is_table,
+    named,
+)
+from pdray.data.store.settings import picture_size
 from pdray.losses.settings import LossConfig
 from pdray.models import DEFAULT, MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
@@ -31,7 +40,7 @@ from pdray.models.layers.settings import SegmentsConfig
 
 # Sections that every fit has, whatever its model; _sound_faults checks ``embedding``, and
 # ``pretrained_pixels`` belongs to ``pretrained``.
-_OF_ALL = ("modality", "decode", "limits", "model", "embedding", "pretrained_pixels")
+_OF_ALL = ("modality", "decode", "portraits", "limits", "model", "embedding", "pretrained_pixels")
 
 
 class OptimConfig(Settings):
@@ -96,11 +105,12 @@ class FitConfig(Settings):
 
     modality: SeenModality = Field(
         "rgb",
-        description="input of the model: colours (rgb), optical flow or motion boundaries for a "
-        "network; landmarks, sound, intensities, features or features.NAME (tables of "
-        "numbers) for an estimator; several for a fusion",
+        description="input of the model: colours (rgb), colours of the face alone (portraits), "
+        "optical flow or motion boundaries for a network; landmarks, sound, intensities, features "
+        "or features.NAME (tables of numbers) for an estimator; several for a fusion",
     )
     decode: DecodeConfig = DecodeConfig()
+    portraits: PortraitConfig = PortraitConfig()
     limits: DecodeLimits = DecodeLimits()
     snippet: SnippetConfig = SnippetConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -162,6 +172,11 @@ class FitConfig(Settings):
         return self.entry.beside
 
     @property
+    def picture_size(self) -> tuple[int, int]:
+        """(height, width) of the stored pictures that a network reads [px]."""
+        return picture_size(self.sees[0], self.decode, self.portraits)
+
+    @property
     def needs(self) -> tuple[Modality, ...]:
         """Every modality that a recording must have; empty for branches, which need only one."""
         return () if self.entry.branches else self.sees
@@ -171,7 +186,7 @@ class FitConfig(Settings):
         """The views of recordings whose cached maps are read; None if pictures are read."""
         if self.features.cache == "off" or not self.model.keeps_maps:
             return None
-        return Views(self.augment, self.features.views, (self.decode.height, self.decode.width))
+        return Views(self.augment, self.features.views, self.picture_size)
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:
@@ -245,23 +260,26 @@ def size_faults(config: FitConfig) -> list[str]:
     """List what a network cannot take of its own settings and of the snippets it will see."""
     if config.network is None:
         return []
-    size = {"height": config.decode.height, "width": config.decode.width}
-    wrong = augment_faults(config.augment, **size)
+    stored = dict(zip(("height", "width"), config.picture_size, strict=True))
+    keys = {"height": "decode.height", "width": "decode.width"}
+    if MODALITIES[config.sees[0]].placed_by is not None:
+        keys = dict.fromkeys(keys, "portraits.size")
+    wrong = augment_faults(config.augment, **stored, keys=tuple(keys.values()))
     if wrong:
         return wrong
-    height, width = seen_size(config.augment, **size)
+    height, width = seen_size(config.augment, **stored)
     # With dense views, evaluation may use shorter snippets than training.
     lengths = {snippet_shape(config.snippet, training=training)[1] for training in (True, False)}
     network_faults = MODELS[config.network.name].faults
     for num_frames in sorted(lengths, reverse=True):
         wrong += network_faults(config.network, num_frames=num_frames, height=height, width=width)
-    keys = {
+    told = {
         "num_frames: ": "snippet.num_frames: " if len(lengths) == 1 else "snippet: num_frames: ",
-        "height: ": "decode.height: " if height == config.decode.height else "crop height: ",
-        "width: ": "decode.width: " if width == config.decode.width else "crop width: ",
+        "height: ": f"{keys['height']}: " if height == stored["height"] else "crop height: ",
+        "width: ": f"{keys['width']}: " if width == stored["width"] else "crop width: ",
     }
-    keys["model."] = f"{config.entry.network}."
-    return list(dict.fromkeys(_keyed(fault, keys) for fault in wrong))
+    told["model."] = f"{config.entry.network}."
+    return list(dict.fromkeys(_keyed(fault, told) for fault in wrong))
 
 
 def _keyed(fault: str, keys: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from pdray.data.modalities import (
     SOUND,
     TRACKS,
     in_order,
-    needed_field,
+    needed_fields,
 )
 
 
@@ -17,7 +17,7 @@ def test_every_modality_is_of_one_kind() -> None:
 
 
 def test_each_table_of_features_has_a_column_of_its_own() -> None:
-    assert needed_field("features.smile") == "features.smile"
+    assert needed_fields(["features.smile"]) == ("features.smile",)
     assert MODALITIES["features.smile"].kind == "numbers"
     with pytest.raises(KeyError):
         MODALITIES["features.Smile"]
@@ -26,8 +26,12 @@ def test_each_table_of_features_has_a_column_of_its_own() -> None:
     )
 
 
+def test_portraits_need_the_track_that_places_them() -> None:
+    assert needed_fields(["portraits"]) == ("video", "landmarks")
+    assert needed_fields(["rgb", "portraits", "mfcc"]) == ("video", "landmarks", "sound")
+
+
 @pytest.mark.parametrize("modality", MODALITIES)
-def test_a_recording_has_the_field_that_a_modality_needs(modality: str) -> None:
-    assert hasattr(Recording, needed_field(modality)) or needed_field(modality) in (
-        Recording.__dataclass_fields__
-    )
+def test_a_recording_has_the_fields_that_a_modality_needs(modality: str) -> None:
+    for field in needed_fields([modality]):
+        assert hasattr(Recording, field) or field in Recording.__dataclass_fields__

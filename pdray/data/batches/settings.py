@@ -1,5 +1,6 @@
 """Settings of batches: choice of frames, augmentation, cached features, reading."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -117,15 +118,21 @@ def seen_size(config: AugmentConfig, *, height: int, width: int) -> tuple[int, i
     return config.crop_size or (height, width)
 
 
-def augment_faults(config: AugmentConfig, *, height: int, width: int) -> list[str]:
-    """List settings that do not fit stored pictures of a size [px]."""
+def augment_faults(
+    config: AugmentConfig,
+    *,
+    height: int,
+    width: int,
+    keys: Sequence[str] = ("decode.height", "decode.width"),
+) -> list[str]:
+    """List settings that do not fit stored pictures of a size [px], which ``keys`` set."""
     seen_height, seen_width = seen_size(config, height=height, width=width)
     if seen_height <= height and seen_width <= width:
         return []
     return [
         f"augment.crop_size: height {seen_height}, width {seen_width} px does not fit into "
-        f"pictures of decode.height {height}, decode.width {width} px; lower augment.crop_size, or "
-        "raise decode.height and decode.width"
+        f"pictures of {keys[0]} {height}, {keys[1]} {width} px; lower augment.crop_size, or "
+        f"raise {' and '.join(dict.fromkeys(keys))}"
     ]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pdray.data.cohort.made_sets import AGAIN, Made, MadeSet, Rows, renamed
 from pdray.data.cohort.provenance import read_provenance
-from pdray.data.modalities import needed_field
+from pdray.data.modalities import needed_fields
 from pdray.errors import FoldsError, ManifestError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def usable_made(
     Raises:
         ManifestError: If there is none.
     """
-    wanted = [*dict.fromkeys(map(needed_field, needs)), "grade"]
+    wanted = [*needed_fields(needs), "grade"]
     found = tuple(
         one
         for one in made

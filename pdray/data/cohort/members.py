@@ -37,7 +37,7 @@ from pdray.data.cohort.settings import (
     FoldsConfig,
     subject_faults,
 )
-from pdray.data.modalities import Modality, needed_field
+from pdray.data.modalities import Modality, needed_fields
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 
 if TYPE_CHECKING:  # 0.4 s, for a table alone
@@ -213,7 +213,7 @@ def usable(
     Raises:
         ManifestError: As of :func:`make_cohort`.
     """
-    needed = (*dict.fromkeys(map(needed_field, needs)), config.target)
+    needed = (*needed_fields(needs), config.target)
     recordings, lacking = select(manifest, items=config.items, needs=needed)
     check_action_classes(recordings, config.grade_cuts)
     if config.target == "diagnosis":

@@ -17,21 +17,24 @@ Points and matrices count from the corner of the picture: pixel (0, 0) covers 0 
 """
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pdray.data.face.settings import SMALLEST, PortraitConfig
 from pdray.data.face.shape import LEFT_EYE, RIGHT_EYE, numbers_of
 from pdray.data.media.picture import Pixels
+from pdray.errors import DecodeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pdray.data.store.full_frames import FullFrames
+
 Floats = npt.NDArray[np.float64]
 
-SMALLEST = 64  # of the squares that are cut, and of portraits [px]
-LARGEST = 512  # of portraits [px]
 MOUTH = numbers_of("mouth_left_corner", "mouth_right_corner")
 LACKS = ("", "without eyes or mouth", "mouth not below the eyes", "face outside the picture",
          f"face smaller than {SMALLEST} px")  # fmt: skip
@@ -51,6 +54,29 @@ class Alignment(NamedTuple):
 
     matrix: Floats
     lack: npt.NDArray[np.int64]
+
+
+def cut_portraits(source: "FullFrames", config: PortraitConfig) -> Iterator[tuple[float, Pixels]]:
+    """Yield the time [s] and the portrait of each frame that has one.
+
+    The others are put into the findings of ``source``, by the reason.
+
+    Raises:
+        DecodeError: If no frame has a portrait; counts the reasons.
+    """
+    places = align_portraits(source.points, picture=source.size, size=config.size)
+    unaligned = source.findings.unaligned
+    for (seconds, frame), matrix, lack in zip(source.frames, *places, strict=True):
+        if lack:
+            unaligned.setdefault(LACKS[lack], []).append(seconds)
+        else:
+            yield seconds, take_portrait(frame, matrix, config.size)
+    if places.lack.all():
+        told = ", ".join(f"{len(times)} {why}" for why, times in unaligned.items())
+        raise DecodeError(
+            f"none of its {len(places.lack)} frames gives a portrait: {told}; give landmarks of a "
+            "larger face, or leave their cell in the manifest empty"
+        )
 
 
 def align_portraits(

@@ -7,6 +7,20 @@ from pdray.config import Settings
 FEATURE_GROUPS = ("head", "eyes", "gaze", "brows", "mouth", "parts", "regions", "blink", "rhythm",
                   "asymmetry", "shape")  # fmt: skip
 
+SMALLEST, LARGEST = 64, 512  # height and width of a portrait [px]
+
+
+class PortraitConfig(Settings):
+    """Settings of portraits: the face of each frame, cut out by its landmarks."""
+
+    size: int = Field(
+        96,
+        ge=SMALLEST,
+        le=LARGEST,
+        description="height and width of a portrait [px]; a frame whose face fills a square of "
+        f"less than {SMALLEST} px is left out and counted",
+    )
+
 
 class LandmarkFeatureConfig(Settings):
     """Settings of the landmark features that an estimator gets."""

@@ -54,7 +54,7 @@ from pdray.data.media.findings import Findings
 from pdray.data.media.interlace import deinterlaced
 from pdray.data.media.libav_log import Line, heard, listening
 from pdray.data.media.limits import USUAL, Limits
-from pdray.data.media.picture import Box, Canvas, Pixels
+from pdray.data.media.picture import Box, Canvas, Pixels, display_turn
 from pdray.data.media.picture_list import SUFFIX, read_list
 from pdray.data.media.source import (
     check_end,
@@ -214,6 +214,21 @@ def content_box(video: Path, config: "DecodeConfig", limits: "AnyLimits" = USUAL
     with opened(video, limits.max_pixels) as (file, stream):
         first = next(_frames(file, stream, limits, Deadline(limits), None))
         return canvas_for(stream, config).box(first.picture)
+
+
+def full_size(video: Path, limits: "AnyLimits" = USUAL) -> tuple[int, int]:
+    """Return the width and height of the shown picture [px], by decoding the first frame.
+
+    Its pixels are made square by their width: the canvas of this size holds all of it.
+
+    Raises:
+        DecodeError: If the file has no frame that can be decoded, or passes a limit.
+    """
+    with opened(video, limits.max_pixels) as (file, stream):
+        first = next(_frames(file, stream, limits, Deadline(limits), None)).picture
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        stored = max(1, round(first.width * aspect)), first.height
+        return stored[::-1] if display_turn(first).transposed else stored
 
 
 def check_readable(video: Path) -> str | None:

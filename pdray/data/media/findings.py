@@ -17,12 +17,14 @@ class Findings:
         num_interlaced: Frames that are flagged as interlaced.
         sizes: (width, height) of the stored frames [px], each once, in order.
         is_end_told: Whether the container declares where the file ends, so that a cut is noticed.
+        unaligned: Times of the frames without a portrait [s], by the reason; see ``portraits.py``.
     """
 
     transfer: Transfer | None = None
     num_interlaced: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
     is_end_told: bool = True
+    unaligned: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, picture: VideoFrame) -> None:
         """Take in a stored frame."""

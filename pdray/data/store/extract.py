@@ -12,7 +12,6 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.findings import Findings
@@ -24,6 +23,7 @@ from pdray.errors import DecodeError
 
 if TYPE_CHECKING:
     from pdray.data.media.tracks import Track
+    from pdray.data.store.full_frames import FullFrames
 
 
 class Piece(NamedTuple):
@@ -33,12 +33,12 @@ class Piece(NamedTuple):
         modality: Name of the modality.
         seconds: Time of the item: of flow and boundaries the first frame of their pair, of spectra
             the middle of their window, of a waveform its first sample.
-        item: rgb (H, W, 3) uint8; flow and boundaries (H, W, 2) uint8 codes of ``flow.py``;
-            waveform (N,) int16, the only item of its entry; log_mel (M,) and mfcc (C,) float32;
-            landmarks and regions (P, 2) float32 in pixels of the picture, NaN where absent. For a
-            recording without a video these are the rows of the track, in its own pixels.
-            intensities (P,) float64, NaN where a video of the visit is absent; their time is the
-            place of that video. features (D,) float64 at second 0, NaN where absent.
+        item: rgb and portraits (H, W, 3) uint8; flow and boundaries (H, W, 2) uint8 codes of
+            ``flow.py``; waveform (N,) int16, the only item of its entry; log_mel (M,) and mfcc (C,)
+            float32; landmarks and regions (P, 2) float32 in pixels of the picture, NaN where
+            absent. For a recording without a video these are the rows of the track, in its own
+            pixels. intensities (P,) float64, NaN where a video of the visit is absent; their time
+            is the place of that video. features (D,) float64 at second 0, NaN where absent.
         names: Of the numbers of an item; empty where they need none.
     """
 
@@ -62,6 +62,8 @@ def sources(recording: Recording, modality: Modality) -> tuple[Path, ...]:
         )
     if file is None:
         raise DecodeError(f"its row has no {needs}; add it to the manifest")
+    if placed_by := MODALITIES[modality].placed_by:
+        return sources(recording, placed_by)
     video = recording.video if modality in TRACKS else None
     return (file,) if video is None else (video, file)
 
@@ -113,13 +115,23 @@ def _is_silent(video: Path, max_pixels: int) -> bool:
         return False
 
 
+def passes(modalities: Iterable[Modality]) -> list[list[Modality]]:
+    """Return the pictures among modalities, those together that one decoding of a file makes."""
+    found: dict[tuple[str, str | None], list[Modality]] = {}
+    for one in in_order(modalities):
+        if one in PICTURES:
+            spec = MODALITIES[one]
+            found.setdefault((spec.needs, spec.placed_by), []).append(one)
+    return list(found.values())
+
+
 def extract(
     recording: Recording,
     wanted: Collection[Modality],
     recipe: Recipe,
-    findings: Findings | None = None,
+    findings: Mapping[Modality, Findings] | None = None,
 ) -> Generator[Piece]:
-    """Make the items of some modalities of a recording, decoding each file once.
+    """Make the items of some modalities of a recording, decoding each file as often as it must.
 
     The items are valid only if the iterator ends without an error.
 
@@ -127,7 +139,8 @@ def extract(
         recording: A row with the files that :func:`sources` returns.
         wanted: Modalities to make.
         recipe: Settings.
-        findings: Filled with what decoding the pictures finds.
+        findings: For each modality of pictures, to be filled with what making it finds; one of
+            each of :func:`passes` is enough. None: nobody asks.
 
     Yields:
         Items; those of one modality in the order of time.
@@ -137,9 +150,12 @@ def extract(
         SettingsError: If a required library is not installed.
     """
     chosen = in_order(wanted)
-    for needs in dict.fromkeys(MODALITIES[one].needs for one in chosen if one in PICTURES):
-        of_file = [one for one in chosen if one in PICTURES and MODALITIES[one].needs == needs]
-        yield from _pictures(recording, of_file, recipe, findings)
+    for together in passes(chosen):
+        found = next((findings[one] for one in together if findings and one in findings), None)
+        if MODALITIES[together[0]].placed_by:
+            yield from _placed(recording, together, recipe, found)
+        else:
+            yield from _pictures(recording, together, recipe, found)
     if sound := [one for one in chosen if one in SOUND]:
         yield from _sound(recording, sound, recipe)
     for modality in chosen:
@@ -172,6 +188,44 @@ def _pictures(
         for modality, item in zip(wanted, row, strict=True):
             if item is not None:
                 yield Piece(modality, *item)
+
+
+def _placed(
+    recording: Recording,
+    wanted: Sequence[Modality],
+    recipe: Recipe,
+    findings: Findings | None,
+) -> Generator[Piece]:
+    for modality in wanted:
+        made: Any = placed_frames(recording, modality, recipe, findings)
+        for place in MODALITIES[modality].steps:
+            made = _step(place, made, modality, recipe)
+        for seconds, item in made:
+            yield Piece(modality, seconds, item)
+
+
+def placed_frames(
+    recording: Recording, modality: Modality, recipe: Recipe, findings: Findings | None = None
+) -> "FullFrames":
+    """Open what pictures that are placed by a track are made of.
+
+    Args:
+        recording: A row with the files that :func:`sources` returns.
+        modality: Such pictures, as ``portraits``.
+        recipe: Settings.
+        findings: To be filled; None: new ones.
+
+    Returns:
+        Full frames, and the track's points on them.
+
+    Raises:
+        DecodeError: If a file cannot be read; without the recording's id.
+    """
+    from pdray.data.store.full_frames import read_full_frames
+
+    placed_by = MODALITIES[modality].placed_by
+    assert placed_by is not None, "asked of such pictures only"
+    return read_full_frames(recording, _read(recording, placed_by, recipe), recipe, findings)
 
 
 def _branches(
@@ -225,22 +279,26 @@ def _numbers(recording: Recording, modality: Modality, recipe: Recipe) -> Genera
 
 
 def _track(recording: Recording, modality: Modality, recipe: Recipe) -> Generator[Piece]:
-    from pdray.data.media.decode import content_box
-    from pdray.data.media.seek import scan
-    from pdray.data.media.tracks import fit_to_frames, read_track
+    track = _read(recording, modality, recipe)
+    start, end = recording.start_seconds, recording.end_seconds
+    if recording.video is None:
+        yield from _own_rows(track, modality, start or 0.0, math.inf if end is None else end)
+        return
+    from pdray.data.store.full_frames import points_on_frames
+
+    times, points = points_on_frames(recording, track, recipe)
+    for seconds, item in zip(times.tolist(), points, strict=True):
+        yield Piece(modality, seconds, item)
+
+
+def _read(recording: Recording, modality: Modality, recipe: Recipe) -> "Track":
+    """Return the whole track of a recording, in its own pixels."""
+    from pdray.data.media.tracks import read_track
 
     track = read_track(sources(recording, modality)[-1])
     for place in MODALITIES[modality].steps:
         track = _step(place, track, modality, recipe)
-    video, start, end = recording.video, recording.start_seconds, recording.end_seconds
-    if video is None:
-        yield from _own_rows(track, modality, start or 0.0, math.inf if end is None else end)
-        return
-    index = scan(video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end)
-    box = content_box(video, recipe.decode, recipe.limits)
-    points = fit_to_frames(track, _shown_seconds(video, index.seconds, recording, recipe), box)
-    for seconds, item in zip(index.seconds.tolist(), points, strict=True):
-        yield Piece(modality, seconds, item)
+    return track
 
 
 def _own_rows(track: "Track", modality: Modality, start: float, end: float) -> Generator[Piece]:
@@ -254,19 +312,3 @@ def _own_rows(track: "Track", modality: Modality, start: float, end: float) -> G
         )
     for seconds, item in shown:
         yield Piece(modality, seconds, item)
-
-
-def _shown_seconds(
-    video: Path, seconds: npt.NDArray[np.float64], recording: Recording, recipe: Recipe
-) -> npt.NDArray[np.float64]:
-    """Return the recorded time of the frame at each time of a resampled recording."""
-    if recipe.decode.frame_rate is None:
-        return seconds
-    recorded = recipe.decode.model_copy(update={"frame_rate": None})
-    # Scanned from the beginning: the first frame of a span may start before the span.
-    limits = recipe.limits.model_copy(update={"max_seconds": math.inf})
-    from pdray.data.media.seek import scan
-    from pdray.data.media.timeline import TICK_SLACK_SECONDS
-
-    own = scan(video, recorded, limits, end_seconds=recording.end_seconds).seconds
-    return own[np.searchsorted(own, seconds + TICK_SLACK_SECONDS, side="right") - 1]

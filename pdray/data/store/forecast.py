@@ -12,9 +12,9 @@ from pathlib import Path
 from pdray.data.cohort.manifest import Recording
 from pdray.data.modalities import PICTURES, Modality, picture_spec
 from pdray.data.store.codec import encode
-from pdray.data.store.extract import extract
+from pdray.data.store.extract import extract, passes
 from pdray.data.store.frame_store import FrameStore
-from pdray.data.store.settings import Recipe
+from pdray.data.store.settings import Recipe, picture_size
 from pdray.errors import DecodeError, StoreError
 
 _SAMPLED = 3  # recordings
@@ -62,8 +62,11 @@ def forecast(
     )
     read = [sample for sample in sampled if sample is not None]
     if not read and missing and wanted:  # no sample could be read: assume the size of raw
-        pixels = store.recipe.decode.height * store.recipe.decode.width
-        read = [(pixels * sum(picture_spec(modality).num_channels for modality in wanted), 0.0)]
+        recipe, most = store.recipe, 0
+        for one in wanted:
+            height, width = picture_size(one, recipe.decode, recipe.portraits)
+            most += height * width * picture_spec(one).num_channels
+        read = [(most, 0.0)]
     num_bytes, cpu_seconds = (
         num_frames * sum(sample[which] for sample in read) / max(len(read), 1) for which in (0, 1)
     )
@@ -108,6 +111,16 @@ def _sample(
     recording: Recording, wanted: Sequence[Modality], recipe: Recipe
 ) -> tuple[float, float] | None:
     """Return bytes and CPU seconds per frame of the first items; None if it cannot be read."""
+    found = [_sample_pass(recording, together, recipe) for together in passes(wanted)]
+    read = [one for one in found if one is not None]
+    if len(read) < len(found):
+        return None
+    return sum(size for size, _ in read), sum(seconds for _, seconds in read)
+
+
+def _sample_pass(
+    recording: Recording, wanted: Sequence[Modality], recipe: Recipe
+) -> tuple[float, float] | None:
     started = time.process_time()
     sizes: list[int] = []
     with closing(extract(recording, wanted, recipe)) as pieces:

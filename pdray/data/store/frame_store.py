@@ -25,9 +25,9 @@ from pdray.config import build, lay
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.findings import Findings
-from pdray.data.modalities import PICTURES, Modality, is_table
+from pdray.data.modalities import Modality, is_table
 from pdray.data.store.entry import Entry, EntryWriter, is_whole
-from pdray.data.store.extract import extract, sources
+from pdray.data.store.extract import extract, passes, sources
 from pdray.data.store.settings import Recipe
 from pdray.errors import DecodeError, StoreError, naming
 
@@ -223,13 +223,12 @@ class FrameStore:
                 )
                 for modality, path in missing.items()
             }
-            found = Findings()
+            found = {one: made for part in passes(missing) for made in [Findings()] for one in part}
             for modality, seconds, item, names in extract(recording, missing, self.recipe, found):
                 writers[modality].append(seconds, item, names)
             self._check_still(digests)
-            for modality, path in missing.items():
-                if modality in PICTURES:
-                    self._keep(path, found)
+            for modality, findings in found.items():
+                self._keep(missing[modality], findings)
 
     def _check_still(self, digests: Mapping[Path, str]) -> None:
         """Refuse sources that changed: new pictures could be stored under an old digest."""

@@ -1,6 +1,7 @@
 """Sentences of a study about the pictures and files of its recordings, counted by site."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.findings import Findings
@@ -48,6 +49,7 @@ def picture_notes(
             "do not tell where they end (as MPEG-TS, live WebM and MP4 fragments without an "
             "index): a copy that lacks its end looks whole; compare lengths with the camera's",
         ),
+        (those(lambda one: bool(one.unaligned)), _unaligned(pictures.values())),
         (
             sorted(name for name, one in pictures.items() if one is None),
             "were decoded by an earlier version, which took some cut copies for whole; delete the "
@@ -59,6 +61,15 @@ def picture_notes(
         for names, text in kinds
         if names
     ]
+
+
+def _unaligned(findings: Iterable[Findings | None]) -> str:
+    """Return how many frames give no portrait, by the reason, most frequent first."""
+    counts: Counter[str] = Counter()
+    for one in findings:
+        counts.update({why: len(times) for why, times in (one.unaligned if one else {}).items()})
+    told = ", ".join(f"{number} {why}" for why, number in counts.most_common())
+    return f"have frames that give no portrait and are left out, {counts.total()} in all ({told})"
 
 
 def _by_site(names: Sequence[str], sites: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import json
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +172,11 @@ def _inspect(recording: Recording, store: FrameStore) -> dict[str, Any]:
 
 def _kept(entry: StoredRecording) -> dict[str, Any]:
     """Return where entries are and what decoding their pictures found."""
-    pictures = [path for modality, path in entry.paths.items() if modality in PICTURES]
-    found = findings_of(pictures[0]) if pictures else None
+    made = {one: findings_of(path) for one, path in entry.paths.items() if one in PICTURES}
+    found = next(iter(made.values()), None)
+    for modality, findings in made.items():
+        if MODALITIES[modality].placed_by and found and findings:
+            found = replace(found, unaligned=findings.unaligned)
     return {
         "paths": {modality: str(path) for modality, path in entry.paths.items()},
         "mended": entry.mended,
@@ -184,11 +187,14 @@ def _kept(entry: StoredRecording) -> dict[str, Any]:
 def _facts(entry: StoredRecording) -> dict[str, Any]:
     first = next(m for m in (*PICTURES, *TRACKS, *SOUND, *entry.paths) if m in entry.paths)
     is_seen = first in (*PICTURES, *TRACKS)
-    times = Entry(entry.paths[first]).seconds
+    kept, times = _kept(entry), Entry(entry.paths[first]).seconds
+    if MODALITIES[first].placed_by and kept["findings"]:
+        # Frames without a portrait are frames of the recording, which does not pause there.
+        times = np.sort(np.concatenate([times, *kept["findings"]["unaligned"].values()]))
     steps = np.diff(times)
     step = float(np.median(steps)) if len(steps) else 0.0
     return {
-        **_kept(entry),
+        **kept,
         "num_bytes": sum(path.stat().st_size for path in entry.paths.values()),
         "seconds": float(times[-1] - times[0]) + step,
         "rate": 1 / step if step and is_seen else 0.0,

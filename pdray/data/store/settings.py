@@ -1,15 +1,38 @@
 """Settings of the frame store: the codec, and all settings that an entry depends on."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from pdray.config import Settings, build, dump, merge, nest
+from pdray.data.face.settings import PortraitConfig
 from pdray.data.media.settings import AudioConfig, DecodeConfig, DecodeLimits, FlowConfig
 from pdray.data.modalities import MODALITIES, PICTURES, TRACKS, Modality
 from pdray.earlier import earlier_values, without_earlier
 
 CodecName = Literal["raw", "jpeg", "lz4"]
+
+
+def picture_size(
+    modality: Modality, decode: DecodeConfig, portraits: PortraitConfig
+) -> tuple[int, int]:
+    """Return (height, width) of the stored pictures of a modality [px]."""
+    if MODALITIES[modality].placed_by is not None:
+        return portraits.size, portraits.size
+    return decode.height, decode.width
+
+
+def picture_sizes(
+    modalities: Sequence[Modality], decode: DecodeConfig, portraits: PortraitConfig
+) -> str:
+    """Return modalities and the size of their pictures in words."""
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for one in modalities:
+        sizes.setdefault(picture_size(one, decode, portraits), []).append(one)
+    return ", ".join(
+        f"{', '.join(names)} at {width}x{height}" for (height, width), names in sizes.items()
+    )
 
 
 class StoreConfig(Settings):
@@ -30,6 +53,7 @@ class Recipe(Settings):
     limits: DecodeLimits = DecodeLimits()
     flow: FlowConfig = FlowConfig()
     audio: AudioConfig = AudioConfig()
+    portraits: PortraitConfig = PortraitConfig()
     store: StoreConfig = StoreConfig()
 
     def codec(self, modality: Modality) -> StoreConfig:
@@ -45,6 +69,10 @@ class Recipe(Settings):
         if modality in (*PICTURES, *TRACKS):
             found["decode"] = without_earlier(self.decode)
         spec, section = MODALITIES[modality], self.section(modality)
+        if spec.placed_by is not None:  # of full frames
+            found["decode"] = {
+                key: one for key, one in found["decode"].items() if key not in ("height", "width")
+            }
         if section is not None and spec.section is not None:
             values = dump(section)
             found[spec.section] = {key: values[key] for key in spec.keys or values}

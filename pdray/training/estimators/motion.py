@@ -20,7 +20,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from pdray.data.batches.plan import derive_seed
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.movement_spectrum import movement_spectrum
-from pdray.data.modalities import Modality
+from pdray.data.modalities import MODALITIES, Modality
 from pdray.data.store.entry import Entry
 from pdray.errors import FoldsError
 from pdray.models.estimators.motion_linear import MotionLinearConfig
@@ -51,7 +51,7 @@ class MovementSpectrum:
         entry = entries[self.reads[0]]
         places = np.arange(len(entry))
         pieces = (entry.read(places[i : i + _AT_ONCE]) for i in range(0, len(entry), _AT_ONCE))
-        is_motion = self.reads[0] != "rgb"
+        is_motion = not MODALITIES[self.reads[0]].is_colour
         yield 0.0, movement_spectrum(pieces, entry.seconds, is_motion=is_motion)
 
 

@@ -217,9 +217,8 @@ def region_vector(
 @torch.inference_mode()
 def feature_shapes(config: FitConfig, num_classes: int) -> tuple[int, tuple[int, ...]]:
     """Return D of the vector and (C, T, H, W) of the last map, from one blank snippet."""
-    height, width = seen_size(
-        config.augment, height=config.decode.height, width=config.decode.width
-    )
+    stored_height, stored_width = config.picture_size
+    height, width = seen_size(config.augment, height=stored_height, width=stored_width)
     num_frames = snippet_shape(config.snippet, training=False)[1]
     blank = torch.zeros((1, picture_spec(config.modality).num_channels, num_frames, height, width))
     with torch.random.fork_rng(devices=[]):

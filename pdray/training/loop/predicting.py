@@ -127,10 +127,11 @@ def make_reader(
         from pdray.training.frozen.views import keep_views
 
         recordings = keep_views(recordings, config)
+    height, width = config.picture_size
     return (BlankReader if blank else SnippetReader)(
         recordings,
         config.snippet,
-        config.decode,
+        config.decode.model_copy(update={"height": height, "width": width}),
         seed,
         modality=config.sees[0],
         beside=config.beside,
