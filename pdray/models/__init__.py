@@ -93,8 +93,8 @@ def list_models() -> "pd.DataFrame":
         A data frame with one row per model, whose index is ``name``, the value of ``model.name``.
         Columns: ``kind``, "network" (learns in steps), "estimator" (learns from all recordings at
         once) or "translator" (learns to change pictures); ``description``; ``modality`` that it
-        accepts, as text ("pictures" is rgb, flow or boundaries); ``has_maps``, whether class
-        activation maps of it can be drawn.
+        accepts, as text ("pictures" is rgb, portraits, flow or boundaries); ``has_maps``,
+        whether class activation maps of it can be drawn.
 
     Example:
         >>> models = pdray.list_models()

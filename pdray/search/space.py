@@ -22,6 +22,7 @@ Value = bool | int | float | str | None
 # Different networks have different settings: compare them as fixed trials, each with its own.
 _FIXED = (
     "decode.",
+    "portraits.",
     "limits.",
     "stream.",
     "optim.epochs",

@@ -14,12 +14,14 @@ from pdray.data.batches.snippet import frame_indices
 from pdray.data.face.points import REGIONS
 from pdray.data.media.tracks import read_track
 from pdray.data.store.entry import Entry
+from pdray.demo.cohort import make_cohort
+from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import DecodeError, FoldsError, ManifestError, SettingsError, StudyError
 from pdray.explain.held_out import choose, open_held_out, see
 from pdray.tracking.run_log import StudyLog
 from pdray.training.network import build_network
 from pdray.training.settings import FitConfig
-from tests.fixtures.tiny_study import PROBE, make_study
+from tests.fixtures.tiny_study import FACES, PROBE, make_study
 
 
 def name_of(number: int) -> str:
@@ -262,6 +264,19 @@ def test_flow_is_shown_on_the_picture_of_its_time(tmp_path: Path, faces: Path) -
     assert seen.pictures is not None
     rgb = Entry(held.studied.store.entry(held.rows[0], "rgb"))
     assert np.array_equal(seen.pictures, rgb.read(seen.frames))
+
+
+def test_portraits_are_shown_themselves_on_a_grid(tmp_path: Path) -> None:
+    large = build(DemoConfig, {**FACES, "size": 80})
+    manifest = make_cohort(tmp_path / "faces", large, num_processes=1)
+    settings = {"modality": "portraits", "portraits": {"size": 64}}
+    held = open_held_out(make_study(tmp_path / "output", manifest, settings).folder)
+    assert held.rows[0].regions is not None
+    seen = see(held, held.rows[0], pictures=True)
+    assert seen.snippets.shape[3:] == (64, 64)
+    portraits = Entry(held.studied.store.entry(held.rows[0], "portraits"))
+    assert np.array_equal(seen.pictures, portraits.read(seen.frames))
+    assert seen.regions.is_grid
 
 
 def test_what_has_no_regions_gets_a_grid(study: StudyLog) -> None:

@@ -12,27 +12,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from pdray.config import load
+from pdray.config import build, load
 from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import PdrayError
 from pdray.export import run
 from pdray.export.folder import COPIED
+from pdray.export.models import refuse_model
 from pdray.export.reading import describe, grade
 from pdray.export.settings import ExportConfig
 from pdray.external.validate import validate
 from pdray.models import MODELS
 from pdray.predict.models import find_models
-from pdray.predict.studied import open_study
+from pdray.predict.studied import Studied, open_study
 from pdray.search.evaluate_settings import EvaluateConfig
 from pdray.search.evaluating import run_evaluation
 from pdray.tracking.run_log import EXPORTS, StudyLog
+from pdray.training.settings import FitConfig
 from tests.export.conftest import exported
 from tests.places import ROOT
 from tests.predict.test_run import predicted
@@ -285,6 +287,13 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(
     (tmp_path / "there").mkdir()
     with pytest.raises(PdrayError, match="there exists, and an export replaces nothing"):
         exported(study, tmp_path / "there")
+
+
+def test_a_network_on_portraits_is_not_exported() -> None:
+    config = build(FitConfig, {"modality": "portraits"})
+    studied = cast(Studied, SimpleNamespace(name="faces", config=config, learns_at_once=False))
+    with pytest.raises(PdrayError, match="it reads portraits, and "):
+        refuse_model(studied)
 
 
 def refuse(folder: Path) -> str:

@@ -3,13 +3,20 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pdray.config import build
 from pdray.errors import PdrayError
+from pdray.predict.new_recordings import find_rows
+from pdray.predict.settings import PredictConfig
+from pdray.predict.studied import Studied
 from pdray.tracking.run_log import StudyLog
+from pdray.training.settings import FitConfig
 from tests.predict.test_run import part_of, predicted
 
 
@@ -54,6 +61,15 @@ def test_recordings_of_another_modality_are_refused_with_what_the_model_reads(
     now = predicted(study, tmp_path, f"data.manifest={tmp_path / 'lacking.csv'}")
     assert now["num_models"].tolist() == [0, 1, 1, 1, 1, 1]
     assert now["note"].iloc[0]
+
+
+def test_a_folder_of_videos_has_no_landmarks_for_portraits(film: Callable[..., Path]) -> None:
+    folder = film("face", 30, 25).parent
+    config = build(FitConfig, {"modality": "portraits", "model": {"name": "frame_resnet"}})
+    studied = SimpleNamespace(name="faces", config=config, items=("face_interview",))
+    asked = PredictConfig(study=folder, videos=folder, output=folder.parent / "new.csv")
+    with pytest.raises(PdrayError, match="frame_resnet reads landmarks, which a folder of videos"):
+        find_rows(cast(Studied, studied), asked)
 
 
 def test_a_video_longer_shorter_or_faster_than_any_is_graded_and_says_so(

@@ -74,6 +74,7 @@ def loaded(uri: str, name: str, patch: pytest.MonkeyPatch) -> Any:
     "settings",
     [
         {"modality": "flow", "augment": {"crop_size": [15, 15]}},
+        {"modality": "portraits", "portraits": {"size": 64}},
         {"loss": {"kind": "coral"}, "snippet": {"mode": "segments", "num_segments": 2}},
     ],
 )

@@ -6,7 +6,7 @@ from pdray.config import build, dump
 from pdray.data.batches.plan import Schedule
 from pdray.data.cohort.rated import FoldSides
 from pdray.errors import FoldsError, SettingsError
-from pdray.training.settings import FitConfig, OptimConfig
+from pdray.training.settings import FitConfig, OptimConfig, size_faults
 
 
 def test_a_task_with_a_subject_on_both_sides_cannot_be_built(make_task):
@@ -90,7 +90,7 @@ def test_an_estimator_has_landmarks_and_one_step():
         ({"modality": "rgb"}, "modality: got 'rgb'; landmark_head needs landmarks"),
         (
             {"model": {"name": "i3d"}},
-            "modality: got 'landmarks'; i3d needs rgb, flow or boundaries",
+            "modality: got 'landmarks'; i3d needs rgb, portraits, flow or boundaries",
         ),
         (
             {"optim": {}},
@@ -138,7 +138,7 @@ def test_a_probe_says_how_its_frozen_network_sees():
         ({"stream": {"reader": "local"}}, "stream: linear_probe does not use it"),
         (
             {"modality": "landmarks"},
-            "modality: got 'landmarks'; linear_probe needs rgb, flow or boundari",
+            "modality: got 'landmarks'; linear_probe needs rgb, portraits, flow",
         ),
         (
             {"model": {"name": "linear_probe", "backbone": {"name": "i4d"}}},
@@ -236,6 +236,18 @@ REGIONS = {"model": {"name": "region_attention"}}
 def test_settings_of_regions_and_kept_views_are_never_idle(tree, message):
     with pytest.raises(SettingsError, match=message):
         build(FitConfig, tree)
+
+
+def test_the_size_of_portraits_is_that_of_their_setting():
+    tree = {"modality": "portraits", "decode": {"height": 16}, "portraits": {"size": 96}}
+    config = build(FitConfig, {**tree, "model": {"name": "frame_resnet"}})
+    assert config.picture_size == (96, 96)
+    assert size_faults(config) == []
+    large = {**tree, "augment": {"crop_size": [100, 90]}}
+    assert size_faults(build(FitConfig, large)) == [
+        "augment.crop_size: height 100, width 90 px does not fit into pictures of portraits.size "
+        "96 px; lower augment.crop_size, or raise portraits.size"
+    ]
 
 
 def test_a_network_on_regions_sees_and_needs_them():

@@ -129,10 +129,12 @@ def augment_faults(
     seen_height, seen_width = seen_size(config, height=height, width=width)
     if seen_height <= height and seen_width <= width:
         return []
+    sizes = dict(zip(keys, (height, width), strict=True))
     return [
         f"augment.crop_size: height {seen_height}, width {seen_width} px does not fit into "
-        f"pictures of {keys[0]} {height}, {keys[1]} {width} px; lower augment.crop_size, or "
-        f"raise {' and '.join(dict.fromkeys(keys))}"
+        f"pictures of {', '.join(f'{key} {size}' for key, size in sizes.items())} px; lower "
+        "augment.crop_size, or "
+        f"raise {' and '.join(sizes)}"
     ]
 
 

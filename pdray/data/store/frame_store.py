@@ -279,9 +279,9 @@ def open_recording(
         recording: A row of a manifest: ``manifest.recording(id)``.
         output: Folder of what jobs leave; the frame store is ``store`` in it, and entries that a
             study made there with the same settings are used.
-        settings: Keys ``decode.*``, ``store.*``, ``flow.*``, ``audio.*`` and ``limits.*`` of a
-            study, dotted or nested.
-        modality: What to read: rgb, flow, boundaries, or a kind of sound or track.
+        settings: Keys ``decode.*``, ``portraits.*``, ``store.*``, ``flow.*``, ``audio.*`` and
+            ``limits.*`` of a study, dotted or nested.
+        modality: What to read: rgb, portraits, flow, boundaries, or a kind of sound or track.
 
     Returns:
         The entry, mapped into memory: ``len(entry)`` items, ``entry.seconds`` (N,) float64 [s],

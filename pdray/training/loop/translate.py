@@ -74,7 +74,7 @@ def fit_translator(
         NoticeError: After a notice, when the state inside the epoch is saved.
     """
     config, first = task.config, first_step(task, resume)
-    shape = (config.decode.height, config.decode.width, 3)
+    shape = (*config.picture_size, 3)
     reader = BlankFrames(shape) if blank else FrameReader(task.recordings, config.modality)
     part = _Part(**resume["parts"][place.rank]) if resume and "parts" in resume else _Part()
     learner: _Learner | None = None

@@ -156,6 +156,6 @@ def _fault(config: FitConfig) -> str:
         return f"{name} is no network on pictures alone"
     if config.segments.consensus != "none":
         return "its network joins several snippets (segments.consensus)"
-    size = {"height": config.decode.height, "width": config.decode.width}
-    wrong = MODELS[name].faults(config.network, num_frames=1, **size)
+    height, width = config.picture_size
+    wrong = MODELS[name].faults(config.network, num_frames=1, height=height, width=width)
     return f"{name} takes no single frame: {wrong[0]}" if wrong else ""

@@ -88,7 +88,9 @@ def test_snippets_of_a_batch_are_treated_differently():
     assert len({snippet.numpy().tobytes() for snippet in got}) == 8
 
 
-@pytest.mark.parametrize(("modality", "channels"), [("rgb", 3), ("flow", 2), ("boundaries", 2)])
+@pytest.mark.parametrize(
+    ("modality", "channels"), [("rgb", 3), ("portraits", 3), ("flow", 2), ("boundaries", 2)]
+)
 def test_the_result_is_a_channels_last_view(modality, channels):
     got = normalise_frames(snippets(channels=channels), modality=modality)
     assert got.shape == (3, channels, 5, 12, 16)
@@ -163,7 +165,9 @@ def test_wrong_frames_are_refused_with_their_shape():
         normalise_frames(torch.zeros((2, 3, 4, 5, 5), dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"flow: expected .* 2\) uint8, got \(3, 5, 12, 16, 3\)"):
         normalise_frames(snippets(), modality="flow")
-    with pytest.raises(ValueError, match="'mfcc' is no picture; expected rgb, flow, boundaries"):
+    with pytest.raises(
+        ValueError, match="'mfcc' is no picture; expected rgb, portraits, flow, boundaries"
+    ):
         normalise_frames(snippets(), modality="mfcc")
     drawn = Augmentation((False,), ((0, 0),), torch.ones(1), torch.ones(1))
     with pytest.raises(

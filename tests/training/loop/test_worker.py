@@ -145,6 +145,13 @@ def test_a_network_of_two_channels_learns_from_motion(make_task, modality):
     assert math.isfinite(result.metrics["train/loss"])
 
 
+def test_a_network_learns_from_portraits_of_their_own_size(make_task):
+    settings = {"modality": "portraits", "decode": {"height": 40}, "portraits": {"size": 64}}
+    result = run(replace(make_task(settings), epochs=1))[0]
+    assert result.state["model"]["conv1.weight"].shape[1] == 3
+    assert math.isfinite(result.metrics["train/loss"])
+
+
 def test_dense_views_score_each_recording_many_times(make_task):
     snippet = {"mode": "segments", "num_frames": 4, "views": "dense", "num_views": 5}
     task = make_task({"snippet": {**snippet, "view_frames": 3}, "model": {"attention_depth": 0}})
