@@ -156,15 +156,7 @@ class _Mirror:
         self.file_fault: Exception | None = None
 
     def send(self) -> MirrorReport:
-        children = {key: entry["run_id"] for key, entry in self.runs.items() if key != "study"}
-        has_parent = "study" in self.runs
-        params = study_params(self.facts)
-        parent = self._entry("study", self.name, self.facts, params=params)
-        if not has_parent:
-            self.client.set_experiment_tag(self.experiment_id, *view_tag(self.facts))
-        if not has_parent:  # it was deleted on the server
-            for run_id in filter(None, children.values()):
-                self.client.set_tag(run_id, "mlflow.parentRunId", parent["run_id"])
+        parent = self._parent()
         for trial in self.study.trials():
             self._send_trial(trial.folder.name, trial)
         if self.study.winner.exists():
@@ -185,6 +177,20 @@ class _Mirror:
             page=view_page(self.experiment_id, self.facts),
             notes=tuple(self.notes),
         )
+
+    def _parent(self) -> dict[str, Any]:
+        """Return the notes about the study's run, which is created and described if missing."""
+        children = {key: entry["run_id"] for key, entry in self.runs.items() if key != "study"}
+        has_parent = "study" in self.runs
+        parent = self._entry("study", self.name, self.facts)
+        if not parent["described"]:
+            self._batch(parent, params=study_params(self.facts))
+            self._describe(parent, self.facts)
+        if not has_parent:  # or it was deleted on the server
+            self.client.set_experiment_tag(self.experiment_id, *view_tag(self.facts))
+            for run_id in filter(None, children.values()):
+                self.client.set_tag(run_id, "mlflow.parentRunId", parent["run_id"])
+        return parent
 
     def _name(self) -> str:
         """Return the name of the study's run, which no other study of the experiment has."""
@@ -227,10 +233,8 @@ class _Mirror:
         # Not indented, since that is slow: it is written several times per trial.
         write_text(self.study.folder / _MEMORY, json.dumps(memory) + "\n")
 
-    def _entry(
-        self, key: str, name: str, facts: Mapping[str, Any], params: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """Return the notes about a run; create the run with params and settings if missing."""
+    def _entry(self, key: str, name: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the notes about a run; create the run if it is missing."""
         if key not in self.runs:
             self.runs[key] = _entry(None, name)
             self._remember()
@@ -244,18 +248,19 @@ class _Mirror:
             self.runs[key]["run_id"] = run.info.run_id
             self._remember()
         entry = self.runs[key]
-        if not entry["described"]:
-            self._batch(entry, params=params)
-            self._cohort(entry)
-            shown = shared_settings(facts["settings"])
-            self._file(partial(self.client.log_dict, entry["run_id"], shown, "settings.json"))
-            entry["described"] = self.file_fault is None
-            self._remember()
         if facts["ended"] is None and entry["ended"] is not None:  # resumed
             self.client.update_run(entry["run_id"], status="RUNNING")
             entry["ended"] = None
             self._remember()
         return entry
+
+    def _describe(self, entry: dict[str, Any], facts: Mapping[str, Any]) -> None:
+        """Send the cohort and the settings of a run, whose params were sent."""
+        self._cohort(entry)
+        shown = shared_settings(facts["settings"])
+        self._file(partial(self.client.log_dict, entry["run_id"], shown, "settings.json"))
+        entry["described"] = self.file_fault is None
+        self._remember()
 
     def _tags(self, key: str) -> dict[str, str]:
         tags = {f"pdray.{name}": text for name, text in self.facts["tags"].items()}
@@ -278,7 +283,7 @@ class _Mirror:
         # The end is written last, so an ended trial has all its epochs and files.
         trial = log.read()
         name = run_name(self.name, key, trial)
-        entry = self._entry(key, name, trial, params=trial_params(trial))
+        entry = self._entry(key, name, trial)
         if trial["ended"] is not None and trial["ended"] == entry["ended"]:
             return
         records = log.epochs()
@@ -294,9 +299,12 @@ class _Mirror:
         if trial["ended"] is not None:
             metrics += self._last_metrics(trial, records)
             tags |= _last_tags(trial)
-        if metrics or trial["ended"] is not None:
-            self._batch(entry, metrics=metrics, tags=tags)
+        params = {} if entry["described"] else trial_params(trial)
+        if params or metrics or trial["ended"] is not None:
+            self._batch(entry, metrics=metrics, params=params, tags=tags)
         entry["num_steps"] = num_steps
+        if not entry["described"]:
+            self._describe(entry, trial)
         if trial["ended"] is not None:
             self._files(entry, [log.folder / name for name in _FILES])
             self._end(entry, trial)
@@ -385,7 +393,7 @@ class _Mirror:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Send metrics in few calls, and last the tags with the number of steps.
+        """Send metrics and params in few calls, and last the tags with the number of steps.
 
         The store keeps one copy of a metric with the same step, time and value, so metrics that
         are sent again after an interruption are not duplicated.
