@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.cohort.members import split_subjects
+from pdray.data.cohort.members import split_subjects, usable
+from pdray.data.cohort.settings import DataConfig
 from pdray.data.face.points import INDEX
 from pdray.data.media.tracks import read_track
-from pdray.demo.cohort import counterfactuals_beside, draw_recording, make_cohort
+from pdray.demo.cohort import (
+    counterfactuals_beside,
+    draw_recording,
+    make_cohort,
+    points_of,
+)
 from pdray.demo.counterfactual import USE, plan_counterfactuals
 from pdray.demo.illness.severity import DemoConfig, plan_cohort
 from pdray.errors import ManifestError
@@ -110,3 +116,32 @@ def test_a_lost_counterfactual_is_drawn_again_and_a_foreign_table_refused(
     make_cohort(tmp_path, few, num_processes=1)
     assert (tmp_path / one.video).is_file()
     assert table.read_text() == before
+
+
+def test_rows_that_somebody_joined_are_not_learnt_from_and_carry_no_consent(folder: Path) -> None:
+    joined = [*rows(folder / "manifest.csv"), *rows(folder / "manifest.counterfactual.csv")]
+    table = folder / "joined.csv"
+    columns = dict.fromkeys(name for row in joined for name in row)
+    with table.open("w", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns), restval="")
+        writer.writeheader()
+        writer.writerows(joined)
+    manifest = load_manifest(table)
+    table.unlink()
+    config = DataConfig(manifest=table, items=("face_interview",))
+    recordings, _ = usable(manifest, config, ("rgb",))
+    assert not any("counterfactual" in one.recording_id for one in recordings)
+    healthy = {one["subject_id"] for one in rows(folder / "manifest.counterfactual.csv")}
+    lacking = {one.subject_id for one in manifest.recordings if not one.consent_synthesis}
+    assert lacking == healthy
+
+
+def test_healthy_people_of_another_seed_have_static_signs_and_look_healthy() -> None:
+    others = SMALL.model_copy(update={"healthy": True, "seed": 9, "counterfactual": False})
+    assert {one.grade for one in plan_cohort(others)} == {0}
+    first, second = (
+        points_of(one, others.model_copy(update={"static_signs": strength})).points
+        for strength in (0.0, 1.0)
+        for one in [plan_cohort(others)[0]]
+    )
+    assert 0 < np.abs(first - second).max() < 2.5
