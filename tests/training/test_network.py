@@ -57,6 +57,21 @@ def test_published_weights_reach_the_backbone_inside(tmp_path: Path) -> None:
     assert describe_start(config_of(), 2) == []
 
 
+def test_published_weights_are_adapted_to_portraits_as_to_frames(tmp_path: Path) -> None:
+    model = {"name": "frame_resnet", "depth": 18, "width_factor": 0.125}
+    path = tmp_path / "published.pt"
+    source = build_network(build(FitConfig, {"model": model}), 2).state_dict()
+    torch.save(source, path)
+    tree = {"model": model, "pretrained": str(path), "pretrained_pixels": "imagenet"}
+    frames, portraits = (
+        build_network(build(FitConfig, {**tree, "modality": one}), 2).state_dict()
+        for one in ("rgb", "portraits")
+    )
+    first = "conv1.weight"
+    assert torch.equal(frames[first], portraits[first])
+    assert not torch.equal(frames[first], source[first])
+
+
 def test_looking_at_the_start_draws_no_numbers(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save(build_network(config_of(), 2).state_dict(), path)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_the_spectrum_is_computed_once_per_recording(recordings, tmp_path: Path)
     first = describe_motion(recordings[0], config_of())
     recordings[0].stored["rgb"].write_bytes(b"")  # cannot be read a second time
     np.testing.assert_array_equal(describe_motion(recordings[0], config_of()), first)
+
+
+def test_portraits_are_colours_and_not_changes(recordings) -> None:
+    (recording,) = recordings[:1]
+    alike = replace(recording, stored={"portraits": recording.stored["rgb"]})
+    expected = describe_motion(recording, config_of())
+    found = describe_motion(alike, config_of(modality="portraits"))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_recording_that_is_too_short_is_named(tmp_path: Path, write_entry) -> None:
