@@ -8,7 +8,7 @@ from pdray.checks.case import Case, Split
 from pdray.checks.finding import counted
 from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.manifest import Recording
-from pdray.data.cohort.provenance import provenance_files, read_provenance
+from pdray.data.cohort.provenance import folders_of_made, provenance_files, read_provenance
 from pdray.data.modalities import is_table
 from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError, ManifestError
@@ -102,4 +102,4 @@ def _folders(case: Case) -> set[Path]:
     for folder, inner, _ in os.walk(case.output):
         inner[:] = [name for name in inner if name not in _NOT_MADE]
         folders.add(Path(folder))
-    return folders
+    return folders_of_made(folders)

@@ -17,6 +17,7 @@ from pdray.withdraw.artefacts import (
     shown_traces,
 )
 from pdray.withdraw.frames import entries_of, stored_traces
+from pdray.withdraw.made import MadeSet, made_sets, made_traces
 from pdray.withdraw.models import Export, Touched, find_exports, find_touched, sides_of
 from pdray.withdraw.person import Person, Row, rows_of_manifests, study_logs
 from pdray.withdraw.tables import (
@@ -39,6 +40,7 @@ class Found:
         traces: What holds data of theirs, in the order of deletion.
         touched: Studies and searches that they took part in, or that started from such.
         exports: Exported models that learnt from them.
+        made: Made recordings that carry them.
         again: How each study whose models learnt is trained again, by its folder.
         num_scorings: Lines of the list of scorings that know them by a digest.
         notes: What the owner should look into.
@@ -49,6 +51,7 @@ class Found:
     traces: tuple[Trace, ...]
     touched: tuple[Touched, ...]
     exports: tuple[Export, ...]
+    made: tuple[MadeSet, ...]
     again: dict[Path, Again]
     num_scorings: int
     notes: tuple[str, ...]
@@ -87,7 +90,8 @@ def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
     person = Person(subject, frozenset(named | told), rows, output / "store")
     touched = find_touched(logs, person)
     in_tables = [*_in_tables(files, person, touched, notes)]
-    if not (rows or touched or in_tables):
+    sets = made_sets(person, known, output, notes)
+    if not (rows or touched or in_tables or sets):
         raise StudyError(_unknown(output, subject, logs))
     entries = entries_of(logs)
     read = {one for names in entries.values() for one in names}
@@ -104,6 +108,7 @@ def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
     traces = [*stored_traces(person, entries, notes), *in_tables]
     traces += [trace for one in touched for trace in artefact_traces(one)]
     traces += [*shown_traces(output, touched, person), *evaluated_traces(output, touched)]
+    traces += made_traces(sets, person, output)
     order = list(KINDS)
     return Found(
         person=person,
@@ -111,6 +116,7 @@ def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
         traces=tuple(sorted(traces, key=lambda one: order.index(one.kind))),
         touched=tuple(touched),
         exports=tuple(find_exports(touched)),
+        made=tuple(sets),
         again=commands(touched, person, output),
         num_scorings=sum(person.key in line.subjects for line in read_scorings(output)),
         notes=tuple(dict.fromkeys(notes)),

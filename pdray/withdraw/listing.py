@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pdray.data.cohort.settings import SYNTHETIC
+from pdray.tracking.generators import generator_of
 from pdray.tracking.withdrawn import LEARNT, sent_runs
 from pdray.withdraw.find import Found
 from pdray.withdraw.trace import KINDS
@@ -16,7 +17,7 @@ def listed(found: Found) -> str:
     """Return what is left of a person: what holds data of theirs, what learnt, what stays."""
     mark = f" ({SYNTHETIC})" if found.is_synthetic else ""
     lines = [f"{found.person.subject} in {found.output}{mark}:"]
-    lines += [*_data(found), *_learnt(found), *_kept(found), *_owner(found)]
+    lines += [*_data(found), *_learnt(found), *_made(found), *_kept(found), *_owner(found)]
     if len(lines) == 1:
         lines.append("nothing is left")
     return "\n".join(lines)
@@ -38,6 +39,12 @@ def done(found: Found) -> str:
     others = [one.study.name for one in found.again.values() if not one.command]
     if others:
         lines.append(f"make again with another search.name what made {', '.join(others)}")
+    methods = sorted({one.provenance.method for one in found.made})
+    if methods:
+        lines.append(
+            "make the made recordings again, when the generators are trained again: "
+            f"jobs/synthesize.py with method={' or '.join(methods)}; until then remove their rows"
+        )
     if found.exports:
         lines.append("ask everybody who has an export to delete it; export the new model instead")
     return "\n".join(lines)
@@ -64,6 +71,8 @@ def _learnt(found: Found) -> Iterator[str]:
             told = f"started from a model of {one.start}, so that {', '.join(one.learnt)} {LEARNT}"
         elif one.learnt:
             told = f"{', '.join(one.learnt)} {LEARNT}"
+            if generator_of(one.log.read()["settings"]):
+                told += "; it makes pictures, and its weights can bring out the face: delete them"
         else:
             told = "scored the subject; no model learnt from them"
         yield f"{'study':{_WIDTH}} {path}: {told}"
@@ -76,6 +85,21 @@ def _learnt(found: Found) -> Iterator[str]:
             f"{'export':{_WIDTH}} {export.folder}: {export.model} of {export.study.name}, "
             f"{export.time}{there}"
         )
+
+
+def _made(found: Found) -> Iterator[str]:
+    for one in found.made:
+        of = one.provenance
+        by = f"{of.method}, study {of.study}" if of.study else of.method
+        path = _short(found, str(one.path))
+        if one.own:
+            yield f"{'made':{_WIDTH}} {path} ({by}): files made of the person, {len(one.own)}"
+        if one.has_learnt and one.num_others:
+            yield (
+                f"{'made':{_WIDTH}} {path} ({by}): files of others, {one.num_others}, by a "
+                "generator that learnt from the person; no study takes them when the person's rows "
+                "are gone"
+            )
 
 
 def _kept(found: Found) -> Iterator[str]:
@@ -91,13 +115,26 @@ def _owner(found: Found) -> Iterator[str]:
     person = found.person
     for manifest in dict.fromkeys(row.manifest for row in person.rows):
         numbers = [str(row.number) for row in person.rows if row.manifest == manifest]
-        yield f"{'yours':{_WIDTH}} {manifest}: delete its rows {', '.join(numbers)}"
+        made = [str(row.number) for row in person.rows if row.manifest == manifest and
+                row.recording.made_by is not None]  # fmt: skip
+        told = f" (made recordings: {', '.join(made)})" if made else ""
+        yield f"{'yours':{_WIDTH}} {manifest}: delete its rows {', '.join(numbers)}{told}"
+    for one in found.made:
+        for manifest, rows in one.rows.items():
+            yield (
+                f"{'yours':{_WIDTH}} {manifest}: delete its rows {', '.join(map(str, rows))}, made "
+                "of others by a generator that learnt from the person"
+            )
     for table in dict.fromkeys(table for row in person.rows for table in row.tables):
         ids = [row.recording.recording_id for row in person.rows if table in row.tables]
         yield f"{'yours':{_WIDTH}} {table}: delete the rows of {', '.join(dict.fromkeys(ids))}"
-    for file in person.files:
+    outside = [one for one in found.made if not one.path.is_relative_to(found.output)]
+    shown = [file for one in outside for file in one.files]
+    for file in dict.fromkeys([*person.files, *shown]):
         if file.is_file():
             yield f"{'yours':{_WIDTH}} {file}: delete it and its copies"
+    for one in outside:
+        yield f"{'yours':{_WIDTH}} {one.path}: names the person; delete it with what it lists"
 
 
 def _short(found: Found, path: str) -> str:

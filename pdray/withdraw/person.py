@@ -13,7 +13,7 @@ from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.settings import DataConfig
 from pdray.data.modalities import is_table
 from pdray.data.tables.features import is_single
-from pdray.errors import PdrayError
+from pdray.errors import DecodeError, PdrayError
 from pdray.tracking.run_log import OUTER, PERMUTED, StudyLog
 from pdray.tracking.scorings import subject_marks
 
@@ -75,6 +75,17 @@ class Person:
         notes = Digests(self.store / SOURCES, writes=False)
         noted = [notes.note(file) for row in self.rows for file in row.files]
         return frozenset(str(note["sha256"]) for note in noted if "sha256" in note)
+
+    @cached_property
+    def contents(self) -> frozenset[str]:
+        """SHA-256 of their files: those that were noted, and those of the files that are there."""
+        digests, found = Digests(self.store / SOURCES, writes=False), set(self.digests)
+        for file in self.files:
+            try:
+                found.add(digests.digest(file))
+            except (OSError, DecodeError):
+                continue  # gone already
+        return frozenset(found)
 
     @cached_property
     def words(self) -> frozenset[str]:

@@ -15,13 +15,15 @@ from typing import Any
 
 from pdray.atomic import replacing
 from pdray.data.cohort.rows import file_columns
+from pdray.tracking.made import MADE
 from pdray.tracking.run_log import FINDINGS, REPORT
 from pdray.withdraw.person import Person
 from pdray.withdraw.trace import Kind, Trace
 
 IDS = ("subject_id", "recording_id")
 _SKIPPED = ("mlflow_files", "ray", "store")  # looked into by others, or deleted whole
-_LISTS = ("folds.json", "entries.json", "study.json")
+WHO = "learnt.json"  # of a model that makes pictures: subjects and contents that it learnt from
+_LISTS = ("folds.json", "entries.json", "study.json", MADE, WHO)
 _TEXTS = (FINDINGS, REPORT)  # those of earlier versions name recordings by their ids
 _SUFFIXES = (".parquet", ".csv", ".json", ".txt")
 
@@ -161,22 +163,31 @@ def _write_csv(path: Path, comments: str, rows: Sequence[Sequence[str]]) -> None
 
 def _list_traces(path: Path, person: Person) -> Iterator[Trace]:
     plain = json.loads(path.read_text(encoding="utf-8"))
-    new = _without(plain, person)
+    gone, words = person.recordings, person.words
+    if path.name == MADE:
+        gone |= {person.subject}
+    if path.name == WHO:
+        words |= person.contents
+    new = _without(plain, person.stand_in, words, gone)
     if new != plain:
         text = json.dumps(new, indent=1)
         yield Trace("tables", path, "names the person", partial(_write, path, text))
 
 
-def _without(plain: Any, person: Person) -> Any:
-    """Return a value of JSON without a person: a stand-in for the id, no key of a recording."""
+def _without(plain: Any, stand_in: str, words: frozenset[str], gone: frozenset[str]) -> Any:
+    """Return a value of JSON with a stand-in for words of lists, and without keys that are gone."""
     if isinstance(plain, dict):
-        kept = plain.keys() - person.recordings
-        return {key: _without(value, person) for key, value in plain.items() if key in kept}
+        kept = plain.keys() - gone
+        return {
+            key: _without(value, stand_in, words, gone)
+            for key, value in plain.items()
+            if key in kept
+        }
     if isinstance(plain, list):
         return [
-            person.stand_in
-            if isinstance(one, str) and one in person.words
-            else _without(one, person)
+            stand_in
+            if isinstance(one, str) and one in words
+            else _without(one, stand_in, words, gone)
             for one in plain
         ]
     return plain

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["frames", "features", "reports", "pictures", "runs", "scores", "tables", "keys"]
+Kind = Literal[
+    "frames", "features", "reports", "pictures", "made", "runs", "scores", "tables", "keys"
+]
 KINDS: dict[Kind, str] = {
     "frames": "entries of the frame store, caches made of them, notes of files",
     "features": "features that checks or visits keep",
     "reports": "reports, which have running numbers and points of people",
     "pictures": "maps and pictures of explain",
+    "made": "made recordings in the output folder",
     "runs": "Ray's state of trials, and checkpoints",
     "scores": "printed scores",
     "tables": "tables and lists",

@@ -8,10 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pdray.atomic import held
+from pdray.atomic import file_digest, held
 from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
+from pdray.data.cohort.provenance import Provenance, Source, read_provenance, write_provenance
 from pdray.errors import PdrayError
+from pdray.models import MODELS
+from pdray.tracking.made import read_made
 from pdray.tracking.numbering import number_recordings
 from pdray.tracking.withdrawn import read_marks
 from pdray.withdraw import run as job
@@ -261,3 +264,103 @@ def test_a_study_that_runs_is_refused_and_nothing_is_deleted(left: Left) -> None
     with held(left.study.folder / "driver.lock"), pytest.raises(PdrayError, match="already run"):
         run(left, "delete=true")
     assert content(left.output) == before
+
+
+@pytest.fixture
+def made(left: Left) -> Path:
+    """Write made recordings of the subject and of another, by a generator that learnt from both."""
+    folder = left.output / "film.made" / "fold0"
+    folder.mkdir(parents=True)
+    rows = pd.read_csv(left.manifest, dtype=str, keep_default_na=False)
+    rows["video"] = [str(left.manifest.parent / file) for file in rows["video"]]
+    rows = rows[["recording_id", "subject_id", "item", "grade", "video"]]
+    rows = rows.assign(consent_synthesis="learn change", made_by="")
+    new, listed = [], {}
+    for subject in (SUBJECT, "S002"):
+        row = rows[rows["subject_id"] == subject].iloc[0]
+        file = folder / f"{row['recording_id']}_class1.mp4"
+        file.write_bytes(f"made of {subject}".encode())
+        source = Source(recording_id=row["recording_id"], target_class=1, strength=1.0)
+        listed[file_digest(file)] = source
+        cells = {"recording_id": f"made_{subject}", "grade": "3", "video": str(file)}
+        new.append({**row, **cells, "made_by": str(folder / "provenance.json")})
+    learnt = {"learnt_subjects": (SUBJECT, "S002", "S003"), "study": "translator"}
+    write_provenance(folder / "provenance.json", Provenance(method="cut", made=listed, **learnt))
+    path = left.manifest.with_name("film.csv")
+    pd.concat([rows, pd.DataFrame(new)]).to_csv(path, index=False)
+    return path
+
+
+def test_what_was_made_of_the_person_and_of_others_by_a_generator_that_learnt_is_listed(
+    left: Left, made: Path
+) -> None:
+    told = run(left, f"manifests=[{made}]")
+    for line in (
+        "made       2 (made recordings in the output folder)",
+        f"film.made/fold0/{RECORDING}_class1.mp4: made of the person",
+        "film.made/fold0/provenance.json (cut, study translator): files made of the person, 1",
+        "film.made/fold0/provenance.json (cut, study translator): files of others, 1, by a "
+        "generator that learnt from the person",
+        f"{made}: delete its rows 5, 8 (made recordings: 8)",
+        f"{made}: delete its rows 9, made of others by a generator that learnt from the person",
+    ):
+        assert line in told
+    # A manifest that is not named: what lies in the output folder is found.
+    assert "files made of the person, 1" in run(left)
+
+
+def test_made_files_of_the_person_are_deleted_and_their_provenance_names_a_stand_in(
+    left: Left, made: Path
+) -> None:
+    told = run(left, f"manifests=[{made}]", "delete=true")
+    assert "make the made recordings again" in told
+    assert "jobs/synthesize.py with method=cut" in told
+    folder = left.output / "film.made" / "fold0"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "S002_V1_face_interview_class1.mp4",
+        "provenance.json",
+    ]
+    left_over = read_provenance(folder / "provenance.json")
+    assert left_over.learnt_subjects == (f"withdrawn-{key_of(SUBJECT)}", "S002", "S003")
+    assert [one.recording_id for one in left_over.made.values()] == ["S002_V1_face_interview"]
+    # Whoever forgets the row of the other person is told.
+    rows = pd.read_csv(made, dtype=str, keep_default_na=False)
+    rows[rows["subject_id"] != SUBJECT].to_csv(made, index=False)
+    with pytest.raises(PdrayError, match=r"learnt from 1 subjects that the manifest lacks"):
+        load_manifest(made)
+
+
+def test_made_files_outside_of_the_output_folder_are_their_owner_s(left: Left, made: Path) -> None:
+    folder = made.parent / "film.made"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.move(left.output / "film.made", folder)
+    made.write_text(made.read_text().replace(str(left.output), str(made.parent)))
+    told = run(left, f"manifests=[{made}]", "delete=true")
+    file = folder / "fold0" / f"{RECORDING}_class1.mp4"
+    assert f"{file}: delete it and its copies" in told
+    assert "fold0/provenance.json: names the person; delete it with what it lists" in told
+    assert file.is_file()
+
+
+def test_lists_of_made_recordings_and_of_a_generator_lose_the_person(left: Left) -> None:
+    group = {"method": "cut", "study": "t", "recordings": [RECORDING, "made"],
+             "people": {SUBJECT: ["0" * 64], "S002": ["1" * 64]}}  # fmt: skip
+    left.study.write("made.json", json.dumps([group]))
+    (video,) = find(left.output, SUBJECT).person.files[:1]
+    listed = {"subjects": [SUBJECT, "S002"], "contents": [file_digest(video), "1" * 64]}
+    who = left.study.winner.folder / "learnt.json"
+    who.write_text(json.dumps(listed))
+    run(left, "delete=true")
+    gone = f"withdrawn-{key_of(SUBJECT)}"
+    assert json.loads(who.read_text()) == {"subjects": [gone, "S002"], "contents": [gone, "1" * 64]}
+    (one,) = read_made(left.study)
+    assert dict(one.people) == {"S002": ("1" * 64,)}
+
+
+def test_a_generator_that_learnt_is_said_to_make_pictures(
+    left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = left.study.read()["settings"]["model"]["name"]
+    entry = replace(MODELS[name], loop="translate", learner="module:build")
+    monkeypatch.setitem(MODELS, name, entry)
+    assert "learnt from a withdrawn subject; it makes pictures, and its weights can" in run(left)

@@ -103,6 +103,13 @@ def read_provenance(path: Path) -> Provenance:
     return found
 
 
+def folders_of_made(roots: Iterable[Path]) -> set[Path]:
+    """Return folders, and those of made recordings in them: ``<root>/<name>.made/<set>``."""
+    found = set(roots)
+    inner = {path for root in found for path in root.glob("*.made/*") if path.is_dir()}
+    return found | inner | {path.parent for path in inner}
+
+
 def provenance_files(folders: Iterable[Path]) -> Iterator[Path]:
     """Yield the provenance files in folders, by how they begin; folders inside are not searched."""
     for folder in folders:
