@@ -37,23 +37,30 @@ def find_made(
         with a fault, with the fault.
     """
     rows = Rows(recordings, digests)
-    sets: dict[Path, MadeSet | str] = {}
+    paths = {one.made_by for one in recordings if one.made_by is not None}
+    sets = {path: _read(path, rows) for path in sorted(paths)}
+    known = [one for one in sets.values() if not isinstance(one, str)]
+    made_contents = {content for one in known for content in one.provenance.made}
+    for each in known:
+        each.look_for_made(made_contents)
     found, faults = [], []
     for one in recordings:
         if one.made_by is None:
             continue
-        if one.made_by not in sets:
-            try:
-                sets[one.made_by] = MadeSet(read_provenance(one.made_by), rows)
-            except ManifestError as error:
-                sets[one.made_by] = f"made_by {error}; {AGAIN}"
         of = sets[one.made_by]
         told = [of] if isinstance(of, str) else of.faults(one)
         faults += [(one.recording_id, f"recording {one.recording_id}: {text}") for text in told]
         if not told and not isinstance(of, str):
             found.append(of.made(one))
-    known = [one for one in sets.values() if not isinstance(one, str)]
-    return found, faults + renamed(rows, known)
+    return found, faults + renamed(rows, made_contents)
+
+
+def _read(path: Path, rows: Rows) -> MadeSet | str:
+    """Return the set of a provenance file, or why there is none."""
+    try:
+        return MadeSet(read_provenance(path), rows)
+    except ManifestError as error:
+        return f"made_by {error}; {AGAIN}"
 
 
 def usable_made(

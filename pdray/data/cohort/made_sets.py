@@ -3,7 +3,7 @@
 What holds for all rows of a set is found once, so that thousands of rows take seconds.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from pdray.data.cohort.digests import Digests
@@ -109,6 +109,18 @@ class MadeSet:
             ]
         return _without_consent(LEARN, learnt, self._rows)
 
+    def look_for_made(self, made_contents: Set[str]) -> None:
+        """Note whether the generator learnt from made recordings.
+
+        Args:
+            made_contents: SHA-256 of all files that provenance files of the manifest list as made.
+        """
+        if again := made_contents & {*self.provenance.learnt_contents}:
+            self._all_faults.append(
+                f"its generator learnt from {len(again)} made recordings; nothing is made of made "
+                f"ones: train it on real recordings, and {AGAIN}"
+            )
+
     def faults(self, one: Recording) -> list[str]:
         """Return what is wrong with a made recording of the set."""
         if one.grade is None and one.diagnosis is None:
@@ -139,11 +151,14 @@ class MadeSet:
                 "tell what was made; write them into an .npz file of their own that made_by lists, "
                 "or leave the cell empty"
             ]
-        known = set(self.provenance.made)
-        for name in sources:
-            known.update(self._rows.contents.get(name, {}).values())
-        contents = self._rows.contents[one.recording_id]
-        wrong = [column for column, content in contents.items() if content not in known]
+        of_sources = {
+            content for name in sources for content in self._rows.contents.get(name, {}).values()
+        }
+        wrong = [
+            column
+            for column, content in self._rows.contents[one.recording_id].items()
+            if content not in self.provenance.made and content not in of_sources
+        ]
         if sources and not wrong:
             return []
         named = f" ({', '.join(wrong)})" if wrong else ""
@@ -179,15 +194,14 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
 
 
-def renamed(rows: Rows, sets: Sequence[MadeSet]) -> list[tuple[str, str]]:
+def renamed(rows: Rows, made_contents: Set[str]) -> list[tuple[str, str]]:
     """Return the rows that say they are real, and whose file a provenance file lists as made."""
-    made = {content for one in sets for content in one.provenance.made}
     return [
         (
             name,
             f"recording {name}: its file is a made one, by a provenance file of this manifest; "
             "fill in its made_by, or remove the row",
         )
-        for content in sorted(made & rows.of_content.keys())
+        for content in sorted(made_contents & rows.of_content.keys())
         for name in sorted(rows.of_content[content] & rows.real.keys())
     ]

@@ -323,6 +323,19 @@ def test_a_made_recording_is_no_source_of_another(write):
         load_manifest(write(provenance={"made": made}), allowed=None)
 
 
+def test_a_generator_that_learnt_from_made_recordings_is_refused(write):
+    learnt = (digest(b"track of S03"), digest(b"made of S06"))
+    with pytest.raises(ManifestError, match="MS05: its generator learnt from 1 made recordings"):
+        load_manifest(write(provenance={"learnt_contents": learnt}), allowed=None)
+
+
+def test_a_manifest_with_an_edited_provenance_file_is_refused(write, tmp_path):
+    path, listed = write(), tmp_path / "made.json"
+    listed.write_text(listed.read_text().replace('"S06"', '"S08"'))
+    with pytest.raises(ManifestError, match=r"row 14: recording MS05: made_by made.json was chang"):
+        load_manifest(path, allowed=None)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
