@@ -32,8 +32,9 @@ Traits = Mapping[str, NDArray[Any]]
 """Arrays by name; what a recording does not have is absent.
 
 Those of :mod:`pdray.checks.pictures` and :mod:`~pdray.checks.sounds`, and ``seconds`` (1,),
-``size`` (3,) width, height and frames per second of the file, ``coding`` (2,) names of its codecs,
-``shape`` (212,) of a face, in distances between the eyes.
+``size`` (3,) width and height of the file's picture, or of the rectangle that is read of it, and
+frames per second, ``coding`` (2,) names of its codecs, ``shape`` (212,) of a face, in distances
+between the eyes.
 """
 
 _VERSION = 1  # of the numbers; raise it when they change
@@ -67,7 +68,8 @@ def _key(rated: RatedRecording, row: Recording) -> str:
     files = [one for one in (row.video, row.sound) if one is not None and one.exists()]
     stats = [(one.stat().st_size, one.stat().st_mtime_ns) for one in files]
     entries = sorted(path.stem for path in (rated.stored or {}).values())
-    key = repr((_VERSION, entries, stats, row.start_seconds, row.end_seconds))
+    known = (_VERSION, entries, stats, row.start_seconds, row.end_seconds)
+    key = repr(known if row.crop is None else (*known, tuple(row.crop)))
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -96,6 +98,8 @@ def _add_file(rated: RatedRecording, row: Recording) -> dict[str, NDArray[Any]]:
         seconds = (file.duration or 0) / av.time_base
         rate = float(pictures[0].average_rate or 0) if pictures else 0.0
         size = [pictures[0].width, pictures[0].height, rate] if pictures else [0, 0, 0]
+        if row.crop is not None:
+            size[:2] = row.crop.width, row.crop.height
         names = [stream[0].codec_context.name if stream else "" for stream in (pictures, sounds)]
     if row.end_seconds is not None:
         seconds = row.end_seconds
@@ -156,12 +160,8 @@ def _add_pictures(rated: RatedRecording, row: Recording) -> dict[str, NDArray[An
         frames = small_frames(_chunks(entry, len(times)))
     elif row.video is not None and not stored.keys().isdisjoint(PICTURES):
         end = min(row.end_seconds or np.inf, (row.start_seconds or 0.0) + _MOST_SECONDS)
-        decoded = list(
-            decode_frames(
-                row.video, _PLAIN, start_seconds=row.start_seconds,
-                end_seconds=None if end > _length(row) else end,
-            )
-        )  # fmt: skip
+        part = row.part._replace(end_seconds=None if end > _length(row) else end)
+        decoded = list(decode_frames(row.video, _PLAIN, part=part))
         times = np.array([seconds for seconds, _ in decoded])
         frames = np.stack([picture for _, picture in decoded]).astype(np.float32)
     else:

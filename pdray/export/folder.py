@@ -23,8 +23,9 @@ COPIED = (
     *(
         f"data/media/{name}.py"
         for name in (
-            "cause", "container", "decode", "findings", "flow", "interlace", "libav_log", "limits",
-            "movement_spectrum", "picture", "picture_list", "source", "timeline", "tone",
+            "cause", "container", "crop", "decode", "findings", "flow", "interlace", "libav_log",
+            "limits", "movement_spectrum", "part", "picture", "picture_list", "source", "timeline",
+            "tone",
         )
     ),
     "errors.py",

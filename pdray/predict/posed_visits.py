@@ -9,12 +9,14 @@ from typing import Literal
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.made import refuse_made
 from pdray.data.cohort.manifest import Recording, load_manifest
-from pdray.data.cohort.rows import FILES, RATER, REQUIRED, read_rows
+from pdray.data.cohort.rows import CROP, FILES, RATER, REQUIRED, read_rows
 from pdray.data.cohort.settings import VISIT
 from pdray.errors import ManifestError, refuse
 
 RATED = "facial_expression"  # MDS-UPDRS 3.2, which rates the whole visit
-_OF_RECORDING = {*REQUIRED, *FILES, "grade", "grade_status", "side", "start_seconds", "end_seconds"}
+_OF_RECORDING = {
+    *REQUIRED, *FILES, "grade", "grade_status", "side", "start_seconds", "end_seconds", CROP,
+}  # fmt: skip
 _OF_VISIT = ("recording_id", "subject_id", "visit_id", "item", "grade", "intensities")
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from pdray.data.media.decode import content_box, decode
+from pdray.data.media.part import Part
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.errors import DecodeError
 from tests.places import ROOT
@@ -289,16 +290,16 @@ def test_two_hours_are_refused_by_the_header_and_a_span_of_them_is_not(tmp_path,
             for pixels in scene():
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
             file.mux(stream.encode())
-        span = {"start_seconds": 900.0, "end_seconds": 2700.0}
+        span = Part(900.0, 2700.0)
     else:
         path = record(tmp_path, name, "libx264", "yuv420p", {}, scene(), stamps=stamps)
-        span = {"start_seconds": 0.1, "end_seconds": 0.2}
+        span = Part(0.1, 0.2)
     since = time.process_time()
     message = refused(path)
     assert time.process_time() - since < 1
     assert message.startswith("lasts 720")
     assert "s, more than limits.max_seconds 3600; name a shorter span" in message
-    assert len(decode(path, CONFIG, **span).frames) == 2
+    assert len(decode(path, CONFIG, part=span).frames) == 2
 
 
 def test_two_hours_that_no_header_tells_are_refused_while_decoding(tmp_path):

@@ -18,6 +18,7 @@ from pdray.predict.intensities import extract_intensities
 from pdray.predict.intensity_settings import ExtractIntensitiesConfig
 from pdray.predict.learnt import find_learnt
 from pdray.predict.models import find_models
+from pdray.predict.posed_visits import find_visits
 from pdray.predict.studied import open_study
 from pdray.tracking.run_log import StudyLog
 
@@ -55,6 +56,13 @@ def measure(study: StudyLog, manifest: Path, *words: str) -> tuple[str, pd.DataF
     config = load(ExtractIntensitiesConfig, [*told, *words])
     text = extract_intensities(config, lambda _: None)
     return text, pd.read_csv(output, dtype=str, keep_default_na=False)
+
+
+def test_a_rectangle_is_of_a_video_and_not_of_its_visit(clips: Callable[..., Path]) -> None:
+    visits, columns = find_visits(clips(crop="0 0 16 24"), ("neutral", "happiness"), "refuse")
+    assert {one.crop for visit in visits for one in visit.recordings} == {(0, 0, 16, 24)}
+    assert "sex" in columns
+    assert "crop" not in columns
 
 
 def read(manifest: Path, name: str = "S001_V1") -> Intensities:

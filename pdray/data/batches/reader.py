@@ -174,13 +174,10 @@ class SnippetReader:
     def _decode(self, recording: RatedRecording, draw: Draw | None, out: NDArray[Any]) -> None:
         from pdray.data.media.seek import read_frames, scan  # PyAV, for frames=video alone
 
-        start, end = recording.span
         with naming(recording.recording_id):
             if recording.video is None:
                 raise DecodeError("it has no video to decode; add one to the manifest")
-            index = scan(
-                recording.video, self.decode, self.limits, start_seconds=start, end_seconds=end
-            )
+            index = scan(recording.video, self.decode, self.limits, recording.part)
             indices = self._indices(len(index.seconds), draw, recording)
             wanted = indices.ravel()
             frames = read_frames(recording.video, index, wanted, self.decode, self.limits)

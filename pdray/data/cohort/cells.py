@@ -15,8 +15,10 @@ from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.rows import (
     CONSENT,
     CONSENTS,
+    CROP,
     FILES,
     IDS,
+    LEAST_CROP,
     MADE,
     NUMBERS,
     PLACES,
@@ -36,6 +38,7 @@ from pdray.data.cohort.settings import (
     item_fault,
 )
 from pdray.data.cohort.spelling import normal_form
+from pdray.data.media.part import Box
 from pdray.data.modalities import is_table
 
 # "3.0" is what pandas writes for 3 when another cell of the column is empty; it says the same.
@@ -50,6 +53,7 @@ _NOBODY = re.compile(
     r"n/?a|n\.a\.|nat|nil|unknown|unnamed|anonymous|undefined|missing|absent|empty|tbd|todo"
     r"|xxx+|k\.a\.|unbekannt|[-?._*/]+"
 )
+_CROP = re.compile(r"([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,6})")
 _ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?e[+-][0-9]+")
 _MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mrz|Mai|Okt|Dez)"
 _DATE = re.compile(
@@ -137,6 +141,7 @@ def read_row(
     words[CONSENT] = _consents(cells.get(CONSENT, ""), faults)
     numbers = {name: _number(name, cells.get(name, ""), faults) for name in NUMBERS}
     faults += _span_faults(numbers["start_seconds"], numbers["end_seconds"])
+    crop = read_crop(cells.get(CROP, ""), faults)
     raters = sorted((name for name in cells if RATER.fullmatch(name)), key=lambda n: int(n[6:]))
     grade, *rated = [_grade(name, cells, scale, faults) for name in ("grade", *raters)]
     if grade is not None and words["grade_status"] == UNABLE:
@@ -147,7 +152,7 @@ def read_row(
     values |= {name: cells.get(name) or None for name in ("visit_id", "side", *TEXTS)}
     values |= {name: folder / cells[name] if cells.get(name) else None for name in (*FILES, MADE)}
     tables = {name: folder / cells[name] for name in cells if is_table(name) and cells[name]}
-    values |= {"grade": grade, "raters": tuple(rated), "features": tables}
+    values |= {"grade": grade, "raters": tuple(rated), "features": tables, CROP: crop}
     return values | words | numbers, []
 
 
@@ -163,6 +168,26 @@ def _span_faults(start: float | None, end: float | None) -> list[str]:
     if end is not None and end <= (start or 0.0):
         faults.append(f"end_seconds {end:g} must be greater than start_seconds {start or 0.0:g}")
     return faults
+
+
+def read_crop(cell: str, faults: list[str]) -> Box | None:
+    """Return the rectangle of a cell of column ``crop``; None where it is empty or wrong."""
+    if not cell:
+        return None
+    match = _CROP.fullmatch(cell)
+    if match is None:
+        faults.append(
+            f"{CROP} {cell!r} is not four whole numbers with a space between, left top width "
+            "height in pixels of the picture as it is shown, such as '0 0 640 480'"
+        )
+        return None
+    crop = Box(*map(int, match.groups()))
+    if min(crop.width, crop.height) < LEAST_CROP:
+        faults.append(
+            f"{CROP} {cell} is {crop.width} x {crop.height} px, less than {LEAST_CROP} x "
+            f"{LEAST_CROP}; its numbers are left top width height"
+        )
+    return crop
 
 
 def is_personal(subject: str) -> bool:

@@ -16,10 +16,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
+from pdray.data.cohort.cells import read_crop
 from pdray.data.cohort.csv_table import Row
 from pdray.data.cohort.digests import Digests
 from pdray.data.cohort.people import Fault
-from pdray.data.cohort.rows import MADE, file_columns
+from pdray.data.cohort.rows import CROP, MADE, file_columns
 from pdray.data.modalities import is_table
 from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError
@@ -110,7 +111,10 @@ def find_owners(
 
 
 def file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
-    """Check that files exist and videos open; each file once, however many rows name it."""
+    """Check that files exist, videos open and each ``crop`` is inside its video's picture.
+
+    Each file is opened once, however many rows name it.
+    """
     named = [
         (row.number, name, row.cells.get(name, ""))
         for row in rows
@@ -121,11 +125,13 @@ def file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
     with ThreadPoolExecutor(_READERS) as pool:
         reasons = pool.map(lambda want: _file_fault(folder, want[1], is_video=want[0]), wanted)
         found = dict(zip(wanted, reasons, strict=True))
-    return [
+    faults = [
         (number, f"{name} {cell}: {reason}")
         for number, name, cell in named
         if (reason := found[name == "video", cell])
-    ] + _unsaid_made(rows, folder)
+    ]
+    opened = [one for one in rows if not found.get((True, _video(one)))]
+    return faults + _crop_faults(opened, folder) + _unsaid_made(rows, folder)
 
 
 def _unsaid_made(rows: Sequence[Row], folder: Path) -> list[Fault]:
@@ -151,6 +157,36 @@ def _unsaid_made(rows: Sequence[Row], folder: Path) -> list[Fault]:
             for (number, name, cell), mark in zip(named, marks, strict=True)
             if mark
         ]
+
+
+def _crop_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
+    """Compare the rectangles of rows, whose videos open, with the pictures of the videos."""
+    crops = [(row, crop) for row in rows if (crop := read_crop(row.cells.get(CROP, ""), []))]
+    videos = sorted({_video(row) for row, _ in crops} - {""})
+    with ThreadPoolExecutor(_READERS) as pool:
+        sizes = dict(zip(videos, pool.map(lambda one: _size(folder / one), videos), strict=True))
+    faults: list[Fault] = []
+    for row, crop in crops:
+        if size := sizes.get(_video(row)):
+            try:
+                crop.check_inside(*size)
+            except DecodeError as error:
+                faults.append((row.number, f"video {_video(row)}: {error}"))
+    return faults
+
+
+def _video(row: Row) -> str:
+    return row.cells.get("video", "")
+
+
+def _size(video: Path) -> tuple[int, int] | None:
+    """Return the width and height of a video's picture; None where decoding will say why."""
+    from pdray.data.media.decode import picture_size
+
+    try:
+        return picture_size(video)
+    except DecodeError:
+        return None
 
 
 def _file_fault(folder: Path, cell: str, *, is_video: bool) -> str | None:

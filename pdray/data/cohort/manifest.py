@@ -27,6 +27,7 @@ from pdray.data.cohort.settings import (
     Subjects,
     item_fault,
 )
+from pdray.data.media.part import Box, Part
 from pdray.data.modalities import FEATURES, is_table
 from pdray.errors import ManifestError, refuse
 
@@ -66,12 +67,11 @@ class Recording:
         hoehn_yahr: Stage, 0 to 5, with 1.5 and 2.5.
         disease_years: Since the diagnosis, 0 to 120.
         hours_since_dose: Since the last dose, 0 to 720.
-        diagnosis, sex, site: Free text.
-        recording_protocol: How it was recorded, free text.
+        diagnosis, sex, site, recording_protocol, consent_version: Free text.
         consent_pictures: "yes" if the subject agreed that pictures of it are shown.
         consent_synthesis: What the subject agreed to, of "learn", "change" and "show", with spaces
             between; see :mod:`pdray.data.cohort.made`.
-        consent_version: Of the consent form, free text.
+        crop: Rectangle of the video's shown picture that is read; None is all of it [px].
         made_by: Absolute path of the provenance file, if the recording is made; None is real.
         together: Subjects that share a file with this one, and this one; empty if none does. All
             of them belong on one side of a split.
@@ -108,6 +108,7 @@ class Recording:
     consent_pictures: str | None = None
     consent_synthesis: str | None = None
     consent_version: str | None = None
+    crop: Box | None = None
     made_by: Path | None = None
     together: frozenset[str] = frozenset()
     features: Mapping[str, Path] = field(default_factory=dict, hash=False)
@@ -136,6 +137,11 @@ class Recording:
     def sound(self) -> Path | None:
         """Where its sound is: ``audio``, else the video, which may have none."""
         return self.audio or self.video
+
+    @property
+    def part(self) -> Part:
+        """Span and rectangle of its video."""
+        return Part(self.start_seconds, self.end_seconds, self.crop)
 
     @property
     def is_synthetic(self) -> bool:
@@ -195,8 +201,10 @@ class Manifest:
 
         Returns:
             The manifest's columns and ``rater_1``, ... ; an absent cell is <NA>, numbers are Int64
-            or Float64, files are absolute paths as text.
+            or Float64, files are absolute paths as text, ``crop`` is as the file has it.
         """
+        from pdray.data.cohort.data_frame import recordings_table
+
         return recordings_table(self.recordings)
 
 
@@ -217,18 +225,6 @@ class Allowed(NamedTuple):
 
 
 NOTHING = Allowed()
-
-
-def recordings_table(recordings: Sequence[Recording]) -> "pd.DataFrame":
-    """Return recordings as a data frame, a row each; see :meth:`Manifest.table`."""
-    import pandas as pd
-
-    rows = []
-    for one in recordings:
-        row = {name: getattr(one, name) for name in COLUMNS}
-        row |= {name: str(file) for name, file in one.files.items()}
-        rows.append(row | {f"rater_{n}": grade for n, grade in enumerate(one.raters, start=1)})
-    return pd.DataFrame(rows).convert_dtypes()
 
 
 def grade_class(grade: int, cuts: Sequence[int]) -> int:

@@ -17,7 +17,6 @@ from pdray.data.cohort.manifest import (
     Manifest,
     Recording,
     grade_class,
-    recordings_table,
     select,
 )
 from pdray.data.cohort.rated import (
@@ -88,6 +87,8 @@ class Cohort:
             int64: in which fold the recording is held out, from 0; -1 is the test set.
         """
         home = {name: number for number, side in enumerate(self.folds.folds) for name in side}
+        from pdray.data.cohort.data_frame import recordings_table
+
         table = recordings_table(self.recordings)
         classes = [_class(one, self.grade_cuts) for one in self.recordings]
         return table.assign(
@@ -350,7 +351,7 @@ def rate(
         grade=recording.grade,
         target=grade_class(recording.grade, cuts),
         video=recording.video,
-        span=(recording.start_seconds, recording.end_seconds),
+        part=recording.part,
         group=recording.group,
         shares=tuple(rater_shares(recording.raters, recording.grade, cuts)),
         votes=tuple(-1 if one is None else grade_class(one, cuts) for one in recording.raters),

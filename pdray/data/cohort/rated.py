@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.data.cohort.manifest import Recording, grade_class
+from pdray.data.media.part import WHOLE, Part
 from pdray.data.modalities import Modality
 from pdray.errors import FoldsError, ManifestError
 
@@ -48,7 +49,7 @@ class RatedRecording:
         grade: The rater's integer.
         target: Class of the grade, 0..K-1.
         video: The encoded file; None where only tracks or sound of it are there.
-        span: Start and end of the recording inside ``video`` [s]; None is the file's own.
+        part: What it takes of ``video``.
         shares: Share of the raters that saw each class; None is the class of the grade alone.
         stored: Its entries in the frame store; None when it is decoded at every read.
         marks: A clinician's mark of each of the 14 regions of the face, 0 to 10, None where a
@@ -70,7 +71,7 @@ class RatedRecording:
     grade: int
     target: int
     video: Path | None
-    span: tuple[float | None, float | None] = (None, None)
+    part: Part = WHOLE
     shares: tuple[float, ...] | None = None
     stored: Mapping[Modality, Path] | None = None
     marks: tuple[int | None, ...] | None = None

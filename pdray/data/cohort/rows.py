@@ -37,6 +37,8 @@ class Numbers(NamedTuple):
 IDS = ("recording_id", "subject_id", "visit_id")
 TEXTS = ("split", "diagnosis", "sex", "site", "recording_protocol", "consent_version")
 CONSENT, CONSENTS = "consent_synthesis", ("learn", "change", "show")
+CROP = "crop"  # left top width height of the rectangle of the shown picture that is read [px]
+LEAST_CROP = 16  # sides of the least one [px]
 MADE = "made_by"  # its cell names the provenance file of a made recording
 # Column to its words and, in lower case without spaces, dashes and underscores, how else each may
 # be written.
@@ -63,7 +65,7 @@ NUMBERS: dict[str, Numbers] = {
 REQUIRED = ("recording_id", "subject_id", "item")
 # And features, features.NAME (tables of many recordings), rater_1, rater_2, ...
 COLUMNS = (
-    *REQUIRED, *FILES, "grade", "visit_id", "side", *TEXTS, *WORDS, *NUMBERS, CONSENT, MADE
+    *REQUIRED, *FILES, "grade", "visit_id", "side", *TEXTS, *WORDS, *NUMBERS, CROP, CONSENT, MADE
 )  # fmt: skip
 RATER = re.compile(r"rater_([1-9][0-9]*)")
 OWN = "x_"  # how the user's own columns begin

@@ -54,7 +54,8 @@ from pdray.data.media.findings import Findings
 from pdray.data.media.interlace import deinterlaced
 from pdray.data.media.libav_log import Line, heard, listening
 from pdray.data.media.limits import USUAL, Limits
-from pdray.data.media.picture import Box, Canvas, Pixels, display_turn
+from pdray.data.media.part import WHOLE, Box, Part
+from pdray.data.media.picture import Canvas, Pixels, display_turn, shown_size
 from pdray.data.media.picture_list import SUFFIX, read_list
 from pdray.data.media.source import (
     check_end,
@@ -97,20 +98,16 @@ def decode(
     video: Path,
     config: "DecodeConfig",
     limits: "AnyLimits" = USUAL,
-    *,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
+    part: Part = WHOLE,
 ) -> Clip:
-    """Decode a recording, or a span of it, into memory.
+    """Decode a recording, or a part of it, into memory.
 
     Args and errors are those of :func:`decode_frames`.
 
     Returns:
         Every frame of the span.
     """
-    kept = list(
-        decode_frames(video, config, limits, start_seconds=start_seconds, end_seconds=end_seconds)
-    )
+    kept = list(decode_frames(video, config, limits, part))
     return Clip(
         np.stack([pixels for _, pixels in kept]), np.array([seconds for seconds, _ in kept])
     )
@@ -120,9 +117,8 @@ def decode_frames(
     video: Path,
     config: "DecodeConfig",
     limits: "AnyLimits" = USUAL,
+    part: Part = WHOLE,
     *,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
     findings: Findings | None = None,
 ) -> Generator[tuple[float, Pixels]]:
     """Decode a recording one frame at a time.
@@ -136,9 +132,7 @@ def decode_frames(
             shows what is on display then: the last frame whose time is not later (by more than
             1 ms, what a container's rounding makes of it). The last frame stays until its end.
         limits: What the recording may cost.
-        start_seconds: Frames before this time are left out; None is the beginning.
-        end_seconds: Frames at or after this time are left out; None is the end. May lie at most
-            0.1 s past the end.
+        part: Span and rectangle to read.
         findings: Filled with what is found on the way; complete when the last frame has come.
 
     Yields:
@@ -147,12 +141,12 @@ def decode_frames(
 
     Raises:
         DecodeError: If the file is damaged or cut short (as far as the module's list goes), has
-            no video, does not hold the span, or passes a limit.
+            no video, does not hold the part, or passes a limit.
     """
-    span = Span.between(start_seconds, end_seconds)
+    span = Span.between(part.start_seconds, part.end_seconds)
     with opened(video, limits.max_pixels) as (file, stream):
         check_length(file, stream, span, limits.max_seconds)
-        canvas = canvas_for(stream, config)
+        canvas = canvas_for(stream, config, part.crop)
         deadline = Deadline(limits)
         frames = _frames(file, stream, limits, deadline, findings)
         if config.interlaced == "deinterlace":
@@ -171,9 +165,7 @@ def inspect(
     video: Path,
     config: "DecodeConfig",
     limits: "AnyLimits" = USUAL,
-    *,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
+    part: Part = WHOLE,
 ) -> Findings:
     """Decode a recording and draw nothing: refuse what :func:`decode_frames` refuses.
 
@@ -183,10 +175,10 @@ def inspect(
         What a study must say of it.
     """
     findings = Findings()
-    span = Span.between(start_seconds, end_seconds)
+    span = Span.between(part.start_seconds, part.end_seconds)
     with opened(video, limits.max_pixels) as (file, stream):
         check_length(file, stream, span, limits.max_seconds)
-        canvas = canvas_for(stream, config)
+        canvas = canvas_for(stream, config, part.crop)
         frames = _frames(file, stream, limits, Deadline(limits), findings)
         for _, picture in shown(
             frames, span, rate=config.frame_rate, max_seconds=limits.max_seconds
@@ -195,13 +187,19 @@ def inspect(
     return findings
 
 
-def content_box(video: Path, config: "DecodeConfig", limits: "AnyLimits" = USUAL) -> Box:
+def content_box(
+    video: Path,
+    config: "DecodeConfig",
+    limits: "AnyLimits" = USUAL,
+    part: Part = WHOLE,
+) -> Box:
     """Return where on the canvas the shown picture lies, by decoding the first frame.
 
     Args:
         video: The encoded file.
         config: Size of the canvas.
         limits: What the recording may cost.
+        part: Its rectangle is the picture that is meant.
 
     Returns:
         Left, top, width and height [px]. A point at the part (u, v) of the picture as it is
@@ -209,26 +207,48 @@ def content_box(video: Path, config: "DecodeConfig", limits: "AnyLimits" = USUAL
         the canvas's left and top edge.
 
     Raises:
-        DecodeError: If the file has no frame that can be decoded, or passes a limit.
+        DecodeError: If the file has no frame that can be decoded, does not hold the rectangle, or
+            passes a limit.
     """
     with opened(video, limits.max_pixels) as (file, stream):
         first = next(_frames(file, stream, limits, Deadline(limits), None))
-        return canvas_for(stream, config).box(first.picture)
+        return canvas_for(stream, config, part.crop).box(first.picture)
 
 
-def full_size(video: Path, limits: "AnyLimits" = USUAL) -> tuple[int, int]:
-    """Return the width and height of the shown picture [px], by decoding the first frame.
+def picture_size(video: Path, limits: "AnyLimits" = USUAL) -> tuple[int, int]:
+    """Return the width and height of the picture as it is shown [px], by decoding the first frame.
 
-    Its pixels are made square by their width: the canvas of this size holds all of it.
+    Pixels are those of the file, turned as it asks; the shape of a pixel does not count.
 
     Raises:
         DecodeError: If the file has no frame that can be decoded, or passes a limit.
     """
     with opened(video, limits.max_pixels) as (file, stream):
         first = next(_frames(file, stream, limits, Deadline(limits), None)).picture
+        return shown_size(first, display_turn(first))
+
+
+def full_size(video: Path, limits: "AnyLimits" = USUAL, part: Part = WHOLE) -> tuple[int, int]:
+    """Return the width and height of the shown picture [px], by decoding the first frame.
+
+    Its pixels are made square by their width: the canvas of this size holds all of it, or all of
+    the rectangle of ``part``.
+
+    Raises:
+        DecodeError: If the file has no frame that can be decoded, does not hold the rectangle, or
+            passes a limit.
+    """
+    with opened(video, limits.max_pixels) as (file, stream):
+        first = next(_frames(file, stream, limits, Deadline(limits), None)).picture
+        turn = display_turn(first)
+        width, height = shown_size(first, turn)
+        if part.crop is not None:
+            part.crop.check_inside(width, height)
+            width, height = part.crop.width, part.crop.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        stored = max(1, round(first.width * aspect)), first.height
-        return stored[::-1] if display_turn(first).transposed else stored
+        if turn.transposed:
+            return width, max(1, round(height * aspect))
+        return max(1, round(width * aspect)), height
 
 
 def check_readable(video: Path) -> str | None:
@@ -396,11 +416,15 @@ class _Clock:
         return stamp * _time_base(frame)
 
 
-def canvas_for(stream: VideoStream, config: "DecodeConfig") -> Canvas:
-    """Return the canvas that a stream's frames are drawn on."""
+def canvas_for(stream: VideoStream, config: "DecodeConfig", crop: Box | None) -> Canvas:
+    """Return the canvas that a stream's frames, or a rectangle of them, are drawn on."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     return Canvas(
-        height=config.height, width=config.width, pixel_aspect=aspect, tones=config.hdr == "sdr"
+        height=config.height,
+        width=config.width,
+        pixel_aspect=aspect,
+        tones=config.hdr == "sdr",
+        crop=crop,
     )
 
 

@@ -1,11 +1,12 @@
 """Facts of a decoded recording that a study must say: HDR, interlaced frames, other sizes."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from av.video.frame import VideoFrame
+if TYPE_CHECKING:  # those that read entries meet no frame
+    from av.video.frame import VideoFrame
 
-from pdray.data.media.tone import TRANSFERS, Transfer
+    from pdray.data.media.tone import Transfer
 
 
 @dataclass
@@ -20,14 +21,16 @@ class Findings:
         unaligned: Times of the frames without a portrait [s], by the reason; see ``portraits.py``.
     """
 
-    transfer: Transfer | None = None
+    transfer: "Transfer | None" = None
     num_interlaced: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
     is_end_told: bool = True
     unaligned: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, picture: VideoFrame) -> None:
+    def add(self, picture: "VideoFrame") -> None:
         """Take in a stored frame."""
+        from pdray.data.media.tone import TRANSFERS
+
         if self.transfer is None:
             self.transfer = TRANSFERS.get(picture.color_trc)
         self.num_interlaced += picture.interlaced_frame

@@ -1,8 +1,9 @@
-"""One decoded frame brought to the set size: turned, scaled, centred on black.
+"""One decoded frame brought to the set size: cut, turned, scaled, centred on black.
 
 The display matrix (phones write one) is honoured in all its eight quarter turns and mirrorings.
 The display aspect ratio is kept: the picture is scaled by swscale's AREA filter to fit and the
-rest of the canvas stays black, evenly on both sides. Pictures of high dynamic range are brought to
+rest of the canvas stays black, evenly on both sides. A ``crop`` is cut out before all that, so that
+nothing around it has any part in the result. Pictures of high dynamic range are brought to
 SDR after that, as ``tone.py`` says.
 """
 
@@ -17,6 +18,8 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from pdray.data.media.crop import Cutter
+from pdray.data.media.part import Box
 from pdray.data.media.tone import TRANSFERS, Toner, Transfer
 from pdray.errors import DecodeError
 
@@ -52,21 +55,13 @@ class Turn(NamedTuple):
             pixels = pixels.transpose(1, 0, 2)
         return pixels[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1]
 
-
-class Box(NamedTuple):
-    """Where the shown picture lies on the canvas; outside it the canvas is black.
-
-    Attributes:
-        left: First column [px].
-        top: First row [px].
-        width: Columns, at least 1 [px].
-        height: Rows, at least 1 [px].
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
+    def stored(self, shown: Box, width: int, height: int) -> Box:
+        """Return where a rectangle of the shown picture, of some size, is stored."""
+        left = width - shown.left - shown.width if self.mirrored else shown.left
+        top = height - shown.top - shown.height if self.upended else shown.top
+        if self.transposed:
+            return Box(top, left, shown.height, shown.width)
+        return Box(left, top, shown.width, shown.height)
 
 
 class Canvas:
@@ -77,30 +72,47 @@ class Canvas:
         width: Of the result [px].
         pixel_aspect: Width of a stored pixel over its height.
         tones: Whether HLG and PQ are brought to SDR; else they are taken for BT.709.
+        crop: Rectangle of the shown picture to draw; None draws all of it.
     """
 
     def __init__(
-        self, *, height: int, width: int, pixel_aspect: Fraction, tones: bool = True
+        self,
+        *,
+        height: int,
+        width: int,
+        pixel_aspect: Fraction,
+        tones: bool = True,
+        crop: Box | None = None,
     ) -> None:
         self.height = height
         self.width = width
         self.pixel_aspect = pixel_aspect
         self._tones = tones
+        self._crop = crop
+        self._cutter = None if crop is None else Cutter()
         self._toners: dict[tuple[Transfer, int], Toner] = {}
         self._scaler = VideoReformatter()
         self._boxes: dict[tuple[int, int, bool], Box] = {}
 
     def draw(self, picture: VideoFrame) -> Pixels:
-        """Return (height, width, 3) uint8 RGB."""
+        """Return (height, width, 3) uint8 RGB.
+
+        Raises:
+            DecodeError: If the crop is not inside the picture, or the display matrix turns by
+                anything but quarters of a circle.
+        """
         turn = display_turn(picture)
-        box = self._box(picture, turn)
+        stored = self._stored(picture, turn)
+        box = self._box(stored, turn)
+        if self._cutter is not None:
+            picture = self._cutter.cut(picture, stored)
         # Scaled as stored, turned afterwards: the small picture is the cheap one to turn.
-        stored = (box.width, box.height) if turn.transposed else (box.height, box.width)
+        size = (box.width, box.height) if turn.transposed else (box.height, box.width)
         transfer = TRANSFERS.get(picture.color_trc) if self._tones else None
         scaled = self._scaler.reformat(
             picture,
-            height=stored[0],
-            width=stored[1],
+            height=size[0],
+            width=size[1],
             # Not rgb48le: swscale mixes up its colours where it has nothing to scale.
             format="gbrp16le" if transfer else "rgb24",
             interpolation=_SCALER,
@@ -117,7 +129,8 @@ class Canvas:
 
     def box(self, picture: VideoFrame) -> Box:
         """Return where :meth:`draw` puts a frame's shown picture."""
-        return self._box(picture, display_turn(picture))
+        turn = display_turn(picture)
+        return self._box(self._stored(picture, turn), turn)
 
     def _toner(self, transfer: Transfer, primaries: int) -> Toner:
         key = transfer, primaries
@@ -125,8 +138,16 @@ class Canvas:
             self._toners[key] = Toner(transfer, primaries)
         return self._toners[key]
 
-    def _box(self, picture: VideoFrame, turn: Turn) -> Box:
-        key = picture.width, picture.height, turn.transposed
+    def _stored(self, picture: VideoFrame, turn: Turn) -> Box:
+        """Return the part of a stored frame that is drawn."""
+        if self._crop is None:
+            return Box(0, 0, picture.width, picture.height)
+        width, height = shown_size(picture, turn)
+        self._crop.check_inside(width, height)
+        return turn.stored(self._crop, width, height)
+
+    def _box(self, stored: Box, turn: Turn) -> Box:
+        key = stored.width, stored.height, turn.transposed
         if key not in self._boxes:
             self._boxes[key] = self._place(*key)
         return self._boxes[key]
@@ -139,6 +160,11 @@ class Canvas:
         rows, columns = shown[::-1] if transposed else shown
         left, top = (self.width - columns) // 2, (self.height - rows) // 2
         return Box(left=left, top=top, width=columns, height=rows)
+
+
+def shown_size(picture: VideoFrame, turn: Turn) -> tuple[int, int]:
+    """Return the width and height of a frame as it is shown [px], whatever its pixels' aspect."""
+    return (picture.height, picture.width) if turn.transposed else (picture.width, picture.height)
 
 
 def display_turn(picture: VideoFrame) -> Turn:

@@ -36,6 +36,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pdray.data.media.decode import Deadline, canvas_for, decode_frames
+from pdray.data.media.part import WHOLE, Part
 from pdray.data.media.picture import Pixels
 from pdray.data.media.settings import DEFAULT_LIMITS, DecodeConfig, DecodeLimits
 from pdray.data.media.source import check_end, check_length, check_pixels, opened, packets
@@ -60,14 +61,14 @@ class SourceIndex:
         pts: (N,) int64, the stored frame that each shows, in the stream's time base; None where
             packets do not tell: then everything is decoded.
         keyframes: (K,) int64, rising, in the stream's time base.
-        span: What was scanned.
+        part: What was scanned.
         frame_rate: As in the settings it was scanned with [1/s].
     """
 
     seconds: npt.NDArray[np.float64]
     pts: Integers | None
     keyframes: Integers
-    span: Span
+    part: Part
     frame_rate: float | None
 
     @property
@@ -80,9 +81,7 @@ def scan(
     video: Path,
     config: DecodeConfig,
     limits: DecodeLimits = DEFAULT_LIMITS,
-    *,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
+    part: Part = WHOLE,
 ) -> SourceIndex:
     """List the frames of a recording by its packets; decode it where they do not tell.
 
@@ -90,8 +89,7 @@ def scan(
         video: The encoded file.
         config: Its frame rate is used.
         limits: What the recording may cost.
-        start_seconds: As in :func:`pdray.data.media.decode.decode_frames`.
-        end_seconds: As there.
+        part: Span to list, and rectangle to read.
 
     Returns:
         The index that :func:`read_frames` takes.
@@ -99,7 +97,7 @@ def scan(
     Raises:
         DecodeError: As ``decode_frames``, as far as packets show damage.
     """
-    span = Span.between(start_seconds, end_seconds)
+    span = Span.between(part.start_seconds, part.end_seconds)
     with opened(video, limits.max_pixels) as (file, stream):
         check_length(file, stream, span, limits.max_seconds)
         found = _listed(file, stream, span)
@@ -112,14 +110,11 @@ def scan(
                 np.array(seconds),
                 np.array(pts, np.int64),
                 np.array(sorted(found.keyframes), np.int64),
-                span,
+                part,
                 config.frame_rate,
             )
-    frames = decode_frames(
-        video, config, limits, start_seconds=start_seconds, end_seconds=end_seconds
-    )
-    times = np.array([seconds for seconds, _ in frames])
-    return SourceIndex(times, None, np.empty(0, np.int64), span, config.frame_rate)
+    times = np.array([seconds for seconds, _ in decode_frames(video, config, limits, part)])
+    return SourceIndex(times, None, np.empty(0, np.int64), part, config.frame_rate)
 
 
 def read_frames(
@@ -139,7 +134,7 @@ def read_frames(
         limits: What the recording may cost.
 
     Returns:
-        (K, H, W, 3) uint8 RGB: ``decode(...).frames[positions]`` of the same span.
+        (K, H, W, 3) uint8 RGB: ``decode(...).frames[positions]`` of the same part.
 
     Raises:
         DecodeError: If the file cannot be opened or decoded, passes a limit, or is not the one
@@ -158,7 +153,7 @@ def read_frames(
         wanted = index.pts[positions]
         if _fill(frames, wanted, _by_key(video, index, wanted, config, limits)):
             return frames
-    if not _fill(frames, positions, _by_decoding(video, index.span, positions, config, limits)):
+    if not _fill(frames, positions, _by_decoding(video, index.part, positions, config, limits)):
         raise DecodeError("shows fewer frames than it did when it was scanned")
     return frames
 
@@ -307,13 +302,11 @@ def _fill(frames: Pixels, wanted: Integers, drawn: Iterator[tuple[int, Pixels]])
 
 
 def _by_decoding(
-    video: Path, span: Span, positions: Integers, config: DecodeConfig, limits: DecodeLimits
+    video: Path, part: Part, positions: Integers, config: DecodeConfig, limits: DecodeLimits
 ) -> Iterator[tuple[int, Pixels]]:
     """Yield wanted positions and their frames in order, decoding all that come before."""
     wanted = set(positions.tolist())
-    end = None if span.end == math.inf else span.end
-    frames = decode_frames(video, config, limits, start_seconds=span.start, end_seconds=end)
-    for position, (_, pixels) in enumerate(frames):
+    for position, (_, pixels) in enumerate(decode_frames(video, config, limits, part)):
         if position in wanted:
             yield position, pixels
             wanted.discard(position)
@@ -333,7 +326,7 @@ def _by_key(
     stamps = np.unique(wanted)
     groups = np.searchsorted(index.keyframes, stamps, side="right") - 1
     with opened(video, limits.max_pixels) as (file, stream):
-        canvas = canvas_for(stream, config)
+        canvas = canvas_for(stream, config, index.part.crop)
         entry = _Entry(file, stream)
         for group in np.unique(groups).tolist():
             left = set(stamps[groups == group].tolist())

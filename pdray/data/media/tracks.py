@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from pdray.atomic import replacing
 from pdray.data.media.arrays import Arrays, array_form, load_arrays
-from pdray.data.media.picture import Box
+from pdray.data.media.part import Box
 from pdray.errors import DecodeError, refuse
 
 MAX_BYTES = 256 * 1024**2  # an hour of 25 Hz with 372 points; more is no track but a bomb

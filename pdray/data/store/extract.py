@@ -178,8 +178,7 @@ def _pictures(
         video,
         recipe.decode,
         recipe.limits,
-        start_seconds=recording.start_seconds,
-        end_seconds=recording.end_seconds,
+        recording.part,
         findings=findings,
     )
     made = _branches(frames, {one: MODALITIES[one].steps for one in wanted}, recipe)

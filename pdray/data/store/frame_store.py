@@ -1,10 +1,11 @@
 """Frame store: each recording is decoded once, and any item can be read by itself.
 
 There is one file (``entry.py``) per recording and modality. Its name is a digest of the *content*
-of its sources, the settings and the span. So a changed file or setting never uses an old entry, and
-two manifest rows with the same span share one. Files appear whole or not at all (``pdray.atomic``):
-if several nodes write the same entry, the last one wins with the same bytes; a killed writer leaves
-at most a hidden temporary file.
+of its sources, the settings, the span and the rectangle of the picture, if it is not all of it. So
+a changed file or setting never uses an old entry, and two manifest rows with the same span and
+rectangle share one. Files appear whole or not at all (``pdray.atomic``): if several nodes write the
+same entry, the last one wins with the same bytes; a killed writer leaves at most a hidden temporary
+file.
 
 Beside the entry of pictures lies what decoding them found (``findings.py``), under the same name
 with ``.json``; without an entry, it says that the recording was decoded once and is whole. An entry
@@ -25,7 +26,7 @@ from pdray.config import build, lay
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import StoredRecording
 from pdray.data.media.findings import Findings
-from pdray.data.modalities import Modality, is_table
+from pdray.data.modalities import PICTURES, TRACKS, Modality, is_table
 from pdray.data.store.entry import Entry, EntryWriter, is_whole
 from pdray.data.store.extract import extract, passes, sources
 from pdray.data.store.settings import Recipe
@@ -110,13 +111,7 @@ class FrameStore:
         with naming(recording.recording_id):
             (video,) = sources(recording, "rgb")
             if findings_of(path) is None:
-                found = inspect(
-                    video,
-                    self.recipe.decode,
-                    self.recipe.limits,
-                    start_seconds=recording.start_seconds,
-                    end_seconds=recording.end_seconds,
-                )
+                found = inspect(video, self.recipe.decode, self.recipe.limits, recording.part)
                 self._check_still(digests)
                 self._keep(path, found)
         return StoredRecording(recording.recording_id, {"rgb": path})
@@ -201,6 +196,8 @@ class FrameStore:
             "span": [recording.start_seconds, recording.end_seconds],
             "format": _FORMAT,
         }
+        if recording.crop is not None and modality in (*PICTURES, *TRACKS):
+            key["crop"] = list(recording.crop)
         if is_table(modality):  # one file has the rows of many recordings
             key["recording"] = recording.recording_id
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -53,19 +53,12 @@ def read_full_frames(
     """
     assert recording.video is not None, "whoever asks has looked"
     found = Findings() if findings is None else findings
-    width, height = full_size(recording.video, recipe.limits)
+    width, height = full_size(recording.video, recipe.limits, recording.part)
     # A copy is not checked: a recording may be larger than the frames that a study may ask for.
     decode = recipe.decode.model_copy(update={"height": height, "width": width})
     full = recipe.model_copy(update={"decode": decode})
     _, points = points_on_frames(recording, track, full)
-    frames = decode_frames(
-        recording.video,
-        decode,
-        recipe.limits,
-        start_seconds=recording.start_seconds,
-        end_seconds=recording.end_seconds,
-        findings=found,
-    )
+    frames = decode_frames(recording.video, decode, recipe.limits, recording.part, findings=found)
     return FullFrames(frames, points, (width, height), found)
 
 
@@ -85,10 +78,10 @@ def points_on_frames(
     Raises:
         DecodeError: If the video cannot be read, or the track is of another recording.
     """
-    video, start, end = recording.video, recording.start_seconds, recording.end_seconds
+    video = recording.video
     assert video is not None, "whoever asks has looked"
-    index = scan(video, recipe.decode, recipe.limits, start_seconds=start, end_seconds=end)
-    box = content_box(video, recipe.decode, recipe.limits)
+    index = scan(video, recipe.decode, recipe.limits, recording.part)
+    box = content_box(video, recipe.decode, recipe.limits, recording.part)
     shown = _shown_seconds(video, index.seconds, recording, recipe)
     return index.seconds, fit_to_frames(track, shown, box)
 
@@ -100,5 +93,5 @@ def _shown_seconds(video: Path, seconds: Seconds, recording: Recording, recipe: 
     recorded = recipe.decode.model_copy(update={"frame_rate": None})
     # Scanned from the beginning: the first frame of a span may start before the span.
     limits = recipe.limits.model_copy(update={"max_seconds": math.inf})
-    own = scan(video, recorded, limits, end_seconds=recording.end_seconds).seconds
+    own = scan(video, recorded, limits, recording.part._replace(start_seconds=None)).seconds
     return own[np.searchsorted(own, seconds + TICK_SLACK_SECONDS, side="right") - 1]

@@ -21,7 +21,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pdray.data.media.picture import Box
+from pdray.data.media.part import Box
 from pdray.importers.mediapipe.landmarker import Floats, Landmarker, OpenLandmarker
 
 Picture = NDArray[np.uint8]

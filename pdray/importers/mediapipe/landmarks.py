@@ -150,14 +150,8 @@ def follow_face(
     if recording.video is None:
         raise DecodeError("has no video")
     canvas = DecodeConfig(height=size, width=size)
-    box = content_box(recording.video, canvas, limits)
-    frames = decode_frames(
-        recording.video,
-        canvas,
-        limits,
-        start_seconds=recording.start_seconds,
-        end_seconds=recording.end_seconds,
-    )
+    box = content_box(recording.video, canvas, limits, recording.part)
+    frames = decode_frames(recording.video, canvas, limits, recording.part)
     meshes, closer, times, last = [], [], [], -1
     with FaceSearch(opens) as search:
         for seconds, drawn in frames:

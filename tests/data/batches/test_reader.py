@@ -13,8 +13,10 @@ from pdray.data.batches.settings import AugmentConfig, SnippetConfig, StreamConf
 from pdray.data.batches.snippet import Draw, frame_indices
 from pdray.data.cohort.rated import FoldSides
 from pdray.data.media.decode import decode
+from pdray.data.media.part import Box, Part
 from pdray.data.media.settings import DecodeConfig
 from pdray.errors import DecodeError, StoreError, StreamError
+from tests.conftest import number_frame
 
 SIDES = (FoldSides(training=tuple(range(7)), evaluation=(7, 8, 9)),)
 PLAN = plan_batches(SIDES, Schedule(seed=1, batch_size=3, epochs=2))
@@ -90,11 +92,25 @@ def test_only_the_span_of_a_recording_is_read(
     make_reader, unstored, numbered_video, read_frame_number
 ):
     recording = unstored(make_reader(1).recordings[0], numbered_video)
-    recording = replace(recording, span=(0.4, 0.8))  # frames 10 to 19 of 25 a second
+    recording = replace(recording, part=Part(0.4, 0.8))  # frames 10 to 19 of 25 a second
     config = DecodeConfig(height=64, width=64)
     reader = SnippetReader((recording,), SnippetConfig(num_frames=10), config, seed=0)
     frames = read_one(reader, PlannedBatch(0, 0, False, (0,), 1))["rgb"][0]
     assert [read_frame_number(frame) for frame in frames] == list(range(10, 20))
+
+
+def test_only_the_rectangle_of_a_recording_is_read(
+    make_reader, unstored, write_video, read_frame_number
+):
+    frames = [np.pad(number_frame(i), ((0, 32), (0, 0), (0, 0))) for i in range(8)]
+    video = write_video("marked.mp4", frames)
+    config = DecodeConfig(height=64, width=64)
+    recording = replace(
+        unstored(make_reader(1).recordings[0], video), part=Part(crop=Box(0, 0, 64, 64))
+    )
+    reader = SnippetReader((recording,), SnippetConfig(num_frames=8), config, seed=0)
+    read = read_one(reader, PlannedBatch(0, 0, False, (0,), 1))["rgb"][0]
+    assert [read_frame_number(frame) for frame in read] == list(range(8))
 
 
 def test_a_recording_that_cannot_be_decoded_is_named(make_reader, unstored, tmp_path):

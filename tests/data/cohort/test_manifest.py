@@ -15,6 +15,7 @@ from pdray.data.cohort.manifest import (
     select,
 )
 from pdray.data.cohort.settings import ITEMS, DataConfig
+from pdray.data.media.part import Box
 from pdray.errors import ManifestError, SettingsError
 
 ROW = {"recording_id": "r1", "subject_id": "S1", "item": "gait", "grade": "2"}
@@ -44,6 +45,7 @@ def test_every_column_arrives(write_manifest, tmp_path):
         "visit_id": "v1",
         "side": "left",
         "start_seconds": "1.5",
+        "crop": "0 16 640 480",
         "end_seconds": "4",
         "split": "train",
         "diagnosis": "PD",
@@ -73,6 +75,7 @@ def test_every_column_arrives(write_manifest, tmp_path):
             visit_id="v1",
             side="left",
             start_seconds=1.5,
+            crop=Box(0, 16, 640, 480),
             end_seconds=4.0,
             split="train",
             diagnosis="PD",

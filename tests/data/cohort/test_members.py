@@ -16,6 +16,7 @@ from pdray.data.cohort.members import (
     split_subjects,
 )
 from pdray.data.cohort.rated import StoredRecording
+from pdray.data.media.part import Box, Part
 from pdray.errors import FoldsError, ManifestError, SettingsError
 from pdray.search.settings import StudyConfig
 
@@ -144,14 +145,15 @@ def test_a_rendered_recording_makes_the_cohort_synthetic(load):
 
 def test_rated_recordings_carry_what_is_read(load, tmp_path):
     facts = {"side": "left", "medication_state": "off", "rater_1": 2, "rater_2": ""}
-    span = {"start_seconds": 1.5, "end_seconds": 4.0}
+    span = {"start_seconds": 1.5, "end_seconds": 4.0, "crop": "0 0 64 48"}
     manifest, config = load(lambda subject, side: {**span, **facts})
     cohort = cohort_of(manifest, config)
     first = cohort.recordings[0]
     decoded = rated(cohort, config.data, None)
     assert len(decoded) == 40
     assert (decoded[0].recording_id, decoded[0].subject_id) == ("S00left", "S00")
-    assert (decoded[0].video, decoded[0].span, decoded[0].stored) == (first.video, (1.5, 4.0), None)
+    assert (decoded[0].video, decoded[0].stored) == (first.video, None)
+    assert decoded[0].part == Part(1.5, 4.0, Box(0, 0, 64, 48))
     assert decoded[0].facts == {"side": "left", "medication_state": "off", "rater_1": 2.0}
     entries = {"S00left": StoredRecording("S00left", {"rgb": tmp_path / "a.arrow"})}
     one = replace(cohort, recordings=cohort.recordings[:1])

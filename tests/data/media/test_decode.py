@@ -7,6 +7,7 @@ import pytest
 
 from pdray.data.media import decode as module
 from pdray.data.media.decode import check_readable, content_box, decode, decode_frames
+from pdray.data.media.part import Part
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.errors import DecodeError
 
@@ -44,27 +45,27 @@ def test_frame_i_shows_the_number_i(numbered_video, read_frame_number):
 
 
 def test_a_span_keeps_its_frames_and_its_place_in_time(numbered_video, read_frame_number):
-    clip = decode(numbered_video, SMALL, start_seconds=0.4, end_seconds=0.8)
+    clip = decode(numbered_video, SMALL, part=Part(start_seconds=0.4, end_seconds=0.8))
     assert [read_frame_number(frame) for frame in clip.frames] == list(range(10, 20))
     np.testing.assert_allclose(clip.pts_seconds, np.arange(10, 20) / 25)
     # Between two frames: the next one is the first shown after the start.
-    clip = decode(numbered_video, SMALL, start_seconds=0.41, end_seconds=0.5)
+    clip = decode(numbered_video, SMALL, part=Part(start_seconds=0.41, end_seconds=0.5))
     assert [read_frame_number(frame) for frame in clip.frames] == [11, 12]
 
 
 def test_spans_that_meet_share_no_frame(numbered_video):
     whole = decode(numbered_video, SMALL).frames
-    first = decode(numbered_video, SMALL, end_seconds=0.68).frames
-    second = decode(numbered_video, SMALL, start_seconds=0.68).frames
+    first = decode(numbered_video, SMALL, part=Part(end_seconds=0.68)).frames
+    second = decode(numbered_video, SMALL, part=Part(start_seconds=0.68)).frames
     np.testing.assert_array_equal(np.concatenate([first, second]), whole)
 
 
 def test_a_span_outside_the_recording_is_refused(numbered_video):
     with pytest.raises(DecodeError, match=r"ends at 1\.600 s, before end_seconds 1\.8"):
-        decode(numbered_video, SMALL, end_seconds=1.8)
+        decode(numbered_video, SMALL, part=Part(end_seconds=1.8))
     with pytest.raises(DecodeError, match=r"ends at 1\.600 s, before start_seconds 2"):
-        decode(numbered_video, SMALL, start_seconds=2.0)
-    assert len(decode(numbered_video, SMALL, end_seconds=1.65).frames) == 40
+        decode(numbered_video, SMALL, part=Part(start_seconds=2.0))
+    assert len(decode(numbered_video, SMALL, part=Part(end_seconds=1.65)).frames) == 40
 
 
 @pytest.mark.parametrize(
@@ -107,9 +108,9 @@ def test_an_index_that_lists_more_than_the_file_holds_is_refused(write_video):
 
 def test_a_cut_before_the_span_ends_is_refused_and_one_after_it_is_not(write_video):
     path = cut(write_video("a.mp4", noise(), container=FASTSTART), 0.6)
-    assert len(decode(path, SMALL, end_seconds=0.4).frames) == 10
+    assert len(decode(path, SMALL, part=Part(end_seconds=0.4)).frames) == 10
     with pytest.raises(DecodeError, match=r"is cut or damaged"):
-        decode(path, SMALL, end_seconds=1.9)
+        decode(path, SMALL, part=Part(end_seconds=1.9))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
@@ -247,7 +248,7 @@ def test_a_frame_rate_resamples_by_time(numbered_video, read_frame_number, rate,
     clip = decode(numbered_video, config)
     assert [read_frame_number(frame) for frame in clip.frames] == list(numbers)
     np.testing.assert_array_equal(clip.pts_seconds, np.arange(len(numbers)) / rate)
-    part = decode(numbered_video, config, start_seconds=0.4, end_seconds=0.8)
+    part = decode(numbered_video, config, part=Part(start_seconds=0.4, end_seconds=0.8))
     inside = (clip.pts_seconds >= 0.4) & (clip.pts_seconds < 0.8)
     np.testing.assert_array_equal(part.frames, clip.frames[inside])
     np.testing.assert_array_equal(part.pts_seconds, clip.pts_seconds[inside])
@@ -299,7 +300,7 @@ def test_a_long_recording_is_refused_and_a_short_span_of_it_is_not(numbered_vide
     message = r"lasts 1\.600 s, more than limits\.max_seconds 0\.5; name a shorter span"
     with pytest.raises(DecodeError, match=message):
         decode(numbered_video, SMALL, limits)
-    clip = decode(numbered_video, SMALL, limits, start_seconds=1.0, end_seconds=1.5)
+    clip = decode(numbered_video, SMALL, limits, part=Part(start_seconds=1.0, end_seconds=1.5))
     assert len(clip.frames) == 13  # from 1.00 to 1.48
 
 
@@ -323,7 +324,7 @@ def test_decoding_time_is_bounded_and_the_callers_time_is_not_counted(numbered_v
 
 def test_a_span_without_a_frame_is_refused(numbered_video):
     with pytest.raises(DecodeError, match=r"has no frame from 0\.41 s to 0\.43 s"):
-        decode(numbered_video, SMALL, start_seconds=0.41, end_seconds=0.43)
+        decode(numbered_video, SMALL, part=Part(start_seconds=0.41, end_seconds=0.43))
 
 
 def test_reordered_frames_of_an_avi_stand_in_their_order(write_video):

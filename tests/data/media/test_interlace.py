@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pdray.data.media.decode import decode, inspect
+from pdray.data.media.part import Part
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig
 from tests.fixtures.made_videos import write_planes
@@ -86,7 +87,7 @@ def test_what_moves_has_no_combs_and_every_frame_stays(tmp_path, form):
 def test_a_span_shows_what_the_whole_shows(tmp_path):
     path = write(tmp_path, "h264", [woven(n) for n in range(NUM_FRAMES)])
     whole = decode(path, CONFIG)
-    part = decode(path, CONFIG, start_seconds=0.12, end_seconds=0.32)
+    part = decode(path, CONFIG, part=Part(start_seconds=0.12, end_seconds=0.32))
     np.testing.assert_array_equal(part.frames, whole.frames[3:8])
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pdray.data.media.decode import content_box, decode
-from pdray.data.media.picture import Box, Canvas
+from pdray.data.media.part import Box
+from pdray.data.media.picture import Canvas
 from pdray.data.media.settings import DecodeConfig
 from pdray.errors import DecodeError
 

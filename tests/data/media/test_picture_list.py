@@ -9,6 +9,7 @@ from PIL import Image
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.audio import read_waveform
 from pdray.data.media.decode import check_readable, declared_length, decode, inspect
+from pdray.data.media.part import Part
 from pdray.data.media.picture_list import list_text, numbered_pictures, read_list
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig
@@ -46,7 +47,7 @@ def test_pictures_are_shown_in_their_order_at_their_rate(folder: Path) -> None:
     np.testing.assert_allclose(clip.pts_seconds, np.arange(12) / 12.5, atol=1e-6)
     shown = clip.frames[:, 16, 24].astype(int)
     assert np.abs(shown - [level(number) for number in range(3, 15)]).max() <= 3
-    slower = decode(path, CONFIG.model_copy(update={"frame_rate": 5}), start_seconds=0.4)
+    slower = decode(path, CONFIG.model_copy(update={"frame_rate": 5}), part=Part(start_seconds=0.4))
     np.testing.assert_allclose(slower.pts_seconds, [0.4, 0.6, 0.8])
     assert declared_length(path) == (pytest.approx(12 / 12.5), 12)
     assert inspect(path, CONFIG).is_end_told

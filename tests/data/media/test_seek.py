@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pdray.data.media import seek as module
 from pdray.data.media.decode import decode
+from pdray.data.media.part import WHOLE, Box, Part
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.errors import DecodeError
@@ -121,14 +122,14 @@ def no_decoding(monkeypatch):
 
 
 @cache
-def decoded(path, config, span):
-    """Decode everything, once per file and span."""
-    return decode(path, config, **dict(span))
+def decoded(path, config, part):
+    """Decode everything, once per file and part."""
+    return decode(path, config, part=part)
 
 
-def check(path, positions, config=CONFIG, **span):
-    clip = decoded(path, config, tuple(span.items()))
-    index = scan(path, config, **span)
+def check(path, positions, config=CONFIG, part=WHOLE):
+    clip = decoded(path, config, part)
+    index = scan(path, config, part=part)
     np.testing.assert_array_equal(index.seconds, clip.pts_seconds)
     assert index.num_frames == len(clip.frames)
     positions = np.asarray(positions) % index.num_frames
@@ -160,12 +161,13 @@ def test_what_packets_do_not_tell_is_decoded(files, case):
     positions=st.lists(st.integers(0, NUM_FRAMES - 1), max_size=20),
     span=st.tuples(st.floats(0, 2.3), st.floats(0.05, 2.4)),
     rate=st.sampled_from([None, None, 10.0, 24.0, 60.0]),
+    crop=st.sampled_from([None, None, Box(5, 16, 33, 20)]),
 )
-def test_any_positions_of_any_span_at_any_rate(files, case, positions, span, rate):
+def test_any_positions_of_any_part_at_any_rate(files, case, positions, span, rate, crop):
     config = DecodeConfig(height=24, width=32, frame_rate=rate)
     start, end = span[0], min(span[0] + max(span[1], 0.11), 2.4)
     check(files(case), np.array(positions, np.int64), config)
-    check(files(case), np.array(positions, np.int64), config, start_seconds=start, end_seconds=end)
+    check(files(case), np.array(positions, np.int64), config, Part(start, end, crop))
 
 
 @pytest.mark.usefixtures("no_decoding")
@@ -176,7 +178,7 @@ def test_varying_intervals(tmp_path, name):
     for rate in (None, 7.0, 30.0):
         config = DecodeConfig(height=24, width=32, frame_rate=rate)
         check(path, np.arange(0, 300, 7), config)
-        check(path, np.arange(0, 300, 7), config, start_seconds=1.0, end_seconds=5.3)
+        check(path, np.arange(0, 300, 7), config, Part(1.0, 5.3))
 
 
 @pytest.mark.parametrize("options", [X264, OPEN_X264], ids=["closed", "open"])
@@ -285,7 +287,7 @@ def test_a_span_is_scanned_no_further_than_its_end(files, monkeypatch):
             yield packet
 
     monkeypatch.setattr(module, "packets", counted)
-    check(path, np.arange(10), start_seconds=0.2, end_seconds=0.6)
+    check(path, np.arange(10), part=Part(0.2, 0.6))
     assert len(seen) < 25
 
 
@@ -309,7 +311,7 @@ def test_a_damaged_packet_is_refused_when_it_is_read(tmp_path):
 def test_scanning_refuses_what_decoding_refuses(files, tmp_path):
     path = files("closed")
     with pytest.raises(DecodeError, match=r"ends at 2\.400 s, before end_seconds 3"):
-        scan(path, CONFIG, end_seconds=3.0)
+        scan(path, CONFIG, part=Part(end_seconds=3.0))
     with pytest.raises(DecodeError, match=r"lasts 2\.400 s, more than limits\.max_seconds 2"):
         scan(path, CONFIG, DecodeLimits(max_seconds=2.0))
     with pytest.raises(DecodeError, match=r"48 = 3072 px, more than limits\.max_pixels 3000"):

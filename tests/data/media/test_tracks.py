@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pdray.data.batches.boxes import region_boxes
 from pdray.data.media import tracks
-from pdray.data.media.picture import Box
+from pdray.data.media.part import Box
 from pdray.data.media.tracks import Track, align, is_made, read_track, to_canvas, write_track
 from pdray.errors import DecodeError
 from tests.places import YOUTUBEPD

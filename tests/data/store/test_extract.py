@@ -13,6 +13,7 @@ from pdray.data.face.points import LANDMARKS
 from pdray.data.media.audio import log_mel, read_waveform
 from pdray.data.media.decode import decode
 from pdray.data.media.flow import motion, motion_boundaries, quantise
+from pdray.data.media.part import Part
 from pdray.data.media.settings import DecodeConfig, FlowConfig
 from pdray.data.media.tracks import Track, write_track
 from pdray.data.modalities import MODALITIES, PICTURES, SOUND, TRACKS
@@ -134,7 +135,7 @@ def test_real_clips_pass_every_codec(tmp_path, read_entry, name, codec):
     recipe = Recipe(decode=size, flow=FLOW, store=StoreConfig(codec=codec))
     span = recording(video, end_seconds=1.5)
     paths = FrameStore(tmp_path / "store", recipe).add(span, ("rgb", "flow", "boundaries")).paths
-    clip = decode(video, size, end_seconds=1.5)
+    clip = decode(video, size, part=Part(end_seconds=1.5))
     assert len(clip.frames) == 30
     rgb, flow, boundaries = (read_entry(paths[m]) for m in ("rgb", "flow", "boundaries"))
     fields = [field for _, field in motion(zip(clip.pts_seconds, clip.frames, strict=True), FLOW)]

@@ -5,13 +5,16 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 
 from pdray.data.cohort.manifest import Recording
 from pdray.data.media.decode import decode
 from pdray.data.media.findings import Findings
+from pdray.data.media.part import Box
 from pdray.data.media.settings import DecodeConfig
+from pdray.data.media.tracks import Track, write_track
 from pdray.data.store import frame_store as store
 from pdray.data.store.entry import Entry
 from pdray.data.store.frame_store import FrameStore
@@ -20,6 +23,7 @@ from pdray.errors import DecodeError, StoreError
 
 CONFIG = DecodeConfig(height=32, width=48)
 RECIPE = Recipe(decode=CONFIG)
+PINNED = {"rgb": "7b94d1fb04d6d910", "landmarks": "81b979c6199e8533"}  # beginnings of names
 
 
 @pytest.fixture
@@ -30,6 +34,18 @@ def recording(numbered_video):
 @pytest.fixture
 def frames(tmp_path):
     return FrameStore(tmp_path / "store", RECIPE)
+
+
+def write_rgb(path, frames):
+    """Write frames without loss."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264rgb", rate=25, options={"qp": "0"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb24"
+        for pixels in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        file.mux(stream.encode())
+    return path
 
 
 def entries(folder):
@@ -90,6 +106,55 @@ def test_content_settings_and_span_make_the_key(frames, recording, write_video, 
     # What does not change the pictures does not make another entry.
     recipe = Recipe(decode=CONFIG, store=StoreConfig(quality=95), limits={"max_seconds": 5.0})
     assert entry(recording, recipe) == paths[0]
+
+
+def test_a_rectangle_makes_another_entry_of_pictures_and_tracks_and_none_of_sound(frames, tmp_path):
+    for name in ("a.mp4", "a.npz"):
+        (tmp_path / name).write_bytes(b"SYNTHETIC " + name.encode())
+    whole = Recording(
+        *("r1", "S1", "gait"), video=tmp_path / "a.mp4", landmarks=tmp_path / "a.npz", end_seconds=2
+    )
+    names = {one: frames.entry(whole, one).stem for one in ("rgb", "flow", "landmarks", "mfcc")}
+    # As before there were rectangles: entries that are there are used.
+    assert names["rgb"][:16] == PINNED["rgb"]
+    assert names["landmarks"][:16] == PINNED["landmarks"]
+    cut, other = (replace(whole, crop=Box(0, 0, 64, size)) for size in (48, 64))
+    for modality, name in names.items():
+        found = {frames.entry(one, modality).stem for one in (cut, other)} | {name}
+        assert len(found) == (1 if modality == "mfcc" else 3), modality
+
+
+def test_what_surrounds_a_rectangle_is_in_no_entry(tmp_path, write_video, read_entry):
+    pytest.importorskip("cv2")
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (6, 48, 48, 3), np.uint8).repeat(2, 1).repeat(2, 2)
+    marked = np.concatenate([pictures, draw.integers(0, 256, (6, 32, 96, 3), np.uint8)], 1)
+    videos = [write_rgb(tmp_path / f"{n}.mp4", one) for n, one in enumerate((pictures, marked))]
+    track = Track(np.full((6, 106, 2), 24.0, np.float32), np.arange(6) / 25, (96.0, 96.0))
+    write_track(tmp_path / "a.npz", track)
+    kinds = ("rgb", "flow", "boundaries", "landmarks")
+    recipe = Recipe(decode=CONFIG, flow={"method": "dis"})
+    found = [
+        FrameStore(tmp_path / "store", recipe).add(
+            Recording("r", "S", "gait", video=video, crop=crop, landmarks=tmp_path / "a.npz"), kinds
+        )
+        for video, crop in zip(videos, (None, Box(0, 0, 96, 96)), strict=True)
+    ]
+    for kind in kinds:
+        wanted, cut = (read_entry(one.paths[kind]) for one in found)
+        np.testing.assert_array_equal(cut, wanted)
+        assert found[0].paths[kind] != found[1].paths[kind]
+    # The track is of the rectangle: without one it has not the shape of the picture.
+    with pytest.raises(DecodeError, match="is not the shape of the shown picture"):
+        FrameStore(tmp_path / "store", recipe).add(
+            Recording("r", "S", "gait", video=videos[1], landmarks=tmp_path / "a.npz"), kinds[3:]
+        )
+
+
+def test_a_recording_that_is_decoded_once_is_decoded_within_its_rectangle(frames, recording):
+    with pytest.raises(DecodeError, match=r"^recording r1: its crop 0 0 64 65 .* 64 x 64 px"):
+        frames.inspect(replace(recording, crop=Box(0, 0, 64, 65)))
+    assert frames.inspect(replace(recording, crop=Box(0, 0, 64, 32))).paths["rgb"]
 
 
 def test_a_changed_file_gets_a_new_entry(frames, recording, write_video):

@@ -9,7 +9,9 @@ import pytest
 from pdray.config import build
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.face.points import LANDMARKS, REGIONS, VERTICES
+from pdray.data.media.part import Box
 from pdray.data.media.tracks import read_track
+from pdray.data.store.entry import Entry
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.errors import ManifestError, SettingsError
@@ -223,6 +225,29 @@ def test_a_span_keeps_its_place_in_time_and_an_odd_id_its_own_file(
     assert len(set(tracks)) == 2
     for path, start in zip(tracks, (0.0, 0.2), strict=True):
         np.testing.assert_allclose(read_track(path).seconds, start + np.arange(5) / 25, atol=1e-6)
+
+
+def test_a_face_is_looked_for_in_the_rectangle_of_a_row_and_found_in_its_pixels(
+    write_video: Callable[..., Path], write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    frames = np.full((NUM_FRAMES, 64, 64, 3), 255, np.uint8)
+    frames[:, 32:] = 0  # with it a picture would not be bright
+    write_video("v.mp4", frames)
+    row = {"recording_id": "a", "subject_id": "S", "item": "face_interview", "video": "v.mp4"}
+    fake = Fake()
+    done, _ = run(write_manifest([{**row, "crop": "0 0 64 32"}]), tmp_path / "m.csv", fake)
+    assert fake.shown[1] == [((64, 128, 3), 40 * number) for number in range(NUM_FRAMES)]
+    (one,) = load_manifest(done.manifest).recordings
+    assert one.crop == Box(0, 0, 64, 32)
+    assert read_track(one.landmarks).size == (128.0, 64.0)
+    stored = FrameStore(tmp_path / "store", build(Recipe, {})).add(one, ("landmarks",))
+    entry = Entry(stored.paths["landmarks"])
+    # On a canvas of 112 x 112 the rectangle is 112 x 56 in the middle.
+    np.testing.assert_allclose(
+        entry.read(np.arange(1))[0],
+        (to_landmarks(MESH[None]) * [112, 56] + [0, 28])[0],
+        rtol=1e-4,
+    )
 
 
 def test_an_output_that_is_there_or_no_csv_is_refused(cohort: Path, tmp_path: Path) -> None:

@@ -118,6 +118,14 @@ def test_words_and_columns_are_named_by_the_user(make, film):
     assert "Doe" not in told + manifest.path.read_text()
 
 
+def test_a_rectangle_of_the_picture_may_stand_in_the_sheet(make, film):
+    film(*NAMES)
+    cells = ["0 0 16 16", "", "0 0 32 16"]
+    manifest, _ = make(ratings=sheet("Score;Bild", ["2", "1", "0"], cells),
+                       map={"column": {"Bild": "crop"}})  # fmt: skip
+    assert [one.crop for one in manifest.recordings] == [(0, 0, 16, 16), None, (0, 0, 32, 16)]
+
+
 def test_a_column_may_name_the_files(make, film):
     film("a/IMG_1.MOV", "a/IMG_2.MOV", "b/IMG_3.MOV")
     rows = ["recording_id,Patient,Task,File,grade", "r1,P1,gait,a/IMG_1.MOV,1",
