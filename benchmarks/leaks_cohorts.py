@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pdray.data.media.encode import Sound, encode
 from pdray.demo.cohort import Drawn, draw_recording
-from pdray.demo.encode import encode
 from pdray.demo.face.voice import SAMPLE_RATE
 from pdray.demo.illness.severity import DemoConfig, plan_cohort
 
@@ -90,7 +90,7 @@ def write_rows(folder: Path, rows: Sequence[Row]) -> Path:
     for number, row in enumerate(rows):
         video = folder / f"{row.file}.mp4"
         frames, voice = row.drawn.frames, row.drawn.voice
-        encode(video, frames, voice, fps=row.fps, sample_rate=SAMPLE_RATE)
+        encode(video, frames, rate=row.fps, sound=Sound(voice, SAMPLE_RATE))
         raters = {f"rater_{k + 1}": row.grade if row.rater == k else "" for k in range(2)}
         table.append(
             {"recording_id": f"R{number:03d}", "subject_id": row.subject,

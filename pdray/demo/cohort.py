@@ -30,6 +30,7 @@ from pdray.cpus import granted_cpus
 from pdray.data.cohort.marks import marks_text
 from pdray.data.cohort.rows import CONSENT, CONSENTS
 from pdray.data.cohort.settings import SYNTHETIC_SITE
+from pdray.data.media.encode import Sound, encode
 from pdray.data.media.tracks import Track, write_track
 from pdray.demo.body.arm import held_figure, reaching_figure
 from pdray.demo.body.gait import draw_walk, walking_figure
@@ -38,7 +39,6 @@ from pdray.demo.body.leg import lifted_figure, toes_figure
 from pdray.demo.body.limb import Appearance, Figure, draw_appearance, draw_frames
 from pdray.demo.body.tremor import draw_posture, draw_reaching
 from pdray.demo.counterfactual import counterfactual_text, plan_counterfactuals
-from pdray.demo.encode import encode
 from pdray.demo.face.interview import Face, Interview, draw_face, draw_interview, draw_points
 from pdray.demo.face.static_signs import StaticSigns, draw_static_signs
 from pdray.demo.face.voice import SAMPLE_RATE, draw_voice
@@ -339,7 +339,7 @@ def _draw_file(folder: Path, config: DemoConfig, recording: DemoRecording) -> No
         if track is not None:
             write_track(folder / recording.track(kind), track)
     video = folder / recording.video
-    encode(video, drawn.frames, drawn.voice, fps=config.fps, sample_rate=SAMPLE_RATE)
+    encode(video, drawn.frames, rate=config.fps, sound=Sound(drawn.voice, SAMPLE_RATE))
 
 
 def _check_folder(tables: Sequence[Path], marker: Path, config: DemoConfig) -> None:

@@ -12,19 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from pdray.atomic import replacing
 from pdray.data.cohort.settings import SYNTHETIC_MARK
+from pdray.data.media.encode import CAMERA, encode
+from pdray.data.media.lettering import lettered
 from pdray.explain.spread import Regions, region_mask
 
 Pixels = NDArray[np.uint8]
@@ -69,8 +67,8 @@ def write_overlay(path: Path, overlay: Overlay) -> None:
     frames = [*overlay_frames(overlay)]
     step = float(np.median(np.diff(overlay.seconds))) if len(frames) > 1 else 1.0
     seconds = np.append(overlay.seconds, overlay.seconds[-1] + step)
-    with replacing(path) as temporary:
-        _encode(temporary, [*frames, frames[-1]], seconds - seconds[0])
+    made = _timed([*frames, frames[-1]], seconds - seconds[0])
+    encode(path, made, rate=_TICKS, coding=CAMERA._replace(options={**CAMERA.options, "crf": "20"}))
 
 
 def overlay_frames(overlay: Overlay) -> Iterator[Pixels]:
@@ -146,28 +144,13 @@ def _text(text: str, width: int) -> Pixels:
     """Return white letters on black, (height, width, 3); the start of a long text is cut off."""
     most = int(width / _LETTER_PX)
     shown = text if len(text) <= most else f"...{text[3 - most :]}"
-    figure = Figure(figsize=(width / 100, _CAPTION_PX / 100), dpi=100, facecolor="black")
-    figure.text(0.5, 0.5, shown, color="white", fontsize=7.2, ha="center", va="center",
-                family="DejaVu Sans Mono", parse_math=False)  # fmt: skip
-    canvas: Any = FigureCanvasAgg(figure)  # matplotlib does not declare its methods' types
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    return lettered(shown, height=_CAPTION_PX, width=width, size=10)
 
 
-def _encode(path: Path, frames: Iterable[Pixels], seconds: NDArray[np.float64]) -> None:
-    """Write H.264 into an mp4 file, each frame at its time."""
+def _timed(frames: Iterable[Pixels], seconds: NDArray[np.float64]) -> Iterator[av.VideoFrame]:
+    """Yield frames as the encoder takes them, each at its time [s]."""
     stamps = np.round(seconds * _TICKS).astype(np.int64)
-    with av.open(str(path), "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=_TICKS)
-        video.pix_fmt = "yuv420p"
-        video.codec_context.time_base = Fraction(1, _TICKS)
-        video.codec_context.thread_count = 1
-        # As in demo/encode.py: without mbtree=0, the same pictures do not give the same file.
-        video.options = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
-        for number, pixels in enumerate(frames):
-            if number == 0:
-                video.height, video.width = pixels.shape[:2]
-            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            picture.pts, picture.time_base = int(stamps[number]), Fraction(1, _TICKS)
-            container.mux(video.encode(picture))
-        container.mux(video.encode(None))
+    for number, pixels in enumerate(frames):
+        picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        picture.pts, picture.time_base = int(stamps[number]), Fraction(1, _TICKS)
+        yield picture

@@ -24,8 +24,6 @@ from pdray.demo.cohort import (
     make_cohort,
     movement_of,
 )
-from pdray.demo.encode import encode
-from pdray.demo.face.voice import SAMPLE_RATE
 from pdray.demo.illness.severity import (
     DEMO_ITEMS,
     FACES,
@@ -89,13 +87,6 @@ def test_files_are_h264_and_aac_of_a_manifest_we_accept(tiny_cohort: Path) -> No
             assert (video.width, video.height, video.average_rate) == (48, 48, 25)
             assert (audio.rate, audio.channels) == (16_000, 1)
             assert 25 <= sum(1 for _ in container.decode(video=0)) <= 30
-
-
-def test_a_failed_encoding_leaves_nothing(tmp_path: Path) -> None:
-    odd, silence = np.zeros((5, 47, 47, 3), np.uint8), np.zeros(1600, np.float32)
-    with pytest.raises(av.error.FFmpegError):
-        encode(tmp_path / "odd.mp4", odd, silence, fps=25, sample_rate=SAMPLE_RATE)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_everything_says_synthetic_and_no_path_is_absolute(tiny_cohort: Path) -> None:

@@ -16,8 +16,8 @@ from pdray.config import load
 from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.media.decode import decode_frames
+from pdray.data.media.encode import Sound, encode
 from pdray.data.media.settings import DecodeConfig
-from pdray.demo.encode import encode
 from pdray.errors import PdrayError, SettingsError
 from pdray.evaluation.metrics import score
 from pdray.evaluation.predictions import probabilities, read_predictions, targets
@@ -228,7 +228,7 @@ def test_a_copy_of_a_recording_of_the_study_in_another_file_is_warned_of(
     plain = DecodeConfig(height=32, width=32)
     frames = np.stack([frame for _, frame in decode_frames(Path(old["video"]), plain)])
     encode(
-        tmp_path / "again.mp4", frames[:-2], np.zeros(8000, np.float32), fps=25, sample_rate=8000
+        tmp_path / "again.mp4", frames[:-2], rate=25, sound=Sound(np.zeros(8000, np.float32), 8000)
     )
     rows = [row | {"subject_id": f"N{k}"} for k, row in enumerate(rows_of(elsewhere)[:3])]
     rows.append(

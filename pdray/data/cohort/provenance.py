@@ -66,6 +66,11 @@ class Provenance(BaseModel):
     learnt_contents: tuple[str, ...] = ()
     made: Mapping[str, Source] = Field(min_length=1)
 
+    @property
+    def maker(self) -> str:
+        """SHA-256 of all but ``made``: what a made file can say of this one, which lists it."""
+        return _digest(self.model_dump(mode="json", exclude={"made"}))
+
 
 def write_provenance(path: Path, provenance: Provenance) -> None:
     """Write a provenance file, whole or not at all."""

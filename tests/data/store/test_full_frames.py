@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from pdray.data.cohort.manifest import Recording
 from pdray.data.face.portraits import LACKS, MOUTH, align_portraits, take_portrait
 from pdray.data.face.shape import LEFT_EYE, RIGHT_EYE
 from pdray.data.media.decode import decode, full_size
+from pdray.data.media.encode import LOSSLESS, encode
 from pdray.data.media.findings import Findings
+from pdray.data.media.marked import Mark, write_marked_video
+from pdray.data.media.part import Box, Part
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import Track, write_track
 from pdray.data.store.entry import Entry
@@ -169,6 +173,28 @@ def test_what_portraits_are_made_of_must_be_there(filmed: Callable[..., Recordin
         sources(replace(recording, video=None), "portraits")
     assert available(without, ("rgb", "portraits"), ()) == ("rgb",)
     assert passes(["landmarks", "flow", "portraits", "rgb"]) == [["rgb", "flow"], ["portraits"]]
+
+
+def test_of_a_rectangle_the_portraits_and_landmarks_are_those_of_its_picture(
+    tmp_path: Path, filmed: Callable[..., Recording]
+) -> None:
+    recording = filmed()
+    assert recording.video is not None
+    frames = decode(recording.video, FULL).frames
+    alone, marked = tmp_path / "alone.mp4", tmp_path / "marked.mp4"
+    encode(alone, frames, rate=FPS, coding=LOSSLESS)
+    mark = Mark("cut", date(2026, 3, 14), "0" * 64)
+    write_marked_video(marked, frames, np.arange(NUM_FRAMES) / FPS, mark, lossless=True)
+    store, kinds = FrameStore(tmp_path / "store", SMALL), ("rgb", "portraits", "landmarks")
+    wanted = store.add(replace(recording, video=alone), kinds).paths
+    crop = Box(0, 0, SIZE, SIZE)
+    found = store.add(replace(recording, video=marked, crop=crop), kinds).paths
+    for kind in kinds:
+        assert found[kind] != wanted[kind]
+        for one, other in zip(read(found[kind]), read(wanted[kind]), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert full_size(marked) == (SIZE, SIZE + 48)
+    assert full_size(marked, part=Part(crop=crop)) == (SIZE, SIZE)
 
 
 def test_only_what_changes_portraits_makes_them_anew(
