@@ -181,10 +181,10 @@ def _video(row: Row) -> str:
 
 def _size(video: Path) -> tuple[int, int] | None:
     """Return the width and height of a video's picture; None where decoding will say why."""
-    from pdray.data.media.decode import picture_size
+    from pdray.data.media.decode import shown_size_of
 
     try:
-        return picture_size(video)
+        return shown_size_of(video)
     except DecodeError:
         return None
 

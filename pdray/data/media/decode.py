@@ -215,7 +215,7 @@ def content_box(
         return canvas_for(stream, config, part.crop).box(first.picture)
 
 
-def picture_size(video: Path, limits: "AnyLimits" = USUAL) -> tuple[int, int]:
+def shown_size_of(video: Path, limits: "AnyLimits" = USUAL) -> tuple[int, int]:
     """Return the width and height of the picture as it is shown [px], by decoding the first frame.
 
     Pixels are those of the file, turned as it asks; the shape of a pixel does not count.

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pdray.data.media.decode import content_box, decode, inspect, picture_size
+from pdray.data.media.decode import content_box, decode, inspect, shown_size_of
 from pdray.data.media.part import Box, Part
 from pdray.data.media.seek import read_frames, scan
 from pdray.data.media.settings import DecodeConfig
@@ -96,7 +96,7 @@ def test_a_rectangle_is_read_as_a_file_of_it_alone(pair, codec, form, suffix, ra
         )
     assert not np.array_equal(decode(whole, config).frames, decode(alone, config).frames)
     assert content_box(whole, CONFIG, part=Part(crop=CROP)) == content_box(alone, CONFIG)
-    assert (picture_size(whole), picture_size(alone)) == ((WIDTH, HEIGHT), (64, 48))
+    assert (shown_size_of(whole), shown_size_of(alone)) == ((WIDTH, HEIGHT), (64, 48))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -120,7 +120,7 @@ def test_a_rectangle_is_of_the_picture_as_it_is_shown(pair, degrees, mirrored):
     index = scan(whole, CONFIG, part=part)
     np.testing.assert_array_equal(read_frames(whole, index, np.arange(NUM_FRAMES), CONFIG), wanted)
     assert content_box(whole, CONFIG, part=part) == content_box(alone, CONFIG)
-    assert picture_size(whole) == shown.shape[::-1]
+    assert shown_size_of(whole) == shown.shape[::-1]
 
 
 def test_pixels_that_are_not_square_stay_so(pair):

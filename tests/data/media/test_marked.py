@@ -21,7 +21,7 @@ from pdray.data.batches.settings import SnippetConfig
 from pdray.data.cohort.cells import read_crop
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.rated import RatedRecording
-from pdray.data.media.decode import decode, picture_size
+from pdray.data.media.decode import decode, shown_size_of
 from pdray.data.media.encode import CAMERA, LOSSLESS, encode
 from pdray.data.media.marked import (
     ALONE,
@@ -246,7 +246,7 @@ def test_a_list_of_marked_pictures_is_read_as_its_pictures(tmp_path: Path) -> No
     (cell,) = cells
     config = DecodeConfig(height=77, width=65)
     np.testing.assert_array_equal(decode(video, config, part=part_of(cell)).frames, frames)
-    assert picture_size(video) == (66, 80 + 48)
+    assert shown_size_of(video) == (66, 80 + 48)
 
 
 def test_what_cannot_be_marked_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

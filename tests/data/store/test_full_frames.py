@@ -193,7 +193,7 @@ def test_of_a_rectangle_the_portraits_and_landmarks_are_those_of_its_picture(
         assert found[kind] != wanted[kind]
         for one, other in zip(read(found[kind]), read(wanted[kind]), strict=True):
             np.testing.assert_array_equal(one, other)
-    assert full_size(marked) == (SIZE, SIZE + 48)
+    assert full_size(marked) == (SIZE, SIZE + 32)
     assert full_size(marked, part=Part(crop=crop)) == (SIZE, SIZE)
 
 
