@@ -218,14 +218,15 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def sweep(folder: Path, *, seconds: float = 0.0) -> None:
-    """Remove the temporary files below a folder that killed writers have left.
+def sweep(folder: Path, *, below: bool = True, seconds: float = 0.0) -> None:
+    """Remove the temporary files of a folder that killed writers have left.
 
     Args:
-        folder: The folder.
+        folder: The folder; it may be missing.
+        below: Whether those of the folders below it are removed too.
         seconds: Age from which a file has no writer any more [s]; a writer changes it all the time.
     """
-    for path in folder.rglob(".*.tmp"):
+    for path in folder.rglob(".*.tmp") if below else folder.glob(".*.tmp"):
         with suppress(OSError):  # gone since, or a folder
             if time.time() - path.stat().st_mtime >= seconds:
                 path.unlink()

@@ -17,7 +17,7 @@ import torch
 from ray import tune
 from ray.train import WorkerGroupError
 
-from pdray.atomic import replacing
+from pdray.atomic import replacing, sweep
 from pdray.config import dump
 from pdray.errors import ClusterError, PdrayError, full_disk
 from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
@@ -101,6 +101,8 @@ class Recorder:
             role=self.plan.role,
             label=next(iter(self.plan.labels[self.number :]), None),
         )
+        for folder in (self.log.folder, self.log.folder / "predictions"):
+            sweep(folder, below=False)  # no other process runs this trial
         first = (self.fold or 0) * self.task.epochs
         start = find_start(self._checkpoint, self.log, self.task, owner=self._owner, first=first)
         step = int(start.state["step"]) if start.state else 0

@@ -176,6 +176,7 @@ def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(tmp_path: Pa
     assert list(plan.log(0).folder.glob(".checkpoint*"))  # it did die while writing
     recorder = Recorder(plan, 0, {})
     state = recorder.resume()
+    assert not list(plan.log(0).folder.glob(".checkpoint*"))
     assert state is not None
     assert state["step"] == 1
     assert [record.step for record in plan.log(0).epochs()] == [0]
