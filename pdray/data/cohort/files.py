@@ -25,7 +25,7 @@ from pdray.data.modalities import is_table
 from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError
 
-_TRACKS = ("landmarks", "regions")
+_MARKED = ("video", "landmarks", "regions")
 _READERS = 8  # threads that open files; they wait for the disk, not for a core
 
 Key = tuple[object, ...]  # equal for what is one file
@@ -135,28 +135,35 @@ def file_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:
 
 
 def _unsaid_made(rows: Sequence[Row], folder: Path) -> list[Fault]:
-    """Return the rows that say they are real, and whose track is marked as made.
+    """Return the rows that say they are real, and whose video or track is marked as made.
 
-    The mark stays in a track that is saved again, whose digest no provenance file lists.
+    The mark stays in a track that is saved again and in most videos that are encoded again, whose
+    digests no provenance file lists.
     """
     named = [
         (row.number, name, cell)
         for row in rows
         if not row.cells.get(MADE)
-        for name in _TRACKS
+        for name in _MARKED
         if (cell := row.cells.get(name, ""))
     ]
     if not named:
         return []
+    from pdray.data.media.decode import says_made
     from pdray.data.media.tracks import is_made
 
+    def is_marked(file: tuple[bool, str]) -> bool:
+        is_video, cell = file
+        return (says_made if is_video else is_made)(folder / cell)
+
     with ThreadPoolExecutor(_READERS) as pool:
-        marks = pool.map(lambda one: is_made(folder / one[2]), named)
-        return [
-            (number, f"{name} {cell}: is marked as made; fill in its made_by, or remove the row")
-            for (number, name, cell), mark in zip(named, marks, strict=True)
-            if mark
-        ]
+        files = sorted({(name == "video", cell) for _, name, cell in named})
+        marked = dict(zip(files, pool.map(is_marked, files), strict=True))
+    return [
+        (number, f"{name} {cell}: is marked as made; fill in its made_by, or remove the row")
+        for number, name, cell in named
+        if marked[name == "video", cell]
+    ]
 
 
 def _crop_faults(rows: Sequence[Row], folder: Path) -> list[Fault]:

@@ -58,6 +58,7 @@ from pdray.data.media.part import WHOLE, Box, Part
 from pdray.data.media.picture import Canvas, Pixels, display_turn, shown_size
 from pdray.data.media.picture_list import SUFFIX, read_list
 from pdray.data.media.source import (
+    MADE_TITLE,
     check_end,
     check_length,
     check_pixels,
@@ -268,6 +269,15 @@ def check_readable(video: Path) -> str | None:
     except (av.FFmpegError, OSError) as error:
         return f"is not a video that can be read: {cause(video, error, lines)}"
     return None
+
+
+def says_made(video: Path) -> bool:
+    """Return whether a file's title says that it is made; False for one that cannot be opened."""
+    try:
+        with listening(), open_file(video, USUAL.max_pixels) as file:
+            return file.metadata.get("title", "").startswith(MADE_TITLE)
+    except (DecodeError, av.FFmpegError, OSError):
+        return False
 
 
 def declared_length(video: Path) -> tuple[float, int]:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pdray.atomic import replacing
 from pdray.data.media.encode import LOSSLESS, Coding, encode
 from pdray.data.media.lettering import LETTER_WIDTH, lettered
+from pdray.data.media.source import MADE_TITLE
 from pdray.errors import SettingsError
 
 Pixels = NDArray[np.uint8]
@@ -65,15 +66,15 @@ class Mark:
     @property
     def words(self) -> str:
         """What stands below the picture."""
-        return f"SYNTHETIC {self.method} {self.date.isoformat()}"
+        return f"{MADE_TITLE} {self.method} {self.date.isoformat()}"
 
     @property
     def metadata(self) -> dict[str, str]:
         """The same for a reader of the file's title and comment."""
         return {
             "title": self.words,
-            "comment": f"SYNTHETIC: changed by {self.method} on {self.date.isoformat()}; no record "
-            f"of a person. Maker in the provenance file: sha256 {self.maker}",
+            "comment": f"{MADE_TITLE}: changed by {self.method} on {self.date.isoformat()}; no "
+            f"record of a person. Maker in the provenance file: sha256 {self.maker}",
         }
 
 

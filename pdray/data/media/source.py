@@ -24,6 +24,8 @@ from pdray.data.media.picture_list import SUFFIX, PictureStream, read_list
 from pdray.data.media.timeline import Span, check_seconds
 from pdray.errors import DecodeError
 
+MADE_TITLE = "SYNTHETIC"
+"""The word that the title of a made file begins with."""
 _CUT = re.compile("File ended prematurely|partial file")
 _TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _END_FRAMES = 0.75  # a header's end and the last frame's agree within this many frames

@@ -1,6 +1,6 @@
 """Marked pictures and videos: they say what they are, and through ``crop`` nothing tells it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from pdray.data.batches.plan import PlannedBatch
 from pdray.data.batches.reader import SnippetReader
 from pdray.data.batches.settings import SnippetConfig
 from pdray.data.cohort.cells import read_crop
-from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.manifest import Recording, load_manifest
 from pdray.data.cohort.rated import RatedRecording
 from pdray.data.media.decode import decode, shown_size_of
 from pdray.data.media.encode import CAMERA, LOSSLESS, encode
@@ -37,7 +37,7 @@ from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.demo.cohort import draw_recording
 from pdray.demo.illness.severity import DemoConfig, plan_cohort
-from pdray.errors import SettingsError
+from pdray.errors import ManifestError, SettingsError
 
 Pixels = NDArray[np.uint8]
 
@@ -233,6 +233,31 @@ def test_words_and_metadata_say_the_same_in_both_kinds_of_file(tmp_path: Path) -
     again = tmp_path / "again.mp4"
     write_marked_video(again, frames, np.arange(NUM_FRAMES) / 25, MARK)
     assert again.read_bytes() == (tmp_path / "a.mp4").read_bytes()
+
+
+def test_a_row_that_says_a_marked_video_is_real_is_refused_even_if_it_was_encoded_again(
+    tmp_path: Path, write_manifest: Callable[..., Path]
+) -> None:
+    frames = frames_of("face")
+    write_marked_video(tmp_path / "a.mp4", frames, np.arange(NUM_FRAMES) / 25, MARK)
+    with av.open(str(tmp_path / "a.mp4")) as made, av.open(str(tmp_path / "b.mkv"), "w") as again:
+        again.metadata.update(made.metadata)  # as ffmpeg does it
+        stream = again.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = made.streams.video[0].width, made.streams.video[0].height
+        for frame in made.decode(video=0):
+            again.mux(stream.encode(frame.reformat(format="yuv420p")))
+        again.mux(stream.encode())
+    encode(tmp_path / "c.mp4", frames, rate=25, metadata={"title": "Visit 3"})
+    rows = [
+        {"recording_id": f"r{name[0]}", "subject_id": "S", "item": "gait", "video": name}
+        for name in ("a.mp4", "b.mkv", "c.mp4")
+    ]
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(write_manifest(rows))
+    told = "is marked as made; fill in its made_by, or remove the row"
+    assert f"row 2: video a.mp4: {told}" in (text := str(caught.value))
+    assert f"row 3: video b.mkv: {told}" in text
+    assert "row 4" not in text
 
 
 def test_a_list_of_marked_pictures_is_read_as_its_pictures(tmp_path: Path) -> None:
