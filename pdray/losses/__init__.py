@@ -1,1 +1,1 @@
-"""Loss functions for grades."""
+"""Loss functions for grades, and for translated pictures."""
