@@ -45,7 +45,11 @@ _ESTIMATORS = {
     "intensity_head": "pdray.models.estimators.intensity_settings:ENTRY",
 }
 # Translators learn from single pictures to change those of class 0 into those of another class.
-_TRANSLATORS: dict[str, str] = {}
+_TRANSLATORS = {
+    "cyclegan": "pdray.models.networks.translator_settings:CYCLEGAN",
+    "cut": "pdray.models.networks.translator_settings:CUT",
+    "hrfae": "pdray.models.networks.face_editor_settings:ENTRY",
+}
 
 if TYPE_CHECKING:
     NETWORKS: dict[str, ModelEntry]
