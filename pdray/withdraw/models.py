@@ -15,6 +15,8 @@ from pdray.tracking.withdrawn import read_marks
 from pdray.withdraw.person import Person, whole_of
 
 ENSEMBLE = "ensemble"
+WHO = "learnt.json"
+"""Beside weights of a model that makes pictures: subjects and contents that it learnt from."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ def find_touched(logs: Sequence[StudyLog], person: Person) -> list[Touched]:
         StudyError: If folds or a mark cannot be read.
     """
     found = {one.log.folder: one for log in logs if (one := _took_part(log, person)) is not None}
+    found |= {
+        log.folder: Touched(log, names)
+        for log in logs
+        if log.folder not in found and (names := _said(log, person))
+    }
     while more := [
         one for log in logs if log.folder not in found and (one := _started(log, found))
     ]:
@@ -97,6 +104,31 @@ def _took_part(log: StudyLog, person: Person) -> Touched | None:
     if not homes:
         return None
     return Touched(log, () if homes == [0] else _learnt(log, person, homes[0] - 1))
+
+
+def _said(log: StudyLog, person: Person) -> tuple[str, ...]:
+    """Return the models that make pictures and say beside their weights that they learnt from whom.
+
+    They may have learnt from somebody by their guide, who took no part in the study itself.
+    """
+    folds = sorted((log.folder / "winner" / "folds").glob(f"*/{WHO}"))
+    found = {f"fold:{path.parent.name}": path for path in folds}
+    return tuple(
+        name
+        for name, path in {"refit": log.winner.folder / WHO, **found}.items()
+        if _names(path, person)
+    )
+
+
+def _names(path: Path, person: Person) -> bool:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        subjects, contents = set(plain["subjects"]), set(plain["contents"])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}; restore it") from error
+    return person.subject in subjects or not person.contents.isdisjoint(contents)
 
 
 def sides_of(log: StudyLog) -> list[set[str]]:

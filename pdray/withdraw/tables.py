@@ -17,12 +17,12 @@ from pdray.atomic import replacing
 from pdray.data.cohort.rows import file_columns
 from pdray.tracking.made import MADE
 from pdray.tracking.run_log import FINDINGS, REPORT
+from pdray.withdraw.models import WHO
 from pdray.withdraw.person import Person
 from pdray.withdraw.trace import Kind, Trace
 
 IDS = ("subject_id", "recording_id")
 _SKIPPED = ("mlflow_files", "ray", "store")  # looked into by others, or deleted whole
-WHO = "learnt.json"  # of a model that makes pictures: subjects and contents that it learnt from
 _LISTS = ("folds.json", "entries.json", "study.json", MADE, WHO)
 _TEXTS = (FINDINGS, REPORT)  # those of earlier versions name recordings by their ids
 _SUFFIXES = (".parquet", ".csv", ".json", ".txt")

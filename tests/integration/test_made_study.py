@@ -13,6 +13,18 @@ from tests.integration.conftest import Job
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+SPACE = """\
+decode: {height: 32, width: 32}
+snippet: {num_frames: 16}
+model: {name: frame_resnet, depth: 18, width_factor: 0.125}
+optim: {batch_size: 8, epochs: 1}
+loss: {kind: cross_entropy}
+data: {items: [finger_tapping], allow_outside: true}
+folds: {num_folds: 2, num_outer: 4}
+search: {trials: 1, protocol: holdout}
+space:
+  optim.weight_decay: {low: 1.0e-4, high: 0.1, log: true}
+"""
 NOTHING = b"\x00\x00\x00\x08free"  # an empty box at the end of a video: another content
 
 
@@ -51,9 +63,10 @@ def finding(job: Job, name: str, code: str) -> dict[str, object]:
 def test_made_recordings_are_counted_and_named_where_their_weights_are_used(
     with_made: Path, tmp_path: Path
 ) -> None:
-    job = Job(with_made, tmp_path)
-    base = ["data.items=[finger_tapping]", "search.trials=1", "data.allow_outside=true"]
-    done = job.run(*job.words(*base, "search.name=first", "data.made=training"))
+    job, space = Job(with_made, tmp_path), tmp_path / "made.yaml"
+    space.write_text(SPACE, encoding="utf-8")
+    base = ["--config", str(space), f"data.manifest={with_made}", f"output={job.output}"]
+    done = job.run(*base, "search.name=first", "data.made=training")
     assert done.returncode == 0, done.stderr
     assert "made recordings learnt from: " in done.stdout
     groups = json.loads((job.study("first") / "made.json").read_text(encoding="utf-8"))
@@ -68,8 +81,7 @@ def test_made_recordings_are_counted_and_named_where_their_weights_are_used(
     for table in job.study("first").glob("**/predictions.parquet"):
         assert not pd.read_parquet(table)["recording_id"].str.startswith("made_").any()
     weights = job.study("first") / "winner" / "model.pt"
-    words = job.words(*base, "search.name=second", f"pretrained={weights}", "folds.seed=7")
-    again = job.run(*words)
+    again = job.run(*base, "search.name=second", f"pretrained={weights}", "folds.seed=7")
     assert again.returncode == 0, again.stderr
     held = set(json.loads((job.study("second") / "folds.json").read_text())["test"])
     both = held - set(folds["test"])

@@ -364,3 +364,17 @@ def test_a_generator_that_learnt_is_said_to_make_pictures(
     entry = replace(MODELS[name], loop="translate", learner="module:build")
     monkeypatch.setitem(MODELS, name, entry)
     assert "learnt from a withdrawn subject; it makes pictures, and its weights can" in run(left)
+
+
+@pytest.mark.parametrize("by", ["id", "content"])
+def test_a_generator_whose_guide_learnt_from_the_person_is_marked(left: Left, by: str) -> None:
+    (video,) = find(left.output, SUBJECT).person.files[:1]
+    left.later.weights_path.unlink()  # else it started from a model of theirs
+    who = {"subjects": ["S002"], "contents": []}
+    who |= {"subjects": [SUBJECT]} if by == "id" else {"contents": [file_digest(video)]}
+    folder = left.later.kept_fold(1).folder
+    folder.mkdir(parents=True)
+    (folder / "learnt.json").write_text(json.dumps(who))
+    assert "studies/later: fold:1 learnt from a withdrawn subject" in run(left, "delete=true")
+    (mark,) = read_marks(left.later.folder).values()
+    assert mark.learnt == ("fold:1",)
