@@ -12,10 +12,11 @@ from pdray.data.cohort.made import refuse_made
 from pdray.data.cohort.manifest import Allowed, Recording, load_manifest
 from pdray.data.cohort.members import rate
 from pdray.data.cohort.rated import RatedRecording
+from pdray.data.media.decode import says_made
 from pdray.data.modalities import SOUND, needed_fields
 from pdray.data.store.entry import Entry
 from pdray.data.store.extract import available
-from pdray.errors import DecodeError, StudyError
+from pdray.errors import DecodeError, ManifestError, StudyError
 from pdray.importers.sheets.videos import find_videos
 from pdray.predict.parts import Place
 from pdray.predict.settings import PredictConfig
@@ -61,6 +62,7 @@ def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
         assert config.videos is not None, "the settings ask for one of them"
         item = _item(studied, config.item)
         paths = _videos(studied, config.videos)
+        _refuse_marked(config.videos, paths)
         names = [path.with_suffix("").as_posix() for path in paths]
         if len(set(names)) < len(names):  # such as P1.mov beside P1.mp4
             names = [path.as_posix() for path in paths]
@@ -75,6 +77,16 @@ def find_rows(studied: Studied, config: PredictConfig) -> tuple[Recording, ...]:
             f"recordings are of {found}; choose a study of these items"
         )
     return rows
+
+
+def _refuse_marked(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse videos that say that they are made."""
+    made = [path for path in paths if says_made(folder / path)]
+    if made:
+        raise ManifestError(
+            f"{len(made)} of {len(paths)} videos are marked as made, the first "
+            f"{made[0].as_posix()}; nothing made is graded: move them out of the folder"
+        )
 
 
 def add_to_store(

@@ -16,12 +16,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SPACE = """\
 decode: {height: 32, width: 32}
 snippet: {num_frames: 16}
-model: {name: frame_resnet, depth: 18, width_factor: 0.125}
+model:
+  {depth: 10, width_factor: 0.0625, temporal_stride: "221111", stem_time_kernel: 3,
+   attention_depth: 0}
 optim: {batch_size: 8, epochs: 1}
 loss: {kind: cross_entropy}
 data: {items: [finger_tapping], allow_outside: true}
 folds: {num_folds: 2, num_outer: 4}
-search: {trials: 1, protocol: holdout}
+search: {trials: 1, protocol: holdout, keep_folds: false}
 space:
   optim.weight_decay: {low: 1.0e-4, high: 0.1, log: true}
 """
@@ -66,7 +68,7 @@ def test_made_recordings_are_counted_and_named_where_their_weights_are_used(
     job, space = Job(with_made, tmp_path), tmp_path / "made.yaml"
     space.write_text(SPACE, encoding="utf-8")
     base = ["--config", str(space), f"data.manifest={with_made}", f"output={job.output}"]
-    done = job.run(*base, "search.name=first", "data.made=training")
+    done = job.run(*base, "search.name=first", "data.made=training", timeout=900)
     assert done.returncode == 0, done.stderr
     assert "made recordings learnt from: " in done.stdout
     groups = json.loads((job.study("first") / "made.json").read_text(encoding="utf-8"))
@@ -81,7 +83,8 @@ def test_made_recordings_are_counted_and_named_where_their_weights_are_used(
     for table in job.study("first").glob("**/predictions.parquet"):
         assert not pd.read_parquet(table)["recording_id"].str.startswith("made_").any()
     weights = job.study("first") / "winner" / "model.pt"
-    again = job.run(*base, "search.name=second", f"pretrained={weights}", "folds.seed=7")
+    words = ("search.name=second", f"pretrained={weights}", "folds.seed=7")
+    again = job.run(*base, *words, timeout=900)
     assert again.returncode == 0, again.stderr
     held = set(json.loads((job.study("second") / "folds.json").read_text())["test"])
     both = held - set(folds["test"])

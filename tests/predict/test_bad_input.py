@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pdray.config import build
+from pdray.data.media.marked import Mark, write_marked_video
 from pdray.errors import PdrayError
 from pdray.predict.new_recordings import find_rows
 from pdray.predict.settings import PredictConfig
@@ -122,3 +124,13 @@ def test_a_row_of_an_item_that_was_not_learnt_says_so_among_others(
     told = now.set_index("item")["note"]
     assert "the model did not learn gait" in told["gait"]
     assert "did not learn gait" not in str(told["face_interview"])
+
+
+def test_made_videos_of_a_folder_are_refused(network_study: StudyLog, tmp_path: Path) -> None:
+    frames = np.zeros((30, 96, 128, 3), np.uint8)
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    mark = Mark("cut", date(2026, 3, 14), "0" * 64)
+    write_marked_video(folder / "P1.mp4", frames, np.arange(30) / 25, mark)
+    with pytest.raises(PdrayError, match=r"1 of 1 videos are marked as made, the first P1\.mp4"):
+        predicted(network_study, tmp_path, f"videos={folder}")

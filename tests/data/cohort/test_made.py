@@ -1,5 +1,6 @@
 """Twelve people, a generator that learnt from three of them, and who learns from its pictures."""
 
+import datetime
 import hashlib
 import io
 import json
@@ -8,6 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from pdray.data.cohort.members import inner_sides, make_cohort, outer_sides, rat
 from pdray.data.cohort.provenance import Provenance, Source, read_provenance, write_provenance
 from pdray.data.cohort.rated import FoldSides, check_sides, table_rows
 from pdray.data.cohort.reshuffling import reshuffled
+from pdray.data.media.marked import Mark, write_marked_video
 from pdray.errors import FoldsError, ManifestError
 from pdray.search.settings import StudyConfig
 
@@ -279,6 +282,35 @@ def test_a_made_row_may_name_files_of_its_source_and_no_others(write, tmp_path):
     made = {"S05": {"audio": "other.wav"}}
     with pytest.raises(ManifestError, match=r"none of those that made_by lists, .* \(audio\)"):
         load_manifest(write(rows=rows, made=made), allowed=None)
+
+
+def encoded_again(source, target, *, keeps_words):
+    """Encode a video anew at another quality, as a converter does; it keeps title and comment."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream("libx264", rate=25, options={"crf": "30"})
+        stream.width, stream.height = old.streams.video[0].width, old.streams.video[0].height
+        if keeps_words:
+            new.metadata.update(old.metadata)
+        for frame in old.decode(video=0):
+            new.mux(stream.encode(frame.reformat(format="yuv420p")))
+        new.mux(stream.encode())
+
+
+@pytest.mark.parametrize("keeps_words", [True, False])
+def test_a_made_video_that_was_encoded_again_is_told_by_its_words_alone(
+    tmp_path, write_manifest, keeps_words
+):
+    frames = np.random.default_rng(0).integers(0, 255, (6, 96, 128, 3), np.uint8)
+    mark = Mark("cut", datetime.date(2026, 3, 14), "0" * 64)
+    write_marked_video(tmp_path / "made.mp4", frames, np.arange(6) / 25, mark)
+    encoded_again(tmp_path / "made.mp4", tmp_path / "again.mp4", keeps_words=keeps_words)
+    row = {"recording_id": "R1", "subject_id": "S1", "item": "face_interview", "grade": 3}
+    path = write_manifest([{**row, "video": "again.mp4"}])
+    if keeps_words:
+        with pytest.raises(ManifestError, match=r"row 2: video again.mp4: is marked as made; fill"):
+            load_manifest(path)
+    else:  # a limit that docs/explanation/made-recordings.md names
+        assert len(load_manifest(path).recordings) == 1
 
 
 class _Names:
