@@ -82,6 +82,8 @@ def _files(search: StudyLog) -> Iterator[Path]:
     settings = search.winner.read()["settings"]
     if settings.get("pretrained"):
         yield Path(settings["pretrained"])
+    if guide := (settings.get("synthesis") or {}).get("guide"):
+        yield Path(guide) / "winner" / MODEL
     listed = (settings.get("embedding") or {}).get("folder")
     if listed and search.weights_path.is_file():
         digests = json.loads(search.weights_path.read_text(encoding="utf-8"))

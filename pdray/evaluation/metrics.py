@@ -37,6 +37,10 @@ from pdray.config import nearest
 from pdray.errors import SettingsError
 from pdray.plugins import parts
 
+KERNEL_DISTANCE = "kernel_distance"
+"""Score of a translator, which predicts no class: kernel distance of translated pictures to real
+ones by the features of its guide (:mod:`pdray.training.translators.held_out`)."""
+
 Labels = NDArray[np.int64]
 Shares = NDArray[np.float64]
 
@@ -115,6 +119,20 @@ def _wrong_classes(name: str, num_classes: int) -> str | None:
     if wanted == "more" and num_classes == 2:
         return "it is a score of three classes or more, here are 2"
     return None
+
+
+def greater_is_better(logged: str) -> bool:
+    """Return whether a search maximises a score.
+
+    Args:
+        logged: A metric or :data:`KERNEL_DISTANCE`, as :func:`metric_named` takes it.
+
+    Raises:
+        SettingsError: If there is no such score.
+    """
+    if logged.rpartition("/")[2] == KERNEL_DISTANCE:
+        return False
+    return metric_named(logged).greater_is_better
 
 
 def absent_classes(y_true: ArrayLike, num_classes: int) -> tuple[int, ...]:

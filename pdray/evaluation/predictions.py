@@ -38,6 +38,9 @@ COUNTS = ("trial", "outer_fold", "fold", "repeat", "seed", "epoch", "snippet", "
 ROW_COLUMNS = ("recording_id", "snippet", "subject_id", "item", "grade", "target")
 COLUMNS = (*KEY[:7], "split", *ROW_COLUMNS)
 
+TRANSLATIONS = "translations.parquet"
+"""Table that a translator, which predicts no class, leaves in the place of predictions."""
+
 RATER = re.compile(r"rater_[1-9][0-9]*")
 WITHHELD_BELOW = "withheld_below"
 """Column of a model that withholds predictions: the highest class probability of a row below which
@@ -257,6 +260,11 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
+        if Path(path).with_name(TRANSLATIONS).is_file():
+            raise StudyError(
+                f"predictions {path}: there are none, since the model changes pictures and "
+                f"predicts no class; what it did is in {TRANSLATIONS} beside it"
+            ) from error
         raise StudyError(f"predictions {path}: cannot be read: {error}") from error
     try:
         check_predictions(table)

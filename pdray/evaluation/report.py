@@ -13,7 +13,7 @@ from pdray.evaluation.controls import (
     mixed_groups,
     within_group,
 )
-from pdray.evaluation.metrics import metric_named
+from pdray.evaluation.metrics import greater_is_better
 from pdray.evaluation.score_intervals import Rows
 from pdray.evaluation.statistics.intervals import TRUTHS, Interval
 
@@ -39,7 +39,7 @@ def leaderboard(
     Raises:
         SettingsError: If there is no such metric.
     """
-    sign = -1 if metric_named(metric).greater_is_better else 1
+    sign = -1 if greater_is_better(metric) else 1
     keys = list(dict.fromkeys(key for row in rows for key in row["params"]))
     labels = _short(keys)
     header = ["trial", "state", metric, "epoch", *labels]

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from pdray.errors import StudyError, refuse
 from pdray.evaluation.predictions import Origin
 
-TRANSLATIONS = "translations.parquet"
 ROW_COLUMNS = ("recording_id", "subject_id", "item", "grade", "frame", "seconds", "target_class")
 COLUMNS = ("study", "trial", "outer_fold", "fold", "repeat", "seed", "epoch", "split", *ROW_COLUMNS)
 _KEY = ("study", "trial", "outer_fold", "fold", "seed", "epoch", "recording_id", "frame")

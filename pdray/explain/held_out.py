@@ -26,6 +26,7 @@ from pdray.errors import StudyError, refuse
 from pdray.explain.spread import Regions, grid
 from pdray.predict.models import find_models, read_network
 from pdray.predict.studied import Studied, open_study
+from pdray.tracking.generators import refuse_generator
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.withdrawn import refuse_learnt
 from pdray.training.estimators.probe import frozen_features
@@ -115,6 +116,7 @@ def open_held_out(folder: Path) -> HeldOut:
         PdrayError: If the manifest, the folds or the weights cannot be read.
     """
     studied = open_study(folder)
+    refuse_generator(studied.name, studied.trial["settings"])
     refuse_learnt(studied.study, ["refit"])
     config = studied.config
     if config.network is None:

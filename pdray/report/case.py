@@ -20,6 +20,7 @@ from pdray.evaluation.score_intervals import Rows
 from pdray.evaluation.settings import EvaluationSettings
 from pdray.tracking.address import shared_settings
 from pdray.tracking.epoch_lines import EpochRecord
+from pdray.tracking.generators import refuse_generator
 from pdray.tracking.leaving import are_told, small_cells, told_finding, without_few
 from pdray.tracking.numbering import COHORT, private_folder, without_ids
 from pdray.tracking.run_log import CHANCE, IMPORTANCE, NUMBERS, StudyLog
@@ -181,6 +182,7 @@ def check_finished(study: StudyLog, facts: Mapping[str, Any]) -> None:
             state, "start a new study with another search.name; its trials say why they failed"
         )
         raise StudyError(f"study {name} is {state}, so that it has no report; {way}")
+    refuse_generator(str(name), facts["settings"])
     if facts["best"] is None or not study.winner.exists():
         raise StudyError(
             f"study {name} has no winner, since it is no search; its results are in "

@@ -14,7 +14,7 @@ from ray.tune import Stopper
 from pdray.atomic import write_text
 from pdray.display import clock
 from pdray.errors import StudyError
-from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.metrics import greater_is_better
 from pdray.search.course import Course
 from pdray.search.plan import StudyPlan, with_search
 from pdray.search.settings import SearchConfig
@@ -149,7 +149,7 @@ class Budget(Stopper):
 
     def __init__(self, config: SearchConfig, study: StudyLog, spent: Spent, course: Course) -> None:
         self._config, self._study, self._spent, self._course = config, study, spent, course
-        self._sign = 1.0 if METRICS[config.metric].greater_is_better else -1.0
+        self._sign = 1.0 if greater_is_better(config.metric) else -1.0
         self._folds: dict[int, NDArray[np.float64]] = {}
         self.reason: str | None = None
         self.is_over = False

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pdray.atomic import write_text
+from pdray.checks import CHECKS
 from pdray.checks.case import Case, Split
 from pdray.checks.run import HEADING, findings_text, run_checks, write_findings
 from pdray.data.cohort.folds import folds_from_json
@@ -12,6 +13,9 @@ from pdray.evaluation.predictions import by_recording, read_predictions
 from pdray.search.evaluating import of_outer_folds
 from pdray.search.plan import StudyPlan
 from pdray.tracking.run_log import REPORT, StudyLog
+
+WITHOUT_PREDICTIONS = frozenset(CHECKS) - {"PDR006", "PDR008", "PDR009", "PDR010"}
+"""Checks of a study of a translator, which predicts nothing."""
 
 
 def check_search(
@@ -28,7 +32,9 @@ def check_search(
     Returns:
         The checks as text.
     """
-    findings = run_checks(make_case(plan, cohort, recordings, study), plan.config.checks.mute)
+    case = make_case(plan, cohort, recordings, study)
+    codes = None if case.table is not None else WITHOUT_PREDICTIONS
+    findings = run_checks(case, plan.config.checks.mute, codes)
     write_findings(study.folder, findings)
     text = findings_text(findings)
     for folder in (study.folder, study.evaluation):
@@ -45,9 +51,11 @@ def make_case(
     output, outer = plan.config.output, study.outer_studies()
     made = tuple(one for one in recordings if one.carries)
     recordings = tuple(one for one in recordings if not one.carries)
-    table = (
-        of_outer_folds(study).table if outer else read_predictions(study.winner.predictions_path)
-    )
+    table = None
+    if outer:
+        table = of_outer_folds(study).table
+    elif plan.config.entry.predicts:
+        table = read_predictions(study.winner.predictions_path)
     tested = {f"outer fold {one.folder.name}": one for one in outer} or {"test set": study}
     return Case(
         study=study,
@@ -55,7 +63,7 @@ def make_case(
         cohort=cohort,
         recordings=recordings,
         splits=tuple(_split(name, one, cohort, (recordings, made)) for name, one in tested.items()),
-        table=by_recording(table),
+        table=None if table is None else by_recording(table),
         searches=(*outer, study),
         cache=output / "store" / "checks",
         output=output,

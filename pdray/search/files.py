@@ -12,8 +12,10 @@ from ray import tune
 from pdray.display import say
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import read_predictions
+from pdray.evaluation.translations import read_translations
 from pdray.search.pruning import mean_over_folds, scores_by_fold
 from pdray.tracking.digests import Digests
+from pdray.tracking.generators import generator_of
 from pdray.tracking.run_log import PERMUTED, StudyLog, TrialLog
 
 if TYPE_CHECKING:
@@ -194,14 +196,17 @@ def _wrong_fields(log: TrialLog, trial: Mapping[str, Any]) -> list[str]:
 
 
 def _faults_of_table(log: TrialLog, trial: Mapping[str, Any], folds: list[int]) -> list[Fault]:
-    """Return what is wrong with the predictions of the chosen epoch."""
-    file = log.predictions_path
+    """Return what is wrong with the table of the chosen epoch."""
+    is_generator = bool(generator_of(trial["settings"]))
+    file = log.translations_path if is_generator else log.predictions_path
     if not file.is_file() and trial["role"] == "winner" and not trial["scores"]:
         return []  # it has no test subjects
     try:
-        table = read_predictions(file)
+        table = (read_translations if is_generator else read_predictions)(file)
     except StudyError as error:
         return [(file, _told(file, error))]
+    if is_generator and set(table["fold"]) <= set(folds):
+        return []  # of folds that hold out nobody of class 0 it has no row
     if set(table["epoch"]) != {trial["chosen_epoch"]}:
         return [(file, f"has epochs {sorted(set(table['epoch']))}, not the chosen one")]
     if trial["role"] != "winner" and set(table["fold"]) != set(folds):

@@ -61,7 +61,10 @@ def train_folds(
                 param_space={"number": number, "params": params, "fold": tune.grid_search(left)},
             ).errors
     _check(logs, errors)
-    say(_compared(logs, number))
+    what = ("validation predictions", "in probability")
+    if not trials.fit.entry.predicts:
+        what = ("losses and scores", "")
+    say(_compared(logs, number, *what))
 
 
 def _is_kept(log: TrialLog) -> bool:
@@ -83,11 +86,11 @@ def _check(logs: list[TrialLog], errors: list[Exception]) -> None:
         raise KeyboardInterrupt  # Tune caught it and ended its trials
 
 
-def _compared(logs: list[TrialLog], number: int) -> str:
+def _compared(logs: list[TrialLog], number: int, what: str, unit: str) -> str:
     apart = float(np.max([log.read()["scores"][APART]["value"] for log in logs]))  # nan, if any is
-    kept = f"folds: {len(logs)} kept; their validation predictions"
+    kept = f"folds: {len(logs)} kept; their {what}"
     if apart == 0:
         return f"{kept} are those of trial {number}"
     if math.isnan(apart):
         return f"{kept} are of other recordings than those of trial {number}"
-    return f"{kept} differ from those of trial {number} by up to {apart:.2g} in probability"
+    return f"{kept} differ from those of trial {number} by up to {apart:.2g} {unit}".rstrip()

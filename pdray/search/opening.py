@@ -34,7 +34,7 @@ from pdray.data.store.prepare import (
     rate_notes,
 )
 from pdray.display import step
-from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.metrics import greater_is_better
 from pdray.evaluation.predictions import Origin
 from pdray.plugins import TAG
 from pdray.search.cluster import Capacity, Reservation, measure, reserve
@@ -201,12 +201,22 @@ def check_trials(within: CheckedStudy) -> CheckedTrials:
         within,
         uri,
         marks=marks,
-        files=(*start_files(plan), *([] if table is None else [table])),
+        files=(*start_files(plan), *_guide_files(plan), *([] if table is None else [table])),
         notes=(
             *start_notes(plan, cohort.num_classes),
             *same_people_notes(plan, cohort.manifest.digest),
         ),
     )
+
+
+def _guide_files(plan: StudyPlan) -> list[Path]:
+    """Return the weights of the guide of a translator; none of other models."""
+    folder = plan.config.synthesis.guide
+    if folder is None:
+        return []
+    from pdray.training.translators.guide import open_guide  # few studies have one
+
+    return [file for file, _ in open_guide(folder).models()]
 
 
 def prepare_trials(checked: CheckedTrials, say: Say) -> PreparedTrials:
@@ -449,7 +459,7 @@ def start_log(plan: StudyPlan, cohort: Cohort, study: StudyLog, say: Say) -> Non
     tags = {
         "manifest_digest": cohort.manifest.digest,
         "seed": str(plan.seed),
-        "maximise": "true" if METRICS[plan.config.search.metric].greater_is_better else "false",
+        "maximise": "true" if greater_is_better(plan.config.search.metric) else "false",
         "recordings": str(len(cohort.recordings)),
         "subjects": str(len({one.subject_id for one in cohort.recordings})),
         "source": source_identity(submitted=submitted_commit()),

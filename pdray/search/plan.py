@@ -20,7 +20,7 @@ from pdray.data.cohort.settings import subject_faults
 from pdray.data.modalities import Modality, in_order
 from pdray.earlier import as_begun
 from pdray.errors import SettingsError, StudyError, refuse
-from pdray.evaluation.metrics import METRICS, metrics_for
+from pdray.evaluation.metrics import KERNEL_DISTANCE, METRICS, metrics_for
 from pdray.models import MODELS
 from pdray.plugins import require, used
 from pdray.search.settings import NESTED, SearchConfig, StudyConfig, default_name
@@ -187,6 +187,8 @@ def plan_study(tree: dict[str, Any]) -> StudyPlan:
     refuse([*faults, *wrong], SettingsError, "settings")
     assert config is not None, "there is no fault"
     config = _begun_protocol(_seeded(_as_begun(settings, config)))
+    if not config.entry.predicts and "metric" not in (settings.get("search") or {}):
+        config = _with_search(config, metric=KERNEL_DISTANCE)
     start, earlier = config.search.start, None
     if isinstance(start, str) and start not in ("default", "sampler"):
         from pdray.search.starts import settings_of  # few searches start from an earlier study
@@ -290,12 +292,24 @@ def _refuse_plan(plan: StudyPlan, wrong: list[str]) -> None:
         *subject_faults(config.data, config.folds),
         *_start_faults(config, plan.fixed, plan.space),
         *_protocol_faults(plan),
+        *_translator_faults(plan, wrong),
         *([] if wrong else _modality_faults(plan)),  # needs trials that can be built
     ]
     refuse(wrong, SettingsError, "settings")
 
 
+def _translator_faults(plan: StudyPlan, wrong: list[str]) -> list[str]:
+    """Refuse a translator in a study that it does not fit; ``wrong``: what is wrong with trials."""
+    if wrong or all(fit.entry.predicts for fit in plan.fits):
+        return []
+    from pdray.search.translator_checks import study_faults  # few studies fit one
+
+    return study_faults(plan)
+
+
 def _metric_faults(config: StudyConfig) -> list[str]:
+    if not config.entry.predicts:  # of a translator, see translator_checks.py
+        return []
     metric, num_classes = config.search.metric, len(config.data.grade_cuts) + 1
     fitting = metrics_for(num_classes)
     if metric in fitting:
@@ -370,7 +384,7 @@ def _start_faults(
 
 def _modality_faults(plan: StudyPlan) -> list[str]:
     computed = [modality for modality in plan.modalities if modality != "rgb"]
-    if plan.config.frames == "video" and plan.config.entry.loop == "once":
+    if plan.config.frames == "video" and plan.config.entry.loop != "steps":
         return [
             f"frames: got 'video', but {plan.config.model.name} needs the frame store; set "
             "frames=store"
@@ -393,7 +407,7 @@ def _sharing_faults(config: StudyConfig, space: Space) -> list[str]:
         return [
             f"resources.num_workers: got {workers}, but {name} is fitted by one worker; set it to 1"
         ]
-    if workers > 1 and int(smallest or 0) < 2 * workers:
+    if workers > 1 and int(smallest or 0) < 2 * workers and config.entry.predicts:
         return [
             f"optim.batch_size: got {smallest}; {workers} workers (resources.num_workers) share "
             f"each batch, so set it to at least {2 * workers}"

@@ -213,7 +213,7 @@ class StudySearch(OptunaSearch):
                 log.finish(state="pruned", value=value, reason=reason)
             found = log.read() if log.exists() else {}
             state = STATES[str(found.get("state", "failed"))]
-            value = found["value"] if state == TrialState.COMPLETE else None
+            value = optuna_value(found["value"]) if state == TrialState.COMPLETE else None
             self._ot_study.tell(trial.number, value, state=state)
         self._interrupted.clear()
 
@@ -248,7 +248,7 @@ class StudySearch(OptunaSearch):
             return
         trial = self._ot_trials[trial_id]
         self.on_trial_result(trial_id, result)
-        value = result["value"] if state == TrialState.COMPLETE else None
+        value = optuna_value(result["value"]) if state == TrialState.COMPLETE else None
         self._ot_study.tell(trial, value, state=state)
         self._completed_trials.add(trial_id)
 
@@ -333,6 +333,14 @@ class StudySearch(OptunaSearch):
                 group=True,
                 constant_liar=True,
             )
+
+
+def optuna_value(value: float) -> float:
+    """Return the value of a complete trial as Optuna takes it: without nan.
+
+    The only trial of a translator without a guide has no score; nothing is chosen by it.
+    """
+    return 0.0 if value != value else value
 
 
 def _plain(value: Value, entry: Choices | Range) -> Value:

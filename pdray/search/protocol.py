@@ -15,7 +15,7 @@ from pdray.data.cohort.manifest import Manifest, Recording, grade_class
 from pdray.data.cohort.members import Cohort, make_cohort, split_again, usable
 from pdray.data.cohort.settings import FoldsConfig
 from pdray.errors import FoldsError, refuse
-from pdray.evaluation.metrics import undefined_reason
+from pdray.evaluation.metrics import KERNEL_DISTANCE, undefined_reason
 from pdray.search.plan import StudyPlan, short_seed, with_search
 from pdray.search.settings import NESTED
 
@@ -75,6 +75,8 @@ def settle(plan: StudyPlan, manifest: Manifest) -> Settled:
     """
     config = plan.config
     protocol, once = config.search.protocol, config.entry.loop == "once"
+    if config.entry.loop == "translate" and protocol is None:  # it grades nobody to be tested
+        protocol, plan = "holdout", _with_protocol(plan, "holdout")
     if protocol in NESTED:
         return nested(plan, _everybody(plan, manifest))
     holdout = partial(make_cohort, manifest, config.data, config.folds, needs=plan.needs)
@@ -141,6 +143,8 @@ def check_metric(settled: Settled) -> None:
         FoldsError: With the counts of each search, and what to change.
     """
     metric = settled.plan.config.search.metric
+    if metric == KERNEL_DISTANCE:
+        return
     faults = []
     for title, plan, cohort in _searches(settled):
         single = _undefined(cohort, metric)

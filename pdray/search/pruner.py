@@ -7,7 +7,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.metrics import greater_is_better
 from pdray.search.plan import StudyPlan
 from pdray.search.pruning import FoldRule, QuantileRule, Scores, scores_by_fold
 from pdray.tracking.run_log import StudyLog
@@ -57,7 +57,7 @@ def start_pruner(plan: StudyPlan, study: StudyLog, num_folds: int) -> Any:
         num_trials=config.prune_after_trials,
         num_epochs=plan.config.optim.epochs,
         first_epoch=config.prune_after_epochs,
-        greater_is_better=METRICS[config.metric].greater_is_better,
+        greater_is_better=greater_is_better(config.metric),
         **own,
     )
     return actor.remote(empty, study.folder, config.metric)

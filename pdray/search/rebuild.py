@@ -23,6 +23,7 @@ from pdray.search.proposals import (
     StudySearch,
     distribution,
     naming_database,
+    optuna_value,
 )
 from pdray.search.pruning import mean_over_folds, scores_by_fold
 from pdray.tracking.run_log import StudyLog, TrialLog
@@ -118,7 +119,7 @@ def logged_trial(plan: StudyPlan, log: TrialLog) -> FrozenTrial:
     state = STATES.get(trial["state"], TrialState.RUNNING)
     scores = scores_by_fold(records, f"val/{plan.config.search.metric}")
     reported = {one.step: mean_over_folds(scores, one.fold, one.epoch) for one in records}
-    value = trial["value"] if state == TrialState.COMPLETE else None
+    value = optuna_value(trial["value"]) if state == TrialState.COMPLETE else None
     if state == TrialState.COMPLETE:  # its last value is no intermediate one
         reported.pop(records[-1].step)
     last = next(reversed(reported.values()), nan)

@@ -18,6 +18,7 @@ from pdray.evaluation.predictions import read_predictions
 from pdray.evaluation.scores import score_predictions
 from pdray.search.plan import plan_study
 from pdray.search.settings import StudyConfig
+from pdray.tracking.generators import refuse_generator
 from pdray.tracking.run_log import REPORT, StudyLog, TrialLog
 
 
@@ -104,8 +105,10 @@ class StudyResults:
             they are of all subjects, by the winners of the outer folds (``outer_fold``).
 
         Raises:
-            StudyError: If no trial is complete, or a file cannot be read.
+            StudyError: If no trial is complete, a file cannot be read, or the model predicts no
+                class.
         """
+        refuse_generator(self.facts["name"], self.facts["settings"])
         files = [*(log.predictions_path for log in self._logs()), self.log.pooled_path]
         tables = [read_predictions(file) for file in files if file.is_file()]
         if not tables:

@@ -10,7 +10,7 @@ from pdray.command import Say
 from pdray.data.cohort.members import Cohort
 from pdray.display import step
 from pdray.errors import StudyError
-from pdray.evaluation.metrics import METRICS
+from pdray.evaluation.metrics import greater_is_better
 from pdray.search.budget import Budget, Spent
 from pdray.search.cluster import counted
 from pdray.search.course import keeps_folds
@@ -69,7 +69,7 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
                 f"last one failed: {reasons[-1] if reasons else 'no log'}; read the others in "
                 f"{study.folder / 'trials'}, and start a new study with another search.name"
             )
-        from pdray.search.winner import refit, report_winner
+        from pdray.search.winner import refit
 
         best = search.best()
         chosen = best.number, search.params_of(best)
@@ -83,11 +83,21 @@ def run_search(plan: StudyPlan, ready: OpenStudy, study: StudyLog, say: Say) -> 
             at_once = ready.reservation.concurrent_trials
             train_folds(ready.trials, study, at_once, (ready.mirror, say))
         with step("scoring the winner"):
-            board, held_out = report_winner(plan, ready.cohort, study)
+            board, held_out = _report(plan, ready.cohort, study)
             _draw(plan, ready.cohort, study, search)
         spent.keep(now=True)
         say(spent.told(folds=keeps_folds(plan)))
         return Found(best.number, board, held_out)
+
+
+def _report(plan: StudyPlan, cohort: Cohort, study: StudyLog) -> tuple[str, str]:
+    if not plan.config.entry.predicts:
+        from pdray.search.translated import report_translator
+
+        return report_translator(plan, cohort, study)
+    from pdray.search.winner import report_winner
+
+    return report_winner(plan, cohort, study)
 
 
 def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch) -> None:
@@ -96,7 +106,7 @@ def _draw(plan: StudyPlan, cohort: Cohort, study: StudyLog, search: StudySearch)
     history, importance = (study.folder / name for name in SEARCH_PICTURES)
     metric, marked = plan.config.search.metric, cohort.is_synthetic
     trials = [log.read() for log in study.trials()]
-    maximise = METRICS[metric].greater_is_better
+    maximise = greater_is_better(metric)
     history_picture(trials, history, metric=f"val/{metric}", maximise=maximise, synthetic=marked)
     if found := search.importance():
         num_trials = len(search.completed())
@@ -109,7 +119,7 @@ def _search(
 ) -> StudySearch:
     """Run the remaining trials."""
     config, trials, reservation = plan.config.search, ready.trials, ready.reservation
-    better = METRICS[config.metric].greater_is_better
+    better = greater_is_better(config.metric)
     from pdray.search.rebuild import open_search  # no trial needs it
 
     search = open_search(plan, study, mode="max" if better else "min", say=say)

@@ -81,9 +81,9 @@ def check_same_people(folder: Path, cohort: Cohort) -> None:
 
 
 def _best_first(study: StudyLog, metric: str) -> list[dict[str, Any]]:
-    from pdray.evaluation.metrics import metric_named
+    from pdray.evaluation.metrics import greater_is_better
 
-    sign = -1.0 if metric_named(metric).greater_is_better else 1.0
+    sign = -1.0 if greater_is_better(metric) else 1.0
     trials = [log.read() for log in study.trials()]
     done = [one for one in trials if one["state"] == "complete" and one["value"] is not None]
     return sorted(done, key=lambda one: (sign * one["value"], one["number"]))

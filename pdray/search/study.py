@@ -83,6 +83,10 @@ def run_plan(plan: StudyPlan, say: Say) -> StudyOutcome:
     if not study.exists():
         check_metric(settled)
         check_training(settled)
+        if not config.entry.predicts:
+            from pdray.search.translator_checks import check_people
+
+            check_people(plan, settled.cohort)
         if plan.start_study is not None:
             from pdray.search.starts import check_same_people
 
@@ -126,9 +130,7 @@ def _read_outcome(plan: StudyPlan, study: StudyLog, say: Say) -> StudyOutcome:
     mirror = Mirror(study, uri=uri, experiment=config.tracking.experiment, say=say)
     if study.winner.exists() and not (study.folder / PAGE).is_file():
         # The run was killed before it, or was one of an earlier version.
-        from pdray.report.make import try_report
-
-        try_report(study, say)
+        _make_page(plan, study, say)
     mirror.finish()
     try:
         scores, checks = read_report(study.folder)
@@ -179,14 +181,20 @@ def _run_on_cluster(
         checks = check_search(plan, ready.cohort, ready.trials.recordings, study)
     (study.folder / PAGE).unlink(missing_ok=True)  # of an earlier session; a kill leaves none
     study.finish(state="complete", best=found.best)
-    from pdray.report.make import try_report
-
-    try_report(study, say)
+    _make_page(plan, study, say)
     ready.mirror.finish()
     whole = ready.mirror.error is None
     return StudyOutcome(
         study.folder, ready.uri, whole, ready.mirror.page, found.leaderboard, held_out, checks
     )
+
+
+def _make_page(plan: StudyPlan, study: StudyLog, say: Say) -> None:
+    """Make the page of a study that grades recordings; of a translator report.txt tells all."""
+    if plan.config.entry.predicts:
+        from pdray.report.make import try_report
+
+        try_report(study, say)
 
 
 def _search_all(settled: Settled, ready: OpenStudy, study: StudyLog, say: Say) -> Found:

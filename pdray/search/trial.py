@@ -20,7 +20,7 @@ from ray.train import WorkerGroupError
 from pdray.atomic import replacing, sweep
 from pdray.config import dump
 from pdray.errors import ClusterError, PdrayError, full_disk
-from pdray.evaluation.metrics import METRICS, metrics_for, undefined_reason
+from pdray.evaluation.metrics import greater_is_better, metrics_for, undefined_reason
 from pdray.evaluation.predictions import (
     by_recording,
     num_classes,
@@ -66,6 +66,7 @@ class Recorder:
         self._owner = owner_of(plan.role, fold, self.task, self.params)
         self._scores: list[list[float]] = []
         self._note = ""
+        self._predicts = self.task.config.entry.predicts
 
     def ended(self) -> dict[str, Any] | None:
         """Return the last report of a trial that ended before a kill, else None.
@@ -201,8 +202,10 @@ class Recorder:
             path.unlink(missing_ok=True)
 
     def _finish_trial(self, step: int) -> dict[str, Any]:
-        better = METRICS[self.plan.metric].greater_is_better
-        epoch, value = choose_epoch(self._scores, greater_is_better=better)
+        if not self._predicts and self.task.config.synthesis.guide is None:
+            return self._complete(step, self.task.epochs - 1, value=float("nan"))
+        is_more = greater_is_better(self.plan.metric)
+        epoch, value = choose_epoch(self._scores, greater_is_better=is_more)
         return self._complete(step, epoch, value=value)
 
     def _finish_fixed(self, step: int, value: float) -> dict[str, Any]:
@@ -215,7 +218,10 @@ class Recorder:
 
     def _finish_winner(self, result: EpochResult) -> dict[str, Any]:
         scores = {}
-        if result.predictions is not None:
+        if not self._predicts:
+            found = ((name, one) for name, one in result.metrics.items() if name[:5] == "test/")
+            scores = {name: {"value": one} for name, one in found}
+        elif result.predictions is not None:
             scores = self._held_out_scores(result.predictions)
         elif self.task.evaluate != "never":
             raise RuntimeError("the winner's last epoch was not evaluated")
@@ -226,14 +232,30 @@ class Recorder:
 
     def _finish_fold(self, result: EpochResult) -> dict[str, Any]:
         """Keep the weights, and by how much they differ from the trial that won."""
-        then = read_predictions(StudyLog(self.plan.folder).trial(self.number).predictions_path)
-        assert result.predictions is not None, "each fold is evaluated once, after its last epoch"
-        apart = largest_difference(result.predictions, then[then["fold"] == result.fold])
+        apart = self._apart(result)
         self._keep_weights(result)
         scores = {APART: {"value": apart}}
         return self._complete(int(result.state["step"]) - 1, result.epoch, scores=scores)
 
+    def _apart(self, result: EpochResult) -> float:
+        """Return by how much the result of a fold differs from that of the trial that won."""
+        log = StudyLog(self.plan.folder).trial(self.number)
+        if not self._predicts:
+            step = result.fold * int(log.read()["num_epochs"]) + result.epoch
+            then = next(one.metrics for one in log.epochs() if one.step == step)
+            now = {name: one for name, one in result.metrics.items() if name[:5] != "time/"}
+            return float(max(abs(one - then.get(name, np.nan)) for name, one in now.items()))
+        table = read_predictions(log.predictions_path)
+        assert result.predictions is not None, "each fold is evaluated once, after its last epoch"
+        return largest_difference(result.predictions, table[table["fold"] == result.fold])
+
     def _keep_weights(self, result: EpochResult) -> None:
+        if not self._predicts:
+            from pdray.training.translators.learnt import (
+                keep_learnt,  # few studies fit a translator
+            )
+
+            keep_learnt(self.task, self.log.learnt_path, fold=result.fold)
         if result.state["model"]:  # an estimator has no weights
             with replacing(self.log.model_path) as temporary:
                 torch.save(result.state["model"], temporary)
@@ -246,7 +268,7 @@ class Recorder:
         value: float | None = None,
         scores: Mapping[str, dict[str, float]] | None = None,
     ) -> dict[str, Any]:
-        draw = None if self.fold is not None else self._draw
+        draw = self._draw if self.fold is None and self._predicts else None
         self.log.finish(state="complete", value=value, chosen_epoch=epoch, scores=scores, draw=draw)
         self._remove_checkpoints()
         return self._report(step, "complete", value)

@@ -100,7 +100,7 @@ class TrialPlan:
 
     @property
     def _evaluate(self) -> Evaluate:
-        if self.role == "trial":
+        if self.role == "trial" and self.fit.entry.predicts:
             return "every_epoch"
         return "last_epoch" if self.sides[0].evaluation else "never"
 

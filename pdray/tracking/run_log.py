@@ -16,8 +16,10 @@
     <study>/trials/0007/epochs.jsonl         one line per fold and epoch, appended and flushed
     <study>/trials/0007/predictions/*.parquet    predictions of each epoch, while the trial runs
     <study>/trials/0007/predictions.parquet      predictions of the chosen epoch, all folds
+    <study>/trials/0007/translations.parquet     of a translator: its rows, in place of predictions
     <study>/winner/                          the same files, with test scores, and model.pt
     <study>/winner/folds/0/                  the same files of the winner without its fold 0
+    <study>/winner/learnt.json               of a translator: whom its weights learnt from
     <study>/outer/00/, <study>/outer/1-00/   the same of the search in an outer fold (of repeat 1)
     <study>/outer/predictions.parquet        test predictions of the winners of all outer folds
 
@@ -45,6 +47,8 @@ if TYPE_CHECKING:  # pandas takes 0.4 s to import, also for a command line with 
 
 State = Literal["running", "complete", "pruned", "failed"]
 PREDICTIONS = "predictions.parquet"
+TRANSLATIONS = "translations.parquet"
+LEARNT = "learnt.json"
 PICTURES = ("confusion.png", "roc.png")
 MODEL = "model.pt"
 OUTER = "outer"
@@ -208,10 +212,12 @@ class TrialLog:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.predictions_path = folder / PREDICTIONS
+        self.translations_path = folder / TRANSLATIONS
+        self.learnt_path = folder / LEARNT
         self.model_path = folder / MODEL
         self._lines = folder / "epochs.jsonl"
         # What is left of a trial that has ended; its state is written last.
-        ended = (PREDICTIONS, MODEL, "trial.json")
+        ended = (PREDICTIONS, TRANSLATIONS, MODEL, LEARNT, "trial.json")
         self.files = (self._lines, *(folder / name for name in ended))
         self._last_step: int | None = None
 
@@ -368,7 +374,8 @@ class TrialLog:
         """
         table = None if chosen_epoch is None else self.read_epoch(chosen_epoch)
         if table is not None:
-            with replacing(self.predictions_path) as temporary:
+            name = TRANSLATIONS if "target_class" in table else PREDICTIONS
+            with replacing(self.folder / name) as temporary:
                 table.to_parquet(temporary, index=False)
             if draw is not None:
                 draw(table, self.folder)

@@ -68,7 +68,10 @@ def curve_points(record: EpochRecord, metric: str, role: str = "trial") -> dict[
     """
     splits = () if role == "winner" else ("val", "test")
     scored = [f"{split}/{name}" for split in splits for name in ("loss", metric)]
-    wanted = ["train/loss", *scored, "time/epoch_seconds"]
+    losses = ["train/loss"]
+    if "train/loss" not in record.metrics:  # of a translator, which has several
+        losses = [name for name in record.metrics if name.startswith("train/")]
+    wanted = [*losses, *scored, "time/epoch_seconds"]
     return {
         f"fold{record.fold}/{name}": record.metrics[name]
         for name in wanted

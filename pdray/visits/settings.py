@@ -168,6 +168,11 @@ class AssembleConfig(FitConfig):
                 f"data.target {self.data.target} cannot be used, since levels of visits are cut "
                 "from scores, and networks of items learn grades; remove it"
             )
+        if not self.entry.predicts:
+            raise ValueError(
+                f"model.name {self.model.name} cannot be used, since it changes pictures and "
+                "predicts no class; choose a network"
+            )
         if self.resources.num_workers != 1:
             raise ValueError(
                 f"resources.num_workers {self.resources.num_workers} cannot be used, since each "

@@ -29,16 +29,20 @@ FOLDS = Folds(frozenset({"T1"}), (frozenset({"A", "B"}), frozenset({"C", "D"})))
 def leave_study(
     folder: Path, settings: Mapping[str, Any] | None = None, folds: Folds = FOLDS
 ) -> StudyLog:
-    """Leave what a study leaves whose networks are untrained: the winner's, and of both folds."""
-    config = build(FitConfig, merge(merge({}, SMALL), settings or {}))
+    """Leave what a study leaves whose networks are untrained: the winner's, and of each fold."""
+    given = settings or {}
+    first = {**SMALL, "model": {}} if "model" in given else SMALL
+    config = build(FitConfig, merge(merge({}, first), given))
     study = StudyLog(folder)
     tree = {**dump(config), "data": {"grade_cuts": [2]}}
     study.start(name=folder.name, settings=tree, tags={})
     study.folds_path.write_text(folds_to_json(folds), encoding="utf-8")
-    for seed, log in enumerate([study.winner, study.kept_fold(0), study.kept_fold(1)]):
+    kept = [study.kept_fold(fold) for fold in range(len(folds.folds))]
+    for seed, log in enumerate([study.winner, *kept]):
         log.start(number=0, num_epochs=1, params={}, settings=dump(config), role="winner")
         torch.manual_seed(seed)
-        torch.save(build_network(config, 2).state_dict(), log.model_path)
+        network = build_network(config, 2)
+        torch.save(network.state_dict(), log.model_path)
         log.finish(state="complete")
     return study
 
@@ -100,10 +104,7 @@ def test_each_fold_gets_a_model_that_did_not_learn_from_whom_it_holds_out(tmp_pa
 def test_a_network_that_grades_no_single_picture_is_refused(
     tmp_path: Path, settings: Mapping[str, Any], told: str
 ) -> None:
-    study = leave_study(tmp_path / "judge")
-    config = build(FitConfig, merge(merge({}, {**SMALL, "model": {}}), settings))
-    study.winner.start(number=0, num_epochs=1, params={}, settings=dump(config), role="winner")
-    study.winner.finish(state="complete")
+    study = leave_study(tmp_path / "judge", settings)
     with pytest.raises(StudyError, match=f"synthesis.guide: {told}.*use a study of a network that"):
         open_guide(study.folder)
 
