@@ -69,6 +69,10 @@ class Reservation:
         capacity = measure(self.resources, self.types)
         return capacity, max(1, min(self.most, self._fitting(capacity)))
 
+    def fits(self, capacity: Capacity) -> bool:
+        """Return whether a cluster has room for a trial."""
+        return self._fitting(capacity) > 0
+
     def sharing(self, per_gpu: int) -> "Reservation":
         """Return the same trials, so many of them on each GPU."""
         share = math.floor(1e4 / per_gpu) / 1e4  # Ray counts in ten thousandths

@@ -65,10 +65,8 @@ class Growth(tune.Callback):
         self._limiter.max_concurrent = at_once
         for one in self._told:
             one.resize(at_once)
-        say(
-            f"cluster    {describe_capacity(capacity)}: {counted(at_once, 'trial')} at once, "
-            f"{before} before"
-        )
+        fitting = counted(at_once, "trial") if self._reservation.fits(capacity) else "no trial"
+        say(f"cluster    {describe_capacity(capacity)}: {fitting} at once, {before} before")
 
     def _tell(self, num_live: int, now: float) -> None:
         # The process of a distributed trial runs while its workers wait.

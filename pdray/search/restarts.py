@@ -58,6 +58,8 @@ class Restarts(tune.Callback):
         if not records:
             return "starts again"
         at, epoch = divmod(records[-1].step + 1, int(log.read()["num_epochs"]))
+        if at == (len(self._plan.sides) if fold is None else fold + 1):
+            return "goes on after its last epoch"
         if self._plan.lanes > 1:  # folds that train at once begin again
             epoch = 0
         return f"goes on from fold {at + 1} epoch {epoch + 1}"

@@ -75,6 +75,18 @@ def test_folds_that_train_at_once_begin_again(
     assert "goes on from fold 1 epoch 1 in a new process" in capsys.readouterr().out
 
 
+def test_a_trial_may_be_lost_between_its_last_epoch_and_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan(tmp_path / "x")
+    recorder = Recorder(plan, 3, {})
+    recorder.resume()
+    for step in range(2 * 2):  # two folds of two epochs
+        plan.log(3).write_epoch(fold=step // 2, epoch=step % 2, metrics={})
+    Restarts(plan).on_trial_recover(0, [], make_trial(tmp_path, RayActorError()))
+    assert "it goes on after its last epoch in a new process" in capsys.readouterr().out
+
+
 def test_losses_count_until_a_batch_is_saved_or_an_epoch_ends(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
