@@ -87,7 +87,7 @@ def test_a_search_follows_the_cluster_up_and_down(cluster, capsys):
     cluster.nodes = 0
     step(growth.LOOK_SECONDS)
     assert limiter.max_concurrent == course.work.at_once == 1
-    assert capsys.readouterr().out.endswith("no GPU on 0 nodes: no trial at once, 2 before\n")
+    assert capsys.readouterr().out.endswith("no GPU on no node: no trial at once, 2 before\n")
 
 
 def test_known_trials_follow_it_too(cluster):
