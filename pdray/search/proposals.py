@@ -51,6 +51,7 @@ _DATABASE_FAULTS = {
     "with --resume",
     "malformed": _DAMAGED,
     "not a database": _DAMAGED,
+    "no such table": f"it was deleted or emptied; continue with --resume, {_AGAIN}",
     "readonly": "it cannot be written; mend its permissions, then run the job again",
 }
 

@@ -434,6 +434,16 @@ def test_a_database_that_cannot_be_used_is_named_with_cause_and_way_out(
     assert cause in str(caught.value)
 
 
+def test_a_database_that_is_deleted_while_a_study_runs_is_named(tmp_path: Path) -> None:
+    search = open_search(tmp_path)
+    search.suggest("a")
+    path = tmp_path / "optuna.db"
+    path.unlink()
+    told = pytest.raises(StudyError, match="deleted or emptied; continue with --resume, which mak")
+    with told, naming_database(path):
+        search.on_trial_complete("a", {"state": "complete", "value": 0.5, "step": 0})
+
+
 def test_a_full_disk_that_tune_reports_is_named_with_the_way_out(tmp_path: Path) -> None:
     text = "Traceback ...\noptuna.exceptions.StorageInternalError\n(database or disk is full)"
     full = pytest.raises(StudyError, match="the disk is full; make room, then continue with --res")
