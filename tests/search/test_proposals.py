@@ -435,9 +435,8 @@ def test_a_database_that_cannot_be_used_is_named_with_cause_and_way_out(
 
 
 def test_a_database_that_is_deleted_while_a_study_runs_is_named(tmp_path: Path) -> None:
-    search = open_search(tmp_path)
+    search, path = open_search(tmp_path), tmp_path / "optuna.db"
     search.suggest("a")
-    path = tmp_path / "optuna.db"
     path.unlink()
     told = pytest.raises(StudyError, match="deleted or emptied; continue with --resume, which mak")
     with told, naming_database(path):

@@ -33,7 +33,6 @@ class Method(Protocol):
     Attributes:
         networks: Everything with weights, by name; to move to the device and to save. The guide is
             not among them.
-        optimizers: Optimisers of these weights, by name; to save.
         average: Called in each step of each optimiser with the gradients of its weights and its
             losses, on the device: replaces them by their means over the workers. Does nothing
             unless it is set.
@@ -42,9 +41,12 @@ class Method(Protocol):
     """
 
     networks: nn.ModuleDict
-    optimizers: Mapping[str, torch.optim.Optimizer]
     average: Average
     blends: bool
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Optimisers of these weights, by name; to save."""
 
     def begin_epoch(self, epoch: int, num_epochs: int) -> None:
         """Set the learning rates of an epoch.
