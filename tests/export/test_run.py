@@ -291,7 +291,8 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(
 
 def test_a_network_on_portraits_is_not_exported() -> None:
     config = build(FitConfig, {"modality": "portraits"})
-    studied = cast(Studied, SimpleNamespace(name="faces", config=config, learns_at_once=False))
+    facts = {"name": "faces", "trial": {"settings": dump(config)}, "learns_at_once": False}
+    studied = cast(Studied, SimpleNamespace(config=config, **facts))
     with pytest.raises(PdrayError, match="it reads portraits, and "):
         refuse_model(studied)
 
