@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pdray.config import build, load
+from pdray.config import build, dump, load
 from pdray.data.cohort.manifest import load_manifest
 from pdray.errors import PdrayError
 from pdray.export import run
