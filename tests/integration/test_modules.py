@@ -12,7 +12,7 @@ from pdray.training.task import FitTask
 
 pytestmark = pytest.mark.integration
 
-MOST = 113
+MOST = 115
 SCRIPT = """
 import pickle, sys
 import jobs.tune_tsa, pdray.search.study, pdray.search.trial
