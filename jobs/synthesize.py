@@ -8,7 +8,7 @@ for example:
   python jobs/synthesize.py method=damp data.manifest=/data/manifest.csv \
     output=/data/with_made.csv damp.factor=0.5 synthesis.strengths=[1]
   python jobs/synthesize.py method=damp data.manifest=/data/manifest.csv \
-    output=/data/with_made.csv data.items=[face_interview] damp.head=true
+    output=/data/with_made.csv data.items=[face_interview] damp.head=false
 
 It learns from people who agreed to `learn`, and changes healthy people who
 agreed to `change` (column consent_synthesis). Each training side gets a set of

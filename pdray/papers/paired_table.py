@@ -90,19 +90,17 @@ def paired_lines(
     people = first["recording_id"].map(dict(groups)).to_numpy()
     scores = {label: _scores(table, one, places) for label, one in sorted_rows.items()}
     names = list(dict.fromkeys(name for found in scores.values() for name in found))
-    base = scores.get(table.reference)
-    compared = (
-        [one for one in names if one in table.paired_headings and one != RISK] if base else []
-    )
+    bases = {label: table.references.get(label, table.reference) for label in scores}
+    has_base = any(one in scores for one in bases.values())
+    compared = [one for one in names if has_base and one in table.paired_headings and one != RISK]
     body = [["", *names, *(f"{name} - ref." for name in compared)]]
     for label, found in scores.items():
         cells = [_cell(found.get(name), people) for name in names]
-        if base is not None:
-            is_base = label == table.reference
-            cells += [
-                _NOTHING if is_base else _cell(_difference(found[name], base[name]), people)
-                for name in compared
-            ]
+        base = scores.get(bases[label], {}) if bases[label] != label else {}
+        cells += [
+            _cell(_difference(found[name], base[name]) if name in base else None, people)
+            for name in compared
+        ]
         body.append([label, *cells])
         if label in table.paper:
             body.append(_published(table.paper[label], names, len(compared)))
@@ -213,7 +211,9 @@ def _legend(
     )
     yield from (f"{name}: {_MEANINGS[name]}" for name in names if name in _MEANINGS)
     if table.reference:
-        yield f"ref.: {table.reference}; differences are of the same predictions, paired"
+        others = [f"of {row}: {one}" for row, one in table.references.items() if row != one]
+        told = "; ".join([table.reference, *others])
+        yield f"ref.: {told}; differences are of the same predictions, paired"
     ill = int((rows["target"] > 0).sum())
     count = rows["recording_id"].nunique()
     yield f"scored on {count} recordings, {ill // max(seeds, 1)} of them above class 0"

@@ -132,7 +132,8 @@ def _laid_out(reproduction: Reproduction, found: Mapping[Part, Comparison]) -> s
 
 def _ill_lines(table: PaperTable, seeds: Sequence[Seed], found: Sequence[Comparison]) -> list[str]:
     """Return AUROC and risk of ill or healthy with intervals, which the layout itself has not."""
-    alone = table.model_copy(update={"metrics": ("auroc",), "reference": "", "paper": {}})
+    none = {"reference": "", "references": {}, "paper": {}}
+    alone = table.model_copy(update={"metrics": ("auroc",), **none})
     rows = {
         row: pd.concat([as_binary(one.tables[row]) for one in seeds], ignore_index=True)
         for row in seeds[0].tables
@@ -146,9 +147,10 @@ def _paired(table: PaperTable, found: Sequence[Comparison], synthetic: bool) -> 
     rows = {row: pd.concat([one[row] for one in made], ignore_index=True) for row in made[0]}
     baselines = baseline_rows(found, [next(iter(one.values())) for one in made])
     first = found[0]
+    shown = {**rows, **(dict(baselines) if table.baselines else {})}
     text = paired_table(
         table,
-        {**rows, **(dict(baselines) if table.baselines else {})},
+        {row: as_binary(one) for row, one in shown.items()} if table.ill else shown,
         places={one.recording_id: getattr(one, table.inside) for one in first.recordings},
         groups=first.groups,
         synthetic=synthetic,

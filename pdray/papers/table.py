@@ -100,6 +100,14 @@ class PaperTable(Settings):
     reference: str = Field(
         "", description="layout paired: row from which the others differ; empty: none"
     )
+    references: dict[str, str] = Field(
+        default_factory=dict,
+        description="layout paired: another reference of a row, by row label",
+    )
+    ill: bool = Field(
+        False,
+        description="layout paired: score ill or healthy, of models that learn more classes",
+    )
     inside: Literal["site", "recording_protocol"] = Field(
         "site", description="layout paired: column of the manifest inside which pairs are ranked"
     )
@@ -231,7 +239,7 @@ def read_table(path: Path) -> PaperTable:
         headings = table.paired_headings
         wrong += [
             f"reference: there is no row '{row}'; use one of: {', '.join(table.rows)}"
-            for row in [table.reference]
+            for row in [table.reference, *table.references, *table.references.values()]
             if row and row not in table.rows
         ]
     wrong += [

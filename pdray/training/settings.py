@@ -20,7 +20,7 @@ from pdray.data.batches.settings import (
     seen_size,
 )
 from pdray.data.batches.snippet import snippet_shape
-from pdray.data.face.settings import LandmarkFeatureConfig, PortraitConfig
+from pdray.data.face.settings import LandmarkAugmentConfig, LandmarkFeatureConfig, PortraitConfig
 from pdray.data.media.settings import DecodeConfig, DecodeLimits
 from pdray.data.modalities import (
     EMBEDDED,
@@ -139,6 +139,7 @@ class FitConfig(Settings):
         json_schema_extra={"earlier": "earlier"},
     )
     landmarks: LandmarkFeatureConfig = LandmarkFeatureConfig()
+    landmark_augment: LandmarkAugmentConfig = LandmarkAugmentConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     segments: SegmentsConfig = SegmentsConfig()
     features: FeaturesConfig = FeaturesConfig()

@@ -12,7 +12,8 @@ NAMES = table_names(TABLES)
 
 def test_the_tables_of_the_papers_are_there() -> None:
     papers = {
-        "youtubepd": "table2 table3 table5 table7 table8 table9 table13 table14 landmarks fusion",
+        "youtubepd": "table2 table3 table5 table7 table8 table9 table13 table14 landmarks fusion "
+        "augmentation",
         "expressions": "groups table3",
         "tsa": "table2 table3 table5",
         "hypomimia": "frames",

@@ -172,3 +172,15 @@ def test_baselines_look_at_no_recording_but_at_site_age_and_sex() -> None:
     ]  # fmt: skip
     assert inside(rows["baseline: class frequencies"], ["fold"]) == 0.5
     assert inside(rows["baseline: age alone"], ["fold"]) == 1.0
+
+
+def test_a_row_may_have_a_reference_of_its_own() -> None:
+    rows = {"Face": predicted(2.0, 0), "Other": predicted(3.0, 0), "Fused": predicted(1.2, 0)}
+    table = table_of(references={"Fused": "Other", "Other": "Other"})
+    text = paired_table(table, rows, places=SITES, groups=PEOPLE, synthetic=False)
+    auroc = {name: inside(one, ["fold"]) for name, one in rows.items()}
+    lines = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert f"{auroc['Fused'] - auroc['Other']:.3f} [" in lines["Fused"]
+    assert f"{auroc['Fused'] - auroc['Face']:.3f} [" not in lines["Fused"]
+    assert lines["Other"].split()[-2:] == ["-", "-"]
+    assert "ref.: Face; of Fused: Other; differences are of the same predictions, paired" in text

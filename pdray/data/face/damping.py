@@ -2,10 +2,13 @@
 
 Hypomimia is less movement of the face: "lessened movement of orofacial muscles" (YouTubePD, section
 1), "facial rigidity" (the expression paper, section 1), "diminished micro-movement dynamics" (the
-hypomimia abstract). None of the three says anything about the head. So the movement of the head in
-the plane of the picture (place, rotation, size: :func:`~pdray.data.face.shape.align_frames`) is
-taken out first and put back as it was; ``damp.head`` scales it too. Turning to the side and nodding
-change the shape of a face in the picture, and are scaled with it.
+hypomimia abstract). So the movement of the head in the plane of the picture (place, rotation, size:
+:func:`~pdray.data.face.shape.align_frames`) is taken out first, and each part of the face has a
+factor of its own. None of the three papers says anything about the head. In Parkinson's disease the
+whole body moves less (MDS-UPDRS 3.14), and heads do in the training clips of YouTubePD, so the
+head's movement has its own factor too, before it is put back; without ``damp.head`` it stays as it
+was. Turning to the side and nodding change the shape of a face in the picture, and are scaled with
+it.
 
 In each run of frames (no cut between them), a point z of the fitted face becomes
 ``m + f (z - m)`` with m its mean and f the factor of its part of the face. The factor of a class is

@@ -1,6 +1,8 @@
 """Settings of the landmark features of a face."""
 
-from pydantic import Field, field_validator
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
 
 from pdray.config import Settings
 
@@ -56,6 +58,42 @@ class DampConfig(Settings):
         "movement of the target class over that of class 0, in each part, of the training side",
     )
     head: bool = Field(
-        False,
+        True,
         description="whether the movement of the head in the plane of the picture is scaled too",
     )
+
+
+class LandmarkAugmentConfig(DampConfig):
+    """Settings of augmentation: recordings that a fold learns from beside its own.
+
+    They are numbers in the memory of the training process, drawn anew in each epoch of a model
+    that has epochs, and are never written.
+    """
+
+    kind: Literal["none", "oversample", "damp"] = Field(
+        "none",
+        description="what the rarer classes are filled up with: oversample: their own recordings "
+        "again; damp: recordings of class 0 whose faces move less, as much less as the class does",
+    )
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="up to what share of the recordings of the largest class they are filled up",
+    )
+    least_strength: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="with damp: the strength of the edit is drawn from this to 1",
+    )
+
+    @model_validator(mode="after")
+    def _damp_is_used(self) -> Self:
+        fields = {
+            name: type(self).model_fields[name] for name in ("factor", "head", "least_strength")
+        }
+        given = [name for name, one in fields.items() if getattr(self, name) != one.default]
+        if self.kind != "damp" and given:
+            raise ValueError(f"{', '.join(given)}: only kind=damp uses it; leave it out")
+        return self

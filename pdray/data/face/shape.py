@@ -219,6 +219,11 @@ def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np
     Raises:
         DecodeError: As :func:`landmark_points`, and if no frame has all points.
     """
+    return centred(landmark_points(track)[chosen_frames(track, num_frames)], unit)
+
+
+def chosen_frames(track: Track, num_frames: int) -> npt.NDArray[np.int64]:
+    """Return the positions of the (F,) frames that :func:`nose_centred` chooses."""
     points = landmark_points(track)
     whole = np.flatnonzero(~np.isnan(points).any(axis=(1, 2)))
     apart = np.abs(_eye_line(_complex(points[whole]))) > 0
@@ -231,13 +236,14 @@ def nose_centred(track: Track, *, num_frames: int, unit: Unit) -> npt.NDArray[np
     seconds = track.seconds[whole]
     share = (np.arange(num_frames) + 0.5) / num_frames
     wanted = seconds[0] + share * (seconds[-1] - seconds[0])
-    chosen = points[whole[align(seconds, wanted, np.inf)]]
-    centred = chosen - chosen[:, [NOSE_TIP]]
-    if unit == "eyes":
-        centred = centred / np.abs(_eye_line(_complex(chosen)))[:, None, None]
-    else:
-        centred = centred / _CROP
-    return np.asarray(centred, np.float32)
+    return whole[align(seconds, wanted, np.inf)]
+
+
+def centred(points: Floats, unit: Unit) -> npt.NDArray[np.float32]:
+    """Return (F, 106, 2) whole frames [px] with the nose tip at 0, 0; see :func:`nose_centred`."""
+    found = points - points[:, [NOSE_TIP]]
+    size = np.abs(_eye_line(_complex(points)))[:, None, None] if unit == "eyes" else _CROP
+    return np.asarray(found / size, np.float32)
 
 
 def _complex(points: npt.NDArray[Any]) -> npt.NDArray[np.complex128]:

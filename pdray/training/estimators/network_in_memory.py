@@ -1,7 +1,7 @@
 """Trains a small network on recordings in memory, like the baselines of YouTubePD.
 
-Adam and the hierarchy-guided loss (YouTubePD, Eq. 2, section C.2), without augmentation or early
-stopping, which the paper does not mention. The last batch of an epoch may be smaller.
+Adam and the hierarchy-guided loss (YouTubePD, Eq. 2, section C.2), without early stopping, which
+the paper does not mention. The last batch of an epoch may be smaller.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +20,7 @@ from pdray.losses.hierarchy import hierarchy_loss
 
 Floats = NDArray[np.floating[Any]]
 Compute = Callable[[Tensor], Tensor]
+Inputs = Floats | Callable[[int], Floats]
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -56,7 +57,7 @@ def draw_network(build: Callable[[], Network], seed: int) -> Network:
 
 def train_network(
     network: nn.Module,
-    x: Floats,
+    x: Inputs,
     y: NDArray[np.int64],
     training: Training,
     *,
@@ -69,7 +70,7 @@ def train_network(
 
     Args:
         network: Turns inputs (B, ...) float32 into logits (B, K).
-        x: (N, ...) inputs.
+        x: (N, ...) inputs, or a function that returns those of an epoch or step, from 0.
         y: (N,) class, 0 to K-1.
         training: Training settings.
         seed: Seed of the order of the recordings and of dropout.
@@ -83,12 +84,14 @@ def train_network(
         DivergedError: If the loss is not finite; names the epoch or the step.
     """
     judge = network if compute is None else compute
-    inputs, target = _floats(x), torch.from_numpy(np.asarray(y, np.int64))
+    inputs = Tensor() if callable(x) else _floats(x)
+    target = torch.from_numpy(np.asarray(y, np.int64))
     counts = target.bincount() if hasattr(training, "num_steps") else None
     # The fused version is three times as fast for so few weights.
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
     dropout = torch.Generator().manual_seed(derive_seed(seed, "dropout")).get_state()
-    for name, batches in _rounds(len(target), training, seed):
+    for number, (name, batches) in enumerate(_rounds(len(target), training, seed)):
+        inputs = _floats(x(number)) if callable(x) else inputs
         network.train()
         with torch.random.fork_rng(devices=[]):  # dropout draws from torch's global generator
             torch.set_rng_state(dropout)
@@ -150,6 +153,10 @@ class NetworkLearner:
         scales: What is standardised (mean 0, standard deviation 1 over the training recordings):
             each number, each number over all ``frames`` (the first axis), or nothing. A constant
             number becomes 0.
+
+    Attributes:
+        redraw: Returns the last inputs of each epoch or step, from 0, where some are drawn anew.
+        told: Empty: a network has no facts of a fit.
     """
 
     def __init__(
@@ -165,6 +172,7 @@ class NetworkLearner:
         self.votes, self.scales = votes, scales
         self.scaler = StandardScaler()
         self.told: dict[str, float] = {}
+        self.redraw: Callable[[int], Sequence[Any]] | None = None
 
     def fit(self, x: Sequence[Any], y: NDArray[np.int64], subjects: Sequence[str] = ()) -> Self:
         """Learn from recordings.
@@ -188,7 +196,9 @@ class NetworkLearner:
             self.scaler.fit(self._rows(inputs))
         self.network = draw_network(lambda: self.build(inputs.shape[1:]), self.seed)
         compute = cast(Any, self.network).vote if self.votes else None
-        scaled = self._scaled(inputs)
+        scaled: Inputs = self._scaled(inputs)
+        if (redraw := self.redraw) is not None:
+            scaled = lambda epoch: self._scaled(_redrawn(inputs, redraw(epoch)))  # noqa: E731
         yield from train_network(
             self.network, scaled, y, self.training, seed=self.seed, compute=compute
         )
@@ -216,3 +226,8 @@ class NetworkLearner:
 
 def _floats(x: Floats) -> Tensor:
     return torch.from_numpy(np.asarray(x, np.float32))
+
+
+def _redrawn(x: Floats, drawn: Sequence[Floats]) -> Floats:
+    """Return inputs whose last ones are drawn anew."""
+    return np.concatenate([x[: len(x) - len(drawn)], np.stack(drawn)])
