@@ -160,19 +160,16 @@ def likeness(tracks, folder):
     return [match.likeness for match in matches(one, others, mirrors=True)]
 
 
-@pytest.mark.parametrize(
-    ("name", "is_found"),
-    [("tracks/S03.npz", True), ("new.made/fold0/RS03_class1_1.00.npz", False)],
-)
-def test_what_is_saved_again_without_a_mark_under_another_id_is_beyond_digests(
-    cohort_of_twelve, tmp_path, name, is_found
+@pytest.mark.parametrize("name", ["tracks/S03.npz", "new.made/fold0/RS03_class1_1.00.npz"])
+def test_what_is_saved_again_without_a_mark_is_told_by_its_movement_alone(
+    cohort_of_twelve, tmp_path, name
 ):
-    """PDR002, which compares movement, finds the real track, and not the one that was scaled."""
+    """The limit of digests: another file under another id. PDR002 compares movement."""
     path, done = cohort_of_twelve
     again = saved_again(path.parent / name, tmp_path / "again.npz", made=None)
     _, recordings, _ = members(add_row(done, tmp_path, again), made="training", made_share=9.0)
     assert not any("S13" in one.carries for one in recordings)
     own, *others = [path.parent / f"tracks/S{number:02d}.npz" for number in (3, 1, 5, 7)]
     alike = likeness([again, own, *others], tmp_path)
-    assert (alike[0] >= _TRACK) == is_found
-    assert max(alike[1:]) < min(_TRACK, alike[0])
+    assert alike[0] >= _TRACK
+    assert max(alike[1:]) < _TRACK
