@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.evaluation.translation import nearest_frame
-from pdray.evaluation.translation_scores import Seen
+from pdray.evaluation.translation_scores import Changed, Scale, Seen
 
 Places = NDArray[np.int64]
-Pool = Literal["real", "learnt", "true"]
+Numbers = NDArray[np.float64]
+Pool = Literal["real", "true"]
 
 SOURCE, HEALTHY, ILL = "source itself", "another healthy picture", "real ill picture"
 TRUE, OTHERS = "true ill picture", "ill training faces"
@@ -35,17 +36,20 @@ CONTROLS = (SOURCE, HEALTHY, ILL, TRUE, OTHERS, REAL)
 
 @dataclass(frozen=True)
 class Real:
-    """Real pictures of the people who are scored.
+    """Real pictures of a cohort.
 
     Attributes:
         seen: F pictures, ordered by recording and time.
         recordings: (F,) the recording of each.
         is_ill: (F,) whether its recording is of an ill class.
+        held_in: (F,) the fold that holds its person out, 0, 1, ...; -1: none, so that the person
+            is learnt from and not scored.
     """
 
     seen: Seen
     recordings: tuple[str, ...]
     is_ill: NDArray[np.bool_]
+    held_in: Places
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class Row:
 
     Attributes:
         name: One of :data:`CONTROLS`.
-        pool: The pictures are among the real ones, those that the generator learnt from, or the
-            true ones, which are in the order of the sources.
+        pool: The pictures are among the real ones, or the true ones, which are in the order of the
+            sources.
         places: (F,) which pictures of the pool.
         source: (F,) the source that each stands for, as a place in :attr:`Choice.sources`.
     """
@@ -75,7 +79,7 @@ class Choice:
         towards_ill: (S,) of P; -1 where the person has no ill picture.
         towards_healthy: (S,) of H; -1 where the person has no other healthy picture.
         ill: Of the ill pictures from which distances are measured.
-        people: Of all pictures but the sources.
+        people: Of all pictures of people who are scored, but the sources.
         rows: The rows that have a picture.
     """
 
@@ -87,22 +91,15 @@ class Choice:
     rows: tuple[Row, ...]
 
 
-def choose(
-    real: Real,
-    learnt_ill: Sequence[str],
-    has_true: NDArray[np.bool_] | None = None,
-    *,
-    seed: int = 0,
-) -> Choice:
+def choose(real: Real, has_true: NDArray[np.bool_] | None = None, *, seed: int = 0) -> Choice:
     """Return the sources, what they are compared with, and the rows without a method.
 
     Args:
-        real: Pictures of the people who are scored.
-        learnt_ill: The person of each ill picture that the generator learnt from.
+        real: All pictures.
         has_true: (S,) whether there is a true picture of a source; None: of none.
         seed: Of the draws: of the pictures in :data:`HEALTHY`, :data:`ILL` and :data:`OTHERS`.
     """
-    scored = _is_scored(real.recordings)
+    scored = is_scored(real)
     sources = np.flatnonzero(scored & ~real.is_ill)
     near = [_nearest(real, int(place), scored) for place in sources]
     towards = [np.array([pair[k] for pair in near], np.int64).reshape(-1) for k in (0, 1)]
@@ -117,21 +114,54 @@ def choose(
         rows.append(_row(name, "real", np.array(others, np.int64)))
     if has_true is not None:
         rows.append(_row(TRUE, "true", np.where(has_true, everyone, -1)))
-    rows.append(_row(OTHERS, "learnt", np.array([*_strangers(real, sources, learnt_ill, draws)])))
+    rows.append(_row(OTHERS, "real", np.array([*_strangers(real, sources, draws)], np.int64)))
     return Choice(
         sources, towards[0], towards[1], np.flatnonzero(scored & real.is_ill),
-        np.setdiff1d(np.arange(len(real.seen)), sources),
+        np.setdiff1d(np.flatnonzero(real.held_in >= 0), sources),
         tuple(row for row in rows if len(row.places)),
     )  # fmt: skip
 
 
-def _is_scored(recordings: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which pictures are at even places among those of their recording."""
+def scale_of(real: Real, choice: Choice) -> Scale:
+    """Return the real pictures by which rows are scored."""
+
+    def towards(places: Places) -> Numbers:
+        found = real.seen.identity[np.maximum(places, 0)].astype(np.float64)
+        found[places < 0] = np.nan
+        return found
+
+    return Scale(
+        real.seen.of(choice.sources),
+        towards(choice.towards_ill),
+        towards(choice.towards_healthy),
+        real.seen.of(choice.ill),
+        real.seen.of(choice.people),
+    )
+
+
+def changed_of(row: Row, choice: Choice, pool: Seen, errors: Numbers) -> Changed:
+    """Return the pictures of a row.
+
+    Args:
+        row: One of the choice's.
+        choice: To which it belongs.
+        pool: All pictures of its pool.
+        errors: (F,) as :attr:`Changed.errors`.
+    """
+    people = np.full(len(row.places), -1)
+    if row.pool == "real":
+        place_of = {int(place): number for number, place in enumerate(choice.people)}
+        people[:] = [place_of.get(int(place), -1) for place in row.places]
+    return Changed(pool.of(row.places), row.source, people, errors)
+
+
+def is_scored(real: Real) -> NDArray[np.bool_]:
+    """Return whether each picture is of a person who is scored, and at an even place."""
     count: dict[str, int] = {}
     found = []
-    for name in recordings:
-        found.append(count.setdefault(name, 0) % 2 == 0)
-        count[name] += 1
+    for name, fold in zip(real.recordings, real.held_in, strict=True):
+        found.append(fold >= 0 and count.setdefault(name, 0) % 2 == 0)
+        count[name] = count.get(name, 0) + 1
     return np.array(found, bool)
 
 
@@ -173,16 +203,18 @@ def _another(
     return int(draws.choice(own)) if len(own) else -1
 
 
-def _strangers(
-    real: Real, sources: Places, learnt_ill: Sequence[str], draws: np.random.Generator
-) -> Iterator[int]:
-    """Yield for each source an ill picture of another person; each once before any twice."""
+def _strangers(real: Real, sources: Places, draws: np.random.Generator) -> Iterator[int]:
+    """Yield for each source an ill picture that its fold learns from; each once before any twice.
+
+    -1 where there is none.
+    """
     left: list[int] = []
+    learnt = np.flatnonzero(real.is_ill)
     for place in sources:
-        whose = real.seen.subjects[place]
-        if all(learnt_ill[k] == whose for k in left):
-            left = [*map(int, draws.permutation(len(learnt_ill))), *left]
-        found = next((k for k in left if learnt_ill[k] != whose), -1)
+        fold = real.held_in[place]
+        if all(real.held_in[k] == fold for k in left):
+            left = [*map(int, draws.permutation(learnt)), *left]
+        found = next((k for k in left if real.held_in[k] != fold), -1)
         if found >= 0:
             left.remove(found)
         yield found

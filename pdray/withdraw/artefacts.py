@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pdray.atomic import write_text
+from pdray.predict.seen_pictures import SUFFIX, subjects_of
 from pdray.tracking.numbering import private_folder
 from pdray.tracking.run_log import PAGE, REPORT
 from pdray.tracking.withdrawn import LEARNT
@@ -47,6 +48,18 @@ def shown_traces(output: Path, touched: Sequence[Touched], person: Person) -> It
         for path in sorted(one for kind in _SHOWING for one in (table.parent / kind).glob("*")):
             if re.split(r"[^A-Za-z0-9]", path.stem)[0] in names:
                 yield from _removed("pictures", path, "shows them")
+
+
+def seen_traces(output: Path, person: Person, notes: list[str]) -> Iterator[Trace]:
+    """Yield the files of numbers that networks gave pictures of a person."""
+    for path in sorted(output.glob(f"tables/*/*{SUFFIX}")):
+        try:
+            is_theirs = person.subject in subjects_of(path)
+        except (OSError, ValueError) as error:
+            notes.append(f"{path} cannot be read, look into it yourself: {error}")
+            continue
+        if is_theirs:
+            yield from _removed("features", path, "numbers of pictures, of theirs and others")
 
 
 def evaluation_traces(table: Path, touched: Sequence[Touched]) -> Iterator[Trace]:

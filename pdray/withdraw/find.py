@@ -14,6 +14,7 @@ from pdray.withdraw.artefacts import (
     artefact_traces,
     evaluated_traces,
     evaluation_traces,
+    seen_traces,
     shown_traces,
 )
 from pdray.withdraw.frames import entries_of, stored_traces
@@ -89,7 +90,7 @@ def find(output: Path, subject: str, manifests: Sequence[Path] = ()) -> Found:
             told |= recordings_in(path, subject)
     person = Person(subject, frozenset(named | told), rows, output / "store")
     touched = find_touched(logs, person)
-    in_tables = [*_in_tables(files, person, touched, notes)]
+    in_tables = [*_in_tables(files, person, touched, notes), *seen_traces(output, person, notes)]
     sets = made_sets(person, known, output, notes)
     if not (rows or touched or in_tables or sets):
         raise StudyError(_unknown(output, subject, logs))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -197,6 +198,19 @@ def test_what_cannot_be_told_to_be_theirs_is_named(left: Left) -> None:
     assert "no study read elsewhere: which frames in" in told
     assert f"{folder} has predictions of a folder of videos, whose rows name no subject" in told
     assert folder.read_text() == "recording_id,estimated_grade\nS004/interview,1\n"
+
+
+def test_numbers_of_pictures_of_theirs_are_deleted_and_those_of_others_stay(left: Left) -> None:
+    folder = left.output / "tables" / "youtubepd.table4.seen"
+    folder.mkdir(parents=True)
+    for name, subjects in (("of_all", ["S001", SUBJECT]), ("of_others", ["S001"])):
+        np.savez(folder / f"{name}.seen.npz", values=np.ones((2, 3)), subjects=np.array(subjects))
+    (folder / "damaged.seen.npz").write_bytes(b"cut")
+    told = run(left)
+    assert "of_all.seen.npz: numbers of pictures, of theirs and others" in told
+    assert "damaged.seen.npz cannot be read, look into it yourself" in told
+    run(left, "delete=true")
+    assert {one.name for one in folder.iterdir()} == {"of_others.seen.npz", "damaged.seen.npz"}
 
 
 def test_a_manifest_that_cannot_be_read_is_refused(left: Left) -> None:
