@@ -20,15 +20,16 @@ from pdray.data.modalities import needed_fields
 from pdray.errors import FoldsError, ManifestError, SettingsError, refuse
 from pdray.importers.terms import terms
 from pdray.papers.notes import settings_notes
-from pdray.papers.settings import ReproduceConfig
+from pdray.papers.settings import JUDGES, ReproduceConfig
 from pdray.papers.table import PaperTable, earlier_name, read_table, weights_of
+from pdray.papers.translation_plan import Translation, plan_translation
 from pdray.search.plan import StudyPlan, plan_comparison
 from pdray.search.settings import StudyConfig
 from pdray.search.space import trial_config
 from pdray.tracking.run_log import learnt_from_rendered
 
 Runs = dict[str, dict[str, Any]]
-_PICTURES = {"groups": ("confusion", "intensities", "features"), "paired": ()}
+_PICTURES = {"groups": ("confusion", "intensities", "features"), "paired": (), "translation": ()}
 _MADE_BY = {"intensities": "; make them with jobs/extract_intensities.py"}
 
 
@@ -72,6 +73,7 @@ class Reproduction:
         notes: Sentences on differences from the paper.
         path: File of the printed table.
         groups: Visits of layout groups, which needs no comparison; None of other layouts.
+        translation: Settings and manifest of layout translation; None of other layouts.
     """
 
     table: PaperTable
@@ -79,6 +81,7 @@ class Reproduction:
     notes: tuple[str, ...]
     path: Path
     groups: Groups | None = None
+    translation: Translation | None = None
 
     @property
     def files(self) -> dict[str, Path]:
@@ -107,8 +110,23 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     _check_seeds(table, asked)
     learns_from_made = config.data.made == "training"  # whose files tell whom they carry
     manifest = open_manifest(config.data, output=config.output, check_files=learns_from_made)
+    if table.layout == "translation":
+        made = plan_translation(table, path.stem, asked, manifest)
+        return Reproduction(table, {}, made.notes, _kept(config, path.stem), translation=made)
+    _check_judges(path.stem, asked)
     if table.layout == "groups":
         return _plan_groups(table, path.stem, config, manifest)
+    return _plan_comparisons(table, path.stem, (config, asked), manifest)
+
+
+def _plan_comparisons(
+    table: PaperTable,
+    stem: str,
+    settings: tuple[ReproduceConfig, dict[str, Any]],
+    manifest: Manifest,
+) -> Reproduction:
+    """Check every run of a table; ``settings`` are all of them, and those that were asked for."""
+    config, asked = settings
     needs = (config.data.target,)
     usable, _ = select(manifest, items=table.items or config.data.items, needs=needs)
     is_rendered = any(recording.is_synthetic for recording in usable)
@@ -117,20 +135,20 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     given = merge(merge({}, table.synthetic if is_rendered else {}), asked)
     base = build(StudyConfig, merge(merge({}, table.settings), given))
     if table.layout == "diagnosis":
-        _check_cuts(path.stem, base.data.grade_cuts)
+        _check_cuts(stem, base.data.grade_cuts)
     added = table.synthetic_runs if is_rendered else {}
     runs = {run: {**params, **added.get(run, {})} for run, params in table.runs.items()}
     runs, lacking = _with_files(runs, base, usable)
     runs, notes = _with_weights(table, weights, runs)
     notes += lacking
     if not runs:
-        raise SettingsError(f"table {path.stem}: no run can be started: {'; '.join(notes)}")
+        raise SettingsError(f"table {stem}: no run can be started: {'; '.join(notes)}")
     notes += [
         f"weights.{name} was trained on SYNTHETIC recordings"
         for name, file in config.weights.items()
         if learnt_from_rendered(file)
     ]
-    name = config.search.name or _begun_name(config.output, path.stem)
+    name = config.search.name or _begun_name(config.output, stem)
     persons, lacking = _persons(table, base, usable)
     notes += lacking
     plans = {}
@@ -144,7 +162,7 @@ def plan_reproduction(path: Path, argv: Sequence[str]) -> Reproduction:
     kept = config.output / "tables" / f"{name}.txt"
     notes += manifest.notes
     notes += unable_notes(manifest.recordings, table.items or config.data.items)
-    notes += () if is_rendered else terms(path.stem)
+    notes += () if is_rendered else terms(stem)
     return Reproduction(table, plans, (*table.notes, *changes, *notes), kept)
 
 
@@ -160,10 +178,13 @@ def _plan_groups(
             f"on one side of data.grade_cuts={list(data.grade_cuts)}; add visits of the other, or "
             "set another cut"
         )
-    kept = config.output / "tables" / f"{config.search.name or name}.txt"
     left_out = [f"{len(ids)} visits without {one} left out" for one, ids in lacking.items() if ids]
     notes = (*table.notes, *left_out, *manifest.notes)
-    return Reproduction(table, {}, notes, kept, Groups(config, manifest, found))
+    return Reproduction(table, {}, notes, _kept(config, name), Groups(config, manifest, found))
+
+
+def _kept(config: ReproduceConfig, name: str) -> Path:
+    return config.output / "tables" / f"{config.search.name or name}.txt"
 
 
 def _begun_name(output: Path, name: str) -> str:
@@ -181,6 +202,12 @@ def _check_cuts(name: str, cuts: tuple[int, ...]) -> None:
             f"data.grade_cuts: table {name} tells two classes apart, but {list(cuts)} make "
             f"{len(cuts) + 1}; give one cut, such as [{cuts[0]}]"
         )
+
+
+def _check_judges(name: str, asked: Mapping[str, Any]) -> None:
+    """Refuse networks that score changed pictures in a table that has none."""
+    if idle := [key for key in JUDGES if key in asked]:
+        raise SettingsError(f"{', '.join(idle)}: no effect in table {name}; leave it out")
 
 
 def _check_seeds(table: PaperTable, asked: Mapping[str, Any]) -> None:

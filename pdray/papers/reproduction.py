@@ -5,7 +5,7 @@ which cell. The runs are fixed trials of one comparison an item, so every cell o
 same recordings in the same folds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from pdray.papers.rater_rows import rater_block
 from pdray.papers.roc import cell_panels, roc_figure, severity_panels
 from pdray.papers.severity_table import Printed, Seed, severity_table
 from pdray.papers.table import PaperTable
+from pdray.papers.translation_plan import Translation
 from pdray.search.comparison import Comparison, run_comparison
 from pdray.search.plan import StudyPlan
 from pdray.search.resume import manifest_of
@@ -53,6 +54,8 @@ def run_reproduction(reproduction: Reproduction, say: Callable[[str], None]) -> 
 def _table(reproduction: Reproduction, say: Callable[[str], None]) -> str:
     if reproduction.groups is not None:
         return _groups(reproduction, reproduction.groups)
+    if reproduction.translation is not None:
+        return _translation(reproduction, reproduction.translation, say)
     found: dict[Part, Comparison] = {}
     for number, (part, plan) in enumerate(reproduction.plans.items(), start=1):
         is_complete = StudyLog(plan.config.output / "studies" / part.name).is_complete()
@@ -81,6 +84,27 @@ def _groups(reproduction: Reproduction, groups: Groups) -> str:
     draw_groups(found, reproduction.files, synthetic=synthetic)
     printed = Printed(table.title, table.paper, frozenset(), synthetic)
     return groups_text(printed, found, config.data)
+
+
+def _translation(reproduction: Reproduction, made: Translation, say: Callable[[str], None]) -> str:
+    """Return the table of layout translation."""
+    from pdray.papers.translation_report import translation_report
+
+    config, name = made.config, reproduction.path.stem
+
+    def note(subjects: Iterable[str]) -> None:
+        note_scoring(
+            config.output,
+            Scoring(
+                table=name, study=name, seed=config.search.seed or 0,
+                source=source_identity(submitted=submitted_commit()),
+                manifest=config.data.manifest.name, runs="rows without a method",
+                digest=made.manifest.digest, subjects=subject_marks(subjects),
+            ),
+        )  # fmt: skip
+
+    folder = reproduction.path.with_suffix(".seen")
+    return translation_report(reproduction.table, made, folder, say, note)
 
 
 def _note(reproduction: Reproduction, part: Part, plan: StudyPlan) -> None:

@@ -31,12 +31,41 @@ class MarksConfig(Settings):
     output_mode: OutputMode = "owner"
 
 
-class ReproduceConfig(StudyConfig):
+class JudgesConfig(Settings):
+    """Networks that score changed pictures: layout translation."""
+
+    judge: Path | None = Field(
+        None,
+        description="folder of a study with modality=portraits that tells ill from healthy, and "
+        "learnt from none of the manifest's people; layout translation needs it",
+    )
+    identity: Path | None = Field(
+        None,
+        description="folder of a study with modality=portraits that tells people apart, or the "
+        "file of VGGFace2's ResNet-50; layout translation needs it",
+    )
+    fid: Path | None = Field(
+        None,
+        description="file of InceptionV3's weights of 2015; null: distances of sets are of the "
+        "features of identity, and not called FID",
+    )
+    other_people: bool = Field(
+        False,
+        description="the people of judge and identity are others than the manifest's, also where "
+        "their ids are equal; false: an equal id is the same person",
+    )
+
+
+JUDGES = tuple(JudgesConfig.model_fields)
+
+
+class ReproduceConfig(JudgesConfig, StudyConfig):
     """Settings of ``jobs/reproduce.py``: those of a study, and files of published weights."""
 
     help_groups: ClassVar = {
         "recordings and weights": ("data.items", "data.grade_cuts", "folds.num_outer", "weights"),
         "training": ("optim.epochs", "optim.batch_size"),
+        "changed pictures": ("judge", "identity", "fid", "other_people"),
         "trials and output": (
             "search.max_concurrent_trials", "resources.gpus_per_worker", "output",
         ),

@@ -50,10 +50,16 @@ DIAGNOSIS_COLUMNS = (
 """Columns of layout diagnosis."""
 GROUPS_COLUMNS = ("right [%]",)
 """Columns of layout groups with figures of the paper."""
+TRANSLATION_COLUMNS = (
+    "FD source", "FD ill", "KD ill", "CLS [%]", "direction", "control", "excess", "cosine",
+    "right person [%]", "error",
+)  # fmt: skip
+"""Columns of layout translation; FD is FID and KD is KID where the features are InceptionV3's."""
 _HEADINGS = {
     "severity": tuple(heading for _, _, heading in COLUMNS),
     "diagnosis": DIAGNOSIS_COLUMNS,
     "groups": GROUPS_COLUMNS,
+    "translation": TRANSLATION_COLUMNS,
 }
 
 _REFERENCE = "weights."
@@ -64,12 +70,15 @@ class PaperTable(Settings):
     """Definition of a paper's table: content, layout and runs."""
 
     title: str = Field(description="paper, table and what it shows")
-    layout: Literal["matrix", "detail", "severity", "paired", "diagnosis", "groups"] = Field(
+    layout: Literal[
+        "matrix", "detail", "severity", "paired", "diagnosis", "groups", "translation"
+    ] = Field(
         "matrix",
         description="matrix: a score by row and column; detail: MCC with interval and p; severity: "
         "ill or healthy and all classes, with baselines and the paper's figures; paired: metrics "
         "with intervals over subjects, and differences from a reference row; diagnosis: ill or "
-        "healthy alone, as severity; groups: intensities of expressions of the ill and the healthy",
+        "healthy alone, as severity; groups: intensities of expressions of the ill and the "
+        "healthy; translation: pictures that a method changed to look ill, beside rows without one",
     )
     notes: tuple[str, ...] = Field((), description="notes below the table")
     seeds: int = Field(
@@ -80,8 +89,11 @@ class PaperTable(Settings):
     )
     paper: dict[str, dict[str, str]] = Field(
         default_factory=dict,
-        description="layouts severity, paired, diagnosis and groups: published figures by row "
-        "label (and column label) and heading",
+        description="layouts severity, paired, diagnosis, groups and translation: published "
+        "figures by row label (and column label) and heading",
+    )
+    not_built: tuple[str, ...] = Field(
+        (), description="layout translation: methods of the paper that are not here"
     )
     pooled: bool = Field(
         False,
@@ -248,6 +260,11 @@ def read_table(path: Path) -> PaperTable:
         for row, figures in table.paper.items()
         for heading in figures
         if heading not in headings
+    ]
+    wrong += [
+        f"not_built: there is no row '{row}' in paper"
+        for row in table.not_built
+        if row not in table.paper
     ]
     wrong += [
         f"two_steps: there is no row '{row}'" for row in table.two_steps if row not in table.rows
