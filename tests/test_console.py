@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def main(argv):
     return 7
 '''
 HEAVY = "print(*{'torch', 'ray', 'mlflow', 'pandas', 'sklearn'} & set(sys.modules))"
+
+
+@pytest.fixture(autouse=True)
+def _as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back the modules of jobs, whose help the command line shows in its own words."""
+    for job in JOBS:
+        name = f"jobs.{job.replace('-', '_')}"
+        monkeypatch.setitem(sys.modules, name, import_module(name))
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
