@@ -1,13 +1,11 @@
-r"""Print a table of a paper from runs on a cohort.
+"""Print a table of a paper from runs on a cohort.
 
 usage: python jobs/reproduce.py --table NAME [--config FILE] [key=value ...]
 
 for example:
   python jobs/reproduce.py --table tsa.table5 data.manifest=/data/manifest.csv
-  python jobs/reproduce.py --table tsa.table2 data.manifest=/data/manifest.csv \
-    optim.epochs=20
-  python jobs/reproduce.py --table youtubepd.table2 \
-    --config /data/youtubepd/manifest.data.yaml
+  python jobs/reproduce.py --table tsa.table2 data.manifest=m.csv optim.epochs=9
+  python jobs/reproduce.py --table youtubepd.table2 --config manifest.data.yaml
 """
 
 import sys
