@@ -49,6 +49,11 @@ class JudgesConfig(Settings):
         description="file of InceptionV3's weights of 2015; null: distances of sets are of the "
         "features of identity, and not called FID",
     )
+    methods: dict[str, Path] = Field(
+        default_factory=dict,
+        description="finished studies of translators of portraits by the label of their row, such "
+        "as methods.CUT=FOLDER; their test subjects are scored",
+    )
     other_people: bool = Field(
         False,
         description="the people of judge and identity are others than the manifest's, also where "
@@ -65,7 +70,7 @@ class ReproduceConfig(JudgesConfig, StudyConfig):
     help_groups: ClassVar = {
         "recordings and weights": ("data.items", "data.grade_cuts", "folds.num_outer", "weights"),
         "training": ("optim.epochs", "optim.batch_size"),
-        "changed pictures": ("judge", "identity", "fid", "other_people"),
+        "changed pictures": ("judge", "identity", "fid", "methods", "other_people"),
         "trials and output": (
             "search.max_concurrent_trials", "resources.gpus_per_worker", "output",
         ),

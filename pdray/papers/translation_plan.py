@@ -40,6 +40,13 @@ class Translation:
     notes: tuple[str, ...]
 
 
+def places_of(config: ReproduceConfig) -> dict[str, Path]:
+    """Return the places of the networks and of the studies of methods, by setting."""
+    found = {name: getattr(config, name) for name in (*_NEEDED, "fid")}
+    found |= {f"methods.{label}": place for label, place in config.methods.items()}
+    return {name: place for name, place in found.items() if place is not None}
+
+
 def plan_translation(
     table: PaperTable, name: str, asked: Mapping[str, Any], manifest: Manifest
 ) -> Translation:
@@ -67,8 +74,8 @@ def plan_translation(
     ]
     faults += [
         f"{key}: there is no {place.name}"
-        for key in (*_NEEDED, "fid")
-        if (place := getattr(config, key)) is not None and not place.exists()
+        for key, place in places_of(config).items()
+        if not place.exists()
     ]
     refuse(faults, SettingsError, f"table {name} scores pictures by networks")
     notes = [*table.notes, *manifest.notes]

@@ -1,7 +1,7 @@
 """Runs a table of changed pictures: opens its networks, reads its portraits and scores its rows."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 
 from pdray.data.cohort.digests import SOURCES, Digests
 from pdray.data.cohort.manifest import Manifest, Recording, load_manifest
-from pdray.data.cohort.members import Cohort, compared_sides, make_cohort, rated
+from pdray.data.cohort.members import Cohort, make_cohort, rated
 from pdray.data.face.face_area import face_area
 from pdray.data.store.entry import Entry
 from pdray.data.store.frame_store import FrameStore
 from pdray.display import step
 from pdray.errors import ManifestError
 from pdray.papers.table import PaperTable
-from pdray.papers.translation_plan import Translation
+from pdray.papers.translation_methods import open_methods, split
+from pdray.papers.translation_plan import Translation, places_of
 from pdray.papers.translation_table import Printed, translation_text
 from pdray.predict.picture_groups import Groups, refuse_judges
-from pdray.predict.picture_networks import MODALITY, Pictures, open_network
+from pdray.predict.picture_networks import MODALITY, PictureNetwork, Pictures, open_network
 from pdray.predict.portrait_pictures import Portraits, read_at, read_portraits
+from pdray.predict.studied import Studied
 from pdray.predict.translation_scoring import CohortPictures, Judges, TranslationScoring
+from pdray.predict.translators import Translator
 
 PER_RECORDING = 8  # portraits, every second of which is scored
 _NEEDS = (MODALITY, "landmarks")
@@ -50,41 +53,62 @@ def translation_report(
     """
     config = made.config
     cohort = make_cohort(made.manifest, config.data, config.folds, needs=_NEEDS, searches=False)
+    methods = open_methods(config, made.manifest.digest)
+    cohort, held_in = split(cohort, config, methods)
     store = FrameStore(config.output / "store", config.recipe)
     networks = {
         key: open_network(place, key)
-        for key in ("judge", "identity", "fid")
-        if (place := getattr(config, key)) is not None
+        for key, place in places_of(config).items()
+        if key in ("judge", "identity", "fid")
     }
-    held_in = _held_in(cohort, made)
-    rows = cohort.recordings
-    groups = Groups(
-        tuple(row for row in rows if held_in[row.recording_id] >= 0),
-        tuple(row for row in rows if held_in[row.recording_id] < 0),
-        made.manifest.digest,
-        config.other_people,
-    )
-    unknown = refuse_judges(networks, groups, Digests(store.root / SOURCES))
-    note({row.subject_id for row in groups.scored})
+    unknown = _refuse(networks, made, cohort, held_in, methods, Digests(store.root / SOURCES))
+    note({one.subject_id for one in cohort.recordings if held_in[one.recording_id] >= 0})
     with step("reading portraits"):
         pictures = _cohort_pictures(cohort, made, store, held_in)
     judges = Judges(
         networks["judge"], networks["identity"],
         networks.get("fid", networks["identity"]), folder,
     )  # fmt: skip
-    say(f"{len(pictures.pictures)} portraits of {len(rows)} recordings")
+    say(f"{len(pictures.pictures)} portraits of {len(cohort.recordings)} recordings")
     with step("scoring"):
         scoring = TranslationScoring(pictures, judges)
-        scores = scoring.controls()
+        scores, extent = scoring.controls(), [*_extent(scoring, pictures), *unknown]
+        for label, method in methods.items():
+            changed = method.translate(pictures.pictures[scoring.sources])
+            scores[label] = scoring.score(changed, np.arange(len(changed)))
+            extent.append(f"{label}: {scoring.copies_told(changed)}")
     printed = Printed(
         title=table.title,
         paper=table.paper,
         not_built=table.not_built,
         network="FID" if judges.distances.is_fid else judges.distances.name,
-        extent=[*_extent(scoring, pictures), *unknown],
+        extent=extent,
         synthetic=made.synthetic,
     )
     return translation_text(printed, scores)
+
+
+def _refuse(
+    networks: Mapping[str, PictureNetwork],
+    made: Translation,
+    cohort: Cohort,
+    held_in: Mapping[str, int],
+    methods: Mapping[str, Translator],
+    digests: Digests,
+) -> list[str]:
+    """Refuse networks that know somebody; return what is not known of them."""
+    sides = [
+        tuple(row for row in cohort.recordings if (held_in[row.recording_id] >= 0) == is_held)
+        for is_held in (True, False)
+    ]
+    contents = frozenset(one for method in methods.values() for one in method.learnt.contents)
+    digest, others = made.manifest.digest, made.config.other_people
+    groups = Groups(sides[0], sides[1], digest, others, contents)
+    guides: list[Studied | None] = [one.guide() for one in methods.values()]
+    told: dict[str, None] = {}
+    for guide in guides or [None]:
+        told |= dict.fromkeys(refuse_judges(networks, groups, digests, guide))
+    return [*told]
 
 
 def _extent(scoring: TranslationScoring, pictures: CohortPictures) -> Iterator[str]:
@@ -106,18 +130,8 @@ def _extent(scoring: TranslationScoring, pictures: CohortPictures) -> Iterator[s
         )
 
 
-def _held_in(cohort: Cohort, made: Translation) -> dict[str, int]:
-    """Return the fold that holds each recording out, -1 if none, by its id."""
-    recordings = rated(cohort, made.config.data, None)
-    sides = compared_sides(cohort.folds, recordings)
-    found = {one.recording_id: -1 for one in recordings}
-    for fold, side in enumerate(sides):
-        found |= {recordings[place].recording_id: fold for place in side.evaluation}
-    return found
-
-
 def _cohort_pictures(
-    cohort: Cohort, made: Translation, store: FrameStore, held_in: dict[str, int]
+    cohort: Cohort, made: Translation, store: FrameStore, held_in: Mapping[str, int]
 ) -> CohortPictures:
     rows = cohort.recordings
     ill = {one.recording_id: one.target > 0 for one in rated(cohort, made.config.data, None)}

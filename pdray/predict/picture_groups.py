@@ -32,12 +32,14 @@ class Groups:
         manifest: Digest of the manifest that they are of.
         other_people: Whether an equal id in another manifest is another person; equal files are
             always the same person.
+        contents: SHA-256 of all files that the generator learnt from, those of its guide included.
     """
 
     scored: tuple[Recording, ...]
     learnt: tuple[Recording, ...]
     manifest: str
     other_people: bool = False
+    contents: frozenset[str] = frozenset()
 
 
 def refuse_judges(
@@ -68,6 +70,11 @@ def refuse_judges(
             notes.append(f"{key}: whom {network.name} was trained on is not known")
             continue
         learnt = find_learnt(network.studied, network.model)
+        if shared := groups.contents & learnt.files.keys():
+            faults.append(
+                f"{key}: study {network.name} learnt from {len(shared)} files that the generator "
+                "or its guide learnt from"
+            )
         for name, rows in (("scored", groups.scored), ("generator's", groups.learnt)):
             if told := _known(learnt, rows, contents, groups):
                 faults.append(

@@ -6,7 +6,7 @@ VGGFace2's ResNet-50, which recognises faces, or InceptionV3's weights of 2015, 
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from pdray.predict.studied import Studied, open_study
 from pdray.training.frozen.features import Backbone
 from pdray.training.frozen.keep import weights_digest
 from pdray.training.objective import TrainingLoss
+from pdray.training.settings import FitConfig
 
 Pictures = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
@@ -122,7 +123,29 @@ def _of_study(studied: Studied, key: str, device: torch.device) -> PictureNetwor
             f"give a study of a network with modality={MODALITY}"
         )
     (model,) = find_models(studied, "refit")
-    network = read_network(studied, model).to(device)
+    made = picture_network(
+        studied.name,
+        read_network(studied, model),
+        config,
+        size=studied.store.recipe.portraits.size,
+        device=device,
+    )
+    return replace(made, studied=studied, model=model)
+
+
+def picture_network(
+    name: str, network: nn.Module, config: FitConfig, *, size: int, device: torch.device = _CPU
+) -> PictureNetwork:
+    """Return a trained network as it sees single pictures, of no study.
+
+    Args:
+        name: For tables.
+        network: In evaluation mode.
+        config: Settings of its fit.
+        size: Height and width of the pictures that it learnt from [px].
+        device: Where it runs.
+    """
+    network = network.to(device)
     loss = TrainingLoss(config.loss, None)
     num_frames = snippet_shape(config.snippet, training=False)[1]
 
@@ -132,16 +155,10 @@ def _of_study(studied: Studied, key: str, device: torch.device) -> PictureNetwor
         return normalise_frames(snippets, augmentation=view, modality=config.modality)
 
     return PictureNetwork(
-        studied.name,
-        _digest(network, f"{num_frames} {config.augment!r}"),
-        studied.store.recipe.portraits.size,
-        False,
-        "",
-        studied,
-        model,
+        name, _digest(network, f"{num_frames} {config.augment!r}"), size, False, "", None, None,
         lambda pictures: cast(Backbone, network).features(seen(pictures)),
         lambda pictures: loss.log_probabilities(network(seen(pictures))).exp(),
-    )
+    )  # fmt: skip
 
 
 def _of_file(path: Path, key: str, device: torch.device) -> PictureNetwork:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdray.errors import StudyError
+from pdray.evaluation.made_copies import CopyError, Faces, find_copies
 from pdray.evaluation.translation import face_errors
 from pdray.evaluation.translation_rows import (
     REAL,
@@ -146,6 +147,33 @@ class TranslationScoring:
         errors = self._errors(pictures, places)
         return score_row(Changed(seen, source, np.full(len(source), -1), errors), self.scale)
 
+    def copies_told(self, pictures: Pictures) -> str:
+        """Return how many changed pictures look like somebody whom the generator learnt from.
+
+        Args:
+            pictures: (S, S', S', 3) uint8, one made of each source, in their order.
+        """
+        scored = np.flatnonzero(self._cohort.held_in >= 0)
+        subjects = [self._cohort.subjects[place] for place in self.sources]
+        identity = self._judges.see(pictures, subjects).identity
+        try:
+            found = find_copies(
+                _faces(identity, subjects),
+                self.scale.sources.identity,
+                self._faces_at(np.flatnonzero(self._cohort.held_in < 0)),
+                self._faces_at(scored),
+            )
+        except CopyError as error:
+            return f"copies are not looked for: {error}"
+        return (
+            f"{len(found.ids)} of {found.num_made} pictures look like somebody whom the generator "
+            "learnt from (nearer than real faces are in 1% of cases, or than to their source)"
+        )
+
+    def _faces_at(self, places: Places) -> Faces:
+        seen = self._real.seen.of(places)
+        return _faces(seen.identity, seen.subjects)
+
     def _changed(self, row: Row) -> Changed:
         of_sources = self.sources[row.source]
         if row.pool == "real":
@@ -168,3 +196,7 @@ class TranslationScoring:
                 pictures[there], self._cohort.true[chosen], self._cohort.inside[chosen]
             )
         return errors
+
+
+def _faces(identity: NDArray[np.float64], subjects: Sequence[str]) -> Faces:
+    return Faces(tuple(map(str, range(len(identity)))), tuple(subjects), identity)

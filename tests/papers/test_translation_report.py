@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from jobs import reproduce
+from pdray.data.cohort.folds import Folds
 from pdray.data.cohort.manifest import load_manifest
 from pdray.evaluation.translation_rows import CONTROLS
 from pdray.predict.seen_pictures import SUFFIX
 from pdray.tracking.run_log import StudyLog
 from pdray.tracking.scorings import read_scorings
+from tests.fixtures.translator_study import leave_translator
 from tests.predict.conftest import train
 from tests.predict.test_picture_networks import FOLDS, PORTRAITS, draw
 
@@ -83,3 +85,51 @@ def test_what_is_missing_or_has_no_effect_is_named_with_what_to_give(words, tmp_
     assert "fid: there is no absent.pth" in told
     other = ["--table", "youtubepd.table5", *words[2:]]
     assert "judge, identity, other_people: no effect in table" in refused(other, capsys)
+
+
+SPLIT = Folds(
+    frozenset(["S001", "S002", "S003"]), (frozenset(["S004"]), frozenset(["S005", "S006"]))
+)
+
+
+def test_methods_stand_below_the_controls_and_their_test_people_alone_are_scored(
+    words, manifest, tmp_path, capsys
+):
+    study = leave_translator(tmp_path, manifest, SPLIT)
+    assert reproduce.main([*words, f"methods.CUT={study.folder}"]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert "3 people are scored, one split; 3 are learnt from" in " ".join(text.split())
+    told = [line for line in lines if line.startswith("CUT  ")]
+    assert len(told) == 3
+    assert not any("not run" in line for line in told)
+    assert lines[lines.index(told[0]) + 1].split() == ["paper", "46.63", "-", "-"]
+    assert sum("not run" in line for line in lines) == 6  # CycleGAN and HRFAE
+    assert "CUT: copies are not looked for: the copy check got" in " ".join(text.split())
+
+
+def test_methods_of_another_cohort_split_or_size_are_refused_together(
+    words, manifest, tmp_path, capsys
+):
+    cut = leave_translator(tmp_path, manifest, SPLIT)
+    other = Folds(frozenset(["S001"]), SPLIT.folds)
+    more = leave_translator(
+        tmp_path, draw(tmp_path / "more", 7), other, name="more", portraits={"size": 96}
+    )
+    told = refused(
+        [
+            *words,
+            f"methods.CUT={cut.folder}",
+            f"methods.HRFAE={more.folder}",
+            "data.grade_cuts=[2]",
+        ],
+        capsys,
+    )
+    for fault in (
+        "methods.CUT: study cut has other classes; set data.grade_cuts=[1]",
+        "methods.HRFAE: study more has another manifest than the table",
+        "methods.HRFAE: study more has portraits of 96 px; set portraits.size=96",
+        "methods.HRFAE: study more has other test subjects than methods.CUT",
+    ):
+        assert fault in told
+    assert "methods.CUT: there is no absent" in refused([*words, "methods.CUT=absent"], capsys)
