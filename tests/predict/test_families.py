@@ -28,7 +28,11 @@ WITHOUT = ("fusion",)
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name, entry in MODELS.items()
+        if entry.predicts
+    ],
 )
 def test_every_model_grades_those_it_did_not_see_as_the_trial_did_and_notes_who_is_unlike(
     study_of: Callable[[str], StudyLog],
