@@ -43,7 +43,9 @@ class HRFAEConfig(ModelSettings):
         0.1, ge=0, description="weight of the guide's cross-entropy of the target class"
     )
     adversarial_weight: float = Field(1.0, ge=0, description="weight of the adversarial loss")
-    r1_weight: float = Field(10.0, ge=0, description="gamma of the R1 penalty of the discriminator")
+    r1_weight: float = Field(
+        10.0, ge=0, description="gamma of the discriminator's R1 penalty; 0: none"
+    )
 
 
 def hrfae_faults(config: HRFAEConfig, *, num_frames: int, height: int, width: int) -> list[str]:

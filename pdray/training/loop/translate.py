@@ -22,7 +22,7 @@ from pdray.data.batches.pairs import Drawn, EpochPairs
 from pdray.data.batches.plan import derive_seed
 from pdray.errors import DivergedError, FoldsError, StudyError
 from pdray.training.loop.part import Notice, NoticeError
-from pdray.training.loop.predicting import number_format, order_channels_last
+from pdray.training.loop.predicting import number_format
 from pdray.training.loop.step import Precision
 from pdray.training.loop.worker import Place, anywhere, first_step, gather
 from pdray.training.task import EpochResult, FitTask
@@ -154,7 +154,6 @@ class _Learner:
             build = resolve_name(entry.learner)
             self.method: Method = build(task.config, task.num_classes, **guide)
         self.method.networks.to(place.device)
-        order_channels_last(self.method.networks)
         self.alike_steps = 0
         if place.num_workers > 1:
             self._join()

@@ -74,10 +74,10 @@ class HRFAE:
     def _step_discriminator(self, pictures: Tensor, edited: Tensor) -> dict[str, float]:
         real, fake = self.discriminator(torch.cat([pictures, edited])).chunk(2)
         loss = least_squares(real, is_real=True) + least_squares(fake, is_real=False)
-        losses = {
-            "discriminator": (1.0, loss),
-            "r1": (self.config.r1_weight / 2, r1_penalty(self.discriminator, pictures)),
-        }
+        losses = {"discriminator": (1.0, loss)}
+        if self.config.r1_weight > 0:
+            penalty = r1_penalty(self.discriminator, pictures)
+            losses["r1"] = self.config.r1_weight / 2, penalty
         return descend(self.optimizers["discriminator"], losses, self.average)
 
     @torch.no_grad()

@@ -200,6 +200,12 @@ def test_hrfae_needs_a_guide_and_freezes_it() -> None:
     assert [name for name, _ in method.networks.named_children()] == ["editor", "discriminator"]
 
 
+def test_hrfae_without_the_penalty_does_not_compute_it() -> None:
+    (told,) = take_steps(make("hrfae", r1_weight=0.0), [0])
+    assert "r1" not in told
+    assert "r1" in take_steps(make("hrfae"), [0])[0]
+
+
 def test_a_step_of_hrfae_changes_the_factors_of_the_classes_that_take_part() -> None:
     config = build_settings(FitConfig, {"model": {"name": "hrfae", **SMALL["hrfae"]}})
     method = hrfae.build(config, 4, Twice())
