@@ -62,9 +62,10 @@ def patch_rows(*, is_quick: bool) -> Iterator[tuple[Row, bool]]:
     mine, rival = (cut(is_quick=is_quick, projects_all=one) for one in (False, True))
     told, other = step(mine), step(rival)
     is_same = all(abs(told[name] / other[name] - 1) <= SAME for name in told)
-    costs = best([partial(step, mine), partial(step, rival)], rounds=1 if is_quick else ROUNDS)
+    ways = [partial(step, mine), partial(step, rival)]
+    ours, theirs = best(ways, rounds=1 if is_quick else ROUNDS)
     what = f"CUT, {BATCH} pairs of {SIDE} px, 256 patches"
-    yield Row(what, *costs, "projects all places", PATCH_GOAL), is_same
+    yield Row(what, ours, theirs, "projects all places", PATCH_GOAL), is_same
 
 
 def half_rows(*, is_quick: bool) -> Iterator[Row]:
@@ -82,6 +83,6 @@ def half_rows(*, is_quick: bool) -> Iterator[Row]:
         ways = [partial(step, method, dtype) for dtype in (torch.bfloat16, torch.float32)]
         for way in ways:
             way()
-        costs = best(ways, rounds=1 if is_quick else ROUNDS)
+        ours, theirs = best(ways, rounds=1 if is_quick else ROUNDS)
         what = f"{name}, {BATCH} pairs of {SIDE} px, bfloat16"
-        yield Row(what, *costs, "float32", its_goal)
+        yield Row(what, ours, theirs, "float32", its_goal)

@@ -35,6 +35,11 @@ class HRFAEConfig(ModelSettings):
         description="layers of the discriminator that halve the picture; 1, 2, 3 see patches of "
         "16, 34, 70 px [count]",
     )
+    residual: bool = Field(
+        False,
+        description="add the editor's output to the source, so that training starts at the source "
+        "and learns the change; not published",
+    )
     learning_rate: float = Field(1e-4, gt=0, description="learning rate of Adam")
     reconstruction_weight: float = Field(
         10.0, ge=0, description="weight of the loss of pictures that keep their class"

@@ -10,8 +10,9 @@ fields of 1, 9, 15, 35 and 99 px. These fields follow from a blur of three taps 
 convolution, which takes over its stride (Zhang 2019, arXiv:1904.11486); doubling is then bilinear,
 before its convolution. So ``is_antialiased`` is true for CUT, and false for CycleGAN.
 Differs: the width and the number of blocks are settings; the middle block stands for the fifth of
-nine. Weights are drawn from a normal distribution with SD 0.02 (CycleGAN, appendix 7.1) for both
-methods; biases are 0. Instance normalisation has no weights.
+nine. ``is_residual`` adds the output to the source, with a last layer of zeros, so that training
+starts at the source; it is not published. Weights are drawn from a normal distribution with SD 0.02
+(CycleGAN, appendix 7.1) for both methods; biases are 0. Instance normalisation has no weights.
 Letters: B batch, C channel, H height, W width, D feature.
 """
 
@@ -37,6 +38,18 @@ def draw_weights(network: nn.Module) -> None:
 def normalised(x_BDHW: Tensor) -> Tensor:
     """Return instance normalisation and ReLU of maps, (B, D, H, W) too."""
     return functional.relu(functional.instance_norm(x_BDHW))
+
+
+def finish(y_BCHW: Tensor, source_BCHW: Tensor | None) -> Tensor:
+    """Return pictures in -1..1 from the last layer's output, (B, 3, H, W) too.
+
+    Args:
+        y_BCHW: Output of the last layer.
+        source_BCHW: Pictures to which the change is added; None: the output is the whole picture.
+    """
+    if source_BCHW is None:
+        return torch.tanh(y_BCHW)
+    return (source_BCHW + torch.tanh(y_BCHW)).clamp(-1, 1)
 
 
 class Blur(nn.Module):
@@ -83,13 +96,16 @@ class ResnetGenerator(nn.Module):
         map_widths: Channels of the maps of :meth:`maps`.
     """
 
-    def __init__(self, *, width: int, num_blocks: int, is_antialiased: bool) -> None:
+    def __init__(
+        self, *, width: int, num_blocks: int, is_antialiased: bool, is_residual: bool = False
+    ) -> None:
         """Build the layers.
 
         Args:
             width: Channels of the first layer; published: 64.
             num_blocks: Residual blocks; published: 9.
             is_antialiased: Whether pictures are halved and doubled without aliasing, as in CUT.
+            is_residual: Whether the output is added to the picture; published: not.
         """
         super().__init__()
         stride = 1 if is_antialiased else 2
@@ -105,6 +121,9 @@ class ResnetGenerator(nn.Module):
         num_maps = 5 if self.middle else 4
         self.map_widths = (3, 2 * width, 4 * width, 4 * width, 4 * width)[:num_maps]
         draw_weights(self)
+        self.is_residual = is_residual
+        if is_residual:
+            nn.init.zeros_(self.head.weight)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return (B, 3, H, W) pictures in -1..1.
@@ -122,7 +141,7 @@ class ResnetGenerator(nn.Module):
             y_BDHW = block(y_BDHW)
         for up in (self.up1, self.up2):
             y_BDHW = normalised(up(y_BDHW))
-        return torch.tanh(self.head(y_BDHW)), maps
+        return finish(self.head(y_BDHW), x_BCHW if self.is_residual else None), maps
 
     def maps(self, x_BCHW: Tensor) -> list[Tensor]:
         """Return the maps that PatchNCE compares; layers behind them are not computed.
@@ -183,6 +202,7 @@ def build_generator(config: TranslatorShape, *, is_antialiased: bool) -> ResnetG
         width=int(WIDTH * config.width_factor),
         num_blocks=config.num_blocks,
         is_antialiased=is_antialiased,
+        is_residual=config.residual,
     )
 
 

@@ -35,6 +35,11 @@ class TranslatorShape(ModelSettings):
         description="layers of the discriminator that halve the picture; 1, 2, 3 see patches of "
         "16, 34, 70 px [count]",
     )
+    residual: bool = Field(
+        False,
+        description="add the generator's output to the source, so that training starts at the "
+        "source and learns the change; not published, but learns from far fewer steps",
+    )
     learning_rate: float = Field(
         2e-4,
         gt=0,

@@ -43,7 +43,7 @@ class CUT:
                 "discriminator": self.discriminator,
             }
         )
-        self.optimizers = {
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
             "generator": make_adam([self.generator, self.heads], config.learning_rate),
             "discriminator": make_adam([self.discriminator], config.learning_rate),
         }

@@ -45,7 +45,7 @@ class CycleGAN:
             }
         )
         rate = config.learning_rate
-        self.optimizers = {
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
             "generators": make_adam([self.generator, self.back], rate),
             "discriminators": make_adam([self.discriminator, self.discriminator_back], rate),
         }

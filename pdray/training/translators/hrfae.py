@@ -38,7 +38,7 @@ class HRFAE:
         self.editor = build_editor(config, num_classes)
         self.discriminator = build_discriminator(config.width_factor, config.discriminator_layers)
         self.networks = nn.ModuleDict({"editor": self.editor, "discriminator": self.discriminator})
-        self.optimizers = {
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(
                 network.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY
             )

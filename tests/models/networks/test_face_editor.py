@@ -57,10 +57,23 @@ def test_a_strength_of_0_is_the_same_picture_for_every_class_and_1_is_not() -> N
     assert (whole[0] - whole[1]).abs().max() > 0.01
 
 
+def test_a_residual_editor_starts_at_the_source_and_adds_to_it() -> None:
+    network = FaceEditor(width=2, num_blocks=1, num_classes=3, is_residual=True).double()
+    x, classes, whole = draw(1, 3, 16, 16).clamp(-1, 1), torch.tensor([2]), torch.ones(1)
+    with torch.no_grad():
+        assert torch.equal(network(x, classes, whole), x)
+        weights = plain.fill_by_rule(network)
+        found = network(x, classes, whole).numpy()
+    factors = plain.class_factors(weights, 2, 1.0)[None]
+    change = plain.edit(x.numpy(), weights, factors, num_blocks=1)
+    np.testing.assert_allclose(found, np.clip(x.numpy() + change, -1, 1), rtol=0, atol=1e-12)
+
+
 def test_settings_are_the_published_ones_and_reach_the_network() -> None:
     assert HRFAEConfig().model_dump() == {
         "name": "hrfae", "width_factor": 1.0, "num_blocks": 4, "discriminator_layers": 3,
-        "learning_rate": 1e-4, "reconstruction_weight": 10.0, "class_weight": 0.1,
+        "residual": False, "learning_rate": 1e-4,
+        "reconstruction_weight": 10.0, "class_weight": 0.1,
         "adversarial_weight": 1.0, "r1_weight": 10.0,
     }  # fmt: skip
     network = seeded(lambda: build_editor(HRFAEConfig(width_factor=0.5, num_blocks=2), 4))

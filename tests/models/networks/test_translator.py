@@ -133,6 +133,17 @@ def test_maps_of_cut_see_the_published_fields() -> None:
     assert fields == [1, 9, 15, 35, 99]  # Park et al. 2020, appendix C.1
 
 
+def test_a_residual_generator_starts_at_the_source_and_adds_to_it() -> None:
+    network = ResnetGenerator(width=2, num_blocks=1, is_antialiased=True, is_residual=True).double()
+    x = draw(2, 3, 16, 16).clamp(-1, 1)
+    with torch.no_grad():
+        assert torch.equal(network(x), x)
+        weights = fill_by_rule(network)
+        found = network(x).numpy()
+    change, _ = plain.generate(x.numpy(), weights, num_blocks=1, is_antialiased=True)
+    np.testing.assert_allclose(found, np.clip(x.numpy() + change, -1, 1), rtol=0, atol=1e-12)
+
+
 def test_weights_are_drawn_with_the_published_spread() -> None:
     generator = seeded(lambda: build_generator(CUTConfig(num_blocks=1), is_antialiased=True))
     for name, weight in generator.named_parameters():
@@ -145,11 +156,13 @@ def test_weights_are_drawn_with_the_published_spread() -> None:
 def test_settings_are_the_published_ones_and_reach_the_networks() -> None:
     assert CycleGANConfig().model_dump() == {
         "name": "cyclegan", "width_factor": 1.0, "num_blocks": 9, "discriminator_layers": 3,
-        "learning_rate": 2e-4, "cycle_weight": 10.0, "identity_weight": 0.5, "pool_size": 50,
+        "residual": False, "learning_rate": 2e-4,
+        "cycle_weight": 10.0, "identity_weight": 0.5, "pool_size": 50,
     }  # fmt: skip
     assert CUTConfig().model_dump() == {
         "name": "cut", "width_factor": 1.0, "num_blocks": 9, "discriminator_layers": 3,
-        "learning_rate": 2e-4, "patch_weight": 1.0, "identity_weight": 1.0, "num_patches": 256,
+        "residual": False, "learning_rate": 2e-4,
+        "patch_weight": 1.0, "identity_weight": 1.0, "num_patches": 256,
         "temperature": 0.07,
     }  # fmt: skip
     small = build_generator(CUTConfig(width_factor=0.125, num_blocks=2), is_antialiased=True)
