@@ -21,9 +21,7 @@ from pdray.papers.table import list_tables, table_file, table_names
 TABLES = Path(__file__).resolve().parents[1] / "search_spaces" / "tables"
 _OPTIONS = """
 What has been run is not run again: the same command continues a table.
-
---table NAME is one of these, of YouTubePD (Zhou et al. 2023), expressions
-(Huang et al. 2025), TSA, hypomimia, motion boundary, and features of people:
+--table NAME is one of these:
 {tables}
 """
 
