@@ -44,8 +44,8 @@ class FaceEditor(nn.Module):
         """Build the layers.
 
         Args:
-            width: Channels of the first layer; published: 32.
-            num_blocks: Residual blocks of the encoder; published: 4.
+            width: Channels of the first layer; 32 is not checked against the paper.
+            num_blocks: Residual blocks of the encoder; 4 is not checked against the paper.
             num_classes: Classes K.
             is_residual: Whether the output is added to the picture; published: not.
         """
