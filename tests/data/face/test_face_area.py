@@ -13,8 +13,7 @@ def upright(rng):
         side = -1 if name.startswith("left") else 1
         if "eye" in name and "brow" not in name:
             points[place] = 100 + np.array([side * 15, -10]) + rng.uniform(-2, 2, 2)
-    points[INDEX["mouth_left_corner"]] = [90, 120]
-    points[INDEX["mouth_right_corner"]] = [110, 120]
+    points[INDEX["mouth_upper_lip_bottom"]] = [100, 120]
     return points
 
 
@@ -43,7 +42,7 @@ def test_the_area_is_the_hull_of_the_landmarks_in_the_portrait():
 def test_units_do_not_matter_and_a_frame_without_mouth_has_no_area():
     points = np.stack([upright(np.random.default_rng(4))] * 3)
     points[1] *= 0.01
-    points[2, INDEX["mouth_left_corner"]] = np.nan
+    points[2, INDEX["mouth_upper_lip_bottom"]] = np.nan
     found = face_area(points, 64)
     np.testing.assert_array_equal(found[0], found[1])
     assert not found[2].any()

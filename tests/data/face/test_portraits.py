@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,8 @@ from pdray.data.face.portraits import (
     take_portrait,
 )
 from pdray.data.face.shape import LEFT_EYE, RIGHT_EYE
-from pdray.demo.face.interview import Interview, draw_face, draw_interview
+from pdray.demo.face.interview import Interview, draw_face, draw_interview, draw_points
+from pdray.demo.face.static_signs import draw_static_signs
 from tests.fixtures.landmark_made import SIZE, face, moved, shaken
 
 ABSENT, TURNED, OUTSIDE, SMALL = range(1, len(LACKS))
@@ -24,11 +27,14 @@ def rotate90(way: np.ndarray) -> np.ndarray:
 
 
 def square(points: np.ndarray) -> np.ndarray:
-    """The (4, 2) corners of Karras et al. 2018, appendix C, of one face, line by line."""
+    """The (4, 2) corners of Karras et al. 2018, appendix C, of one face, line by line.
+
+    The mouth is the middle of the upper lip, in place of the middle between its corners.
+    """
     e0, e1 = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
-    m0, m1 = points[MOUTH]
+    mouth = points[INDEX["mouth_upper_lip_bottom"]]
     x_way = e1 - e0
-    y_way = 0.5 * (e0 + e1) - 0.5 * (m0 + m1)
+    y_way = 0.5 * (e0 + e1) - mouth
     centre = 0.5 * (e0 + e1) - 0.1 * y_way
     side = max(4.0 * np.linalg.norm(x_way), 3.6 * np.linalg.norm(y_way))
     x = x_way - rotate90(y_way)
@@ -127,6 +133,30 @@ def test_a_blink_does_not_move_the_portrait() -> None:
             points[1, INDEX[f"{side}_eye_{part}"], 1] += 20.0
     open_eyes, blink = align_portraits(points, picture=SIZE, size=96).matrix
     np.testing.assert_array_equal(open_eyes, blink)
+
+
+def test_an_ill_face_has_the_size_of_the_same_face_when_healthy() -> None:
+    """Else a network could read the grade from the zoom, as it could from the mouth's corners."""
+    corners = [INDEX[f"mouth_{side}_corner"] for side in ("left", "right")]
+    zooms, farther = [], []
+    for number in range(20):
+        rng = np.random.default_rng
+        who = draw_face(rng([number, 1]), rng([number, 2]), size=112)
+        who = replace(who, signs=draw_static_signs(1.0, rng([number, 3]), rng([number, 4])))
+        healthy, ill = (
+            draw_points(grade, one, rng([number, 5]), num_frames=2, fps=10)[0]
+            for grade, one in ((0, who), (4, replace(who, source_grade=0)))
+        )
+        scales, ways = [], []
+        for track in (healthy, ill):
+            matrix = align_portraits(track.points, picture=track.size, size=64).matrix[0]
+            scales.append(np.hypot(*matrix[:, 0]))
+            eyes = track.points[0, [*LEFT_EYE, *RIGHT_EYE]].mean(0)
+            ways.append(np.linalg.norm(track.points[0, corners].mean(0) - eyes))
+        zooms.append(scales[1] / scales[0])
+        farther.append(ways[1] / ways[0])
+    assert np.mean(farther) > 1.05
+    assert np.abs(np.mean(zooms) - 1) < 0.01
 
 
 def test_frames_that_cannot_be_aligned_say_why() -> None:

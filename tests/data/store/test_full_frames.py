@@ -112,7 +112,7 @@ def test_frames_that_cannot_be_aligned_are_left_out_and_listed(
         points[2] = np.nan
         points[5] = (points[5] - 80) * 0.2 + 80
         points[6, [*LEFT_EYE, *RIGHT_EYE]] += (0, 70)
-        points[7, MOUTH[1]] = np.nan
+        points[7, MOUTH[0]] = np.nan
 
     recording = filmed(spoil)
     store = FrameStore(tmp_path / "store", SMALL)
