@@ -6,13 +6,14 @@ training side: how much each part of the face moves in a class, compared with cl
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from pdray.atomic import file_digest
 from pdray.data.face.damping import (
     PARTS,
     Movement,
@@ -28,7 +29,8 @@ from pdray.data.face.shape import Floats, landmark_points
 from pdray.data.media.tracks import Track, read_track, write_track
 from pdray.errors import DecodeError, ManifestError, naming
 from pdray.evaluation.translation import flicker
-from pdray.synthesis.methods import Edit, Example
+from pdray.synthesis.methods import Edit, Example, Written
+from pdray.synthesis.people import People
 from pdray.synthesis.settings import SynthesizeConfig
 
 _HELD = 8  # sources that are kept in memory
@@ -41,24 +43,28 @@ class DampEditor:
 
     Attributes:
         factors: (K, G) by target class; row 0 is not used.
-        examples, weights, told: As :class:`~pdray.synthesis.methods.Editor`.
+        told, learnt_subjects, learnt_contents, weights: As
+            :class:`~pdray.synthesis.methods.Editor`.
     """
 
     factors: Floats
-    examples: Sequence[Example]
-    weights: str
     told: Sequence[str]
+    learnt_subjects: Sequence[str] = ()
+    learnt_contents: Sequence[str] = ()
+    weights: str = ""
     study: str = ""
     seed: int = 0
+    notes: Sequence[str] = ()
 
-    def write(self, edit: Edit, path: Path) -> float:
+    def write(self, edit: Edit, stem: Path) -> Written:
         """Write a track; see :meth:`pdray.synthesis.methods.Editor.write`."""
         assert edit.source.landmarks is not None, "the job needs landmarks"
         track, movement = _source(edit.source.landmarks)
         factors = at_strength(self.factors[edit.target_class], edit.strength)
         points = damped(movement, factors).astype(np.float32)
-        write_track(path, replace(track, points=points, names=LANDMARKS, made=edit.mark))
-        return flicker(points, track.points)
+        path = stem.with_name(f"{stem.name}.npz")
+        write_track(path, replace(track, points=points, names=LANDMARKS, made=edit.text))
+        return Written({"landmarks": path}, flicker(points, track.points))
 
 
 def learns(config: SynthesizeConfig) -> bool:
@@ -66,28 +72,32 @@ def learns(config: SynthesizeConfig) -> bool:
     return config.damp.factor is None
 
 
-def fit(config: SynthesizeConfig, name: str, learnt: Sequence[Example]) -> DampEditor:
-    """Return the method with its factors.
+def fit(config: SynthesizeConfig, sets: Mapping[str, People]) -> dict[str, DampEditor]:
+    """Return the method with the factors of each set.
 
     Args:
         config: Settings.
-        name: Of the set.
-        learnt: Recordings to learn from; not used if the settings give the factor.
+        sets: What each is made of; examples are not used if the settings give the factor.
 
     Raises:
         DecodeError: If a recording cannot be read; names it.
         ManifestError: If a class moves no less than class 0 in any part that is scaled.
     """
+    return {name: _fit_set(config, name, people.learnt) for name, people in sets.items()}
+
+
+def _fit_set(config: SynthesizeConfig, name: str, learnt: Sequence[Example]) -> DampEditor:
     num_classes, head = len(config.data.grade_cuts) + 1, config.damp.head
     if config.damp.factor is not None:
         ratios = np.full((num_classes, len(PARTS)), config.damp.factor)
         rows = [damping_factors(one, head=head) for one in ratios]
-        return DampEditor(np.stack(rows), (), "", (f"factor {config.damp.factor:g}, as set",))
-    amounts = []
+        return DampEditor(np.stack(rows), (f"factor {config.damp.factor:g}, as set",))
+    amounts, contents = [], set()
     for recording, _ in learnt:
         with naming(recording.recording_id):
             assert recording.landmarks is not None, "the job needs landmarks"
             amounts.append(_amounts(recording.landmarks))
+            contents.add(file_digest(recording.landmarks))
     ratios = movement_ratios(
         np.stack(amounts),
         [one.target for one in learnt],
@@ -102,9 +112,13 @@ def fit(config: SynthesizeConfig, name: str, learnt: Sequence[Example]) -> DampE
                 f"(ratios of medians {_shown(ratios[number])}), so that damp has nothing to scale; "
                 "set damp.factor, or use another method"
             )
-    weights = hashlib.sha256(json.dumps(factors.tolist()).encode()).hexdigest()
-    lines = [f"class {number}: {_shown(factors[number])}" for number in range(1, num_classes)]
-    return DampEditor(factors, tuple(learnt), weights, lines)
+    return DampEditor(
+        factors,
+        told=[f"class {number}: {_shown(factors[number])}" for number in range(1, num_classes)],
+        learnt_subjects=sorted({one.recording.subject_id for one in learnt}),
+        learnt_contents=sorted(contents),
+        weights=hashlib.sha256(json.dumps(factors.tolist()).encode()).hexdigest(),
+    )
 
 
 @lru_cache(maxsize=_HELD)

@@ -21,55 +21,30 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from pdray.atomic import file_digest, new_folder, safe_name, write_text
+from pdray.atomic import new_folder, safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
-from pdray.data.cohort.csv_table import Row, table_text
-from pdray.data.cohort.manifest import Manifest, Recording, open_manifest
+from pdray.data.cohort.csv_table import table_text
+from pdray.data.cohort.manifest import Manifest, open_manifest
 from pdray.data.cohort.members import usable
-from pdray.data.cohort.provenance import Provenance, Source, write_provenance
 from pdray.data.cohort.rows import COLUMNS, MADE, read_rows
+from pdray.data.media.marked import Mark
 from pdray.errors import ManifestError, SettingsError, naming
 from pdray.importers.files import outside
+from pdray.synthesis.made_folder import (
+    PROVENANCE,
+    MadeRecording,
+    made_recording,
+    maker_of,
+    write_beside,
+)
 from pdray.synthesis.methods import METHODS, Edit, Editor, SynthesisMethod
 from pdray.synthesis.people import People, choose_people
 from pdray.synthesis.rows import label_cells, made_cells, moved_cells
 from pdray.synthesis.settings import SynthesizeConfig
 from pdray.synthesis.sides import training_sides
-from pdray.tracking.provenance import source_identity
 
 EVERYBODY = "set"  # of a method that learns nothing: one set for all folds
-TABLE = "progression.csv"
-_TABLE_COLUMNS = ("source", "set", "target_class", "strength", "file", "flicker")
-README = """SYNTHETIC RECORDINGS - nobody has moved or looked like this.
-
-The files in this folder were made by a program (pdray, method {method}, {date}) from recordings of
-people who agreed to it. They are no evidence of anything about these people and no prediction of
-the course of an illness. Strength is the strength of the edit: not severity, grade or years. Do not
-show them as the person, and do not show them to the person or relatives as their future.
-"""
-
-
-@dataclass(frozen=True)
-class MadeFile:
-    """A made file.
-
-    Attributes:
-        name: Of the set.
-        source: What was changed.
-        target_class, strength: Of the edit.
-        file: Its path below the folder.
-        digest: SHA-256 of it.
-        flicker: Mean change between frames over that of the source.
-    """
-
-    name: str
-    source: Recording
-    target_class: int
-    strength: float
-    file: str
-    digest: str
-    flicker: float
 
 
 @dataclass(frozen=True)
@@ -112,24 +87,23 @@ def synthesize(config: SynthesizeConfig, say: Say) -> Made:
     manifest = open_manifest(config.data)
     require_writable(config.output.parent, key="output")
     sets = _plan_sets(manifest, config, method)
-    fit = resolve_name(method.fit)
-    editors: dict[str, Editor] = {name: fit(config, name, one.learnt) for name, one in sets.items()}
+    editors: Mapping[str, Editor] = resolve_name(method.fit)(config, sets)
     folder = config.output.with_suffix(".made")
-    date = datetime.now(UTC).date().isoformat()
+    marks = _marks(config.method, editors)
     try:
         with new_folder(folder) as temporary:
-            files = _make_files(config, sets, editors, temporary, date=date, say=say)
-            _write_beside(config, files, editors, temporary, date=date)
-            rows, cells = _rows(manifest, config, method, files, folder)
+            made = _make(config, sets, editors, marks, temporary, say=say)
+            write_beside(temporary, made, editors, marks)
+            cells = _rows(manifest, config, made, folder)
         if config.output.exists():  # since the settings were checked
             raise FileExistsError(config.output)
-        write_text(config.output, table_text(_columns(rows), cells))
+        write_text(config.output, table_text(_columns(cells), cells))
     except FileExistsError as error:
         raise SettingsError(
             f"output: {error.filename or error} exists, and nothing is replaced; delete it if a "
             "run was killed there, or choose another name"
         ) from error
-    return _result(config, folder, files, editors, cells)
+    return _result(config, folder, made, editors, cells)
 
 
 def _plan_sets(
@@ -145,16 +119,21 @@ def _plan_sets(
     )
 
 
-def _make_files(
+def _marks(method: str, editors: Mapping[str, Editor]) -> dict[str, Mark]:
+    date = datetime.now(UTC).date()
+    return {name: Mark(method, date, maker_of(method, one)) for name, one in editors.items()}
+
+
+def _make(
     config: SynthesizeConfig,
     sets: Mapping[str, People],
     editors: Mapping[str, Editor],
+    marks: Mapping[str, Mark],
     folder: Path,
     *,
-    date: str,
     say: Say,
-) -> list[MadeFile]:
-    """Make every file, source after source, so that each is read once."""
+) -> list[MadeRecording]:
+    """Make every recording, source after source."""
     sources = {one.recording_id: one for people in sets.values() for one in people.sources}
     wanted = [
         (target, strength)
@@ -165,100 +144,38 @@ def _make_files(
     for number, source in enumerate(sources.values(), start=1):
         names = [name for name, people in sets.items() if source in people.sources]
         for name, (target, strength) in product(names, wanted):
-            text = f"class {target}, strength {strength:.2f}"
-            mark = f"SYNTHETIC, {config.method}, {text}, {date}"
-            file = f"{name}/{_file_name(config, source, target, strength)}"
+            stem = f"{safe_name(source.recording_id)}_class{target}_{strength:.2f}"
             with naming(source.recording_id):
-                edit = Edit(source, target, strength, mark)
-                change = editors[name].write(edit, folder / file)
-            digest = file_digest(folder / file)
-            found.append(MadeFile(name, source, target, strength, file, digest, change))
+                edit = Edit(source, target, strength, marks[name])
+                written = editors[name].write(edit, folder / name / stem)
+            found.append(made_recording(name, edit, written, folder))
         if number == len(sources) or number % max(1, len(sources) // 10) == 0:
             say(f"sources {number}/{len(sources)}")
     return found
 
 
-def _file_name(config: SynthesizeConfig, source: Recording, target: int, strength: float) -> str:
-    suffix = METHODS[config.method].suffix
-    return f"{safe_name(source.recording_id)}_class{target}_{strength:.2f}{suffix}"
-
-
-def _write_beside(
-    config: SynthesizeConfig,
-    files: Sequence[MadeFile],
-    editors: Mapping[str, Editor],
-    folder: Path,
-    *,
-    date: str,
-) -> None:
-    """Write provenance, the table of all files and the text."""
-    for name, editor in editors.items():
-        made = {
-            one.digest: Source(
-                recording_id=one.source.recording_id,
-                target_class=one.target_class,
-                strength=one.strength,
-            )
-            for one in files
-            if one.name == name
-        }
-        learnt = [one.recording for one in editor.examples]
-        contents = {file_digest(file) for one in learnt for file in _files(one, config.method)}
-        provenance = Provenance(
-            method=config.method,
-            study=editor.study,
-            commit=source_identity(),
-            weights=editor.weights,
-            seed=editor.seed,
-            learnt_subjects=tuple(sorted({one.subject_id for one in learnt})),
-            learnt_contents=tuple(sorted(contents)),
-            made=made,
-        )
-        write_provenance(folder / name / "provenance.json", provenance)
-    rows = [
-        {
-            "source": one.source.recording_id,
-            "set": one.name,
-            "target_class": one.target_class,
-            "strength": f"{one.strength:g}",
-            "file": one.file,
-            "flicker": f"{one.flicker:.4f}",
-        }
-        for one in files
-    ]
-    write_text(folder / TABLE, table_text(_TABLE_COLUMNS, rows))
-    told = [f"{name}: {line}\n" for name, editor in editors.items() for line in editor.told]
-    write_text(folder / "learnt.txt", "".join(told))
-    write_text(folder / "SYNTHETIC.txt", README.format(method=config.method, date=date))
-
-
-def _files(recording: Recording, method: str) -> list[Path]:
-    file = getattr(recording, METHODS[method].column)
-    return [] if file is None else [file]
-
-
 def _rows(
     manifest: Manifest,
     config: SynthesizeConfig,
-    method: SynthesisMethod,
-    files: Sequence[MadeFile],
+    recordings: Sequence[MadeRecording],
     folder: Path,
-) -> tuple[list[Row], list[dict[str, str]]]:
-    """Return the rows of the old manifest, and the cells of all rows of the new one."""
+) -> list[dict[str, str]]:
+    """Return the cells of all rows of the new manifest."""
     new = config.output.parent
     rows, _ = read_rows(manifest.path, manifest.path.read_bytes(), required=())
     cells = [moved_cells(row, manifest.path.parent, new) for row in rows]
     of_id = {row.cells["recording_id"]: row.cells for row in rows}
     ill = _ill_word(manifest) if config.data.target == "diagnosis" else None
     made = []
-    for one in files:
+    for one in recordings:
         if one.strength != 1:
             continue
         source = one.source.recording_id
         given = {
             "recording_id": f"{source}_{config.method}_class{one.target_class}_{one.name}",
-            method.column: f"{folder.name}/{one.file}",
-            MADE: f"{folder.name}/{one.name}/provenance.json",
+            **{column: f"{folder.name}/{file}" for column, file in one.files.items()},
+            **one.cells,
+            MADE: f"{folder.name}/{one.name}/{PROVENANCE}",
             **label_cells(one.target_class, config.data.grade_cuts, ill),
         }
         made.append(made_cells(of_id[source], one.source, made=given))
@@ -267,7 +184,7 @@ def _rows(
             f"{manifest.path.name} has a recording {twice[0]} already ({len(twice)} of those to "
             "make); start from the manifest without them"
         )
-    return rows, cells + made
+    return cells + made
 
 
 def _ill_word(manifest: Manifest) -> str:
@@ -276,30 +193,31 @@ def _ill_word(manifest: Manifest) -> str:
     return words.most_common(1)[0][0]
 
 
-def _columns(rows: Sequence[Row]) -> list[str]:
-    known = [name for name in COLUMNS if name in ("subject_id", "landmarks", "grade", "diagnosis")]
-    return [*dict.fromkeys([*rows[0].cells, *known, MADE])]
+def _columns(cells: Sequence[Mapping[str, str]]) -> list[str]:
+    found = dict.fromkeys(name for row in cells for name in row)
+    return [*dict.fromkeys([*cells[0], *(name for name in COLUMNS if name in found)])]
 
 
 def _result(
     config: SynthesizeConfig,
     folder: Path,
-    files: Sequence[MadeFile],
+    recordings: Sequence[MadeRecording],
     editors: Mapping[str, Editor],
     cells: Sequence[Mapping[str, Any]],
 ) -> Made:
     strengths = config.synthesis.strengths
     of_strength = {
-        strength: [one.flicker for one in files if one.strength == strength]
+        strength: [one.flicker for one in recordings if one.strength == strength]
         for strength in strengths
     }
+    last = [*editors.values()][-1]
     return Made(
         manifest=config.output,
         folder=folder,
-        num_rows=sum(one.strength == 1 for one in files),
+        num_rows=sum(one.strength == 1 for one in recordings),
         num_sets=len(editors),
-        num_files=len(files),
+        num_files=sum(len(one.files) for one in recordings),
         flicker={key: sum(found) / len(found) for key, found in of_strength.items()},
-        told=[*editors.values()][-1].told,
+        told=(*last.told, *last.notes),
         is_outside=bool(outside(row.get(name) or "" for row in cells for name in COLUMNS)),
     )

@@ -1,18 +1,22 @@
 """Methods that change recordings, by name; another method is one more entry.
 
-An entry names a function ``fit(config, name, learnt) -> Editor``. It is called once for each set,
-with the set's name (:mod:`pdray.synthesis.sides`) and the recordings that it may learn from.
+An entry names a function ``fit(config, sets) -> editors``. It is called once, with what each set is
+made of (:mod:`pdray.synthesis.people`), and returns the editor of each set.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdray.data.modalities import Modality
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pdray.data.cohort.manifest import Recording
+    from pdray.data.media.marked import Mark
 
 
 class Example(NamedTuple):
@@ -30,37 +34,78 @@ class Edit:
         source: A real recording of class 0.
         target_class: The class that it is to show, 1..K-1.
         strength: Strength of the edit, 0 (none) to 1.
-        mark: The text that the made file carries: SYNTHETIC, the method and the date.
+        mark: Words of the made files.
     """
 
     source: "Recording"
     target_class: int
     strength: float
-    mark: str
+    mark: "Mark"
+
+    @property
+    def text(self) -> str:
+        """The mark of a track: SYNTHETIC, the method, the class, the strength and the date."""
+        changed = f"class {self.target_class}, strength {self.strength:.2f}"
+        return f"SYNTHETIC, {self.mark.method}, {changed}, {self.mark.date.isoformat()}"
+
+
+class Faces(NamedTuple):
+    """Portraits of a made recording and of its source, at the same frames.
+
+    Attributes:
+        made: (F, S, S, 3) uint8 RGB.
+        sources: (F, S, S, 3) uint8 RGB.
+    """
+
+    made: "NDArray[np.uint8]"
+    sources: "NDArray[np.uint8]"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A made recording.
+
+    Attributes:
+        files: Its files, by the column of the manifest that names them; the first is the one that
+            tables name.
+        flicker: The mean change between its frames over that of its source.
+        cells: Cells of its row that differ from its source's, beside files and label.
+        faces: At most 8 of its portraits at strength 1; None at others, and without pictures.
+    """
+
+    files: Mapping[str, Path]
+    flicker: float
+    cells: Mapping[str, str] = field(default_factory=dict)
+    faces: Faces | None = None
 
 
 class Editor(Protocol):
     """A method that is ready to change recordings.
 
     Attributes:
-        examples: The recordings that it learnt from; empty for a method that learns nothing.
-        weights: SHA-256 of what it learnt, hexadecimal; empty for a method that learns nothing.
+        learnt_subjects: Subjects that it learnt from, sorted; empty if it learns nothing.
+        learnt_contents: SHA-256 of the files that it learnt from, sorted.
+        weights: SHA-256 of what it learnt, hexadecimal; empty if it learns nothing.
         study: Name of the study that it was trained in; empty without one.
         seed: Of its training.
-        told: What is to be known of it, in lines.
+        told: What it learnt, in lines.
+        notes: What must be known of whatever it makes, in lines.
     """
 
-    examples: Sequence[Example]
+    learnt_subjects: Sequence[str]
+    learnt_contents: Sequence[str]
     weights: str
     study: str
     seed: int
     told: Sequence[str]
+    notes: Sequence[str]
 
-    def write(self, edit: Edit, path: Path) -> float:
-        """Write a made file, whole or not at all.
+    def write(self, edit: Edit, stem: Path) -> Written:
+        """Write a made recording, each file whole or not at all.
 
-        Returns:
-            Its flicker: the mean change between its frames over that of its source.
+        Args:
+            edit: What to make.
+            stem: Path of its files without their suffixes.
 
         Raises:
             DecodeError: If the source cannot be read, without its id.
@@ -74,16 +119,14 @@ class SynthesisMethod:
     Attributes:
         description: In one line.
         modality: What it changes; a source must have it.
-        column: Column of the manifest that names its files.
-        suffix: Of its files.
+        columns: Columns of the manifest that name the files that it makes.
         fit: "module:function".
         learns: Whether it learns from others with these settings: "module:function".
     """
 
     description: str
     modality: Modality
-    column: str
-    suffix: str
+    columns: tuple[str, ...]
     fit: str
     learns: str
 
@@ -92,8 +135,7 @@ METHODS: dict[str, SynthesisMethod] = {
     "damp": SynthesisMethod(
         description="landmarks of a face whose movement is scaled; no network",
         modality="landmarks",
-        column="landmarks",
-        suffix=".npz",
+        columns=("landmarks",),
         fit="pdray.synthesis.damp:fit",
         learns="pdray.synthesis.damp:learns",
     ),

@@ -204,11 +204,13 @@ def test_nothing_is_made_of_what_was_made(made, tmp_path):
         synthesize(config_of(path), quiet)
     from pdray.synthesis.damp import fit
     from pdray.synthesis.methods import Example
+    from pdray.synthesis.people import People
 
     manifest = load_manifest(path, check_files=False)
     config = config_of(path)
+    learnt = tuple(Example(one, 0) for one in manifest.recordings)
     with pytest.raises(DecodeError, match="recording RS05: its track is marked as made"):
-        fit(config, "fold0", [Example(one, 0) for one in manifest.recordings])
+        fit(config, {"fold0": People(learnt, ())})
 
 
 def test_a_class_that_moves_no_less_is_refused(tmp_path):
@@ -236,7 +238,7 @@ from pdray.synthesis import making
 from tests.synthesis.test_making import config_of
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-making._write_beside = die
+making.write_beside = die
 making.synthesize(config_of(Path(sys.argv[1]), damp__factor=0.5), print)
 """
 

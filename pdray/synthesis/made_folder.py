@@ -1,0 +1,136 @@
+"""Writes what stands beside made recordings in their folder: provenance, a table, words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdray.atomic import file_digest, write_text
+from pdray.data.cohort.csv_table import table_text
+from pdray.data.cohort.manifest import Recording
+from pdray.data.cohort.provenance import Provenance, Source, write_provenance
+from pdray.data.media.marked import Mark
+from pdray.synthesis.methods import Edit, Editor, Faces, Written
+from pdray.tracking.provenance import source_identity
+
+PROVENANCE = "provenance.json"
+TABLE = "progression.csv"
+_TABLE_COLUMNS = ("source", "set", "target_class", "strength", "file", "flicker")
+README = """SYNTHETIC RECORDINGS - nobody has moved or looked like this.
+
+The files in this folder were made by a program (pdray, method {method}, {date}) from recordings of
+people who agreed to it. They are no evidence of anything about these people and no prediction of
+the course of an illness. Strength is the strength of the edit: not severity, grade or years. Do not
+show them as the person, and do not show them to the person or relatives as their future.
+"""
+
+
+@dataclass(frozen=True)
+class MadeRecording:
+    """A made recording.
+
+    Attributes:
+        name: Of the set.
+        source: What was changed.
+        target_class, strength: Of the edit.
+        files: Its files below the folder, by the column of the manifest that names them.
+        digests: SHA-256 of each.
+        flicker, cells, faces: As :class:`pdray.synthesis.methods.Written`.
+    """
+
+    name: str
+    source: Recording
+    target_class: int
+    strength: float
+    files: Mapping[str, str]
+    digests: Sequence[str]
+    flicker: float
+    cells: Mapping[str, str]
+    faces: Faces | None
+
+
+def made_recording(name: str, edit: Edit, written: Written, folder: Path) -> MadeRecording:
+    """Return a made recording, whose files are in a folder of made recordings.
+
+    Args:
+        name: Of the set.
+        edit: What was made.
+        written: Its files.
+        folder: The folder.
+    """
+    return MadeRecording(
+        name=name,
+        source=edit.source,
+        target_class=edit.target_class,
+        strength=edit.strength,
+        files={key: str(file.relative_to(folder)) for key, file in written.files.items()},
+        digests=[file_digest(file) for file in written.files.values()],
+        flicker=written.flicker,
+        cells=written.cells,
+        faces=written.faces,
+    )
+
+
+def maker_of(method: str, editor: Editor) -> str:
+    """Return the ``maker`` of a set's provenance, which is known before its files are."""
+    return Provenance.model_construct(**_told_by(method, editor), made={}).maker
+
+
+def write_beside(
+    folder: Path,
+    made: Sequence[MadeRecording],
+    editors: Mapping[str, Editor],
+    marks: Mapping[str, Mark],
+) -> None:
+    """Write the provenance of each set, the table of all made recordings, and the words.
+
+    Args:
+        folder: Of the made recordings.
+        made: All of them.
+        editors: Of each set.
+        marks: Of each set: what made them, and when.
+    """
+    for name, editor in editors.items():
+        sources = {
+            digest: Source(
+                recording_id=one.source.recording_id,
+                target_class=one.target_class,
+                strength=one.strength,
+            )
+            for one in made
+            if one.name == name
+            for digest in one.digests
+        }
+        provenance = Provenance(**_told_by(marks[name].method, editor), made=sources)
+        write_provenance(folder / name / PROVENANCE, provenance)
+    rows = [
+        {
+            "source": one.source.recording_id,
+            "set": one.name,
+            "target_class": one.target_class,
+            "strength": f"{one.strength:g}",
+            "file": next(iter(one.files.values())),
+            "flicker": f"{one.flicker:.4f}",
+        }
+        for one in made
+    ]
+    write_text(folder / TABLE, table_text(_TABLE_COLUMNS, rows))
+    told = [f"{name}: {line}\n" for name, editor in editors.items() for line in editor.told]
+    write_text(folder / "learnt.txt", "".join(told))
+    mark = next(iter(marks.values()))
+    words = README.format(method=mark.method, date=mark.date.isoformat())
+    notes = dict.fromkeys(note for editor in editors.values() for note in editor.notes)
+    words += "".join(f"\n{note}\n" for note in notes)
+    write_text(folder / "SYNTHETIC.txt", words)
+
+
+def _told_by(method: str, editor: Editor) -> dict[str, Any]:
+    return {
+        "method": method,
+        "study": editor.study,
+        "commit": source_identity(),
+        "weights": editor.weights,
+        "seed": editor.seed,
+        "learnt_subjects": tuple(editor.learnt_subjects),
+        "learnt_contents": tuple(editor.learnt_contents),
+    }
