@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pdray.data.cohort.made_sets import CHANGE, LEARN
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.errors import ManifestError, refuse
+from pdray.models.networks.translator_settings import FEWEST_SUBJECTS
 from pdray.synthesis.methods import Example
-
-FEWEST_SUBJECTS = 5  # of a class, to learn from
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pdray.models.networks.face_editor_settings import WIDTH, HRFAEConfig
+from pdray.models.networks.face_editor_settings import HRFAEConfig
 from pdray.models.networks.translator import (
     Block,
     draw_weights,
@@ -102,7 +102,7 @@ class FaceEditor(nn.Module):
 def build_editor(config: HRFAEConfig, num_classes: int) -> FaceEditor:
     """Build the editor; its weights are drawn from torch's global generator."""
     return FaceEditor(
-        width=int(WIDTH * config.width_factor),
+        width=int(config.first_width * config.width_factor),
         num_blocks=config.num_blocks,
         num_classes=num_classes,
         is_residual=config.residual,

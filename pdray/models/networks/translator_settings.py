@@ -1,6 +1,7 @@
 """Settings, limits and registry entries of translators without a guide: CycleGAN and CUT."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,7 +18,13 @@ _LAST_SIDE = 3  # smallest picture that the last two layers of the discriminator
 
 
 class TranslatorShape(ModelSettings):
-    """Shape of generator and discriminator, and the learning rate; the defaults are published."""
+    """Shape of generator and discriminator, and the learning rate; the defaults are published.
+
+    Attributes:
+        first_width: Channels of the narrowest layer at ``width_factor`` 1.
+    """
+
+    first_width: ClassVar[int] = WIDTH
 
     width_factor: float = Field(
         1.0,
@@ -38,7 +45,7 @@ class TranslatorShape(ModelSettings):
     residual: bool = Field(
         False,
         description="add the generator's output to the source, so that training starts at the "
-        "source and learns the change; not published, but learns from far fewer steps",
+        "source and learns the change; not published",
     )
     learning_rate: float = Field(
         2e-4,
@@ -85,7 +92,7 @@ def translator_faults(
     """List values that the networks cannot take (:mod:`pdray.models.layers.limits`)."""
     least = least_side(config.discriminator_layers)
     return [
-        *width_faults(config.width_factor, narrowest=WIDTH),
+        *width_faults(config.width_factor, narrowest=config.first_width),
         *picture_faults(height=height, width=width, least=least),
     ]
 
@@ -136,16 +143,9 @@ CYCLEGAN = ModelEntry(
     has_maps=False,
     small=SMALL,
 )
-CUT = ModelEntry(
+CUT = replace(
+    CYCLEGAN,
     settings=CUTConfig,
     description="CUT: translator of pictures whose patches must resemble those of the source",
-    sees=("rgb", "portraits"),
     learner="pdray.training.translators.cut:build",
-    sections=SECTIONS,
-    faults=translator_faults,
-    class_faults=two_class_faults,
-    loop="translate",
-    fewest_subjects=FEWEST_SUBJECTS,
-    has_maps=False,
-    small=SMALL,
 )

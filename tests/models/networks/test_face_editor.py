@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pdray.models.networks.face_editor import FaceEditor, build_editor
-from pdray.models.networks.face_editor_settings import HRFAEConfig, hrfae_faults
+from pdray.models.networks.face_editor_settings import HRFAEConfig
+from pdray.models.networks.translator_settings import translator_faults
 from tests.fixtures import plain_pictures as plain
 from tests.fixtures.networks import draw, seeded
 
@@ -83,8 +84,8 @@ def test_settings_are_the_published_ones_and_reach_the_network() -> None:
 
 def test_sizes_that_the_networks_cannot_take_are_refused() -> None:
     config = HRFAEConfig(width_factor=0.03, discriminator_layers=5)
-    assert hrfae_faults(config, num_frames=1, height=64, width=64) == [
+    assert translator_faults(config, num_frames=1, height=64, width=64) == [
         "model.width_factor: 0.03 leaves the first stage without channels; use at least 0.03125",
         "height: 64 px are outside 96 to 512 px; use 96",
     ]
-    assert hrfae_faults(HRFAEConfig(), num_frames=1, height=96, width=96) == []
+    assert translator_faults(HRFAEConfig(), num_frames=1, height=96, width=96) == []
