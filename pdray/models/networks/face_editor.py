@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from pdray.models.networks.face_editor_settings import HRFAEConfig
 from pdray.models.networks.translator import (
     Block,
+    ReflectedConv,
     draw_weights,
     finish,
     make_upsampling,
@@ -50,13 +51,13 @@ class FaceEditor(nn.Module):
             is_residual: Whether the output is added to the picture; published: not.
         """
         super().__init__()
-        self.stem = nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect")
+        self.stem = ReflectedConv(3, width, 7)
         self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
         self.down2 = nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1)
         self.blocks = nn.Sequential(*(Block(4 * width) for _ in range(num_blocks)))
         self.up1 = make_upsampling(4 * width, 2 * width, is_antialiased=True)
         self.up2 = make_upsampling(4 * width, width, is_antialiased=True)
-        self.head = nn.Conv2d(2 * width, 3, 7, padding=3, padding_mode="reflect")
+        self.head = ReflectedConv(2 * width, 3, 7)
         draw_weights(self)
         # Drawn as torch draws linear layers, so that classes differ from the start.
         self.modulation = nn.Linear(num_classes, 4 * width)
