@@ -53,6 +53,14 @@ class Settings(BaseModel):
     # Of a job's root: sections of dotted keys. A later source replaces an entry, or drops it: null.
     entry_sections: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def over_preset(cls, tree: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return nested values over those of a preset that they name; here there is none.
+
+        A validator of pydantic could not do it: after it, a list is no longer read as a tuple.
+        """
+        return tree
+
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -140,6 +148,7 @@ def build(root: type[SettingsT], tree: Mapping[str, Any]) -> SettingsT:
 def attempt(root: type[SettingsT], tree: Mapping[str, Any]) -> tuple[SettingsT | None, list[str]]:
     """Return the settings, or None, and all faults; see :func:`build`."""
     refuse_faults()
+    tree = root.over_preset(tree)
     try:
         return root.model_validate_json(_as_json(tree)), []
     except ValidationError as error:

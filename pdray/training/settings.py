@@ -37,6 +37,7 @@ from pdray.models import DEFAULT, MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
 from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.settings import SegmentsConfig
+from pdray.training.presets import with_preset
 
 # Sections that every fit has, whatever its model; _sound_faults checks ``embedding``, and
 # ``pretrained_pixels`` belongs to ``pretrained``.
@@ -77,6 +78,12 @@ class OptimConfig(Settings):
 class SynthesisConfig(Settings):
     """Settings of a translator, which learns from single pictures and has no snippets."""
 
+    preset: Literal["paper", "demo"] | None = Field(
+        None,
+        description="numbers of epochs, pictures per recording, batch, network and side of the "
+        "portraits: those of the translator's paper, or small ones that take minutes "
+        "(pdray/training/presets.yaml); keys that you give replace them; null: none",
+    )
     guide: Path | None = Field(
         None,
         description="folder of a finished study whose network grades single pictures of the same "
@@ -188,6 +195,11 @@ class FitConfig(Settings):
         if self.features.cache == "off" or not self.model.keeps_maps:
             return None
         return Views(self.augment, self.features.views, self.picture_size)
+
+    @classmethod
+    def over_preset(cls, tree: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return settings over those of the preset that they name."""
+        return with_preset(tree)
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:
