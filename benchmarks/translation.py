@@ -25,7 +25,7 @@ No reported score was used for a choice: settings were chosen on cohorts of seed
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from pdray.atomic import replacing
 from pdray.config import build
 from pdray.data.cohort.rated import FoldSides, RatedRecording
 from pdray.data.face.face_area import face_area
@@ -173,12 +175,13 @@ def _visits(seed: int, config: DemoConfig, size: Size) -> Iterator[tuple[Any, ..
 
 
 def stored(one: DemoRecording, config: DemoConfig, target: int, folder: Path) -> RatedRecording:
-    """Draw a recording into an entry; return it with its class."""
+    """Draw a recording into an entry, unless it is there; return it with its class."""
     name = f"{one.recording_id}_{one.grade}"
     path = folder / f"{config.seed}_{name}.arrow"
-    with EntryWriter(path, StoreConfig(codec="raw")) as entry:
-        for number, picture in enumerate(portraits(one, config)[0]):
-            entry.append(number / FPS, picture)
+    if not path.exists():
+        with replacing(path) as whole, EntryWriter(whole, StoreConfig(codec="raw")) as entry:
+            for number, picture in enumerate(portraits(one, config)[0]):
+                entry.append(number / FPS, picture)
     return RatedRecording(
         recording_id=name, subject_id=f"S{one.subject:03d}", item=one.item, grade=one.grade,
         target=target, video=None, stored={"portraits": path},
@@ -209,18 +212,32 @@ def known(seed: int, signs: float, size: Size, folder: Path) -> list[RatedRecord
     ]
 
 
+def learn(
+    config: FitConfig, recordings: Sequence[RatedRecording], num_classes: int, *, seed: int = 0
+) -> Mapping[str, Tensor]:
+    """Return weights after all epochs on all recordings; nothing is evaluated."""
+    task = FitTask(
+        origin=Origin(study="translation", trial=0, fold=0, epoch=0, seed=seed), config=config,
+        recordings=tuple(recordings), sides=(FoldSides(tuple(range(len(recordings))), ()),),
+        num_classes=num_classes, epochs=config.optim.epochs, evaluate="never",
+    )  # fmt: skip
+    *_, last = fit(task)
+    weights: Mapping[str, Tensor] = last.state["model"]
+    return weights
+
+
+def settings_of(epochs: int) -> FitConfig:
+    """Return the settings of a network that looks at pictures."""
+    return build(FitConfig, {**SETTINGS, "optim": {**SETTINGS["optim"], "epochs": epochs}})
+
+
 def train(
     name: str, recordings: list[RatedRecording], num_classes: int, epochs: int
 ) -> PictureNetwork:
     """Return a network after all epochs; nothing is evaluated."""
-    config = build(FitConfig, {**SETTINGS, "optim": {**SETTINGS["optim"], "epochs": epochs}})
-    task = FitTask(
-        origin=Origin(study="translation", trial=0, fold=0, epoch=0, seed=0), config=config,
-        recordings=tuple(recordings), sides=(FoldSides(tuple(range(len(recordings))), ()),),
-        num_classes=num_classes, epochs=epochs, evaluate="never",
-    )  # fmt: skip
-    *_, last = fit(task)
-    network = load_network(config, num_classes, last.state["model"])
+    config = settings_of(epochs)
+    weights = learn(config, recordings, num_classes)
+    network = load_network(config, num_classes, weights)
     return picture_network(name, network, config, size=PORTRAIT)
 
 

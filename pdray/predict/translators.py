@@ -1,6 +1,7 @@
 """Trained translators of pictures: the refit of a study, ready to change portraits."""
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -8,6 +9,7 @@ from pkgutil import resolve_name
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pdray.config import build
 from pdray.data.cohort.folds import Folds, folds_from_json
@@ -72,14 +74,28 @@ class Translator:
             pictures: (N, S, S, 3) uint8 RGB of class 0.
             strength: Of the edit, 0..1.
         """
-        parts = []
-        device = next(self.method.networks.parameters()).device
-        for start in range(0, len(pictures), _AT_ONCE):
-            x = as_floats(np.ascontiguousarray(pictures[start : start + _AT_ONCE]), device)
-            target = torch.full((len(x),), self.learnt.num_classes - 1, device=device)
-            made = self.method.translate(x, target, torch.full((len(x),), strength, device=device))
-            parts.append(as_codes(made))
-        return np.concatenate(parts)
+        return translate(self.method, pictures, self.learnt.num_classes - 1, strength=strength)
+
+
+def translate(
+    method: Method, pictures: Pictures, target_class: int, *, strength: float = 1.0
+) -> Pictures:
+    """Return (N, S, S, 3) pictures that a method made.
+
+    Args:
+        method: It is trained.
+        pictures: (N, S, S, 3) uint8 RGB of class 0.
+        target_class: Class that they are to look like.
+        strength: Of the edit, 0..1.
+    """
+    parts = []
+    device = next(method.networks.parameters()).device
+    for start in range(0, len(pictures), _AT_ONCE):
+        x = as_floats(np.ascontiguousarray(pictures[start : start + _AT_ONCE]), device)
+        target = torch.full((len(x),), target_class, device=device)
+        made = method.translate(x, target, torch.full((len(x),), strength, device=device))
+        parts.append(as_codes(made))
+    return np.concatenate(parts)
 
 
 def open_translator(folder: Path, key: str, *, device: torch.device = _CPU) -> Translator:
@@ -114,8 +130,7 @@ def open_translator(folder: Path, key: str, *, device: torch.device = _CPU) -> T
     try:
         folds = folds_from_json(study.folds_path.read_text(encoding="utf-8"))
         weights = torch.load(study.winner.model_path, weights_only=True, map_location="cpu")
-        method = _method(config, learnt, device)
-        method.networks.load_state_dict(weights)
+        method = load_method(config, learnt.num_classes, weights, device=device)
     except (FoldsError, *_NO_WEIGHTS) as error:
         told = " ".join(str(error).split())[:200]
         raise StudyError(f"{key}: study {facts['name']} cannot be read: {told}") from error
@@ -130,13 +145,28 @@ def open_translator(folder: Path, key: str, *, device: torch.device = _CPU) -> T
     )
 
 
-def _method(config: FitConfig, learnt: Learnt, device: torch.device) -> Method:
+def load_method(
+    config: FitConfig,
+    num_classes: int,
+    weights: Mapping[str, Tensor],
+    *,
+    device: torch.device = _CPU,
+) -> Method:
+    """Return a method with its trained weights, in evaluation mode.
+
+    Args:
+        config: Settings of its fit.
+        num_classes: Classes K.
+        weights: Of all its networks.
+        device: Where it runs.
+    """
     given = {}
     if config.entry.is_guided and config.synthesis.guide is not None:
         guide = open_guide(config.synthesis.guide)
         given["guide"] = guide.load(guide.study.winner.model_path)
     with torch.random.fork_rng(devices=[]):
-        method: Method = resolve_name(config.entry.learner)(config, learnt.num_classes, **given)
+        method: Method = resolve_name(config.entry.learner)(config, num_classes, **given)
+    method.networks.load_state_dict(weights)
     method.networks.to(device)
     method.networks.eval()
     return method
