@@ -75,7 +75,7 @@ class People:
         path = self.folder / "cohort.npz"
         if not path.exists():
             drawn = cohort(self.seed, self.signs, self.size)
-            arrays = {one.name: np.asarray(getattr(drawn, one.name)) for one in fields(drawn)}
+            arrays: dict[str, Any] = {one.name: getattr(drawn, one.name) for one in fields(drawn)}
             with replacing(path) as whole, whole.open("wb") as file:
                 np.savez(file, **arrays)
         with np.load(path) as kept:
@@ -155,8 +155,8 @@ class People:
             weights = train()
             with replacing(path) as whole:
                 torch.save(weights, whole)
-        weights = torch.load(path, weights_only=True)
-        return weights
+        kept: Mapping[str, Tensor] = torch.load(path, weights_only=True)
+        return kept
 
 
 def people(seed: int, signs: float, size: Size, folder: Path) -> People:
