@@ -2,7 +2,7 @@
 
     python -m benchmarks.changed_faces                      # seeds 620 and 630
     python -m benchmarks.changed_faces quick=true           # only a test run; ignore its numbers
-    python -m benchmarks.changed_faces seed=400 methods=[cut] shuffled=false keep=/tmp/faces \
+    python -m benchmarks.changed_faces seed=400 methods=[cut] shuffled=false keep=faces \
         model.learning_rate=0.0005                          # one method with other settings
 
 CycleGAN, CUT and HRFAE learn at ``synthesis.preset=demo`` from 60 people, and change pictures of 60
