@@ -67,14 +67,24 @@ def test_a_hundred_sigterms_at_random_moments_lose_no_step(
     make_task: Callable[..., FitTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = make_task({**RICH, "optim": {**FIVE["optim"], "epochs": 14}})
-    whole, steps, train_step = run(task), [], worker.train_step
+    whole, train_step = run(task), worker.train_step
+    steps: list[bool] = []
 
     def counted(*args: Any, **settings: Any) -> Any:
         steps.append(True)
         return train_step(*args, **settings)
 
     monkeypatch.setattr(worker, "train_step", counted)
-    listener, draw, num_signals = Saving(), random.Random(5), 0
+    draw, num_signals = random.Random(5), 0
+    while num_signals < 100:  # a fast machine ends a fit after fewer of them
+        steps.clear()
+        num_signals += _fit_under_signals(task, whole, draw)
+        assert len(steps) == 2 * 14 * 3
+
+
+def _fit_under_signals(task: FitTask, whole: Sequence[Any], draw: random.Random) -> int:
+    """Fit under SIGTERMs and compare with the undisturbed fit; return how many ended a part."""
+    listener, num_signals = Saving(), 0
     while len(listener.results) < len(whole):
         ends_soon = EndsSoon()
         seconds = draw.uniform(0.0, 0.02)
@@ -86,7 +96,6 @@ def test_a_hundred_sigterms_at_random_moments_lose_no_step(
             except NoticeError:
                 num_signals += 1
             sender.join()
-    assert num_signals >= 100
-    assert len(steps) == 2 * 14 * 3
     for one, other in zip(whole, listener.results, strict=True):
         same(one, other)
+    return num_signals
