@@ -41,6 +41,7 @@ def work(words: list[str]) -> str:
         f"made       {done.num_files} files in {done.folder}, SYNTHETIC; {done.num_rows} of them "
         f"are rows, in {done.num_sets} sets",
         f"flicker    change between frames over that of the source: {changes}, by strength",
+        f"show       {done.num_shown} of {done.num_files} files may be shown outside the study",
         *(f"method     {line}" for line in done.told),
     ]
     if done.is_outside:

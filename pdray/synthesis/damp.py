@@ -43,7 +43,7 @@ class DampEditor:
 
     Attributes:
         factors: (K, G) by target class; row 0 is not used.
-        told, learnt_subjects, learnt_contents, weights: As
+        told, learnt_subjects, learnt_contents, weights, and what follows: As
             :class:`~pdray.synthesis.methods.Editor`.
     """
 
@@ -55,6 +55,7 @@ class DampEditor:
     study: str = ""
     seed: int = 0
     notes: Sequence[str] = ()
+    store: None = None
 
     def write(self, edit: Edit, stem: Path) -> Written:
         """Write a track; see :meth:`pdray.synthesis.methods.Editor.write`."""

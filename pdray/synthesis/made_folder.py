@@ -8,21 +8,16 @@ from typing import Any
 from pdray.atomic import file_digest, write_text
 from pdray.data.cohort.csv_table import table_text
 from pdray.data.cohort.manifest import Recording
-from pdray.data.cohort.provenance import Provenance, Source, write_provenance
+from pdray.data.cohort.provenance import PROGRESSION, Provenance, Source, write_provenance
 from pdray.data.media.marked import Mark
 from pdray.synthesis.methods import Edit, Editor, Faces, Written
+from pdray.synthesis.notice import NOTICE, notice
 from pdray.tracking.provenance import source_identity
 
 PROVENANCE = "provenance.json"
-TABLE = "progression.csv"
-_TABLE_COLUMNS = ("source", "set", "target_class", "strength", "file", "flicker")
-README = """SYNTHETIC RECORDINGS - nobody has moved or looked like this.
-
-The files in this folder were made by a program (pdray, method {method}, {date}) from recordings of
-people who agreed to it. They are no evidence of anything about these people and no prediction of
-the course of an illness. Strength is the strength of the edit: not severity, grade or years. Do not
-show them as the person, and do not show them to the person or relatives as their future.
-"""
+_TABLE_COLUMNS = (
+    "recording_id", "set", "target_class", "strength", "file", "flicker", "may_show",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,7 @@ class MadeRecording:
         files: Its files below the folder, by the column of the manifest that names them.
         digests: SHA-256 of each.
         flicker, cells, faces: As :class:`pdray.synthesis.methods.Written`.
+        may_show: Whether the person agreed that it is shown outside the study.
     """
 
     name: str
@@ -47,9 +43,12 @@ class MadeRecording:
     flicker: float
     cells: Mapping[str, str]
     faces: Faces | None
+    may_show: bool
 
 
-def made_recording(name: str, edit: Edit, written: Written, folder: Path) -> MadeRecording:
+def made_recording(
+    name: str, edit: Edit, written: Written, folder: Path, *, may_show: bool
+) -> MadeRecording:
     """Return a made recording, whose files are in a folder of made recordings.
 
     Args:
@@ -57,6 +56,7 @@ def made_recording(name: str, edit: Edit, written: Written, folder: Path) -> Mad
         edit: What was made.
         written: Its files.
         folder: The folder.
+        may_show: Whether the person agreed that it is shown outside the study.
     """
     return MadeRecording(
         name=name,
@@ -68,6 +68,7 @@ def made_recording(name: str, edit: Edit, written: Written, folder: Path) -> Mad
         flicker=written.flicker,
         cells=written.cells,
         faces=written.faces,
+        may_show=may_show,
     )
 
 
@@ -105,23 +106,23 @@ def write_beside(
         write_provenance(folder / name / PROVENANCE, provenance)
     rows = [
         {
-            "source": one.source.recording_id,
+            "recording_id": one.source.recording_id,
             "set": one.name,
             "target_class": one.target_class,
             "strength": f"{one.strength:g}",
             "file": next(iter(one.files.values())),
             "flicker": f"{one.flicker:.4f}",
+            "may_show": "yes" if one.may_show else "no",
         }
         for one in made
     ]
-    write_text(folder / TABLE, table_text(_TABLE_COLUMNS, rows))
+    write_text(folder / PROGRESSION, table_text(_TABLE_COLUMNS, rows))
     told = [f"{name}: {line}\n" for name, editor in editors.items() for line in editor.told]
     write_text(folder / "learnt.txt", "".join(told))
     mark = next(iter(marks.values()))
-    words = README.format(method=mark.method, date=mark.date.isoformat())
     notes = dict.fromkeys(note for editor in editors.values() for note in editor.notes)
-    words += "".join(f"\n{note}\n" for note in notes)
-    write_text(folder / "SYNTHETIC.txt", words)
+    may_show = [one.may_show for one in made for _ in one.files]
+    write_text(folder / NOTICE, notice(mark, may_show, [*notes]))
 
 
 def _told_by(method: str, editor: Editor) -> dict[str, Any]:

@@ -3,7 +3,8 @@
     <output>                              manifest: real rows, and made rows of strength 1
     <output without .csv>.made/
       SYNTHETIC.txt                       what is in the folder
-      progression.csv                     every made file: source, set, class, strength, flicker
+      progression.csv                     every made file: source, set, class, strength, flicker,
+                                          and whether it may be shown outside the study
       learnt.txt                          what the method of each set has learnt
       <set>/provenance.json               who made its files, from what, learnt from whom
       <set>/<source>_class<k>_<strength>  made files
@@ -43,6 +44,7 @@ from pdray.synthesis.people import People, choose_people
 from pdray.synthesis.rows import label_cells, made_cells, moved_cells
 from pdray.synthesis.settings import SynthesizeConfig
 from pdray.synthesis.sides import training_sides
+from pdray.synthesis.terms import terms_line
 
 EVERYBODY = "set"  # of a method that learns nothing: one set for all folds
 
@@ -57,6 +59,7 @@ class Made:
         num_rows: Made rows.
         num_sets: Sets of them.
         num_files: Made files.
+        num_shown: Those of them that may be shown outside the study.
         flicker: Mean flicker of each strength.
         told: What the method of the last set learnt, in lines.
         is_outside: Whether the new manifest names files outside its folder.
@@ -67,6 +70,7 @@ class Made:
     num_rows: int
     num_sets: int
     num_files: int
+    num_shown: int
     flicker: Mapping[float, float]
     told: Sequence[str]
     is_outside: bool
@@ -87,6 +91,8 @@ def synthesize(config: SynthesizeConfig, say: Say) -> Made:
     manifest = open_manifest(config.data)
     require_writable(config.output.parent, key="output")
     sets = _plan_sets(manifest, config, method)
+    if line := terms_line(method.terms):
+        say(line)
     editors: Mapping[str, Editor] = resolve_name(method.fit)(config, sets)
     folder = config.output.with_suffix(".made")
     marks = _marks(config.method, editors)
@@ -148,7 +154,8 @@ def _make(
             with naming(source.recording_id):
                 edit = Edit(source, target, strength, marks[name])
                 written = editors[name].write(edit, folder / name / stem)
-            found.append(made_recording(name, edit, written, folder))
+            may_show = source.subject_id in sets[name].may_show
+            found.append(made_recording(name, edit, written, folder, may_show=may_show))
         if number == len(sources) or number % max(1, len(sources) // 10) == 0:
             say(f"sources {number}/{len(sources)}")
     return found
@@ -217,6 +224,7 @@ def _result(
         num_rows=sum(one.strength == 1 for one in recordings),
         num_sets=len(editors),
         num_files=sum(len(one.files) for one in recordings),
+        num_shown=sum(len(one.files) for one in recordings if one.may_show),
         flicker={key: sum(found) / len(found) for key, found in of_strength.items()},
         told=(*last.told, *last.notes),
         is_outside=bool(outside(row.get(name) or "" for row in cells for name in COLUMNS)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pdray.data.modalities import Modality
+from pdray.synthesis.terms import Family
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from pdray.data.cohort.manifest import Recording
     from pdray.data.media.marked import Mark
+    from pdray.data.store.frame_store import FrameStore
 
 
 class Example(NamedTuple):
@@ -90,6 +92,7 @@ class Editor(Protocol):
         seed: Of its training.
         told: What it learnt, in lines.
         notes: What must be known of whatever it makes, in lines.
+        store: Where portraits of the manifest's people are; None of a method without pictures.
     """
 
     learnt_subjects: Sequence[str]
@@ -99,6 +102,7 @@ class Editor(Protocol):
     seed: int
     told: Sequence[str]
     notes: Sequence[str]
+    store: "FrameStore | None"
 
     def write(self, edit: Edit, stem: Path) -> Written:
         """Write a made recording, each file whole or not at all.
@@ -122,6 +126,7 @@ class SynthesisMethod:
         columns: Columns of the manifest that name the files that it makes.
         fit: "module:function".
         learns: Whether it learns from others with these settings: "module:function".
+        terms: The family of methods whose terms it has; None: it has none.
     """
 
     description: str
@@ -129,6 +134,7 @@ class SynthesisMethod:
     columns: tuple[str, ...]
     fit: str
     learns: str
+    terms: Family | None
 
 
 METHODS: dict[str, SynthesisMethod] = {
@@ -138,5 +144,6 @@ METHODS: dict[str, SynthesisMethod] = {
         columns=("landmarks",),
         fit="pdray.synthesis.damp:fit",
         learns="pdray.synthesis.damp:learns",
+        terms=None,
     ),
 }

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdray.data.cohort.made_sets import CHANGE, LEARN
+from pdray.data.cohort.made_sets import CHANGE, LEARN, SHOW
 from pdray.data.cohort.manifest import Recording, grade_class
 from pdray.errors import ManifestError, refuse
 from pdray.models.networks.translator_settings import FEWEST_SUBJECTS
@@ -18,10 +18,12 @@ class People:
     Attributes:
         learnt: Recordings to learn from; empty for a method that learns nothing.
         sources: Recordings of class 0 to change.
+        may_show: Subjects of whom a changed recording may be shown outside the study.
     """
 
     learnt: tuple[Example, ...]
     sources: tuple[Recording, ...]
+    may_show: frozenset[str] = frozenset()
 
 
 def consenting(recordings: Sequence[Recording], word: str) -> frozenset[str]:
@@ -58,7 +60,7 @@ def choose_people(
         ManifestError: If nobody agreed, or a side has fewer than 5 subjects of a class to learn
             from or no healthy one to change; with every fault.
     """
-    may_change, may_learn = (consenting(listed, word) for word in (CHANGE, LEARN))
+    may_change, may_learn, may_show = (consenting(listed, word) for word in (CHANGE, LEARN, SHOW))
     asked = {"change": may_change} | ({"learn": may_learn} if learns else {})
     total = len({one.subject_id for one in usable})
     people = {one.subject_id for one in usable}
@@ -87,7 +89,7 @@ def choose_people(
             faults += [f"set {name}: {text}" for text in _too_few(learnt, len(cuts) + 1)]
         if not sources:
             faults.append(f"set {name}: no subject of class 0 agreed to 'change'")
-        found[name] = People(tuple(learnt) if learns else (), sources)
+        found[name] = People(tuple(learnt) if learns else (), sources, may_show)
     headline = (
         f"a method learns from at least {FEWEST_SUBJECTS} training subjects of each class; use "
         "fewer folds or classes, ask more people, or take a method that learns nothing"

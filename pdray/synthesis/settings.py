@@ -9,6 +9,7 @@ from pdray.config import Settings, nearest
 from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.data.face.settings import DampConfig
 from pdray.synthesis.methods import METHODS
+from pdray.synthesis.terms import Family, terms_fault
 
 Protocol = Literal["holdout", "nested", "comparison"]
 
@@ -26,6 +27,11 @@ class SynthesisConfig(Settings):
         None,
         description="whose folds get a set each: holdout: one search; nested: a search in each "
         "outer fold; comparison: folds.num_outer; null: as a search of an estimator chooses",
+    )
+    accept_terms: tuple[Family, ...] = Field(
+        (),
+        description="families of methods whose terms you accept; asked once, kept in the settings "
+        "of the job",
     )
 
     @field_validator("strengths")
@@ -45,7 +51,10 @@ class SynthesizeConfig(Settings):
             "data.items", "data.grade_cuts", "data.target", "data.allow_outside",
             "folds.num_outer", "folds.num_folds", "folds.outer_fold", "folds.seed",
         ),
-        "settings": ("synthesis.strengths", "synthesis.protocol", "damp.factor", "damp.head"),
+        "settings": (
+            "synthesis.strengths", "synthesis.protocol", "synthesis.accept_terms", "damp.factor",
+            "damp.head",
+        ),
     }  # fmt: skip
     method: str = Field(description=f"how recordings are changed: {', '.join(METHODS)}")
     output: Path = Field(
@@ -75,4 +84,11 @@ class SynthesizeConfig(Settings):
     def _learns_from_real_ones(self) -> Self:
         if self.data.made != "none":
             raise ValueError("data.made: nothing is made of made recordings; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _accepts_terms(self) -> Self:
+        accepted = self.synthesis.accept_terms
+        if fault := terms_fault(self.method, METHODS[self.method].terms, accepted):
+            raise ValueError(fault)
         return self

@@ -128,11 +128,18 @@ def _owner(found: Found) -> Iterator[str]:
     for table in dict.fromkeys(table for row in person.rows for table in row.tables):
         ids = [row.recording.recording_id for row in person.rows if table in row.tables]
         yield f"{'yours':{_WIDTH}} {table}: delete the rows of {', '.join(dict.fromkeys(ids))}"
+    yield from _made_outside(found)
+
+
+def _made_outside(found: Found) -> Iterator[str]:
+    """Yield what is left outside of the output folder, beside the rows of manifests and tables."""
     outside = [one for one in found.made if not one.path.is_relative_to(found.output)]
     shown = [file for one in outside for file in one.files]
-    for file in dict.fromkeys([*person.files, *shown]):
+    for file in dict.fromkeys([*found.person.files, *shown]):
         if file.is_file():
             yield f"{'yours':{_WIDTH}} {file}: delete it and its copies"
+    for table in dict.fromkeys(table for one in outside for table in one.tables):
+        yield f"{'yours':{_WIDTH}} {table}: delete the rows of the person's recordings"
     for one in outside:
         yield f"{'yours':{_WIDTH}} {one.path}: names the person; delete it with what it lists"
 

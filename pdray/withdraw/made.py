@@ -12,6 +12,8 @@ from pathlib import Path
 from pdray.atomic import file_digest
 from pdray.data.cohort.manifest import Recording
 from pdray.data.cohort.provenance import (
+    COPIES,
+    PROGRESSION,
     Provenance,
     folders_of_made,
     provenance_files,
@@ -20,6 +22,7 @@ from pdray.data.cohort.provenance import (
 )
 from pdray.errors import ManifestError
 from pdray.withdraw.person import Person
+from pdray.withdraw.tables import table_traces
 from pdray.withdraw.trace import Trace
 
 Rows = Mapping[Path, Sequence[Recording]]
@@ -37,6 +40,7 @@ class MadeSet:
         has_learnt: Whether their generator learnt from the person; it then carries the person into
             all files of the set.
         rows: Rows of others that name the provenance file, by manifest.
+        tables: Tables of its folder with rows of the person.
     """
 
     path: Path
@@ -45,6 +49,7 @@ class MadeSet:
     files: tuple[Path, ...]
     has_learnt: bool
     rows: Mapping[Path, tuple[int, ...]]
+    tables: tuple[Path, ...]
 
     @property
     def num_others(self) -> int:
@@ -81,7 +86,8 @@ def made_sets(person: Person, known: Rows, output: Path, notes: list[str]) -> li
         if own or has_learnt:
             files = tuple(_files(path.parent, own))
             rows = _others(path, person, known) if has_learnt else {}
-            found.append(MadeSet(path, provenance, frozenset(own), files, has_learnt, rows))
+            own_files, tables = frozenset(own), tuple(_tables(path.parent, person))
+            found.append(MadeSet(path, provenance, own_files, files, has_learnt, rows, tables))
     return found
 
 
@@ -105,6 +111,13 @@ def _files(folder: Path, contents: set[str]) -> Iterator[Path]:
         for path in sorted(folder.iterdir()):
             if path.is_file() and file_digest(path) in contents:
                 yield path
+
+
+def _tables(folder: Path, person: Person) -> Iterator[Path]:
+    """Yield the tables of a set and of its folder that name a person."""
+    for path in (one / name for one in (folder, folder.parent) for name in (PROGRESSION, COPIES)):
+        if path.is_file() and any(table_traces(path, person)):
+            yield path
 
 
 def _others(path: Path, person: Person, known: Rows) -> dict[Path, tuple[int, ...]]:

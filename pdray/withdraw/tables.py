@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pdray.atomic import replacing
+from pdray.data.cohort.provenance import NEAREST
 from pdray.data.cohort.rows import file_columns
 from pdray.tracking.made import MADE
 from pdray.tracking.run_log import FINDINGS, REPORT
@@ -22,6 +23,7 @@ from pdray.withdraw.person import Person
 from pdray.withdraw.trace import Kind, Trace
 
 IDS = ("subject_id", "recording_id")
+_NAMING = (*IDS, NEAREST)
 _SKIPPED = ("mlflow_files", "ray", "store")  # looked into by others, or deleted whole
 _LISTS = ("folds.json", "entries.json", "study.json", MADE, WHO)
 _TEXTS = (FINDINGS, REPORT)  # those of earlier versions name recordings by their ids
@@ -77,8 +79,8 @@ def table_traces(path: Path, person: Person) -> Iterator[Trace]:
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
-    """Return subject and recording of each row of a table, as far as it has these columns."""
-    names = [name for name in IDS if name in _header(path)]
+    """Return whom each row of a table names, by its columns that do."""
+    names = [name for name in _NAMING if name in _header(path)]
     if not names:
         return {}
     if path.suffix == ".csv":
@@ -115,8 +117,11 @@ def keyed(path: Path, person: Person) -> set[str]:
 
 def _hers(columns: dict[str, list[str]], person: Person) -> list[bool]:
     """Return whether each row of a table is of a person."""
-    words = {"subject_id": {person.subject}, "recording_id": person.recordings}
-    marks = [[cell in words[name] for cell in cells] for name, cells in columns.items()]
+    words = {"subject_id": frozenset({person.subject})}
+    marks = [
+        [cell in words.get(name, person.recordings) for cell in cells]
+        for name, cells in columns.items()
+    ]
     return [any(row) for row in zip(*marks, strict=True)]
 
 

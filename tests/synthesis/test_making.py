@@ -95,6 +95,22 @@ def test_every_file_says_synthetic_and_has_its_place_in_the_table(made):
     assert "SYNTHETIC" in (done.folder / "SYNTHETIC.txt").read_text()
 
 
+def test_who_did_not_agree_to_show_is_said_in_the_table_and_in_the_text(made, tmp_path):
+    _, done = made
+    text = (done.folder / "SYNTHETIC.txt").read_text()
+    assert "All 150 files may be shown outside the study" in text
+    rows = {"S01": {"consent_synthesis": "learn change"}, "S03": {"consent_synthesis": "change"}}
+    path = agreeing_cohort(tmp_path, [0, 4, 0, 4, 0], rows=rows)
+    done = synthesize(config_of(path, damp__factor=0.5, synthesis__strengths=(0.5, 1.0)), quiet)
+    table = rows_of(done.folder / "progression.csv")
+    shown = {(row["recording_id"], row["may_show"]) for row in table}
+    assert shown == {("RS01", "no"), ("RS03", "no"), ("RS05", "yes")}
+    assert (done.num_shown, done.num_files) == (2, 6)
+    text = (done.folder / "SYNTHETIC.txt").read_text()
+    assert "4 of 6 files are of people who did not agree to 'show': they stay\ninside" in text
+    assert "Column may_show of progression.csv tells which." in text
+
+
 def test_movement_and_flicker_fall_with_the_strength(made):
     path, done = made
     changes = [done.flicker[one] for one in (0, 0.25, 0.5, 0.75, 1)]

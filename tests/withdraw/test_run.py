@@ -12,7 +12,15 @@ import pytest
 from pdray.atomic import file_digest, held
 from pdray.config import load
 from pdray.data.cohort.manifest import load_manifest
-from pdray.data.cohort.provenance import Provenance, Source, read_provenance, write_provenance
+from pdray.data.cohort.provenance import (
+    COPIES,
+    NEAREST,
+    PROGRESSION,
+    Provenance,
+    Source,
+    read_provenance,
+    write_provenance,
+)
 from pdray.errors import PdrayError
 from pdray.models import MODELS
 from pdray.tracking.made import read_made
@@ -298,6 +306,11 @@ def made(left: Left) -> Path:
         listed[file_digest(file)] = source
         cells = {"recording_id": f"made_{subject}", "grade": "3", "video": str(file)}
         new.append({**row, **cells, "made_by": str(folder / "provenance.json")})
+    hers, other = (source.recording_id for source in listed.values())
+    (folder.parent / PROGRESSION).write_text(f"recording_id,file\n{hers},a.mp4\n{other},b.mp4\n")
+    (folder.parent / COPIES).write_text(
+        f"recording_id,{NEAREST}\n{hers},{other}\n{other},{hers}\n{other},S003_V1\n"
+    )
     learnt = {"learnt_subjects": (SUBJECT, "S002", "S003"), "study": "translator"}
     write_provenance(folder / "provenance.json", Provenance(method="cut", made=listed, **learnt))
     path = left.manifest.with_name("film.csv")
@@ -315,6 +328,8 @@ def test_what_was_made_of_the_person_and_of_others_by_a_generator_that_learnt_is
         "film.made/fold0/provenance.json (cut, study translator): files made of the person, 1",
         "film.made/fold0/provenance.json (cut, study translator): files of others, 1, by a "
         "generator that learnt from the person",
+        "film.made/progression.csv: 1 of 2 rows",
+        "film.made/copies.csv: 2 of 3 rows",
         f"{made}: delete its rows 5, 8 (made recordings: 8)",
         f"{made}: delete its rows 9, made of others by a generator that learnt from the person",
     ):
@@ -337,6 +352,10 @@ def test_made_files_of_the_person_are_deleted_and_their_provenance_names_a_stand
     left_over = read_provenance(folder / "provenance.json")
     assert left_over.learnt_subjects == (f"withdrawn-{key_of(SUBJECT)}", "S002", "S003")
     assert [one.recording_id for one in left_over.made.values()] == ["S002_V1_face_interview"]
+    other = "S002_V1_face_interview"
+    assert (folder.parent / PROGRESSION).read_text() == f"recording_id,file\n{other},b.mp4\n"
+    copies = (folder.parent / COPIES).read_text()
+    assert copies == f"recording_id,{NEAREST}\n{other},S003_V1\n"
     # Whoever forgets the row of the other person is told.
     rows = pd.read_csv(made, dtype=str, keep_default_na=False)
     rows[rows["subject_id"] != SUBJECT].to_csv(made, index=False)
@@ -354,6 +373,9 @@ def test_made_files_outside_of_the_output_folder_are_their_owner_s(left: Left, m
     assert f"{file}: delete it and its copies" in told
     assert "fold0/provenance.json: names the person; delete it with what it lists" in told
     assert file.is_file()
+    for name in (PROGRESSION, COPIES):
+        assert f"{folder / name}: delete the rows of the person's recordings" in told
+        assert RECORDING in (folder / name).read_text()
 
 
 def test_lists_of_made_recordings_and_of_a_generator_lose_the_person(left: Left) -> None:

@@ -13,7 +13,7 @@ from pdray.data.modalities import is_table
 from pdray.data.tables.features import is_single
 from pdray.errors import DecodeError
 
-LEARN, CHANGE = "learn", "change"
+LEARN, CHANGE, SHOW = "learn", "change", "show"
 AGAIN = "make the recordings again, or remove the row"
 _SHOWN = 3
 

@@ -18,6 +18,9 @@ from pdray.atomic import write_text
 from pdray.errors import ManifestError
 
 VERSION = 1
+# Tables in a folder of made recordings: of all files, and of faces that are like another person's.
+PROGRESSION, COPIES = "progression.csv", "copies.csv"
+NEAREST = "nearest_recording_id"  # a column of the second: whose face it is like
 _SHA256 = r"^[0-9a-f]{64}$"
 _DIGEST = "digest"
 _START = f'{{\n "version": {VERSION},\n "method": '.encode()  # of a file that was written here
