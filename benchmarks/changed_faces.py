@@ -34,7 +34,7 @@ from benchmarks.changed_people import People, people
 from benchmarks.translation import PORTRAIT, QUICK, SIGNS, Limit, Size, learn
 from pdray import plain_yaml
 from pdray.config import build, merge, nest
-from pdray.data.batches.pairs import EpochPairs
+from pdray.data.batches.pairs import steps_per_epoch
 from pdray.evaluation.translation_rows import SOURCE
 from pdray.evaluation.translation_scores import Measure, RowScores
 from pdray.papers.translation_table import Printed, translation_text
@@ -122,13 +122,16 @@ def fit_settings(name: str, some: People, asked: Asked, *, is_shuffled: bool) ->
 
 def fit_told(label: str, config: FitConfig, some: People) -> str:
     """Return how long a translator learns, as a sentence."""
-    sides = [[k for k, one in enumerate(some.learnt) if (one.target > 0) == ill] for ill in (0, 1)]
-    pairs = EpochPairs(
-        *sides, frames=config.synthesis.frames, batch_size=config.optim.batch_size, key=(0, 0, 0)
+    num_ill = sum(one.target for one in some.learnt)
+    per_epoch = steps_per_epoch(
+        len(some.learnt) - num_ill,
+        num_ill,
+        frames=config.synthesis.frames,
+        batch_size=config.optim.batch_size,
     )
     return (
-        f"{label}: preset {config.synthesis.preset}, {config.optim.epochs} epochs of "
-        f"{pairs.num_steps} steps of {config.optim.batch_size} pictures of a side"
+        f"{label}: preset {config.synthesis.preset}, {config.optim.epochs} epochs of {per_epoch} "
+        f"steps of {config.optim.batch_size} pictures of each side"
     )
 
 

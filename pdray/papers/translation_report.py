@@ -76,7 +76,7 @@ def translation_report(
         for label, method in methods.items():
             changed = method.translate(pictures.pictures[scoring.sources])
             scores[label] = scoring.score(changed, np.arange(len(changed)))
-            extent.append(f"{label}: {scoring.copies_told(changed)}")
+            extent += [method.told(label), f"{label}: {scoring.copies_told(changed)}"]
     printed = Printed(
         title=table.title,
         paper=table.paper,

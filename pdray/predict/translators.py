@@ -67,6 +67,15 @@ class Translator:
         folder = self.config.synthesis.guide
         return None if folder is None else open_study(folder)
 
+    def told(self, label: str) -> str:
+        """Return how long it learnt, as a sentence of a table."""
+        preset, batch_size = self.config.synthesis.preset, self.config.optim.batch_size
+        return (
+            f"{label}: {self.config.model.name}, "
+            f"{'no preset' if preset is None else f'preset {preset}'}, {self.learnt.num_steps} "
+            f"steps of {batch_size} pictures of each side"
+        )
+
     def translate(self, pictures: Pictures, *, strength: float = 1.0) -> Pictures:
         """Return (N, S, S, 3) pictures that are to look like the worst class.
 

@@ -105,6 +105,8 @@ def test_methods_stand_below_the_controls_and_their_test_people_alone_are_scored
     assert not any("not run" in line for line in told)
     assert lines[lines.index(told[0]) + 1].split() == ["paper", "46.63", "-", "-"]
     assert sum("not run" in line for line in lines) == 6  # CycleGAN and HRFAE
+    told = "CUT: cut, no preset, 12 steps of 15 pictures of each side CUT: copies are not"
+    assert told in " ".join(text.split())
     assert "CUT: copies are not looked for: the copy check got" in " ".join(text.split())
 
 

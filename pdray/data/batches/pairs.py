@@ -37,6 +37,18 @@ class Pairs(NamedTuple):
     target: tuple[Drawn, ...]
 
 
+def steps_per_epoch(num_sources: int, num_targets: int, *, frames: int, batch_size: int) -> int:
+    """Return how many steps an epoch has; the larger side decides.
+
+    Args:
+        num_sources: Recordings of class 0.
+        num_targets: Recordings of other classes.
+        frames: Pictures per recording.
+        batch_size: Pictures of each side in a step.
+    """
+    return math.ceil(frames * max(num_sources, num_targets) / batch_size)
+
+
 class EpochPairs:
     """Pictures of each step of an epoch.
 
@@ -61,7 +73,9 @@ class EpochPairs:
         key: tuple[int, int, int],
     ) -> None:
         self._batch_size, self._key = batch_size, key
-        self.num_steps = math.ceil(frames * max(len(sources), len(targets)) / batch_size)
+        self.num_steps = steps_per_epoch(
+            len(sources), len(targets), frames=frames, batch_size=batch_size
+        )
         self._order = [
             self._ordered(name, side) for name, side in (("source", sources), ("target", targets))
         ]

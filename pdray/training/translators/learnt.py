@@ -13,6 +13,7 @@ from typing import Any
 
 from pdray.atomic import write_text
 from pdray.config import dump
+from pdray.data.batches.pairs import steps_per_epoch
 from pdray.data.store.entry import Entry
 from pdray.errors import StoreError, StudyError
 from pdray.evaluation.predictions import read_predictions
@@ -31,6 +32,7 @@ class Learnt:
         settings: All settings of the fit, nested.
         num_classes: Classes K.
         seed: Of the fit.
+        num_steps: Steps of the fit.
     """
 
     subjects: tuple[str, ...]
@@ -38,6 +40,7 @@ class Learnt:
     settings: dict[str, Any]
     num_classes: int
     seed: int
+    num_steps: int
 
 
 def keep_learnt(task: FitTask, path: Path, *, fold: int) -> None:
@@ -58,6 +61,7 @@ def keep_learnt(task: FitTask, path: Path, *, fold: int) -> None:
         "settings": dump(config),
         "num_classes": task.num_classes,
         "seed": task.origin.seed,
+        "num_steps": _num_steps(task, [one.target for one in real]),
     }
     write_text(path, json.dumps(learnt, indent=1, default=str) + "\n")
 
@@ -71,10 +75,22 @@ def read_learnt(path: Path) -> Learnt:
     plain = read_json(path)
     try:
         subjects, contents = (tuple(map(str, plain[name])) for name in ("subjects", "contents"))
-        numbers = int(plain["num_classes"]), int(plain["seed"])
+        numbers = [int(plain[name]) for name in ("num_classes", "seed", "num_steps")]
         return Learnt(subjects, contents, dict(plain["settings"]), *numbers)
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{path}: is damaged: {error}; restore it") from error
+
+
+def _num_steps(task: FitTask, targets: list[int]) -> int:
+    """Return the steps of a fit on real recordings of these classes."""
+    config, num_sources = task.config, targets.count(0)
+    per_epoch = steps_per_epoch(
+        num_sources,
+        len(targets) - num_sources,
+        frames=config.synthesis.frames,
+        batch_size=config.optim.batch_size,
+    )
+    return task.epochs * per_epoch
 
 
 def _entries_of(guide: GuideStudy, learnt: frozenset[str]) -> Iterator[Path]:

@@ -11,10 +11,11 @@ from pdray.data.store.entry import EntryWriter
 from pdray.data.store.settings import StoreConfig
 from pdray.errors import StudyError
 from pdray.evaluation.predictions import Origin, predictions_table, write_predictions
+from pdray.training.loop.worker import fit
 from pdray.training.settings import FitConfig
 from pdray.training.task import FitTask
 from pdray.training.translators.learnt import keep_learnt, read_learnt
-from tests.fixtures.translator import make_translation
+from tests.fixtures.translator import Tiny, known, make_translation, tiny_fit
 from tests.training.translators.test_guide import leave_study
 
 
@@ -45,6 +46,25 @@ def test_it_names_the_real_people_and_files_of_the_training_side(
     assert found.contents == ("sha-0", "sha-1", "sha-2")
     assert found.settings["model"]["name"] == "cut"
     assert (found.num_classes, found.seed) == (2, 1)
+
+
+def test_it_tells_how_many_steps_the_fit_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch)
+    one = make_translation(tmp_path, write, tiny_fit(), classes=(0, 1, 0, 0, 0, 1, 0, 1))
+    made = replace(one.recordings[3], carries=frozenset({"S3"}))
+    recordings = (*one.recordings[:3], made, *one.recordings[4:])
+    one = replace(one, recordings=recordings, sides=one.sides[:1])
+    steps = []
+    step = Tiny.step
+    monkeypatch.setattr(Tiny, "step", lambda *given: steps.append(1) or step(*given))
+    assert [*fit(one)]
+    # The settings of the small translator cannot be written, so those of another stand for them.
+    tree = {"model": {"name": "cut"}, "optim": {"epochs": 2, "batch_size": 4},
+            "synthesis": {"frames": 3}}  # fmt: skip
+    keep_learnt(replace(one, config=build(FitConfig, tree)), tmp_path / "learnt.json", fold=0)
+    assert read_learnt(tmp_path / "learnt.json").num_steps == len(steps) == 4
 
 
 def test_a_guide_that_is_learnt_from_brings_its_people(task: FitTask, tmp_path: Path) -> None:
