@@ -43,6 +43,7 @@ def work(words: list[str]) -> str:
         f"flicker    change between frames over that of the source: {changes}, by strength",
         f"show       {done.num_shown} of {done.num_files} files may be shown outside the study",
         *(f"method     {line}" for line in done.told),
+        *(f"copies     {line}" for line in done.copies),
     ]
     if done.is_outside:
         lines.append("note       it names files outside its folder: give data.allow_outside=true")

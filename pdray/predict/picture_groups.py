@@ -62,7 +62,7 @@ def refuse_judges(
     Raises:
         StudyError: Names each network and what is wrong with it.
     """
-    contents = _contents([*groups.scored, *groups.learnt], digests)
+    contents = contents_of_rows([*groups.scored, *groups.learnt], digests)
     faults, notes = [], []
     for key, network in networks.items():
         faults += [f"{key}: {one}" for one in _guide_faults(network, guide)]
@@ -85,8 +85,8 @@ def refuse_judges(
     refuse(
         faults,
         StudyError,
-        "train the networks of a table on other people and of another architecture than the "
-        f"generator's guide{other}",
+        "train networks that judge or recognise on other people, and of another architecture than "
+        f"the generator's guide{other}",
     )
     return notes
 
@@ -131,8 +131,13 @@ def _guide_faults(network: PictureNetwork, guide: Studied | None) -> list[str]:
     return []
 
 
-def _contents(rows: Sequence[Recording], digests: Digests) -> dict[str, tuple[str, ...]]:
-    """Return the SHA-256 of the files of each recording, by its id; of those that can be read."""
+def contents_of_rows(rows: Sequence[Recording], digests: Digests) -> dict[str, tuple[str, ...]]:
+    """Return the SHA-256 of the files of each recording, by its id; of those that can be read.
+
+    Args:
+        rows: The recordings.
+        digests: Of files that were read before.
+    """
     found = {}
     for one in rows:
         files: list[Path] = [file for name in FILES if (file := getattr(one, name)) is not None]

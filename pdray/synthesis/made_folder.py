@@ -82,6 +82,7 @@ def write_beside(
     made: Sequence[MadeRecording],
     editors: Mapping[str, Editor],
     marks: Mapping[str, Mark],
+    told: Sequence[str],
 ) -> None:
     """Write the provenance of each set, the table of all made recordings, and the words.
 
@@ -90,6 +91,7 @@ def write_beside(
         made: All of them.
         editors: Of each set.
         marks: Of each set: what made them, and when.
+        told: What the copy check found, in lines.
     """
     for name, editor in editors.items():
         sources = {
@@ -117,12 +119,12 @@ def write_beside(
         for one in made
     ]
     write_text(folder / PROGRESSION, table_text(_TABLE_COLUMNS, rows))
-    told = [f"{name}: {line}\n" for name, editor in editors.items() for line in editor.told]
-    write_text(folder / "learnt.txt", "".join(told))
+    learnt = [f"{name}: {line}\n" for name, editor in editors.items() for line in editor.told]
+    write_text(folder / "learnt.txt", "".join(learnt))
     mark = next(iter(marks.values()))
     notes = dict.fromkeys(note for editor in editors.values() for note in editor.notes)
     may_show = [one.may_show for one in made for _ in one.files]
-    write_text(folder / NOTICE, notice(mark, may_show, [*notes]))
+    write_text(folder / NOTICE, notice(mark, may_show, [*notes, *told]))
 
 
 def _told_by(method: str, editor: Editor) -> dict[str, Any]:

@@ -5,6 +5,7 @@
       SYNTHETIC.txt                       what is in the folder
       progression.csv                     every made file: source, set, class, strength, flicker,
                                           and whether it may be shown outside the study
+      copies.csv                          of pictures: faces that look like another training person
       learnt.txt                          what the method of each set has learnt
       <set>/provenance.json               who made its files, from what, learnt from whom
       <set>/<source>_class<k>_<strength>  made files
@@ -14,13 +15,13 @@ when all is made, then the manifest; what was there before stays as it is.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdray.atomic import new_folder, safe_name, write_text
 from pdray.command import Say
@@ -46,6 +47,9 @@ from pdray.synthesis.settings import SynthesizeConfig
 from pdray.synthesis.sides import training_sides
 from pdray.synthesis.terms import terms_line
 
+if TYPE_CHECKING:
+    from pdray.synthesis.copies import CopyCheck
+
 EVERYBODY = "set"  # of a method that learns nothing: one set for all folds
 
 
@@ -62,6 +66,7 @@ class Made:
         num_shown: Those of them that may be shown outside the study.
         flicker: Mean flicker of each strength.
         told: What the method of the last set learnt, in lines.
+        copies: What the copy check found, in lines.
         is_outside: Whether the new manifest names files outside its folder.
     """
 
@@ -74,6 +79,7 @@ class Made:
     flicker: Mapping[float, float]
     told: Sequence[str]
     is_outside: bool
+    copies: Sequence[str] = ()
 
 
 def synthesize(config: SynthesizeConfig, say: Say) -> Made:
@@ -96,10 +102,16 @@ def synthesize(config: SynthesizeConfig, say: Say) -> Made:
     editors: Mapping[str, Editor] = resolve_name(method.fit)(config, sets)
     folder = config.output.with_suffix(".made")
     marks = _marks(config.method, editors)
+    check = _copy_check(config, manifest, editors)
     try:
         with new_folder(folder) as temporary:
-            made = _make(config, sets, editors, marks, temporary, say=say)
-            write_beside(temporary, made, editors, marks)
+            made = []
+            for one in _make(config, sets, editors, marks, temporary, say=say):
+                if check is not None:
+                    check.see(one)
+                made.append(replace(one, faces=None))  # they would fill the memory
+            told = [] if check is None else check.finish(temporary, config.synthesis.max_copies)
+            write_beside(temporary, made, editors, marks, told)
             cells = _rows(manifest, config, made, folder)
         if config.output.exists():  # since the settings were checked
             raise FileExistsError(config.output)
@@ -109,7 +121,7 @@ def synthesize(config: SynthesizeConfig, say: Say) -> Made:
             f"output: {error.filename or error} exists, and nothing is replaced; delete it if a "
             "run was killed there, or choose another name"
         ) from error
-    return _result(config, folder, made, editors, cells)
+    return replace(_result(config, folder, made, editors, cells), copies=told)
 
 
 def _plan_sets(
@@ -125,6 +137,16 @@ def _plan_sets(
     )
 
 
+def _copy_check(
+    config: SynthesizeConfig, manifest: Manifest, editors: Mapping[str, Editor]
+) -> "CopyCheck | None":
+    if METHODS[config.method].terms != "faces":
+        return None
+    from pdray.synthesis.copies import open_check  # heavy, and of pictures alone
+
+    return open_check(config, manifest, editors)
+
+
 def _marks(method: str, editors: Mapping[str, Editor]) -> dict[str, Mark]:
     date = datetime.now(UTC).date()
     return {name: Mark(method, date, maker_of(method, one)) for name, one in editors.items()}
@@ -138,7 +160,7 @@ def _make(
     folder: Path,
     *,
     say: Say,
-) -> list[MadeRecording]:
+) -> Iterator[MadeRecording]:
     """Make every recording, source after source."""
     sources = {one.recording_id: one for people in sets.values() for one in people.sources}
     wanted = [
@@ -146,7 +168,6 @@ def _make(
         for target in range(1, len(config.data.grade_cuts) + 1)
         for strength in config.synthesis.strengths
     ]
-    found = []
     for number, source in enumerate(sources.values(), start=1):
         names = [name for name, people in sets.items() if source in people.sources]
         for name, (target, strength) in product(names, wanted):
@@ -155,10 +176,9 @@ def _make(
                 edit = Edit(source, target, strength, marks[name])
                 written = editors[name].write(edit, folder / name / stem)
             may_show = source.subject_id in sets[name].may_show
-            found.append(made_recording(name, edit, written, folder, may_show=may_show))
+            yield made_recording(name, edit, written, folder, may_show=may_show)
         if number == len(sources) or number % max(1, len(sources) // 10) == 0:
             say(f"sources {number}/{len(sources)}")
-    return found
 
 
 def _rows(

@@ -8,13 +8,14 @@ from pydantic import Field, field_validator, model_validator
 from pdray.config import Settings, nearest
 from pdray.data.cohort.settings import DataConfig, FoldsConfig
 from pdray.data.face.settings import DampConfig
+from pdray.evaluation.settings import CopySettings
 from pdray.synthesis.methods import METHODS
 from pdray.synthesis.terms import Family, terms_fault
 
 Protocol = Literal["holdout", "nested", "comparison"]
 
 
-class SynthesisConfig(Settings):
+class SynthesisConfig(CopySettings):
     """Settings of every method."""
 
     strengths: tuple[float, ...] = Field(
@@ -32,6 +33,13 @@ class SynthesisConfig(Settings):
         (),
         description="families of methods whose terms you accept; asked once, kept in the settings "
         "of the job",
+    )
+
+    identity: Path | None = Field(
+        None,
+        description="folder of a study with modality=portraits that tells people apart, and learnt "
+        "from none of the manifest's, or the file of VGGFace2's ResNet-50; methods that make "
+        "pictures of faces need it, to look for copies",
     )
 
     @field_validator("strengths")
@@ -52,8 +60,8 @@ class SynthesizeConfig(Settings):
             "folds.num_outer", "folds.num_folds", "folds.outer_fold", "folds.seed",
         ),
         "settings": (
-            "synthesis.strengths", "synthesis.protocol", "synthesis.accept_terms", "damp.factor",
-            "damp.head",
+            "synthesis.strengths", "synthesis.protocol", "synthesis.accept_terms",
+            "synthesis.identity", "synthesis.max_copies", "damp.factor", "damp.head",
         ),
     }  # fmt: skip
     method: str = Field(description=f"how recordings are changed: {', '.join(METHODS)}")
@@ -64,6 +72,11 @@ class SynthesizeConfig(Settings):
     folds: FoldsConfig = FoldsConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     damp: DampConfig = DampConfig()
+    other_people: bool = Field(
+        False,
+        description="the people of synthesis.identity are others than the manifest's, also where "
+        "their ids are equal; false: an equal id is the same person",
+    )
 
     @field_validator("method")
     @classmethod
@@ -91,4 +104,22 @@ class SynthesizeConfig(Settings):
         accepted = self.synthesis.accept_terms
         if fault := terms_fault(self.method, METHODS[self.method].terms, accepted):
             raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
+    def _looks_for_copies(self) -> Self:
+        place, of_faces = self.synthesis.identity, METHODS[self.method].terms == "faces"
+        if of_faces and place is None:
+            raise ValueError(
+                f"synthesis.identity: method '{self.method}' makes pictures of faces, and each set "
+                "is searched for copies of training people; give a study with "
+                "modality=portraits that tells people apart and learnt from none of the "
+                "manifest's, or the file of VGGFace2's ResNet-50"
+            )
+        if not of_faces and place is not None:
+            raise ValueError(
+                f"synthesis.identity: method '{self.method}' makes no pictures; leave it out"
+            )
+        if place is not None and not place.exists():
+            raise ValueError(f"synthesis.identity: there is no {place.name}")
         return self
