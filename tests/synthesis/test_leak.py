@@ -43,7 +43,7 @@ def cohort_of_twelve(tmp_path_factory):
     return path, done
 
 
-def members(path, allowed=None, **data):
+def members(path, allowed=None, needs=("landmarks",), **data):
     """Return the recordings of a study and its folds by hand; made ones are after the real ones."""
     tree = {
         "data": {"manifest": str(path), "items": ["face_interview"], **data},
@@ -51,7 +51,7 @@ def members(path, allowed=None, **data):
     }
     config = build(StudyConfig, tree)
     manifest = load_manifest(path, allowed=allowed)
-    kwargs = {"needs": ("landmarks",), "searches": False}
+    kwargs = {"needs": needs, "searches": False}
     cohort = make_cohort(manifest, config.data, config.folds, **kwargs)
     recordings = (*rated(cohort, config.data, None), *rated_made(cohort, None))
     others = {one.subject_id for one in cohort.recordings} - BY_HAND.development
