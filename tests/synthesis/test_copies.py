@@ -1,6 +1,7 @@
 """The copy check of the job, on SYNTHETIC faces: who passes, who does not, and what is refused."""
 
 import csv
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +17,14 @@ from pdray.data.store.settings import Recipe
 from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
 from pdray.evaluation.made_copies import CopyError
-from pdray.predict.picture_networks import PictureNetwork
+from pdray.predict.picture_networks import PictureNetwork, open_network
 from pdray.predict.portrait_pictures import read_portraits
 from pdray.synthesis import copies, making
 from pdray.synthesis.copies import Side, check_of, find_sides
 from pdray.synthesis.made_folder import MadeRecording
 from pdray.synthesis.methods import METHODS, Faces, SynthesisMethod, Written
+from tests.predict.conftest import train
+from tests.predict.test_picture_networks import FOLDS, PORTRAITS, draw
 
 SIZE = 64
 LEARNT, HELD_OUT, UNSEEN = 16, 14, 6
@@ -229,6 +232,24 @@ def test_the_job_leaves_nothing_when_there_are_too_many_copies(
     assert sorted(one.name for one in tmp_path.iterdir()) == ["faces.pt"]
     assert main([*words, "synthesis.max_copies=0.5"]) == 0
     assert len(rows_of(tmp_path / "new.made/copies.csv")) >= 5
+
+
+def test_a_study_recognises_faces_unless_it_knows_somebody_of_the_manifest(
+    words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(copies, "open_network", open_network)
+    others = draw(tmp_path / "others", 5)
+    study = train(tmp_path / "output", others, PORTRAITS, FOLDS)
+    given = [word for word in words if "identity" not in word]
+    given += [f"synthesis.identity={study.folder}", "synthesis.max_copies=1"]
+    assert main(given) == 2
+    told = capsys.readouterr().err
+    # Five of its six people have the ids of others here.
+    assert re.search(r"synthesis\.identity: study faces learnt from \d \(S00\d by its id", told)
+    assert "if only the ids are equal, write other_people=true" in told
+    assert not (tmp_path / "new.made").exists()
+    assert main([*given, "other_people=true"]) == 0
+    assert "of 64 made faces (" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
