@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import translation
+import pdray
 from benchmarks.translation import (
     ILL_FROM,
+    PER_VISIT,
     PORTRAIT,
     SETTINGS,
     Size,
@@ -44,12 +45,13 @@ from pdray.tracking.run_log import StudyLog
 from pdray.training.frozen.features import load_network
 from pdray.training.settings import FitConfig
 
-GUIDE: Mapping[str, Any] = {  # bottlenecks and other depth than the judge, which has neither
+GUIDE: Mapping[str, Any] = {  # not the judge's ResNet
     **SETTINGS,
-    "model": {"name": "frame_resnet", "depth": 50, "width_factor": 0.25, "dropout": 0.2},
-}
+    "model": {"name": "x3d", "width_factor": 1.0, "depth_factor": 1.0, "num_features": 256,
+              "dropout": 0.2},
+}  # fmt: skip
 GUIDE_SEED = 1  # the judge's is 0
-_PACKAGE = Path(translation.__file__).parents[1] / "pdray"
+_PACKAGE = Path(pdray.__file__).parent
 _DRAWING = ("data/face", "demo")  # folders of the package that decide the pictures
 
 
@@ -127,7 +129,8 @@ class People:
         name, recordings = "guide", self.learnt
         if is_shuffled:
             name, recordings = "shuffled_guide", self.shuffled
-        study, config = StudyLog(self.folder / name), guide_settings(self.size)
+        own = hashlib.sha256(repr(GUIDE).encode()).hexdigest()[:8]
+        study, config = StudyLog(self.folder / f"{name}-{own}"), guide_settings(self.size)
         if not study.is_complete():
             weights = learn(config, recordings, 2, seed=GUIDE_SEED)
             _leave(study, config, recordings, weights)
@@ -161,9 +164,9 @@ class People:
 
 def people(seed: int, signs: float, size: Size, folder: Path) -> People:
     """Return the people of a seed, whose folder below ``folder`` is named by what decides them."""
-    digest = hashlib.sha256(repr((seed, signs, size, SETTINGS, GUIDE)).encode())
-    files = [path for name in _DRAWING for path in (_PACKAGE / name).rglob("*.py")]
-    for path in sorted([*files, Path(translation.__file__)]):
+    decide = demo(seed, signs), size, SETTINGS, PORTRAIT, PER_VISIT, ILL_FROM
+    digest = hashlib.sha256(repr(decide).encode())
+    for path in sorted(path for name in _DRAWING for path in (_PACKAGE / name).rglob("*.py")):
         digest.update(path.read_bytes())
     own = folder / f"{seed}-{digest.hexdigest()[:12]}"
     own.mkdir(parents=True, exist_ok=True)
