@@ -16,6 +16,7 @@ from pdray.data.cohort.folds import Folds, folds_from_json
 from pdray.earlier import as_begun
 from pdray.errors import FoldsError, StudyError
 from pdray.plugins import require
+from pdray.predict.histograms import match_histograms
 from pdray.predict.studied import Studied, open_study
 from pdray.tracking.run_log import LEARNT, StudyLog
 from pdray.tracking.withdrawn import refuse_start
@@ -28,7 +29,7 @@ from pdray.training.translators.pictures import as_codes, as_floats
 Pictures = NDArray[np.uint8]
 _AT_ONCE = 16  # pictures
 _CPU = torch.device("cpu")
-_NO_WEIGHTS = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError)
+NO_WEIGHTS = (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +84,26 @@ class Translator:
             pictures: (N, S, S, 3) uint8 RGB of class 0.
             strength: Of the edit, 0..1.
         """
-        return translate(self.method, pictures, self.learnt.num_classes - 1, strength=strength)
+        worst = self.learnt.num_classes - 1
+        made = translate(self.method, pictures, worst, strength=strength)
+        return finish(self.method, made, pictures)
+
+
+def finish(method: Method, made: Pictures, sources: Pictures) -> Pictures:
+    """Return made pictures as a method ends with them: what is shown and scored.
+
+    Args:
+        method: What made them.
+        made: (N, S, S, 3) uint8 RGB.
+        sources: (N, S, S, 3) uint8 RGB, of which each was made.
+    """
+    return match_histograms(made, sources) if method.matches_histograms else made
 
 
 def translate(
     method: Method, pictures: Pictures, target_class: int, *, strength: float = 1.0
 ) -> Pictures:
-    """Return (N, S, S, 3) pictures that a method made.
+    """Return (N, S, S, 3) pictures that a method made; :func:`finish` is the last step.
 
     Args:
         method: It is trained.
@@ -140,7 +154,7 @@ def open_translator(folder: Path, key: str, *, device: torch.device = _CPU) -> T
         folds = folds_from_json(study.folds_path.read_text(encoding="utf-8"))
         weights = torch.load(study.winner.model_path, weights_only=True, map_location="cpu")
         method = load_method(config, learnt.num_classes, weights, device=device)
-    except (FoldsError, *_NO_WEIGHTS) as error:
+    except (FoldsError, *NO_WEIGHTS) as error:
         told = " ".join(str(error).split())[:200]
         raise StudyError(f"{key}: study {facts['name']} cannot be read: {told}") from error
     return Translator(

@@ -27,6 +27,7 @@ class CUT:
     """CUT in training (:class:`pdray.training.translators.method.Method`)."""
 
     blends = True
+    matches_histograms = False
 
     def __init__(self, config: CUTConfig) -> None:
         """Build the networks and their optimisers."""

@@ -25,6 +25,7 @@ class CycleGAN:
     """CycleGAN in training (:class:`pdray.training.translators.method.Method`)."""
 
     blends = True
+    matches_histograms = False
 
     def __init__(self, config: CycleGANConfig) -> None:
         """Build the networks and their optimisers."""

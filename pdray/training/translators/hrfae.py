@@ -29,6 +29,7 @@ class HRFAE:
     """HRFAE in training (:class:`pdray.training.translators.method.Method`)."""
 
     blends = False
+    matches_histograms = True
 
     def __init__(self, config: HRFAEConfig, num_classes: int, guide: nn.Module) -> None:
         """Build the networks and their optimisers; freeze the guide."""

@@ -38,11 +38,14 @@ class Method(Protocol):
             unless it is set.
         blends: Whether a strength between 0 and 1 mixes the source with its translation, pixel by
             pixel, since the method has no weaker edit.
+        matches_histograms: Whether pictures that are shown or scored get the histograms of their
+            sources (:mod:`pdray.predict.histograms`); ``translate`` does not.
     """
 
     networks: nn.ModuleDict
     average: Average
     blends: bool
+    matches_histograms: bool
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
