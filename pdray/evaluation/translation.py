@@ -186,3 +186,33 @@ def flicker(made: NDArray[np.floating[Any]], source: NDArray[np.floating[Any]]) 
     there = ~(np.isnan(change) | np.isnan(of_source))
     whole = of_source[there].sum()
     return float(change[there].sum() / whole) if whole else float("nan")
+
+
+class Flicker:
+    """:func:`flicker` of a recording whose frames come one by one."""
+
+    def __init__(self) -> None:
+        self._change, self._of_source = 0.0, 0.0
+        self._last: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None
+
+    def add(self, made: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:
+        """Take in the next frame.
+
+        Args:
+            made: (H, W, 3) uint8 picture of the made recording.
+            source: (H, W, 3) uint8 the same of its source.
+        """
+        now = made.astype(np.int32), source.astype(np.int32)
+        if self._last is not None:
+            self._change += float(np.abs(now[0] - self._last[0]).sum())
+            self._of_source += float(np.abs(now[1] - self._last[1]).sum())
+        self._last = now
+
+    def skip(self) -> None:
+        """Leave out a frame: the change to it and from it is not counted."""
+        self._last = None
+
+    @property
+    def value(self) -> float:
+        """The flicker of the frames so far; NaN where the source does not change."""
+        return self._change / self._of_source if self._of_source else float("nan")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pdray.evaluation.translation import (
+    Flicker,
     cosine,
     directions,
     face_errors,
@@ -108,3 +109,21 @@ def test_flicker_is_the_change_between_frames_over_that_of_the_source():
     pictures = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     assert flicker(pictures, pictures) == 1
     assert np.isnan(flicker(pictures, np.zeros_like(pictures)))
+
+
+def test_flicker_of_frames_that_come_one_by_one_is_that_of_all_at_once():
+    rng = np.random.default_rng(6)
+    made, source = rng.integers(0, 256, (2, 7, 8, 8, 3), dtype=np.uint8)
+    found = Flicker()
+    for frames in zip(made, source, strict=True):
+        found.add(*frames)
+    assert found.value == pytest.approx(flicker(made, source))
+    parts = Flicker()  # without frame 3, whose neighbours are not compared
+    for number, frames in enumerate(zip(made, source, strict=True)):
+        parts.skip() if number == 3 else parts.add(*frames)
+    sums = [
+        sum(np.abs(np.diff(part.astype(float), axis=0)).sum() for part in (one[:3], one[4:]))
+        for one in (made, source)
+    ]
+    assert parts.value == pytest.approx(sums[0] / sums[1])
+    assert np.isnan(Flicker().value)

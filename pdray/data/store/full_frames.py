@@ -29,12 +29,14 @@ class FullFrames(NamedTuple):
         points: (N, P, 2) float32 x, y in pixels of the frame, NaN where absent.
         size: Width W and height H [px].
         findings: Filled while the frames come.
+        seconds: (N,) their times, which are known before they come [s].
     """
 
     frames: Iterator[tuple[float, Pixels]]
     points: npt.NDArray[np.float32]
     size: tuple[int, int]
     findings: Findings
+    seconds: Seconds
 
 
 def read_full_frames(
@@ -57,9 +59,9 @@ def read_full_frames(
     # A copy is not checked: a recording may be larger than the frames that a study may ask for.
     decode = recipe.decode.model_copy(update={"height": height, "width": width})
     full = recipe.model_copy(update={"decode": decode})
-    _, points = points_on_frames(recording, track, full)
+    seconds, points = points_on_frames(recording, track, full)
     frames = decode_frames(recording.video, decode, recipe.limits, recording.part, findings=found)
-    return FullFrames(frames, points, (width, height), found)
+    return FullFrames(frames, points, (width, height), found, seconds)
 
 
 def points_on_frames(
