@@ -7,8 +7,9 @@ for example:
     output=/data/with_made.csv
   python jobs/synthesize.py method=damp data.manifest=/data/manifest.csv \
     output=/data/with_made.csv damp.factor=0.5 synthesis.strengths=[1]
-  python jobs/synthesize.py method=damp data.manifest=/data/manifest.csv \
-    output=/data/with_made.csv data.items=[face_interview] damp.head=false
+  python jobs/synthesize.py method=cut data.manifest=/data/manifest.csv \
+    output=/data/with_made.csv synthesis.study=OUTPUT/studies/cut \
+    synthesis.accept_terms=[faces] synthesis.identity=OUTPUT/studies/people
 
 It learns from people who agreed to `learn`, and changes healthy people who
 agreed to `change` (column consent_synthesis). Each training side gets a set of

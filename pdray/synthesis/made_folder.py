@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from pdray.tracking.provenance import source_identity
 
 PROVENANCE = "provenance.json"
 _TABLE_COLUMNS = (
-    "recording_id", "set", "target_class", "strength", "file", "flicker", "may_show",
+    "recording_id", "set", "target_class", "strength", "file", "flicker", "unchanged_frames",
+    "may_show",
 )  # fmt: skip
 
 
@@ -30,7 +32,7 @@ class MadeRecording:
         target_class, strength: Of the edit.
         files: Its files below the folder, by the column of the manifest that names them.
         digests: SHA-256 of each.
-        flicker, cells, faces: As :class:`pdray.synthesis.methods.Written`.
+        flicker, cells, faces, num_unchanged: As :class:`pdray.synthesis.methods.Written`.
         may_show: Whether the person agreed that it is shown outside the study.
     """
 
@@ -44,6 +46,7 @@ class MadeRecording:
     cells: Mapping[str, str]
     faces: Faces | None
     may_show: bool
+    num_unchanged: int = 0
 
 
 def made_recording(
@@ -68,6 +71,7 @@ def made_recording(
         flicker=written.flicker,
         cells=written.cells,
         faces=written.faces,
+        num_unchanged=written.num_unchanged,
         may_show=may_show,
     )
 
@@ -113,7 +117,8 @@ def write_beside(
             "target_class": one.target_class,
             "strength": f"{one.strength:g}",
             "file": next(iter(one.files.values())),
-            "flicker": f"{one.flicker:.4f}",
+            "flicker": "" if isnan(one.flicker) else f"{one.flicker:.4f}",
+            "unchanged_frames": str(one.num_unchanged),
             "may_show": "yes" if one.may_show else "no",
         }
         for one in made

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
+from math import isnan
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,9 @@ def _result(
         for strength in strengths
     }
     last = [*editors.values()][-1]
+    changes = {
+        key: [change for change in found if not isnan(change)] for key, found in of_strength.items()
+    }
     return Made(
         manifest=config.output,
         folder=folder,
@@ -245,7 +249,7 @@ def _result(
         num_sets=len(editors),
         num_files=sum(len(one.files) for one in recordings),
         num_shown=sum(len(one.files) for one in recordings if one.may_show),
-        flicker={key: sum(found) / len(found) for key, found in of_strength.items()},
-        told=(*last.told, *last.notes),
+        flicker={key: sum(found) / len(found) for key, found in changes.items() if found},
+        told=(*last.told, *dict.fromkeys(note for one in editors.values() for note in one.notes)),
         is_outside=bool(outside(row.get(name) or "" for row in cells for name in COLUMNS)),
     )

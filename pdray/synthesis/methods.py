@@ -73,12 +73,14 @@ class Written:
         flicker: The mean change between its frames over that of its source.
         cells: Cells of its row that differ from its source's, beside files and label.
         faces: At most 8 of its portraits at strength 1; None at others, and without pictures.
+        num_unchanged: Frames that are those of the source, since they have no portrait.
     """
 
     files: Mapping[str, Path]
     flicker: float
     cells: Mapping[str, str] = field(default_factory=dict)
     faces: Faces | None = None
+    num_unchanged: int = 0
 
 
 class Editor(Protocol):
@@ -127,6 +129,7 @@ class SynthesisMethod:
         fit: "module:function".
         learns: Whether it learns from others with these settings: "module:function".
         terms: The family of methods whose terms it has; None: it has none.
+        needs_study: Whether it is trained before, in a study.
     """
 
     description: str
@@ -135,6 +138,7 @@ class SynthesisMethod:
     fit: str
     learns: str
     terms: Family | None
+    needs_study: bool = False
 
 
 METHODS: dict[str, SynthesisMethod] = {
@@ -147,3 +151,17 @@ METHODS: dict[str, SynthesisMethod] = {
         terms=None,
     ),
 }
+for _name, _description in {
+    "cyclegan": "pictures of faces, by a study of cyclegan",
+    "cut": "pictures of faces, by a study of cut",
+    "hrfae": "pictures of faces, by a study of hrfae, whose edits have a strength",
+}.items():
+    METHODS[_name] = SynthesisMethod(
+        description=_description,
+        modality="portraits",
+        columns=("video", "landmarks"),
+        fit="pdray.synthesis.trained:fit",
+        learns="pdray.synthesis.trained:learns",
+        terms="faces",
+        needs_study=True,
+    )

@@ -1,7 +1,7 @@
 """Settings of ``jobs/synthesize.py``."""
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,10 +24,16 @@ class SynthesisConfig(CopySettings):
         description="strengths of the edit to make of each recording, rising from 0 (none) to 1; "
         "only those of strength 1 become rows of the manifest",
     )
+    study: tuple[Path, ...] = Field(
+        (),
+        description="finished study of the method (its folder), or several; needed by "
+        "cyclegan, cut and hrfae",
+    )
     protocol: Protocol | None = Field(
         None,
         description="whose folds get a set each: holdout: one search; nested: a search in each "
-        "outer fold; comparison: folds.num_outer; null: as a search of an estimator chooses",
+        "outer fold; comparison: folds.num_outer; null: holdout with synthesis.study, else as a "
+        "search of an estimator chooses",
     )
     accept_terms: tuple[Family, ...] = Field(
         (),
@@ -41,6 +47,11 @@ class SynthesisConfig(CopySettings):
         "from none of the manifest's, or the file of VGGFace2's ResNet-50; methods that make "
         "pictures of faces need it, to look for copies",
     )
+
+    @field_validator("study", mode="before")
+    @classmethod
+    def _one_or_several(cls, study: Any) -> Any:
+        return (study,) if isinstance(study, str | Path) else study
 
     @field_validator("strengths")
     @classmethod
@@ -60,8 +71,9 @@ class SynthesizeConfig(Settings):
             "folds.num_outer", "folds.num_folds", "folds.outer_fold", "folds.seed",
         ),
         "settings": (
-            "synthesis.strengths", "synthesis.protocol", "synthesis.accept_terms",
-            "synthesis.identity", "synthesis.max_copies", "damp.factor", "damp.head",
+            "synthesis.study", "synthesis.strengths", "synthesis.protocol",
+            "synthesis.accept_terms", "synthesis.identity", "synthesis.max_copies",
+            "damp.factor", "damp.head",
         ),
     }  # fmt: skip
     method: str = Field(description=f"how recordings are changed: {', '.join(METHODS)}")
@@ -92,6 +104,18 @@ class SynthesizeConfig(Settings):
         if output.suffix != ".csv" or output.exists():
             raise ValueError(f"got {output}; give the name of a new .csv file")
         return output.absolute()
+
+    @model_validator(mode="after")
+    def _has_its_study(self) -> Self:
+        needs, given = METHODS[self.method].needs_study, bool(self.synthesis.study)
+        if needs and not given:
+            raise ValueError(
+                f"synthesis.study: method '{self.method}' needs the folder of a finished study: "
+                f"train one with jobs/tune_tsa.py model.name={self.method} modality=portraits"
+            )
+        if given and not needs:
+            raise ValueError(f"synthesis.study: method '{self.method}' has none; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _learns_from_real_ones(self) -> Self:

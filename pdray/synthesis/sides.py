@@ -64,7 +64,9 @@ def _of_search(cohort: Cohort, prefix: str = "") -> dict[str, frozenset[str]]:
 
 
 def _usual(cohort: Cohort, config: SynthesizeConfig) -> Protocol:
-    """Return the protocol that a search of an estimator would choose."""
+    """Return the protocol of the studies of a translator, or what one of an estimator chooses."""
+    if config.synthesis.study:
+        return "holdout"
     people = {recording.group for recording in cohort.recordings}
     is_nested = not config.folds.outer_fold and len(people) < FEW_SUBJECTS
     return "nested" if is_nested else "holdout"
