@@ -84,7 +84,9 @@ class FaceEditor(nn.Module):
 
     def decode(self, encoded: Encoded, factors_BD: Tensor) -> Tensor:
         """Return (B, 3, H, W) pictures in -1..1 from encoded ones and their factors."""
-        y_BDHW = normalised(self.up1(encoded.features * factors_BD[:, :, None, None]))
+        y_BDHW = normalised(
+            self.up1(encoded.features * factors_BD.to(encoded.features)[:, :, None, None])
+        )
         y_BDHW = normalised(self.up2(torch.cat([y_BDHW, encoded.half], dim=1)))
         y_BCHW = self.head(torch.cat([y_BDHW, encoded.full], dim=1))
         return finish(y_BCHW, encoded.pictures if self.is_residual else None)

@@ -22,6 +22,16 @@ class HRFAEConfig(TranslatorShape):
     name: Literal["hrfae"] = Field("hrfae", description="name of the model")
     num_blocks: int = Field(4, ge=1, le=16, description="residual blocks of the encoder [count]")
     learning_rate: float = Field(1e-4, gt=0, description="learning rate of Adam")
+    learning_rate_falls: bool = Field(
+        False,
+        description="let the learning rate fall to zero in the second half of the epochs, as in "
+        "CycleGAN; not published",
+    )
+    discriminator_rate: float = Field(
+        1.0,
+        gt=0,
+        description="learning rate of the discriminator relative to the editor's; not published",
+    )
     reconstruction_weight: float = Field(
         10.0, ge=0, description="weight of the loss of pictures that keep their class"
     )
@@ -29,6 +39,17 @@ class HRFAEConfig(TranslatorShape):
         0.1, ge=0, description="weight of the guide's cross-entropy of the target class"
     )
     adversarial_weight: float = Field(1.0, ge=0, description="weight of the adversarial loss")
+    class_discriminator: bool = Field(
+        False,
+        description="give the discriminator a score for each class, so that it tells real "
+        "pictures of a class from edited ones and from real ones of another class; not published",
+    )
+    change_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the mean change of the edited pictures, which keeps edits small; "
+        "not published",
+    )
     r1_weight: float = Field(
         10.0, ge=0, description="gamma of the discriminator's R1 penalty; 0: none"
     )

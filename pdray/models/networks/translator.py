@@ -185,12 +185,13 @@ class ResnetGenerator(nn.Module):
 class PatchDiscriminator(nn.Module):
     """Tells translated from real pictures, patch by patch (PatchGAN)."""
 
-    def __init__(self, *, width: int, num_layers: int) -> None:
+    def __init__(self, *, width: int, num_layers: int, num_scores: int = 1) -> None:
         """Build the layers.
 
         Args:
             width: Channels of the first layer; published: 64.
             num_layers: Layers that halve the picture; published: 3, patches of 70 px.
+            num_scores: Scores S of each patch; published: 1.
         """
         super().__init__()
         widths = [width * min(2**number, MAX_WIDENING) for number in range(num_layers + 1)]
@@ -198,11 +199,11 @@ class PatchDiscriminator(nn.Module):
             nn.Conv2d(before, after, 4, stride=2 if number < num_layers else 1, padding=1)
             for number, (before, after) in enumerate(zip([3, *widths], widths, strict=False))
         )
-        self.head = nn.Conv2d(widths[-1], 1, 4, padding=1)
+        self.head = nn.Conv2d(widths[-1], num_scores, 4, padding=1)
         draw_weights(self)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return (B, 1, H', W'), high for real patches; of L halvings, H' = H / 2^L - 2.
+        """Return (B, S, H', W'), high for real patches; of L halvings, H' = H / 2^L - 2.
 
         Args:
             x_BCHW: Pictures in -1..1.
@@ -227,11 +228,15 @@ def build_generator(config: TranslatorShape, *, is_antialiased: bool) -> ResnetG
     )
 
 
-def build_discriminator(width_factor: float, num_layers: int) -> PatchDiscriminator:
+def build_discriminator(
+    width_factor: float, num_layers: int, num_scores: int = 1
+) -> PatchDiscriminator:
     """Build a discriminator; its weights are drawn from torch's global generator.
 
     Args:
         width_factor: Channels relative to the published ones.
         num_layers: Layers that halve the picture.
+        num_scores: Scores of each patch.
     """
-    return PatchDiscriminator(width=int(WIDTH * width_factor), num_layers=num_layers)
+    width = int(WIDTH * width_factor)
+    return PatchDiscriminator(width=width, num_layers=num_layers, num_scores=num_scores)

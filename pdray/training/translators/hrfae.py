@@ -3,7 +3,14 @@
 Source: Yao et al. 2020 (arXiv:2005.04410), section 3, with the classifier of severity in place of
 that of ages (YouTubePD, Zhou et al. 2023, section 5.3). Every picture, of class 0 or another, is
 edited to the class of its partner in the batch, and is rebuilt at its own class. R1: Mescheder et
-al. 2018 (arXiv:1801.04406). Silent: Adam's betas; they are Adam's own.
+al. 2018 (arXiv:1801.04406). Silent: Adam's betas; they are those of CycleGAN.
+Not published: ``class_discriminator`` gives the discriminator one score per class. The score of a
+class is that of real pictures of this class against pictures edited to it, and against real
+pictures of the partner's class, after Reed et al. 2016 (arXiv:1605.05396), section 4.2, whose
+discriminator also rejects real pictures with a wrong description. The adversarial loss then asks
+for pictures of the target class, not for any real picture. ``change_weight`` adds the mean absolute
+difference between edited pictures and their sources to the editor's losses.
+``discriminator_rate`` and ``learning_rate_falls`` change the learning rates.
 """
 
 from collections.abc import Mapping
@@ -20,7 +27,7 @@ from pdray.models.networks.face_editor_settings import HRFAEConfig
 from pdray.models.networks.translator import build_discriminator
 from pdray.training.settings import FitConfig
 from pdray.training.translators.method import Average, alone
-from pdray.training.translators.optimise import descend
+from pdray.training.translators.optimise import descend, make_adam, set_linear_decay
 
 WEIGHT_DECAY = 5e-4
 
@@ -37,17 +44,27 @@ class HRFAE:
         self.average: Average = alone
         self.guide = guide.eval().requires_grad_(False)
         self.editor = build_editor(config, num_classes)
-        self.discriminator = build_discriminator(config.width_factor, config.discriminator_layers)
+        self.discriminator = build_discriminator(
+            config.width_factor,
+            config.discriminator_layers,
+            num_classes if config.class_discriminator else 1,
+        )
         self.networks = nn.ModuleDict({"editor": self.editor, "discriminator": self.discriminator})
+        self.rates = {
+            "editor": config.learning_rate,
+            "discriminator": config.learning_rate * config.discriminator_rate,
+        }
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(
-                network.parameters(), lr=config.learning_rate, weight_decay=WEIGHT_DECAY
-            )
+            name: make_adam([network], self.rates[name], weight_decay=WEIGHT_DECAY)
             for name, network in self.networks.items()
         }
 
     def begin_epoch(self, epoch: int, num_epochs: int) -> None:
-        """Leave the learning rate as it is."""
+        """Leave the learning rates as they are, or set them as those of CycleGAN."""
+        if not self.config.learning_rate_falls:
+            return
+        for name, optimizer in self.optimizers.items():
+            set_linear_decay([optimizer], self.rates[name], epoch=epoch, num_epochs=num_epochs)
 
     def step(
         self, source: Tensor, target: Tensor, target_class: Tensor, generator: torch.Generator
@@ -60,8 +77,8 @@ class HRFAE:
         encoded = self.editor.encode(pictures)
         edited = self.editor.decode(encoded, self.editor.vector(wanted, full))
         rebuilt = self.editor.decode(encoded, self.editor.vector(own, full))
-        told = self._step_discriminator(pictures, edited.detach())
-        score, logits = self.discriminator(edited), self.guide(edited)
+        told = self._step_discriminator(pictures, edited.detach(), own, wanted)
+        score, logits = self._scores(edited, wanted), self.guide(edited)
         losses = {
             "reconstruction": (
                 self.config.reconstruction_weight,
@@ -70,14 +87,31 @@ class HRFAE:
             "class": (self.config.class_weight, cross_entropy(logits.float(), wanted)),
             "adversarial": (self.config.adversarial_weight, least_squares(score, is_real=True)),
         }
+        if self.config.change_weight > 0:
+            losses["change"] = self.config.change_weight, l1_loss(edited.float(), pictures)
         return told | descend(self.optimizers["editor"], losses, self.average)
 
-    def _step_discriminator(self, pictures: Tensor, edited: Tensor) -> dict[str, float]:
+    def _scores(self, pictures: Tensor, classes: Tensor) -> Tensor:
+        return self._of_classes(self.discriminator(pictures), classes)
+
+    def _of_classes(self, scores: Tensor, classes: Tensor) -> Tensor:
+        """Return each picture's scores of its class, if classes have scores of their own."""
+        if not self.config.class_discriminator:
+            return scores
+        return scores[torch.arange(len(classes), device=classes.device), classes]
+
+    def _step_discriminator(
+        self, pictures: Tensor, edited: Tensor, own: Tensor, wanted: Tensor
+    ) -> dict[str, float]:
         real, fake = self.discriminator(torch.cat([pictures, edited])).chunk(2)
-        loss = least_squares(real, is_real=True) + least_squares(fake, is_real=False)
+        loss = least_squares(self._of_classes(real, own), is_real=True)
+        loss = loss + least_squares(self._of_classes(fake, wanted), is_real=False)
         losses = {"discriminator": (1.0, loss)}
+        if self.config.class_discriminator:
+            other = least_squares(self._of_classes(real, wanted), is_real=False)
+            losses["other_class"] = 1.0, other
         if self.config.r1_weight > 0:
-            penalty = r1_penalty(self.discriminator, pictures)
+            penalty = r1_penalty(lambda some: self._scores(some, own), pictures)
             losses["r1"] = self.config.r1_weight / 2, penalty
         return descend(self.optimizers["discriminator"], losses, self.average)
 

@@ -73,9 +73,11 @@ def test_a_residual_editor_starts_at_the_source_and_adds_to_it() -> None:
 def test_settings_are_the_published_ones_and_reach_the_network() -> None:
     assert HRFAEConfig().model_dump() == {
         "name": "hrfae", "width_factor": 1.0, "num_blocks": 4, "discriminator_layers": 3,
-        "residual": False, "learning_rate": 1e-4,
+        "residual": False, "learning_rate": 1e-4, "learning_rate_falls": False,
+        "discriminator_rate": 1.0,
         "reconstruction_weight": 10.0, "class_weight": 0.1,
-        "adversarial_weight": 1.0, "r1_weight": 10.0,
+        "adversarial_weight": 1.0, "class_discriminator": False, "change_weight": 0.0,
+        "r1_weight": 10.0,
     }  # fmt: skip
     network = seeded(lambda: build_editor(HRFAEConfig(width_factor=0.5, num_blocks=2), 4))
     assert network.modulation.weight.shape == (64, 4)

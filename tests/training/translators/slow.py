@@ -30,6 +30,14 @@ def score(x: Picture, weights: Weights, name: str) -> Picture:
     return plain.score(x, part(weights, name), num_layers=LAYERS)
 
 
+def class_score(x: Picture, weights: Weights, classes: list[int]) -> Picture:
+    """Return the scores of HRFAE's discriminator, of one class of each picture if it has such."""
+    scores = score(x, weights, "discriminator")
+    if scores.shape[1] == 1:
+        return scores
+    return np.stack([one[[number]] for one, number in zip(scores, classes, strict=True)])
+
+
 def far_from(scores: Picture, wanted: float) -> float:
     return float(((scores - wanted) ** 2).mean())
 
@@ -122,10 +130,25 @@ def hrfae(
     return {
         "reconstruction": apart(edit(pictures, weights, own), pictures),
         "class": float(-np.log(shares[np.arange(len(wanted)), wanted]).mean()),
-        "adversarial": far_from(score(edited, weights, "discriminator"), 1),
+        "adversarial": far_from(class_score(edited, weights, wanted), 1),
+        "change": apart(edited, pictures),
     }
 
 
-def r1(pictures: Picture, weights: Weights) -> float:
-    """Return the R1 penalty of the mean scores of each picture."""
-    return plain.squared_slope(lambda x: score(x, weights, "discriminator"), pictures)
+def hrfae_discriminator(
+    pictures: Picture, edited: Picture, own: list[int], wanted: list[int], weights: Weights
+) -> dict[str, float]:
+    """Return the losses of HRFAE's discriminator; ``other_class`` is not published."""
+    real, fake = class_score(pictures, weights, own), class_score(edited, weights, wanted)
+
+    def slope(picture: Picture, number: int) -> float:
+        def scores(x: Picture) -> Picture:
+            return class_score(x, weights, [number] * len(x))
+
+        return plain.squared_slope(scores, picture[None])
+
+    return {
+        "discriminator": far_from(real, 1) + far_from(fake, 0),
+        "other_class": far_from(class_score(pictures, weights, wanted), 0),
+        "r1": float(np.mean(list(map(slope, pictures, own)))),
+    }

@@ -143,11 +143,13 @@ def test_cut() -> None:
     assert len(of_discriminator) == len(list(method.discriminator.parameters()))
 
 
-def test_hrfae() -> None:
+@pytest.mark.parametrize("by_class", [False, True])
+def test_hrfae(by_class: bool) -> None:
     guide = MeanColours()
     of_guide = fill_by_rule(guide.linear)
     settings = {**SIZES, "width_factor": 1 / 16, "class_weight": 0.4, "r1_weight": 6.0}
-    method = HRFAE(HRFAEConfig.model_validate(settings), 3, guide)
+    unpublished = {"class_discriminator": True, "change_weight": 0.8} if by_class else {}
+    method = HRFAE(HRFAEConfig.model_validate(settings | unpublished), 3, guide)
     fill_by_rule(method.networks)
     weights = weights_of(method)
     told, (of_discriminator, of_editor) = one_step(method, classes=(2, 1))
@@ -156,26 +158,28 @@ def test_hrfae() -> None:
         for name, one in weights_of(method).items()
     }
     pictures = np.concatenate([SOURCE.numpy(), TARGET.numpy()])
-    inputs = pictures, [0, 0, 2, 1], [2, 1, 0, 0], of_guide
-    right = slow.hrfae(*inputs, after)
-    edited = slow.edit(pictures, weights, [2, 1, 0, 0])
-    right["discriminator"] = slow.far_from(
-        slow.score(pictures, weights, "discriminator"), 1
-    ) + slow.far_from(slow.score(edited, weights, "discriminator"), 0)
-    right["r1"] = slow.r1(pictures, weights)
-    assert told == pytest.approx(right, rel=1e-4)
+    own, wanted = [0, 0, 2, 1], [2, 1, 0, 0]
+    edited = slow.edit(pictures, weights, wanted)
+    right = slow.hrfae(pictures, own, wanted, of_guide, after)
+    right |= slow.hrfae_discriminator(pictures, edited, own, wanted, weights)
+    names = {*right} - (set() if by_class else {"change", "other_class"})
+    assert told == pytest.approx({name: right[name] for name in names}, rel=1e-4)
 
     def total(moved: Weights) -> float:
-        losses = slow.hrfae(*inputs, moved)
-        return 10 * losses["reconstruction"] + 0.4 * losses["class"] + losses["adversarial"]
+        losses = slow.hrfae(pictures, own, wanted, of_guide, moved)
+        change = 0.8 * losses["change"] if by_class else 0.0
+        return (
+            10 * losses["reconstruction"] + 0.4 * losses["class"] + losses["adversarial"] + change
+        )
 
     found = named(method, ["editor"], of_editor)
     check_slopes(total, after, chosen(found, "stem.weight", "modulation.weight", "up2.1.weight"))
 
     def of_judge(moved: Weights) -> float:
-        real, fake = (slow.score(x, moved, "discriminator") for x in (pictures, edited))
-        return slow.far_from(real, 1) + slow.far_from(fake, 0) + 3 * slow.r1(pictures, moved)
+        losses = slow.hrfae_discriminator(pictures, edited, own, wanted, moved)
+        other = losses["other_class"] if by_class else 0.0
+        return losses["discriminator"] + 3 * losses["r1"] + other
 
     found = named(method, ["discriminator"], of_discriminator)
-    check_slopes(of_judge, weights, chosen(found, "convs.1.weight"))
+    check_slopes(of_judge, weights, chosen(found, "convs.1.weight", "discriminator.head.weight"))
     assert all(weight.grad is None for weight in guide.parameters())

@@ -200,6 +200,14 @@ def test_hrfae_needs_a_guide_and_freezes_it() -> None:
     assert [name for name, _ in method.networks.named_children()] == ["editor", "discriminator"]
 
 
+@pytest.mark.parametrize(("falls", "share"), [(False, 1.0), (True, 1 / 3)])
+def test_hrfae_has_two_learning_rates_that_may_fall(falls: bool, share: float) -> None:
+    method = make("hrfae", learning_rate=0.01, discriminator_rate=2.0, learning_rate_falls=falls)
+    method.begin_epoch(3, 4)
+    found = {name: one.param_groups[0]["lr"] for name, one in method.optimizers.items()}
+    assert found == pytest.approx({"editor": 0.01 * share, "discriminator": 0.02 * share})
+
+
 def test_hrfae_without_the_penalty_does_not_compute_it() -> None:
     (told,) = take_steps(make("hrfae", r1_weight=0.0), [0])
     assert "r1" not in told
