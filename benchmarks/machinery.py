@@ -8,7 +8,8 @@
 - ``driver``: all CPU time of the driver's process per trial, of five folds each: Ray Tune, Optuna,
   lines of progress and the log in MLflow. It is the difference between two searches of different
   length, so that start, refit and report do not count; the trials fit ridge regressions on a
-  SYNTHETIC table (``benchmarks/features.py``).
+  SYNTHETIC table (``benchmarks/features.py``). Beside it stands Ray Tune alone: as many trials that
+  do nothing, with five results each, random values, no database and no listener.
 - ``ray files``: files below ``ray/`` of the longer search, per trial, also such a difference.
 - ``pruner``: reading the logs of a search into the actor that ends trials, once per session.
 """
@@ -20,11 +21,14 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
+import ray
 from optuna.samplers import TPESampler
 from pydantic import Field
+from ray import tune
+from ray.tune import CheckpointConfig, RunConfig, TuneConfig, Tuner
 
 from benchmarks.features import write_cohort
 from pdray.config import Settings, load, written
@@ -69,6 +73,34 @@ def search_costs(manifest: Path, trials: int) -> tuple[float, int]:
     seconds = time.process_time() - started
     files = [path for path in (found.folder / "ray").rglob("*") if path.is_file()]
     return seconds, len(files)
+
+
+class Idle(tune.Trainable):  # type: ignore[misc]  # untyped
+    """A trial that does nothing but report as often as one of pdray."""
+
+    def step(self) -> dict[str, Any]:
+        """Return a result; the last one ends the trial."""
+        return {"value": 0.5, "step": self.iteration, "done": self.iteration == NUM_FOLDS - 1}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Let the process take the next trial, as those of pdray do."""
+        return True
+
+
+def tune_seconds(folder: Path, trials: int) -> float:
+    """Return the CPU seconds of this process for idle trials of Ray Tune."""
+    run = RunConfig(
+        name=f"of-{trials}",
+        storage_path=str(folder),
+        verbose=0,
+        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+    )
+    how = TuneConfig(metric="value", mode="max", num_samples=trials, reuse_actors=True)
+    space = {f"value{number}": tune.uniform(0, 1) for number in range(6)}
+    started = time.process_time()
+    found = Tuner(Idle, param_space=space, tune_config=how, run_config=run).fit()
+    assert not found.errors, "idle trials do not fail"
+    return time.process_time() - started
 
 
 def proposal_seconds(plan: StudyPlan, folder: Path, trials: int) -> Iterator[float]:
@@ -149,7 +181,13 @@ def main(argv: list[str]) -> int:
         _row("proposal", own, "CPU s per trial", DRIVER_GOAL, f"Optuna's own: {plain:.3f}")
         (before, files), (after, more) = (search_costs(manifest, one) for one in (few, many))
         per_trial = (after - before) / (many - few)
-        _row("driver", per_trial, "CPU s per trial", DRIVER_GOAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR")
+            alone = [tune_seconds(folder / "tune", one) for one in (few, many)]
+            ray.shutdown()
+        bare = (alone[1] - alone[0]) / (many - few)
+        _row("driver", per_trial, "CPU s per trial", DRIVER_GOAL, f"Ray Tune alone: {bare:.3f}")
         _row("ray files", (more - files) / (many - few), "per trial", FILES_GOAL)
         seconds = pruner_seconds(folder, past, num_epochs)
         _row("pruner", seconds, f"s for {past} x {num_epochs}", PRUNER_GOAL)

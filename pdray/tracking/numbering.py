@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,9 +162,17 @@ def _cohort(table: "pd.DataFrame", study: StudyLog) -> "pd.DataFrame":
     path = private_folder(study) / COHORT
     if not path.is_file():
         return table
-    kept = pd.read_parquet(path)
+    kept = _kept_cohort(path, path.stat().st_mtime_ns)
     names = [name for name in kept.columns if name in table]
     return pd.concat([kept[names], table[names]], ignore_index=True)
+
+
+@lru_cache(maxsize=2)
+def _kept_cohort(path: Path, changed: int) -> "pd.DataFrame":
+    """Return the recordings that a study keeps; read once, not once per trial."""
+    import pandas as pd
+
+    return pd.read_parquet(path)
 
 
 def _visits(cohort: "pd.DataFrame") -> dict[tuple[str, str], str]:

@@ -54,7 +54,9 @@ def test_a_study_whose_files_were_lost_or_whose_trial_was_given_up_ends_the_same
     assert process.returncode == 2, out + err
     assert "Traceback" not in err
     assert "trials 0 were given up" in err
-    assert [trial["state"] for trial in lost.trials()][1:] == ["complete"]
+    # A process may be killed before it writes the log of trial 0.
+    last = lost.trials()[-1]
+    assert (last["number"], last["state"]) == (1, "complete")
     assert not (lost.study() / "winner").exists()
     done = lost.run("--resume", f"output={lost.output}")
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
+from ray._private.node import Node
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION
 
@@ -126,16 +127,23 @@ def test_a_search_goes_on_after_all_machines_that_train_were_lost(
 def test_a_trial_leaves_a_machine_that_is_drained(
     job: Job, whole: dict[str, object], cluster: Cluster
 ) -> None:
+    cluster.add_node(num_cpus=1)
     process = job.start(*job.words(*on(cluster)))
     job.wait_for_epochs(process, 3)
-    (old,) = cluster.worker_nodes
-    cluster.add_node(num_cpus=1)
+    (old,) = [node for node in cluster.worker_nodes if trains(node)]
     drain(cluster, old.node_id)
     assert any("had notice to end" in line for line in process.stdout)
     cluster.remove_node(old, allow_graceful=False)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert scored(job.outcome()) == scored(whole)
+
+
+def trains(node: Node) -> bool:
+    """Return whether a process of a trial is on a node of the local cluster."""
+    (raylet,) = node.all_processes["raylet"]
+    processes = psutil.Process(raylet.process.pid).children(recursive=True)
+    return any(" ".join(one.cmdline()).startswith(TRIAL) for one in processes)
 
 
 def drain(cluster: Cluster, node: str) -> None:
