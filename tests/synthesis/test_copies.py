@@ -11,6 +11,7 @@ from torch.nn import functional
 from jobs.synthesize import main
 from pdray.config import build
 from pdray.data.cohort.digests import Digests
+from pdray.data.cohort.folds import Folds
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
@@ -23,6 +24,7 @@ from pdray.synthesis import copies, making
 from pdray.synthesis.copies import Side, check_of, find_sides
 from pdray.synthesis.made_folder import MadeRecording
 from pdray.synthesis.methods import METHODS, Faces, SynthesisMethod, Written
+from tests.fixtures.translator_study import leave_translator
 from tests.predict.conftest import train
 from tests.predict.test_picture_networks import FOLDS, PORTRAITS, draw
 
@@ -250,6 +252,28 @@ def test_a_study_recognises_faces_unless_it_knows_somebody_of_the_manifest(
     assert not (tmp_path / "new.made").exists()
     assert main([*given, "other_people=true"]) == 0
     assert "of 64 made faces (" in capsys.readouterr().out
+
+
+def test_films_of_a_translator_are_looked_through(words, tmp_path, capsys, monkeypatch, cohort):
+    """CUT is untrained here: it shows that the check reads what the job writes."""
+    subjects = [one.subject_id for one in cohort.rows]
+    folds = Folds(frozenset(), (frozenset(subjects[LEARNT:]), frozenset(subjects[:LEARNT])))
+    study = leave_translator(
+        tmp_path / "output", cohort.manifest, folds, keeps_folds=True, portraits={"size": SIZE}
+    )
+    facts = study.read()
+    facts["settings"]["data"]["grade_cuts"] = [2]
+    study.start(name=facts["name"], settings=facts["settings"], tags=facts["tags"])
+    study.finish(state="complete", best=0)
+    words[0] = "method=cut"
+    assert main([*words, f"synthesis.study={study.folder}", "synthesis.max_copies=1"]) == 0
+    told = re.search(r"copies     set fold0: (\d+) of 64 made faces", capsys.readouterr().out)
+    listed = rows_of(tmp_path / "new.made/copies.csv")
+    assert len(listed) == int(told[1])
+    assert {row["file"] for row in listed} <= {
+        row["file"] for row in rows_of(tmp_path / "new.made/progression.csv")
+    }
+    assert len(load_manifest(tmp_path / "new.csv", allowed=None).made) == 8
 
 
 @pytest.mark.parametrize(
