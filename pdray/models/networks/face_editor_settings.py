@@ -44,12 +44,6 @@ class HRFAEConfig(TranslatorShape):
         description="give the discriminator a score for each class, so that it tells real "
         "pictures of a class from edited ones and from real ones of another class; not published",
     )
-    change_weight: float = Field(
-        0.0,
-        ge=0,
-        description="weight of the mean change of the edited pictures, which keeps edits small; "
-        "not published",
-    )
     r1_weight: float = Field(
         10.0, ge=0, description="gamma of the discriminator's R1 penalty; 0: none"
     )

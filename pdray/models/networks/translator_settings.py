@@ -47,6 +47,12 @@ class TranslatorShape(ModelSettings):
         description="add the generator's output to the source, so that training starts at the "
         "source and learns the change; not published",
     )
+    change_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the mean absolute change of translated pictures (of -1..1), which "
+        "keeps edits small; not published for these methods",
+    )
     learning_rate: float = Field(
         2e-4,
         gt=0,

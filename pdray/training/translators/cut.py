@@ -3,7 +3,7 @@
 Source: Park et al. 2020 (arXiv:2007.15651), section 3 and appendix C. Letters there: X class 0, Y
 the other class, G the generator, H its projections. Differs: weights, learning rate and halved
 discriminator loss are those of CycleGAN; PatchNCE is a mean over layers, where eq. 4 has a sum;
-its keys are constants.
+its keys are constants; ``change_weight`` is that of :mod:`pdray.training.translators.cyclegan`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import l1_loss
 
 from pdray.losses.adversarial import least_squares
 from pdray.losses.patch_nce import patch_nce
@@ -71,6 +72,9 @@ class CUT:
         }
         if is_kept:
             losses["identity"] = (self.config.identity_weight, kept[0])
+        if self.config.change_weight > 0:
+            change = l1_loss(made[: len(source)].float(), source)
+            losses["change"] = (self.config.change_weight, change)
         return told | descend(self.optimizers["generator"], losses, self.average)
 
     def _step_discriminator(self, target: Tensor, made: Tensor) -> dict[str, float]:

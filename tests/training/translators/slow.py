@@ -47,7 +47,7 @@ def apart(one: Picture, other: Picture) -> float:
 
 
 def cyclegan(source: Picture, target: Picture, weights: Weights) -> dict[str, float]:
-    """Return the losses of Zhu et al. 2017, sections 3 to 5.2, with an empty pool."""
+    """Return the losses of Zhu et al. 2017, sections 3 to 5.2 (empty pool), and the change."""
     made, back = generate(source, weights, "generator"), generate(target, weights, "back")
     of_made, of_back = (
         score(made, weights, "discriminator"),
@@ -59,6 +59,7 @@ def cyclegan(source: Picture, target: Picture, weights: Weights) -> dict[str, fl
         + apart(generate(back, weights, "generator"), target),
         "identity": apart(generate(target, weights, "generator"), target)
         + apart(generate(source, weights, "back"), source),
+        "change": apart(made, source) + apart(back, target),
         "discriminator": far_from(score(target, weights, "discriminator"), 1)
         + far_from(of_made, 0),
         "discriminator_back": far_from(score(source, weights, "discriminator_back"), 1)
@@ -105,12 +106,13 @@ def cut(
     weights: Weights,
     keys_of: Weights,
 ) -> dict[str, float]:
-    """Return the losses of the generator of Park et al. 2020, eq. 5."""
+    """Return the losses of the generator of Park et al. 2020, eq. 5, and the change."""
     made, kept = (generate(x, weights, "generator", blurs=True) for x in (source, target))
     return {
         "adversarial": far_from(score(made, weights, "discriminator"), 1),
         "patches": patch_loss(made, source, places, weights, keys_of),
         "identity": patch_loss(kept, target, places, weights, keys_of),
+        "change": apart(made, source),
     }
 
 

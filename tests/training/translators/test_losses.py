@@ -89,17 +89,20 @@ def chosen(gradients: Mapping[str, Tensor], *ends: str) -> dict[str, Tensor]:
     return found
 
 
-def test_cyclegan() -> None:
-    method = CycleGAN(CycleGANConfig.model_validate({**SIZES, "cycle_weight": 3.0}))
+@pytest.mark.parametrize("change_weight", [0.0, 4.0])
+def test_cyclegan(change_weight: float) -> None:
+    settings = {**SIZES, "cycle_weight": 3.0, "change_weight": change_weight}
+    method = CycleGAN(CycleGANConfig.model_validate(settings))
     fill_by_rule(method.networks)
     weights = weights_of(method)
     told, (of_generators, of_discriminators) = one_step(method)
     inputs = SOURCE.numpy(), TARGET.numpy()
-    assert told == pytest.approx(slow.cyclegan(*inputs, weights), rel=1e-4)
+    assert told == pytest.approx(asked(slow.cyclegan(*inputs, weights), change_weight), rel=1e-4)
 
     def total(moved: Weights) -> float:
         losses = slow.cyclegan(*inputs, moved)
-        return losses["adversarial"] + 3 * losses["cycle"] + 3 * 0.5 * losses["identity"]
+        kept = 3 * losses["cycle"] + 3 * 0.5 * losses["identity"]
+        return losses["adversarial"] + kept + change_weight * losses["change"]
 
     found = named(method, ["generator", "back"], of_generators)
     check_slopes(total, weights, chosen(found, "generator.stem.weight", "back.head.weight"))
@@ -112,8 +115,17 @@ def test_cyclegan() -> None:
     check_slopes(half, weights, chosen(found, "convs.0.weight", "head.weight"))
 
 
-def test_cut() -> None:
-    settings = {**SIZES, "patch_weight": 2.0, "identity_weight": 0.7, "num_patches": 20}
+def asked(losses: dict[str, float], change_weight: float) -> dict[str, float]:
+    """Return the losses that a method tells: without the change, if that has no weight."""
+    return {name: one for name, one in losses.items() if name != "change" or change_weight > 0}
+
+
+@pytest.mark.parametrize("change_weight", [0.0, 4.0])
+def test_cut(change_weight: float) -> None:
+    settings = {
+        **SIZES, "patch_weight": 2.0, "identity_weight": 0.7, "num_patches": 20,
+        "change_weight": change_weight,
+    }  # fmt: skip
     method = CUT(CUTConfig.model_validate(settings))
     fill_by_rule(method.networks)
     weights = weights_of(method)
@@ -131,11 +143,12 @@ def test_cut() -> None:
     right["discriminator"] = slow.far_from(
         slow.score(TARGET.numpy(), weights, "discriminator"), 1
     ) + slow.far_from(slow.score(made, weights, "discriminator"), 0)
-    assert told == pytest.approx(right, rel=1e-4)
+    assert told == pytest.approx(asked(right, change_weight), rel=1e-4)
 
     def total(moved: Weights) -> float:
         losses = slow.cut(*inputs, moved, after)  # keys are constants
-        return losses["adversarial"] + 2 * losses["patches"] + 0.7 * losses["identity"]
+        kept = 2 * losses["patches"] + 0.7 * losses["identity"]
+        return losses["adversarial"] + kept + change_weight * losses["change"]
 
     found = named(method, ["generator", "heads"], of_generator)
     wanted = chosen(found, "stem.weight", "head.weight", "heads.4.0.weight", "heads.0.2.bias")
