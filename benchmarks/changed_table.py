@@ -3,12 +3,12 @@
     python -m benchmarks.changed_table folder=FOLDER             # under 30 minutes of two cores
     python -m benchmarks.changed_table folder=FOLDER quick=true  # only a test run
 
-Two groups of people are drawn, without visits of grade 1, so that healthy is grade 0 and ill is
-grade 2 and above. Of the first, one half is scored and the other is learnt from, by CycleGAN, CUT
-and HRFAE at ``synthesis.preset=demo`` and by the guide of HRFAE. The judge and the identity network
-learn from the second group: the one tells who is ill, and the other who it is. A class of the
-latter is a person, and only visits on the person's usual side of ill and healthy take part: how ill
-a face looks is then part of who it is.
+Three groups of people are drawn. Of the first, one half is scored and the other is learnt from, by
+CycleGAN, CUT and HRFAE at ``synthesis.preset=demo`` and by the guide of HRFAE. From the second, the
+judge learns who is ill. Visits of grade 1 take no part in both, so that healthy is grade 0 and ill
+is grade 2 and above. From the third, the identity network learns who it is: a class is a person,
+and only visits on the person's usual side of ill and healthy take part, so that how ill a face
+looks is part of who it is.
 
 A finished step is not run again.
 """
@@ -51,7 +51,7 @@ class Size:
 
     Attributes:
         people: Subjects of the first group, half of which are scored.
-        others: Subjects of the second group.
+        others: Subjects of the second group, and of the third.
         visits: Of each subject.
         signs: Strength of the signs of the grade in single pictures.
         methods: Labels of the methods.
@@ -78,6 +78,9 @@ QUICK = Size(
 )  # fmt: skip
 
 
+_TRUE = ".counterfactual.csv"  # table of the true ill pictures
+
+
 class JobError(Exception):
     """A job that did not end well."""
 
@@ -100,22 +103,19 @@ class Steps:
     def people(self) -> Path:
         """Manifest of the first group; its visits rise from grade 0."""
         words = "counterfactual=true", "progression=true"
-        drawn = self._drawn("people", self.size.people, self.seed, *words)
-        true = drawn.with_name("manifest.counterfactual.csv").read_text(encoding="utf-8")
-        write_text(drawn.with_name("clear.counterfactual.csv"), true)
-        return _written(drawn.with_name("clear.csv"), clear(_rows(drawn)))
+        return clear_manifest(self._drawn("people", self.size.people, self.seed, *words))
 
     @property
     def others(self) -> Path:
-        """Manifest of the second group."""
-        drawn = self._drawn("others", self.size.others, self.seed + 1)
-        return _written(drawn.with_name("clear.csv"), clear(_rows(drawn)))
+        """Manifest of the second group; its visits rise from grade 0."""
+        drawn = self._drawn("others", self.size.others, self.seed + 1, "progression=true")
+        return clear_manifest(drawn)
 
     @property
     def persons(self) -> Path:
-        """Manifest of the second group, where the class is the person."""
-        others = self.others
-        return _written(others.with_name("persons.csv"), persons(_rows(others)))
+        """Manifest of the third group, where the class is the person."""
+        drawn = self._drawn("known", self.size.others, self.seed + 2)
+        return _written(drawn.with_name("persons.csv"), persons(_rows(drawn)))
 
     def study(self, name: str, manifest: Path, *words: str) -> Path:
         """Return the folder of a finished study; run it if it is not there."""
@@ -173,6 +173,15 @@ class Steps:
                 f"num_visits={self.size.visits}", f"static_signs={self.size.signs}", *DEMO, *words,
             ])  # fmt: skip
         return manifest
+
+
+def clear_manifest(drawn: Path) -> Path:
+    """Return a manifest of the rows of another that are healthy or clearly ill, beside it."""
+    manifest = _written(drawn.with_name("clear.csv"), clear(_rows(drawn)))
+    true = drawn.with_suffix(_TRUE)
+    if true.is_file():
+        write_text(manifest.with_suffix(_TRUE), true.read_text(encoding="utf-8"))
+    return manifest
 
 
 def clear(rows: Sequence[dict[str, str]]) -> Iterator[dict[str, str]]:
