@@ -22,6 +22,35 @@ def least_squares(scores: Tensor, *, is_real: bool) -> Tensor:
     return (scores.float() - float(is_real)).square().mean()
 
 
+def discriminator_loss(
+    discriminator: Callable[[Tensor], Tensor],
+    *,
+    real: Tensor,
+    made: Tensor,
+    other: Tensor,
+    other_weight: float,
+) -> Tensor:
+    """Return the least-squares loss of a discriminator of one class, () float32.
+
+    Real pictures of another class may count as translated ones, after Reed et al. 2016
+    (arXiv:1605.05396), section 4.2, whose discriminator also rejects real pictures with a wrong
+    description.
+
+    Args:
+        discriminator: Maps pictures (B, 3, S, S) to scores.
+        real: Real pictures of the class.
+        made: Pictures that were translated to it, without gradient.
+        other: Real pictures of the other class.
+        other_weight: Weight of their loss; 0: they are left out.
+    """
+    parts = [real, made, other] if other_weight > 0 else [real, made]
+    scores = torch.split(discriminator(torch.cat(parts)), [len(part) for part in parts])
+    loss = least_squares(scores[0], is_real=True) + least_squares(scores[1], is_real=False)
+    if other_weight > 0:
+        loss = loss + other_weight * least_squares(scores[2], is_real=False)
+    return loss
+
+
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], x_BCHW: Tensor) -> Tensor:
     """Return the mean squared norm of a discriminator's gradient at real pictures, () float32.
 

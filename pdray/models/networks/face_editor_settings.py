@@ -27,11 +27,6 @@ class HRFAEConfig(TranslatorShape):
         description="let the learning rate fall to zero in the second half of the epochs, as in "
         "CycleGAN; not published",
     )
-    discriminator_rate: float = Field(
-        1.0,
-        gt=0,
-        description="learning rate of the discriminator relative to the editor's; not published",
-    )
     reconstruction_weight: float = Field(
         10.0, ge=0, description="weight of the loss of pictures that keep their class"
     )

@@ -59,9 +59,25 @@ class TranslatorShape(ModelSettings):
         description="learning rate of Adam in the first half of the epochs; then it falls linearly "
         "to zero",
     )
+    discriminator_rate: float = Field(
+        1.0,
+        gt=0,
+        description="learning rate of the discriminator relative to the generator's; not published",
+    )
 
 
-class CycleGANConfig(TranslatorShape):
+class UnguidedShape(TranslatorShape):
+    """Shape and losses that CycleGAN and CUT have in common."""
+
+    other_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the loss by which a discriminator rejects real pictures of the "
+        "other class, beside translated ones; not published for these methods",
+    )
+
+
+class CycleGANConfig(UnguidedShape):
     """Settings of CycleGAN; the defaults are those of Zhu et al. 2017."""
 
     name: Literal["cyclegan"] = Field("cyclegan", description="name of the model")
@@ -76,7 +92,7 @@ class CycleGANConfig(TranslatorShape):
     )
 
 
-class CUTConfig(TranslatorShape):
+class CUTConfig(UnguidedShape):
     """Settings of CUT; the defaults are those of Park et al. 2020."""
 
     name: Literal["cut"] = Field("cut", description="name of the model")

@@ -3,7 +3,8 @@
 Source: Park et al. 2020 (arXiv:2007.15651), section 3 and appendix C. Letters there: X class 0, Y
 the other class, G the generator, H its projections. Differs: weights, learning rate and halved
 discriminator loss are those of CycleGAN; PatchNCE is a mean over layers, where eq. 4 has a sum;
-its keys are constants; ``change_weight`` is that of :mod:`pdray.training.translators.cyclegan`.
+its keys are constants; ``change_weight``, ``other_weight`` and ``discriminator_rate`` are those of
+:mod:`pdray.training.translators.cyclegan`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from pdray.losses.adversarial import least_squares
+from pdray.losses.adversarial import discriminator_loss, least_squares
 from pdray.losses.patch_nce import patch_nce
 from pdray.models.layers.patch_heads import PatchHeads, draw_places
 from pdray.models.networks.translator import build_discriminator, build_generator, draw_weights
@@ -45,15 +46,19 @@ class CUT:
                 "discriminator": self.discriminator,
             }
         )
+        self.rates = {
+            "generator": config.learning_rate,
+            "discriminator": config.learning_rate * config.discriminator_rate,
+        }
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
-            "generator": make_adam([self.generator, self.heads], config.learning_rate),
-            "discriminator": make_adam([self.discriminator], config.learning_rate),
+            "generator": make_adam([self.generator, self.heads], self.rates["generator"]),
+            "discriminator": make_adam([self.discriminator], self.rates["discriminator"]),
         }
 
     def begin_epoch(self, epoch: int, num_epochs: int) -> None:
         """Set the learning rates: constant in the first half, then falling towards zero."""
-        rate = self.config.learning_rate
-        set_linear_decay(self.optimizers.values(), rate, epoch=epoch, num_epochs=num_epochs)
+        for name, optimizer in self.optimizers.items():
+            set_linear_decay([optimizer], self.rates[name], epoch=epoch, num_epochs=num_epochs)
 
     def step(
         self, source: Tensor, target: Tensor, target_class: Tensor, generator: torch.Generator
@@ -62,7 +67,7 @@ class CUT:
         is_kept = self.config.identity_weight > 0
         pictures = torch.cat([source, target]) if is_kept else source
         made, maps = self.generator.with_maps(pictures)
-        told = self._step_discriminator(target, made[: len(source)].detach())
+        told = self._step_discriminator(source, target, made[: len(source)].detach())
         score = self.discriminator(made[: len(source)])
         of_pictures = self._compare(self.generator.maps(made), maps, generator)
         patches, *kept = (part.mean() for part in torch.split(of_pictures, len(source)))
@@ -77,9 +82,11 @@ class CUT:
             losses["change"] = (self.config.change_weight, change)
         return told | descend(self.optimizers["generator"], losses, self.average)
 
-    def _step_discriminator(self, target: Tensor, made: Tensor) -> dict[str, float]:
-        real, fake = self.discriminator(torch.cat([target, made])).chunk(2)
-        loss = least_squares(real, is_real=True) + least_squares(fake, is_real=False)
+    def _step_discriminator(self, source: Tensor, target: Tensor, made: Tensor) -> dict[str, float]:
+        weight = self.config.other_weight
+        loss = discriminator_loss(
+            self.discriminator, real=target, made=made, other=source, other_weight=weight
+        )
         # Halved, so that it learns more slowly than the generator, as in CycleGAN.
         losses = {"discriminator": (0.5, loss)}
         return descend(self.optimizers["discriminator"], losses, self.average)

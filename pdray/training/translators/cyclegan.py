@@ -4,7 +4,8 @@ Source: Zhu et al. 2017 (arXiv:1703.10593), sections 3, 4 and 5.2, appendix 7.1.
 class 0, Y the other class, G from X to Y, F back. Norms are means over pixels.
 Differs: ``change_weight`` adds the mean absolute change of translated pictures, so that places
 which tell nothing of the class stay as they are. Baumgartner et al. 2018 (arXiv:1711.08998) so
-weigh the map that their generator adds to a picture; 0, the default, leaves it out.
+weigh the map that their generator adds to a picture. With ``other_weight`` a discriminator also
+rejects real pictures of the other class; ``discriminator_rate`` changes its learning rate.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from pdray.losses.adversarial import least_squares
+from pdray.losses.adversarial import discriminator_loss, least_squares
 from pdray.models.networks.translator import build_discriminator, build_generator
 from pdray.models.networks.translator_settings import CycleGANConfig
 from pdray.training.settings import FitConfig
@@ -48,17 +49,23 @@ class CycleGAN:
                 "discriminator_back": self.discriminator_back,
             }
         )
-        rate = config.learning_rate
+        self.rates = {
+            "generators": config.learning_rate,
+            "discriminators": config.learning_rate * config.discriminator_rate,
+        }
+        both = {
+            "generators": [self.generator, self.back],
+            "discriminators": [self.discriminator, self.discriminator_back],
+        }
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
-            "generators": make_adam([self.generator, self.back], rate),
-            "discriminators": make_adam([self.discriminator, self.discriminator_back], rate),
+            name: make_adam(networks, self.rates[name]) for name, networks in both.items()
         }
         self.pool, self.pool_back = ImagePool(config.pool_size), ImagePool(config.pool_size)
 
     def begin_epoch(self, epoch: int, num_epochs: int) -> None:
         """Set the learning rates: constant in the first half, then falling towards zero."""
-        rate = self.config.learning_rate
-        set_linear_decay(self.optimizers.values(), rate, epoch=epoch, num_epochs=num_epochs)
+        for name, optimizer in self.optimizers.items():
+            set_linear_decay([optimizer], self.rates[name], epoch=epoch, num_epochs=num_epochs)
 
     def step(
         self, source: Tensor, target: Tensor, target_class: Tensor, generator: torch.Generator
@@ -96,10 +103,13 @@ class CycleGAN:
     def _step_discriminators(
         self, source: Tensor, target: Tensor, made: Tensor, made_back: Tensor
     ) -> dict[str, float]:
-        real, fake = self.discriminator(torch.cat([target, made])).chunk(2)
-        real_back, fake_back = self.discriminator_back(torch.cat([source, made_back])).chunk(2)
-        here = least_squares(real, is_real=True) + least_squares(fake, is_real=False)
-        back = least_squares(real_back, is_real=True) + least_squares(fake_back, is_real=False)
+        weight = self.config.other_weight
+        here = discriminator_loss(
+            self.discriminator, real=target, made=made, other=source, other_weight=weight
+        )
+        back = discriminator_loss(
+            self.discriminator_back, real=source, made=made_back, other=target, other_weight=weight
+        )
         # Halved, so that discriminators learn more slowly than generators (appendix 7.1).
         losses = {"discriminator": (0.5, here), "discriminator_back": (0.5, back)}
         return descend(self.optimizers["discriminators"], losses, self.average)

@@ -155,11 +155,13 @@ def test_settings_are_the_published_ones_and_reach_the_networks() -> None:
     assert CycleGANConfig().model_dump() == {
         "name": "cyclegan", "width_factor": 1.0, "num_blocks": 9, "discriminator_layers": 3,
         "residual": False, "learning_rate": 2e-4, "change_weight": 0.0,
+        "discriminator_rate": 1.0, "other_weight": 0.0,
         "cycle_weight": 10.0, "identity_weight": 0.5, "pool_size": 50,
     }  # fmt: skip
     assert CUTConfig().model_dump() == {
         "name": "cut", "width_factor": 1.0, "num_blocks": 9, "discriminator_layers": 3,
         "residual": False, "learning_rate": 2e-4, "change_weight": 0.0,
+        "discriminator_rate": 1.0, "other_weight": 0.0,
         "patch_weight": 1.0, "identity_weight": 1.0, "num_patches": 256,
         "temperature": 0.07,
     }  # fmt: skip

@@ -46,7 +46,9 @@ def apart(one: Picture, other: Picture) -> float:
     return float(np.abs(one - other).mean())
 
 
-def cyclegan(source: Picture, target: Picture, weights: Weights) -> dict[str, float]:
+def cyclegan(
+    source: Picture, target: Picture, weights: Weights, other_weight: float = 0.0
+) -> dict[str, float]:
     """Return the losses of Zhu et al. 2017, sections 3 to 5.2 (empty pool), and the change."""
     made, back = generate(source, weights, "generator"), generate(target, weights, "back")
     of_made, of_back = (
@@ -61,9 +63,11 @@ def cyclegan(source: Picture, target: Picture, weights: Weights) -> dict[str, fl
         + apart(generate(source, weights, "back"), source),
         "change": apart(made, source) + apart(back, target),
         "discriminator": far_from(score(target, weights, "discriminator"), 1)
-        + far_from(of_made, 0),
+        + far_from(of_made, 0)
+        + other_weight * far_from(score(source, weights, "discriminator"), 0),
         "discriminator_back": far_from(score(source, weights, "discriminator_back"), 1)
-        + far_from(of_back, 0),
+        + far_from(of_back, 0)
+        + other_weight * far_from(score(target, weights, "discriminator_back"), 0),
     }
 
 

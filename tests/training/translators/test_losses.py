@@ -91,13 +91,18 @@ def chosen(gradients: Mapping[str, Tensor], *ends: str) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("change_weight", [0.0, 4.0])
 def test_cyclegan(change_weight: float) -> None:
-    settings = {**SIZES, "cycle_weight": 3.0, "change_weight": change_weight}
+    other = change_weight / 8  # of both, either is there or none
+    settings = {
+        **SIZES, "cycle_weight": 3.0, "change_weight": change_weight, "other_weight": other,
+    }  # fmt: skip
     method = CycleGAN(CycleGANConfig.model_validate(settings))
     fill_by_rule(method.networks)
     weights = weights_of(method)
     told, (of_generators, of_discriminators) = one_step(method)
     inputs = SOURCE.numpy(), TARGET.numpy()
-    assert told == pytest.approx(asked(slow.cyclegan(*inputs, weights), change_weight), rel=1e-4)
+    assert told == pytest.approx(
+        asked(slow.cyclegan(*inputs, weights, other), change_weight), rel=1e-4
+    )
 
     def total(moved: Weights) -> float:
         losses = slow.cyclegan(*inputs, moved)
@@ -108,7 +113,7 @@ def test_cyclegan(change_weight: float) -> None:
     check_slopes(total, weights, chosen(found, "generator.stem.weight", "back.head.weight"))
 
     def half(moved: Weights) -> float:
-        losses = slow.cyclegan(*inputs, moved)
+        losses = slow.cyclegan(*inputs, moved, other)
         return (losses["discriminator"] + losses["discriminator_back"]) / 2
 
     found = named(method, ["discriminator", "discriminator_back"], of_discriminators)
@@ -122,9 +127,10 @@ def asked(losses: dict[str, float], change_weight: float) -> dict[str, float]:
 
 @pytest.mark.parametrize("change_weight", [0.0, 4.0])
 def test_cut(change_weight: float) -> None:
+    other = change_weight / 8
     settings = {
         **SIZES, "patch_weight": 2.0, "identity_weight": 0.7, "num_patches": 20,
-        "change_weight": change_weight,
+        "change_weight": change_weight, "other_weight": other,
     }  # fmt: skip
     method = CUT(CUTConfig.model_validate(settings))
     fill_by_rule(method.networks)
@@ -143,6 +149,8 @@ def test_cut(change_weight: float) -> None:
     right["discriminator"] = slow.far_from(
         slow.score(TARGET.numpy(), weights, "discriminator"), 1
     ) + slow.far_from(slow.score(made, weights, "discriminator"), 0)
+    of_source = slow.far_from(slow.score(SOURCE.numpy(), weights, "discriminator"), 0)
+    right["discriminator"] += other * of_source
     assert told == pytest.approx(asked(right, change_weight), rel=1e-4)
 
     def total(moved: Weights) -> float:

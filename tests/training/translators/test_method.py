@@ -208,6 +208,16 @@ def test_hrfae_has_two_learning_rates_that_may_fall(falls: bool, share: float) -
     assert found == pytest.approx({"editor": 0.01 * share, "discriminator": 0.02 * share})
 
 
+@pytest.mark.parametrize(("name", "ends"), [("cyclegan", "s"), ("cut", "")])
+def test_the_discriminator_may_have_another_learning_rate(name: str, ends: str) -> None:
+    method = make(name, learning_rate=0.01, discriminator_rate=2.0)
+    start = {one: method.optimizers[one].param_groups[0]["lr"] for one in method.optimizers}
+    method.begin_epoch(3, 4)
+    found = {one: method.optimizers[one].param_groups[0]["lr"] for one in method.optimizers}
+    assert start == pytest.approx({f"generator{ends}": 0.01, f"discriminator{ends}": 0.02})
+    assert found == pytest.approx({one: rate / 3 for one, rate in start.items()})
+
+
 def test_hrfae_without_the_penalty_does_not_compute_it() -> None:
     (told,) = take_steps(make("hrfae", r1_weight=0.0), [0])
     assert "r1" not in told
