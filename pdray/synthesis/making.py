@@ -28,7 +28,7 @@ from pdray.atomic import new_folder, safe_name, write_text
 from pdray.command import Say
 from pdray.config import require_writable
 from pdray.data.cohort.csv_table import table_text
-from pdray.data.cohort.manifest import Manifest, open_manifest
+from pdray.data.cohort.manifest import Manifest, Recording, open_manifest
 from pdray.data.cohort.members import usable
 from pdray.data.cohort.rows import COLUMNS, MADE, read_rows
 from pdray.data.media.marked import Mark
@@ -97,7 +97,8 @@ def synthesize(config: SynthesizeConfig, say: Say) -> Made:
     method = METHODS[config.method]
     manifest = open_manifest(config.data)
     require_writable(config.output.parent, key="output")
-    sets = _plan_sets(manifest, config, method)
+    sets = _plan_sets(manifest, config, method, say)
+    _refuse_made_before(manifest, config, sets)
     if line := terms_line(method.terms):
         say(line)
     editors: Mapping[str, Editor] = resolve_name(method.fit)(config, sets)
@@ -126,16 +127,41 @@ def synthesize(config: SynthesizeConfig, say: Say) -> Made:
 
 
 def _plan_sets(
-    manifest: Manifest, config: SynthesizeConfig, method: SynthesisMethod
+    manifest: Manifest, config: SynthesizeConfig, method: SynthesisMethod, say: Say
 ) -> dict[str, People]:
     needs = (method.modality,)
-    recordings, _ = usable(manifest, config.data, needs)
+    recordings, lacking = usable(manifest, config.data, needs)
+    for column, names in lacking.items():
+        if names:
+            say(f"left out   {len(names)} recordings without {column}")
     learns = bool(resolve_name(method.learns)(config))
     everybody = frozenset(one.subject_id for one in recordings)
     sides = training_sides(manifest, config, needs) if learns else {EVERYBODY: everybody}
     return choose_people(
         manifest.recordings, recordings, sides, config.data.grade_cuts, learns=learns
     )
+
+
+def _made_id(config: SynthesizeConfig, source: Recording, target: int, name: str) -> str:
+    return f"{source.recording_id}_{config.method}_class{target}_{name}"
+
+
+def _refuse_made_before(
+    manifest: Manifest, config: SynthesizeConfig, sets: Mapping[str, People]
+) -> None:
+    """Refuse a manifest that has a recording which is to be made."""
+    there = {one.recording_id for one in manifest.recordings}
+    there |= {one.recording.recording_id for one in manifest.made}
+    wanted = {
+        _made_id(config, source, target, name)
+        for name, people in sets.items()
+        for source, target in product(people.sources, range(1, len(config.data.grade_cuts) + 1))
+    }
+    if twice := sorted(wanted & there):
+        raise ManifestError(
+            f"{manifest.path.name} has a recording {twice[0]} already ({len(twice)} of those to "
+            "make); start from the manifest without them"
+        )
 
 
 def _copy_check(
@@ -200,18 +226,13 @@ def _rows(
             continue
         source = one.source.recording_id
         given = {
-            "recording_id": f"{source}_{config.method}_class{one.target_class}_{one.name}",
+            "recording_id": _made_id(config, one.source, one.target_class, one.name),
             **{column: f"{folder.name}/{file}" for column, file in one.files.items()},
             **one.cells,
             MADE: f"{folder.name}/{one.name}/{PROVENANCE}",
             **label_cells(one.target_class, config.data.grade_cuts, ill),
         }
         made.append(made_cells(of_id[source], one.source, made=given))
-    if twice := sorted({row["recording_id"] for row in made} & of_id.keys()):
-        raise ManifestError(
-            f"{manifest.path.name} has a recording {twice[0]} already ({len(twice)} of those to "
-            "make); start from the manifest without them"
-        )
     return cells + made
 
 

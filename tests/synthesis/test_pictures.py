@@ -1,6 +1,7 @@
 """Made videos of SYNTHETIC people by an untrained CUT: what is written, and what is refused."""
 
 from dataclasses import replace
+from datetime import date
 
 import av
 import numpy as np
@@ -13,17 +14,23 @@ from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.provenance import read_provenance
 from pdray.data.face.portraits import paste_portrait, take_portrait
 from pdray.data.media.decode import decode, decode_frames
+from pdray.data.media.marked import Mark
 from pdray.data.media.settings import DecodeConfig
 from pdray.data.media.tracks import read_track, write_track
+from pdray.data.store.frame_store import FrameStore
 from pdray.data.store.settings import Recipe
 from pdray.demo.cohort import make_cohort
 from pdray.demo.illness.severity import DemoConfig
 from pdray.errors import DecodeError, ManifestError, SettingsError, StudyError
+from pdray.models.networks.face_editor_settings import HRFAEConfig
 from pdray.predict.translators import load_method, translate
 from pdray.synthesis import making
 from pdray.synthesis.making import synthesize
-from pdray.synthesis.pictures import picture_faults, place
+from pdray.synthesis.methods import Edit
+from pdray.synthesis.pictures import PictureEditor, Sources, picture_faults, place
 from pdray.training.settings import FitConfig
+from pdray.training.translators.hrfae import HRFAE
+from pdray.training.translators.pictures import as_floats
 from tests.fixtures.translator_study import CUT, leave_translator
 from tests.synthesis.test_making import config_of, quiet, rows_of
 
@@ -279,3 +286,67 @@ def test_frames_come_one_by_one(faces):
     full, _ = place(source, Recipe(), SIDE)
     wanted = decode_frames(source.video, DecodeConfig(height=SIZE, width=SIZE), part=source.part)
     np.testing.assert_array_equal(next(full.frames)[1], next(wanted)[1])
+
+
+def test_hrfae_has_weaker_edits_and_the_colours_of_the_source(faces, tmp_path):
+    config = HRFAEConfig(width_factor=0.25, num_blocks=1, discriminator_layers=2)
+    torch.manual_seed(3)
+    method = HRFAE(config, 2, torch.nn.Identity())
+    method.networks.eval()
+    store = FrameStore(tmp_path / "store", Recipe())
+    editor = PictureEditor(
+        method=method, size=SIDE, store=store, learnt_subjects=(), learnt_contents=(),
+        weights="", study="hrfae", seed=0, told=(), found=Sources(),
+    )  # fmt: skip
+    source = load_manifest(faces).recordings[0]
+    found = {}
+    for strength in (0.0, 0.5, 1.0):
+        edit = Edit(source, 1, strength, Mark("hrfae", date(2026, 12, 1), "0" * 64))
+        found[strength] = editor.write(edit, tmp_path / f"S_{strength:.2f}")
+    assert not any("one edit only" in note for note in editor.notes)
+    made, sources = found[1.0].faces
+    assert made.shape == (8, SIDE, SIDE, 3)
+    assert found[0.5].faces is None
+    histograms = [[np.bincount(one[..., 0].ravel(), minlength=256).cumsum() for one in part]
+                  for part in (made, sources)]  # fmt: skip
+    apart = np.abs(np.subtract(*histograms)).max() / SIDE**2
+    raw = translate(method, sources, 1)
+    raw_red = [np.bincount(one[..., 0].ravel(), minlength=256).cumsum() for one in raw]
+    assert apart < 0.1 < np.abs(np.subtract(raw_red, histograms[1])).max() / SIDE**2
+    # A weaker edit is no mixture of the source and the whole edit.
+    x, ends = as_floats(sources, torch.device("cpu")), []
+    classes = torch.ones(8, dtype=torch.long)
+    for strength in (0.0, 0.5, 1.0):
+        ends.append(method.translate(x, classes, torch.full((8,), strength)))
+    assert (ends[1] - (x + ends[2]) / 2).abs().max() > 0.05
+
+
+def test_recordings_without_landmarks_are_counted_and_a_manifest_without_any_is_refused(
+    faces, study, tmp_path
+):
+    path = edited(faces, tmp_path, "S001", landmarks="")
+    config = config_with(
+        path, study, tmp_path / "new.csv", synthesis__strengths=(1.0,), data__allow_outside=True
+    )
+    lines = []
+    with pytest.raises(ManifestError, match="4 subjects of class 0 agreed to 'learn'"):
+        synthesize(config, lines.append)
+    assert "left out   1 recordings without landmarks" in lines
+    rows = [{**row, "landmarks": ""} for row in rows_of(path)]
+    path = write_rows(tmp_path / "none.csv", rows)
+    config = config_with(path, study, tmp_path / "new.csv", data__allow_outside=True)
+    with pytest.raises(ManifestError, match="12 have no landmarks"):
+        synthesize(config, quiet)
+
+
+def test_nothing_is_made_of_made_videos(made, faces, study, tmp_path):
+    again = config_with(made.manifest, study, tmp_path / "new.csv", data__allow_outside=True)
+    with pytest.raises(ManifestError, match=r"a recording S\d+.* already \(10 of those to make"):
+        synthesize(again, quiet)
+    path = edited(
+        faces, tmp_path, "S001", video=str(next(made.folder.glob("fold1/S001_*_1.00.mp4")))
+    )
+    config = config_with(path, study, tmp_path / "new.csv", data__allow_outside=True)
+    with pytest.raises(ManifestError, match=r"video .*mp4: is marked as made; fill in its made_by"):
+        synthesize(config, quiet)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["manifest.csv"]

@@ -78,3 +78,14 @@ def test_a_comparison_has_each_outer_fold(manifest):
     assert all(len(subjects) == 16 for subjects in sides.values())
     held = [{f"S{n:02d}" for n in range(20)} - subjects for subjects in sides.values()]
     assert sorted(name for side in held for name in side) == [f"S{n:02d}" for n in range(20)]
+
+
+def test_sides_of_a_comparison_are_those_of_one_search_without_each_outer_fold(manifest):
+    """So that several studies of a translator serve a comparison."""
+    path = manifest(20)
+    compared = sides_of(path, synthesis={"protocol": "comparison"})
+    found = {
+        f"fold{n}": sides_of(path, folds={"outer_fold": n}, synthesis={"protocol": "holdout"})
+        for n in range(5)
+    }
+    assert compared == {name: sides["development"] for name, sides in found.items()}
