@@ -8,7 +8,7 @@ weigh the map that their generator adds to a picture. With ``other_weight`` a di
 rejects real pictures of the other class; ``discriminator_rate`` changes its learning rate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -53,7 +53,7 @@ class CycleGAN:
             "generators": config.learning_rate,
             "discriminators": config.learning_rate * config.discriminator_rate,
         }
-        both = {
+        both: Mapping[str, Sequence[nn.Module]] = {
             "generators": [self.generator, self.back],
             "discriminators": [self.discriminator, self.discriminator_back],
         }
