@@ -39,7 +39,7 @@ from pdray.evaluation.translation_rows import SOURCE
 from pdray.evaluation.translation_scores import Measure, RowScores
 from pdray.papers.translation_table import Printed, translation_text
 from pdray.predict.translation_scoring import Judges, TranslationScoring
-from pdray.predict.translators import Pictures, load_method, translate
+from pdray.predict.translators import Pictures, finish, load_method, translate
 from pdray.training.settings import FitConfig
 from pdray.training.translators.method import Method
 
@@ -159,7 +159,7 @@ def measure(some: People, asked: Asked) -> Found:
             clock.timed("guides", partial(some.guide, is_shuffled=is_shuffled))
         config = fit_settings(name, some, asked, is_shuffled=is_shuffled)
         method = clock.timed(label, partial(fit, config, some, is_shuffled=is_shuffled))
-        changed = translate(method, sources, 1)
+        changed = made_of(method, sources)
         rows[label] = clock.timed("scoring", partial(_score, scoring, changed))
         found = replace(found, told=(*found.told, fit_told(label, config, some)))
         print(f"{label}: {_row_told(rows[label], rows[SOURCE])}", flush=True)
@@ -177,6 +177,11 @@ def _runs(asked: Asked) -> Iterator[tuple[str, bool]]:
             yield name, True
 
 
+def made_of(method: Method, sources: Pictures, strength: float = 1.0) -> Pictures:
+    """Return what a method makes of pictures, as it is shown."""
+    return finish(method, translate(method, sources, 1, strength=strength), sources)
+
+
 def _score(scoring: TranslationScoring, changed: Pictures) -> RowScores:
     return scoring.score(changed, torch.arange(len(changed)).numpy())
 
@@ -184,8 +189,7 @@ def _score(scoring: TranslationScoring, changed: Pictures) -> RowScores:
 def _rising(method: Method, sources: Pictures, judges: Judges) -> tuple[float, ...]:
     nobody = [""] * len(sources)
     return tuple(
-        float(judges.see(translate(method, sources, 1, strength=one), nobody).ill.mean())
-        for one in STRENGTHS
+        float(judges.see(made_of(method, sources, one), nobody).ill.mean()) for one in STRENGTHS
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pdray.config import build
+from pdray.config import build, part
 from pdray.data.cohort.folds import Folds, folds_to_json
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.members import inner_sides, outer_sides, rate
@@ -65,15 +65,20 @@ def study_of(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> Callable[
 
 
 def train(
-    output: Path, manifest: Path, settings: Mapping[str, Any], folds: Folds = FOLDS
+    output: Path,
+    manifest: Path,
+    settings: Mapping[str, Any],
+    folds: Folds = FOLDS,
+    *,
+    name: str = "faces",
+    metric: str = "mcc",
 ) -> StudyLog:
     """Run trial 0, its refit and its folds; return the log of the complete study."""
-    study = make_study(output, manifest, settings)
+    study = make_study(output, manifest, settings, name=name)
     study.folds_path.write_text(folds_to_json(folds), encoding="utf-8")
     study.winner.model_path.unlink(missing_ok=True)
     fit = build(FitConfig, study.winner.read()["settings"])
-    recipe = {name: settings[name] for name in Recipe.model_fields if name in settings}
-    store = FrameStore(output / "store", build(Recipe, recipe))
+    store = FrameStore(output / "store", part(fit, Recipe))
     rows = load_manifest(manifest).recordings
     stored = {row.recording_id: store.add(row, available(row, fit.sees, fit.needs)) for row in rows}
     keep_entries(study, stored)
@@ -84,7 +89,7 @@ def train(
         origin = Origin(study=study.name, trial=0, fold=-1 if role == "winner" else 0, epoch=0,
                         split="test" if role == "winner" else "val")  # fmt: skip
         plan = TrialPlan(
-            study.folder, fit, recordings, sides, 2, origin, "mcc", Workers(1, 1.0, 0.0),
+            study.folder, fit, recordings, sides, 2, origin, metric, Workers(1, 1.0, 0.0),
             role=role, synthetic=True, epochs=chosen_epochs(study, role),
         )  # fmt: skip
         for fold in of if role != "fold" or fit.entry.keeps_weights else []:
