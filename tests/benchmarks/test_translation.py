@@ -51,7 +51,7 @@ def test_control_rows_show_what_they_must_in_a_short_training(tmp_path: Path) ->
                 judge_epochs=25, known_epochs=20)  # fmt: skip
     rows = measure(400, SIGNS, size, tmp_path)
     source, healthy, true, others = (rows[name] for name in (SOURCE, HEALTHY, TRUE, OTHERS))
-    assert source.frechet_source.value == 0.0
+    assert source.frechet_source.value == pytest.approx(0, abs=1e-9)  # rounding of the norm
     assert source.direction.value is None
     assert source.direction.absent == source.pictures > 100
     assert source.called_ill.value < 0.25
