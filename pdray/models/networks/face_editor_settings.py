@@ -22,6 +22,7 @@ class HRFAEConfig(TranslatorShape):
     name: Literal["hrfae"] = Field("hrfae", description="name of the model")
     num_blocks: int = Field(4, ge=1, le=16, description="residual blocks of the encoder [count]")
     learning_rate: float = Field(1e-4, gt=0, description="learning rate of Adam")
+    beta1: float = Field(0.9, ge=0, lt=1, description="beta1 of Adam")
     learning_rate_falls: bool = Field(
         False,
         description="let the learning rate fall to zero in the second half of the epochs, as in "

@@ -3,14 +3,16 @@
 Source: Yao et al. 2020 (arXiv:2005.04410), section 3, with the classifier of severity in place of
 that of ages (YouTubePD, Zhou et al. 2023, section 5.3). Every picture, of class 0 or another, is
 edited to the class of its partner in the batch, and is rebuilt at its own class. R1: Mescheder et
-al. 2018 (arXiv:1801.04406). Silent: Adam's betas; they are those of CycleGAN.
+al. 2018 (arXiv:1801.04406). Adam's numbers and the weights of the losses are those of the official
+implementation's settings; it also divides the learning rate by 10 after half of the epochs, which
+is not done here, and weighs its gradient penalty with 1, whose definition was not checked.
 Not published: ``class_discriminator`` gives the discriminator one score per class. The score of a
 class is that of real pictures of this class against pictures edited to it, and against real
 pictures of the partner's class, after Reed et al. 2016 (arXiv:1605.05396), section 4.2, whose
 discriminator also rejects real pictures with a wrong description. The adversarial loss then asks
 for pictures of the target class, not for any real picture. ``change_weight`` adds the mean absolute
 difference between edited pictures and their sources to the editor's losses.
-``discriminator_rate`` and ``learning_rate_falls`` change the learning rates.
+``discriminator_rate``, ``learning_rate_falls`` and ``beta1`` change how it learns.
 """
 
 from collections.abc import Mapping
@@ -55,7 +57,9 @@ class HRFAE:
             "discriminator": config.learning_rate * config.discriminator_rate,
         }
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
-            name: make_adam([network], self.rates[name], weight_decay=WEIGHT_DECAY)
+            name: make_adam(
+                [network], self.rates[name], beta1=config.beta1, weight_decay=WEIGHT_DECAY
+            )
             for name, network in self.networks.items()
         }
 

@@ -9,19 +9,25 @@ from torch import Tensor, nn
 from pdray.errors import DivergedError
 from pdray.training.translators.method import Average
 
-BETAS = (0.5, 0.999)  # of Adam
+BETAS = (0.5, 0.999)  # of Adam, in CycleGAN and CUT
 
 
 def make_adam(
-    networks: Iterable[nn.Module], learning_rate: float, *, weight_decay: float = 0.0
+    networks: Iterable[nn.Module],
+    learning_rate: float,
+    *,
+    beta1: float = BETAS[0],
+    weight_decay: float = 0.0,
 ) -> torch.optim.Adam:
-    """Return Adam of all weights of some networks, with beta1 = 0.5.
+    """Return Adam of all weights of some networks.
 
-    Source: Zhu et al. 2017 (arXiv:1703.10593), appendix 7.1, for the learning rate; beta1 is that
-    of Isola et al. 2017 (arXiv:1611.07004), section 3.3.
+    Source: Zhu et al. 2017 (arXiv:1703.10593), appendix 7.1, for the learning rate; the default
+    of beta1 is that of Isola et al. 2017 (arXiv:1611.07004), section 3.3.
     """
     weights = [weight for network in networks for weight in network.parameters()]
-    return torch.optim.Adam(weights, lr=learning_rate, betas=BETAS, weight_decay=weight_decay)
+    return torch.optim.Adam(
+        weights, lr=learning_rate, betas=(beta1, BETAS[1]), weight_decay=weight_decay
+    )
 
 
 def set_linear_decay(

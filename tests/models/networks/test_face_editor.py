@@ -73,7 +73,7 @@ def test_a_residual_editor_starts_at_the_source_and_adds_to_it() -> None:
 def test_settings_are_the_published_ones_and_reach_the_network() -> None:
     assert HRFAEConfig().model_dump() == {
         "name": "hrfae", "width_factor": 1.0, "num_blocks": 4, "discriminator_layers": 3,
-        "residual": False, "learning_rate": 1e-4, "learning_rate_falls": False,
+        "residual": False, "learning_rate": 1e-4, "learning_rate_falls": False, "beta1": 0.9,
         "discriminator_rate": 1.0,
         "reconstruction_weight": 10.0, "class_weight": 0.1,
         "adversarial_weight": 1.0, "class_discriminator": False, "change_weight": 0.0,

@@ -206,6 +206,7 @@ def test_hrfae_has_two_learning_rates_that_may_fall(falls: bool, share: float) -
     method.begin_epoch(3, 4)
     found = {name: one.param_groups[0]["lr"] for name, one in method.optimizers.items()}
     assert found == pytest.approx({"editor": 0.01 * share, "discriminator": 0.02 * share})
+    assert {one.defaults["betas"] for one in method.optimizers.values()} == {(0.9, 0.999)}
 
 
 @pytest.mark.parametrize(("name", "ends"), [("cyclegan", "s"), ("cut", "")])
