@@ -171,10 +171,9 @@ def measure(some: People, asked: Asked) -> Found:
 
 
 def _runs(asked: Asked) -> Iterator[tuple[str, bool]]:
-    for name in asked.methods:
-        yield name, False
-        if asked.shuffled:
-            yield name, True
+    for is_shuffled in (False, True)[: 1 + asked.shuffled]:
+        for name in asked.methods:
+            yield name, is_shuffled
 
 
 def made_of(method: Method, sources: Pictures, strength: float = 1.0) -> Pictures:
