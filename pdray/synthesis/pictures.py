@@ -1,9 +1,9 @@
 """Makes videos of people whose faces a translator has changed, frame by frame.
 
-Each frame's portrait is cut out, translated, and put back with a soft edge
-(:mod:`pdray.data.face.portraits`). Nothing is drawn at random, so that the same frame gives the
-same picture. A frame without a portrait stays as it is, and is counted. The landmarks of a made
-recording are those of its source: points were not looked for again in the made pictures.
+Each frame's portrait is cut out and translated, and what has changed is added to the frame with a
+soft edge (:mod:`pdray.data.face.portraits`). Nothing is drawn at random, so that the same frame
+gives the same picture. A frame without a portrait stays as it is, and is counted. The landmarks of
+a made recording are those of its source: points were not looked for again in the made pictures.
 Letters: N frames, S height and width of a portrait.
 """
 
@@ -23,7 +23,7 @@ from pdray.data.face.portraits import (
     Alignment,
     Floats,
     align_portraits,
-    paste_portrait,
+    paste_change,
     take_portrait,
 )
 from pdray.data.media.marked import write_marked_video
@@ -42,7 +42,7 @@ from pdray.training.translators.method import Method
 SAMPLE = 8  # portraits of a made recording that are compared with other people's
 _AT_ONCE = 16  # frames
 _LEAST_SHARE = 0.5  # of a source's frames, which must have a portrait
-_COARSE = 1.2  # times as large as the portrait, from which a face is said to be made coarser
+_COARSE = 1.2  # times as large as the portrait, from which a change is said to be coarse
 
 
 def place(source: Recording, recipe: Recipe, size: int) -> tuple[FullFrames, Alignment]:
@@ -131,8 +131,8 @@ class Sources:
         if times >= _COARSE:
             found.append(
                 f"Faces in the videos are {times:.1f} times as large as the network's pictures "
-                "(median), so that made faces are coarser than real ones, and a classifier may "
-                "tell them by that; train with a larger portraits.size."
+                "(median), so that changes are coarser than the video, and a classifier may tell "
+                "made faces by that; train with a larger portraits.size."
             )
         return found
 
@@ -250,4 +250,4 @@ class _Changed:
             if first + n in self._sampled:
                 self.sample[0].append(made[n])
                 self.sample[1].append(sources[n])
-            yield paste_portrait(frame, made[n], matrix[n])
+            yield paste_change(frame, made[n], sources[n], matrix[n])

@@ -12,7 +12,7 @@ from pdray.config import build
 from pdray.data.cohort.folds import Folds
 from pdray.data.cohort.manifest import load_manifest
 from pdray.data.cohort.provenance import read_provenance
-from pdray.data.face.portraits import paste_portrait, take_portrait
+from pdray.data.face.portraits import paste_change, take_portrait
 from pdray.data.media.decode import decode, decode_frames
 from pdray.data.media.marked import Mark
 from pdray.data.media.settings import DecodeConfig
@@ -152,11 +152,9 @@ def test_frames_are_those_of_the_method_bit_for_bit_without_the_strip(made, face
     portraits = np.stack(
         [take_portrait(one, matrix, SIDE) for one, matrix in zip(whole, places.matrix, strict=True)]
     )
+    changed = translate(method, portraits, 1)
     right = [
-        paste_portrait(frame, portrait, matrix)
-        for frame, portrait, matrix in zip(
-            whole, translate(method, portraits, 1), places.matrix, strict=True
-        )
+        paste_change(*one) for one in zip(whole, changed, portraits, places.matrix, strict=True)
     ]
     found = frames_of(row)
     np.testing.assert_array_equal(found.frames, np.stack(right))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pdray.data.store.full_frames import FullFrames
 
 Floats = npt.NDArray[np.float64]
+Changes = npt.NDArray[np.float32]  # of pixels [grey levels]
 
 MOUTH = numbers_of("mouth_upper_lip_bottom")
 LACKS = ("", "without eyes or mouth", "mouth not below the eyes", "face outside the picture",
@@ -141,19 +142,23 @@ def take_portrait(frame: Pixels, matrix: Floats, size: int) -> Pixels:
     return _round(_warp(frame, matrix, (size, size)))
 
 
-def paste_portrait(frame: Pixels, portrait: Pixels, matrix: Floats) -> Pixels:
-    """Put a portrait back into its frame.
+def paste_change(frame: Pixels, made: Pixels, source: Pixels, matrix: Floats) -> Pixels:
+    """Put what has changed in a portrait back into its frame.
+
+    The change is added, so that a frame that is finer than the portrait keeps its detail, and a
+    portrait that did not change leaves the frame as it is.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
-        portrait: (S, S, 3) uint8 RGB, as :func:`take_portrait` cuts it.
+        made: (S, S, 3) uint8 RGB, the changed portrait.
+        source: (S, S, 3) uint8 RGB, the portrait as :func:`take_portrait` cut it.
         matrix: (2, 3) by which it was cut.
 
     Returns:
-        (H, W, 3) uint8 RGB, a copy. The portrait fades into the frame over an eighth of its side;
+        (H, W, 3) uint8 RGB, a copy. The change fades out over an eighth of the portrait's side;
         outside it each pixel is that of the frame.
     """
-    size, pasted = len(portrait), frame.copy()
+    size, pasted = len(made), frame.copy()
     corners = matrix @ np.array([[0, size, 0, size], [0, 0, size, size], [1, 1, 1, 1]])
     (left, top), (right, bottom) = np.floor(corners.min(axis=1)), np.ceil(corners.max(axis=1))
     columns = _within(left, right, frame.shape[1])
@@ -167,12 +172,12 @@ def paste_portrait(frame: Pixels, portrait: Pixels, matrix: Floats) -> Pixels:
     place = _places(inverse, (height, width))
     depth = np.minimum(place, size - place).min(axis=2, keepdims=True) / (_EDGE * size)
     cover = depth.clip(0, 1).astype(np.float32)
-    new = _warp(portrait, inverse, (height, width)).numpy().clip(0, 255)
-    part[...] = np.rint(part + cover * (new - part)).astype(np.uint8)
+    change = _warp(made.astype(np.float32) - source, inverse, (height, width)).numpy()
+    part[...] = np.rint(part + cover * change).clip(0, 255).astype(np.uint8)
     return pasted
 
 
-def _warp(image: Pixels, matrix: Floats, size: tuple[int, int]) -> "Tensor":
+def _warp(image: Pixels | Changes, matrix: Floats, size: tuple[int, int]) -> "Tensor":
     """Return (height, width, 3) float32 of a size; the matrix goes from it to the (H, W, 3) image.
 
     The image is mirrored at its edges.
@@ -199,8 +204,8 @@ def _warp(image: Pixels, matrix: Floats, size: tuple[int, int]) -> "Tensor":
 
 
 def _needed(
-    image: Pixels, matrix: Floats, size: tuple[int, int], *, margin: int
-) -> tuple[Pixels, tuple[int, int]]:
+    image: Pixels | Changes, matrix: Floats, size: tuple[int, int], *, margin: int
+) -> tuple[Pixels | Changes, tuple[int, int]]:
     """Return the part of an image that is read, mirrored places included, and its left and top."""
     height, width = size
     corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])

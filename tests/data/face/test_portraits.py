@@ -9,7 +9,7 @@ from pdray.data.face.portraits import (
     MOUTH,
     SMALLEST,
     align_portraits,
-    paste_portrait,
+    paste_change,
     take_portrait,
 )
 from pdray.data.face.shape import LEFT_EYE, RIGHT_EYE
@@ -218,25 +218,30 @@ def test_a_turned_film_has_the_same_portraits(seed: int) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 160, 256])
-def test_a_portrait_that_is_pasted_back_leaves_the_frame(size: int) -> None:
+def test_what_has_changed_in_a_portrait_comes_into_the_frame(size: int) -> None:
     film = drawn(3, size=192)
     places = align_portraits(film.landmarks.points, picture=film.landmarks.size, size=size)
-    side = np.linalg.norm(places.matrix[0, :, 0]) * size
+    x, y = np.meshgrid(*[np.linspace(0, 2 * np.pi, size)] * 2)
+    wave = 30 * np.sin(x)[..., None] * np.cos(y)[..., None] * np.array([1.0, 0.5, -1.0])
     for frame, matrix in zip(film.frames, places.matrix, strict=True):
-        got = paste_portrait(frame, take_portrait(frame, matrix, size), matrix)
-        away = np.abs(got.astype(float) - frame)
-        # Sensor noise goes where the portrait is coarser than the frame.
-        assert away.mean() < (4.0 if size < side else 1.6)
-        assert np.percentile(away, 99) < (30 if size < side else 10)
+        source = take_portrait(frame, matrix, size)
+        np.testing.assert_array_equal(paste_change(frame, source, source, matrix), frame)
+        made = (source + wave).round().clip(0, 255).astype(np.uint8)
+        got = take_portrait(paste_change(frame, made, source, matrix), matrix, size)
+        inside = slice(size // 8 + 1, -size // 8 - 1)
+        away = np.abs(got.astype(float) - made)[inside, inside]
+        assert np.abs(made.astype(float) - source)[inside, inside].mean() > 8
+        assert away.mean() < 1.0
 
 
-def test_outside_the_portrait_the_frame_stays_and_inside_it_is_the_portrait() -> None:
+def test_outside_the_portrait_the_frame_stays_and_inside_the_change_is_added() -> None:
     frame = picture(300, 240)
     cos, sin = 1.5 * np.cos(-0.4), 1.5 * np.sin(-0.4)
     matrix = np.array([[cos, -sin, 90.0], [sin, cos, 80.0]])
-    portrait = np.full((64, 64, 3), (250, 5, 128), np.uint8)
+    source = np.full((64, 64, 3), 100, np.uint8)
+    change = np.array([20, -20, 155])  # with the last one some pixels are full
     before = frame.copy()
-    got = paste_portrait(frame, portrait, matrix)
+    got = paste_change(frame, (source + change).astype(np.uint8), source, matrix)
     np.testing.assert_array_equal(frame, before)
     x, y = np.meshgrid(np.arange(300) + 0.5, np.arange(240) + 0.5)
     back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
@@ -244,10 +249,11 @@ def test_outside_the_portrait_the_frame_stays_and_inside_it_is_the_portrait() ->
     depth = np.minimum(place, 64 - place).min(axis=2)
     assert (depth > 8).sum() > 2000
     np.testing.assert_array_equal(got[depth <= 0], frame[depth <= 0])
-    np.testing.assert_array_equal(got[depth >= 8] - portrait[0, 0], 0)
-    # Half-way into the edge it is half of each.
+    deep = depth >= 8
+    np.testing.assert_array_equal(got[deep], (frame[deep] + change).clip(0, 255))
+    # Half-way into the edge half of it is added.
     half = np.abs(depth - 4) < 0.05
-    expected = (frame[half].astype(float) + portrait[0, 0]) / 2
+    expected = (frame[half] + change / 2).clip(0, 255)
     assert np.abs(got[half] - expected).max() < 2.5
 
 
@@ -255,5 +261,5 @@ def test_a_portrait_beside_the_picture_changes_nothing() -> None:
     frame = picture(80, 70)
     matrix = np.array([[1.0, 0.0, 90.0], [0.0, 1.0, 5.0]])
     np.testing.assert_array_equal(
-        paste_portrait(frame, np.zeros((64, 64, 3), np.uint8), matrix), frame
+        paste_change(frame, *np.full((2, 64, 64, 3), [[[[0]]], [[[9]]]], np.uint8), matrix), frame
     )
