@@ -165,10 +165,13 @@ def _bounds(
     """
     lows = {part: ranges[part][0] for part in one.parts}
     highs = {part: ranges[part][1] for part in one.parts}
-    lowest = sum(lows.values()) if adds_up else max(lows.values(), default=0)
-    yield one.total, lowest, sum(highs.values())
+    sum_low, sum_high = sum(lows.values()), sum(highs.values())
+    finite = sum(high for high in highs.values() if high < math.inf)
+    num_open = sum(high == math.inf for high in highs.values())
+    yield one.total, sum_low if adds_up else max(lows.values(), default=0), sum_high
     low, high = ranges[one.total]
     for part in one.parts:
-        others = [other for other in one.parts if other != part]
-        most = high - sum(lows[other] for other in others) if adds_up else high
-        yield part, low - sum(highs[other] for other in others), most
+        is_open = highs[part] == math.inf
+        # Of the other parts: a sum over them for each part would be quadratic.
+        others = math.inf if num_open > is_open else finite - (0 if is_open else highs[part])
+        yield part, low - others, high - (sum_low - lows[part]) if adds_up else high
