@@ -11,7 +11,8 @@ others, whom a judge and an identity network score that know neither
 pictures ill, they move towards the person's ill picture more than towards a healthy one, they still
 show the right person, and inside the face they are nearer to the true picture than the source is.
 Two controls must fail: the same training with shuffled classes, and, as a warning, the guide of
-HRFAE as its own judge.
+HRFAE as its own judge. A rival without a network adds to every picture the same change: the mean
+ill portrait of those who are learnt from, less their mean healthy one.
 
 No reported score was used for a choice: settings were chosen on cohorts of seeds below 600. Words
 with a dot are settings of the fits. ``keep`` names a folder for what is drawn and trained for each
@@ -28,13 +29,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from benchmarks.changed_people import People, people
 from benchmarks.translation import PORTRAIT, QUICK, SIGNS, Limit, Size, learn
 from pdray import plain_yaml
 from pdray.config import build, merge, nest
+from pdray.data.batches.frames import FrameReader
 from pdray.data.batches.pairs import steps_per_epoch
+from pdray.data.cohort.rated import RatedRecording
 from pdray.evaluation.translation_rows import SOURCE
 from pdray.evaluation.translation_scores import Measure, RowScores
 from pdray.papers.translation_table import Printed, translation_text
@@ -47,6 +51,7 @@ SEEDS, QUICK_SEEDS = (620, 630), (400,)  # those of choices were below 600
 METHODS, GUIDED = ("cyclegan", "cut", "hrfae"), "hrfae"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHUFFLED = "{} shuffled"
+MEAN = "mean change, no network"
 QUICK_FIT = {"optim": {"epochs": 1}, "synthesis": {"frames": 1}, "model": {"num_blocks": 1}}
 Made = TypeVar("Made")
 
@@ -79,7 +84,8 @@ class Found:
     """What a seed gave.
 
     Attributes:
-        rows: Scores by row: the controls, the methods, and these with shuffled classes.
+        rows: Scores by row: the controls, the rival without a network, the methods, and these with
+            shuffled classes.
         rising: Mean probability of ill by the judge at each strength of the edit of HRFAE.
         guided: Share that the guide calls ill, of the pictures that it guided; None without HRFAE.
         told: Sentences on each fit.
@@ -152,6 +158,10 @@ def measure(some: People, asked: Asked) -> Found:
     scoring = clock.timed("scoring", lambda: TranslationScoring(pictures, judges))
     rows = clock.timed("scoring", scoring.controls)
     sources = pictures.pictures[scoring.sources]
+    rows[MEAN] = clock.timed(
+        "scoring", lambda: _score(scoring, with_mean_change(some.learnt, sources))
+    )
+    print(f"{MEAN}: {_row_told(rows[MEAN], rows[SOURCE])}", flush=True)
     found = Found(rows, (), None, (), clock.seconds)
     for name, is_shuffled in _runs(asked):
         label = SHUFFLED.format(name) if is_shuffled else name
@@ -168,6 +178,23 @@ def measure(some: People, asked: Asked) -> Found:
             guided = float((guide[:, 1] > 0.5).mean())
             found = replace(found, rising=_rising(method, sources, judges), guided=guided)
     return found
+
+
+def with_mean_change(learnt: Sequence[RatedRecording], sources: Pictures) -> Pictures:
+    """Return pictures to which the difference of the mean ill and healthy portrait is added.
+
+    Args:
+        learnt: Recordings of the people whom a generator learns from.
+        sources: (N, S, S, 3) uint8.
+    """
+    means = []
+    for target in (1, 0):
+        some = [one for one in learnt if one.target == target]
+        reader = FrameReader(some, "portraits")
+        places = [(place, n) for place in range(len(some)) for n in range(reader.length(place))]
+        means.append(reader.read(places).mean(axis=0))
+    changed: Pictures = (sources + (means[0] - means[1])).round().clip(0, 255).astype(np.uint8)
+    return changed
 
 
 def _runs(asked: Asked) -> Iterator[tuple[str, bool]]:

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import changed_faces
-from benchmarks.changed_faces import METHODS, SEEDS, Found, limits, read_words
+from benchmarks.changed_faces import METHODS, SEEDS, Found, limits, read_words, with_mean_change
+from pdray.data.cohort.rated import RatedRecording
+from pdray.data.store.entry import EntryWriter
+from pdray.data.store.settings import StoreConfig
 from pdray.evaluation.translation_rows import SOURCE
 from pdray.evaluation.translation_scores import Measure, RowScores
 
@@ -74,3 +79,23 @@ def test_words_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown quik" in capsys.readouterr().out
     assert changed_faces.main(["methods=[tsa]"]) == 2
     assert "methods: unknown tsa; choose from cyclegan, cut, hrfae" in capsys.readouterr().out
+
+
+def test_the_rival_without_a_network_adds_one_change_to_every_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 256, (4, 3, 64, 64, 3), dtype=np.uint8)
+    learnt = []
+    for number, some in enumerate(pictures):
+        path = tmp_path / f"{number}.arrow"
+        with EntryWriter(path, StoreConfig(codec="raw")) as entry:
+            for place, one in enumerate(some):
+                entry.append(float(place), one)
+        learnt.append(RatedRecording(
+            recording_id=f"R{number}", subject_id=f"S{number}", item="face_interview", grade=0,
+            target=number % 2, video=None, stored={"portraits": path},
+        ))  # fmt: skip
+    sources = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    made = with_mean_change(learnt, sources)
+    change = pictures[1::2].astype(float).mean((0, 1)) - pictures[::2].astype(float).mean((0, 1))
+    assert np.abs(change).max() > 50
+    np.testing.assert_allclose(made, (sources + change).clip(0, 255), atol=0.5001)
