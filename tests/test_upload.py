@@ -10,7 +10,7 @@ from ray._private.runtime_env.packaging import _dir_travel
 from tests.places import ROOT
 
 SOURCE = ("pdray/__init__.py", "pdray/__init__.pyi", "pdray/py.typed",
-          "pdray/report/report.html.jinja",
+          "pdray/report/report.html.jinja", "pdray/training/presets.yaml",
           "pdray/data/media/decode.py", "jobs/tune_tsa.py",
           "search_spaces/tsa.yaml", "search_spaces/tables/tsa.table3.yaml", "pyproject.toml",
           "constraints.txt", "cluster.yaml")  # fmt: skip

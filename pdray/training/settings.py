@@ -37,7 +37,6 @@ from pdray.models import DEFAULT, MODELS, ModelConfig
 from pdray.models.entry import ModelEntry
 from pdray.models.estimators.audio_mlp_settings import EmbeddingConfig
 from pdray.models.layers.settings import SegmentsConfig
-from pdray.training.presets import with_preset
 
 # Sections that every fit has, whatever its model; _sound_faults checks ``embedding``, and
 # ``pretrained_pixels`` belongs to ``pretrained``.
@@ -199,6 +198,11 @@ class FitConfig(Settings):
     @classmethod
     def over_preset(cls, tree: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return settings over those of the preset that they name."""
+        section = tree.get("synthesis")
+        if not isinstance(section, Mapping) or section.get("preset") is None:
+            return tree
+        from pdray.training.presets import with_preset  # few fits name one
+
         return with_preset(tree)
 
     @model_validator(mode="after")
