@@ -14,6 +14,7 @@ setup(
         "pdray": ["py.typed", "*.pyi"],
         "pdray.report": ["*.jinja"],
         "pdray.search_spaces": ["*.yaml"],
+        "pdray.training": ["*.yaml"],
         "pdray.search_spaces.tables": ["*.yaml"],
     },
 )
