@@ -242,9 +242,8 @@ def check_of(
     ]
     headline = (
         f"the copy check needs {LEAST_REAL} real portraits of people whom a set's generator did "
-        f"not learn from, at most {high} of a recording; add recordings of other people to the "
-        "manifest (they need no consent_synthesis, since nothing is made or learnt of them), or "
-        "hold out more people: fewer folds"
+        f"not learn from, at most {high} of a recording; hold out more people: fewer folds, or "
+        "add people who agree to 'learn' to the manifest and train the study again"
     )
     refuse(faults, CopyError, headline)
     return CopyCheck(network, learnt, held_out, notes)

@@ -159,8 +159,8 @@ def _refuse_sources(chosen: Mapping[str, Model], sets: Mapping[str, People]) -> 
         for fault in picture_faults(one, studied.store.recipe, studied.config.portraits.size)
     ]
     headline = (
-        "no made recordings of some sources; give landmarks of larger faces, train with a smaller "
-        "portraits.size, or take 'change' out of their consent_synthesis"
+        "no made recordings of some sources; give landmarks of larger faces, or train with a "
+        "smaller portraits.size"
     )
     refuse(faults, DecodeError, headline)
 
