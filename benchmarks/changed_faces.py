@@ -209,7 +209,7 @@ def made_of(method: Method, sources: Pictures, strength: float = 1.0) -> Picture
 
 
 def _score(scoring: TranslationScoring, changed: Pictures) -> RowScores:
-    return scoring.score(changed, torch.arange(len(changed)).numpy())
+    return scoring.score(changed, np.arange(len(changed)))
 
 
 def _rising(method: Method, sources: Pictures, judges: Judges) -> tuple[float, ...]:

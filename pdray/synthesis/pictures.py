@@ -186,7 +186,7 @@ class PictureEditor:
         return Written(
             {"video": video, "landmarks": track},
             changed.flicker.value,
-            # The file begins where the source's span does.
+            # The file begins at the first frame of the source's span.
             {"crop": crop, "start_seconds": "", "end_seconds": ""},
             Faces(*map(np.stack, changed.sample)) if is_row else None,
             num_unchanged=int((places.lack > 0).sum()),

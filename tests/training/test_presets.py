@@ -41,11 +41,11 @@ def test_keys_that_are_given_win_over_the_preset(model: str) -> None:
     assert whole.portraits.size == 64
     words = [
         "modality=portraits", f"model.name={model}", "optim.epochs=7", "synthesis.preset=demo",
-        "model.num_blocks=1",
+        "model.num_blocks=2",
     ]  # fmt: skip
     own = build(FitConfig, read_tree(FitConfig, words))
     assert own.optim.epochs == 7 != whole.optim.epochs
-    assert own.model.num_blocks == 1  # type: ignore[union-attr]
+    assert own.model.num_blocks == 2 != whole.model.num_blocks  # type: ignore[union-attr]
     assert own.optim.batch_size == whole.optim.batch_size
     assert own.synthesis.frames == whole.synthesis.frames
     # Saved settings have every key, so a later change of the preset does not reach them.

@@ -39,7 +39,8 @@ class Method(Protocol):
         blends: Whether a strength between 0 and 1 mixes the source with its translation, pixel by
             pixel, since the method has no weaker edit.
         matches_histograms: Whether pictures that are shown or scored get the histograms of their
-            sources (:mod:`pdray.predict.histograms`); ``translate`` does not.
+            sources (:mod:`pdray.predict.histograms`). ``translate`` does not match them, so that
+            the numbers of a trial are of pictures before it.
     """
 
     networks: nn.ModuleDict
