@@ -45,6 +45,7 @@ def test_a_wrong_word_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.integration
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("one_thread")
 def test_control_rows_show_what_they_must_in_a_short_training(tmp_path: Path) -> None:
     """On a seed that settings were chosen on, with fewer people than the benchmark."""
     size = Size(scored=24, learnt=24, judged=40, known=80, visits=3, known_visits=6,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pdray.config import build, part
 from pdray.data.cohort.folds import Folds, folds_to_json
@@ -73,7 +74,28 @@ def train(
     name: str = "faces",
     metric: str = "mcc",
 ) -> StudyLog:
-    """Run trial 0, its refit and its folds; return the log of the complete study."""
+    """Run trial 0, its refit and its folds; return the log of the complete study.
+
+    One CPU is a thread, as in the process of a trial. With two threads oneDNN (torch 2.13, CPU) may
+    crash in the gradient of the weights of narrow 1x1 convolutions.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(output, manifest, settings, folds, name=name, metric=metric)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(
+    output: Path,
+    manifest: Path,
+    settings: Mapping[str, Any],
+    folds: Folds,
+    *,
+    name: str,
+    metric: str,
+) -> StudyLog:
     study = make_study(output, manifest, settings, name=name)
     study.folds_path.write_text(folds_to_json(folds), encoding="utf-8")
     study.winner.model_path.unlink(missing_ok=True)
